@@ -1,0 +1,61 @@
+# `make demo` and `make test` do all their own set-up on a fresh Debian with git, make and Python 3.11.
+# The Python environment stays in VENV, the JavaScript tools in node_modules, both outside version control.
+PYTHON ?= python3.11
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PORT ?= 8800
+COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types unit browser tag lock clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run ## simulator, sample shop, proxy and dashboard on loopback
+	$(PY) -m proxy demo --port $(PORT)
+
+test: lint types unit ## everything that must hold before a change lands
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.dev node_modules/.done
+	$(VENV)/bin/mypy
+	npx --no-install tsc -p static
+
+unit: $(VENV)/.dev node_modules/.done .chromium
+	$(PY) -m pytest
+
+tag: node_modules/.done ## build static/*.min.js from their sources
+	node tools/build.mjs
+
+lock: $(VENV)/.dev ## write exact versions and hashes of all dependencies
+	$(COMPILE) --upgrade -o requirements.lock requirements.in
+	$(COMPILE) --upgrade -c requirements.lock -o requirements-dev.lock requirements-dev.in
+	$(PY) tools/pins.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --require-hashes -r requirements.lock
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --require-hashes -r requirements-dev.lock
+	touch $@ $(VENV)/.run
+
+node_modules/.done: package-lock.json
+	sh tools/system.sh node
+	npm ci --silent --no-audit --no-fund
+	touch $@
+
+.PHONY: .chromium
+.chromium:
+	sh tools/system.sh chromium
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) node_modules build dist ./*.egg-info

@@ -1,0 +1,1 @@
+"""A first-party proxy from Meta Pixel to the Conversions API."""

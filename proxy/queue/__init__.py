@@ -1,0 +1,1 @@
+"""The promise: what was acknowledged is durable."""
