@@ -1,0 +1,229 @@
+"""The nouns of the flow; this module imports nothing of ours.
+
+``Facts`` (what a request is) → ``Visit`` with ``Hit``s (what the page claims) → ``Event`` (what we vouch for)
+→ ``Record`` (an event at rest, in a segment) → batch → ``Verdict`` (what Graph's answer means).
+From ``Event`` on there is no raw contact data. All times are server-clock milliseconds unless a name says ``_s``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+DAY_MS = 24 * 60 * 60 * 1000
+# Graph refuses a whole request for one event older than 7 days (2804003, Meta's server-event page).
+MAX_AGE_MS = 7 * DAY_MS
+
+
+class Fate(StrEnum):
+    """What became of the browser Pixel's copy of an event, as far as the tag could tell."""
+
+    FIRED = "fired"
+    BLOCKED = "blocked"
+    PENDING = "pending"
+
+
+class Consent(StrEnum):
+    """What the page told ``fbq`` about consent."""
+
+    GRANTED = "granted"
+    UNKNOWN = "unknown"
+    REVOKED = "revoked"
+
+
+class DropReason(StrEnum):
+    """Why an acknowledged event is knowingly not sent; also its metric label and ledger word."""
+
+    TOO_OLD = "too_old"
+    MISSING_VALUE = "missing_value"
+    LITTLE_IDENTITY = "little_identity"
+    NO_CONSENT = "no_consent"
+    GPC = "gpc"
+    BOT = "bot"
+    UNKNOWN_PIXEL = "unknown_pixel"
+    EXCLUDED = "excluded"
+    RESTRICTED = "restricted"
+
+
+class Outcome(StrEnum):
+    """How an event ended, in the ledger."""
+
+    DELIVERED = "delivered"
+    DROPPED = "dropped"
+    DUPLICATE = "duplicate"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One public request as plain values; behind the edge nothing sees the socket."""
+
+    now: int
+    entropy: int
+    """At least 62 random bits, so that the rules need no randomness of their own."""
+    peer: str
+    host: str = ""
+    secure: bool = False
+    origin: str = ""
+    referer: str = ""
+    cookie: str = ""
+    user_agent: str = ""
+    gpc: str = ""
+    forwarded: str = ""
+    """The configured client-address header; several lines joined by commas."""
+    forwarded_proto: str = ""
+    forwarded_host: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One event as the page claims it; ``at`` is the browser's clock."""
+
+    name: str
+    id: str
+    at: int
+    pixels: tuple[str, ...]
+    data: Mapping[str, Any]
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class FateNews:
+    """Later news of a browser copy; a page knows names and ids, not which pixels took it."""
+
+    name: str
+    id: str
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A member of ``events`` that is not an event: which one, and why."""
+
+    index: int
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What one body says of all its events; ``sent`` is the browser's clock."""
+
+    sent: int
+    url: str = ""
+    referrer: str = ""
+    fbp: str = ""
+    fbc: str = ""
+    consent: Consent = Consent.UNKNOWN
+    dpo: tuple[tuple[str, ...], int, int] | None = None
+    webdriver: bool = False
+    gpc: bool = False
+    match: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    hits: tuple[Hit, ...] = ()
+    fates: tuple[FateNews, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event for one pixel that we vouch for: clean, hashed, ready to be written as Graph wants it."""
+
+    pixel: str
+    name: str
+    id: str
+    time_s: int
+    url: str
+    referrer: str
+    user_data: Mapping[str, Any]
+    custom_data: Mapping[str, Any]
+    options: tuple[tuple[str, ...], int, int] | None
+    visitor: bytes
+    """Four bytes that tell visitors apart, for the duplicate memory only."""
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event at rest: its CAPI payload and what the queue must know without opening it."""
+
+    pixel: str
+    name: str
+    id: str
+    time_s: int
+    visitor: bytes
+    fate: Fate
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One finished event, without personal data."""
+
+    at: int
+    pixel: str
+    name: str
+    id: str
+    time_s: int
+    outcome: Outcome
+    reason: str = ""
+    fate: Fate = Fate.PENDING
+    fbtrace_id: str = ""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What Graph said when it refused: kept with a dead letter, never interpreted by its text."""
+
+    code: int | None = None
+    subcode: int | None = None
+    message: str = ""
+    fbtrace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Graph counted the batch; ``received`` differs from its size only when Graph says so."""
+
+    received: int
+    fbtrace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing of this pixel can be delivered until somebody mends its token or permission."""
+
+    reason: str
+    words: Words = Words()
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not now; ``after`` is the least wait in seconds that Graph asked for.
+
+    ``strike``: a 2xx that counted nothing. After three of those the events are dead.
+    """
+
+    reason: str
+    after: float = 0.0
+    strike: bool = False
+    words: Words = Words()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Some event of the batch is bad; halves will tell which."""
+
+    words: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Graph will never take this one event; it is kept with Graph's words."""
+
+    reason: str
+    words: Words = Words()
+
+
+Verdict: TypeAlias = Delivered | Pause | Retry | Split | Dead

@@ -1,0 +1,186 @@
+"""The shape of the configuration: every key with its type, default, unit and what is accepted.
+
+Pure: files and environment are read in ``config.py``. The description of a field is what an error message
+says is accepted.
+"""
+
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal, NamedTuple, Protocol
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+
+class Resolver(Protocol):
+    """Turns ``env:NAME`` and ``file:PATH`` into the secret itself; raises ValueError when there is none."""
+
+    def __call__(self, reference: str, /) -> str:
+        """Return the secret that ``reference`` names."""
+
+
+def _resolved(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        raise ValueError("not a text")  # noqa: TRY004 - pydantic collects ValueError only
+    resolve: Resolver = (info.context or {})["resolve"]
+    return resolve(value)
+
+
+def _address(value: object) -> object:
+    host, colon, port = str(value).rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise ValueError("not an address")
+    return Address(host.strip("[]"), int(port))
+
+
+def _leaf(value: str) -> str:
+    if not value or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in value) or value in {".", ".."}:
+        raise ValueError("not one path segment")
+    return value
+
+
+def _domain(value: str) -> str:
+    name = value.lower().rstrip(".")
+    if not name or any(c in name for c in "/:@* ") or name.startswith("."):
+        raise ValueError("not a host name")
+    return name.encode("idna").decode()
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
+Listen = Annotated[Address, BeforeValidator(_address)]
+Leaf = Annotated[str, AfterValidator(_leaf)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Whole = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Server(_Section):
+    """``[server]``: addresses, trust, where the data lives."""
+
+    listen: Listen = Field(Address("0.0.0.0", 8080), description='"host:port" of the public listener')
+    operator_listen: Listen = Field(
+        Address("127.0.0.1", 9090), description='"host:port" of the dashboard, metrics and health'
+    )
+    operator_password: Secret = Field(
+        SecretStr(""),
+        description="a text, env:NAME or file:PATH; required when operator_listen is not loopback",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description='a list of networks such as "10.0.0.0/8", without host bits'
+    )
+    client_ip_header: str = Field(
+        "X-Forwarded-For", pattern=r"^[A-Za-z0-9-]+$", description="the name of one request header"
+    )
+    data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
+    secret: Secret = Field(
+        SecretStr(""),
+        description="32 bytes or more, env:NAME or file:PATH; absent: made and kept in data_dir",
+    )
+    old_secrets: tuple[Secret, ...] = Field((), description="a list of earlier secrets")
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value().encode()) < 32:
+            raise ValueError("too short")
+        return value
+
+
+class Retention(_Section):
+    """``[retention]``: how long finished events are remembered."""
+
+    ledger_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
+    ledger_max_bytes: Whole = Field(1_073_741_824, ge=1_048_576, description="bytes, 1048576 or more")
+    dead_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
+
+
+class Graph(_Section):
+    """``[graph]``: where events go."""
+
+    url: str = Field(
+        "https://graph.facebook.com",
+        pattern=r"^https?://[^/?#\s]+/?$",
+        description="an http(s) address without path",
+    )
+    version: str = Field("v26.0", pattern=r"^v\d+\.\d+$", description='a Graph API version such as "v26.0"')
+    timeout: float = Field(30.0, gt=0, le=120, description="seconds for one request in all, up to 120")
+
+
+class Queue(_Section):
+    """``[queue]``: the engine that keeps acknowledged events."""
+
+    engine: Literal["sqlite"] = Field("sqlite", description='"sqlite" (this version has no other engine yet)')
+    url: str = Field("", description="empty for sqlite")
+    max_events: Whole = Field(5_000_000, ge=1000, description="events that may wait, 1000 or more; then 503")
+
+
+class Pixel(_Section):
+    """``[[site.pixel]]``: one pixel (dataset) and the token that may write to it."""
+
+    id: str = Field(pattern=r"^[0-9]{1,20}$", description="the pixel id, digits in quotes")
+    access_token: Secret = Field(description="the pixel's access token: a text, env:NAME or file:PATH")
+    app_secret: Secret = Field(SecretStr(""), description="the app's secret, env:NAME or file:PATH")
+    test_event_code: str = Field("", description="the code of Events Manager's test page")
+    test_event_until: date | None = Field(None, description="a date; test_event_code is ignored after it")
+    events: tuple[str, ...] = Field(("*",), description='a list of event names; "*" is all, "!Name" excludes')
+
+
+class Site(_Section):
+    """``[[site]]``: whose pages may send, and what may leave."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="1 to 40 letters, digits, - or _")
+    domains: tuple[Domain, ...] = Field(min_length=1, description="a list of host names; sub-domains are included")
+    prefix: str = Field(
+        "",
+        pattern=r"^(/?[A-Za-z0-9][A-Za-z0-9_-]*)?$",
+        description='empty (derived) or one plain word: "/shop-tools"',
+    )
+    tag_name: Leaf = Field("m.js", description="one path segment: letters, digits, - _ .")
+    collect_name: Leaf = Field("e", description="one path segment: letters, digits, - _ .")
+    image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")
+    consent: Literal["pixel", "required"] = Field("pixel", description='"pixel" or "required"')
+    gpc: Literal["drop", "ldu", "ignore"] = Field("drop", description='"drop", "ldu" or "ignore"')
+    sensitive: Literal["none", "restricted"] = Field("none", description='"none" or "restricted"')
+    bots: Literal["drop", "mark", "ignore"] = Field("drop", description='"drop", "mark" or "ignore"')
+    load_pixel: Flag = Field(False, description="true or false")
+    keep_url_params: frozenset[str] = Field(
+        frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
+        description="a list of query parameter names that may stay in addresses",
+    )
+    access_keys: tuple[Secret, ...] = Field((), description="a list of keys for server events")
+    country: str = Field("", pattern=r"^([A-Za-z]{2})?$", description="ISO 3166 alpha-2 of the visitors' usual country")
+    pixel: tuple[Pixel, ...] = Field(min_length=1, description="one [[site.pixel]] or more")
+
+    @field_validator("prefix")
+    @classmethod
+    def _rooted(cls, value: str) -> str:
+        return value if not value or value.startswith("/") else "/" + value
+
+
+class Settings(_Section):
+    """The whole configuration."""
+
+    server: Server = Field(default_factory=Server, description="a table")
+    retention: Retention = Field(default_factory=Retention, description="a table")
+    graph: Graph = Field(default_factory=Graph, description="a table")
+    queue: Queue = Field(default_factory=Queue, description="a table")
+    site: tuple[Site, ...] = Field(min_length=1, description="one [[site]] or more")
