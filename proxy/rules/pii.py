@@ -1,0 +1,204 @@
+"""From raw customer information to match keys: named, normalised, hashed.
+
+This is the one place where contact data is read; what leaves it is SHA-256 in lower-case hex, ids that Meta wants in
+the clear, and names of keys. Everything follows Meta's "Customer information parameters", except where a comment says
+that the page is silent.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from proxy.rules import contact, places
+from proxy.rules.raw import MAX_LENGTH, as_text, is_hash, is_nothing, is_usable, passed_hash, sha256, trim
+
+MAX_VALUES = 16
+"""Values read per key; Meta names no limit, a request needs one."""
+
+Rule = Callable[[str, str], str | None]
+
+
+def _anywhere(rule: Callable[[str], str | None]) -> Rule:
+    return lambda text, _country: rule(text)
+
+
+_RULES: Mapping[str, Rule] = {
+    "em": _anywhere(contact.mail),
+    "ph": contact.phone,
+    "fn": _anywhere(contact.name),
+    "ln": _anywhere(contact.name),
+    "db": _anywhere(contact.birth_date),
+    "ge": _anywhere(contact.gender),
+    "ct": _anywhere(places.city),
+    "st": places.state,
+    "zp": places.postal_code,
+    "country": _anywhere(places.country),
+    "external_id": _anywhere(contact.identifier),
+    # Only Meta's SDKs know the keys below; its page does not list them.
+    "f5first": _anywhere(partial(contact.first_letters, count=5)),
+    "f5last": _anywhere(partial(contact.first_letters, count=5)),
+    "fi": _anywhere(partial(contact.first_letters, count=1)),
+    "doby": _anywhere(partial(contact.part_of_date, low=1900, high=9999)),
+    "dobm": _anywhere(partial(contact.part_of_date, low=1, high=12)),
+    "dobd": _anywhere(partial(contact.part_of_date, low=1, high=31)),
+    "app_user_id": _anywhere(contact.identifier),
+}
+_IDS = frozenset({"external_id", "app_user_id"})
+# A name given as a number is a mistake; a number here is one that only lost its quotes.
+_NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
+_PLAIN = (
+    "subscription_id",
+    "fb_login_id",
+    "lead_id",
+    "anon_id",
+    "madid",
+    "page_id",
+    "page_scoped_user_id",
+    "ctwa_clid",
+    "ig_account_id",
+    "ig_sid",
+)
+# Integers in Meta's page, text in its SDKs.
+_PLAIN_INTEGERS = frozenset({"fb_login_id", "lead_id"})
+_OF_THE_REQUEST = ("client_ip_address", "client_user_agent", "fbc", "fbp")
+
+# Names the browser Pixel takes for the documented ones, and their usual variants, without case, "_", "-" and blanks.
+_ALIASES: Mapping[str, str] = {
+    alias: key
+    for key, aliases in {
+        "em": "email emailaddress",
+        "ph": "phone phonenumber pn",
+        "fn": "firstname fname",
+        "ln": "lastname lname",
+        "ge": "gender gen",
+        "db": "dob birthday birthdate dateofbirth bd",
+        "ct": "city",
+        "st": "state",
+        "zp": "zip zipcode postal postalcode postcode",
+        "country": "cn countrycode",
+        "external_id": "externid userid",
+    }.items()
+    for alias in aliases.split()
+} | {key.replace("_", ""): key for key in (*_RULES, *_PLAIN)}
+
+_SEPARATORS = re.compile(r"[\s_-]")
+# An event with the keys of one of these sets, or fewer, is refused with subcode 2804050 (Meta, best practices, baseline
+# requirements for matching).
+_TOO_BROAD = (
+    frozenset({"ct", "country", "st", "zp", "ge", "client_user_agent"}),
+    frozenset({"db", "client_user_agent"}),
+    frozenset({"fn", "ge"}),
+    frozenset({"ln", "ge"}),
+)
+_ALL_KEYS = frozenset({*_RULES, *_PLAIN, *_OF_THE_REQUEST})
+
+
+@dataclass(frozen=True, slots=True)
+class MatchKeys:
+    """What of one person's data may leave, by Meta's name for it."""
+
+    hashed: dict[str, list[str]] = field(default_factory=dict)
+    """SHA-256 in lower-case hex, as given also with a ``.`` and Meta's 2 or 8 character appendix."""
+    plain: dict[str, str | int] = field(default_factory=dict)
+    """Ids that Meta wants as they are."""
+    rejected: tuple[str, ...] = ()
+    """Keys that had a value of no use; for counting."""
+
+
+def normalise(key: str, value: str, *, country: str = "") -> str | None:
+    """Return the text whose SHA-256 Meta expects for a raw value, or None if it has no certain form.
+
+    Args:
+        key: Meta's name of a hashed key; any other has no form.
+        value: The raw value, not a hash.
+        country: Where the value belongs, for ``ph``, ``st`` and ``zp``; ISO 3166-1 alpha-2, "" unknown.
+    """
+    text = trim(value)
+    rule = _RULES.get(key)
+    return rule(text, country.lower()) if rule and is_usable(text) else None
+
+
+def match_keys(raw: Mapping[str, object], *, country: str = "") -> MatchKeys:
+    """Return the match keys of customer information as a page or a server gave it.
+
+    Values may be text, numbers, or lists of them; raw, or already hashed. Keys may have the names the browser Pixel
+    accepts; unknown ones and those a request itself answers (addresses, user agent, ``fbc``, ``fbp``) are passed
+    over. No input raises.
+
+    Args:
+        raw: The members of ``user_data``, or the third argument of ``fbq('init')``.
+        country: Used where the data names no country of its own; ISO 3166-1 alpha-2.
+    """
+    given = _by_key(raw)
+    place = _place(given.get("country", ()), country)
+    hashed = {key: [_digests(key, value, place) for value in given[key]] for key in _RULES if key in given}
+    plain = {key: [_plain(key, value) for value in given[key]] for key in _PLAIN if key in given}
+    return MatchKeys(
+        {key: found for key, digests in hashed.items() if (found := _distinct(digests))},
+        {key: first for key, ids in plain.items() if (first := _first(ids))},
+        tuple(key for key, values in (hashed | plain).items() if None in values),
+    )
+
+
+def too_little(user_data: Mapping[str, object]) -> bool:
+    """Tell whether Meta would refuse an event with these keys because they fit too many people.
+
+    Source: Meta, best practices, baseline requirements for matching; a key without a value does not count.
+    """
+    present = {key for key in _ALL_KEYS if user_data.get(key)}
+    return any(present <= broad for broad in _TOO_BROAD)
+
+
+def _by_key(raw: Mapping[str, object]) -> dict[str, list[object]]:
+    given: dict[str, list[object]] = {}
+    for name, value in raw.items():
+        key = _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
+        if key:
+            values = given.setdefault(key, [])
+            values += value if isinstance(value, list | tuple) else [value]
+            del values[MAX_VALUES:]
+    return given
+
+
+def _place(stated: Iterable[object], default: str) -> str:
+    """Return the country to read the other values by; one that is stated but not understood is no reason to guess."""
+    for value in stated:
+        text = trim(value)[:MAX_LENGTH] if isinstance(value, str) else ""
+        if not is_nothing(text):
+            return places.country(text) or places.hashed_countries().get(text[:64].lower(), "")
+    return places.country(default) or ""
+
+
+def _digests(key: str, value: object, country: str) -> tuple[str, ...] | None:
+    """Return the hashes one value gives, none for an empty one, None for one that cannot be used."""
+    text = as_text(value, numeric=key in _NUMERIC)
+    if not text:
+        return None if text is None else ()
+    if is_hash(text):
+        digest = passed_hash(text, is_id=key in _IDS)
+        return (digest,) if digest else None
+    form = normalise(key, text, country=country)
+    if form is None:
+        return None
+    return tuple(sha256(form) for form in (places.city_forms(form) if key == "ct" else (form,)))
+
+
+def _plain(key: str, value: object) -> str | int | None:
+    """Return an id that stays as it is, "" for an empty one, None for one that cannot be used or is no id."""
+    text = as_text(value, numeric=True)
+    if not text:
+        return text
+    if not is_usable(text) or "@" in text or not text.strip("0-"):
+        return None
+    if key not in _PLAIN_INTEGERS:
+        return text
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _distinct(digests: Iterable[tuple[str, ...] | None]) -> list[str]:
+    return list(dict.fromkeys(digest for some in digests if some for digest in some))
+
+
+def _first(ids: Iterable[str | int | None]) -> str | int | None:
+    return next((one for one in ids if one), None)

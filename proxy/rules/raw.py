@@ -1,0 +1,65 @@
+"""Raw values as pages and servers give them: which are text, which are nothing, which are hashed already."""
+
+import hashlib
+import re
+
+MAX_LENGTH = 512
+"""Characters of a usable value."""
+
+_UNENCODABLE = re.compile(r"[\ud800-\udfff]")
+_NOTHINGS = frozenset({"", "null", "undefined", "none", "n/a", "nan", "[object object]"})
+_UNFILLED = re.compile(r"\{\{|\[object \w+\]|^%.*%$", re.IGNORECASE | re.DOTALL)
+# The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
+_SHA256 = re.compile(r"([0-9a-f]{64})((?:\.[0-9a-z_-]{2}|\.[0-9a-z_-]{8})?)", re.IGNORECASE | re.ASCII)
+_MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
+
+
+def sha256(text: str) -> str:
+    """Return the hash of the text's UTF-8 form in lower-case hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# Somebody hashed nothing, and nothing is what everybody has in common.
+_HASHES_OF_NOTHING = frozenset(sha256(text) for text in _NOTHINGS) | {"d41d8cd98f00b204e9800998ecf8427e"}
+
+
+def as_text(value: object, *, numeric: bool) -> str | None:
+    """Return trimmed text, "" for null, None for what is no text; numbers are text where ``numeric``."""
+    if isinstance(value, str):
+        return trim(value)
+    if numeric and isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**20:
+        return str(value)
+    return "" if value is None else None
+
+
+def trim(text: str) -> str:
+    """Return the text without blanks around it, the zero-width ones too that copying from a page brings."""
+    return text.strip().strip("\u200b\ufeff").strip()
+
+
+def is_nothing(text: str) -> bool:
+    """Tell whether trimmed text is empty or was left unfilled by a template or a script."""
+    return text.lower() in _NOTHINGS or _UNFILLED.search(text) is not None
+
+
+def is_usable(text: str) -> bool:
+    """Tell whether trimmed text means something, has a bearable length and a UTF-8 form."""
+    return len(text) <= MAX_LENGTH and not _UNENCODABLE.search(text) and not is_nothing(text)
+
+
+def is_hash(text: str) -> bool:
+    """Tell whether somebody has hashed the value already, with whatever outcome."""
+    return _SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None
+
+
+def passed_hash(text: str, *, is_id: bool) -> str | None:
+    """Return a hash in lower case, its appendix as it was, or None if it is a hash of nothing or of no use.
+
+    The Pixel and the SDKs pass MD5 through, but Meta documents SHA-256 alone: it is of no use for contact data. An id
+    of 32 hex digits is just an id, and passes, because the Pixel sends it as it is.
+    """
+    digest, dot, appendix = text.partition(".")
+    digest = digest.lower()
+    if digest in _HASHES_OF_NOTHING or (len(digest) == 32 and not is_id):
+        return None
+    return digest + dot + appendix
