@@ -1,0 +1,163 @@
+"""What any queue promises, and the words spoken with it.
+
+``append`` returns after the records are durable: on this disk (SQLite) or in the shared engine. From then on a
+record leaves the queue only through ``settle``. Claimed segments are nobody else's until settled or released; a
+claim does not survive the process, so after a crash they are delivered again with the same ids.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.model import FateNews, LedgerRow, Record, Status, Words
+
+
+class QueueError(Exception):
+    """Nothing was stored; say so to whoever waits."""
+
+
+class QueueFullError(QueueError):
+    """No room now: too many events wait, or the disk is full. Later it may work."""
+
+
+class QueueBrokenError(QueueError):
+    """The disk failed under us: what is on it is unknown, and only a restart can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an append came to: all is durable, but these were known already and will not be sent again."""
+
+    duplicates: tuple[Record, ...] = ()
+    reused: int = 0
+    """Ids that another visitor had brought before (a cached page); sent all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Claimed records of one pixel, with the history they share."""
+
+    id: int
+    pixel: str
+    attempts: int
+    strikes: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record about to become a dead letter."""
+
+    record: Record
+    reason: str
+    words: Words
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A kept dead letter; ``payload`` is what Graph refused."""
+
+    id: int
+    at: int
+    pixel: str
+    name: str
+    event_id: str
+    time_s: int
+    reason: str
+    words: Words
+    attempts: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """Records that outlive their segment: the survivors of a partial failure."""
+
+    pixel: str
+    attempts: int
+    strikes: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of one delivery attempt, applied whole or not at all."""
+
+    done: tuple[int, ...] = ()
+    """Segments that are gone."""
+    tried: tuple[int, ...] = ()
+    """Segments that stay, one attempt older."""
+    struck: bool = False
+    """The attempt was a 2xx that counted nothing."""
+    remainders: tuple[Remainder, ...] = ()
+    dead: tuple[Letter, ...] = ()
+    rows: tuple[LedgerRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which finished events or dead letters; empty fields match all."""
+
+    pixel: str = ""
+    name: str = ""
+    id: str = ""
+    status: Status | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How full the queue is."""
+
+    waiting: dict[str, int]
+    """Events by pixel."""
+    dead: int
+
+
+class Queue(Protocol):
+    """The seam between acknowledgement and delivery."""
+
+    async def append(self, records: Sequence[Record]) -> Stored:
+        """Make records durable.
+
+        Raises:
+            QueueError: when nothing of this call was stored.
+        """
+
+    def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
+        """Write ledger rows, and fates of events of these pixels, soon; nobody waits, and a crash may lose them."""
+
+    async def claim(self, pixel: str, *, most: int) -> tuple[Segment, ...]:
+        """Claim the oldest unclaimed segments of a pixel, ``most`` events together, at least one segment if any."""
+
+    async def release(self, segments: Sequence[Segment]) -> None:
+        """Give claimed segments back untouched."""
+
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
+        """Record durably how an attempt at claimed segments ended, and give up the claim."""
+
+    def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
+        """Yield finished events, newest first, each with the latest news of its browser copy."""
+
+    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+        """Return dead letters, newest first."""
+
+    async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
+        """Put dead letters back to be delivered, same ids; those that happened before are left. Return how many."""
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        """Remove dead letters for good; return how many."""
+
+    def stats(self) -> Stats:
+        """Say how full the queue is, at no cost."""
+
+    async def ready(self) -> None:
+        """Commit something small.
+
+        Raises:
+            QueueError: when the queue cannot be written.
+        """
+
+    async def close(self) -> None:
+        """Finish what was asked, then close."""

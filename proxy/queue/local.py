@@ -1,0 +1,150 @@
+"""The default queue: one SQLite file in ``data_dir``, driven by one writer thread."""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+from proxy.model import FateNews, LedgerRow, Record
+from proxy.queue.base import (
+    DeadLetter,
+    Filter,
+    QueueBrokenError,
+    QueueFullError,
+    Segment,
+    Settlement,
+    Stats,
+    Stored,
+)
+from proxy.queue.seal import Sealer
+from proxy.queue.segment import event_key
+from proxy.queue.sqlite import SqliteStore
+from proxy.queue.writer import Writer
+from proxy.settings import Queue, Retention
+
+_MOST_CALLS_WAITING = 20_000
+_FILE, _LOCK = "queue.db", "lock"
+
+
+class DataDirBusyError(Exception):
+    """Another process works in this data_dir."""
+
+
+class DataDirLock:
+    """Holds a data_dir for this process alone, until closed or dead."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            DataDirBusyError: when another process holds it.
+            OSError: when the directory cannot be made or written.
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise DataDirBusyError(f"{directory}: another capi-proxy works here; stop it first") from None
+
+    def close(self) -> None:
+        """Give the directory back."""
+        os.close(self._file)
+
+
+class LocalQueue:
+    """Implements ``base.Queue`` on this machine's disk."""
+
+    def __init__(self, store: SqliteStore, writer: Writer, limits: Queue, now: Callable[[], int]) -> None:
+        self._store = store
+        self._writer = writer
+        self._limits = limits
+        self._now = now
+
+    @classmethod
+    def open(  # noqa: PLR0913 - the one place where all of it meets
+        cls,
+        directory: Path,
+        sealer: Sealer,
+        *,
+        limits: Queue,
+        retention: Retention,
+        now: Callable[[], int],
+        on_broken: Callable[[QueueBrokenError], None],
+    ) -> Self:
+        """Open the queue of a locked ``data_dir``; call it within the event loop.
+
+        Raises:
+            QueueBrokenError: when the file cannot be used.
+        """
+        path = directory / _FILE
+        path.touch(mode=0o600)
+        store = SqliteStore(path, sealer, retention, now)
+        return cls(store, Writer(store, most_waiting=_MOST_CALLS_WAITING, on_broken=on_broken), limits, now)
+
+    async def append(self, records: Sequence[Record]) -> Stored:
+        """See ``base.Queue``."""
+        if sum(self._store.stats().waiting.values()) + len(records) > self._limits.max_events:
+            raise QueueFullError(f"{self._limits.max_events} events wait already (queue.max_events)")
+        return await self._writer.append(records)
+
+    def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
+        """See ``base.Queue``."""
+        self._store.rows.extend(rows)
+        now = self._now()
+        self._store.fates.extend(
+            (now, event_key(pixel, news.name, news.id), news.fate) for news in fates for pixel in pixels
+        )
+
+    async def claim(self, pixel: str, *, most: int) -> tuple[Segment, ...]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.claim(pixel, most))
+
+    async def release(self, segments: Sequence[Segment]) -> None:
+        """See ``base.Queue``."""
+        await self._writer.do(lambda: self._store.release(segments))
+
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
+        """See ``base.Queue``."""
+        await self._writer.do(lambda: self._store.settle(segments, settlement))
+
+    async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
+        """See ``base.Queue``; read in slices, so that no append waits for a long search."""
+        left = wanted.limit
+        for day in await self._writer.do(self._store.ledger.days):
+            before = 1 << 62
+            while before and left:
+                rows, before = await self._writer.do(_slice(self._store, day, before, wanted))
+                for row in rows[:left]:
+                    yield row
+                left -= len(rows[:left])
+
+    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.dead(wanted))
+
+    async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.replay(ids, not_before_s))
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.discard(ids))
+
+    def stats(self) -> Stats:
+        """See ``base.Queue``."""
+        return self._store.stats()
+
+    async def ready(self) -> None:
+        """See ``base.Queue``."""
+        await self._writer.do(self._store.touch)
+
+    async def close(self) -> None:
+        """See ``base.Queue``."""
+        await self._writer.close()
+
+
+def _slice(store: SqliteStore, day: int, before: int, wanted: Filter) -> Callable[[], tuple[list[LedgerRow], int]]:
+    return lambda: store.ledger.read(day, before, wanted)

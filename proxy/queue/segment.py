@@ -1,0 +1,55 @@
+"""Records ↔ the bytes of one segment, and the key by which a repeat is known.
+
+A segment is what one commit wrote for one pixel. Layout, per record: two big-endian 32-bit lengths, a JSON list of
+what the queue must know, the payload byte for byte as Graph will get it.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+
+import orjson
+
+from proxy.model import Fate, Record
+
+_LENGTHS = struct.Struct(">II")
+
+
+def pack(records: Iterable[Record]) -> bytes:
+    """Write the records of one pixel; the pixel itself stands beside the segment."""
+    parts = []
+    for record in records:
+        head = orjson.dumps([record.name, record.id, record.time_s, record.visitor.hex(), record.fate, record.mark])
+        parts += [_LENGTHS.pack(len(head), len(record.payload)), head, record.payload]
+    return b"".join(parts)
+
+
+def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
+    """Read what ``pack`` wrote.
+
+    Raises:
+        ValueError: when the bytes are not a segment.
+    """
+    return tuple(_records(packed, pixel))
+
+
+def _records(packed: bytes, pixel: str) -> Iterator[Record]:
+    at = 0
+    while at < len(packed):
+        try:
+            head_size, size = _LENGTHS.unpack_from(packed, at)
+        except struct.error as error:
+            raise ValueError("a segment ends within a length") from error
+        at += _LENGTHS.size
+        end = at + head_size + size
+        if end > len(packed):
+            raise ValueError("a segment ends within a record")
+        name, identity, time_s, visitor, fate, mark = orjson.loads(packed[at : at + head_size])
+        payload = packed[at + head_size : end]
+        yield Record(pixel, name, identity, time_s, bytes.fromhex(visitor), Fate(fate), mark, payload)
+        at = end
+
+
+def event_key(pixel: str, name: str, identity: str) -> bytes:
+    """Return the 16 bytes by which a repeat of an event is known (Meta counts by name and id within a pixel)."""
+    return blake2b(f"{pixel}\0{name}\0{identity}".encode(), digest_size=16).digest()

@@ -1,0 +1,398 @@
+"""The queue in one SQLite file.
+
+Invariants
+    1. ``append`` returns only after COMMIT with ``synchronous=FULL`` in WAL mode: the WAL was fsynced.
+    2. A record leaves ``segment`` only in the transaction that writes its end: a ledger row, a dead letter, or a
+       remainder that still holds it.
+    3. A repeat is recognised in the transaction that stores the first: ``seen`` and ``segment`` never disagree.
+    4. One connection, owned by one thread; ``locking_mode=EXCLUSIVE`` and a lock file keep every other one out, so
+       the defect of older SQLite versions with two connections that checkpoint (WAL-reset) has no second connection.
+
+On disk (``queue.db``)
+    meta     schema facts, and a sealed word that proves the secret fits
+    segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel
+    seen_0…3 16-byte event key with the visitor's 4-byte hash; a table covers 16 hours and is emptied whole
+    dead     one sealed record per dead letter, with Graph's words
+    ledger_D finished events of day D without personal data; dropped whole
+    fate_D   later news of browser copies, by event key; dropped whole
+
+"Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
+flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
+was written, so it ends the process.
+"""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from proxy.model import DAY_MS, Fate, LedgerRow, Record, Words
+from proxy.queue.base import (
+    DeadLetter,
+    Filter,
+    Letter,
+    QueueBrokenError,
+    QueueError,
+    QueueFullError,
+    Remainder,
+    Segment,
+    Settlement,
+    Stats,
+    Stored,
+)
+from proxy.queue.ledger import Ledger, where
+from proxy.queue.seal import Sealer, SealError
+from proxy.queue.seen import Past, Seen
+from proxy.queue.segment import pack, unpack
+from proxy.queue.writer import Append, Work
+from proxy.settings import Retention
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
+# A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
+_MOST_RECORDS = 500
+_MOST_BYTES = 1 << 20
+_MOST_CLAIMED_BYTES = 4 << 20
+_CHECKPOINT_PAGES = 4000
+_NOTE_EVERY_S = 0.25
+_TIDY_EVERY_S = 600.0
+_MOST_NOTES = 100_000
+
+_SCHEMA = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE segment(
+    id INTEGER PRIMARY KEY, pixel TEXT NOT NULL, n INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, strikes INTEGER NOT NULL, sealed BLOB NOT NULL
+);
+CREATE INDEX segment_lane ON segment(pixel);
+CREATE TABLE dead(
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, pixel TEXT NOT NULL, name TEXT NOT NULL, event_id TEXT NOT NULL,
+    time_s INTEGER NOT NULL, reason TEXT NOT NULL, code INTEGER, subcode INTEGER, message TEXT NOT NULL,
+    fbtrace_id TEXT NOT NULL, attempts INTEGER NOT NULL, sealed BLOB NOT NULL
+);
+"""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the thread knows without asking the file; a rollback takes it back too."""
+
+    waiting: Counter[str] = field(default_factory=Counter)
+    dead: int = 0
+    claimed: set[int] = field(default_factory=set)
+
+    def copy(self) -> "_Memory":
+        return _Memory(Counter(self.waiting), self.dead, set(self.claimed))
+
+
+class SqliteStore:
+    """The database itself; every method runs on the writer thread."""
+
+    def __init__(self, path: Path, sealer: Sealer, retention: Retention, now: Callable[[], int]) -> None:
+        """Open or create the file.
+
+        Raises:
+            QueueBrokenError: when it cannot be used; the message says what to do.
+        """
+        self._sealer = sealer
+        self._retention = retention
+        self._now = now
+        self._path = path
+        self._wal_pages = 0
+        self._memory = _Memory()
+        self.rows: deque[LedgerRow] = deque(maxlen=_MOST_NOTES)
+        """Ledger rows that nobody waits for."""
+        self.fates: deque[tuple[int, bytes, Fate]] = deque(maxlen=_MOST_NOTES)
+        """Later news of browser copies: when, of which event key, what."""
+        self._noted_at, self._tidied_at = time.monotonic(), 0.0
+        try:
+            self._open()
+        except (apsw.Error, SealError) as error:
+            raise QueueBrokenError(f"{path}: {_advice(error)}") from error
+
+    def _open(self) -> None:
+        self._db = apsw.Connection(str(self._path))
+        for name, value in (("locking_mode", "exclusive"), ("journal_mode", "wal"), ("synchronous", "full")):
+            self._db.pragma(name, value)
+        for name, size in (("cache_size", -16_384), ("journal_size_limit", 64 << 20), ("secure_delete", 0)):
+            self._db.pragma(name, size)
+        self._db.set_wal_hook(self._count_pages)
+        version = self._db.pragma("user_version")
+        if version > SCHEMA_VERSION:
+            raise SealError(f"written by a newer version of capi-proxy (layout {version}); run that one")
+        if version == 0:
+            self._create()
+        sealed: bytes = self._one("SELECT value FROM meta WHERE key='proof'")
+        self._sealer.open(sealed, _PROOF_BOUND)
+        self._seen = Seen(self._db)
+        self.ledger = Ledger(self._db)
+        self._next_segment: int = self._one("SELECT coalesce(max(id), 0) + 1 FROM segment")
+        self._memory = _Memory(
+            waiting=Counter(dict(self._db.execute("SELECT pixel, sum(n) FROM segment GROUP BY pixel"))),
+            dead=self._one("SELECT count(*) FROM dead"),
+        )
+
+    def _create(self) -> None:
+        with self._transaction():
+            self._db.execute(_SCHEMA)
+            proof = self._sealer.seal(_PROOF, _PROOF_BOUND)
+            self._db.execute("INSERT INTO meta VALUES('proof', ?)", (proof,))
+            Seen.create(self._db)
+            self._db.pragma("user_version", SCHEMA_VERSION)
+
+    def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        row = self._db.execute(sql, values).fetchone()
+        return row[0] if row else None
+
+    # -- the shared transaction
+
+    def commit(self, works: Sequence[Work]) -> list[Any]:
+        """Do the works in one transaction; a work that cannot be done fails alone.
+
+        Raises:
+            QueueError: when nothing of the group was stored.
+        """
+        try:
+            with self._transaction():
+                return self._do(works)
+        except apsw.FullError as error:
+            raise QueueFullError("the disk is full") from error
+        except (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError) as error:
+            raise QueueBrokenError(f"{self._path}: {_advice(error)}") from error
+        except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
+            if len(works) == 1:
+                return [QueueError(f"{type(error).__name__} in the queue")]
+            return [result for work in works for result in self.commit([work])]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        before = self._memory.copy()
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._memory = before
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._seen.reload()
+            self.ledger.reload()
+            raise
+
+    def _do(self, works: Sequence[Work]) -> list[Any]:
+        appends = [work for work in works if isinstance(work, Append)]
+        stored = iter(self._append([append.records for append in appends]) if appends else ())
+        return [next(stored) if isinstance(work, Append) else work() for work in works]
+
+    # -- acknowledgement
+
+    def _append(self, requests: list[Sequence[Record]]) -> list[Stored]:
+        self._seen.turn(self._now())
+        fresh: dict[str, list[Record]] = {}
+        stored = []
+        for records in requests:
+            known = [self._seen.meet(record) for record in records]
+            repeats = tuple(record for record, past in zip(records, known, strict=True) if past is Past.REPEAT)
+            for record, past in zip(records, known, strict=True):
+                if past is not Past.REPEAT:
+                    fresh.setdefault(record.pixel, []).append(record)
+            stored.append(Stored(repeats, known.count(Past.REUSED)))
+        for pixel, records in fresh.items():
+            self._insert(Remainder(pixel, 0, 0, tuple(records)))
+        return stored
+
+    def _insert(self, remainder: Remainder) -> None:
+        for records in _chunks(remainder.records):
+            sealed = self._sealer.seal(pack(records), remainder.pixel.encode())
+            row = (self._next_segment, remainder.pixel, len(records), remainder.attempts, remainder.strikes, sealed)
+            self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?)", row)
+            self._next_segment += 1
+            self._memory.waiting[remainder.pixel] += len(records)
+
+    # -- delivery
+
+    def claim(self, pixel: str, most: int) -> tuple[Segment, ...]:
+        """Claim the oldest unclaimed segments of a pixel."""
+        wanted: list[tuple[Any, ...]] = []
+        events = size = 0
+        sql = "SELECT id, n, attempts, strikes, length(sealed) FROM segment WHERE pixel=? ORDER BY id"
+        for row in self._db.execute(sql, (pixel,)):
+            number, n, _, _, length = row
+            if number in self._memory.claimed:
+                continue
+            if wanted and (events + n > most or size + length > _MOST_CLAIMED_BYTES):
+                break
+            wanted.append(row)
+            events, size = events + n, size + length
+        segments = (self._read(number, pixel, attempts, strikes) for number, _, attempts, strikes, _ in wanted)
+        return tuple(segment for segment in segments if segment)
+
+    def _read(self, number: int, pixel: str, attempts: int, strikes: int) -> Segment | None:
+        """Open a claimed segment; one that was damaged on disk stays claimed, so that it holds up no other."""
+        self._memory.claimed.add(number)
+        sealed = self._one("SELECT sealed FROM segment WHERE id=?", number)
+        try:
+            return Segment(number, pixel, attempts, strikes, unpack(self._sealer.open(sealed, pixel.encode()), pixel))
+        except (SealError, ValueError):
+            log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
+            return None
+
+    def release(self, segments: Sequence[Segment]) -> None:
+        """Give up a claim."""
+        self._memory.claimed.difference_update(segment.id for segment in segments)
+
+    def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
+        """Write the end of a delivery attempt."""
+        sizes = {segment.id: segment for segment in segments}
+        for number in settlement.done:
+            self._db.execute("DELETE FROM segment WHERE id=?", (number,))
+            self._memory.waiting[sizes[number].pixel] -= len(sizes[number].records)
+        sql = "UPDATE segment SET attempts=attempts+1, strikes=strikes+? WHERE id=?"
+        self._db.executemany(sql, [(settlement.struck, number) for number in settlement.tried])
+        for remainder in settlement.remainders:
+            self._insert(remainder)
+        for letter in settlement.dead:
+            self._bury(letter)
+        self.ledger.write(settlement.rows)
+        self.release(segments)
+
+    def _bury(self, letter: Letter) -> None:
+        record, words = letter.record, letter.words
+        sealed = self._sealer.seal(pack([record]), record.pixel.encode())
+        facts = (self._now(), record.pixel, record.name, record.id, record.time_s, letter.reason)
+        row = (*facts, words.code, words.subcode, words.message, words.fbtrace_id, letter.attempts, sealed)
+        self._db.execute(f"INSERT INTO dead VALUES(NULL, {', '.join('?' * len(row))})", row)
+        self._memory.dead += 1
+
+    # -- dead letters
+
+    def dead(self, wanted: Filter) -> list[DeadLetter]:
+        """Return dead letters, newest first."""
+        condition, values = where(wanted, identity="event_id")
+        sql = f"SELECT * FROM dead WHERE true{condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        return [self._letter(row) for row in self._db.execute(sql, (*values, wanted.limit))]
+
+    def _letter(self, row: Sequence[Any]) -> DeadLetter:
+        number, at, pixel, name, identity, time_s, reason, code, subcode, message, trace, attempts, sealed = row
+        payload = unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0].payload
+        words = Words(code, subcode, message, trace)
+        return DeadLetter(number, at, pixel, name, identity, time_s, reason, words, attempts, payload)
+
+    def replay(self, ids: Sequence[int], not_before_s: int) -> int:
+        """Put dead letters back into the queue."""
+        sql = "SELECT pixel, sealed FROM dead WHERE id=? AND time_s>=?"
+        rows = [(number, self._db.execute(sql, (number, not_before_s)).fetchone()) for number in ids]
+        for _, row in rows:
+            if row:
+                pixel, sealed = str(row[0]), bytes(row[1])
+                self._insert(Remainder(pixel, 0, 0, unpack(self._sealer.open(sealed, pixel.encode()), pixel)))
+        return self.discard([number for number, row in rows if row])
+
+    def discard(self, ids: Sequence[int]) -> int:
+        """Remove dead letters."""
+        count = 0
+        for number in ids:
+            self._db.execute("DELETE FROM dead WHERE id=?", (number,))
+            count += self._db.changes()
+        self._memory.dead -= count
+        return count
+
+    def stats(self) -> Stats:
+        """Return counts; safe to call from any thread."""
+        return Stats(dict(+self._memory.waiting), self._memory.dead)
+
+    def touch(self) -> None:
+        """Write something small, as a sign of life."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES('alive', ?)", (self._now(),))
+
+    # -- what can wait
+
+    def tend(self) -> None:
+        """Write notes, checkpoint between commits, forget what is over.
+
+        Raises:
+            QueueBrokenError: when the disk failed.
+        """
+        try:
+            self._tend(time.monotonic())
+        except apsw.FullError:
+            log.warning("the disk is full: the ledger waits")
+        except apsw.Error as error:
+            raise QueueBrokenError(f"{self._path}: {_advice(error)}") from error
+
+    def _tend(self, now: float) -> None:
+        if (self.rows or self.fates) and now - self._noted_at >= _NOTE_EVERY_S:
+            self._noted_at = now
+            self._write_notes()
+        if self._wal_pages >= _CHECKPOINT_PAGES:
+            self._wal_pages = 0
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if now - self._tidied_at >= _TIDY_EVERY_S:
+            self._tidied_at = now
+            self._tidy()
+
+    def _write_notes(self) -> None:
+        rows = [self.rows.popleft() for _ in range(len(self.rows))]
+        fates = [self.fates.popleft() for _ in range(len(self.fates))]
+        try:
+            with self._transaction():
+                self.ledger.write(rows)
+                self.ledger.write_fates(fates)
+        except apsw.FullError:
+            self.rows.extendleft(reversed(rows))
+            self.fates.extendleft(reversed(fates))
+            raise
+
+    def _tidy(self) -> None:
+        now, retention = self._now(), self._retention
+        with self._transaction():
+            self.ledger.forget(now // DAY_MS - retention.ledger_days, most_bytes=retention.ledger_max_bytes)
+            self._db.execute("DELETE FROM dead WHERE at<?", (now - retention.dead_days * DAY_MS,))
+            self._memory.dead -= self._db.changes()
+
+    def close(self) -> None:
+        """Write the last notes and close the file, which checkpoints it."""
+        try:
+            if self.rows or self.fates:
+                self._write_notes()
+        except apsw.Error:
+            log.exception("the last ledger rows could not be written")
+        self._db.close()
+
+
+def _chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
+    chunk: list[Record] = []
+    size = 0
+    for record in records:
+        if chunk and (len(chunk) >= _MOST_RECORDS or size + len(record.payload) > _MOST_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(record)
+        size += len(record.payload)
+    if chunk:
+        yield chunk
+
+
+def _advice(error: Exception) -> str:
+    """Say what an operator can do about a file that cannot be used."""
+    match error:
+        case apsw.NotADBError() | apsw.CorruptError():
+            return f"the file is damaged ({error}); keep a copy, then restore it or move it away to start empty"
+        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
+            return f"the file cannot be written ({error}); check the owner and mode of data_dir"
+        case apsw.BusyError() | apsw.LockedError():
+            return f"another process holds the file ({error}); stop it first"
+        case _:
+            return str(error)
