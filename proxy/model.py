@@ -45,7 +45,7 @@ class DropReason(StrEnum):
     RESTRICTED = "restricted"
 
 
-class Outcome(StrEnum):
+class Status(StrEnum):
     """How an event ended, in the ledger."""
 
     DELIVERED = "delivered"
@@ -141,6 +141,8 @@ class Event:
     visitor: bytes
     """Four bytes that tell visitors apart, for the duplicate memory only."""
     fate: Fate
+    mark: str = ""
+    """Why the owner may doubt it (a bot's reason); it is sent all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ class Record:
     time_s: int
     visitor: bytes
     fate: Fate
+    mark: str
     payload: bytes
 
 
@@ -165,11 +168,30 @@ class LedgerRow:
     name: str
     id: str
     time_s: int
-    outcome: Outcome
+    status: Status
     reason: str = ""
     fate: Fate = Fate.PENDING
     fbtrace_id: str = ""
     attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one browser request comes to, before anything is stored."""
+
+    status: int
+    body: bytes = b""
+    cookies: tuple[str, ...] = ()
+    """``Set-Cookie`` values."""
+    records: tuple[Record, ...] = ()
+    dropped: tuple[LedgerRow, ...] = ()
+    refused: int = 0
+    """Members of ``events`` that were none."""
+    fates: tuple[FateNews, ...] = ()
+    pixels: tuple[str, ...] = ()
+    """The site's pixels: ``fates`` may speak of any of them."""
+    misdirected: bool = False
+    """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +210,8 @@ class Delivered:
 
     received: int
     fbtrace_id: str = ""
+    cooldown: float = 0.0
+    """Seconds that Graph's usage headers ask to wait before the next request."""
 
 
 @dataclass(frozen=True, slots=True)

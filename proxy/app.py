@@ -1,0 +1,194 @@
+"""The only file that wires: constructs every part, orders their lifetimes, closes in reverse.
+
+Order: lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners finish their requests
+while the queue still takes them, the lanes finish their attempts while the queue still settles, and the queue closes
+last.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import aiohttp.http_parser
+from aiohttp import web
+
+from proxy.config import Config
+from proxy.edge.files import tag_of
+from proxy.edge.graph import Graph, graph_session
+from proxy.edge.metrics import Metrics
+from proxy.edge.operator import Access, Operator
+from proxy.edge.public import Entry, Public
+from proxy.edge.sender import Lane, Sender
+from proxy.keys import prefix_of
+from proxy.queue.base import QueueBrokenError
+from proxy.queue.local import DataDirLock, LocalQueue
+from proxy.queue.seal import Sealer
+from proxy.rules.ingest import Policy
+from proxy.rules.routing import Routes
+from proxy.settings import Address, Pixel, Settings, Site
+
+log = logging.getLogger(__name__)
+
+_SECRET_FILE = "secret"  # noqa: S105 - a file name
+_GRACE_S = 10.0
+_BACKLOG = 2048
+
+
+class UnsafeInstallationError(Exception):
+    """This Python cannot run the proxy safely; the text says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A proxy at work."""
+
+    public: Address
+    operator: Address
+    queue: LocalQueue
+    broken: asyncio.Future[None]
+    """Fails when the queue must not be trusted any more; the process should end."""
+
+
+def require_c_parser() -> None:
+    """Refuse to run on aiohttp's pure Python parser, which several request-smuggling defects were only found in.
+
+    Raises:
+        UnsafeInstallationError: when the C parser is missing.
+    """
+    if not hasattr(aiohttp.http_parser, "HttpRequestParserC"):
+        raise UnsafeInstallationError("aiohttp was installed without its C parser: install its wheel for this platform")
+
+
+def installation_secret(settings: Settings, data_dir: Path) -> str:
+    """Return the configured secret, or the one kept in ``data_dir``, made there the first time."""
+    if configured := settings.server.secret.get_secret_value():
+        return configured
+    path = data_dir / _SECRET_FILE
+    if not path.exists():
+        log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
+        _write_secret(path, secrets.token_hex(32))
+    return path.read_text().strip()
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def prefixes(settings: Settings, secret: str, site: Site) -> list[str]:
+    """Return the prefix of a site, then those that old secrets gave it."""
+    if site.prefix:
+        return [site.prefix]
+    secrets_ = [secret, *(old.get_secret_value() for old in settings.server.old_secrets)]
+    return [prefix_of(one, site.name) for one in secrets_]
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Running]:
+    """Run the proxy of a configuration until the context ends, then stop it in order.
+
+    Raises:
+        DataDirBusyError: when another process works in data_dir.
+        QueueBrokenError: when the queue cannot be opened.
+        OSError: when an address cannot be listened on.
+    """
+    require_c_parser()
+    settings = config.settings
+    async with AsyncExitStack() as stack:
+        lock = DataDirLock(config.data_dir)
+        stack.callback(lock.close)
+        secret = installation_secret(settings, config.data_dir)
+        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = _open_queue(config, secret, broken)
+        stack.push_async_callback(queue.close)
+        metrics = Metrics()
+        session = await stack.enter_async_context(graph_session(settings.graph.timeout))
+        sender = Sender(_lanes(settings, queue, Graph(session, settings.graph, _today), metrics))
+        sender.start()
+        stack.push_async_callback(sender.stop, _GRACE_S)
+        public = Public(
+            _entry(settings, secret), queue=queue, metrics=metrics, wake=sender.wake, now=_now, entropy=_entropy
+        )
+        access = Access(settings.server.operator_listen.host, settings.server.operator_password.get_secret_value())
+        operator = Operator(
+            access,
+            queue=queue,
+            metrics=metrics,
+            lanes=sender.lanes,
+            misdirected=lambda: public.misdirected,
+            now=_now,
+        )
+        operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
+        public_address = await _listen(stack, public.app(), settings.server.listen)
+        yield Running(public_address, operator_address, queue, broken)
+        public.accepting = False
+
+
+def _open_queue(config: Config, secret: str, broken: asyncio.Future[None]) -> LocalQueue:
+    def on_broken(error: QueueBrokenError) -> None:
+        if not broken.done():
+            broken.set_exception(error)
+
+    old = [one.get_secret_value() for one in config.settings.server.old_secrets]
+    return LocalQueue.open(
+        config.data_dir,
+        Sealer(secret, old),
+        limits=config.settings.queue,
+        retention=config.settings.retention,
+        now=_now,
+        on_broken=on_broken,
+    )
+
+
+def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics) -> list[Lane]:
+    pixels: dict[str, Pixel] = {pixel.id: pixel for site in settings.site for pixel in site.pixel}
+    chance = secrets.SystemRandom().random
+    return [
+        Lane(pixel, queue=queue, graph=graph, metrics=metrics, now=_now, chance=chance) for pixel in pixels.values()
+    ]
+
+
+def _entry(settings: Settings, secret: str) -> Entry:
+    return Entry(
+        routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
+        policies={site.name: Policy(site, settings.server.trusted_proxies) for site in settings.site},
+        tags={site.name: tag_of(site) for site in settings.site},
+        sites=settings.site,
+        client_ip_header=settings.server.client_ip_header,
+    )
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, address: Address) -> Address:
+    """Serve an application; port 0 finds a free one."""
+    # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=_GRACE_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    return Address(host, port)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _entropy() -> int:
+    return secrets.randbits(128)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -1,0 +1,60 @@
+"""The socket to Graph: a batch goes out, a verdict comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+
+import aiohttp
+
+from proxy.model import Record, Retry, Verdict
+from proxy.rules import capi
+from proxy.settings import Graph as GraphSettings
+from proxy.settings import Pixel
+
+# Graph's answers are a few hundred bytes; nobody gets to fill our memory.
+_MOST_ANSWER = 1 << 20
+
+
+class Graph:
+    """Sends batches of one pixel at a time; raises nothing for what the network or Graph may do."""
+
+    def __init__(self, session: aiohttp.ClientSession, settings: GraphSettings, today: Callable[[], date]) -> None:
+        self._session = session
+        self._base = f"{settings.url.rstrip('/')}/{settings.version}"
+        self._today = today
+
+    async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
+        """Send one batch and judge the answer."""
+        body = capi.body(
+            (record.payload for record in records),
+            access_token=pixel.access_token.get_secret_value(),
+            app_secret=pixel.app_secret.get_secret_value(),
+            test_event_code=self._test_code(pixel),
+        )
+        try:
+            async with self._session.post(
+                f"{self._base}/{pixel.id}/events",
+                data=body,
+                headers={"Content-Type": "application/json"},
+                allow_redirects=False,
+            ) as response:
+                answer = await response.content.read(_MOST_ANSWER)
+                return capi.judge(response.status, answer, response.headers, len(records))
+        except TimeoutError:
+            return Retry("timeout")
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
+            return Retry("network")
+
+    def _test_code(self, pixel: Pixel) -> str:
+        over = pixel.test_event_until is not None and self._today() > pixel.test_event_until
+        return "" if over else pixel.test_event_code
+
+
+@asynccontextmanager
+async def graph_session(most_seconds: float) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the client session to Graph: no cookies, verified TLS, ``most_seconds`` for a whole request."""
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=most_seconds), cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        yield session

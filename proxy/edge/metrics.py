@@ -1,0 +1,68 @@
+"""Counters and gauges, each derived from an outcome or a verdict in this one place.
+
+Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from proxy.model import Outcome, Verdict
+from proxy.queue.base import Stats, Stored
+
+
+class Metrics:
+    """One registry per proxy, so that two in one process do not share counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("requests", "Public requests", "endpoint", "status")
+        self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
+        self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
+        self._fates = self._counter("browser_copies", "News of the browser Pixel's copies", "pixel_copy")
+        self._misdirected = self._counter(
+            "misdirected", "Requests with a forwarding header from an untrusted private peer"
+        )
+        self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
+        self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
+        self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"capi_proxy_{name}", text, labels, registry=self.registry)
+
+    def request(self, endpoint: str, status: int) -> None:
+        """Count an answer of the public listener."""
+        self._requests.labels(endpoint, str(status)).inc()
+
+    def outcome(self, outcome: Outcome, stored: Stored) -> None:
+        """Count what one request came to, once it is stored."""
+        duplicates = len(stored.duplicates)
+        self._events.labels("stored", "").inc(len(outcome.records) - duplicates)
+        if duplicates:
+            self._events.labels("duplicate", "").inc(duplicates)
+        if outcome.refused:
+            self._events.labels("refused", "").inc(outcome.refused)
+        for row in outcome.dropped:
+            self._events.labels("dropped", row.reason).inc()
+        for news in outcome.fates:
+            self._fates.labels(news.fate).inc()
+        for record in outcome.records:
+            self._fates.labels(record.fate).inc()
+        self._reused.inc(stored.reused)
+        self._misdirected.inc(outcome.misdirected)
+
+    def verdict(self, pixel: str, verdict: Verdict) -> None:
+        """Count one answer of Graph."""
+        reason = getattr(verdict, "reason", "")
+        self._graph.labels(pixel, type(verdict).__name__.lower(), reason).inc()
+
+    def finished(self, pixel: str, status: str, events: int) -> None:
+        """Count events whose delivery ended."""
+        self._finished.labels(pixel, status).inc(events)
+
+    def render(self, stats: Stats) -> bytes:
+        """Return the Prometheus text format."""
+        self._waiting.clear()
+        for pixel, events in stats.waiting.items():
+            self._waiting.labels(pixel).set(events)
+        self._dead.set(stats.dead)
+        return generate_latest(self.registry)

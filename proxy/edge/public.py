@@ -1,0 +1,236 @@
+"""The public listener: tag, collect, image, health. Facts in, an outcome out; no rule lives here."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from proxy.edge.files import Asset
+from proxy.edge.metrics import Metrics
+from proxy.model import Facts, LedgerRow, Outcome, Record, Status
+from proxy.queue.base import Queue, QueueError, Stored
+from proxy.rules.identity import host_of
+from proxy.rules.ingest import Policy, belongs, ingest, ingest_image, problem
+from proxy.rules.intake import MAX_BODY
+from proxy.rules.routing import Door, Entrance, Routes, site_of
+from proxy.settings import Site
+
+log = logging.getLogger(__name__)
+
+_GIF = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00"
+    b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
+_RETRY_SECONDS = "5"
+_METHODS = {
+    Door.TAG: (hdrs.METH_GET, hdrs.METH_HEAD),
+    Door.COLLECT: (hdrs.METH_POST, hdrs.METH_OPTIONS),
+    Door.IMAGE: (hdrs.METH_GET,),
+}
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the listener needs of the configuration."""
+
+    routes: Routes
+    policies: Mapping[str, Policy]
+    """By site name."""
+    tags: Mapping[str, Asset]
+    sites: Sequence[Site]
+    client_ip_header: str
+
+
+class Public:
+    """Answers strangers."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators, clock and chance
+        self,
+        entry: Entry,
+        *,
+        queue: Queue,
+        metrics: Metrics,
+        wake: Callable[[set[str]], None],
+        now: Callable[[], int],
+        entropy: Callable[[], int],
+    ) -> None:
+        self._entry = entry
+        self._queue = queue
+        self._metrics = metrics
+        self._wake = wake
+        self._now = now
+        self._entropy = entropy
+        self._doors: dict[Door, Callable[[web.Request, Site], Awaitable[web.Response]]] = {
+            Door.TAG: self._tag,
+            Door.COLLECT: self._collect,
+            Door.IMAGE: self._image,
+        }
+        self.accepting = True
+        self.misdirected = False
+
+    def app(self) -> web.Application:
+        """Return the application; it holds no lifetime of its own."""
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/.well-known/gpc.json", self._gpc)
+        app.router.add_route("*", "/{path:.*}", self._enter)
+        return app
+
+    async def _enter(self, request: web.Request) -> web.Response:
+        entrance = self._entry.routes.find(request.headers.get(hdrs.HOST, ""), request.path)
+        if entrance is None:
+            return _refusal(404, "nothing here")
+        response = await self._answer(request, entrance)
+        self._metrics.request(entrance.door, response.status)
+        return response
+
+    async def _answer(self, request: web.Request, entrance: Entrance) -> web.Response:
+        allowed = _METHODS[entrance.door]
+        if request.method not in allowed:
+            response = _refusal(405, f"method: {request.method[:20]}; accepted: {', '.join(allowed)}")
+            response.headers[hdrs.ALLOW] = ", ".join(allowed)
+            return response
+        return await self._doors[entrance.door](request, entrance.site)
+
+    async def _tag(self, request: web.Request, site: Site) -> web.Response:
+        asset = self._entry.tags[site.name]
+        coding, body = asset.choose(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        etag = f'"{asset.etag}{"-" + coding if coding else ""}"'
+        headers = {
+            hdrs.CONTENT_TYPE: "text/javascript; charset=utf-8",
+            hdrs.CACHE_CONTROL: "public, max-age=3600",
+            hdrs.VARY: hdrs.ACCEPT_ENCODING,
+            hdrs.ETAG: etag,
+            hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "X-Content-Type-Options": "nosniff",
+        }
+        if etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+            return web.Response(status=304, headers=headers)
+        if coding:
+            headers[hdrs.CONTENT_ENCODING] = coding
+        return web.Response(body=body, headers=headers)
+
+    async def _collect(self, request: web.Request, site: Site) -> web.Response:
+        origin = request.headers.get(hdrs.ORIGIN, "")
+        if not _may_send(site, origin or request.headers.get(hdrs.REFERER, "")):
+            return _refusal(403, "origin: not a page of this site")
+        response = await self._take(request, site)
+        if origin:
+            _allow(response, origin)
+        return response
+
+    async def _take(self, request: web.Request, site: Site) -> web.Response:
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204, headers=_PREFLIGHT)
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            return _refusal(415, "content-encoding: accepted: identity")
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, f"body: too large; accepted: {MAX_BODY} bytes")
+        outcome = ingest(self._facts(request, body), self._entry.policies[site.name])
+        kind = _JSON if outcome.body else None
+        return await self._store(outcome, web.Response(status=outcome.status, body=outcome.body, content_type=kind))
+
+    async def _image(self, request: web.Request, site: Site) -> web.Response:
+        if not _may_send(site, request.headers.get(hdrs.REFERER, "")):
+            return _refusal(403, "referer: not a page of this site")
+        outcome = ingest_image(self._facts(request, b""), self._entry.policies[site.name])
+        return await self._store(outcome, web.Response(body=_GIF, content_type="image/gif"))
+
+    async def _store(self, outcome: Outcome, content: web.Response) -> web.Response:
+        """Answer only after the records are durable."""
+        try:
+            stored = await self._queue.append(outcome.records) if outcome.records else Stored()
+        except QueueError as error:
+            log.warning("an append failed: %s", error)
+            response = _refusal(503, "cannot be stored now; try again")
+            response.headers[hdrs.RETRY_AFTER] = _RETRY_SECONDS
+            return response
+        self._after(outcome, stored)
+        for cookie in outcome.cookies:
+            content.headers.add(hdrs.SET_COOKIE, cookie)
+        content.headers[hdrs.CACHE_CONTROL] = "no-store"
+        return content
+
+    def _after(self, outcome: Outcome, stored: Stored) -> None:
+        now = self._now()
+        duplicates = tuple(_duplicate_row(record, now) for record in stored.duplicates)
+        if outcome.dropped or duplicates or outcome.fates:
+            self._queue.note((*outcome.dropped, *duplicates), outcome.fates, outcome.pixels)
+        self._metrics.outcome(outcome, stored)
+        self._wake({record.pixel for record in outcome.records})
+        if outcome.misdirected and not self.misdirected:
+            self.misdirected = True
+            log.warning(
+                "a forwarding header came from an untrusted private address: is server.trusted_proxies complete?"
+            )
+
+    def _facts(self, request: web.Request, body: bytes) -> Facts:
+        header = _header_reader(request)
+        return Facts(
+            now=self._now(),
+            entropy=self._entropy(),
+            peer=request.remote or "",
+            host=header(hdrs.HOST),
+            secure=request.secure,
+            origin=header(hdrs.ORIGIN),
+            referer=header(hdrs.REFERER),
+            cookie=header(hdrs.COOKIE),
+            user_agent=header(hdrs.USER_AGENT),
+            gpc=header("Sec-GPC"),
+            forwarded=header(self._entry.client_ip_header),
+            forwarded_proto=header("X-Forwarded-Proto"),
+            forwarded_host=header("X-Forwarded-Host"),
+            body=body,
+        )
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if self.accepting else web.Response(status=503, text="not accepting\n")
+
+    async def _gpc(self, request: web.Request) -> web.Response:
+        site = site_of(self._entry.sites, request.headers.get(hdrs.HOST, ""))
+        if site is None or site.gpc == "ignore":
+            return _refusal(404, "nothing here")
+        return web.Response(body=b'{"gpc": true}', content_type=_JSON)
+
+
+_PREFLIGHT = {
+    hdrs.ACCESS_CONTROL_ALLOW_METHODS: hdrs.METH_POST,
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: hdrs.CONTENT_TYPE,
+    hdrs.ACCESS_CONTROL_MAX_AGE: "7200",
+}
+
+
+def _header_reader(request: web.Request) -> Callable[[str], str]:
+    """Return a reader of headers: lines joined by commas, bytes that are no UTF-8 replaced."""
+
+    def read(name: str) -> str:
+        joined = ("; " if name == hdrs.COOKIE else ", ").join(request.headers.getall(name, ()))
+        return joined if joined.isascii() else joined.encode(errors="surrogateescape").decode(errors="replace")
+
+    return read
+
+
+def _may_send(site: Site, page: str) -> bool:
+    """Tell whether an origin or Referer is a page of the site; ``null`` and other schemes are not."""
+    return page.startswith(("https://", "http://")) and belongs(site, host_of(page))
+
+
+def _allow(response: web.Response, origin: str) -> None:
+    response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+    response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
+    response.headers[hdrs.VARY] = hdrs.ORIGIN
+
+
+def _refusal(status: int, why: str) -> web.Response:
+    return web.Response(status=status, body=problem(why), content_type=_JSON)
+
+
+def _duplicate_row(record: Record, now: int) -> LedgerRow:
+    identity = (record.pixel, record.name, record.id, record.time_s)
+    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate)

@@ -1,0 +1,213 @@
+"""Delivery: one lane per pixel, so that a dead pixel or a slow token never delays another.
+
+A lane claims the oldest segments, buries what is too old, makes an attempt, and settles it in one transaction. After
+a failure the lane waits with a doubling, jittered back-off; a paused lane probes ever more rarely. What happened in
+between survives nothing but the queue: after a crash the same events go out again with the same ids.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from proxy.edge.attempt import Attempt, attempt
+from proxy.edge.graph import Graph
+from proxy.edge.metrics import Metrics
+from proxy.model import MAX_AGE_MS, Dead, Delivered, LedgerRow, Pause, Record, Retry, Status, Verdict, Words
+from proxy.queue.base import Letter, Queue, QueueError, Remainder, Segment, Settlement
+from proxy.rules import pace
+from proxy.rules.capi import MAX_BATCH
+from proxy.settings import Pixel
+
+log = logging.getLogger(__name__)
+
+# A systemic pause is probed with few events, since a refusal is then tried one by one.
+_PROBE_EVENTS = 8
+_MOST_STRIKES = 3
+_TOO_OLD = Dead("too_old")
+
+
+@dataclass(slots=True)
+class LaneState:
+    """What health and dashboard show of a lane."""
+
+    paused: str = ""
+    failures: int = 0
+    last_error: str = ""
+    working_since: float | None = None
+    """Monotonic time since when there is work and no success; None when all is well."""
+
+
+class Lane:
+    """Delivers the events of one pixel."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators, clock and chance
+        self,
+        pixel: Pixel,
+        *,
+        queue: Queue,
+        graph: Graph,
+        metrics: Metrics,
+        now: Callable[[], int],
+        chance: Callable[[], float],
+    ) -> None:
+        self.pixel = pixel
+        self.state = LaneState()
+        self._queue = queue
+        self._graph = graph
+        self._metrics = metrics
+        self._now = now
+        self._chance = chance
+        self._work = asyncio.Event()
+        self._work.set()
+        self._stopping = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there may be work."""
+        self._work.set()
+
+    def stop(self) -> None:
+        """Ask the lane to end after the attempt it is making."""
+        self._stopping.set()
+        self._work.set()
+
+    async def run(self) -> None:
+        """Deliver until stopped."""
+        while not self._stopping.is_set():
+            self._work.clear()
+            try:
+                wait = await self._step()
+            except QueueError as error:
+                log.warning("pixel %s: the queue does not answer (%s)", self.pixel.id, error)
+                wait = pace.PROBE_S
+            if wait is None:
+                await self._work.wait()
+            elif wait:
+                await self._rest(wait)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _step(self) -> float | None:
+        """Make one attempt; return the seconds to wait before the next, or None when there is nothing to do."""
+        probing = bool(self.state.paused)
+        segments = await self._queue.claim(self.pixel.id, most=_PROBE_EVENTS if probing else MAX_BATCH)
+        if not segments:
+            self.state.working_since = None
+            return None
+        self.state.working_since = self.state.working_since or time.monotonic()
+        try:
+            result, settlement = await self._deliver(segments, limit=_PROBE_EVENTS if probing else MAX_BATCH)
+        except BaseException:
+            await self._queue.release(segments)
+            raise
+        await self._queue.settle(segments, settlement)
+        return self._conclude(result)
+
+    async def _deliver(self, segments: Sequence[Segment], *, limit: int) -> tuple[Attempt, Settlement]:
+        oldest_s = (self._now() - MAX_AGE_MS) // 1000
+        records = [record for segment in segments for record in segment.records]
+        young = [record for record in records if record.time_s > oldest_s]
+        result = await attempt(young[:limit], self._send) if young else Attempt()
+        result.left += young[limit:]
+        result.dead += [(record, _TOO_OLD) for record in records if record.time_s <= oldest_s]
+        return result, self._settlement(segments, result)
+
+    async def _send(self, records: Sequence[Record]) -> Verdict:
+        verdict = await self._graph.send(self.pixel, records)
+        self._metrics.verdict(self.pixel.id, verdict)
+        return verdict
+
+    def _settlement(self, segments: Sequence[Segment], result: Attempt) -> Settlement:
+        struck = isinstance(result.halt, Retry) and result.halt.strike
+        attempts = {id(record): segment.attempts + 1 for segment in segments for record in segment.records}
+        left = {id(record) for record in result.left}
+        done, tried, remainders, rows = [], [], [], []
+        for segment in segments:
+            survivors = tuple(record for record in segment.records if id(record) in left)
+            if survivors and struck and segment.strikes + 1 >= _MOST_STRIKES:
+                result.dead += [(record, Dead("not_received", _words(result.halt))) for record in survivors]
+                survivors = ()
+            if len(survivors) == len(segment.records):
+                tried.append(segment.id)
+                continue
+            done.append(segment.id)
+            if survivors:
+                remainders.append(Remainder(segment.pixel, segment.attempts + 1, segment.strikes + struck, survivors))
+        rows = [self._row(record, verdict, attempts[id(record)]) for record, verdict in result.delivered + result.dead]
+        letters = [Letter(record, dead.reason, dead.words, attempts[id(record)]) for record, dead in result.dead]
+        return Settlement(tuple(done), tuple(tried), struck, tuple(remainders), tuple(letters), tuple(rows))
+
+    def _row(self, record: Record, verdict: Delivered | Dead, attempts: int) -> LedgerRow:
+        if isinstance(verdict, Delivered):
+            status, reason, trace = Status.DELIVERED, record.mark, verdict.fbtrace_id
+        else:
+            status, reason, trace = Status.DEAD, verdict.reason, verdict.words.fbtrace_id
+        identity = (record.pixel, record.name, record.id, record.time_s)
+        return LedgerRow(self._now(), *identity, status, reason, record.fate, trace, attempts)
+
+    def _conclude(self, result: Attempt) -> float:
+        self._metrics.finished(self.pixel.id, Status.DELIVERED, len(result.delivered))
+        self._metrics.finished(self.pixel.id, Status.DEAD, len(result.dead))
+        if result.delivered:
+            self.state.working_since = time.monotonic()
+        match result.halt:
+            case None:
+                self._recover()
+                return max((verdict.cooldown for _, verdict in result.delivered), default=0.0)
+            case Retry() as retry:
+                self._note_failure(retry.reason, paused="")
+                return pace.backoff(self.state.failures, self._chance(), asked=retry.after)
+            case Pause() as pause:
+                self._note_failure(pause.reason, paused=pause.reason)
+                return pace.probe(self.state.failures - 1)
+
+    def _note_failure(self, reason: str, *, paused: str) -> None:
+        if bool(paused) != bool(self.state.paused):
+            self.state.failures = 0
+        if paused and not self.state.paused:
+            log.error("pixel %s is paused (%s): its events wait, nothing is lost", self.pixel.id, paused)
+        elif not self.state.failures:
+            log.warning("pixel %s: Graph cannot take events now (%s); trying again", self.pixel.id, reason)
+        self.state.failures += 1
+        self.state.paused, self.state.last_error = paused, reason
+
+    def _recover(self) -> None:
+        if self.state.failures:
+            log.warning("pixel %s delivers again", self.pixel.id)
+        self.state.failures, self.state.paused, self.state.last_error = 0, "", ""
+
+
+def _words(halt: Pause | Retry | None) -> Words:
+    return halt.words if halt else Words()
+
+
+class Sender:
+    """All lanes together."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self.lanes = {lane.pixel.id: lane for lane in lanes}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start every lane."""
+        self._tasks = [asyncio.create_task(lane.run(), name=f"lane {name}") for name, lane in self.lanes.items()]
+
+    def wake(self, pixels: set[str]) -> None:
+        """Say that there may be work for these pixels."""
+        for pixel in pixels & self.lanes.keys():
+            self.lanes[pixel].wake()
+
+    async def stop(self, grace: float) -> None:
+        """Let attempts under way finish for ``grace`` seconds, then cancel them; their events stay in the queue."""
+        for lane in self.lanes.values():
+            lane.stop()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
