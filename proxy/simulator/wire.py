@@ -1,0 +1,131 @@
+"""From an HTTP request to its parameters, in every encoding that Conversions API clients use.
+
+Meta's using-the-api page shows a JSON body and a form whose one `data` field is a JSON array as text; the Python
+SDK sends a list of JSON strings. The token may stand in the address, in the body or in an Authorization header.
+Pure: bytes and strings in, values out.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+MIME = re.compile(r"[^;\s]*")
+BOUNDARY = re.compile(r'boundary="?([^";]+)', re.IGNORECASE)
+PART_NAME = re.compile(rb'\bname="?([^";\r\n]*)', re.IGNORECASE)
+DATA = re.compile(r"data(\[\d*\])?")
+
+Pairs = list[tuple[str, Any]]
+
+
+class UnreadableError(ValueError):
+    """The body or its `data` is not what Graph can read; the text says what was wrong."""
+
+
+def parameters(query: str, content_type: str, body: bytes) -> Pairs:
+    """All parameters of a request, those of the address first.
+
+    A body of any other type than JSON, multipart and urlencoded carries none, as with PHP servers.
+
+    Raises:
+        UnreadableError: a body declared as JSON is not a JSON object.
+    """
+    mime = MIME.match(content_type)
+    reader = READERS.get(mime.group().lower() if mime else "", _nothing)
+    return [*urlencoded(query), *reader(body, content_type)]
+
+
+def urlencoded(text: str) -> Pairs:
+    """The pairs of a query string or form, blank values kept; broken escapes become U+FFFD."""
+    return [(clean(name), clean(value)) for name, value in parse_qsl(text, keep_blank_values=True)]
+
+
+def token(pairs: Pairs, authorization: str) -> str | None:
+    """The access token: of the address, else the body, else `Authorization: Bearer`; None if none or not text."""
+    scheme, _, bearer = authorization.partition(" ")
+    return first(pairs, "access_token") or (bearer.strip() if scheme.lower() == "bearer" else None) or None
+
+
+def first(pairs: Pairs, name: str) -> str | None:
+    """The first text value of a parameter."""
+    return next((value for key, value in pairs if key == name and isinstance(value, str)), None)
+
+
+def flat(pairs: Pairs) -> dict[str, str]:
+    """The text values, one per name, the last one winning."""
+    return {name: value for name, value in pairs if isinstance(value, str)}
+
+
+def clean(text: str) -> str:
+    """Text that any encoder takes: aiohttp hands over raw bytes of an address as lone surrogates."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def events(pairs: Pairs) -> list[Any]:
+    """The events of `data`, decoded; whether each is an object is for the rules to say.
+
+    Raises:
+        UnreadableError: no `data`, an object where a list belongs, or text that is not JSON.
+    """
+    values = [value for key, value in pairs if DATA.fullmatch(key)]
+    if not values:
+        raise UnreadableError("The parameter data is required.")
+    return [event for value in values for event in _listed(value)]
+
+
+def _listed(value: Any) -> Iterator[Any]:
+    if not isinstance(value, str | list):
+        raise UnreadableError("The parameter data must be an array of events.")
+    decoded = _decoded(value)
+    yield from map(_decoded, decoded) if isinstance(decoded, list) else (decoded,)
+
+
+def _decoded(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableError(f"The parameter data is not valid JSON: {error}") from error
+
+
+def _json(body: bytes, _: str) -> Pairs:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableError(f"The body is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UnreadableError("The body must be a JSON object.")
+    return list(content.items())
+
+
+def _form(body: bytes, _: str) -> Pairs:
+    return urlencoded(body.decode(errors="replace"))
+
+
+def _multipart(body: bytes, content_type: str) -> Pairs:
+    found = BOUNDARY.search(content_type)
+    if found is None:
+        raise UnreadableError("The multipart body has no boundary.")
+    parts = (b"\r\n" + body).split(b"\r\n--" + found.group(1).strip().encode(errors="replace"))
+    return [pair for part in parts[1:] for pair in _part(part)]
+
+
+def _part(part: bytes) -> Iterator[tuple[str, str]]:
+    head, separator, value = part.partition(b"\r\n\r\n")
+    name = PART_NAME.search(head)
+    if separator and name:
+        yield name.group(1).decode(errors="replace"), value.decode(errors="replace")
+
+
+def _nothing(_: bytes, __: str) -> Pairs:
+    return []
+
+
+READERS: Mapping[str, Callable[[bytes, str], Pairs]] = {
+    "application/json": _json,
+    "application/x-www-form-urlencoded": _form,
+    "multipart/form-data": _multipart,
+}
