@@ -111,7 +111,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         stack.callback(lock.close)
         secret = installation_secret(settings, config.data_dir)
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = _open_queue(config, secret, broken)
+        queue = open_queue(config, secret, broken)
         stack.push_async_callback(queue.close)
         metrics = Metrics()
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))
@@ -119,7 +119,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         sender.start()
         stack.push_async_callback(sender.stop, _GRACE_S)
         public = Public(
-            _entry(settings, secret), queue=queue, metrics=metrics, wake=sender.wake, now=_now, entropy=_entropy
+            _entry(settings, secret), queue=queue, metrics=metrics, wake=sender.wake, now=now_ms, entropy=_entropy
         )
         access = Access(settings.server.operator_listen.host, settings.server.operator_password.get_secret_value())
         operator = Operator(
@@ -128,7 +128,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             metrics=metrics,
             lanes=sender.lanes,
             misdirected=lambda: public.misdirected,
-            now=_now,
+            now=now_ms,
         )
         operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
         public_address = await _listen(stack, public.app(), settings.server.listen)
@@ -136,9 +136,15 @@ async def running(config: Config) -> AsyncIterator[Running]:
         public.accepting = False
 
 
-def _open_queue(config: Config, secret: str, broken: asyncio.Future[None]) -> LocalQueue:
+def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None = None) -> LocalQueue:
+    """Open the queue of a locked data_dir; ``broken`` fails when it must not be trusted any more.
+
+    Raises:
+        QueueBrokenError: when it cannot be opened.
+    """
+
     def on_broken(error: QueueBrokenError) -> None:
-        if not broken.done():
+        if broken is not None and not broken.done():
             broken.set_exception(error)
 
     old = [one.get_secret_value() for one in config.settings.server.old_secrets]
@@ -147,7 +153,7 @@ def _open_queue(config: Config, secret: str, broken: asyncio.Future[None]) -> Lo
         Sealer(secret, old),
         limits=config.settings.queue,
         retention=config.settings.retention,
-        now=_now,
+        now=now_ms,
         on_broken=on_broken,
     )
 
@@ -156,7 +162,7 @@ def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics
     pixels: dict[str, Pixel] = {pixel.id: pixel for site in settings.site for pixel in site.pixel}
     chance = secrets.SystemRandom().random
     return [
-        Lane(pixel, queue=queue, graph=graph, metrics=metrics, now=_now, chance=chance) for pixel in pixels.values()
+        Lane(pixel, queue=queue, graph=graph, metrics=metrics, now=now_ms, chance=chance) for pixel in pixels.values()
     ]
 
 
@@ -182,7 +188,8 @@ async def _listen(stack: AsyncExitStack, app: web.Application, address: Address)
     return Address(host, port)
 
 
-def _now() -> int:
+def now_ms() -> int:
+    """Return the server's clock in milliseconds."""
     return time.time_ns() // 1_000_000
 
 

@@ -5,17 +5,25 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+import orjson
 import uvloop
+from tqdm import tqdm
 
-from proxy import app, config
-from proxy.queue.base import QueueError
+from proxy import app, config, doctor
+from proxy import snippet as snippets
+from proxy.books import Books, BooksError, open_books
+from proxy.model import Status
+from proxy.queue.base import Filter, QueueError
 from proxy.queue.local import DataDirBusyError
+
+T = TypeVar("T")
 
 _CONFIG = click.option(
     "--config",
@@ -96,6 +104,153 @@ def simulator(port: int) -> None:
             await runner.cleanup()
 
     _run(work)
+
+
+@main.command()
+@_CONFIG
+@click.option("--send-test", is_flag=True, help="Send one test event to each pixel with a test_event_code.")
+def check(path: Path, *, send_test: bool) -> None:
+    """Report every mistake of a configuration, then what is doubtful about running it here."""
+    loaded = load(path)
+    found = list(doctor.findings(loaded))
+    if send_test:
+
+        async def work() -> list[doctor.Finding]:
+            return [finding async for finding in doctor.send_tests(loaded)]
+
+        found += asyncio.run(work())
+    for finding in found:
+        click.echo(f"{'FAILED' if finding.failed else 'note'}: {finding.text}")
+    click.echo(f"{path}: the configuration is sound")
+    sys.exit(1 if any(finding.failed for finding in found) else 0)
+
+
+@main.command()
+@_CONFIG
+@click.option("--site", "name", default="", help="Name of the site; needed when there are several.")
+@click.option("--host", default="", help="The proxy's own host name; left out: a path of the site itself.")
+def snippet(path: Path, name: str, host: str) -> None:
+    """Print the HTML to paste, and how to mount the proxy on a path of the site."""
+    loaded = load(path)
+    sites = {site.name: site for site in loaded.settings.site}
+    if not name and len(sites) > 1:
+        raise click.UsageError(f"--site: missing; accepted: {', '.join(sites)}")
+    site = sites.get(name or next(iter(sites)))
+    if site is None:
+        raise click.UsageError(f"--site: {name!r}; accepted: {', '.join(sites)}")
+    secret = app.installation_secret(loaded.settings, loaded.data_dir)
+    click.echo(snippets.snippet(loaded.settings, site, app.prefixes(loaded.settings, secret, site)[0], host))
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options by which events and dead letters are chosen."""
+    for option in (
+        click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000)),
+        click.option("--id", "event_id", default="", help="Event id."),
+        click.option("--name", default="", help="Event name."),
+        click.option("--pixel", default="", help="Pixel id."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_CONFIG
+@_filters
+@click.option("--status", type=click.Choice([*Status]), help="How the event ended.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def events(  # noqa: PLR0913, PLR0917 - one argument an option
+    path: Path, pixel: str, name: str, event_id: str, limit: int, status: str | None, *, as_json: bool
+) -> None:
+    """List finished events, newest first."""
+    wanted = Filter(pixel, name, event_id, Status(status) if status else None, limit)
+    _print(_ask(path, lambda books: books.events(wanted)), _EVENT_COLUMNS, as_json=as_json)
+
+
+@main.group()
+def dead() -> None:
+    """Dead letters: events Graph refused for good."""
+
+
+@dead.command("list")
+@_CONFIG
+@_filters
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def dead_list(  # noqa: PLR0913 - one argument an option
+    path: Path, pixel: str, name: str, event_id: str, limit: int, *, as_json: bool
+) -> None:
+    """List dead letters with Graph's words, newest first."""
+    wanted = Filter(pixel, name, event_id, None, limit)
+    _print(_ask(path, lambda books: books.dead(wanted)), _DEAD_COLUMNS, as_json=as_json)
+
+
+@dead.command("replay")
+@_CONFIG
+@_filters
+def dead_replay(path: Path, pixel: str, name: str, event_id: str, limit: int) -> None:
+    """Put dead letters back to be delivered with the same ids; nothing older than 7 days."""
+    wanted = Filter(pixel, name, event_id, None, limit)
+    chosen, done = _ask(path, lambda books: _each(books, wanted, books.replay))
+    click.echo(f"{done} replayed, {chosen - done} left because they are older than 7 days")
+
+
+@dead.command("discard")
+@_CONFIG
+@_filters
+@click.confirmation_option(prompt="Remove these dead letters for good?")
+def dead_discard(path: Path, pixel: str, name: str, event_id: str, limit: int) -> None:
+    """Remove dead letters for good."""
+    wanted = Filter(pixel, name, event_id, None, limit)
+    _, done = _ask(path, lambda books: _each(books, wanted, books.discard))
+    click.echo(f"{done} discarded")
+
+
+_EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id")
+_DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", "message")
+_PIECE = 100
+
+
+def _ask(path: Path, question: Callable[[Books], Awaitable[T]]) -> T:
+    loaded = load(path)
+
+    async def work() -> T:
+        async with open_books(loaded) as books:
+            return await question(books)
+
+    try:
+        return asyncio.run(work())
+    except (BooksError, QueueError, OSError) as error:
+        click.echo(f"capi-proxy: {error}", err=True)
+        sys.exit(1)
+
+
+async def _each(books: Books, wanted: Filter, act: Callable[[Sequence[int]], Awaitable[int]]) -> tuple[int, int]:
+    """Act on the chosen dead letters piece by piece, with a progress bar; return how many were chosen and done."""
+    ids = [int(letter["id"]) for letter in await books.dead(wanted)]
+    done = 0
+    with tqdm(total=len(ids), unit="letter", disable=None) as bar:
+        for start in range(0, len(ids), _PIECE):
+            piece = ids[start : start + _PIECE]
+            done += await act(piece)
+            bar.update(len(piece))
+    return len(ids), done
+
+
+def _print(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            click.echo(orjson.dumps(row))
+        return
+    cells = [columns, *([_cell(column, row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(column: str, value: object) -> str:
+    if column == "at" and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return "-" if value in {None, ""} else str(value)[:80]
 
 
 async def _until(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:

@@ -30,7 +30,7 @@ class Graph:
             (record.payload for record in records),
             access_token=pixel.access_token.get_secret_value(),
             app_secret=pixel.app_secret.get_secret_value(),
-            test_event_code=self._test_code(pixel),
+            test_event_code=self.test_code(pixel),
         )
         try:
             async with self._session.post(
@@ -46,7 +46,8 @@ class Graph:
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
             return Retry("network")
 
-    def _test_code(self, pixel: Pixel) -> str:
+    def test_code(self, pixel: Pixel) -> str:
+        """Return the pixel's test event code while it is valid."""
         over = pixel.test_event_until is not None and self._today() > pixel.test_event_until
         return "" if over else pixel.test_event_code
 

@@ -1,0 +1,123 @@
+"""The ledger and the dead letters for the commands: through the running proxy, or from data_dir when none runs."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import aiohttp
+
+from proxy.app import installation_secret, now_ms, open_queue
+from proxy.config import Config
+from proxy.edge.operator import event_json, letter_json
+from proxy.model import MAX_AGE_MS
+from proxy.queue.base import Filter
+from proxy.queue.local import DataDirBusyError, DataDirLock, LocalQueue
+
+
+class BooksError(Exception):
+    """The books cannot be read; the text says why."""
+
+
+class Books(Protocol):
+    """What the commands ask."""
+
+    async def events(self, wanted: Filter) -> list[dict[str, Any]]:
+        """Return finished events, newest first."""
+
+    async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
+        """Return dead letters, newest first."""
+
+    async def replay(self, ids: Sequence[int]) -> int:
+        """Put dead letters back; return how many were young enough."""
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        """Remove dead letters; return how many."""
+
+
+@asynccontextmanager
+async def open_books(config: Config) -> AsyncIterator[Books]:
+    """Open the books of an installation.
+
+    Raises:
+        BooksError: when there are none, or the running proxy does not answer.
+    """
+    if not config.data_dir.is_dir():
+        raise BooksError(f"{config.data_dir}: no such directory; has the proxy ever run with this configuration?")
+    try:
+        lock = DataDirLock(config.data_dir)
+    except DataDirBusyError:
+        async with _remote(config) as books:
+            yield books
+        return
+    try:
+        queue = open_queue(config, installation_secret(config.settings, config.data_dir))
+        try:
+            yield _Local(queue)
+        finally:
+            await queue.close()
+    finally:
+        lock.close()
+
+
+@asynccontextmanager
+async def _remote(config: Config) -> AsyncIterator[Books]:
+    server = config.settings.server
+    password = server.operator_password.get_secret_value()
+    host = "127.0.0.1" if server.operator_listen.host in {"0.0.0.0", "::"} else server.operator_listen.host
+    base = f"http://{f'[{host}]' if ':' in host else host}:{server.operator_listen.port}"
+    auth = aiohttp.BasicAuth("operator", password) if password else None
+    async with aiohttp.ClientSession(base, auth=auth, timeout=aiohttp.ClientTimeout(total=60)) as session:
+        yield _Remote(session)
+
+
+class _Local:
+    def __init__(self, queue: LocalQueue) -> None:
+        self._queue = queue
+
+    async def events(self, wanted: Filter) -> list[dict[str, Any]]:
+        return [event_json(row) async for row in self._queue.events(wanted)]
+
+    async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
+        return [letter_json(letter) for letter in await self._queue.dead(wanted)]
+
+    async def replay(self, ids: Sequence[int]) -> int:
+        return await self._queue.replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        return await self._queue.discard(ids)
+
+
+class _Remote:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def events(self, wanted: Filter) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = (await self._ask("GET", "/api/events", params=_query(wanted)))["events"]
+        return events
+
+    async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
+        letters: list[dict[str, Any]] = (await self._ask("GET", "/api/dead", params=_query(wanted)))["dead"]
+        return letters
+
+    async def replay(self, ids: Sequence[int]) -> int:
+        return int((await self._ask("POST", "/api/dead/replay", json={"ids": list(ids)}))["replayed"])
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        return int((await self._ask("POST", "/api/dead/discard", json={"ids": list(ids)}))["discarded"])
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            async with self._session.request(method, path, **options) as response:
+                answer = await response.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise BooksError(
+                f"the running proxy does not answer on its operator port: {type(error).__name__}"
+            ) from error
+        if response.status != 200:
+            raise BooksError(f"the running proxy refuses: {answer.get('error', response.status)}")
+        return answer
+
+
+def _query(wanted: Filter) -> dict[str, str]:
+    fields = {"pixel": wanted.pixel, "name": wanted.name, "id": wanted.id, "status": wanted.status or ""}
+    return {key: value for key, value in fields.items() if value} | {"limit": str(wanted.limit)}

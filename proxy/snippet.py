@@ -1,0 +1,50 @@
+"""What an owner pastes: the tag's HTML, and how to mount the proxy on a path of the site itself."""
+
+from proxy.settings import Settings, Site
+
+_HTML = """\
+<!-- 1. In the site's template, before Meta's base code, so that no call comes earlier: -->
+<script src="{base}{prefix}/{site.tag_name}"></script>
+
+<!-- 2. In place of the image in Meta's <noscript>, which would count the visit a second time: -->
+<noscript><img src="{base}{prefix}/{site.image_name}" height="1" width="1" style="display:none" alt=""></noscript>
+"""
+
+_NGINX = """\
+# nginx, in the server block of {domain}; then: server.trusted_proxies = ["127.0.0.1/32"]
+location {prefix}/ {{
+    proxy_pass http://{listen};
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+}}
+"""
+
+_CADDY = """\
+# Caddy, in the block of {domain}; then: server.trusted_proxies = ["127.0.0.1/32"]
+handle {prefix}/* {{
+    reverse_proxy {listen}
+}}
+"""
+
+_CLOUDFLARE = """\
+# Cloudflare: an Origin Rule for {domain} with the expression
+#     starts_with(http.request.uri.path, "{prefix}/")
+# that sends to the proxy's address and keeps the Host header; then:
+#     server.client_ip_header = "CF-Connecting-IP"
+#     server.trusted_proxies  = [Cloudflare's published networks]
+"""
+
+
+def snippet(settings: Settings, site: Site, prefix: str, host: str) -> str:
+    """Return the text to paste for one site; ``host`` is the proxy's own name, empty for a path of the site."""
+    listen = settings.server.listen
+    facts = {
+        "site": site,
+        "prefix": prefix,
+        "base": f"https://{host}" if host else "",
+        "domain": site.domains[0],
+        "listen": f"127.0.0.1:{listen.port}" if listen.host in {"0.0.0.0", "::"} else f"{listen.host}:{listen.port}",
+    }
+    parts = [_HTML] if host else [_HTML, _NGINX, _CADDY, _CLOUDFLARE]
+    return "\n".join(part.format(**facts) for part in parts)
