@@ -16,7 +16,7 @@ import orjson
 import uvloop
 from tqdm import tqdm
 
-from proxy import app, config, doctor
+from proxy import __version__, app, config, doctor
 from proxy import snippet as snippets
 from proxy.books import Books, BooksError, open_books
 from proxy.model import Status
@@ -35,7 +35,7 @@ _CONFIG = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="capi-proxy")
+@click.version_option(__version__, prog_name="capi-proxy")
 def main() -> None:
     """A first-party proxy that mirrors Meta Pixel events to the Conversions API, each counted once."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

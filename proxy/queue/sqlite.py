@@ -114,12 +114,16 @@ class SqliteStore:
         """Later news of browser copies: when, of which event key, what."""
         self._noted_at, self._tidied_at = time.monotonic(), 0.0
         try:
-            self._open()
+            self._db = apsw.Connection(str(path))
+            try:
+                self._open()
+            except BaseException:
+                self._db.close()
+                raise
         except (apsw.Error, SealError) as error:
             raise QueueBrokenError(f"{path}: {_advice(error)}") from error
 
     def _open(self) -> None:
-        self._db = apsw.Connection(str(self._path))
         for name, value in (("locking_mode", "exclusive"), ("journal_mode", "wal"), ("synchronous", "full")):
             self._db.pragma(name, value)
         for name, size in (("cache_size", -16_384), ("journal_size_limit", 64 << 20), ("secure_delete", 0)):

@@ -1,5 +1,6 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -93,10 +94,9 @@ def _is_amount(value: Any) -> bool:
     if isinstance(value, bool) or value is None:
         return False
     try:
-        float(value)
+        return math.isfinite(float(value))
     except (TypeError, ValueError, OverflowError):
         return False
-    return True
 
 
 def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:

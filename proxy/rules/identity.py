@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from urllib.parse import parse_qsl, urlsplit
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import parse_qsl
 
 from publicsuffixlist import PublicSuffixList
 
@@ -28,9 +28,12 @@ _SUFFIXES = PublicSuffixList()
 _OCTET = r"[!#-+\--:<-\[\]-~]"  # what a cookie may hold (RFC 6265)
 _OCTET_NO_DOT = r"[!#-+\-/-:<-\[\]-~]"
 _APPENDIX = r"(?:\.(?:[A-Za-z0-9_-]{2}|[A-Za-z0-9_-]{8}))?"
-_FBP = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.\d{{1,20}}{_APPENDIX}")
-_FBC = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.{_OCTET_NO_DOT}{{1,{_CLICK_ID_MAX + 100}}}{_APPENDIX}")
+_FBP = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.\d{{1,20}}{_APPENDIX}", re.ASCII)
+_FBC = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.{_OCTET_NO_DOT}{{1,{_CLICK_ID_MAX + 100}}}{_APPENDIX}", re.ASCII)
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
+_AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
+# Multicast, site-local and the newer documentation range, which ipaddress counts as global.
+_NOBODYS = tuple(map(ip_network, ("224.0.0.0/4", "ff00::/8", "fec0::/10", "3fff::/20")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
 def is_public(address: str) -> bool:
     """Tell whether an address may be sent to Meta: a real one, not private, reserved or for documentation."""
     parsed = _parsed(address)
-    return parsed is not None and parsed.is_global
+    return parsed is not None and parsed.is_global and not _among(parsed, _NOBODYS)
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
@@ -104,9 +107,8 @@ def _among(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> b
 
 def host_of(authority: str) -> str:
     """Return the lower-case host of a ``Host`` header or an origin, without scheme, port and final dot."""
-    host = authority.rpartition("://")[2].partition("/")[0].lower()
-    host = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    return host.rstrip(".")
+    match = _AUTHORITY.match(authority.lower())
+    return (match[1] or match[2] or "").rstrip(".") if match else ""
 
 
 @lru_cache(maxsize=1024)
@@ -149,10 +151,7 @@ def click_id(url: str) -> str:
     """Return the ``fbclid`` of an address as the Pixel stores it: percent-decoded once, ``.`` as ``__DOT__``."""
     if "fbclid=" not in url:
         return ""
-    try:
-        query = parse_qsl(urlsplit(url).query)
-    except ValueError:
-        return ""
+    query = parse_qsl(url.partition("#")[0].partition("?")[2])  # not urlsplit, which remembers what it parsed
     value = next((value for name, value in query if name == "fbclid"), "")
     if not _CLICK_ID.fullmatch(value) or _CLICK_ID_NEVER in value.lower():
         return ""

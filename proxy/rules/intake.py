@@ -158,8 +158,8 @@ def _dpo(value: Any) -> tuple[tuple[str, ...], int, int] | None:
     if value is None:
         return None
     match value:
-        case [list(options), int(country), int(state)] if all(isinstance(option, str) for option in options):
-            return tuple(options), country, state
+        case [[] | ["LDU"] as options, int(country), int(state)]:
+            return tuple(options), int(country), int(state)
         case _:
             return ("LDU",), 0, 0
 

@@ -33,7 +33,7 @@ class Routes:
         self._by_path: dict[str, list[Entrance]] = {}
         for site, prefixes in sites:
             leaves = {Door.TAG: site.tag_name, Door.COLLECT: site.collect_name, Door.IMAGE: site.image_name}
-            for prefix in prefixes:
+            for prefix in dict.fromkeys(prefixes):
                 for door, leaf in leaves.items():
                     self._by_path.setdefault(f"{prefix}/{leaf}", []).append(Entrance(door, site))
 

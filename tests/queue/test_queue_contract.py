@@ -1,0 +1,447 @@
+"""What every queue promises, held against the real SQLite file."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support import PIXEL, SECRET, record, until
+
+from proxy.model import DAY_MS, Fate, FateNews, LedgerRow, Record, Status, Words
+from proxy.queue.base import (
+    Filter,
+    Letter,
+    QueueBrokenError,
+    QueueError,
+    QueueFullError,
+    Remainder,
+    Settlement,
+)
+from proxy.queue.local import DataDirBusyError, DataDirLock, LocalQueue
+from proxy.queue.seal import Sealer
+from proxy.settings import Queue, Retention
+
+NOON = 1_790_000_000_000
+HOUR = 60 * 60 * 1000
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+def open_queue(
+    directory: Path, clock: Clock, *, secret: str = SECRET, old: tuple[str, ...] = (), limits: Queue | None = None
+) -> LocalQueue:
+    return LocalQueue.open(
+        directory,
+        Sealer(secret, old),
+        limits=limits or Queue(),
+        retention=Retention(),
+        now=clock,
+        on_broken=lambda _error: None,
+    )
+
+
+@pytest.fixture(name="queue")
+async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
+    queue = open_queue(tmp_path, clock)
+    yield queue
+    await queue.close()
+
+
+async def claimed(queue: LocalQueue, pixel: str = PIXEL, most: int = 1000) -> list[Record]:
+    return [record for segment in await queue.claim(pixel, most=most) for record in segment.records]
+
+
+def row(number: int, *, at: int = NOON, status: Status = Status.DELIVERED) -> LedgerRow:
+    return LedgerRow(at, PIXEL, "PageView", f"id-{number}", at // 1000, status)
+
+
+async def listed(queue: LocalQueue, wanted: Filter = Filter()) -> list[LedgerRow]:  # noqa: B008 - frozen
+    return [found async for found in queue.events(wanted)]
+
+
+async def test_what_was_appended_is_claimed_in_order(queue: LocalQueue) -> None:
+    """Records come out as they went in, oldest first, payload byte for byte."""
+    first, second = [record(1), record(2)], [record(3)]
+    await queue.append(first)
+    await queue.append(second)
+
+    assert await claimed(queue) == first + second
+
+
+async def test_what_was_acknowledged_survives_a_restart(tmp_path: Path, clock: Clock) -> None:
+    """A new opening finds everything, and what was claimed but not settled is free again."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1), record(2)])
+    assert len(await claimed(queue)) == 2
+    await queue.close()
+
+    again = open_queue(tmp_path, clock)
+    found = await claimed(again)
+    await again.close()
+
+    assert found == [record(1), replace(record(2), time_s=found[1].time_s, payload=found[1].payload)]
+
+
+async def test_a_claim_is_exclusive_until_released(queue: LocalQueue) -> None:
+    """Nobody else gets a claimed segment; released, it is claimed again."""
+    await queue.append([record(1)])
+    segments = await queue.claim(PIXEL, most=10)
+
+    assert await queue.claim(PIXEL, most=10) == ()
+    await queue.release(segments)
+    assert await queue.claim(PIXEL, most=10) == segments
+
+
+async def test_pixels_are_lanes_of_their_own(queue: LocalQueue) -> None:
+    """A claim for one pixel never holds another's events."""
+    await queue.append([record(1, pixel="1"), record(2, pixel="2")])
+
+    assert [found.id for found in await claimed(queue, "2")] == ["id-2"]
+
+
+async def test_a_claim_respects_its_bound(queue: LocalQueue) -> None:
+    """Whole segments are claimed up to the bound, and always at least one."""
+    for start in range(0, 30, 10):
+        await queue.append([record(number) for number in range(start, start + 10)])
+
+    assert len(await claimed(queue, most=20)) == 20
+    assert len(await claimed(queue, most=3)) == 10
+
+
+async def test_a_large_append_is_cut_into_segments_that_fit_a_request(queue: LocalQueue) -> None:
+    """Two segments together never exceed what Graph takes in one request."""
+    await queue.append([record(number) for number in range(1200)])
+
+    assert len(await claimed(queue, most=1000)) == 1000
+    assert len(await claimed(queue, most=1000)) == 200
+
+
+async def test_a_repeat_is_acknowledged_and_not_sent_again(queue: LocalQueue) -> None:
+    """The same event of the same visitor is stored once, whether in one call, in another or at the same time."""
+    stored = await queue.append([record(1), record(1)])
+    again = await queue.append([record(1)])
+    both = await asyncio.gather(queue.append([record(2)]), queue.append([record(2)]))
+
+    assert [found.id for found in await claimed(queue)] == ["id-1", "id-2"]
+    assert (len(stored.duplicates), len(again.duplicates)) == (1, 1)
+    assert sum(len(one.duplicates) for one in both) == 1
+
+
+async def test_a_repeat_is_known_after_a_restart(tmp_path: Path, clock: Clock) -> None:
+    """The duplicate memory is as durable as the events."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    await queue.close()
+    again = open_queue(tmp_path, clock)
+    stored = await again.append([record(1)])
+    await again.close()
+
+    assert len(stored.duplicates) == 1
+
+
+async def test_an_id_of_another_visitor_is_sent_and_counted(queue: LocalQueue) -> None:
+    """A cached page hands one id to many visitors: each is sent, and each one's own repeat is still known."""
+    await queue.append([record(1, visitor=b"aaaa")])
+    other = await queue.append([record(1, visitor=b"bbbb")])
+    repeat = await queue.append([record(1, visitor=b"bbbb")])
+
+    assert (other.reused, len(other.duplicates)) == (1, 0)
+    assert len(repeat.duplicates) == 1
+
+
+@pytest.mark.parametrize(("hours", "known"), [(0, True), (47, True), (48, True), (64, False), (24 * 365, False)])
+async def test_repeats_are_known_for_48_hours(queue: LocalQueue, clock: Clock, hours: int, *, known: bool) -> None:
+    """A repeat within 48 hours is known; after at most 64 the memory has let go of it."""
+    await queue.append([record(1)])
+    clock.now += hours * HOUR
+    await queue.append([record(2)])
+
+    assert bool((await queue.append([record(1)])).duplicates) is known
+
+
+async def test_a_clock_set_back_forgets_nothing(queue: LocalQueue, clock: Clock) -> None:
+    """A clock that jumps a day back and forth neither loses events nor the memory of recent ones."""
+    await queue.append([record(1)])
+    clock.now -= DAY_MS
+    await queue.append([record(2)])
+    clock.now += DAY_MS
+
+    assert len((await queue.append([record(1), record(2)])).duplicates) == 2
+    assert len(await claimed(queue)) == 2
+
+
+async def test_settled_segments_are_gone_for_good(tmp_path: Path, clock: Clock) -> None:
+    """After a settlement neither this opening nor the next has the events; their ledger rows are there."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    segments = await queue.claim(PIXEL, most=10)
+    await queue.settle(segments, Settlement(done=(segments[0].id,), rows=(row(1),)))
+    await queue.close()
+    again = open_queue(tmp_path, clock)
+
+    assert await claimed(again) == []
+    assert [found.id for found in await listed(again)] == ["id-1"]
+    assert again.stats().waiting == {}
+    await again.close()
+
+
+async def test_the_survivors_of_a_partial_failure_stay(queue: LocalQueue) -> None:
+    """A remainder replaces its segment in the same transaction, with its history."""
+    await queue.append([record(1), record(2)])
+    segments = await queue.claim(PIXEL, most=10)
+    remainder = Remainder(PIXEL, 3, 1, (segments[0].records[1],))
+    await queue.settle(segments, Settlement(done=(segments[0].id,), remainders=(remainder,), rows=(row(1),)))
+    (left,) = await queue.claim(PIXEL, most=10)
+
+    assert ([found.id for found in left.records], left.attempts, left.strikes) == (["id-2"], 3, 1)
+    assert queue.stats().waiting == {PIXEL: 1}
+
+
+async def test_a_failed_attempt_is_remembered(queue: LocalQueue) -> None:
+    """A segment that stays counts its attempts and its strikes, and can be claimed again."""
+    await queue.append([record(1)])
+    for struck in (False, True):
+        segments = await queue.claim(PIXEL, most=10)
+        await queue.settle(segments, Settlement(tried=(segments[0].id,), struck=struck))
+    (segment,) = await queue.claim(PIXEL, most=10)
+
+    assert (segment.attempts, segment.strikes) == (2, 1)
+
+
+async def dead_letter(queue: LocalQueue, number: int = 1, *, time_s: int = NOON // 1000) -> int:
+    await queue.append([record(number, time_s=time_s)])
+    segments = await queue.claim(PIXEL, most=10)
+    words = Words(100, 2804017, "Graph's words", "trace")
+    letters = tuple(Letter(found, "rejected", words, 2) for found in segments[0].records)
+    await queue.settle(segments, Settlement(done=(segments[0].id,), dead=letters))
+    return (await queue.dead(Filter()))[0].id
+
+
+async def test_a_dead_letter_keeps_everything(queue: LocalQueue) -> None:
+    """Event, reason, Graph's words, attempts and the payload are kept."""
+    await dead_letter(queue)
+    (letter,) = await queue.dead(Filter())
+
+    assert (letter.name, letter.event_id, letter.reason, letter.attempts) == ("PageView", "id-1", "rejected", 2)
+    assert letter.words == Words(100, 2804017, "Graph's words", "trace")
+    assert letter.payload == record(1, time_s=NOON // 1000).payload
+    assert queue.stats().dead == 1
+
+
+async def test_a_replayed_letter_is_delivered_with_its_id(queue: LocalQueue) -> None:
+    """A replay moves the record back unchanged, past the duplicate memory."""
+    number = await dead_letter(queue)
+
+    assert await queue.replay([number, 999], not_before_s=0) == 1
+    assert await claimed(queue) == [record(1, time_s=NOON // 1000)]
+    assert (await queue.dead(Filter()), queue.stats().dead) == ([], 0)
+
+
+async def test_nothing_too_old_is_replayed(queue: LocalQueue) -> None:
+    """A letter from before the bound is left where it is."""
+    number = await dead_letter(queue)
+
+    assert await queue.replay([number], not_before_s=NOON // 1000 + 1) == 0
+    assert len(await queue.dead(Filter())) == 1
+
+
+async def test_discarded_letters_are_gone(queue: LocalQueue) -> None:
+    """A discard removes only what it names."""
+    first = await dead_letter(queue, 1)
+    await dead_letter(queue, 2)
+
+    assert await queue.discard([first]) == 1
+    assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (Filter(), ["id-3", "id-2", "id-1"]),
+        (Filter(limit=2), ["id-3", "id-2"]),
+        (Filter(status=Status.DROPPED), ["id-2"]),
+        (Filter(id="id-1"), ["id-1"]),
+        (Filter(name="PageView", pixel=PIXEL, limit=1), ["id-3"]),
+        (Filter(name="pageview"), []),
+    ],
+)
+async def test_the_ledger_is_filtered(queue: LocalQueue, wanted: Filter, ids: list[str]) -> None:
+    """Rows come newest first, across days, only those wanted."""
+    queue.note([row(1, at=NOON - DAY_MS), row(2, status=Status.DROPPED), row(3)])
+
+    async def written() -> bool:
+        return len(await listed(queue)) == 3
+
+    await until(written, what="three ledger rows")
+    assert [found.id for found in await listed(queue, wanted)] == ids
+
+
+async def test_later_news_of_a_browser_copy_joins_its_event(queue: LocalQueue) -> None:
+    """News that comes before or after the row is written shows in the row."""
+    queue.note((), [FateNews("PageView", "id-1", Fate.BLOCKED)], [PIXEL])
+    queue.note([row(1), row(2)])
+
+    async def joined() -> bool:
+        return [found.fate for found in await listed(queue)] == [Fate.PENDING, Fate.BLOCKED]
+
+    assert await until(joined, what="news in the ledger")
+
+
+async def test_old_days_are_dropped_whole(tmp_path: Path, clock: Clock) -> None:
+    """A ledger day beyond its retention is gone at the next tidying; younger days stay."""
+    queue = open_queue(tmp_path, clock)
+    queue.note([row(1, at=NOON - 8 * DAY_MS), row(2, at=NOON - 6 * DAY_MS)])
+    await queue.close()
+    again = open_queue(tmp_path, clock)
+
+    async def tidied() -> bool:
+        return [found.id for found in await listed(again)] == ["id-2"]
+
+    assert await until(tidied, what="retention")
+    await again.close()
+
+
+async def test_a_full_queue_refuses_and_keeps_what_it_has(tmp_path: Path, clock: Clock) -> None:
+    """At the bound an append is refused; acknowledged events are never evicted for it."""
+    queue = open_queue(tmp_path, clock, limits=Queue(max_events=1000))
+    await queue.append([record(number) for number in range(1000)])
+
+    with pytest.raises(QueueFullError, match="max_events"):
+        await queue.append([record(1001)])
+    assert len(await claimed(queue)) == 1000
+    await queue.close()
+
+
+async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, clock: Clock) -> None:
+    """When SQLite has no page left, the append fails and nothing is half stored; with room again, it works."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(0)])
+    database = queue._store._db
+    pages = database.pragma("page_count")
+    await queue._writer.do(lambda: database.pragma("max_page_count", pages + 2))
+    with pytest.raises(QueueFullError):
+        await queue.append([record(number) for number in range(1, 400)])
+    assert queue.stats().waiting == {PIXEL: 1}
+    await queue._writer.do(lambda: database.pragma("max_page_count", 1 << 30))
+
+    assert (await queue.append([record(1)])).duplicates == ()
+    assert [found.id for found in await claimed(queue)] == ["id-0", "id-1"]
+    await queue.close()
+
+
+async def test_what_one_caller_brings_never_costs_its_neighbours(queue: LocalQueue) -> None:
+    """A record that cannot be written fails alone in its group."""
+    bad = replace(record(1), id="\ud800")
+    results = await asyncio.gather(
+        queue.append([record(2)]), queue.append([bad]), queue.append([record(3)]), return_exceptions=True
+    )
+
+    assert [isinstance(result, QueueError) for result in results] == [False, True, False]
+    assert [found.id for found in await claimed(queue)] == ["id-2", "id-3"]
+
+
+async def test_waiting_callers_share_commits(queue: LocalQueue) -> None:
+    """Callers that wait together are committed together."""
+    commits: list[int] = []
+    commit = queue._store.commit
+
+    def counting(works: list[Callable[[], object]]) -> list[object]:
+        commits.append(len(works))
+        return commit(works)
+
+    queue._store.commit = counting  # type: ignore[method-assign,assignment]
+    await asyncio.gather(*(queue.append([record(number)]) for number in range(400)))
+
+    assert sum(commits) == 400
+    assert len(commits) < 100
+
+
+def look_at(directory: Path) -> tuple[bytes, set[int]]:
+    files = list(directory.iterdir())
+    return b"".join(file.read_bytes() for file in files), {file.stat().st_mode & 0o777 for file in files}
+
+
+async def test_nothing_rests_in_clear(tmp_path: Path, clock: Clock) -> None:
+    """No payload can be read in the files, and nobody else may read the files."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    await dead_letter(queue, 2)
+    await queue.close()
+    content, modes = look_at(tmp_path)
+
+    assert b"user_data" not in content
+    assert b"Mozilla" not in content
+    assert modes == {0o600}
+
+
+async def test_a_foreign_secret_is_refused_at_the_start(tmp_path: Path, clock: Clock) -> None:
+    """A data_dir that no listed secret opens is refused; with the old one listed it opens and is readable."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    await queue.close()
+    with pytest.raises(QueueBrokenError, match="not listed"):
+        open_queue(tmp_path, clock, secret="another secret, long enough too")
+    again = open_queue(tmp_path, clock, secret="another secret, long enough too", old=(SECRET,))
+
+    assert [found.id for found in await claimed(again)] == ["id-1"]
+    await again.close()
+
+
+async def test_a_file_that_is_no_database_is_refused_with_advice(tmp_path: Path, clock: Clock) -> None:
+    """A damaged file stops the start and says what to do."""
+    (tmp_path / "queue.db").write_bytes(b"this is no database" * 1000)
+
+    with pytest.raises(QueueBrokenError, match=r"damaged.*restore it or move it away"):
+        open_queue(tmp_path, clock)
+
+
+async def test_a_newer_layout_is_refused(tmp_path: Path, clock: Clock) -> None:
+    """An older program never touches a newer file."""
+    queue = open_queue(tmp_path, clock)
+    await queue._writer.do(lambda: queue._store._db.pragma("user_version", 99))
+    await queue.close()
+
+    with pytest.raises(QueueBrokenError, match="newer version"):
+        open_queue(tmp_path, clock)
+
+
+async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """A segment that does not open is kept and named in the log, and the rest is delivered."""
+    await queue.append([record(1)])
+    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01'"))
+    await queue.append([record(2)])
+
+    assert [found.id for found in await claimed(queue)] == ["id-2"]
+    assert "was damaged on disk" in caplog.text
+
+
+async def test_a_closed_queue_refuses(tmp_path: Path, clock: Clock) -> None:
+    """After closing, an append fails at once rather than waiting for ever."""
+    queue = open_queue(tmp_path, clock)
+    await queue.close()
+
+    with pytest.raises(QueueError):
+        await queue.append([record(1)])
+
+
+def test_a_data_dir_has_one_owner(tmp_path: Path) -> None:
+    """A second process is refused with a clear word, and let in when the first has gone."""
+    first = DataDirLock(tmp_path)
+    with pytest.raises(DataDirBusyError, match="stop it first"):
+        DataDirLock(tmp_path)
+    first.close()
+    DataDirLock(tmp_path).close()

@@ -1,0 +1,68 @@
+"""Sealing: what rests on disk opens with a listed secret and unchanged, or not at all."""
+
+import pytest
+
+from proxy.queue.seal import Sealer, SealError
+
+NEW, OLD, OTHER = "n" * 32, "o" * 32, "x" * 32
+
+
+def test_a_sealed_text_opens_with_the_same_secret() -> None:
+    """Another opening of the same installation reads what an earlier one sealed."""
+    sealed = Sealer(NEW).seal(b"plain", b"pixel")
+
+    assert Sealer(NEW).open(sealed, b"pixel") == b"plain"
+
+
+def test_old_secrets_still_open() -> None:
+    """After a rotation, what the old secret sealed is read as long as it is listed."""
+    sealed = Sealer(OLD).seal(b"plain", b"pixel")
+
+    assert Sealer(NEW, [OLD]).open(sealed, b"pixel") == b"plain"
+
+
+def test_the_new_secret_seals() -> None:
+    """After a rotation, nothing new depends on the old secret."""
+    sealed = Sealer(NEW, [OLD]).seal(b"plain", b"pixel")
+
+    assert Sealer(NEW).open(sealed, b"pixel") == b"plain"
+
+
+def test_an_unlisted_secret_is_named_as_the_reason() -> None:
+    """A text of a forgotten secret is refused, not garbled."""
+    sealed = Sealer(OTHER).seal(b"plain", b"pixel")
+
+    with pytest.raises(SealError, match="not listed"):
+        Sealer(NEW, [OLD]).open(sealed, b"pixel")
+
+
+@pytest.mark.parametrize("position", [0, 3, 10, 25, 30, -1])
+def test_a_changed_byte_is_noticed(position: int) -> None:
+    """No byte of a sealed text can be changed unnoticed."""
+    sealed = bytearray(Sealer(NEW).seal(b"plain text", b"pixel"))
+    sealed[position] ^= 1
+
+    with pytest.raises(SealError):
+        Sealer(NEW).open(bytes(sealed), b"pixel")
+
+
+def test_a_text_belongs_to_what_it_was_bound_to() -> None:
+    """A segment moved to another pixel does not open."""
+    sealed = Sealer(NEW).seal(b"plain", b"pixel")
+
+    with pytest.raises(SealError):
+        Sealer(NEW).open(sealed, b"another")
+
+
+@pytest.mark.parametrize("text", [b"", b"\x01", b"\x02" + b"x" * 60])
+def test_what_is_no_sealed_text_is_refused(text: bytes) -> None:
+    """Short or foreign bytes are refused."""
+    with pytest.raises(SealError):
+        Sealer(NEW).open(text, b"pixel")
+
+
+def test_equal_texts_look_different() -> None:
+    """Two seals of one text share neither nonce nor ciphertext, within an opening and across openings."""
+    one, other = Sealer(NEW), Sealer(NEW)
+
+    assert len({one.seal(b"plain", b""), one.seal(b"plain", b""), other.seal(b"plain", b"")}) == 3

@@ -1,0 +1,172 @@
+"""What tests share: sample records, a polling wait that raises, a proxy with its simulator on free ports."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from proxy import config
+from proxy.app import Running, running
+from proxy.model import Fate, Record
+from proxy.simulator.app import make_app
+
+PIXEL = "1234567890"
+TOKEN = "token-of-the-pixel-KEEP-OUT"
+SECRET = "a secret for tests that is long enough"
+ORIGIN = "https://shop.example"
+# A public address, so that it may be sent; nobody is contacted.
+VISITOR_ADDRESS = "93.184.216.34"
+USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+
+
+def record(number: int = 1, *, pixel: str = PIXEL, visitor: bytes = b"abcd", time_s: int | None = None) -> Record:
+    happened = int(time.time()) if time_s is None else time_s
+    payload = orjson.dumps(
+        {
+            "event_name": "PageView",
+            "event_time": happened,
+            "event_id": f"id-{number}",
+            "action_source": "website",
+            "event_source_url": "https://shop.example/",
+            "user_data": {"client_user_agent": USER_AGENT, "fbp": f"fb.1.1700000000000.{number}"},
+        }
+    )
+    return Record(pixel, "PageView", f"id-{number}", happened, visitor, Fate.FIRED, "", payload)
+
+
+async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = 20.0, what: str = "condition") -> Any:
+    """Poll until the condition is truthy and return its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if value := await condition():
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        await asyncio.sleep(0.02)
+
+
+def raw_config(graph_url: str, data_dir: Path, **site: Any) -> dict[str, Any]:
+    return {
+        "server": {
+            "listen": "127.0.0.1:0",
+            "operator_listen": "127.0.0.1:0",
+            "trusted_proxies": ["127.0.0.1/32"],
+            "data_dir": str(data_dir),
+            "secret": SECRET,
+        },
+        "graph": {"url": graph_url, "timeout": 2.0},
+        "site": [
+            {
+                "name": "shop",
+                "domains": ["shop.example"],
+                "prefix": "/shop-tools",
+                "pixel": [{"id": PIXEL, "access_token": TOKEN}],
+                **site,
+            }
+        ],
+    }
+
+
+@asynccontextmanager
+async def served(app: web.Application) -> AsyncIterator[str]:
+    """Serve an application on a free port of loopback; yield its address."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A proxy and its simulator, both real servers."""
+
+    session: aiohttp.ClientSession
+    graph: str
+    proxy: Running
+
+    @property
+    def public(self) -> str:
+        return f"http://{self.proxy.public.host}:{self.proxy.public.port}"
+
+    @property
+    def operator(self) -> str:
+        return f"http://{self.proxy.operator.host}:{self.proxy.operator.port}"
+
+    async def post(self, body: bytes | Mapping[str, Any], **headers: str) -> tuple[int, Mapping[str, str], bytes]:
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        async with self.session.post(
+            f"{self.public}/shop-tools/e", data=data, headers=browser_headers(**headers)
+        ) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+    async def report(self) -> dict[str, Any]:
+        return await get_json(self.session, f"{self.graph}/sim/report")
+
+    async def fault(self, **fault: Any) -> None:
+        async with self.session.post(f"{self.graph}/sim/faults", json=fault) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def counted(self, count: int, *, seconds: float = 20.0) -> dict[str, Any]:
+        """Wait until the simulator counts so many events."""
+
+        async def enough() -> dict[str, Any] | None:
+            report = await self.report()
+            return report if report["counted_once"] >= count else None
+
+        found: dict[str, Any] = await until(enough, seconds=seconds, what=f"{count} events at the simulator")
+        return found
+
+
+def browser_headers(**headers: str) -> dict[str, str]:
+    return {
+        "Origin": ORIGIN,
+        "Content-Type": "text/plain;charset=UTF-8",
+        "User-Agent": USER_AGENT,
+        "X-Forwarded-For": VISITOR_ADDRESS,
+        "Host": "t.shop.example",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+
+
+def wire(*events: Mapping[str, Any], **members: Any) -> dict[str, Any]:
+    now = time.time_ns() // 1_000_000
+    return {
+        "v": 1,
+        "sent": now,
+        "url": "https://shop.example/p",
+        "fbp": "fb.1.1700000000000.123456",
+        "consent": "unknown",
+        "events": [{"at": now, "pixels": [PIXEL], "data": {}, "pixel": "pending", **event} for event in events],
+        **members,
+    }
+
+
+def page_views(ids: Sequence[str]) -> dict[str, Any]:
+    return wire(*({"name": "PageView", "id": identity} for identity in ids))
+
+
+async def get_json(session: aiohttp.ClientSession, address: str) -> dict[str, Any]:
+    async with session.get(address) as answer:
+        assert answer.status == 200, await answer.text()
+        document: dict[str, Any] = orjson.loads(await answer.read())
+        return document
+
+
+@asynccontextmanager
+async def installation(directory: Path, **site: Any) -> AsyncIterator[Installation]:
+    """Run a proxy in this process against a simulator of its own."""
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        loaded = config.parse(raw_config(graph, directory / "data", **site), {}, base=directory)
+        async with running(loaded) as proxy:
+            yield Installation(session, graph, proxy)
