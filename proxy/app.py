@@ -22,6 +22,7 @@ from aiohttp import web
 from proxy.config import Config
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
+from proxy.edge.http_log import server_log
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
@@ -179,7 +180,7 @@ def _entry(settings: Settings, secret: str) -> Entry:
 async def _listen(stack: AsyncExitStack, app: web.Application, address: Address) -> Address:
     """Serve an application; port 0 finds a free one."""
     # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=_GRACE_S)
+    runner = web.AppRunner(app, access_log=None, logger=server_log, auto_decompress=False, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
