@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -132,7 +132,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             now=now_ms,
         )
         operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
-        public_address = await _listen(stack, public.app(), settings.server.listen)
+        public_address = await _listen(stack, public.app(), settings.server.listen, drain=public.drain)
         yield Running(public_address, operator_address, queue, broken)
         public.accepting = False
 
@@ -177,7 +177,12 @@ def _entry(settings: Settings, secret: str) -> Entry:
     )
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application, address: Address) -> Address:
+async def _listen(
+    stack: AsyncExitStack,
+    app: web.Application,
+    address: Address,
+    drain: Callable[[float], Awaitable[None]] | None = None,
+) -> Address:
     """Serve an application; port 0 finds a free one."""
     # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
     runner = web.AppRunner(app, access_log=None, logger=server_log, auto_decompress=False, shutdown_timeout=_GRACE_S)
@@ -185,6 +190,9 @@ async def _listen(stack: AsyncExitStack, app: web.Application, address: Address)
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
     await site.start()
+    if drain:
+        stack.push_async_callback(drain, _GRACE_S)
+    stack.push_async_callback(site.stop)
     host, port = runner.addresses[0][:2]
     return Address(host, port)
 

@@ -1,7 +1,9 @@
 """The public listener: tag, collect, image, health. Facts in, an outcome out; no rule lives here."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
@@ -67,6 +69,9 @@ class Public:
             Door.COLLECT: self._collect,
             Door.IMAGE: self._image,
         }
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.accepting = True
         self.misdirected = False
 
@@ -78,11 +83,31 @@ class Public:
         app.router.add_route("*", "/{path:.*}", self._enter)
         return app
 
+    async def drain(self, seconds: float) -> None:
+        """Wait until no request is under way, at most so long.
+
+        aiohttp drops what arrives once its shutdown began, so a body still on its way must come in before that.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
     async def _enter(self, request: web.Request) -> web.Response:
         entrance = self._entry.routes.find(request.headers.get(hdrs.HOST, ""), request.path)
         if entrance is None:
             return _refusal(404, "nothing here")
-        response = await self._answer(request, entrance)
+        with self._counted():
+            response = await self._answer(request, entrance)
         self._metrics.request(entrance.door, response.status)
         return response
 

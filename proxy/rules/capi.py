@@ -24,6 +24,8 @@ _RETRIES = {
 }
 # 368 is a policy block on the account: waiting a little never helps.
 _BLOCKED_SECONDS = 300.0
+# No header, however odd, makes events wait until they are too old.
+_LONGEST_SECONDS = 3600.0
 _INVALID = 100
 _NO_OBJECT = 33
 _CONTENT_SUBCODES = range(2804000, 2804100)
@@ -84,11 +86,11 @@ def judge(status: int, answer: bytes, headers: Mapping[str, str], size: int) -> 
 
     Error code and subcode decide first, then ``is_transient``, then the HTTP status.
     """
-    document = _object(answer)
-    error = document.get("error")
+    document = _parsed(answer)
+    error = document.get("error") if document else None
     if isinstance(error, dict):
         return _judge_error(status, error, headers, size)
-    if 200 <= status < 300:
+    if 200 <= status < 300 and document is not None:
         return _judge_success(document, headers)
     return _judge_status(status, Words(message=f"HTTP {status} without a Graph error"), headers, size)
 
@@ -98,17 +100,17 @@ def cooldown(headers: Mapping[str, str]) -> float:
 
     ``estimated_time_to_regain_access`` is in minutes, according to clients that rely on it.
     """
-    entries = [_object(headers.get("X-App-Usage", "").encode()), *_business_usage(headers)]
+    entries = [_header(headers, "X-App-Usage"), *_business_usage(headers)]
     waits = [_number(entry.get("estimated_time_to_regain_access")) * 60 for entry in entries]
     full = any(_number(value) >= _USAGE_FULL for entry in entries for key, value in entry.items() if key in _USAGE_KEYS)
-    return max([*waits, 60.0 if full else 0.0])
+    return min(_LONGEST_SECONDS, max([*waits, 60.0 if full else 0.0]))
 
 
 _USAGE_KEYS = ("call_count", "total_time", "total_cputime")
 
 
 def _business_usage(headers: Mapping[str, str]) -> list[dict[str, Any]]:
-    usage = _object(headers.get("X-Business-Use-Case-Usage", "").encode())
+    usage = _header(headers, "X-Business-Use-Case-Usage")
     return [entry for entries in usage.values() if isinstance(entries, list) for entry in entries if _is_object(entry)]
 
 
@@ -129,9 +131,10 @@ def _judge_error(status: int, error: Mapping[str, Any], headers: Mapping[str, st
 
 def _judge_success(document: Mapping[str, Any], headers: Mapping[str, str]) -> Verdict:
     received = document.get("events_received")
+    count = _whole(received) or 0
     trace = _text(document.get("fbtrace_id"))
-    if isinstance(received, int) and received > 0:
-        return Delivered(received, trace, cooldown(headers))
+    if count > 0:
+        return Delivered(count, trace, cooldown(headers))
     message = "2xx without events_received" if received is None else f"events_received: {received!r}"[:100]
     return Retry("not_received", _wait(headers), strike=True, words=Words(message=message, fbtrace_id=trace))
 
@@ -158,15 +161,19 @@ def _words(error: Mapping[str, Any]) -> Words:
 
 def _wait(headers: Mapping[str, str]) -> float:
     """Return the seconds an answer asks to wait: ``Retry-After`` in seconds, or the usage headers."""
-    return max(_number(headers.get("Retry-After")), cooldown(headers))
+    return max(min(_LONGEST_SECONDS, _number(headers.get("Retry-After"))), cooldown(headers))
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _parsed(text: bytes) -> dict[str, Any] | None:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _header(headers: Mapping[str, str], name: str) -> dict[str, Any]:
+    return _parsed(headers.get(name, "").encode(errors="replace")) or {}
 
 
 def _is_object(value: Any) -> bool:

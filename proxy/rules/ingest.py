@@ -120,10 +120,11 @@ def _is_secure(facts: Facts) -> bool:
 
 def _cookies(context: Context) -> tuple[str, ...]:
     """Keep the ids, end them after a withdrawal, and touch nothing for a visit that may not be measured."""
-    if context.visit.consent is Consent.REVOKED:
-        host = identity.host_of(context.facts.host)
-        return identity.forget_cookies(host, secure=_is_secure(context.facts))
-    return () if context.forbidden else context.ids.cookies
+    if context.visit.consent is not Consent.REVOKED:
+        return () if context.forbidden else context.ids.cookies
+    facts = context.facts
+    host, page = identity.host_of(facts.host), identity.host_of(facts.origin or facts.referer)
+    return identity.forget_cookies(host, secure=_is_secure(facts)) if identity.same_site(host, page) else ()
 
 
 def _answer(visit: Visit) -> tuple[int, bytes]:

@@ -1,0 +1,126 @@
+"""The process dies or is ended under load; what it acknowledged arrives all the same."""
+
+import asyncio
+import os
+import random
+import sys
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+import apsw
+import pytest
+from harness import ROOT, Machine, loaded, settled_account
+from support import served, until
+
+from proxy.simulator.app import make_app
+
+KILLS = int(os.environ.get("CAPI_PROXY_KILLS", "20"))
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed at random moments under load, again and again, every event answered 204 reaches Graph."""
+    chance = random.Random(2026)  # noqa: S311 - moments, not secrets
+    acknowledged: set[str] = set()
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        machine = Machine(tmp_path, graph)
+        for round_ in range(KILLS):
+            await machine.start(session)
+            goal = chance.randrange(20, 400)
+            async with loaded(machine, f"round-{round_}") as load:
+                await until(partial(_reached, load.acknowledged, goal), what="load")
+                await machine.kill()
+            acknowledged |= load.acknowledged
+        await machine.start(session)
+        account = await settled_account(session, graph, acknowledged)
+        code = await machine.terminate()
+    database = apsw.Connection(str(tmp_path / "data" / "queue.db"))
+    intact = database.pragma("integrity_check")
+    database.close()
+    with capsys.disabled():
+        print(  # noqa: T201 - the account is for whoever runs it
+            f"\n{KILLS} kills: {len(acknowledged)} acknowledged, {len(account.missing)} missing,"
+              f" {account.copies} delivered again")  # fmt: skip
+
+    assert account.missing == set()
+    assert (code, intact) == (0, "ok")
+    assert "Traceback" not in machine.log()
+
+
+async def _reached(acknowledged: set[str], goal: int) -> bool:
+    return len(acknowledged) >= goal
+
+
+async def test_an_orderly_end_loses_nothing(tmp_path: Path) -> None:
+    """SIGTERM under load: requests under way are answered, the exit code is 0, all acknowledged events arrive."""
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        machine = Machine(tmp_path, graph)
+        await machine.start(session)
+        async with loaded(machine, "drain") as load:
+            await until(lambda: _reached(load.acknowledged, 200), what="load")
+            code = await machine.terminate()
+        await machine.start(session)
+        account = await settled_account(session, graph, load.acknowledged)
+        await machine.terminate()
+
+    assert (code, account.missing) == (0, set())
+    assert "Traceback" not in machine.log()
+
+
+async def test_an_orderly_end_lets_a_slow_upload_finish(tmp_path: Path) -> None:
+    """A request whose body is still on its way when SIGTERM comes is read, stored and answered."""
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        machine = Machine(tmp_path, graph)
+        await machine.start(session)
+        reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
+        body = b'{"v":1,"sent":1,"events":[]}'
+        writer.write(
+            b"POST /shop-tools/e HTTP/1.1\r\nHost: shop.example\r\nOrigin: https://shop.example\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body[:10])
+        )
+        await writer.drain()
+        await until(lambda: _in_flight(session, machine), what="the request under way")
+        ending = asyncio.create_task(machine.terminate())
+        await until(lambda: _refuses(machine), what="the closed door")
+        writer.write(body[10:])
+        line = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+
+        assert line.split()[1] == b"204"
+        assert await ending == 0
+
+
+async def _in_flight(session: aiohttp.ClientSession, machine: Machine) -> bool:
+    """The half request was sent before this one, so once this is answered the server has read it."""
+    async with session.get(f"http://127.0.0.1:{machine.port}/healthz") as answer:
+        return answer.status == 200
+
+
+async def _refuses(machine: Machine) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", machine.port)
+    except OSError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    """Two proxies on one data_dir: the second says why and ends with 1; the first goes on."""
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        machine = Machine(tmp_path, graph)
+        await machine.start(session)
+        second = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "proxy", "serve", "--config", str(machine.config)),
+            cwd=ROOT,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, words = await asyncio.wait_for(second.communicate(), 30)
+        async with loaded(machine, "alone") as load:
+            await until(lambda: _reached(load.acknowledged, 30), what="load")
+        await machine.terminate()
+
+    assert second.returncode == 1
+    assert b"another capi-proxy works here; stop it first" in words
+    assert b"Traceback" not in words
