@@ -1,0 +1,237 @@
+"""The demo, clicked through in a real browser: every event counted exactly once, and nothing before consent."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from conftest import USER_AGENT
+from playwright.async_api import Browser, Page, Route, expect
+from support import VISITOR_ADDRESS, get_json, until
+
+from proxy.demo import Demo, demo
+
+# Where the README's picture is kept; it is rewritten only when asked for.
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "demo.png"
+CLICK_ID = "IwAR2_Click-Id"
+
+# What the shop's pages fire on the way from the front page to the thank-you page.
+PAGES = ["PageView"] * 5
+ACTIONS = ["ViewContent", "AddToCart", "InitiateCheckout", "Purchase"]
+
+
+@contextmanager
+def four_free_ports() -> Iterator[int]:
+    """Find four free ports in a row, as the demo takes them."""
+    for port in range(20_000, 30_000, 4):
+        try:
+            for step in range(4):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + step))
+        except OSError:
+            continue
+        yield port
+        return
+    pytest.fail("no four free ports in a row")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A browser in the shop, and what the simulator saw of it."""
+
+    page: Page
+    demo: Demo
+    session: aiohttp.ClientSession
+
+    async def click_through(self, query: str) -> None:
+        """Walk from the front page to the thank-you page, waiting on each for what it fires."""
+        page, side = self.page, "browser" if "pixel=normal" in query else "server"
+        await page.goto(f"{self.demo.shop}/?{query}")
+        if "consent=ask" in query:
+            await self.nothing_yet()
+            await page.click("#grant")
+        await self.seen(side, ["PageView"])
+        await page.click("a[href*='/product/']")
+        await self.seen(side, ["PageView"] * 2 + ["ViewContent"])
+        if "tag=late" in query:
+            # Where an accessor stands in for the property, the tag hears the calls.
+            await page.wait_for_function("() => Object.getOwnPropertyDescriptor(fbq, 'callMethod')?.get")
+        await page.click("#add-to-cart")
+        await self.seen(side, ["PageView"] * 2 + ["ViewContent", "AddToCart"])
+        await page.click("#added a")
+        await self.seen(side, ["PageView"] * 3 + ["ViewContent", "AddToCart"])
+        if "tag=late" in query:
+            await page.wait_for_function("() => Object.getOwnPropertyDescriptor(fbq, 'callMethod')?.get")
+        await page.click("#to-checkout")
+        await self.seen(side, ["PageView"] * 4 + ["ViewContent", "AddToCart", "InitiateCheckout"])
+        for name, value in {"em": "John_Smith@gmail.com", "ph": "(650)555-1212"}.items():
+            await page.fill(f"[name={name}]", value)
+        await page.click("#place-order")
+        await page.wait_for_url("**/thank-you*")
+        await self.seen(side, PAGES + ACTIONS)
+
+    async def seen(self, side: str, names: list[str]) -> None:
+        """Wait until the page is loaded and the simulator has one copy of each of these events from one side."""
+        await self.page.wait_for_load_state("load")
+
+        async def arrived() -> bool:
+            found = await get_json(self.session, f"{self.demo.simulator}/sim/events?source={side}")
+            return sorted(entry["name"] for entry in found["events"]) == sorted(names)
+
+        await until(arrived, seconds=30, what=f"{len(names)} events of the {side}")
+
+    async def nothing_yet(self) -> None:
+        """Hold that neither copy left and no cookie was made, once the page is loaded and the tag is at work."""
+        await self.page.wait_for_load_state("load")
+        await self.page.wait_for_function("() => typeof fbq.callMethod === 'function'")
+        cookies = {cookie.get("name") for cookie in await self.page.context.cookies()}
+        assert (await get_json(self.session, f"{self.demo.simulator}/sim/events"))["events"] == []
+        assert cookies & {"_fbp", "_fbc"} == set()
+
+    async def report(self, names: list[str]) -> dict[str, Any]:
+        """Wait until the simulator has seen the expected events, then return its report."""
+
+        async def complete() -> dict[str, Any] | None:
+            report = await get_json(self.session, f"{self.demo.simulator}/sim/report")
+            seen = sorted(pair["name"] for pair in report["pairs"])
+            done = seen == sorted(names) and all(pair["server"] or not pair["id"] for pair in report["pairs"])
+            return report if done else None
+
+        found: dict[str, Any] = await until(complete, seconds=30, what=f"{len(names)} events at the simulator")
+        return found
+
+    async def server_events(self) -> list[dict[str, Any]]:
+        found = await get_json(self.session, f"{self.demo.simulator}/sim/events?source=server")
+        return [entry["event"] for entry in found["events"]]
+
+
+async def as_a_proxy_would(route: Route) -> None:
+    """Say whom the request comes from, as a proxy in front does; loopback itself is no address to send."""
+    await route.continue_(headers={**route.request.headers, "X-Forwarded-For": VISITOR_ADDRESS})
+
+
+@pytest.fixture(name="visit")
+async def _visit(browser: Browser) -> AsyncIterator[Visit]:
+    with four_free_ports() as port:
+        async with demo(port) as addresses, aiohttp.ClientSession() as session:
+            context = await browser.new_context(user_agent=USER_AGENT)
+            await context.route("**/e", as_a_proxy_would)
+            yield Visit(await context.new_page(), addresses, session)
+            await context.close()
+
+
+def verdicts(report: dict[str, Any]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for pair in report["pairs"]:
+        found[pair["verdict"]] = found.get(pair["verdict"], 0) + 1
+    return found
+
+
+def hold_identity(events: list[dict[str, Any]]) -> None:
+    """Every server copy carries address, user agent, one fbp, and the fbc of the ad click."""
+    users = [event["user_data"] for event in events]
+    assert {user["client_ip_address"] for user in users} == {VISITOR_ADDRESS}
+    assert {user["client_user_agent"] for user in users} == {USER_AGENT}
+    assert len({user["fbp"] for user in users}) == 1
+    assert {user["fbc"].split(".", 3)[3] for user in users} == {CLICK_ID}
+    assert len({user["fbc"] for user in users}) == 1
+
+
+async def test_tag_before_the_pixel(visit: Visit) -> None:
+    """With the tag first, every event is a pair with one id on both sides, counted once."""
+    await visit.click_through(f"pixel=normal&tag=first&consent=granted&fbclid={CLICK_ID}")
+    report = await visit.report(PAGES + ACTIONS)
+
+    assert verdicts(report) == {"pair": 9}
+    assert {(pair["browser"], pair["server"], pair["counted"], pair["by"]) for pair in report["pairs"]} == {
+        (1, 1, 1, "id")
+    }
+    hold_identity(await visit.server_events())
+
+
+async def test_pixel_blocked(visit: Visit) -> None:
+    """With the Pixel blocked, every event is recovered by its server copy, counted once."""
+    await visit.click_through(f"pixel=blocked&tag=first&consent=granted&fbclid={CLICK_ID}")
+    report = await visit.report(PAGES + ACTIONS)
+
+    assert verdicts(report) == {"recovered": 9}
+    assert {(pair["browser"], pair["server"], pair["counted"]) for pair in report["pairs"]} == {(0, 1, 1)}
+    hold_identity(await visit.server_events())
+
+
+async def test_config_never_arrives(visit: Visit) -> None:
+    """When the Pixel loads but its config never does, it waits for ever, and every event is recovered."""
+    await visit.click_through(f"pixel=noconfig&tag=first&consent=granted&fbclid={CLICK_ID}")
+    report = await visit.report(PAGES + ACTIONS)
+
+    assert verdicts(report) == {"recovered": 9}
+    hold_identity(await visit.server_events())
+
+
+async def test_pixel_before_the_tag(visit: Visit) -> None:
+    """With the tag late, calls the Pixel had already taken are browser-only; later ones are pairs; all count once."""
+    await visit.click_through(f"pixel=normal&tag=late&consent=granted&fbclid={CLICK_ID}")
+
+    async def complete() -> dict[str, Any] | None:
+        report = await get_json(visit.session, f"{visit.demo.simulator}/sim/report")
+        clicked = [pair for pair in report["pairs"] if pair["name"] in {"AddToCart", "InitiateCheckout"}]
+        done = len(report["pairs"]) == 9 and all(pair["server"] for pair in clicked)
+        return report if done else None
+
+    report = await until(complete, seconds=30, what="nine events at the simulator")
+    by_name = {pair["name"]: pair["verdict"] for pair in report["pairs"] if pair["name"] != "PageView"}
+
+    assert {pair["counted"] for pair in report["pairs"]} == {1}
+    assert (by_name["AddToCart"], by_name["InitiateCheckout"]) == ("pair", "pair")
+    assert {pair["verdict"] for pair in report["pairs"] if pair["name"] == "PageView"} == {"browser_only"}
+    assert by_name["ViewContent"] == "browser_only"
+    hold_identity(await visit.server_events())
+
+
+async def test_consent_revoked_then_granted(visit: Visit) -> None:
+    """Nothing leaves and no cookie is made before the visitor agrees; afterwards every event is a pair."""
+    await visit.click_through(f"pixel=normal&tag=first&consent=ask&fbclid={CLICK_ID}")
+    report = await visit.report(PAGES + ACTIONS)
+
+    assert verdicts(report) == {"pair": 9}
+    assert {pair["counted"] for pair in report["pairs"]} == {1}
+    hold_identity(await visit.server_events())
+
+
+async def test_the_checkout_form_becomes_hashed_match_keys(visit: Visit) -> None:
+    """What the visitor typed reaches Graph as the documented hashes, and nowhere in clear."""
+    await visit.click_through("pixel=blocked&tag=first&consent=granted")
+    await visit.report(PAGES + ACTIONS)
+    events = await visit.server_events()
+    (purchase,) = [event for event in events if event["event_name"] == "Purchase"]
+
+    assert purchase["user_data"]["em"] == ["62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"]
+    assert purchase["custom_data"]["value"] > 0
+    assert "smith" not in str(events).lower()
+    assert "5551212" not in str(events)
+
+
+async def test_the_pairs_page_shows_what_happened(visit: Visit, tmp_path: Path) -> None:
+    """The events page shows each pair: counted once with the Pixel, recovered without it."""
+    page = visit.page
+    await page.set_viewport_size({"width": 1200, "height": 800})
+    await page.goto(f"{visit.demo.shop}/?pixel=normal&tag=first&consent=granted")
+    await page.click("a[href*='/product/']")
+    await page.click("#add-to-cart")
+    await visit.report(["PageView", "PageView", "ViewContent", "AddToCart"])
+    await page.goto(f"{visit.demo.shop}/cart?pixel=blocked")
+    await page.click("#to-checkout")
+    await visit.report([*["PageView"] * 4, "ViewContent", "AddToCart", "InitiateCheckout"])
+    await page.goto(visit.demo.pairs)
+    await expect(page.locator("#rows tr")).to_have_count(7)
+    picture = PICTURE if os.environ.get("CAPI_PROXY_PICTURE") else tmp_path / "demo.png"
+    await page.screenshot(path=picture)
+
+    await expect(page.get_by_text("counted once").first).to_be_visible()
+    await expect(page.get_by_text("recovered").first).to_be_visible()
+    assert picture.stat().st_size > 10_000

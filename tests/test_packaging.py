@@ -1,0 +1,120 @@
+"""What is installed is what was tested: exact versions, complete files, from any directory."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from harness import free_port
+from support import until
+
+from proxy import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+NOT_SOURCE = shutil.ignore_patterns(".git", ".venv*", "node_modules", "build", "*.egg-info", ".*_cache", "__pycache__")
+
+
+def test_pins_and_lock_agree() -> None:
+    """The versions the package asks for are those of the hashed lock file, and the tests' lock holds them too."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import pins, pathlib; print(pins.pins(pathlib.Path('requirements.lock').read_text()))"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pinned = (ROOT / "requirements.txt").read_text().split()
+    tested = (ROOT / "requirements-dev.lock").read_text()
+
+    assert pinned == done.stdout.split()
+    assert [pin for pin in pinned if f"{pin} \\" not in tested] == []
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "package-lock.json"])
+def test_locks_hold_hashes_and_no_addresses(name: str) -> None:
+    """Lock files name versions and hashes, never where to download from."""
+    text = (ROOT / name).read_text()
+
+    assert "--hash=sha256:" in text or '"integrity": "sha512-' in text
+    assert "resolved" not in text
+    assert "://" not in text.replace("https://opencollective.com", "").replace("https://github.com/sponsors", "")
+
+
+@pytest.fixture(name="installed", scope="module")
+def _installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the project with plain pip into an empty environment."""
+    directory = tmp_path_factory.mktemp("installed")
+    shutil.copytree(ROOT, directory / "source", ignore=NOT_SOURCE)
+    subprocess.run([sys.executable, "-m", "venv", str(directory / "venv")], check=True)
+    pip = [str(directory / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, str(directory / "source")], check=True)
+    shutil.rmtree(directory / "source")
+    return directory / "venv" / "bin"
+
+
+@pytest.mark.timeout(300)
+async def test_an_installed_proxy_serves_the_tag_from_anywhere(installed: Path, tmp_path: Path) -> None:
+    """``pip install .`` into an empty environment, then serve from another directory: the tag is there."""
+    port, operator = free_port(), free_port()
+    (tmp_path / "c.toml").write_text(
+        f'[server]\nlisten = "127.0.0.1:{port}"\noperator_listen = "127.0.0.1:{operator}"\n'
+        '[[site]]\nname = "s"\ndomains = ["s.example"]\nprefix = "word"\n'
+        '[[site.pixel]]\nid = "1"\naccess_token = "t"\n'
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(str(installed / "python"), "-m", "proxy", "serve", "--config", "c.toml"), cwd=tmp_path
+    )
+    try:
+        async with aiohttp.ClientSession() as session:
+
+            async def fetched(address: str) -> bytes:
+                try:
+                    async with session.get(address) as answer:
+                        return await answer.read() if answer.status == 200 else b""
+                except aiohttp.ClientError:
+                    return b""
+
+            tag = await until(lambda: fetched(f"http://127.0.0.1:{port}/word/m.js"), what="the tag")
+            page = await fetched(f"http://127.0.0.1:{operator}/")
+    finally:
+        process.terminate()
+        code = await process.wait()
+
+    assert b"callMethod" in tag
+    assert b"<html" in page
+    assert code == 0
+
+
+def test_the_console_script_and_the_demo_are_installed(installed: Path, tmp_path: Path) -> None:
+    """``capi-proxy`` runs, and the demo's pages and the simulator are part of what is installed."""
+    version = subprocess.run([installed / "capi-proxy", "--version"], capture_output=True, text=True, check=True)
+    code = (
+        "from proxy.simulator.shop import ShopSettings, make_shop; from proxy.simulator.app import make_app;"
+        "make_shop(ShopSettings('1', 'a', 'b', 'c')); make_app(); print('ok')"
+    )
+    parts = subprocess.run(
+        [installed / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert __version__ in version.stdout
+    assert (parts.stdout, parts.stderr) == ("ok\n", "")
+
+
+def test_the_locked_versions_are_installed(installed: Path) -> None:
+    """Plain ``pip install`` brings exactly the locked versions."""
+    listed = subprocess.run(
+        [installed / "python", "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    frozen = listed.lower().replace("_", "-").split()
+
+    missing = [pin for pin in (ROOT / "requirements.txt").read_text().lower().split() if pin not in frozen]
+
+    assert missing == []
