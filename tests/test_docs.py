@@ -1,0 +1,53 @@
+"""The documentation keeps up with the program."""
+
+import re
+from pathlib import Path
+
+import pytest
+from test_config import KEYS
+
+from proxy.cli import main
+from proxy.model import DropReason
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")])
+
+
+@pytest.mark.parametrize(("path", "name"), KEYS, ids=[".".join(key) for key in KEYS])
+def test_every_setting_is_documented(path: str, name: str) -> None:
+    """Each key of the configuration is named in the page about it."""
+    del path
+
+    assert (
+        f"`{name}" in (ROOT / "docs" / "configuration.md").read_text()
+        or f"[{name}" in (ROOT / "docs" / "configuration.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("reason", DropReason)
+def test_every_reason_to_drop_is_documented(reason: DropReason) -> None:
+    """Whoever finds a reason in the ledger finds it explained."""
+    assert f"`{reason}`" in "".join(path.read_text() for path in DOCUMENTS)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every link to a file of the project leads to one."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_commands_of_the_documents_exist() -> None:
+    """No document speaks of a command that the program lacks."""
+    named = {word for path in DOCUMENTS for word in re.findall(r"capi-proxy ([a-z]+) --", path.read_text())}
+
+    assert named - set(main.commands) == set()
+
+
+def test_both_commands_stand_in_the_first_screen() -> None:
+    """A newcomer sees how to run and how to test it without scrolling."""
+    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:20])
+
+    assert "make demo" in first
+    assert "make test" in first
