@@ -1,0 +1,108 @@
+"""Only what was allowed leaves: Global Privacy Control, consent and bots decide in this order."""
+
+from typing import Any
+
+import pytest
+
+from proxy.model import Consent, DropReason, Visit
+from proxy.rules.consent import forbids, options, signals_gpc
+from proxy.settings import Site
+
+GRANTED, UNKNOWN, REVOKED = Consent.GRANTED, Consent.UNKNOWN, Consent.REVOKED
+GPC, NO_CONSENT, BOT = DropReason.GPC, DropReason.NO_CONSENT, DropReason.BOT
+LDU = (("LDU",), 0, 0)
+CALIFORNIA = (("LDU",), 1, 1000)
+NO_LDU: tuple[tuple[str, ...], int, int] = ((), 0, 0)
+
+
+def site(**changes: Any) -> Site:
+    usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "123", "access_token": "t"}]}
+    return Site.model_validate(usual | changes, context={"resolve": str})
+
+
+# Sec-GPC header, the tag's word, whether it is a signal.
+SIGNALS = [
+    ("", False, False),
+    ("0", False, False),
+    ("1", False, True),
+    (" 1 ", False, True),
+    ("1, 1", False, True),
+    ("0, 1", False, True),
+    ("true", False, False),
+    ("01", False, False),
+    ("1.0", False, False),
+    ("11", False, False),
+    ("?1", False, False),
+    ("", True, True),
+    ("0", True, True),
+]
+
+# Settings of the site; consent, GPC, whether a public address is known, whether it is a bot; what forbids it.
+CASES: list[tuple[dict[str, str], Consent, bool, bool, bool, DropReason | None]] = [
+    ({}, GRANTED, False, True, False, None),
+    ({}, UNKNOWN, False, True, False, None),
+    ({}, UNKNOWN, False, False, False, None),
+    ({}, REVOKED, False, True, False, NO_CONSENT),
+    ({"consent": "required"}, GRANTED, False, True, False, None),
+    ({"consent": "required"}, UNKNOWN, False, True, False, NO_CONSENT),
+    ({"consent": "required"}, REVOKED, False, True, False, NO_CONSENT),
+    ({}, GRANTED, True, True, False, GPC),
+    ({}, GRANTED, True, False, False, GPC),
+    ({"gpc": "ldu"}, GRANTED, True, True, False, None),
+    ({"gpc": "ldu"}, GRANTED, True, False, False, GPC),
+    ({"gpc": "ldu"}, GRANTED, False, False, False, None),
+    ({"gpc": "ldu"}, REVOKED, True, True, False, NO_CONSENT),
+    ({"gpc": "ldu", "consent": "required"}, UNKNOWN, True, True, False, NO_CONSENT),
+    ({"gpc": "ldu", "consent": "required"}, UNKNOWN, True, False, False, GPC),
+    ({"gpc": "ignore"}, GRANTED, True, True, False, None),
+    ({"gpc": "ignore"}, GRANTED, True, False, False, None),
+    ({"gpc": "ignore"}, REVOKED, True, True, False, NO_CONSENT),
+    ({}, REVOKED, True, True, False, GPC),
+    ({}, GRANTED, False, True, True, BOT),
+    ({"bots": "mark"}, GRANTED, False, True, True, None),
+    ({"bots": "ignore"}, GRANTED, False, True, True, None),
+    ({}, REVOKED, False, True, True, NO_CONSENT),
+    ({}, GRANTED, True, True, True, GPC),
+]
+
+# Setting, GPC, what the page chose; what the events carry.
+OPTIONS = [
+    ("drop", False, None, None),
+    ("drop", False, CALIFORNIA, CALIFORNIA),
+    ("drop", False, NO_LDU, NO_LDU),
+    ("ldu", False, None, None),
+    ("ldu", True, None, LDU),
+    ("ldu", True, NO_LDU, LDU),
+    ("ldu", True, LDU, LDU),
+    ("ldu", False, CALIFORNIA, CALIFORNIA),
+    ("ignore", True, None, None),
+    ("ignore", True, CALIFORNIA, CALIFORNIA),
+]
+
+
+@pytest.mark.parametrize(("header", "tag", "expected"), SIGNALS)
+def test_the_signal_is_exactly_one(header: str, *, tag: bool, expected: bool) -> None:
+    """Sec-GPC counts when it is 1 and nothing else; so does the tag's word, without the header."""
+    assert signals_gpc(header, Visit(sent=1, gpc=tag)) is expected
+
+
+@pytest.mark.parametrize(("changes", "consent", "gpc", "located", "bot", "expected"), CASES)
+def test_the_first_reason_forbids_the_visit(
+    changes: dict[str, str], consent: Consent, *, gpc: bool, located: bool, bot: bool, expected: DropReason | None
+) -> None:
+    """Privacy Control comes first, then consent, then bots; the site's settings say how strict each is."""
+    visit = Visit(sent=1, consent=consent)
+
+    assert forbids(site(**changes), visit, gpc=gpc, located=located, bot=bot) == expected
+
+
+@pytest.mark.parametrize(("setting", "gpc", "dpo", "expected"), OPTIONS)
+def test_limited_data_use_comes_from_the_page_or_from_the_signal(
+    setting: str,
+    *,
+    gpc: bool,
+    dpo: tuple[tuple[str, ...], int, int] | None,
+    expected: tuple[tuple[str, ...], int, int] | None,
+) -> None:
+    """The page's own choice stands unless the visitor's signal asks for more."""
+    assert options(site(gpc=setting), Visit(sent=1, dpo=dpo), gpc=gpc) == expected

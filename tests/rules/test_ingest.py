@@ -1,0 +1,364 @@
+"""A whole request through the pure function: golden pairs, and what must hold for any bytes.
+
+Each ``tests/golden/NAME.hit.json`` (settings of the site, facts of the request, body) has its ``NAME.event.json`` (the
+answer, the records as Graph would get them, the drops). To rewrite the latter on purpose, after reading what differs,
+run the tests once with ``GOLDEN=write`` in the environment; that run fails for every file it changed.
+"""
+
+import json
+import os
+from dataclasses import asdict, replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.model import DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
+from proxy.rules import capi, intake
+from proxy.rules.ingest import Policy, ingest, ingest_image
+from proxy.settings import Site
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+NAMES = sorted(path.name.removesuffix(".hit.json") for path in GOLDEN.glob("*.hit.json"))
+NOW = 1_764_000_000_000
+PIXEL = "1234567890"
+FACTS = Facts(
+    now=NOW,
+    entropy=42,
+    peer="93.184.216.34",
+    host="t.shop.example",
+    secure=True,
+    origin="https://shop.example",
+    user_agent="Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0",
+)
+
+
+def policy(trusted: tuple[str, ...] = (), **changes: Any) -> Policy:
+    usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": PIXEL, "access_token": "t"}]}
+    site = Site.model_validate(usual | changes, context={"resolve": str})
+    return Policy(site, tuple(map(ip_network, trusted)))
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {"name": "PageView", "id": "id-1", "at": NOW, "pixels": [PIXEL], "data": {}} | changes
+
+
+def wire(*events: Any, **members: Any) -> bytes:
+    return orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "events": list(events)} | members)
+
+
+def take(body: bytes, *, facts: Facts = FACTS, **changes: Any) -> Outcome:
+    return ingest(replace(facts, body=body), policy(**changes))
+
+
+def written(record: Record) -> dict[str, Any]:
+    outside = asdict(record) | {"visitor": record.visitor.hex()}
+    return outside | {"payload": orjson.loads(record.payload)}
+
+
+def as_golden(outcome: Outcome) -> Any:
+    """An outcome as plain JSON."""
+    document = {
+        "status": outcome.status,
+        "body": orjson.loads(outcome.body) if outcome.body else "",
+        "cookies": outcome.cookies,
+        "records": [written(record) for record in outcome.records],
+        "dropped": [asdict(row) for row in outcome.dropped],
+        "refused": outcome.refused,
+        "fates": [asdict(news) for news in outcome.fates],
+        "pixels": outcome.pixels,
+        "misdirected": outcome.misdirected,
+    }
+    return json.loads(json.dumps(document))
+
+
+def visible(outcome: Outcome) -> str:
+    """All that is stored, listed or answered because of a request, and the payloads once more in lower case."""
+    parts = [outcome.body, *(record.payload for record in outcome.records), repr(outcome).encode()]
+    return b"\n".join([*parts, *(part.lower() for part in parts)]).decode()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hit_becomes_its_golden_events(name: str) -> None:
+    """Record by record, cookie by cookie, the outcome is the one in the file."""
+    hit = json.loads((GOLDEN / f"{name}.hit.json").read_text(encoding="utf-8"))
+    facts = Facts(**hit["facts"], body=orjson.dumps(hit["body"]))
+    actual = as_golden(ingest(facts, policy(tuple(hit["trusted"]), **hit["site"])))
+    path = GOLDEN / f"{name}.event.json"
+    expected = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    if os.environ.get("GOLDEN") == "write" and actual != expected:
+        path.write_text(json.dumps(actual, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert actual == expected
+
+
+def test_every_golden_event_has_its_hit() -> None:
+    """No file is left over from a pair that is gone."""
+    events = sorted(path.name.removesuffix(".event.json") for path in GOLDEN.glob("*.event.json"))
+
+    assert events == NAMES
+    assert len(NAMES) >= 8
+
+
+# Body, settings; status, records, reasons of the drops, members refused, whether cookies are set.
+OUTCOMES: list[tuple[str, bytes, dict[str, Any], tuple[int, int, list[DropReason], int, bool]]] = [
+    ("one", wire(event()), {}, (204, 1, [], 0, True)),
+    ("none", wire(), {}, (204, 0, [], 0, True)),
+    ("fates-alone", wire(fates=[{"name": "A", "id": "1", "pixel": "fired"}]), {}, (204, 0, [], 0, True)),
+    ("unknown-pixel", wire(event(pixels=["9"])), {}, (204, 0, [DropReason.UNKNOWN_PIXEL], 0, True)),
+    ("partly-refused", wire(event(), None), {}, (200, 1, [], 1, True)),
+    ("refused-beside-dropped", wire(event(pixels=["9"]), None), {}, (200, 0, [DropReason.UNKNOWN_PIXEL], 1, True)),
+    ("all-refused", wire(None, 7), {}, (400, 0, [], 2, True)),
+    ("no-json", b"", {}, (400, 0, [], 0, False)),
+    ("no-visit", b"{}", {}, (400, 0, [], 0, False)),
+    ("too-large", b" " * (intake.MAX_BODY + 1), {}, (413, 0, [], 0, False)),
+    ("bot", wire(event(), webdriver=True), {}, (204, 0, [DropReason.BOT], 0, False)),
+    ("bot-marked", wire(event(), webdriver=True), {"bots": "mark"}, (204, 1, [], 0, True)),
+    ("bot-ignored", wire(event(), webdriver=True), {"bots": "ignore"}, (204, 1, [], 0, True)),
+    ("gpc", wire(event(), gpc=True), {}, (204, 0, [DropReason.GPC], 0, False)),
+    ("gpc-ignored", wire(event(), gpc=True), {"gpc": "ignore"}, (204, 1, [], 0, True)),
+    ("unknown", wire(event()), {"consent": "required"}, (204, 0, [DropReason.NO_CONSENT], 0, False)),
+    ("granted", wire(event(), consent="granted"), {"consent": "required"}, (204, 1, [], 0, True)),
+    ("revoked", wire(event(), consent="revoked"), {}, (204, 0, [DropReason.NO_CONSENT], 0, True)),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "expected"), [row[1:] for row in OUTCOMES], ids=[row[0] for row in OUTCOMES]
+)
+def test_a_body_has_its_outcome(body: bytes, changes: dict[str, Any], expected: Any) -> None:
+    """Status, what is kept, what is dropped or refused, and whether cookies are touched."""
+    outcome = take(body, **changes)
+
+    reasons = [row.reason for row in outcome.dropped]
+    found = (outcome.status, len(outcome.records), reasons, outcome.refused, bool(outcome.cookies))
+    assert found == expected
+
+
+def test_every_refusal_is_answered_with_a_reason() -> None:
+    """A body that is none, one whose events are all wrong, and a partly good one say why in JSON."""
+    why = "event: not an object; accepted: an object"
+
+    assert [orjson.loads(take(body).body) for body in (b"{}", wire(None), wire(event(), None))] == [
+        {"error": "v: missing; accepted: 1"},
+        {"error": "every event is wrong", "refused": [{"index": 0, "id": "", "why": why}]},
+        {"refused": [{"index": 1, "id": "", "why": why}]},
+    ]
+
+
+def test_a_withdrawal_across_sites_touches_no_cookie() -> None:
+    """Where the proxy has another domain than the page, the cookies there are not the page's."""
+    away = replace(FACTS, host="t.agency.example")
+
+    assert take(wire(consent="revoked"), facts=away) == Outcome(204, pixels=(PIXEL,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "secure"),
+    [
+        ({}, True),
+        ({"secure": False}, True),
+        ({"secure": False, "origin": "http://shop.example"}, False),
+        ({"secure": False, "origin": "", "referer": "https://shop.example/"}, True),
+        ({"secure": False, "origin": "http://shop.example", "forwarded_proto": "https"}, False),
+        ({"secure": False, "origin": "http://shop.example", "forwarded_proto": "https", "peer": "10.0.0.1"}, True),
+        ({"secure": False, "origin": "http://shop.example", "forwarded_proto": "https, http", "peer": "::1"}, False),
+    ],
+)
+def test_cookies_are_secure_where_the_page_is(changes: dict[str, Any], *, secure: bool) -> None:
+    """The listener, the page's own scheme, or a trusted proxy's word make a cookie Secure."""
+    facts = replace(FACTS, body=wire(event()), **changes)
+
+    (cookie,) = ingest(facts, policy(("10.0.0.0/8", "::1/128"))).cookies
+    assert cookie.endswith("; Secure") is secure
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "cookies"),
+    [
+        ("10.0.0.1", "t.shop.example", 1),
+        ("10.0.0.1", "evil.example, t.shop.example", 1),
+        ("10.0.0.1", "t.shop.example, evil.example", 0),
+        ("10.0.0.1", "", 0),
+        ("93.184.216.34", "t.shop.example", 0),
+    ],
+)
+def test_the_host_a_trusted_proxy_saw_is_believed(peer: str, host: str, cookies: int) -> None:
+    """Behind a proxy the visitor's host decides whose cookies these are; strangers cannot choose it."""
+    facts = replace(FACTS, body=wire(event()), peer=peer, host="upstream:8080", forwarded_host=host)
+
+    assert len(ingest(facts, policy(("10.0.0.0/8",))).cookies) == cookies
+
+
+def test_an_untrusted_forwarding_header_from_next_door_is_noticed() -> None:
+    """The commonest mistake of all is marked, and the private address is not sent."""
+    facts = replace(FACTS, body=wire(event()), peer="172.17.0.1", forwarded="93.184.216.34")
+    outcome = ingest(facts, policy())
+
+    (record,) = outcome.records
+    assert (outcome.misdirected, "client_ip_address" in written(record)["payload"]["user_data"]) == (True, False)
+
+
+def test_the_image_is_a_page_view_of_the_referer() -> None:
+    """Without script the page's address comes from the Referer, for every pixel of the site, with an id of its own."""
+    facts = replace(FACTS, origin="", referer="https://shop.example/p?email=anna@x.de&utm_source=a")
+    outcome = ingest_image(facts, policy(pixel=[{"id": "1", "access_token": "t"}, {"id": "2", "access_token": "t"}]))
+
+    expected = (204, [(pixel, "PageView", f"{42:032x}", "https://shop.example/p?utm_source=a") for pixel in "12"])
+    found = [(kept.pixel, kept.name, kept.id, written(kept)["payload"]["event_source_url"]) for kept in outcome.records]
+    assert (outcome.status, found) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "reason"),
+    [
+        ({"consent": "required"}, FACTS, DropReason.NO_CONSENT),
+        ({}, replace(FACTS, gpc="1"), DropReason.GPC),
+        ({}, replace(FACTS, user_agent="curl/8.5.0"), DropReason.BOT),
+        ({"pixel": [{"id": PIXEL, "access_token": "t", "events": ["Lead"]}]}, FACTS, DropReason.EXCLUDED),
+    ],
+)
+def test_the_image_obeys_the_same_rules(changes: dict[str, Any], facts: Facts, reason: DropReason) -> None:
+    """Consent, Privacy Control, bots and the pixel's list hold for the image as for the tag."""
+    assert ingest_image(facts, policy(**changes)).dropped == (
+        LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason),
+    )
+
+
+MAIL = "Anna.Secretova@Mail.Example"
+PHONE = "+49 1517 6665544"
+# What of them must never be seen, in any notation of ours.
+SECRETS = ("secretova", "6665544", "anna.s")
+PLANTED = st.sampled_from(
+    [MAIL, f" {MAIL} ", MAIL.upper(), f"mailto:{MAIL}", f"<{MAIL}>", PHONE, PHONE.replace(" ", ""), f"{MAIL},{PHONE}"]
+)
+ADDRESSES = st.sampled_from(
+    [
+        f"https://shop.example/u/{MAIL}/orders",
+        f"https://shop.example/u/{MAIL.replace('@', '%40')}",
+        f"https://shop.example/?utm_source={MAIL}",
+        f"https://shop.example/?em={MAIL}&ph={PHONE}",
+        f"https://shop.example/#{MAIL}",
+        f"https://{MAIL.replace('@', '%40')}:{PHONE}@shop.example/",
+        f"mailto:{MAIL}",
+        MAIL,
+        PHONE,
+    ]
+)
+WRONG = PLANTED | st.none() | st.integers(-9, 99) | st.booleans() | st.lists(PLANTED, max_size=2)
+MATCH = st.dictionaries(
+    st.sampled_from(["em", "email", "ph", "phone", "fn", "ct", "zp", "db", "external_id", "country", "more"]),
+    WRONG | st.dictionaries(PLANTED, PLANTED, max_size=1),
+    max_size=5,
+)
+CALLS = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["PageView", "Purchase", "Own"]),
+        "id": st.sampled_from(["id-1", "id-2"]),
+        "at": st.integers(1, 2 * NOW) | WRONG,
+        "pixels": st.lists(st.sampled_from([PIXEL, "9", "x"]), max_size=3) | WRONG,
+        "data": st.dictionaries(st.sampled_from(["value", "currency"]), st.integers(0, 99), max_size=2) | WRONG,
+    },
+    optional={"pixel": WRONG | st.just("fired"), "more": WRONG},
+)
+VISITS = st.fixed_dictionaries(
+    {"v": st.just(1), "sent": st.integers(1, 2 * NOW), "events": st.lists(CALLS | WRONG, max_size=3)},
+    optional={
+        "url": ADDRESSES,
+        "referrer": ADDRESSES,
+        "fbp": WRONG,
+        "fbc": WRONG,
+        "consent": st.sampled_from(["granted", "unknown", "revoked"]),
+        "dpo": st.lists(WRONG, max_size=3),
+        "match": st.dictionaries(st.sampled_from([PIXEL, "9", MAIL]), MATCH | WRONG, max_size=2) | WRONG,
+        "fates": st.lists(WRONG | st.dictionaries(st.sampled_from(["name", "id", "pixel"]), WRONG), max_size=2),
+        "more": WRONG,
+    },
+)
+SITES = st.fixed_dictionaries(
+    {},
+    optional={
+        "consent": st.sampled_from(["pixel", "required"]),
+        "gpc": st.sampled_from(["drop", "ldu", "ignore"]),
+        "sensitive": st.sampled_from(["none", "restricted"]),
+        "bots": st.sampled_from(["drop", "mark", "ignore"]),
+        "country": st.sampled_from(["", "DE"]),
+    },
+)
+
+
+def judged_hits(body: bytes) -> int:
+    """How many pairs of event and pixel a body has."""
+    try:
+        return sum(len(hit.pixels) for hit in intake.visit(body).hits)
+    except intake.Malformed:
+        return 0
+
+
+@given(VISITS, SITES)
+@settings(max_examples=300, deadline=None)
+def test_contact_data_never_gets_past_the_door(document: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Wherever but in its own words a page puts a mail address or a number, no record, row or answer holds it."""
+    outcome = take(orjson.dumps(document), **changes)
+
+    seen = visible(outcome)
+    assert [secret for secret in SECRETS if secret in seen] == []
+
+
+@given(VISITS, SITES)
+@settings(max_examples=100, deadline=None)
+def test_every_event_is_kept_dropped_or_refused(document: dict[str, Any], changes: dict[str, Any]) -> None:
+    """For each event and pixel there is one record or one drop, and each refused member is counted."""
+    body = orjson.dumps(document)
+    outcome = take(body, **changes)
+
+    assert outcome.status in {204, 200, 400}
+    assert len(outcome.records) + len(outcome.dropped) == judged_hits(body)
+    assert (outcome.status == 204) == (outcome.refused == 0 and outcome.body == b"")
+
+
+@given(
+    st.binary(max_size=200) | VISITS.map(orjson.dumps),
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(
+            ("peer", "host", "origin", "referer", "cookie", "user_agent", "gpc", "forwarded", "forwarded_host"),
+            st.text(max_size=20) | st.sampled_from(["127.0.0.1", "_fbp=fb.1.1.1", "https://[", "shop.example:x", ","]),
+        ),
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_request_breaks_the_rules(body: bytes, headers: dict[str, Any]) -> None:
+    """Any bytes under any headers have one of four answers, and records never outnumber events and pixels."""
+    outcome = ingest(replace(FACTS, body=body, **headers), policy(("127.0.0.0/8",)))
+
+    assert outcome.status in {204, 200, 400, 413}
+    assert len(outcome.records) + len(outcome.dropped) <= judged_hits(body)
+    assert all(cookie.isascii() and cookie.isprintable() for cookie in outcome.cookies)
+
+
+def test_records_are_what_graphs_language_makes_of_events() -> None:
+    """The payload in the record is the one that capi writes, byte for byte."""
+    (kept,) = take(wire(event(name="Purchase", data={"value": 1}))).records
+    payload = orjson.loads(kept.payload)
+
+    again = capi.record(
+        Event(
+            pixel=PIXEL,
+            name="Purchase",
+            id="id-1",
+            time_s=NOW // 1000,
+            url="https://shop.example/",
+            referrer="",
+            user_data=payload["user_data"],
+            custom_data={"value": 1},
+            options=None,
+            visitor=kept.visitor,
+            fate=kept.fate,
+        )
+    )
+    assert again == kept

@@ -1,0 +1,356 @@
+"""A body is judged member by member: good events survive bad neighbours, and no error text repeats contact data."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.model import Consent, Fate, FateNews, Hit, Refusal, Visit
+from proxy.rules import intake
+from proxy.rules.intake import MAX_BODY, MAX_EVENTS, Malformed
+
+SENT = 1_764_000_000_000
+LAST_DATE = 8_640_000_000_000_000
+PIXEL_IDS = "accepted: a list of 1 to 50 pixel ids, digits in quotes"
+PLANTED = ("anna@x.de", "a@b", "Anna Musterfrau, Hauptstr. 1", "+49 1512 3456789-0001", "x" * 21, "4915123456789" * 2)
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {"name": "PageView", "id": "id-1", "at": SENT - 1000, "pixels": ["123"], "data": {}} | changes
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in event().items() if key != name}
+
+
+def wire(*events: Any, **members: Any) -> bytes:
+    return orjson.dumps({"v": 1, "sent": SENT, "events": list(events)} | members)
+
+
+def nested(levels: int) -> Any:
+    return {"a": nested(levels - 1)} if levels else 1
+
+
+def complaint(body: bytes) -> str:
+    with pytest.raises(Malformed) as caught:
+        intake.visit(body)
+    return str(caught.value)
+
+
+# Body that is no visit at all; what the caller reads.
+NO_VISITS = [
+    (b"[]", "body: not an object; accepted: a JSON object"),
+    (b"null", "body: not an object; accepted: a JSON object"),
+    (b"7", "body: not an object; accepted: a JSON object"),
+    (b'"text"', "body: not an object; accepted: a JSON object"),
+    (b"{}", "v: missing; accepted: 1"),
+    (wire(v=2), "v: 2; accepted: 1"),
+    (wire(v="1"), "v: '1'; accepted: 1"),
+    (wire(v=[1]), "v: a list of 1; accepted: 1"),
+    (b'{"v": 1}', "sent: missing; accepted: milliseconds since 1970"),
+    (wire(sent=None), "sent: missing; accepted: milliseconds since 1970"),
+    (wire(sent="now"), "sent: 'now'; accepted: milliseconds since 1970"),
+    (wire(sent=0), "sent: 0; accepted: milliseconds since 1970"),
+    (wire(sent=-1), "sent: -1; accepted: milliseconds since 1970"),
+    (wire(sent=True), "sent: True; accepted: milliseconds since 1970"),
+    (wire(sent=1e300), "sent: 1e+300; accepted: milliseconds since 1970"),
+    (wire(sent=LAST_DATE + 1), f"sent: {LAST_DATE + 1}; accepted: milliseconds since 1970"),
+    (wire(sent={}), "sent: a dict of 0; accepted: milliseconds since 1970"),
+    (wire(events=None), "events: missing; accepted: a list of at most 1000"),
+    (wire(events={"0": event()}), "events: a dict of 1; accepted: a list of at most 1000"),
+    (wire(events="none"), "events: 'none'; accepted: a list of at most 1000"),
+    (wire(events=[0] * 1001), "events: 1001; accepted: a list of at most 1000"),
+    (wire(events=[0] * 10_000), "events: 10000; accepted: a list of at most 1000"),
+    (wire(fates={}), "fates: a dict of 0; accepted: a list of at most 1000"),
+    (wire(fates=[0] * 1001), "fates: 1001; accepted: a list of at most 1000"),
+    (wire(consent="maybe"), "consent: 'maybe'; accepted: granted, unknown, revoked"),
+    (wire(consent="Granted"), "consent: 'Granted'; accepted: granted, unknown, revoked"),
+    (wire(consent=True), "consent: True; accepted: granted, unknown, revoked"),
+    (wire(consent=None), "consent: missing; accepted: granted, unknown, revoked"),
+    (wire(consent=["granted"]), "consent: a list of 1; accepted: granted, unknown, revoked"),
+    (wire(consent={}), "consent: a dict of 0; accepted: granted, unknown, revoked"),
+    (wire(consent="anna@x.de"), "consent: a str of 9; accepted: granted, unknown, revoked"),
+]
+NO_JSON = {
+    "empty": b"",
+    "blank": b" ",
+    "cut": b'{"v": 1',
+    "not-utf-8": b'{"v": "\xff\xfe"}',
+    "lone-surrogate": b'{"v": "\\ud800"}',
+    "nan": b'{"v": NaN}',
+    "infinite": b'{"v": 1e999}',
+    "deep": b"[" * 60_000,
+    "deep-objects": b'{"a":' * 10_000,
+    "byte-order-mark": b"\xef\xbb\xbf{}",
+    "two-documents": b"{}{}",
+    "nul": b"\x00",
+    "form": b"v=1&sent=2",
+}
+
+# An event that is none; what the caller reads.
+NO_EVENTS: list[tuple[Any, str]] = [
+    (None, "event: not an object; accepted: an object"),
+    ([], "event: not an object; accepted: an object"),
+    ("PageView", "event: not an object; accepted: an object"),
+    (event(data=None), "data: not an object; accepted: an object"),
+    (event(data=[]), "data: not an object; accepted: an object"),
+    (event(data="value=1"), "data: not an object; accepted: an object"),
+    (event(data=nested(17)), "data: nested deeper than 16; accepted: 16 levels"),
+    (event(data={"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}), "data: nested deeper than 16; accepted: 16 levels"),
+    (without("name"), "name: missing; accepted: 1 to 100 printable characters"),
+    (event(name=""), "name: a str of 0; accepted: 1 to 100 printable characters"),
+    (event(name=7), "name: 7; accepted: 1 to 100 printable characters"),
+    (event(name=["PageView"]), "name: a list of 1; accepted: 1 to 100 printable characters"),
+    (event(name="x" * 101), "name: a str of 101; accepted: 1 to 100 printable characters"),
+    (event(name="Page\nView"), "name: a str of 9; accepted: 1 to 100 printable characters"),
+    (event(name="Page\u202eView"), "name: a str of 9; accepted: 1 to 100 printable characters"),
+    (event(at=None), "at: missing; accepted: milliseconds since 1970"),
+    (event(at=0), "at: 0; accepted: milliseconds since 1970"),
+    (event(at="1764000000000"), "at: '1764000000000'; accepted: milliseconds since 1970"),
+    (event(at="2025-11-24T16:00:00Z"), "at: a str of 20; accepted: milliseconds since 1970"),
+    (event(at=False), "at: False; accepted: milliseconds since 1970"),
+    (event(at=10**18), f"at: {10**18}; accepted: milliseconds since 1970"),
+    (without("pixels"), f"pixels: missing; {PIXEL_IDS}"),
+    (event(pixels=[]), f"pixels: a list of 0; {PIXEL_IDS}"),
+    (event(pixels="123"), f"pixels: '123'; {PIXEL_IDS}"),
+    (event(pixels=[123]), f"pixels: a list of 1; {PIXEL_IDS}"),
+    (event(pixels=["123", ""]), f"pixels: a list of 2; {PIXEL_IDS}"),
+    (event(pixels=["12a"]), f"pixels: a list of 1; {PIXEL_IDS}"),
+    (event(pixels=["١٢٣"]), f"pixels: a list of 1; {PIXEL_IDS}"),
+    (event(pixels=["1" * 21]), f"pixels: a list of 1; {PIXEL_IDS}"),
+    (event(pixels=[str(number) for number in range(51)]), f"pixels: a list of 51; {PIXEL_IDS}"),
+    (event(pixel="seen"), "pixel: 'seen'; accepted: fired, blocked, pending"),
+    (event(pixel=None), "pixel: missing; accepted: fired, blocked, pending"),
+    (event(pixel=[]), "pixel: a list of 0; accepted: fired, blocked, pending"),
+]
+# An event whose id is wrong; the part of it the answer repeats, what the caller reads.
+NO_IDS = [
+    (without("id"), "", "id: missing; accepted: 1 to 200 printable characters"),
+    (event(id=""), "", "id: a str of 0; accepted: 1 to 200 printable characters"),
+    (event(id=17), "", "id: 17; accepted: 1 to 200 printable characters"),
+    (event(id={}), "", "id: a dict of 0; accepted: 1 to 200 printable characters"),
+    (event(id="x" * 201), "x" * 200, "id: a str of 201; accepted: 1 to 200 printable characters"),
+    (event(id="a\x00b"), "a\x00b", "id: a str of 3; accepted: 1 to 200 printable characters"),
+]
+
+# An event at the edge of what is accepted.
+EDGES = {
+    "name": event(name="x" * 100),
+    "name-of-another-script": event(name="購入"),
+    "name-with-blanks": event(name="Add to cart"),
+    "id": event(id="x" * 200),
+    "time": event(at=LAST_DATE),
+    "time-with-fraction": event(at=SENT + 0.5),
+    "first-time": event(at=1),
+    "pixel-id": event(pixels=["1" * 20]),
+    "pixels": event(pixels=[str(number) for number in range(50)]),
+    "depth": event(data=nested(16)),
+    "no-data": without("data"),
+    "unknown-member": event(more={"a": 1}),
+}
+
+# A member that is not worth losing events for; what is read instead.
+FORGIVEN = [
+    ("url", 7, ""),
+    ("url", None, ""),
+    ("url", "x" * 8193, ""),
+    ("url", "x" * 8192, "x" * 8192),
+    ("referrer", ["https://shop.example"], ""),
+    ("fbp", 1, ""),
+    ("fbc", {}, ""),
+    ("webdriver", 1, False),
+    ("webdriver", "true", False),
+    ("webdriver", True, True),
+    ("gpc", 1, False),
+    ("gpc", True, True),
+    ("match", None, {}),
+    ("match", [], {}),
+    ("match", {"123": {"em": "x"}, "anna": {"em": "x"}, "456": "x"}, {"123": {"em": "x"}}),
+    ("dpo", None, None),
+    ("dpo", [[], 0, 0], ((), 0, 0)),
+    ("dpo", [["LDU"], 0, 0], (("LDU",), 0, 0)),
+    ("dpo", [["LDU"], 1, 1000], (("LDU",), 1, 1000)),
+    ("dpo", [["LDU"], True, False], (("LDU",), 1, 0)),
+    ("dpo", [["LDU"]], (("LDU",), 0, 0)),
+    ("dpo", [["LDU"], 1.5, 1000], (("LDU",), 0, 0)),
+    ("dpo", [["LDU"], None, None], (("LDU",), 0, 0)),
+    ("dpo", [["anna@x.de"], 0, 0], (("LDU",), 0, 0)),
+    ("dpo", ["LDU", 0, 0], (("LDU",), 0, 0)),
+    ("dpo", {}, (("LDU",), 0, 0)),
+    ("dpo", "LDU", (("LDU",), 0, 0)),
+    ("more", {"a": 1}, None),
+]
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=9)
+)
+JSON = st.recursive(
+    SCALARS | st.sampled_from(PLANTED),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+EVENTS = st.fixed_dictionaries({}, optional={key: JSON | st.just(value) for key, value in event(pixel="fired").items()})
+WIRES = st.fixed_dictionaries(
+    {"v": st.just(1), "sent": st.just(SENT), "events": st.lists(EVENTS | JSON, max_size=4)},
+    optional=dict.fromkeys(("url", "referrer", "fbp", "fbc", "consent", "dpo", "gpc", "match", "fates"), JSON),
+)
+
+
+def texts(body: bytes) -> list[str]:
+    """All words that a caller would read about this body."""
+    try:
+        return [refusal.why for refusal in intake.visit(body).refused]
+    except Malformed as error:
+        return [str(error)]
+
+
+def test_a_whole_visit_is_read() -> None:
+    """Every member of wire version 1 arrives where it belongs."""
+    body = wire(
+        event(name="Purchase", id="order-1", pixels=["123", "456", "123"], data={"value": 9.5}, pixel="fired"),
+        url="https://shop.example/p?x=1",
+        referrer="https://ads.example/",
+        fbp="fb.1.1.2",
+        fbc="fb.1.1.abc",
+        consent="granted",
+        dpo=[["LDU"], 1, 1000],
+        webdriver=True,
+        gpc=True,
+        match={"123": {"em": "anna@x.de"}},
+        fates=[{"name": "PageView", "id": "id-0", "pixel": "blocked"}],
+    )
+
+    assert intake.visit(body) == Visit(
+        sent=SENT,
+        url="https://shop.example/p?x=1",
+        referrer="https://ads.example/",
+        fbp="fb.1.1.2",
+        fbc="fb.1.1.abc",
+        consent=Consent.GRANTED,
+        dpo=(("LDU",), 1, 1000),
+        webdriver=True,
+        gpc=True,
+        match={"123": {"em": "anna@x.de"}},
+        hits=(Hit("Purchase", "order-1", SENT - 1000, ("123", "456"), {"value": 9.5}, Fate.FIRED),),
+        fates=(FateNews("PageView", "id-0", Fate.BLOCKED),),
+    )
+
+
+def test_the_least_visit_is_read() -> None:
+    """Version and time of sending are enough; consent is then unknown."""
+    assert intake.visit(b'{"v": 1, "sent": 1}') == Visit(sent=1, consent=Consent.UNKNOWN)
+
+
+@pytest.mark.parametrize(("body", "text"), NO_VISITS, ids=[str(number) for number in range(len(NO_VISITS))])
+def test_a_body_that_is_no_visit_is_named(body: bytes, text: str) -> None:
+    """The text has the member, what it was, and what is accepted."""
+    assert complaint(body) == text
+
+
+@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON.keys())
+def test_what_is_no_json_says_so(body: bytes) -> None:
+    """A body that cannot be parsed gives a short reason without a piece of it."""
+    assert re.fullmatch(r"body: not JSON \(.{1,80}\); accepted: a JSON object", complaint(body))
+
+
+@pytest.mark.parametrize("size", [MAX_BODY + 1, 10 * MAX_BODY])
+def test_a_body_has_a_limit(size: int) -> None:
+    """What is longer than 64 KiB is not even parsed."""
+    assert complaint(b" " * size) == f"body: {size} bytes; accepted: 65536"
+
+
+def test_a_body_of_exactly_the_limit_is_read() -> None:
+    """The limit itself is allowed."""
+    body = wire(event())
+
+    assert len(intake.visit(body + b" " * (MAX_BODY - len(body))).hits) == 1
+
+
+@pytest.mark.parametrize(("wrong", "why"), NO_EVENTS, ids=[str(number) for number in range(len(NO_EVENTS))])
+def test_a_bad_event_is_refused_by_itself(wrong: Any, why: str) -> None:
+    """The refusal has index and reason; the neighbours on both sides survive."""
+    visit = intake.visit(wire(event(id="before"), wrong, event(id="after")))
+
+    claimed = "id-1" if isinstance(wrong, dict) else ""
+    assert ([hit.id for hit in visit.hits], visit.refused) == (["before", "after"], (Refusal(1, claimed, why),))
+
+
+@pytest.mark.parametrize(("wrong", "claimed", "why"), NO_IDS)
+def test_a_bad_id_is_repeated_only_as_far_as_it_is_text(wrong: Any, claimed: str, why: str) -> None:
+    """The answer names the event by what can be said of its id."""
+    assert intake.visit(wire(wrong)).refused == (Refusal(0, claimed, why),)
+
+
+@pytest.mark.parametrize("edge", EDGES.values(), ids=EDGES.keys())
+def test_the_edges_are_accepted(edge: Any) -> None:
+    """Each limit itself is still good."""
+    visit = intake.visit(wire(edge))
+
+    assert (len(visit.hits), visit.refused) == (1, ())
+
+
+def test_a_thousand_events_are_one_visit() -> None:
+    """The largest number of events is read, however many of them are wrong."""
+    visit = intake.visit(wire(*[0] * (MAX_EVENTS - 1), event()))
+
+    assert (len(visit.hits), len(visit.refused)) == (1, MAX_EVENTS - 1)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "expected"), FORGIVEN, ids=[f"{row[0]}-{number}" for number, row in enumerate(FORGIVEN)]
+)
+def test_a_wrong_side_remark_costs_no_event(member: str, value: Any, expected: Any) -> None:
+    """Members beside the events are taken with care or left out, and the event stays."""
+    visit = intake.visit(wire(event(), **{member: value}))
+
+    assert (len(visit.hits), getattr(visit, member, None)) == (1, expected)
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        None,
+        "fired",
+        {},
+        {"name": "PageView", "id": "id-1"},
+        {"name": "PageView", "id": "id-1", "pixel": "seen"},
+        {"name": "PageView", "id": "id-1", "pixel": []},
+        {"name": "PageView", "id": 1, "pixel": "fired"},
+        {"name": "", "id": "id-1", "pixel": "fired"},
+        {"name": "x" * 101, "id": "id-1", "pixel": "fired"},
+    ],
+)
+def test_unreadable_news_costs_only_itself(news: Any) -> None:
+    """A fate that cannot be read is passed over; the others arrive."""
+    good = {"name": "PageView", "id": "id-1", "pixel": "fired"}
+
+    assert intake.visit(wire(fates=[good, news, good])).fates == (FateNews("PageView", "id-1", Fate.FIRED),) * 2
+
+
+@given(st.binary(max_size=300))
+@settings(deadline=None)
+def test_any_bytes_are_a_visit_or_malformed(body: bytes) -> None:
+    """Nothing but Malformed is ever raised."""
+    assert all(isinstance(text, str) for text in texts(body))
+
+
+@given(WIRES | JSON)
+@settings(max_examples=300, deadline=None)
+def test_no_text_repeats_contact_data(document: Any) -> None:
+    """Whatever JSON comes, no error text holds a mail address or anything longer than 20 characters of it."""
+    found = "\n".join(texts(orjson.dumps(document)))
+
+    assert [planted for planted in PLANTED if planted in found] == []
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+@pytest.mark.parametrize("key", ["name", "at", "pixels", "pixel"])
+def test_contact_data_in_the_wrong_place_is_not_repeated(key: str, planted: str) -> None:
+    """A mail address where a name, time or pixel should be is described, not quoted."""
+    for wrong in (planted + "\n", [planted], {planted: planted}):
+        (why,) = texts(wire(event(**{key: wrong})))
+
+        assert planted not in why
