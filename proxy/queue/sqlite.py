@@ -134,8 +134,7 @@ class SqliteStore:
             raise SealError(f"written by a newer version of capi-proxy (layout {version}); run that one")
         if version == 0:
             self._create()
-        sealed: bytes = self._one("SELECT value FROM meta WHERE key='proof'")
-        self._sealer.open(sealed, _PROOF_BOUND)
+        self._prove()
         self._seen = Seen(self._db)
         self.ledger = Ledger(self._db)
         self._next_segment: int = self._one("SELECT coalesce(max(id), 0) + 1 FROM segment")
@@ -144,11 +143,25 @@ class SqliteStore:
             dead=self._one("SELECT count(*) FROM dead"),
         )
 
+    def _prove(self) -> None:
+        """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
+
+        So an old secret can be taken from the list once nothing rests under it any more.
+        """
+        self._sealer.open(self._one("SELECT value FROM meta WHERE key='proof'"), _PROOF_BOUND)
+        heads = "SELECT DISTINCT substr(sealed, 1, 5) FROM segment UNION SELECT DISTINCT substr(sealed, 1, 5) FROM dead"
+        if not all(self._sealer.knows(bytes(head)) for (head,) in self._db.execute(heads)):
+            raise SealError("it holds events sealed with a secret that is not listed in server.old_secrets")
+        with self._db:
+            self._db.execute("UPDATE meta SET value=? WHERE key='proof'", (self._proof(),))
+
+    def _proof(self) -> bytes:
+        return self._sealer.seal(_PROOF, _PROOF_BOUND)
+
     def _create(self) -> None:
-        with self._transaction():
+        with self._db:
             self._db.execute(_SCHEMA)
-            proof = self._sealer.seal(_PROOF, _PROOF_BOUND)
-            self._db.execute("INSERT INTO meta VALUES('proof', ?)", (proof,))
+            self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             self._db.pragma("user_version", SCHEMA_VERSION)
 

@@ -401,6 +401,26 @@ async def test_a_foreign_secret_is_refused_at_the_start(tmp_path: Path, clock: C
     await again.close()
 
 
+async def test_an_old_secret_can_go_once_nothing_rests_under_it(tmp_path: Path, clock: Clock) -> None:
+    """After a rotation the old secret is needed until its last event has left, and no longer."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    await queue.close()
+    rotated = "another secret, long enough too"
+    await open_queue(tmp_path, clock, secret=rotated, old=(SECRET,)).close()
+    with pytest.raises(QueueBrokenError, match=r"events sealed with a secret that is not listed"):
+        open_queue(tmp_path, clock, secret=rotated)
+    queue = open_queue(tmp_path, clock, secret=rotated, old=(SECRET,))
+    segments = await queue.claim(PIXEL, most=10)
+    await queue.settle(segments, Settlement(done=(segments[0].id,)))
+    await queue.append([record(2)])
+    await queue.close()
+    again = open_queue(tmp_path, clock, secret=rotated)
+
+    assert [found.id for found in await claimed(again)] == ["id-2"]
+    await again.close()
+
+
 async def test_a_file_that_is_no_database_is_refused_with_advice(tmp_path: Path, clock: Clock) -> None:
     """A damaged file stops the start and says what to do."""
     (tmp_path / "queue.db").write_bytes(b"this is no database" * 1000)
