@@ -209,6 +209,7 @@ class Delivered:
     """Graph counted the batch; ``received`` differs from its size only when Graph says so."""
 
     received: int
+    sent: int
     fbtrace_id: str = ""
     cooldown: float = 0.0
     """Seconds that Graph's usage headers ask to wait before the next request."""

@@ -144,7 +144,7 @@ class Lane:
 
     def _row(self, record: Record, verdict: Delivered | Dead, attempts: int) -> LedgerRow:
         if isinstance(verdict, Delivered):
-            status, reason, trace = Status.DELIVERED, record.mark, verdict.fbtrace_id
+            status, reason, trace = Status.DELIVERED, record.mark or _doubt(verdict), verdict.fbtrace_id
         else:
             status, reason, trace = Status.DEAD, verdict.reason, verdict.words.fbtrace_id
         identity = (record.pixel, record.name, record.id, record.time_s)
@@ -180,6 +180,11 @@ class Lane:
         if self.state.failures:
             log.warning("pixel %s delivers again", self.pixel.id)
         self.state.failures, self.state.paused, self.state.last_error = 0, "", ""
+
+
+def _doubt(delivered: Delivered) -> str:
+    """Say when Graph counted another number of events than it was sent; which ones, it does not say."""
+    return "" if delivered.received == delivered.sent else f"received {delivered.received} of {delivered.sent}"
 
 
 def _words(halt: Pause | Retry | None) -> Words:

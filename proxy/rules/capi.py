@@ -18,7 +18,8 @@ MAX_BATCH = 1000
 
 _PAUSES = {190: "token", 102: "token", **dict.fromkeys((3, 10, *range(200, 300)), "permission")}
 _RETRIES = {
-    **dict.fromkeys((1, 2), "down"),
+    # 21009, a dataset that is not ready for uploads, was recorded once by a third party; waiting loses nothing.
+    **dict.fromkeys((1, 2, 21009), "down"),
     **dict.fromkeys((4, 17, 32, 341, 613, *range(80000, 80015)), "throttled"),
     368: "blocked",
 }
@@ -28,6 +29,7 @@ _BLOCKED_SECONDS = 300.0
 _LONGEST_SECONDS = 3600.0
 _INVALID = 100
 _NO_OBJECT = 33
+_TOO_LARGE = 413
 _CONTENT_SUBCODES = range(2804000, 2804100)
 _BUSY_STATUS = {408, 429}
 # From here on the app is about to be throttled (usage headers are percentages).
@@ -91,8 +93,10 @@ def judge(status: int, answer: bytes, headers: Mapping[str, str], size: int) -> 
     if isinstance(error, dict):
         return _judge_error(status, error, headers, size)
     if 200 <= status < 300 and document is not None:
-        return _judge_success(document, headers)
-    return _judge_status(status, Words(message=f"HTTP {status} without a Graph error"), headers, size)
+        return _judge_success(document, headers, size)
+    words = Words(message=f"HTTP {status} without a Graph error")
+    # Whatever stands between us and Graph may answer for it; only "too large" is worth believing.
+    return _content(words, size) if status == _TOO_LARGE else Retry(f"http_{status}", _wait(headers), words=words)
 
 
 def cooldown(headers: Mapping[str, str]) -> float:
@@ -129,12 +133,12 @@ def _judge_error(status: int, error: Mapping[str, Any], headers: Mapping[str, st
     return _judge_status(status, words, headers, size)
 
 
-def _judge_success(document: Mapping[str, Any], headers: Mapping[str, str]) -> Verdict:
+def _judge_success(document: Mapping[str, Any], headers: Mapping[str, str], size: int) -> Verdict:
     received = document.get("events_received")
     count = _whole(received) or 0
     trace = _text(document.get("fbtrace_id"))
     if count > 0:
-        return Delivered(count, trace, cooldown(headers))
+        return Delivered(count, size, trace, cooldown(headers))
     message = "2xx without events_received" if received is None else f"events_received: {received!r}"[:100]
     return Retry("not_received", _wait(headers), strike=True, words=Words(message=message, fbtrace_id=trace))
 

@@ -24,7 +24,7 @@ class FakeGraph:
         self.requests += 1
         words = next((words for one in records if (words := self._bad(one))), None)
         if words is None:
-            return Delivered(len(records))
+            return Delivered(len(records), len(records))
         return Split(words) if len(records) > 1 else Dead("rejected", words)
 
 
@@ -103,7 +103,7 @@ async def test_events_that_fail_differently_are_buried() -> None:
 @pytest.mark.parametrize("halt", [Retry("down"), Pause("token")])
 async def test_a_fault_on_the_way_keeps_what_is_undecided(halt: Retry | Pause) -> None:
     """When Graph fails in the middle of halving, what was decided stays decided and every other event is left."""
-    answers = iter([Split(CONTENT), Delivered(4), Split(CONTENT), Dead("never"), halt])
+    answers = iter([Split(CONTENT), Delivered(4, 4), Split(CONTENT), Dead("never"), halt])
 
     async def send(_records: Sequence[Record]) -> Verdict:
         return next(answers)

@@ -83,9 +83,10 @@ ANSWERS = [
     (429, b"", 1, "retry http_429"),
     (413, HTML, 2, "split"),
     (413, b"", 1, "dead rejected"),
-    (400, HTML, 2, "split"),
-    (400, b"", 1, "dead rejected"),
-    (404, HTML, 2, "split"),
+    (400, HTML, 2, "retry http_400"),
+    (400, b"", 1, "retry http_400"),
+    (403, HTML, 2, "retry http_403"),
+    (404, HTML, 2, "retry http_404"),
     # Token
     (400, error(190), 5, "pause token"),
     (401, error(190), 1, "pause token"),
@@ -168,7 +169,7 @@ ANSWERS = [
     (400, error(9999), 2, "split"),
     (400, error(9999), 1, "dead rejected"),
     (400, error(506), 2, "split"),
-    (400, error(21009), 2, "split"),
+    (400, error(21009), 2, "retry down"),
     (403, error(300), 1, "dead rejected"),
     (400, error(199), 2, "split"),
     (400, error(), 2, "split"),
@@ -176,8 +177,8 @@ ANSWERS = [
     (400, error(True), 2, "split"),
     (413, error(9999), 2, "split"),
     (400, orjson.dumps({"error": {}}), 1, "dead rejected"),
-    (400, b'{"error": null}', 2, "split"),
-    (400, b'{"error": ["text"]}', 2, "split"),
+    (400, b'{"error": null}', 2, "retry http_400"),
+    (400, b'{"error": ["text"]}', 2, "retry http_400"),
     # Members that must not matter
     (400, error(100, 2804003, error_data='{"blame_field_specs":[["data"]]}'), 2, "split"),
     (400, error(100, 2804003, error_data={"blame_field_specs": [["custom_data", "currency"]]}), 1, "dead rejected"),
@@ -358,7 +359,7 @@ def test_odd_words_are_shortened_or_left_out(answer: bytes, words: Words) -> Non
 
 def test_a_delivery_keeps_count_trace_and_cooldown() -> None:
     """What Graph counted is kept, even where it is not what was sent."""
-    assert judge(200, received(2), {APP: FULL}, 3) == Delivered(2, "Atrace", 60.0)
+    assert judge(200, received(2), {APP: FULL}, 3) == Delivered(2, 3, "Atrace", 60.0)
 
 
 @pytest.mark.parametrize(
