@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import aiohttp.http_parser
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from proxy.config import Config
 from proxy.edge.files import tag_of
@@ -173,6 +173,7 @@ def _entry(settings: Settings, secret: str) -> Entry:
         policies={site.name: Policy(site, settings.server.trusted_proxies) for site in settings.site},
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
+        trusted=settings.server.trusted_proxies,
         client_ip_header=settings.server.client_ip_header,
     )
 
@@ -185,6 +186,7 @@ async def _listen(
 ) -> Address:
     """Serve an application; port 0 finds a free one."""
     # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
+    app.on_response_prepare.append(_say_less)
     runner = web.AppRunner(app, access_log=None, logger=server_log, auto_decompress=False, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -195,6 +197,11 @@ async def _listen(
     stack.push_async_callback(site.stop)
     host, port = runner.addresses[0][:2]
     return Address(host, port)
+
+
+async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
+    """Keep the versions of our parts to ourselves."""
+    response.headers.pop(hdrs.SERVER, None)
 
 
 def now_ms() -> int:

@@ -179,7 +179,7 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _open_operator(_table(raw.get("server")))
     sites = [_table(site) for site in _list(raw.get("site"))]
     yield from _twice("name", [str(site.get("name", "")) for site in sites])
-    yield from _twice("prefix", [str(site.get("prefix", "")).strip("/") for site in sites])
+    yield from _same_doors(sites)
     for index, site in enumerate(sites):
         yield from _same_leaves(index, site)
         yield from _not_yet(index, site)
@@ -217,6 +217,17 @@ def _twice(key: str, values: list[str]) -> Iterator[Problem]:
             yield Problem(f"site[{indexes[1]}].{key}", f"{value!r} (also site[{indexes[0]}])", "another for each site")
 
 
+def _same_doors(sites: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Yield sites that share a prefix and a domain, so that no request could tell them apart."""
+    taken: dict[tuple[str, str], int] = {}
+    for index, site in enumerate(sites):
+        prefix = str(site.get("prefix", "")).strip("/")
+        for domain in map(str, _list(site.get("domains")) if prefix else ()):
+            other = taken.setdefault((prefix, domain.lower()), index)
+            if other != index:
+                yield Problem(f"site[{index}].prefix", f"{prefix!r} on {domain} (also site[{other}])", "another prefix")
+
+
 def _same_leaves(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
     defaults = {"tag_name": "m.js", "collect_name": "e", "image_name": "n.gif"}
     taken: dict[str, str] = {}
@@ -236,11 +247,13 @@ def _not_yet(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _different_tokens(sites: list[dict[str, Any]]) -> Iterator[Problem]:
-    first: dict[str, tuple[str, object]] = {}
+    """Yield pixels that stand in several places with different means to send: one lane delivers for all of them."""
+    first: dict[str, tuple[str, dict[str, Any]]] = {}
     for index, site in enumerate(sites):
         for number, pixel in enumerate(map(_table, _list(site.get("pixel")))):
-            path, token = f"site[{index}].pixel[{number}].id", pixel.get("access_token")
-            earlier = first.setdefault(str(pixel.get("id")), (path, token))
-            if earlier[1] != token:
-                value = f"{pixel.get('id')!r} has another access_token than {earlier[0]}"
-                yield Problem(path, value, "one token for one pixel")
+            path = f"site[{index}].pixel[{number}].id"
+            earlier, means = first.setdefault(str(pixel.get("id")), (path, pixel))
+            for key in ("access_token", "app_secret", "test_event_code", "test_event_until"):
+                if means.get(key) != pixel.get(key):
+                    value = f"{pixel.get('id')!r} has another {key} than {earlier}"
+                    yield Problem(path, value, f"one {key} for one pixel")

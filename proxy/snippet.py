@@ -15,6 +15,7 @@ _NGINX = """\
 location {prefix}/ {{
     proxy_pass http://{listen};
     proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-Host $host;
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $scheme;
 }}

@@ -12,7 +12,7 @@ from proxy.edge.files import Asset
 from proxy.edge.metrics import Metrics
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
 from proxy.queue.base import Queue, QueueError, Stored
-from proxy.rules.identity import host_of
+from proxy.rules.identity import Network, believed_host, host_of
 from proxy.rules.ingest import Policy, belongs, ingest, ingest_image, problem
 from proxy.rules.intake import MAX_BODY
 from proxy.rules.routing import Door, Entrance, Routes, site_of
@@ -42,6 +42,7 @@ class Entry:
     """By site name."""
     tags: Mapping[str, Asset]
     sites: Sequence[Site]
+    trusted: Sequence[Network]
     client_ip_header: str
 
 
@@ -103,13 +104,18 @@ class Public:
                 self._idle.set()
 
     async def _enter(self, request: web.Request) -> web.Response:
-        entrance = self._entry.routes.find(request.headers.get(hdrs.HOST, ""), request.path)
+        entrance = self._entry.routes.find(self._host(request), request.path)
         if entrance is None:
             return _refusal(404, "nothing here")
         with self._counted():
             response = await self._answer(request, entrance)
         self._metrics.request(entrance.door, response.status)
         return response
+
+    def _host(self, request: web.Request) -> str:
+        header = _header_reader(request)
+        host, forwarded = header(hdrs.HOST), header("X-Forwarded-Host")
+        return believed_host(host, forwarded, request.remote or "", self._entry.trusted) if forwarded else host
 
     async def _answer(self, request: web.Request, entrance: Entrance) -> web.Response:
         allowed = _METHODS[entrance.door]
@@ -217,7 +223,7 @@ class Public:
         return web.Response(text="ok\n") if self.accepting else web.Response(status=503, text="not accepting\n")
 
     async def _gpc(self, request: web.Request) -> web.Response:
-        site = site_of(self._entry.sites, request.headers.get(hdrs.HOST, ""))
+        site = site_of(self._entry.sites, self._host(request))
         if site is None or site.gpc == "ignore":
             return _refusal(404, "nothing here")
         return web.Response(body=b'{"gpc": true}', content_type=_JSON)

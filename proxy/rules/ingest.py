@@ -47,7 +47,14 @@ def problem(why: str) -> bytes:
 
 def belongs(site: Site, host: str) -> bool:
     """Tell whether pages on this host may send to the site: its domains and their sub-domains."""
-    return any(host == domain or host.endswith("." + domain) for domain in site.domains)
+    return home(site, host) != ""
+
+
+def home(site: Site, host: str) -> str:
+    """Return the most specific domain of a site that a host is, or is a sub-domain of; else nothing."""
+    return max(
+        (domain for domain in site.domains if host == domain or host.endswith("." + domain)), key=len, default=""
+    )
 
 
 def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
@@ -93,7 +100,7 @@ def _believed(facts: Facts, policy: Policy) -> Facts:
     """Take host and scheme from a trusted proxy, which saw the visitor's own request."""
     if not identity.is_trusted(facts.peer, policy.trusted):
         return facts
-    host = facts.forwarded_host.rpartition(",")[2].strip() or facts.host
+    host = identity.believed_host(facts.host, facts.forwarded_host, facts.peer, policy.trusted)
     proto = facts.forwarded_proto.rpartition(",")[2].strip().lower()
     return replace(facts, host=host, secure=facts.secure or proto == "https")
 

@@ -1,11 +1,11 @@
 """Which site and which of its three doors a public path is."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from proxy.rules.identity import host_of
-from proxy.rules.ingest import belongs
+from proxy.rules.ingest import home
 from proxy.settings import Site
 
 
@@ -40,17 +40,14 @@ class Routes:
     def find(self, host: str, path: str) -> Entrance | None:
         """Return the entrance at a path: the one of the site the host belongs to, else the only one."""
         candidates = self._by_path.get(path, [])
-        at_home = [entrance for entrance in candidates if belongs(entrance.site, host_of(host))]
-        chosen = at_home or candidates
-        return chosen[0] if len(chosen) == 1 else None
-
-    def paths(self) -> Mapping[str, Sequence[Entrance]]:
-        """Return every path with its entrances."""
-        return self._by_path
+        site = site_of([entrance.site for entrance in candidates], host)
+        return next((entrance for entrance in candidates if entrance.site is site), None)
 
 
 def site_of(sites: Sequence[Site], host: str) -> Site | None:
-    """Return the site of a host name, or the only site."""
-    at_home = [site for site in sites if belongs(site, host_of(host))]
-    chosen = at_home or sites
-    return chosen[0] if len(chosen) == 1 else None
+    """Return the site a host name belongs to most closely, or the only site."""
+    homes = {len(home(site, host_of(host))): site for site in sites}
+    closest = max(homes, default=0)
+    if closest:
+        return homes[closest]
+    return sites[0] if len(sites) == 1 else None

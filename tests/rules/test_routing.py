@@ -83,19 +83,23 @@ def test_a_path_leads_to_its_door(host: str, path: str, expected: tuple[Door, Si
     assert ROUTES.find(host, path) == (Entrance(*expected) if expected else None)
 
 
-def test_all_prefixes_of_a_site_are_served() -> None:
+@pytest.mark.parametrize("prefix", ["/k7f2q9w3", "/oldshop1"])
+def test_all_prefixes_of_a_site_are_served(prefix: str) -> None:
     """The current prefix and those of earlier secrets each have all three doors."""
-    assert {path: [entrance.site.name for entrance in found] for path, found in ROUTES.paths().items()} == {
-        "/k7f2q9w3/m.js": ["shop"],
-        "/k7f2q9w3/e": ["shop"],
-        "/k7f2q9w3/n.gif": ["shop"],
-        "/oldshop1/m.js": ["shop", "shared"],
-        "/oldshop1/e": ["shop", "shared"],
-        "/oldshop1/n.gif": ["shop", "shared"],
-        "/blog-tools/b.js": ["blog"],
-        "/blog-tools/in": ["blog"],
-        "/blog-tools/b.gif": ["blog"],
-    }
+    found = [ROUTES.find("shop.example", f"{prefix}/{leaf}") for leaf in ("m.js", "e", "n.gif")]
+
+    assert found == [Entrance(door, SHOP) for door in (Door.TAG, Door.COLLECT, Door.IMAGE)]
+
+
+def test_the_closest_domain_wins() -> None:
+    """A host that belongs to two sites is the one's whose domain is longer; a path they share leads there."""
+    german = SHOP.model_copy(update={"name": "german", "domains": ("de.shop.example",)})
+    routes = Routes([(SHOP, ["/word"]), (german, ["/word"])])
+
+    assert routes.find("t.de.shop.example", "/word/e") == Entrance(Door.COLLECT, german)
+    assert routes.find("t.shop.example", "/word/e") == Entrance(Door.COLLECT, SHOP)
+    assert routes.find("t.other.example", "/word/e") is None
+    assert site_of([SHOP, german], "de.shop.example") is german
 
 
 def test_a_prefix_given_twice_is_one() -> None:
