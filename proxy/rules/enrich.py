@@ -9,8 +9,8 @@ from typing import Any
 
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
 from proxy.rules import pii
-from proxy.rules.identity import BrowserIds
-from proxy.rules.redact import clean_url, origin_of
+from proxy.rules.identity import BrowserIds, cookies_of
+from proxy.rules.redact import clean_data, clean_url, origin_of
 from proxy.settings import Pixel, Site
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
@@ -85,8 +85,11 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> 
 
 @lru_cache(maxsize=4096)
 def wants(events: tuple[str, ...], name: str) -> bool:
-    """Tell whether a pixel's ``events`` list includes a name; an exclusion beats everything."""
-    return f"!{name}" not in events and ("*" in events or name in events)
+    """Tell whether a pixel's ``events`` list includes a name; exclusions beat all, and alone they mean all others."""
+    if f"!{name}" in events:
+        return False
+    only_exclusions = events != () and all(event.startswith("!") for event in events)
+    return only_exclusions or "*" in events or name in events
 
 
 def _is_amount(value: Any) -> bool:
@@ -125,7 +128,9 @@ def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapp
         url=origin_of(context.visit.url) if restricted else clean_url(context.visit.url, keep),
         referrer="" if restricted else clean_url(context.visit.referrer, keep),
         user_data=user_data,
-        custom_data={key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data} if restricted else hit.data,
+        custom_data={key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data}
+        if restricted
+        else clean_data(hit.data),
         options=context.options,
         visitor=_visitor(context),
         fate=hit.fate,
@@ -135,5 +140,9 @@ def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapp
 
 def _visitor(context: Context) -> bytes:
     """Return four bytes that tell visitors apart: by the id the browser showed, else by address and user agent."""
-    shown = context.visit.fbp or f"{context.address} {context.facts.user_agent}"
+    shown = (
+        context.visit.fbp
+        or cookies_of(context.facts.cookie).get("_fbp")
+        or f"{context.address} {context.facts.user_agent}"
+    )
     return blake2b(shown.encode(errors="replace"), digest_size=4).digest()

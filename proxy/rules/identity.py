@@ -54,7 +54,7 @@ class BrowserIds:
 
 
 def client(peer: str, forwarded: str, trusted: Sequence[Network]) -> Client:
-    """Return the client's address: the peer, or what a trusted proxy says of it.
+    """Return the client's address: the peer, or what a trusted proxy says of it; never the proxy's own.
 
     ``forwarded`` is the configured header. The right-most address that is not a trusted proxy wins; an entry that
     cannot be read ends the walk without an address, since whatever stands left of it was written by a stranger.
@@ -64,21 +64,25 @@ def client(peer: str, forwarded: str, trusted: Sequence[Network]) -> Client:
         return Client("")
     if not _among(address, trusted):
         return Client(str(address), misdirected=bool(forwarded) and not address.is_global)
-    hop = address
-    for entry in reversed(forwarded.split(",") if forwarded else ()):
-        parsed = _parsed(entry)
-        if parsed is None:
-            return Client("")
-        hop = parsed
-        if not _among(hop, trusted):
+    for entry in reversed(forwarded.split(",")):
+        hop = _parsed(entry)
+        if hop is None:
             break
-    return Client(str(hop))
+        if not _among(hop, trusted):
+            return Client(str(hop))
+    return Client("")
 
 
 def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
     """Tell whether the forwarding headers of this peer are believed."""
     address = _parsed(peer)
     return address is not None and _among(address, trusted)
+
+
+def believed_host(host: str, forwarded_host: str, peer: str, trusted: Sequence[Network]) -> str:
+    """Return the host the visitor asked for: a trusted proxy's word for it, else the ``Host`` header."""
+    said = forwarded_host.rpartition(",")[2].strip()
+    return said if said and is_trusted(peer, trusted) else host
 
 
 def is_public(address: str) -> bool:

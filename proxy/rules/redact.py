@@ -1,9 +1,11 @@
-"""What of a page's address may leave: an allow-list of its parts, and no mail address in any of them.
+"""What of addresses and custom data may leave: an allow-list of an address's parts, and no mail address anywhere.
 
 No call raises, and cleaning what is clean changes nothing.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 REDACTED = "%5Bredacted%5D"
@@ -41,6 +43,15 @@ def clean_url(url: str, keep: frozenset[str]) -> str:
     path = "/".join(_clean(segment) for segment in (match["path"] or "").split("/"))
     query = "&".join(_clean_parameter(p) for p in (match["query"] or "").split("&") if _name(p) in keep)
     return f"{match['scheme'].lower()}://{authority}{path}{'?' + query if query else ''}".rstrip()
+
+
+def clean_data(data: Any) -> Any:
+    """Return custom data with each text that holds a mail address replaced by ``[redacted]``, at any depth."""
+    if isinstance(data, str):
+        return "[redacted]" if "@" in data and _MAIL.search(data) else data
+    if isinstance(data, Mapping):
+        return {name: clean_data(value) for name, value in data.items()}
+    return [clean_data(value) for value in data] if isinstance(data, list) else data
 
 
 def origin_of(url: str) -> str:

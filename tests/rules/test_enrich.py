@@ -131,6 +131,8 @@ WANTED = [
     (("*", "!Lead"), "Lead", False),
     (("*", "!Lead"), "Purchase", True),
     (("!Lead", "*"), "Lead", False),
+    (("!Lead",), "Lead", False),
+    (("!Lead",), "Purchase", True),
     (("Lead", "!Lead"), "Lead", False),
     (("Purchase",), "Purchase", True),
     (("Purchase",), "PageView", False),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.rules.redact import REDACTED, clean_url, origin_of
+from proxy.rules.redact import REDACTED, clean_data, clean_url, origin_of
 
 KEEP = frozenset({"utm_source", "utm_content", "sku"})
 
@@ -148,3 +148,18 @@ def test_long_addresses_cost_little(unit: str) -> None:
         clean_url(front + unit * (65536 // len(unit)), KEEP)
 
     assert time.perf_counter() - start < 2
+
+
+DATA = [
+    ({"value": 5, "currency": "EUR"}, {"value": 5, "currency": "EUR"}),
+    ({"content_name": "ask anna@mail.example now"}, {"content_name": "[redacted]"}),
+    ({"a": [{"b": ["x@mail.example", 1, None, True]}]}, {"a": [{"b": ["[redacted]", 1, None, True]}]}),
+    ({"search_string": "@home plants @ 5"}, {"search_string": "@home plants @ 5"}),
+    ({}, {}),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), DATA)
+def test_custom_data_loses_its_mail_addresses(data: dict[str, object], expected: dict[str, object]) -> None:
+    """A text with a mail address is replaced at any depth; everything else stays as it is."""
+    assert clean_data(data) == expected
