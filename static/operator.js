@@ -6,9 +6,8 @@
  */
 
 /**
- * @typedef {{ status: string, reasons: string[] }} Readiness
  * @typedef {{ pixel: string, waiting: number, paused: string, failures: number, last_error: string }} Lane
- * @typedef {{ lanes: Lane[], dead: number }} State
+ * @typedef {{ status: string, reasons: string[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
  *   fate: string, fbtrace_id: string, attempts: number }} Row
  * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
@@ -106,7 +105,7 @@ const why = ({ status, reason, fate }) => {
   return MARKS[reason] || reason || (fate == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
 };
 
-/** @param {string} reason as /readyz gives it */
+/** @param {string} reason as the readiness gives it */
 const advice = (reason) => {
   const [, pixel, cause] = /^pixel (\d+) is paused: (.*)$/.exec(reason) || [];
   if (pixel)
@@ -329,11 +328,11 @@ const announce = (state, text, reasons) => {
   document.title = state == "ready" ? "capi-proxy" : `(${state == "silent" ? "no answer" : state}) capi-proxy`;
 };
 
-/** @param {[Readiness, State]} answer */
-const showHealth = ([readiness, state]) => {
+/** @param {State} state */
+const showHealth = (state) => {
   answeredAt = Date.now();
   lanes = state.lanes;
-  announce(readiness.status, TITLES[readiness.status] || readiness.status, readiness.reasons.map(advice));
+  announce(state.status, TITLES[state.status] || state.status, state.reasons.map(advice));
   say(byId("updated"), `Updated ${clock(answeredAt)}`);
   fillTable(byId("lanes"), lanes, LANES, ({ pixel }) => pixel);
   byId("dead-count").hidden = !state.dead;
@@ -348,7 +347,7 @@ const showSilence = (error) => {
   announce("silent", text, error instanceof Refusal ? [] : ["This page keeps trying. Does the process run, and can it be reached?"]);
 };
 
-const health = poll(() => Promise.all([ask("readyz"), ask("api/status")]), showHealth, showSilence);
+const health = poll(() => ask("api/status"), showHealth, showSilence);
 
 // -- dead letters
 

@@ -111,10 +111,14 @@ class Operator:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
+        readiness = await self._readiness()
+        return _json(readiness, 503 if readiness["status"] == "failing" else 200)
+
+    async def _readiness(self) -> dict[str, Any]:
         failures = await self._failures()
         degraded = ["untrusted_forwarding"] if self._misdirected() else []
         status = "failing" if failures else "degraded" if degraded else "ready"
-        return _json({"status": status, "reasons": [*failures, *degraded]}, 503 if failures else 200)
+        return {"status": status, "reasons": [*failures, *degraded]}
 
     async def _failures(self) -> list[str]:
         failures = []
@@ -145,7 +149,7 @@ class Operator:
             }
             for pixel, lane in self._lanes.items()
         ]
-        return _json({"lanes": lanes, "dead": stats.dead})
+        return _json({**await self._readiness(), "lanes": lanes, "dead": stats.dead})
 
     async def _events(self, request: web.Request) -> web.Response:
         wanted = _filter(request.query)

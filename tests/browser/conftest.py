@@ -7,9 +7,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.
-USER_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
-)
+USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -235,11 +235,11 @@ async def test_a_retry_does_not_wait_when_the_line_is_back(here: Stage) -> None:
     """The browser's news that it is online sends at once what waits."""
     here.statuses[:] = [503, 503, 503]
     await here.show(TAG, ALONE, CALLS)
-    for count in (1, 2, 3):
-        await until(lambda count=count: len(here.arrived) == count, "an attempt")  # type: ignore[misc]
-        await until(lambda: here.answered == len(here.arrived), "its answer")
-        await here.page.evaluate("new Promise(done => setTimeout(done)).then(() => dispatchEvent(new Event('online')))")
-    await until(lambda: len(here.arrived) == 4, "the last attempt", seconds=2)
+    await until(lambda: here.arrived, "the first attempt")
+    # The page may still be reading the last answer when the news comes: so the news comes often.
+    news = "window.news = setInterval(() => dispatchEvent(new Event('online')), 50)"
+    await here.page.evaluate(news)
+    await until(lambda: len(here.arrived) == 4, "the last attempt", seconds=5)
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 200])

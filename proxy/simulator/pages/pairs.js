@@ -9,7 +9,7 @@ const MOST_ROWS = 200;
 /** @param {Report} report */
 function show(report) {
   for (const total of /** @type {const} */ (["counted_once", "recovered", "browser_only", "counted_twice"]))
-    find(total).textContent = String(report[total]);
+    find(total).textContent = find(total).dataset.count = String(report[total]);
   find("rows").replaceChildren(...newestFirst(report.pairs).slice(0, MOST_ROWS).map(row));
   showKeys(report.match_keys);
   showLint(report.lint);
