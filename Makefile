@@ -25,6 +25,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev node_modules/.done
 	$(VENV)/bin/mypy
 	npx --no-install tsc -p static
+	npx --no-install tsc -p static/tsconfig.pages.json
 
 unit: $(VENV)/.dev node_modules/.done .chromium
 	$(PY) -m pytest
@@ -38,6 +39,7 @@ lock: $(VENV)/.dev ## write exact versions and hashes of all dependencies
 	$(PY) tools/pins.py
 
 $(VENV)/bin/python:
+	sh tools/system.sh venv $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements.lock | $(VENV)/bin/python

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that a system program the tests need is there; installs it from Debian when it is missing.
-# usage: system.sh node | chromium
+# usage: system.sh node | chromium | venv PYTHON
 set -eu
 
 install() {
@@ -12,9 +12,11 @@ install() {
 
 case "$1" in
 node) command -v npm >/dev/null && command -v node >/dev/null || install nodejs npm ;;
+# Debian ships Python without the part that fills a virtual environment.
+venv) "$2" -c 'import ensurepip' 2>/dev/null || install "$2-venv" ;;
 chromium) command -v chromium >/dev/null || install chromium ;;
 *)
-    echo "usage: $0 node | chromium" >&2
+    echo "usage: $0 node | chromium | venv PYTHON" >&2
     exit 2
     ;;
 esac
