@@ -15,7 +15,7 @@ from proxy.edge.attempt import Attempt, attempt
 from proxy.edge.graph import Graph
 from proxy.edge.metrics import Metrics
 from proxy.model import MAX_AGE_MS, Dead, Delivered, LedgerRow, Pause, Record, Retry, Status, Verdict, Words
-from proxy.queue.base import Letter, Queue, QueueError, Remainder, Segment, Settlement
+from proxy.queue.base import Letter, Queue, QueueError, QueueFullError, Remainder, Segment, Settlement
 from proxy.rules import pace
 from proxy.rules.capi import MAX_BATCH
 from proxy.settings import Pixel
@@ -105,8 +105,19 @@ class Lane:
         except BaseException:
             await self._queue.release(segments)
             raise
-        await self._queue.settle(segments, settlement)
+        await self._settle(segments, settlement)
         return self._conclude(result)
+
+    async def _settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
+        """Record what Graph answered; a disk that has no room now is asked again, so that nothing is sent twice."""
+        while True:
+            try:
+                return await self._queue.settle(segments, settlement)
+            except QueueFullError:
+                log.warning("pixel %s: the disk is full, so what was delivered cannot be recorded yet", self.pixel.id)
+                await self._rest(pace.PROBE_S)
+                if self._stopping.is_set():
+                    raise
 
     async def _deliver(self, segments: Sequence[Segment], *, limit: int) -> tuple[Attempt, Settlement]:
         oldest_s = (self._now() - MAX_AGE_MS) // 1000

@@ -191,7 +191,13 @@ class SqliteStore:
         except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
             if len(works) == 1:
                 return [QueueError(f"{type(error).__name__} in the queue")]
-            return [result for work in works for result in self.commit([work])]
+            return [self._alone(work) for work in works]
+
+    def _alone(self, work: Work) -> Any:
+        try:
+            return self.commit([work])[0]
+        except QueueFullError as error:
+            return error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
