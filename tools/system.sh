@@ -14,7 +14,11 @@ case "$1" in
 node) command -v npm >/dev/null && command -v node >/dev/null || install nodejs npm ;;
 # Debian ships Python without the part that fills a virtual environment.
 venv) "$2" -c 'import ensurepip' 2>/dev/null || install "$2-venv" ;;
-chromium) command -v chromium >/dev/null || install chromium ;;
+# The browser driver's own Node.js needs libatomic, which a bare Debian lacks.
+chromium)
+    command -v chromium >/dev/null || install chromium
+    ldconfig -p | grep -q 'libatomic\.so\.1' || install libatomic1
+    ;;
 *)
     echo "usage: $0 node | chromium | venv PYTHON" >&2
     exit 2
