@@ -17,7 +17,7 @@ venv) "$2" -c 'import ensurepip' 2>/dev/null || install "$2-venv" ;;
 # The browser driver's own Node.js needs libatomic, which a bare Debian lacks.
 chromium)
     command -v chromium >/dev/null || install chromium
-    ldconfig -p | grep -q 'libatomic\.so\.1' || install libatomic1
+    /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' || install libatomic1
     ;;
 *)
     echo "usage: $0 node | chromium | venv PYTHON" >&2
