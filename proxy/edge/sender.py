@@ -1,15 +1,20 @@
 """Delivery: one lane per pixel, so that a dead pixel or a slow token never delays another.
 
-A lane claims the oldest segments, buries what is too old, makes an attempt, and settles it in one transaction. After
-a failure the lane waits with a doubling, jittered back-off; a paused lane probes ever more rarely. What happened in
-between survives nothing but the queue: after a crash the same events go out again with the same ids.
+In each lane one worker leads: it claims the newest events, so that after an outage fresh ones are not stuck behind
+the backlog, and it alone tries again while Graph is unwell. Behind it, helpers claim the oldest events while there is
+a backlog and Graph is well, more of them as Graph answers well, fewer when it throttles or slows down.
+
+An attempt buries what is too old, delivers what it can, and is settled in one transaction. What happened in between
+survives nothing but the queue: after a crash the same events go out again with the same ids.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from proxy.edge.attempt import Attempt, attempt
 from proxy.edge.graph import Graph
@@ -26,6 +31,18 @@ log = logging.getLogger(__name__)
 _PROBE_EVENTS = 8
 _MOST_STRIKES = 3
 _TOO_OLD = Dead("too_old")
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """Go on after so many seconds, usually none."""
+
+    seconds: float
+
+
+Halt: TypeAlias = Cooldown | Pause | Retry
+_IDLE = Cooldown(-1)
+"""There is nothing to do."""
 
 
 @dataclass(slots=True)
@@ -62,51 +79,109 @@ class Lane:
         self._work = asyncio.Event()
         self._work.set()
         self._stopping = asyncio.Event()
+        self._change = asyncio.Condition()
+        self._well = False
+        """The last answer was good: helpers may work."""
+        self._window = 1
+        self._best = float("inf")
+        """Seconds of the quickest good answer."""
 
     def wake(self) -> None:
         """Say that there may be work."""
         self._work.set()
 
     def stop(self) -> None:
-        """Ask the lane to end after the attempt it is making."""
+        """Ask the lane to end after the attempts it is making."""
         self._stopping.set()
         self._work.set()
 
     async def run(self) -> None:
         """Deliver until stopped."""
+        helpers = [asyncio.create_task(self._help(rank)) for rank in range(1, pace.WINDOW_MOST)]
+        try:
+            await self._lead()
+            await self._tell()
+            await asyncio.gather(*helpers)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _lead(self) -> None:
         while not self._stopping.is_set():
             self._work.clear()
-            try:
-                wait = await self._step()
-            except QueueError as error:
-                log.warning("pixel %s: the queue does not answer (%s)", self.pixel.id, error)
-                wait = pace.PROBE_S
-            if wait is None:
+            halt = await self._guarded_step(newest=True)
+            await self._tell()
+            if halt is _IDLE:
                 await self._work.wait()
-            elif wait:
-                await self._rest(wait)
+            else:
+                await self._pause_after(halt)
+
+    async def _help(self, rank: int) -> None:
+        while True:
+            async with self._change:
+                await self._change.wait_for(lambda: self._stopping.is_set() or self._may_help(rank))
+            if self._stopping.is_set():
+                return
+            halt = await self._guarded_step(newest=False)
+            if not isinstance(halt, Cooldown):
+                self._work.set()
+            await self._tell()
+
+    def _may_help(self, rank: int) -> bool:
+        waiting = self._queue.stats().waiting.get(self.pixel.id, 0)
+        return self._well and rank < self._window and waiting > MAX_BATCH * self._window
+
+    async def _tell(self) -> None:
+        async with self._change:
+            self._change.notify_all()
+
+    async def _pause_after(self, halt: Halt) -> None:
+        """Wait as long as the last attempt asks for."""
+        match halt:
+            case Cooldown(seconds):
+                await self._rest(seconds)
+            case Pause():
+                await self._rest(pace.probe(self.state.failures - 1))
+            case Retry() as retry:
+                wait = pace.backoff(self.state.failures, self._chance(), asked=retry.after)
+                if retry.after or wait <= pace.FRESH_S:
+                    await self._rest(wait)
+                else:
+                    await self._rest(pace.FRESH_S)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._work.wait(), wait - pace.FRESH_S)
 
     async def _rest(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
+        if seconds:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
 
-    async def _step(self) -> float | None:
-        """Make one attempt; return the seconds to wait before the next, or None when there is nothing to do."""
-        probing = bool(self.state.paused)
-        segments = await self._queue.claim(self.pixel.id, most=_PROBE_EVENTS if probing else MAX_BATCH)
-        if not segments:
-            self.state.working_since = None
-            return None
-        self.state.working_since = self.state.working_since or time.monotonic()
+    async def _guarded_step(self, *, newest: bool) -> Halt:
         try:
-            result, settlement = await self._deliver(segments, limit=_PROBE_EVENTS if probing else MAX_BATCH)
+            return await self._step(newest=newest)
+        except QueueError as error:
+            log.warning("pixel %s: the queue does not answer (%s)", self.pixel.id, error)
+            return Cooldown(pace.PROBE_S)
+
+    async def _step(self, *, newest: bool) -> Halt:
+        """Make one attempt and say what to wait for before the next."""
+        most = _PROBE_EVENTS if self.state.paused else MAX_BATCH
+        segments = await self._queue.claim(self.pixel.id, most=most, newest=newest)
+        if not segments:
+            if newest:
+                self.state.working_since = None
+            return _IDLE
+        self.state.working_since = self.state.working_since or time.monotonic()
+        started = time.monotonic()
+        try:
+            result, settlement = await self._deliver(segments, limit=most)
         except BaseException:
             await self._queue.release(segments)
             raise
+        latency = time.monotonic() - started
         await self._settle(segments, settlement)
-        return self._conclude(result)
+        return self._conclude(result, latency)
 
     async def _settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
         """Record what Graph answered; a disk that has no room now is asked again, so that nothing is sent twice."""
@@ -161,21 +236,21 @@ class Lane:
         identity = (record.pixel, record.name, record.id, record.time_s)
         return LedgerRow(self._now(), *identity, status, reason, record.fate, trace, attempts)
 
-    def _conclude(self, result: Attempt) -> float:
+    def _conclude(self, result: Attempt, latency: float) -> Halt:
         self._metrics.finished(self.pixel.id, Status.DELIVERED, len(result.delivered))
         self._metrics.finished(self.pixel.id, Status.DEAD, len(result.dead))
         if result.delivered:
             self.state.working_since = time.monotonic()
-        match result.halt:
-            case None:
-                self._recover()
-                return max((verdict.cooldown for _, verdict in result.delivered), default=0.0)
-            case Retry() as retry:
-                self._note_failure(retry.reason, paused="")
-                return pace.backoff(self.state.failures, self._chance(), asked=retry.after)
-            case Pause() as pause:
-                self._note_failure(pause.reason, paused=pause.reason)
-                return pace.probe(self.state.failures - 1)
+        if result.halt is not None:
+            self._well, self._window = False, pace.narrow(self._window)
+            self._note_failure(result.halt.reason, paused=result.halt.reason if isinstance(result.halt, Pause) else "")
+            return result.halt
+        self._recover()
+        cooldown = max((verdict.cooldown for _, verdict in result.delivered), default=0.0)
+        if result.delivered:
+            self._best = min(self._best, latency)
+            self._well, self._window = cooldown == 0, pace.widen(self._window, latency, self._best)
+        return Cooldown(cooldown)
 
     def _note_failure(self, reason: str, *, paused: str) -> None:
         if bool(paused) != bool(self.state.paused):

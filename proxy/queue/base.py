@@ -128,8 +128,11 @@ class Queue(Protocol):
     def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
         """Write ledger rows, and fates of events of these pixels, soon; nobody waits, and a crash may lose them."""
 
-    async def claim(self, pixel: str, *, most: int) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel, ``most`` events together, at least one segment if any."""
+    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
+        """Claim unclaimed segments of a pixel, ``most`` events together, at least one segment if there is any.
+
+        The oldest come first, or with ``newest`` the youngest.
+        """
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """Give claimed segments back untouched."""

@@ -98,9 +98,9 @@ class LocalQueue:
             (now, event_key(pixel, news.name, news.id), news.fate) for news in fates for pixel in pixels
         )
 
-    async def claim(self, pixel: str, *, most: int) -> tuple[Segment, ...]:
+    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.claim(pixel, most))
+        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest))
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``base.Queue``."""

@@ -246,11 +246,12 @@ class SqliteStore:
 
     # -- delivery
 
-    def claim(self, pixel: str, most: int) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel."""
+    def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
+        """Claim the oldest unclaimed segments of a pixel, or the newest."""
         wanted: list[tuple[Any, ...]] = []
         events = size = 0
-        sql = "SELECT id, n, attempts, strikes, length(sealed) FROM segment WHERE pixel=? ORDER BY id"
+        order = "DESC" if newest else "ASC"
+        sql = f"SELECT id, n, attempts, strikes, length(sealed) FROM segment WHERE pixel=? ORDER BY id {order}"  # noqa: S608
         for row in self._db.execute(sql, (pixel,)):
             number, n, _, _, length = row
             if number in self._memory.claimed:

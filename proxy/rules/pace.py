@@ -3,6 +3,11 @@
 FIRST_S = 0.8
 PROBE_S = 5.0
 MOST_S = 300.0
+# While new events come in, Graph is tried at least this often, whatever the back-off says.
+FRESH_S = 15.0
+WINDOW_MOST = 8
+# An answer this much slower than the best one seen says that Graph has enough to do.
+_SLOW = 3.0
 
 
 def backoff(failures: int, chance: float, *, asked: float = 0.0) -> float:
@@ -11,6 +16,16 @@ def backoff(failures: int, chance: float, *, asked: float = 0.0) -> float:
     ``chance`` is uniform in [0, 1). Full jitter spreads many lanes that failed at one moment.
     """
     return max(asked, chance * min(MOST_S, FIRST_S * 2.0 ** min(failures - 1, 20)))
+
+
+def widen(window: int, latency: float, best: float) -> int:
+    """Return how many requests may be under way after a good answer: one more, unless answers became slow."""
+    return min(window + 1, WINDOW_MOST) if latency <= best * _SLOW else max(1, window - 1)
+
+
+def narrow(window: int) -> int:
+    """Return how many requests may be under way after a failure: half as many."""
+    return max(1, window // 2)
 
 
 def probe(probes: int) -> float:

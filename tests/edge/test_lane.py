@@ -10,8 +10,8 @@ from support import PIXEL, record, until
 
 from proxy.edge.metrics import Metrics
 from proxy.edge.sender import Lane
-from proxy.model import Delivered, Record, Verdict
-from proxy.queue.base import QueueFullError, Segment, Settlement
+from proxy.model import Delivered, Record, Retry, Verdict
+from proxy.queue.base import QueueFullError, Segment, Settlement, Stats
 from proxy.rules import pace
 from proxy.settings import Pixel
 
@@ -25,10 +25,13 @@ class FakeQueue:
         self.asked = 0
         self.settled: list[Settlement] = []
 
-    async def claim(self, _pixel: str, *, most: int) -> tuple[Segment, ...]:
-        del most
+    async def claim(self, _pixel: str, *, most: int, newest: bool) -> tuple[Segment, ...]:
+        del most, newest
         claimed, self.segments = tuple(self.segments), []
         return claimed
+
+    def stats(self) -> Stats:
+        return Stats({PIXEL: len(self.segments)}, 0)
 
     async def release(self, segments: Sequence[Segment]) -> None:
         self.segments += segments
@@ -90,3 +93,115 @@ async def test_a_lane_ends_though_the_disk_is_full(monkeypatch: pytest.MonkeyPat
     await asyncio.wait_for(running, 5)
 
     assert queue.settled == []
+
+
+class Backlog(FakeQueue):
+    """A deep queue of segments of one event, which remembers who claimed what."""
+
+    def __init__(self, deep: int) -> None:
+        super().__init__(full=0)
+        self.segments = [Segment(number, PIXEL, 0, 0, (record(number),)) for number in range(deep)]
+        self.claims: list[tuple[bool, int]] = []
+
+    def stats(self) -> Stats:
+        return Stats({PIXEL: 1000 * len(self.segments)}, 0)
+
+    async def claim(self, _pixel: str, *, most: int, newest: bool) -> tuple[Segment, ...]:
+        del most
+        if not self.segments:
+            return ()
+        segment = self.segments.pop(-1 if newest else 0)
+        self.claims.append((newest, segment.id))
+        return (segment,)
+
+    async def empty(self) -> bool:
+        return len(self.settled) >= len(self.claims) > 0 and not self.segments
+
+
+class Moody(FakeGraph):
+    """Answers from a list, then well; knows how many requests were under way at once."""
+
+    def __init__(self, *answers: Verdict) -> None:
+        super().__init__()
+        self.answers = list(answers)
+        self.under_way = self.most_under_way = 0
+        self.ids: list[str] = []
+
+    async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        self.ids += [one.id for one in records]
+        good = await super().send(pixel, records)
+        return self.answers.pop(0) if self.answers else good
+
+
+async def test_a_backlog_is_delivered_from_both_ends() -> None:
+    """The newest events go first; behind them helpers deliver the oldest, several at a time; nothing goes twice."""
+    queue, graph = Backlog(60), Moody()
+    one = lane(queue, graph)
+    running = asyncio.create_task(one.run())
+    await until(queue.empty, what="the empty backlog")
+    one.stop()
+    await running
+    led = [number for newest, number in queue.claims if newest]
+    helped = [number for newest, number in queue.claims if not newest]
+
+    assert (led[0], helped[0]) == (59, 0)
+    assert led == sorted(led, reverse=True)
+    assert helped == sorted(helped)
+    assert sorted(graph.ids) == sorted(f"id-{number}" for number in range(60))
+    assert 1 < graph.most_under_way <= pace.WINDOW_MOST
+
+
+async def test_while_graph_is_unwell_one_request_at_a_time_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure only the leader tries again; helpers come back with the first good answer."""
+    monkeypatch.setattr(pace, "FIRST_S", 0.001)
+    queue = Backlog(30)
+    graph = Moody(*[Retry("down")] * 5)
+    settle = queue.settle
+
+    async def give_back(segments: Sequence[Segment], settlement: Settlement) -> None:
+        if settlement.tried:
+            queue.segments += segments
+        else:
+            await settle(segments, settlement)
+
+    queue.settle = give_back  # type: ignore[method-assign,assignment]
+    one = lane(queue, graph)
+    running = asyncio.create_task(one.run())
+
+    async def delivered() -> bool:
+        return len(queue.settled) == 30
+
+    await until(delivered, what="30 deliveries")
+    one.stop()
+    await running
+
+    assert [newest for newest, _ in queue.claims[:6]] == [True] * 6
+    assert graph.requests == 35
+
+
+async def test_fresh_events_cut_a_long_wait_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an outage a lane with nothing new waits long, and with new events tries again soon."""
+    monkeypatch.setattr(pace, "FRESH_S", 0.01)
+    monkeypatch.setattr(pace, "FIRST_S", 1000.0)
+    queue, graph = Backlog(3), Moody(Retry("down"))
+    one = lane(queue, graph)
+    running = asyncio.create_task(one.run())
+
+    async def tried() -> bool:
+        return graph.requests == 1 and one.state.failures == 1
+
+    await until(tried, what="the first try")
+    with pytest.raises(TimeoutError):
+        await until(lambda: _at_least(graph, 2), seconds=0.3)
+    one.wake()
+    await until(lambda: _at_least(graph, 2), seconds=5, what="the next try")
+    one.stop()
+    await running
+
+
+async def _at_least(graph: FakeGraph, requests: int) -> bool:
+    return graph.requests >= requests

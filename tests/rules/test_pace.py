@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.rules import pace
 from proxy.rules.pace import backoff, probe
 
 JUST_BELOW_ONE = 1.0 - 2**-53
@@ -49,3 +50,10 @@ def test_a_pause_is_probed_ever_more_rarely(probes: int, expected: float) -> Non
 def test_every_wait_has_its_bounds(failures: int, chance: float, asked: float) -> None:
     """No number of failures makes a wait negative or longer than five minutes and what was asked."""
     assert asked <= backoff(failures, chance, asked=asked) <= max(300.0, asked)
+
+
+def test_the_window_widens_on_good_answers_and_halves_on_failures() -> None:
+    """One more request after a quick answer up to a bound, one fewer after a slow one, half after a failure."""
+    assert [pace.widen(window, 0.1, 0.1) for window in (1, 4, pace.WINDOW_MOST)] == [2, 5, pace.WINDOW_MOST]
+    assert [pace.widen(window, 1.0, 0.1) for window in (1, 4)] == [1, 3]
+    assert [pace.narrow(window) for window in (1, 2, 7, 8)] == [1, 1, 3, 4]
