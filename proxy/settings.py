@@ -131,6 +131,8 @@ class Queue(_Section):
     engine: Literal["sqlite"] = Field("sqlite", description='"sqlite" (this version has no other engine yet)')
     url: str = Field("", description="empty for sqlite")
     max_events: Whole = Field(5_000_000, ge=1000, description="events that may wait, 1000 or more; then 503")
+    max_bytes: Whole = Field(21_474_836_480, ge=1_048_576, description="bytes of the file, 1048576 or more; then 503")
+    min_free_bytes: Whole = Field(134_217_728, ge=0, description="bytes of disk that stay free; below, 503")
 
 
 class Pixel(_Section):

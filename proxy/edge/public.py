@@ -220,7 +220,8 @@ class Public:
         )
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if self.accepting else web.Response(status=503, text="not accepting\n")
+        why = self._queue.refuses() if self.accepting else "ending"
+        return web.Response(status=503, text=f"not accepting: {why}\n") if why else web.Response(text="ok\n")
 
     async def _gpc(self, request: web.Request) -> web.Response:
         site = site_of(self._entry.sites, self._host(request))

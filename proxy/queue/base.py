@@ -155,11 +155,14 @@ class Queue(Protocol):
     def stats(self) -> Stats:
         """Say how full the queue is, at no cost."""
 
+    def refuses(self) -> str:
+        """Say why nothing new is taken now; empty while it is."""
+
     async def ready(self) -> None:
         """Commit something small.
 
         Raises:
-            QueueError: when the queue cannot be written.
+            QueueError: when the queue cannot be written, or takes nothing new.
         """
 
     async def close(self) -> None:

@@ -81,13 +81,13 @@ class LocalQueue:
         """
         path = directory / _FILE
         path.touch(mode=0o600)
-        store = SqliteStore(path, sealer, retention, now)
+        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes)
         return cls(store, Writer(store, most_waiting=_MOST_CALLS_WAITING, on_broken=on_broken), limits, now)
 
     async def append(self, records: Sequence[Record]) -> Stored:
         """See ``base.Queue``."""
-        if sum(self._store.stats().waiting.values()) + len(records) > self._limits.max_events:
-            raise QueueFullError(f"{self._limits.max_events} events wait already (queue.max_events)")
+        if why := self.refuses():
+            raise QueueFullError(why)
         return await self._writer.append(records)
 
     def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
@@ -137,8 +137,21 @@ class LocalQueue:
         """See ``base.Queue``."""
         return self._store.stats()
 
+    def refuses(self) -> str:
+        """See ``base.Queue``."""
+        limits = self._limits
+        if self._store.room.short:
+            return f"less than {limits.min_free_bytes} bytes of disk are free (queue.min_free_bytes)"
+        if self._store.used_bytes > limits.max_bytes:
+            return f"the file holds {limits.max_bytes} bytes already (queue.max_bytes)"
+        if sum(self._store.stats().waiting.values()) >= limits.max_events:
+            return f"{limits.max_events} events wait already (queue.max_events)"
+        return ""
+
     async def ready(self) -> None:
         """See ``base.Queue``."""
+        if why := self.refuses():
+            raise QueueFullError(why)
         await self._writer.do(self._store.touch)
 
     async def close(self) -> None:

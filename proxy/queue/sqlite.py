@@ -47,6 +47,7 @@ from proxy.queue.base import (
     Stored,
 )
 from proxy.queue.ledger import Ledger, where
+from proxy.queue.room import Room
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.seen import Past, Seen
 from proxy.queue.segment import pack, unpack
@@ -63,6 +64,8 @@ _MOST_BYTES = 1 << 20
 _MOST_CLAIMED_BYTES = 4 << 20
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
+_LOOK_EVERY_S = 1.0
+_SIZES = ("page_size", "page_count", "freelist_count")
 _TIDY_EVERY_S = 600.0
 _MOST_NOTES = 100_000
 
@@ -96,8 +99,10 @@ class _Memory:
 class SqliteStore:
     """The database itself; every method runs on the writer thread."""
 
-    def __init__(self, path: Path, sealer: Sealer, retention: Retention, now: Callable[[], int]) -> None:
-        """Open or create the file.
+    def __init__(
+        self, path: Path, sealer: Sealer, retention: Retention, now: Callable[[], int], *, reserve: int
+    ) -> None:
+        """Open or create the file; ``reserve`` is how many bytes of its disk are to stay free.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -112,7 +117,10 @@ class SqliteStore:
         """Ledger rows that nobody waits for."""
         self.fates: deque[tuple[int, bytes, Fate]] = deque(maxlen=_MOST_NOTES)
         """Later news of browser copies: when, of which event key, what."""
-        self._noted_at, self._tidied_at = time.monotonic(), 0.0
+        self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), 0.0, 0.0
+        self.room = Room(path.parent, reserve)
+        self.used_bytes = 0
+        """What the file holds, without its free pages; measured every second."""
         try:
             self._db = apsw.Connection(str(path))
             try:
@@ -185,13 +193,21 @@ class SqliteStore:
             with self._transaction():
                 return self._do(works)
         except apsw.FullError as error:
-            raise QueueFullError("the disk is full") from error
+            return self._make_room(works, error)
         except (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError) as error:
             raise QueueBrokenError(f"{self._path}: {_advice(error)}") from error
         except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
             if len(works) == 1:
                 return [QueueError(f"{type(error).__name__} in the queue")]
             return [self._alone(work) for work in works]
+
+    def _make_room(self, works: Sequence[Work], error: apsw.FullError) -> list[Any]:
+        """Throw the ballast, refuse what is new, and let the rest have the room."""
+        thrown = self.room.release()
+        full = QueueFullError("the disk is full")
+        if len(works) == 1 and (isinstance(works[0], Append) or not thrown):
+            raise full from error
+        return [full if isinstance(work, Append) else self._alone(work) for work in works]
 
     def _alone(self, work: Work) -> Any:
         try:
@@ -357,6 +373,11 @@ class SqliteStore:
             raise QueueBrokenError(f"{self._path}: {_advice(error)}") from error
 
     def _tend(self, now: float) -> None:
+        if now - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = now
+            self.room.look()
+            page, pages, free = (int(str(self._db.pragma(name))) for name in _SIZES)
+            self.used_bytes = page * (pages - free)
         if (self.rows or self.fates) and now - self._noted_at >= _NOTE_EVERY_S:
             self._noted_at = now
             self._write_notes()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import apsw
 import pytest
 from support import PIXEL, SECRET, record, until
 
@@ -338,8 +339,57 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, clock: Clock) ->
     assert queue.stats().waiting == {PIXEL: 1}
     await queue._writer.do(lambda: database.pragma("max_page_count", 1 << 30))
 
+    async def takes_again() -> bool:
+        return not queue.refuses()
+
+    await until(takes_again, what="a look at the disk")
     assert (await queue.append([record(1)])).duplicates == ()
     assert [found.id for found in await claimed(queue)] == ["id-0", "id-1"]
+    await queue.close()
+
+
+async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) -> None:
+    """On a full disk an append is refused while the settlement beside it is recorded, thanks to the ballast."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(0)])
+    segments = await queue.claim(PIXEL, most=10)
+    store, full = queue._store, iter([True])
+    insert = store._insert
+
+    def no_room(remainder: Remainder) -> None:
+        if next(full, False):
+            raise apsw.FullError
+        insert(remainder)
+
+    store._insert = no_room  # type: ignore[method-assign]
+    refused, settled = await asyncio.gather(
+        queue.append([record(1)]),
+        queue.settle(segments, Settlement(done=(segments[0].id,), rows=(row(0),))),
+        return_exceptions=True,
+    )
+
+    assert (type(refused), settled) == (QueueFullError, None)
+    assert [found.id for found in await listed(queue)] == ["id-0"]
+    assert queue.stats().waiting == {}
+    await queue.close()
+
+
+@pytest.mark.parametrize("limits", [Queue(min_free_bytes=1 << 60), Queue(max_bytes=1_048_576)])
+async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: Clock, limits: Queue) -> None:
+    """Below the free-disk mark, or beyond its size, the queue takes nothing new, is not ready, and says why."""
+    queue = open_queue(tmp_path, clock, limits=limits)
+    number = 0
+    while not queue.refuses() and number < 10_000:
+        await queue.append([replace(record(number + step), payload=b"x" * 3000) for step in range(100)])
+        await queue._writer.do(lambda: setattr(queue._store, "_looked_at", 0.0))
+        number += 100
+    with pytest.raises(QueueFullError, match=r"queue\.m"):
+        await queue.append([record(number)])
+    with pytest.raises(QueueFullError):
+        await queue.ready()
+    waiting = sum(queue.stats().waiting.values())
+
+    assert len(await claimed(queue, most=10**9)) <= waiting
     await queue.close()
 
 
