@@ -4,11 +4,12 @@ PYTHON ?= python3.11
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PORT ?= 8800
+MINUTES ?= 30
 COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit browser tag lock clean
+.PHONY: help demo test lint types unit faults soak tag lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,12 @@ types: $(VENV)/.dev node_modules/.done
 
 unit: $(VENV)/.dev node_modules/.done .chromium
 	$(PY) -m pytest
+
+faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
+	CAPI_PROXY_KILLS=500 CAPI_PROXY_CUTS=120 $(PY) -m pytest tests/faults -n 2
+
+soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account after each round
+	PYTHONPATH=.:tests:tests/faults $(PY) tests/faults/soak.py --minutes $(MINUTES)
 
 tag: node_modules/.done ## build static/*.min.js from their sources
 	node tools/build.mjs

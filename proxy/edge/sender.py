@@ -124,7 +124,9 @@ class Lane:
             if self._stopping.is_set():
                 return
             halt = await self._guarded_step(newest=False)
-            if not isinstance(halt, Cooldown):
+            if isinstance(halt, Cooldown):
+                await self._rest(pace.PROBE_S if halt is _IDLE else halt.seconds)
+            else:
                 self._work.set()
             await self._tell()
 
@@ -162,7 +164,10 @@ class Lane:
             return await self._step(newest=newest)
         except QueueError as error:
             log.warning("pixel %s: the queue does not answer (%s)", self.pixel.id, error)
-            return Cooldown(pace.PROBE_S)
+        except Exception:
+            # A lane that ends would be silent for ever; its events are still in the queue.
+            log.exception("pixel %s: a fault of ours in delivery", self.pixel.id)
+        return Cooldown(pace.PROBE_S)
 
     async def _step(self, *, newest: bool) -> Halt:
         """Make one attempt and say what to wait for before the next."""
@@ -181,7 +186,7 @@ class Lane:
             raise
         latency = time.monotonic() - started
         await self._settle(segments, settlement)
-        return self._conclude(result, latency)
+        return self._conclude(result, latency, leading=newest)
 
     async def _settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
         """Record what Graph answered; a disk that has no room now is asked again, so that nothing is sent twice."""
@@ -236,14 +241,15 @@ class Lane:
         identity = (record.pixel, record.name, record.id, record.time_s)
         return LedgerRow(self._now(), *identity, status, reason, record.fate, trace, attempts)
 
-    def _conclude(self, result: Attempt, latency: float) -> Halt:
+    def _conclude(self, result: Attempt, latency: float, *, leading: bool) -> Halt:
         self._metrics.finished(self.pixel.id, Status.DELIVERED, len(result.delivered))
         self._metrics.finished(self.pixel.id, Status.DEAD, len(result.dead))
         if result.delivered:
             self.state.working_since = time.monotonic()
         if result.halt is not None:
             self._well, self._window = False, pace.narrow(self._window)
-            self._note_failure(result.halt.reason, paused=result.halt.reason if isinstance(result.halt, Pause) else "")
+            if leading:
+                self._note_failure(result.halt)
             return result.halt
         self._recover()
         cooldown = max((verdict.cooldown for _, verdict in result.delivered), default=0.0)
@@ -252,15 +258,17 @@ class Lane:
             self._well, self._window = cooldown == 0, pace.widen(self._window, latency, self._best)
         return Cooldown(cooldown)
 
-    def _note_failure(self, reason: str, *, paused: str) -> None:
-        if bool(paused) != bool(self.state.paused):
+    def _note_failure(self, halt: Pause | Retry) -> None:
+        """Count a failure of the leader; helpers fail by the dozen, and say nothing that the leader will not meet."""
+        paused = isinstance(halt, Pause)
+        if paused != bool(self.state.paused):
             self.state.failures = 0
         if paused and not self.state.paused:
-            log.error("pixel %s is paused (%s): its events wait, nothing is lost", self.pixel.id, paused)
+            log.error("pixel %s is paused (%s): its events wait, nothing is lost", self.pixel.id, halt.reason)
         elif not self.state.failures:
-            log.warning("pixel %s: Graph cannot take events now (%s); trying again", self.pixel.id, reason)
+            log.warning("pixel %s: Graph cannot take events now (%s); trying again", self.pixel.id, halt.reason)
         self.state.failures += 1
-        self.state.paused, self.state.last_error = paused, reason
+        self.state.paused, self.state.last_error = halt.reason if paused else "", halt.reason
 
     def _recover(self) -> None:
         if self.state.failures:

@@ -205,3 +205,30 @@ async def test_fresh_events_cut_a_long_wait_short(monkeypatch: pytest.MonkeyPatc
 
 async def _at_least(graph: FakeGraph, requests: int) -> bool:
     return graph.requests >= requests
+
+
+async def test_a_fault_of_ours_does_not_end_the_lane(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an error nobody foresaw the lane goes on, and the claimed event is delivered."""
+    monkeypatch.setattr(pace, "PROBE_S", 0.01)
+    queue, graph = FakeQueue(full=0), FakeGraph()
+    send, broken = graph.send, iter([True])
+
+    async def stumble(pixel: Pixel, records: Sequence[Record]) -> Verdict:
+        if next(broken, False):
+            raise ValueError("unforeseen")
+        return await send(pixel, records)
+
+    graph.send = stumble  # type: ignore[method-assign,assignment]
+    one = lane(queue, graph)
+    running = asyncio.create_task(one.run())
+
+    async def settled() -> bool:
+        return bool(queue.settled)
+
+    await until(settled, what="the delivery")
+    one.stop()
+    await running
+
+    assert "a fault of ours" in caplog.text

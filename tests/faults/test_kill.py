@@ -16,36 +16,48 @@ from support import served, until
 from proxy.simulator.app import make_app
 
 KILLS = int(os.environ.get("CAPI_PROXY_KILLS", "20"))
+ROUNDS = 50  # kills between two accounts: the simulator remembers 100,000 copies
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
 async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed at random moments under load, again and again, every event answered 204 reaches Graph."""
     chance = random.Random(2026)  # noqa: S311 - moments, not secrets
-    acknowledged: set[str] = set()
+    total = again = 0
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        for round_ in range(KILLS):
+        for start in range(0, KILLS, ROUNDS):
+            acknowledged = await _killed_often(machine, session, chance, range(start, min(KILLS, start + ROUNDS)))
             await machine.start(session)
-            goal = chance.randrange(20, 400)
-            async with loaded(machine, f"round-{round_}") as load:
-                await until(partial(_reached, load.acknowledged, goal), what="load")
-                await machine.kill()
-            acknowledged |= load.acknowledged
-        await machine.start(session)
-        account = await settled_account(session, graph, acknowledged)
-        code = await machine.terminate()
+            account = await settled_account(session, graph, acknowledged)
+            assert account.missing == set()
+            assert await machine.terminate() == 0
+            async with session.post(f"{graph}/sim/reset") as answer:
+                assert answer.status < 300
+            total, again = total + len(acknowledged), again + account.copies
     database = apsw.Connection(str(tmp_path / "data" / "queue.db"))
     intact = database.pragma("integrity_check")
     database.close()
     with capsys.disabled():
-        print(  # noqa: T201 - the account is for whoever runs it
-            f"\n{KILLS} kills: {len(acknowledged)} acknowledged, {len(account.missing)} missing,"
-              f" {account.copies} delivered again")  # fmt: skip
+        # Delivered again: Graph had answered, or was about to, when the kill came before the settlement's commit.
+        print(f"\n{KILLS} kills: {total} acknowledged, 0 missing, {again} delivered again with the same ids")  # noqa: T201
 
-    assert account.missing == set()
-    assert (code, intact) == (0, "ok")
+    assert intact == "ok"
     assert "Traceback" not in machine.log()
+
+
+async def _killed_often(
+    machine: Machine, session: aiohttp.ClientSession, chance: random.Random, rounds: range
+) -> set[str]:
+    acknowledged: set[str] = set()
+    for number in rounds:
+        await machine.start(session)
+        goal = chance.randrange(20, 400)
+        async with loaded(machine, f"round-{number}") as load:
+            await until(partial(_reached, load.acknowledged, goal), what="load")
+            await machine.kill()
+        acknowledged |= load.acknowledged
+    return acknowledged
 
 
 async def _reached(acknowledged: set[str], goal: int) -> bool:
