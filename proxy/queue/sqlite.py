@@ -408,13 +408,14 @@ class SqliteStore:
             self._memory.dead -= self._db.changes()
 
     def close(self) -> None:
-        """Write the last notes and close the file, which checkpoints it."""
+        """Write the last notes and close the file, which checkpoints it; after a broken disk, just let go of it."""
         try:
             if self.rows or self.fates:
                 self._write_notes()
-        except apsw.Error:
-            log.exception("the last ledger rows could not be written")
-        self._db.close()
+            self._db.close()
+        except apsw.Error as error:
+            log.error("%s was not closed in order: %s", self._path, _advice(error))  # noqa: TRY400 - one line will do
+            self._db.close(True)
 
 
 def _chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
