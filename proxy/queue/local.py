@@ -86,7 +86,7 @@ class LocalQueue:
 
     async def append(self, records: Sequence[Record]) -> Stored:
         """See ``base.Queue``."""
-        if why := self.refuses():
+        if why := self._full():
             raise QueueFullError(why)
         return await self._writer.append(records)
 
@@ -139,6 +139,9 @@ class LocalQueue:
 
     def refuses(self) -> str:
         """See ``base.Queue``."""
+        return str(self._writer.broken) if self._writer.broken else self._full()
+
+    def _full(self) -> str:
         limits = self._limits
         if self._store.room.short:
             return f"less than {limits.min_free_bytes} bytes of disk are free (queue.min_free_bytes)"
@@ -150,7 +153,7 @@ class LocalQueue:
 
     async def ready(self) -> None:
         """See ``base.Queue``."""
-        if why := self.refuses():
+        if why := self._full():
             raise QueueFullError(why)
         await self._writer.do(self._store.touch)
 

@@ -407,11 +407,12 @@ class SqliteStore:
             self._db.execute("DELETE FROM dead WHERE at<?", (now - retention.dead_days * DAY_MS,))
             self._memory.dead -= self._db.changes()
 
-    def close(self) -> None:
+    def close(self, *, in_order: bool) -> None:
         """Write the last notes and close the file, which checkpoints it; after a broken disk, just let go of it."""
         try:
-            if self.rows or self.fates:
+            if in_order and (self.rows or self.fates):
                 self._write_notes()
+            self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not in_order)
             self._db.close()
         except apsw.Error as error:
             log.error("%s was not closed in order: %s", self._path, _advice(error))  # noqa: TRY400 - one line will do

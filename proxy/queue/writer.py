@@ -53,8 +53,8 @@ class Store(Protocol):
     def tend(self) -> None:
         """Do what can wait: notes, checkpoints, retention."""
 
-    def close(self) -> None:
-        """Close the database."""
+    def close(self, *, in_order: bool) -> None:
+        """Close the database; not ``in_order`` when its disk failed, and nothing more may be written."""
 
 
 class Writer:
@@ -71,6 +71,11 @@ class Writer:
         self._broken: QueueBrokenError | None = None
         self._thread = threading.Thread(target=self._run, name="queue-writer")
         self._thread.start()
+
+    @property
+    def broken(self) -> QueueBrokenError | None:
+        """Why nothing is stored any more, once the disk has failed."""
+        return self._broken
 
     async def append(self, records: Sequence[Record]) -> Stored:
         """Store records durably.
@@ -120,7 +125,7 @@ class Writer:
             if group:
                 self._serve(group)
             self._tend()
-        self._store.close()
+        self._store.close(in_order=self._broken is None)
 
     def _serve(self, group: list[Call]) -> None:
         try:

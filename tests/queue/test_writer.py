@@ -15,7 +15,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
-        self.closed = False
+        self.closed = ""
         self.tending: Exception | None = None
 
     def commit(self, works: Sequence[Work]) -> list[Any]:
@@ -27,8 +27,8 @@ class FakeStore:
         if self.tending:
             raise self.tending
 
-    def close(self) -> None:
-        self.closed = True
+    def close(self, *, in_order: bool) -> None:
+        self.closed = "in order" if in_order else "let go"
 
 
 class Broken:
@@ -53,7 +53,7 @@ async def test_a_failed_disk_fails_every_caller_and_stays_failed() -> None:
     await writer.close()
 
     assert [type(result) for result in results] == [QueueBrokenError] * 20
-    assert (len(broken.errors), store.closed) == (1, True)
+    assert (len(broken.errors), store.closed) == (1, "let go")
 
 
 async def test_a_full_disk_fails_only_that_group() -> None:
@@ -89,7 +89,7 @@ async def test_closing_serves_everybody_first() -> None:
     await writer.close()
 
     assert await asyncio.gather(*asked) == [1] * 50
-    assert store.closed
+    assert store.closed == "in order"
 
 
 async def test_a_caller_that_gave_up_disturbs_nobody() -> None:

@@ -1,0 +1,199 @@
+"""A disk that forgets: an SQLite VFS which keeps what was synced apart from what was only written.
+
+Modelled: every write and truncation since a file's last xSync may, at a cut, be kept, lost, or torn at 512-byte
+sectors, each on its own and in any combination, so later ones may survive earlier ones; a file that was made and never
+synced may be missing; holes read as zeros. Every operation can be delayed, counted, cut at or made to fail first
+(``before``); a failed xSync leaves its writes as unsure as they were, or with ``forgets`` drops them for good, as Linux
+does with pages it could not write: the next xSync succeeds without them.
+
+Not modelled: sectors that decay or are misdirected, a disk that lies about a flush, tearing within a sector; a deletion
+and the renaming of files are durable at once; memory-mapped I/O and ``-shm`` (the queue uses neither: one connection,
+exclusive); files that do not pass through SQLite (the lock, the ballast, the secret).
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import apsw
+
+SECTOR = 512
+# How likely an un-synced sector or write reached the platter, at one cut: none, some, most, all.
+_LUCK = (0.0, 0.2, 0.5, 0.9, 1.0)
+_numbers = count()
+
+Operation: TypeAlias = Literal["write", "sync", "truncate"]
+Before: TypeAlias = Callable[[Operation, str, int], None]
+"""Called with the operation, the file's name and the bytes to write, before it is done; may sleep, raise or cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A write, or with no data a truncation to ``offset``."""
+
+    offset: int
+    data: bytes | None
+
+    def apply(self, content: bytearray) -> None:
+        if self.data is None:
+            del content[self.offset :]
+            content.extend(bytes(self.offset - len(content)))
+            return
+        content.extend(bytes(max(0, self.offset - len(content))))
+        content[self.offset : self.offset + len(self.data)] = self.data
+
+    def sectors(self) -> Iterator["_Change"]:
+        """Yield what the disk writes at once, in order."""
+        if self.data is None:
+            yield self
+            return
+        at, end = self.offset, self.offset + len(self.data)
+        while at < end:
+            stop = min(end, (at // SECTOR + 1) * SECTOR)
+            yield _Change(at, self.data[at - self.offset : stop - self.offset])
+            at = stop
+
+
+@dataclass(slots=True)
+class _Platter:
+    """One file: what a cut cannot take, and what it may."""
+
+    stable: bytearray
+    made: bool
+    """Its entry in the directory is as durable as its content."""
+    unsure: list[_Change] = field(default_factory=list)
+
+    def sync(self) -> None:
+        for change in self.unsure:
+            change.apply(self.stable)
+        self.unsure.clear()
+        self.made = True
+
+    def after_cut(self, chance: random.Random) -> bytes | None:
+        """Return what is found after a cut; None: no such file."""
+        if not self.made and chance.random() < 0.5:
+            return None
+        luck, torn = chance.choice(_LUCK), chance.random() < 0.5
+        content = bytearray(self.stable)
+        for change in self.unsure:
+            for part in change.sectors() if torn else (change,):
+                if chance.random() < luck:
+                    part.apply(content)
+        return bytes(content)
+
+
+class Disk(apsw.VFS):
+    """SQLite's way to the files while ``installed``; the files themselves stay ordinary ones."""
+
+    def __init__(self, before: Before | None = None, *, forgets: bool = False) -> None:
+        self.name = f"forgetful-{next(_numbers)}"
+        self.before, self.forgets = before, forgets
+        self.platters: dict[str, _Platter] = {}
+        self.base = apsw.vfs_names()[0]  # the default until now
+        super().__init__(self.name, self.base, makedefault=True)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's
+        if name is None:
+            return super().xOpen(name, flags)
+        path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name)
+        if path.name not in self.platters:
+            there = path.exists()
+            self.platters[path.name] = _Platter(bytearray(path.read_bytes() if there else b""), made=there)
+        return _File(self, path.name, name, flags)
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: FBT001, N802 - SQLite's
+        super().xDelete(filename, syncdir)
+        self.platters.pop(Path(filename).name, None)
+
+    def do(self, operation: Operation, name: str, size: int = 0) -> _Platter:
+        """Let the hook have its way, then give the file to work on."""
+        platter = self.platters[name]
+        try:
+            if self.before:
+                self.before(operation, name, size)
+        except apsw.Error:
+            if operation == "sync" and self.forgets:
+                platter.unsure.clear()
+            raise
+        return platter
+
+    def cut(self, seed: int, into: Path) -> None:
+        """Write to a new directory what a power cut now would leave."""
+        chance = random.Random(seed)  # noqa: S311 - a test's dice
+        into.mkdir(mode=0o700)
+        for name, platter in sorted(self.platters.items()):
+            content = platter.after_cut(chance)
+            if content is not None:
+                (into / name).write_bytes(content)
+
+
+class _File(apsw.VFSFile):
+    """An ordinary file whose changes are also told to its platter."""
+
+    def __init__(self, disk: Disk, name: str, filename: str | apsw.URIFilename, flags: list[int]) -> None:
+        self._disk, self._name = disk, name
+        super().__init__(disk.base, filename, flags)
+
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's
+        copy = bytes(data)
+        platter = self._disk.do("write", self._name, len(copy))
+        super().xWrite(data, offset)
+        platter.unsure.append(_Change(offset, copy))
+
+    def xTruncate(self, newsize: int) -> None:  # noqa: N802 - SQLite's
+        platter = self._disk.do("truncate", self._name)
+        super().xTruncate(newsize)
+        platter.unsure.append(_Change(newsize, None))
+
+    def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's
+        platter = self._disk.do("sync", self._name)
+        super().xSync(flags)
+        platter.sync()
+
+
+@contextmanager
+def installed(before: Before | None = None, *, forgets: bool = False) -> Iterator[Disk]:
+    """Make a forgetful disk SQLite's default for a while; every connection must be closed before it goes."""
+    disk = Disk(before, forgets=forgets)
+    try:
+        yield disk
+    finally:
+        disk.unregister()
+
+
+def failing(operation: Operation, ending: str = "") -> Before:
+    """Fail an operation with EIO, on the files whose names end so."""
+
+    def before(found: Operation, name: str, _size: int) -> None:
+        if found == operation and name.endswith(ending):
+            raise apsw.IOError(f"injected: {operation} of {name}")
+
+    return before
+
+
+def slow(seconds: float) -> Before:
+    """Delay every xSync."""
+
+    def before(found: Operation, _name: str, _size: int) -> None:
+        if found == "sync":
+            time.sleep(seconds)
+
+    return before
+
+
+def full_after(most: int) -> Before:
+    """Fail with SQLITE_FULL once so many bytes more were written."""
+    left = most
+
+    def before(found: Operation, _name: str, size: int) -> None:
+        nonlocal left
+        left -= size
+        if found == "write" and left < 0:
+            raise apsw.FullError("injected: no room")
+
+    return before
