@@ -25,7 +25,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ class SqliteStore:
             except BaseException:
                 self._db.close()
                 raise
-        except (apsw.Error, SealError) as error:
+        except (apsw.Error, SealError, ValueError) as error:
             raise QueueBrokenError(f"{path}: {_advice(error)}") from error
 
     def _open(self) -> None:
@@ -156,11 +156,15 @@ class SqliteStore:
 
         So an old secret can be taken from the list once nothing rests under it any more.
         """
-        self._sealer.open(self._one("SELECT value FROM meta WHERE key='proof'"), _PROOF_BOUND)
+        proof = self._one("SELECT value FROM meta WHERE key='proof'")
+        if not isinstance(proof, bytes):
+            raise ValueError("it has lost the word that proves the secret")  # noqa: TRY004 - the file is at fault
+        self._sealer.open(proof, _PROOF_BOUND)
         heads = "SELECT DISTINCT substr(sealed, 1, 5) FROM segment UNION SELECT DISTINCT substr(sealed, 1, 5) FROM dead"
         if not all(self._sealer.knows(bytes(head)) for (head,) in self._db.execute(heads)):
             raise SealError("it holds events sealed with a secret that is not listed in server.old_secrets")
-        with self._db:
+        # On a full disk the old proof must do: what waits shall leave, and make room.
+        with suppress(apsw.FullError), self._db:
             self._db.execute("UPDATE meta SET value=? WHERE key='proof'", (self._proof(),))
 
     def _proof(self) -> bytes:
@@ -435,7 +439,7 @@ def _chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
 def _advice(error: Exception) -> str:
     """Say what an operator can do about a file that cannot be used."""
     match error:
-        case apsw.NotADBError() | apsw.CorruptError():
+        case apsw.NotADBError() | apsw.CorruptError() | ValueError():
             return f"the file is damaged ({error}); keep a copy, then restore it or move it away to start empty"
         case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
             return f"the file cannot be written ({error}); check the owner and mode of data_dir"

@@ -1,18 +1,18 @@
 """A disk that forgets: an SQLite VFS which keeps what was synced apart from what was only written.
 
 Modelled: every write and truncation since a file's last xSync may, at a cut, be kept, lost, or torn at 512-byte
-sectors, each on its own and in any combination, so later ones may survive earlier ones; a file that was made and never
-synced may be missing; holes read as zeros. Every operation can be delayed, counted, cut at or made to fail first
-(``before``); a failed xSync leaves its writes as unsure as they were, or with ``forgets`` drops them for good, as Linux
-does with pages it could not write: the next xSync succeeds without them.
+sectors, each on its own and in any combination, so later ones may survive earlier ones; holes read as zeros. A file
+that was made or deleted may be missing or back until its directory is synced, which SQLite's unix VFS does, as traced,
+only at the first xSync of a journal or log it opened. Every operation can be delayed, counted, cut at or made to fail
+first (``before``); a failed xSync leaves its writes as unsure as they were, or with ``forgets`` drops them for good, as
+Linux does with pages it could not write: the next xSync succeeds without them.
 
-Not modelled: sectors that decay or are misdirected, a disk that lies about a flush, tearing within a sector; a deletion
-and the renaming of files are durable at once; memory-mapped I/O and ``-shm`` (the queue uses neither: one connection,
-exclusive); files that do not pass through SQLite (the lock, the ballast, the secret).
+Not modelled: sectors that decay or are misdirected, a disk that lies about a flush, tearing within a sector, stale
+bytes in holes; memory-mapped I/O and ``-shm`` (the queue uses neither: one connection, exclusive); files that do not
+pass through SQLite (the lock, the ballast, the secret), and the directory's own entry in its parent.
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ SECTOR = 512
 _LUCK = (0.0, 0.2, 0.5, 0.9, 1.0)
 _numbers = count()
 
-Operation: TypeAlias = Literal["write", "sync", "truncate"]
+Operation: TypeAlias = Literal["read", "write", "sync", "truncate"]
 Before: TypeAlias = Callable[[Operation, str, int], None]
-"""Called with the operation, the file's name and the bytes to write, before it is done; may sleep, raise or cut."""
+"""Called with the operation, the file's name and its bytes, before it is done; may sleep, raise or cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +65,16 @@ class _Platter:
 
     stable: bytearray
     made: bool
-    """Its entry in the directory is as durable as its content."""
+    """Its entry in the directory is durable."""
     unsure: list[_Change] = field(default_factory=list)
 
     def sync(self) -> None:
         for change in self.unsure:
             change.apply(self.stable)
         self.unsure.clear()
-        self.made = True
 
-    def after_cut(self, chance: random.Random) -> bytes | None:
-        """Return what is found after a cut; None: no such file."""
-        if not self.made and chance.random() < 0.5:
-            return None
+    def after_cut(self, chance: random.Random) -> bytes:
+        """Return what is found after a cut."""
         luck, torn = chance.choice(_LUCK), chance.random() < 0.5
         content = bytearray(self.stable)
         for change in self.unsure:
@@ -94,6 +91,7 @@ class Disk(apsw.VFS):
         self.name = f"forgetful-{next(_numbers)}"
         self.before, self.forgets = before, forgets
         self.platters: dict[str, _Platter] = {}
+        self.deleted: dict[str, _Platter] = {}  # since the directory was synced
         self.base = apsw.vfs_names()[0]  # the default until now
         super().__init__(self.name, self.base, makedefault=True)
 
@@ -101,14 +99,27 @@ class Disk(apsw.VFS):
         if name is None:
             return super().xOpen(name, flags)
         path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name)
-        if path.name not in self.platters:
-            there = path.exists()
-            self.platters[path.name] = _Platter(bytearray(path.read_bytes() if there else b""), made=there)
+        # With the database comes the log that an earlier life left; an empty file may have been made a moment ago.
+        for file in (path, *path.parent.glob(path.name + "-*")):
+            if file.name not in self.platters:
+                content = bytearray(file.read_bytes() if file.exists() else b"")
+                self.platters[file.name] = _Platter(content, made=bool(content))
         return _File(self, path.name, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: FBT001, N802 - SQLite's
         super().xDelete(filename, syncdir)
-        self.platters.pop(Path(filename).name, None)
+        name = Path(filename).name
+        platter = self.platters.pop(name, None)
+        if platter and platter.made:
+            self.deleted[name] = platter
+        if syncdir:
+            self.sync_directory()
+
+    def sync_directory(self) -> None:
+        """Make which files there are durable."""
+        self.deleted.clear()
+        for platter in self.platters.values():
+            platter.made = True
 
     def do(self, operation: Operation, name: str, size: int = 0) -> _Platter:
         """Let the hook have its way, then give the file to work on."""
@@ -126,10 +137,12 @@ class Disk(apsw.VFS):
         """Write to a new directory what a power cut now would leave."""
         chance = random.Random(seed)  # noqa: S311 - a test's dice
         into.mkdir(mode=0o700)
-        for name, platter in sorted(self.platters.items()):
-            content = platter.after_cut(chance)
-            if content is not None:
-                (into / name).write_bytes(content)
+        for name in sorted({*self.platters, *self.deleted}):
+            platter = self.platters.get(name)
+            if (not platter or not platter.made) and chance.random() < 0.5:
+                platter = self.deleted.get(name)
+            if platter:
+                (into / name).write_bytes(platter.after_cut(chance))
 
 
 class _File(apsw.VFSFile):
@@ -137,7 +150,12 @@ class _File(apsw.VFSFile):
 
     def __init__(self, disk: Disk, name: str, filename: str | apsw.URIFilename, flags: list[int]) -> None:
         self._disk, self._name = disk, name
+        self._new = bool(flags[0] & (apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL))
         super().__init__(disk.base, filename, flags)
+
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's
+        self._disk.do("read", self._name, amount)
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's
         copy = bytes(data)
@@ -154,6 +172,9 @@ class _File(apsw.VFSFile):
         platter = self._disk.do("sync", self._name)
         super().xSync(flags)
         platter.sync()
+        if self._new:
+            self._disk.sync_directory()
+            self._new = False
 
 
 @contextmanager
@@ -166,34 +187,11 @@ def installed(before: Before | None = None, *, forgets: bool = False) -> Iterato
         disk.unregister()
 
 
-def failing(operation: Operation, ending: str = "") -> Before:
-    """Fail an operation with EIO, on the files whose names end so."""
+def failing(operation: Operation, ending: str = "", error: type[apsw.Error] = apsw.IOError) -> Before:
+    """Fail an operation, with EIO or another error, on the files whose names end so."""
 
     def before(found: Operation, name: str, _size: int) -> None:
         if found == operation and name.endswith(ending):
-            raise apsw.IOError(f"injected: {operation} of {name}")
-
-    return before
-
-
-def slow(seconds: float) -> Before:
-    """Delay every xSync."""
-
-    def before(found: Operation, _name: str, _size: int) -> None:
-        if found == "sync":
-            time.sleep(seconds)
-
-    return before
-
-
-def full_after(most: int) -> Before:
-    """Fail with SQLITE_FULL once so many bytes more were written."""
-    left = most
-
-    def before(found: Operation, _name: str, size: int) -> None:
-        nonlocal left
-        left -= size
-        if found == "write" and left < 0:
-            raise apsw.FullError("injected: no room")
+            raise error(f"injected: {operation} of {name}")
 
     return before
