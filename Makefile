@@ -9,7 +9,7 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --gener
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit faults soak tag lock clean
+.PHONY: help demo test lint types unit faults soak bench tag lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken G
 
 soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account after each round
 	PYTHONPATH=.:tests:tests/faults $(PY) tests/faults/soak.py --minutes $(MINUTES)
+
+bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (10 minutes)
+	for one in durable backlog lanes freshness enrich; do $(PY) bench/$$one.py; done
 
 tag: node_modules/.done ## build static/*.min.js from their sources
 	node tools/build.mjs

@@ -1,0 +1,174 @@
+"""What a backlog costs: appends, deliveries and settlements with a million events waiting, to the same with few.
+
+The backlog goes in through the queue's own append, so that the duplicate memory is as large as the backlog. For the
+append rates Graph is down; for the delivery rates a proxy starts on its backlog while Graph is up.
+"""
+
+import asyncio
+import shutil
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+from fakegraph import FakeGraph, served
+from rig import Machine, Slice, goal, percentile, ratio, rounds, running, slices, start, table, workplace, wrk
+from stock import fill, queue_of
+
+from proxy.model import LedgerRow, Status
+from proxy.queue.base import Settlement
+from proxy.queue.local import LocalQueue
+
+_PIXEL = "1001"
+_BATCH = 1000
+
+
+class Bench:
+    """Two proxies on one disk: with few events waiting, and with many."""
+
+    def __init__(self, place: Path, graph: FakeGraph, address: str, many: int, few: int) -> None:
+        self.graph = graph
+        self.many, self.few = many, few
+        self.small = Machine(place / "small", address, timeout=10)
+        self.large = Machine(place / "large", address, timeout=10)
+
+    async def stock(self) -> None:
+        """Fill both queues, and time settlements in both, in turn."""
+        async with queue_of(self.small.directory) as small, queue_of(self.large.directory) as large:
+            seconds = await fill(large, self.many)
+            print(f"{self.many} events appended in {seconds:.0f} s")
+            times: dict[str, list[float]] = {"few": [], "many": []}
+            for _ in range(min(100, self.many // 2000)):
+                await fill(small, _BATCH)
+                times["few"].append(await _settle(small))
+                times["many"].append(await _settle(large))
+            await fill(large, len(times["many"]) * _BATCH)
+        rows = [
+            (name, f"{statistics.median(taken):.1f}", f"{percentile(taken, 0.95):.1f}") for name, taken in times.items()
+        ]
+        print("\nsettling 1000 delivered events, with 1000 ledger rows, until the commit returns")
+        table(("", "p50 ms", "p95 ms"), rows)
+        goal("settling 1000 events, p95 ms", percentile(times["many"], 0.95), 10, most=True)
+
+    async def append(self, count: int, seconds: float) -> None:
+        """Compare the rates of appends while Graph is down."""
+        self.graph.modes[_PIXEL] = "down"
+        print(f"\nappends over HTTP, 128 connections, delivery down, {count} rounds of {seconds:g} s")
+        async with running(self.small, self.large):
+            load = {
+                "few wait": partial(wrk, self.small, connections=128, seconds=seconds),
+                f"{self.many} wait": partial(wrk, self.large, connections=128, seconds=seconds),
+            }
+            found = await rounds(load, (self.small, self.large), count=count)
+            self._memory("with keep-alive clients")
+        base, name = found
+        slices(found, base)
+        goal(f"appends with {self.many} waiting / with few", ratio(found, name, base), 0.9)
+
+    async def deliver(self, count: int) -> None:
+        """Compare the rates of the first deliveries; the small backlog is new each time."""
+        self.graph.modes[_PIXEL] = "ok"
+        names = (f"of {self.few}", f"of {self.many}")
+        found: dict[str, list[Slice]] = {name: [] for name in names}
+        for _ in range(count):
+            shutil.rmtree(self.small.directory / "data")
+            async with queue_of(self.small.directory) as small:
+                await fill(small, self.few)
+            for name, machine in zip(names, (self.small, self.large), strict=True):
+                found[name].append(await self._first(machine))
+        base, name = names
+        rows = []
+        for one, taken in found.items():
+            rate, used = (statistics.median(getattr(part, what) for part in taken) for what in ("rate", "cpu_us"))
+            rows.append((one, f"{rate:.0f}", f"{ratio(found, one, base):.2f}", f"{used:.1f}"))
+        print(f"\ndelivery of the first {self._window} events after a start, {count} rounds")
+        table(("", "events/s", "ratio", "CPU us each"), rows)
+        goal(f"delivery with {self.many} waiting / with few", ratio(found, name, base), 0.9)
+
+    @property
+    def _window(self) -> int:
+        """Return how many events a rate is taken over; the tail of a backlog is left out."""
+        return self.few * 8 // 10
+
+    async def _first(self, machine: Machine) -> Slice:
+        self.graph.arrivals.clear()
+        async with running(machine):
+            used = machine.cpu_s()
+            await self.graph.took(self._window)
+            used = machine.cpu_s() - used
+            return self._rate(used)
+
+    def _rate(self, used: float) -> Slice:
+        first, *others = self.graph.arrivals
+        events = sum(arrival.events for arrival in others)
+        return Slice(events / (others[-1].at - first.at), 0, 0, used / (events + first.events) * 1e6)
+
+    async def drain(self) -> None:
+        """Deliver all that is left."""
+        self.graph.arrivals.clear()
+        async with running(self.large):
+            used = self.large.cpu_s()
+            await self.large.drained(120)
+            whole = self._rate(self.large.cpu_s() - used)
+            print(f"\ndrained {self.graph.taken()} events in {len(self.graph.arrivals)} requests")
+            print(f"{whole.rate:.0f} events/s, {whole.cpu_us:.1f} us of CPU each")
+            self._memory("while it drained")
+        goal("events/s of the whole drain", whole.rate, 20_000)
+
+    async def singles(self, count: int) -> None:
+        """Deliver a backlog of a quiet site: each event was committed alone."""
+        shutil.rmtree(self.small.directory / "data")
+        async with queue_of(self.small.directory) as small:
+            await fill(small, count, group=1)
+        self.graph.arrivals.clear()
+        async with running(self.small):
+            used = self.small.cpu_s()
+            await self.small.drained(120)
+            whole = self._rate(self.small.cpu_s() - used)
+        print(
+            f"\n{count} events that were committed alone: {whole.rate:.0f} events/s, {whole.cpu_us:.1f} us of CPU each"
+        )
+        goal("events/s of events committed alone", whole.rate, 20_000)
+
+    def _memory(self, when: str) -> None:
+        goal(f"MB of memory at most, {when}", self.large.memory_mb(peak=True), 150, most=True)
+
+
+async def _settle(queue: LocalQueue) -> float:
+    """Claim a batch and return the milliseconds it takes to settle it as delivered."""
+    segments = await queue.claim(_PIXEL, most=_BATCH)
+    now = time.time_ns() // 1_000_000
+    rows = tuple(
+        LedgerRow(now, one.pixel, one.name, one.id, one.time_s, Status.DELIVERED, "", one.fate, "A1b2C3d4E5f", 1)
+        for segment in segments
+        for one in segment.records
+    )
+    started = time.perf_counter()
+    await queue.settle(segments, Settlement(done=tuple(segment.id for segment in segments), rows=rows))
+    return (time.perf_counter() - started) * 1000
+
+
+async def bench(many: int, few: int, count: int, seconds: float) -> None:
+    """Run all parts."""
+    graph = FakeGraph()
+    with workplace() as place:
+        async with served(graph) as address:
+            parts = Bench(place, graph, address, many, few)
+            await parts.stock()
+            await parts.append(count, seconds)
+            await parts.deliver(min(count, 4))
+            await parts.drain()
+            await parts.singles(few // 5)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A look within half a minute, with a smaller backlog.")
+def main(*, quick: bool) -> None:
+    """Rates with a large backlog to rates with a small one."""
+    start()
+    asyncio.run(bench(100_000, 20_000, 2, 1) if quick else bench(1_000_000, 100_000, 7, 3))
+
+
+if __name__ == "__main__":
+    main()

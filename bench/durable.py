@@ -1,0 +1,68 @@
+"""What durability costs: accepted requests per second of one front that stores, to the same front that does not.
+
+All proxies run at once, wrk visits them in turn; Graph is down, so that nothing is delivered meanwhile, but for the
+one row that says so.
+"""
+
+import asyncio
+import time
+from functools import partial
+
+import click
+from fakegraph import FakeGraph, served
+from rig import Machine, Slice, goal, ratio, rounds, running, slices, start, workplace, wrk
+
+_FRONT = str(__file__).replace("durable.py", "front.py")
+
+
+async def bench(count: int, seconds: float) -> None:
+    """Measure the price of durability, then of a slow fsync."""
+    graph = FakeGraph()
+    graph.modes["1001"] = "down"
+    with workplace() as place:
+        async with served(graph) as address, served(FakeGraph()) as well:
+            variants = {
+                "not stored": Machine(place / "none", address, command=(_FRONT, "--no-store")),
+                "durable": Machine(place / "durable", address),
+                "durable, delivering": Machine(place / "delivering", well),
+            }
+            await _compare(variants, 128, count, seconds, base="not stored", bounds={"durable": 0.65})
+            variants = {
+                "normal fsync": Machine(place / "quick", address, command=(_FRONT, "--fsync-ms", "0")),
+                "fsync +10 ms": Machine(place / "slow", address, command=(_FRONT, "--fsync-ms", "10")),
+            }
+            await _compare(variants, 256, count, seconds, base="normal fsync", bounds={"fsync +10 ms": 0.9})
+
+
+async def _compare(  # noqa: PLR0913, PLR0917 - a table row
+    variants: dict[str, Machine], connections: int, count: int, seconds: float, base: str, bounds: dict[str, float]
+) -> None:
+    print(f"\n{connections} connections, one event of 1 KB a request, {count} rounds of {seconds:g} s")
+    async with running(*variants.values()):
+        load = {name: partial(_load, machine, connections, seconds) for name, machine in variants.items()}
+        found = await rounds(load, variants.values(), count=count)
+    slices(found, base)
+    for name, bound in bounds.items():
+        goal(f"{name} / {base}, requests/s", ratio(found, name, base), bound)
+
+
+async def _load(machine: Machine, connections: int, seconds: float, tag: str) -> Slice:
+    """Load a proxy, and let one that delivers finish, so that it is idle while the next is measured."""
+    taken = await wrk(machine, tag, connections=connections, seconds=seconds)
+    if machine.directory.name == "delivering":
+        started = time.monotonic()
+        await machine.drained(60)
+        print(f"(delivering: all sent {time.monotonic() - started:.1f} s after the load ended)")
+    return taken
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A look within half a minute.")
+def main(*, quick: bool) -> None:
+    """Durable to not stored, and slow fsync to normal."""
+    start()
+    asyncio.run(bench(2 if quick else 9, 1 if quick else 3))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""What the rules cost: ``ingest`` of a request to ``orjson.loads`` of its body, in turn, all bodies different.
+
+Names and towns come from a few hundred, as on a shop's pages; e-mail addresses and phone numbers do not repeat.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import click
+import orjson
+from rig import Machine, browser_headers, start, table, workplace
+
+from proxy import config
+from proxy.model import Facts
+from proxy.rules.ingest import Policy, ingest
+
+_PIXEL = "1001"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def _word(chance: random.Random, most: int = 9) -> str:
+    return "".join(chance.choices(_LETTERS, k=chance.randint(4, most)))
+
+
+class Pages:
+    """Makes bodies as pages send them."""
+
+    def __init__(self) -> None:
+        self._chance = random.Random(1)
+        self._names = [_word(self._chance).title() for _ in range(300)]
+
+    def page_view(self) -> bytes:
+        """Return an anonymous PageView."""
+        return self._body("PageView", {}, {})
+
+    def purchase(self) -> bytes:
+        """Return a Purchase of a customer who gave all contact data."""
+        pick, chance = self._chance.choice, self._chance
+        contact = {
+            "em": f"{_word(chance)}.{_word(chance)}@example.com",
+            "ph": f"+49 30 {chance.randrange(10**6, 10**7)}",
+            "fn": pick(self._names),
+            "ln": pick(self._names),
+            "ct": pick(self._names),
+            "zp": str(chance.randrange(10_000, 99_999)),
+            "st": "be",
+            "country": "de",
+            "external_id": str(chance.randrange(10**8)),
+        }
+        products = [{"id": f"sku-{chance.randrange(9999)}", "quantity": 1, "item_price": 19.9} for _ in range(3)]
+        data = {
+            "value": 59.7,
+            "currency": "EUR",
+            "contents": products,
+            "content_ids": [product["id"] for product in products],
+            "content_type": "product",
+            "order_id": str(chance.randrange(10**8)),
+            "num_items": 3,
+        }
+        return self._body("Purchase", contact, data)
+
+    def _body(self, name: str, contact: dict[str, str], data: dict[str, object]) -> bytes:
+        identity = f"{self._chance.getrandbits(128):032x}"
+        event = {"name": name, "id": identity, "at": _NOW - 40, "pixels": [_PIXEL], "data": data, "pixel": "fired"}
+        return orjson.dumps(
+            {
+                "v": 1,
+                "sent": _NOW,
+                "url": f"https://www.shop.example/p/{_word(self._chance)}?utm_source=meta&utm_medium=paid&ref=9",
+                "referrer": "https://www.shop.example/women/shoes",
+                "fbp": f"fb.1.1763000000000.{self._chance.getrandbits(31)}",
+                "consent": "granted",
+                "match": {_PIXEL: contact} if contact else {},
+                "events": [event],
+            }
+        )
+
+
+_NOW = time.time_ns() // 1_000_000
+
+
+def _facts(body: bytes) -> Facts:
+    headers = browser_headers()
+    return Facts(
+        now=_NOW,
+        entropy=1 << 100,
+        peer="127.0.0.1",
+        host="t.shop.example",
+        origin=headers["Origin"],
+        referer=headers["Referer"],
+        cookie=headers["Cookie"],
+        user_agent=headers["User-Agent"],
+        forwarded=headers["X-Forwarded-For"],
+        body=body,
+    )
+
+
+def _policy() -> Policy:
+    with workplace() as place:
+        settings = config.load(Machine(place / "proxy", "http://127.0.0.1:1").config, {}).settings
+    return Policy(settings.site[0], settings.server.trusted_proxies)
+
+
+def _us(work: Callable[[], object], count: int) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) / count * 1e6
+
+
+def measure(bodies: Sequence[bytes], policy: Policy) -> tuple[float, float]:
+    """Return the µs of ``ingest`` and of ``orjson.loads`` for a body."""
+    facts = [_facts(body) for body in bodies]
+    if ingest(facts[0], policy).status != 204 or not ingest(facts[0], policy).records:
+        raise RuntimeError("the request was not taken")
+    rules = _us(lambda: [ingest(one, policy) for one in facts], len(facts))
+    return rules, _us(lambda: [orjson.loads(body) for body in bodies], len(bodies))
+
+
+def bench(count: int, size: int) -> None:
+    """Measure both kinds in turn."""
+    pages = Pages()
+    policy = _policy()
+    kinds = {"PageView, anonymous": pages.page_view, "Purchase, all contact data": pages.purchase}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
+    sizes = {name: len(make()) for name, make in kinds.items()}
+    for number in range(count + 1):
+        for name, make in kinds.items():
+            taken = measure([make() for _ in range(size)], policy)
+            if number:
+                found[name].append(taken)
+    rows = []
+    for name, taken_ in found.items():
+        rules, loads = (statistics.median(one[place] for one in taken_) for place in (0, 1))
+        times = statistics.median(one / other for one, other in taken_)
+        rows.append((name, sizes[name], f"{rules:.1f}", f"{loads:.2f}", f"{times:.1f}"))
+    print(f"{count} rounds of {size} requests of each kind")
+    table(("", "bytes", "ingest us", "loads us", "ingest / loads"), rows)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Fewer rounds.")
+def main(*, quick: bool) -> None:
+    """Cost of the rules, relative to parsing."""
+    start()
+    bench(*(5, 500) if quick else (30, 2000))
+
+
+if __name__ == "__main__":
+    main()

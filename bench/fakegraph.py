@@ -1,0 +1,159 @@
+"""A lean Graph: counts events as fast as they come, so that the proxy under test is what is measured.
+
+It believes every body: events are counted by their ``"event_name"``. Each pixel can be told to fail, in the process or
+over HTTP (``POST /control`` with ``{"pixel": "…", "mode": "…", "latency": 0.1}``, ``GET /counts``).
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import click
+import uvloop
+
+Mode = Literal["ok", "down", "token", "hang"]
+
+_ANSWERS: dict[Mode, tuple[str, dict[str, object]]] = {
+    "down": ("503 Service Unavailable", {"error": {"message": "down", "code": 2, "is_transient": True}}),
+    "token": ("400 Bad Request", {"error": {"message": "token", "type": "OAuthException", "code": 190}}),
+}
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_PIXEL = re.compile(rb"^POST /v[\d.]+/(\d+)/events ")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request for events; ``at`` is monotonic time."""
+
+    at: float
+    pixel: str
+    events: int
+    good: bool
+    ids: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class FakeGraph:
+    """What it was told, and what came."""
+
+    modes: defaultdict[str, Mode] = field(default_factory=lambda: defaultdict(lambda: "ok"))
+    """By pixel."""
+    latencies: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds before an answer, by pixel."""
+    watched: re.Pattern[bytes] | None = None
+    """Event ids to account for, in a group of the pattern; none by default, since that costs time."""
+    arrivals: list[Arrival] = field(default_factory=list)
+
+    def take(self, pixel: str, body: bytes) -> bytes | None:
+        """Count a body and return the answer; None: there is none."""
+        mode, events = self.modes[pixel], body.count(b'"event_name"')
+        ids = tuple(self.watched.findall(body)) if self.watched else ()
+        self.arrivals.append(Arrival(time.monotonic(), pixel, events, mode == "ok", ids))
+        if mode == "ok":
+            return _answer("200 OK", {"events_received": events, "messages": [], "fbtrace_id": "A1b2C3d4E5f"})
+        return None if mode == "hang" else _answer(*_ANSWERS[mode])
+
+    def control(self, body: bytes) -> bytes:
+        """Do what a request asks for."""
+        wanted = json.loads(body)
+        self.modes[wanted["pixel"]] = wanted.get("mode", "ok")
+        self.latencies[wanted["pixel"]] = wanted.get("latency", 0.0)
+        return _answer("200 OK", wanted)
+
+    def counts(self) -> bytes:
+        """Say how many events of each pixel were taken."""
+        taken: defaultdict[str, int] = defaultdict(int)
+        for arrival in self.arrivals:
+            taken[arrival.pixel] += arrival.events * arrival.good
+        return _answer("200 OK", dict(taken))
+
+    def taken(self) -> int:
+        """Return how many events were taken in all."""
+        return sum(arrival.events for arrival in self.arrivals if arrival.good)
+
+    async def took(self, events: int) -> None:
+        """Wait until so many events were taken."""
+        while self.taken() < events:  # noqa: ASYNC110 - counting must cost nothing
+            await asyncio.sleep(0.01)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, graph: FakeGraph) -> None:
+        self._graph = graph
+        self._parts: list[bytes] = []
+        self._missing = 0
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.WriteTransport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._missing -= len(data)
+        while self._parts and self._missing <= 0:
+            received = b"".join(self._parts)
+            head, end, body = received.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head)
+            size = int(length[1]) if length else 0
+            self._missing = size - len(body) if end else 0
+            if not end or self._missing > 0:
+                self._parts = [received]
+                return
+            self._parts = [body[size:]] if len(body) > size else []
+            self._serve(head, body[:size])
+
+    def _serve(self, head: bytes, body: bytes) -> None:
+        if found := _PIXEL.match(head):
+            pixel = found[1].decode()
+            answer, latency = self._graph.take(pixel, body), self._graph.latencies[pixel]
+        else:
+            answer, latency = self._graph.control(body) if body else self._graph.counts(), 0.0
+        if answer is None:
+            return
+        if latency:
+            asyncio.get_running_loop().call_later(latency, self._write, answer)
+        else:
+            self._write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+def _answer(status: str, document: dict[str, object] | dict[str, int]) -> bytes:
+    body = json.dumps(document).encode()
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@asynccontextmanager
+async def served(graph: FakeGraph, port: int = 0) -> AsyncIterator[str]:
+    """Serve it on loopback; yield its address."""
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(graph), "127.0.0.1", port)
+    try:
+        yield "http://{}:{}".format(*server.sockets[0].getsockname())
+    finally:
+        server.close()
+
+
+@click.command()
+@click.option("--port", default=8899, show_default=True)
+def main(port: int) -> None:
+    """Run the fake Graph alone."""
+
+    async def work() -> None:
+        async with served(FakeGraph(), port) as address:
+            print(address, flush=True)
+            await asyncio.Event().wait()
+
+    uvloop.run(work())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,386 @@
+"""What the benches share: two cores, a proxy as a process of its own, wrk with a browser's headers, tables.
+
+Speeds wander with the machine, so only ratios of slices taken in turn within one run are results. A round in which
+somebody else used much of the machine is thrown away and taken again.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Behind whatever is there, so that PYTHONPATH can point the benches at another copy of the proxy.
+sys.path.append(str(ROOT))
+
+_CORES = sorted(os.sched_getaffinity(0))
+PROXY_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
+SECRET = "a secret for benches that is long enough"  # noqa: S105
+TOKEN = "a-token-of-the-bench"  # noqa: S105
+_TICKS = os.sysconf("SC_CLK_TCK")
+_FOREIGN_MOST = 0.25
+"""Cores that others may use during a round."""
+
+
+def start() -> None:
+    """Move this process, and so whatever load it starts, to its core."""
+    os.sched_setaffinity(0, {LOAD_CORE})
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Make a directory on the disk of the tree (``/tmp`` may be memory, where fsync costs nothing)."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "build") as name:
+        yield Path(name)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# -- the proxy
+
+
+@dataclass
+class Machine:
+    """A proxy on its core: a configuration on disk and the process that runs it."""
+
+    directory: Path
+    graph: str
+    pixels: Sequence[str] = ("1001",)
+    command: Sequence[str] = ("-m", "proxy", "serve")
+    timeout: float = 30.0
+    port: int = field(default_factory=free_port)
+    operator_port: int = field(default_factory=free_port)
+    process: asyncio.subprocess.Process | None = None
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(exist_ok=True)
+        self.config = self.directory / "config.toml"
+        pixels = "".join(f'[[site.pixel]]\nid = "{pixel}"\naccess_token = "{TOKEN}"\n' for pixel in self.pixels)
+        self.config.write_text(
+            f"""
+[server]
+listen = "127.0.0.1:{self.port}"
+operator_listen = "127.0.0.1:{self.operator_port}"
+trusted_proxies = ["127.0.0.1/32"]
+data_dir = "data"
+secret = "{SECRET}"
+[graph]
+url = "{self.graph}"
+timeout = {self.timeout}
+[[site]]
+name = "bench"
+domains = ["shop.example"]
+prefix = "/bench"
+{pixels}"""
+        )
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the running process."""
+        if self.process is None:
+            raise RuntimeError("the proxy does not run")
+        return self.process.pid
+
+    async def start(self) -> None:
+        """Start the proxy on its core and wait until it accepts events."""
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(ROOT))))
+        with (self.directory / "log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *self.command, "--config", str(self.config)),
+                cwd=self.directory,
+                env={**os.environ, "PYTHONPATH": path},
+                stderr=log,
+            )
+        os.sched_setaffinity(self.process.pid, {PROXY_CORE})
+        deadline = time.monotonic() + 60
+        while not (await self._get(self.port, "/healthz")).startswith(b"HTTP/1.1 200"):
+            if self.process.returncode is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the proxy did not start: {self.log()[-2000:]}")
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        """End it as an operator would."""
+        if self.process and self.process.returncode is None:
+            self.process.terminate()
+            await self.process.wait()
+        self.process = None
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        if self.process and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        self.process = None
+
+    async def waiting(self) -> int:
+        """Return how many events wait, as the operator listener says."""
+        document = json.loads((await self._get(self.operator_port, "/api/status")).partition(b"\r\n\r\n")[2])
+        return sum(lane["waiting"] for lane in document["lanes"])
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until nothing waits.
+
+        Raises:
+            TimeoutError: when it takes longer than ``seconds``.
+        """
+        async with asyncio.timeout(seconds):
+            while await self.waiting():  # noqa: ASYNC110 - it is another process that gets there
+                await asyncio.sleep(0.25)
+
+    async def _get(self, port: int, path: str) -> bytes:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = await reader.read()
+            writer.close()
+        except OSError:
+            return b""
+        return answer
+
+    def log(self) -> str:
+        """Return what the process wrote."""
+        return (self.directory / "log").read_text()
+
+    def cpu_s(self) -> float:
+        """Return the seconds of processor time used so far."""
+        return _cpu_s(self.pid)
+
+    def memory_mb(self, *, peak: bool = False) -> float:
+        """Return the resident set, or the largest it ever was, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:" if peak else "VmRSS:")[1].split()[0]) * 1024 / 1e6
+
+
+@asynccontextmanager
+async def running(*machines: Machine) -> AsyncIterator[None]:
+    """Run proxies side by side; an idle one costs nothing."""
+    try:
+        for machine in machines:
+            await machine.start()
+        yield
+    finally:
+        for machine in machines:
+            await machine.stop()
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+# -- load
+
+_LUA = """
+local tag, count = "", 0
+local head, middle, tail = {head}, {middle}, {tail}
+init = function(args) tag = args[1] end
+request = function()
+  count = count + 1
+  return head .. tag .. string.format("%08d", count) .. middle
+end
+done = function(summary, latency, requests)
+  local wrong = summary.errors
+  io.write(string.format('\\n{{"requests": %d, "us": %d, "p50": %f, "p99": %f, "wrong": %d}}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    wrong.connect + wrong.read + wrong.write + wrong.status + wrong.timeout))
+end
+"""
+_TAG = 6
+_BODY = 1024
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One short measurement under load."""
+
+    rate: float
+    """Requests per second."""
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+    """Processor time of the proxy per request."""
+
+
+def browser_headers() -> dict[str, str]:
+    """Return the 18 headers of a browser's request, but Host and Content-Length."""
+    return {
+        "Connection": "keep-alive",
+        "sec-ch-ua-platform": '"Windows"',
+        "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/156.0.0.0 Safari/537.36",
+        "sec-ch-ua": '"Chromium";v="156", "Not)A;Brand";v="8", "Google Chrome";v="156"',
+        "Content-Type": "text/plain;charset=UTF-8",
+        "sec-ch-ua-mobile": "?0",
+        "Accept": "*/*",
+        "Origin": "https://www.shop.example",
+        "Sec-Fetch-Site": "same-site",
+        "Sec-Fetch-Mode": "cors",
+        "Sec-Fetch-Dest": "empty",
+        "Referer": "https://www.shop.example/",
+        "Accept-Encoding": "gzip, deflate, br, zstd",
+        "Accept-Language": "de-DE,de;q=0.9,en;q=0.8",
+        "Cookie": "_fbp=fb.1.1763000000000.1098765432; _ga=GA1.1.1234567890.1763000000; "
+        "session=9f86d081884c7d659a2feaa0c55ad015; consent=yes",
+        "X-Forwarded-For": "93.184.216.34",
+    }
+
+
+def visit(identity: str, pixel: str, *, size: int = _BODY) -> bytes:
+    """Return a browser's body with one event, ``size`` bytes long."""
+    now = time.time_ns() // 1_000_000
+    body = {
+        "v": 1,
+        "sent": now,
+        "url": "https://www.shop.example/women/shoes/sneaker-white-42?utm_source=meta&utm_medium=paid&ref=9",
+        "referrer": "https://www.shop.example/women/shoes",
+        "fbp": "fb.1.1763000000000.1098765432",
+        "consent": "granted",
+        "events": [
+            {
+                "name": "ViewContent",
+                "id": identity,
+                "at": now - 40,
+                "pixels": [pixel],
+                "data": {
+                    "content_ids": ["sku-10042", "sku-10043"],
+                    "contents": [{"id": "sku-10042", "quantity": 1, "item_price": 79.9}],
+                    "content_type": "product",
+                    "value": 79.9,
+                    "currency": "EUR",
+                    "content_name": "",
+                },
+                "pixel": "fired",
+            }
+        ],
+    }
+    data: dict[str, object] = body["events"][0]["data"]  # type: ignore[index]
+    data["content_name"] = "n" * (size - len(json.dumps(body, separators=(",", ":"))))
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def post(port: int, body: bytes) -> bytes:
+    """Return the request that brings a body to the proxy on this port."""
+    headers = {"Host": f"t.shop.example:{port}", "Content-Length": str(len(body)), **browser_headers()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST /bench/e HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+async def wrk(machine: Machine, tag: str, *, connections: int, seconds: float, pixel: str = "1001") -> Slice:
+    """Load a proxy with requests that bring one event each; ``tag`` (at most 6 characters) keeps their ids fresh."""
+    mark = "@" * (_TAG + 8)
+    head, _, rest = post(machine.port, visit(mark, pixel)).decode().partition(mark)
+    script = machine.directory / "load.lua"
+    script.write_text(_LUA.format(head=json.dumps(head), middle=json.dumps(rest), tail='""'))
+    before = machine.cpu_s()
+    process = await asyncio.create_subprocess_exec(
+        *("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s", "-s", str(script)),
+        *(f"http://127.0.0.1:{machine.port}/", "--", tag.rjust(_TAG, "_")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    used = machine.cpu_s() - before
+    found = json.loads(output.decode().strip().rpartition("\n")[2])
+    if found["wrong"]:
+        raise RuntimeError(f"{found['wrong']} requests went wrong: {machine.log()[-2000:]}")
+    requests = found["requests"]
+    return Slice(requests / found["us"] * 1e6, found["p50"] / 1e3, found["p99"] / 1e3, used / requests * 1e6)
+
+
+# -- rounds
+
+Measure = Callable[[str], Awaitable[Slice]]
+
+
+async def rounds(variants: Mapping[str, Measure], machines: Iterable[Machine], *, count: int) -> dict[str, list[Slice]]:
+    """Measure every variant once a round, in turn; a disturbed round is taken again, a few times at most."""
+    found: dict[str, list[Slice]] = {name: [] for name in variants}
+    machines = list(machines)
+    disturbed = number = 0
+    for name, measure in variants.items():
+        await measure(f"w{list(variants).index(name)}")
+    while len(next(iter(found.values()))) < count:
+        started, foreign = time.monotonic(), _foreign_s(machines)
+        taken = {name: await measure(f"{number}.{place}") for place, (name, measure) in enumerate(variants.items())}
+        number += 1
+        share = (_foreign_s(machines) - foreign) / (time.monotonic() - started)
+        if share > _FOREIGN_MOST and disturbed < count // 3:
+            disturbed += 1
+            continue
+        for name, one in taken.items():
+            found[name].append(one)
+    if disturbed:
+        print(f"({disturbed} of {number} rounds were disturbed by other programs)")
+    return found
+
+
+def _foreign_s(machines: Sequence[Machine]) -> float:
+    """Return the processor time that others than this bench used, since the machine started."""
+    fields = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    own = sum(machine.cpu_s() for machine in machines if machine.process)
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        usage = resource.getrusage(who)
+        own += usage.ru_utime + usage.ru_stime
+    # user, nice and system; interrupts belong to nobody.
+    return sum(fields[:3]) / _TICKS - own
+
+
+def ratio(found: Mapping[str, Sequence[Slice]], name: str, base: str, *, cpu: bool = False) -> float:
+    """Return the median over rounds of one variant's rate to another's; with ``cpu`` of requests per processor time."""
+    pairs = zip(found[name], found[base], strict=True)
+    return statistics.median(b.cpu_us / a.cpu_us if cpu else a.rate / b.rate for a, b in pairs)
+
+
+# -- what is printed
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(head))]
+    for row in cells:
+        print("  ".join(cell.rjust(width) if at else cell.ljust(width) for at, (cell, width) in _sized(row, widths)))
+
+
+def _sized(row: Sequence[str], widths: Sequence[int]) -> Iterator[tuple[int, tuple[str, int]]]:
+    return enumerate(zip(row, widths, strict=True))
+
+
+def slices(found: Mapping[str, Sequence[Slice]], base: str) -> None:
+    """Print a table of variants with their ratios to one of them."""
+    rows = []
+    for name, taken in found.items():
+        values = [
+            statistics.median(getattr(one, what) for one in taken) for what in ("rate", "p50_ms", "p99_ms", "cpu_us")
+        ]
+        rate, p50, p99, cpu = values
+        both = (ratio(found, name, base), ratio(found, name, base, cpu=True))
+        rows.append((name, f"{rate:.0f}", *(f"{one:.2f}" for one in both), f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}"))
+    table(("", "requests/s", "ratio", "ratio (CPU)", "p50 ms", "p99 ms", "CPU us"), rows)
+
+
+def goal(text: str, value: float, bound: float, *, most: bool = False) -> None:
+    """Print one figure against its bound."""
+    reached = value <= bound if most else value >= bound
+    print(f"{'ok    ' if reached else 'MISSED'}  {text}: {value:.3g} (goal: {'<=' if most else '>='} {bound:g})")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that so large a share does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,0 +1,88 @@
+"""Fills a queue in this process before a proxy starts on it, as fast as appends go."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+from rig import SECRET
+
+from proxy.model import DAY_MS, Fate, Record
+from proxy.queue.base import QueueBrokenError
+from proxy.queue.local import DataDirLock, LocalQueue
+from proxy.queue.seal import Sealer
+from proxy.settings import Queue, Retention
+
+# About what a commit under load holds.
+_GROUP = 64
+_numbers = itertools.count()
+
+
+def records(count: int, pixel: str, *, days: float = 0.0) -> Iterator[Record]:
+    """Yield events of one pixel, the oldest first, spread evenly over the last ``days``."""
+    chance = random.Random(count)
+    now = time.time()
+    for place in range(count):
+        happened = int(now - days * DAY_MS / 1000 * (1 - place / count))
+        identity = f"stock-{next(_numbers)}"
+        payload = {
+            "event_name": "ViewContent",
+            "event_time": happened,
+            "event_id": identity,
+            "action_source": "website",
+            "user_data": {
+                "client_ip_address": "93.184.216.34",
+                "client_user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 "
+                "(KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+                "fbp": f"fb.1.1763000000000.{chance.randrange(1 << 31)}",
+            },
+            "event_source_url": "https://www.shop.example/women/shoes/sneaker-white-42?utm_source=meta",
+            "referrer_url": "https://www.shop.example/women/shoes",
+            "custom_data": {
+                "content_ids": ["sku-10042", "sku-10043"],
+                "contents": [{"id": "sku-10042", "quantity": 1, "item_price": 79.9}],
+                "content_type": "product",
+                "value": 79.9,
+                "currency": "EUR",
+            },
+        }
+        visitor = chance.randbytes(4)
+        yield Record(pixel, "ViewContent", identity, happened, visitor, Fate.FIRED, "", orjson.dumps(payload))
+
+
+def _broken(error: QueueBrokenError) -> None:
+    raise error
+
+
+@asynccontextmanager
+async def queue_of(directory: Path) -> AsyncIterator[LocalQueue]:
+    """Open the queue of a machine's directory while its proxy does not run."""
+    data = directory / "data"
+    lock = DataDirLock(data)
+    queue = LocalQueue.open(
+        data,
+        Sealer(SECRET),
+        limits=Queue(),
+        retention=Retention(),
+        now=lambda: time.time_ns() // 1_000_000,
+        on_broken=_broken,
+    )
+    try:
+        yield queue
+    finally:
+        await queue.close()
+        lock.close()
+
+
+async def fill(queue: LocalQueue, count: int, pixel: str = "1001", *, days: float = 0.0, group: int = _GROUP) -> float:
+    """Append so many events, ``group`` in a commit; return the seconds it took."""
+    started = time.monotonic()
+    source = records(count, pixel, days=days)
+    while some := tuple(itertools.islice(source, group)):
+        await queue.append(some)
+        await asyncio.sleep(0)
+    return time.monotonic() - started
