@@ -119,5 +119,6 @@ class _Remote:
 
 
 def _query(wanted: Filter) -> dict[str, str]:
-    fields = {"pixel": wanted.pixel, "name": wanted.name, "id": wanted.id, "status": wanted.status or ""}
+    texts = {"pixel": wanted.pixel, "name": wanted.name, "id": wanted.id, "reason": wanted.reason}
+    fields = {**texts, "status": wanted.status or "", "before": f"{wanted.before or ''}"}
     return {key: value for key, value in fields.items() if value} | {"limit": str(wanted.limit)}

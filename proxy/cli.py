@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,8 +146,8 @@ def snippet(path: Path, name: str, host: str) -> None:
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options by which events and dead letters are chosen."""
     for option in (
-        click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000)),
-        click.option("--id", "event_id", default="", help="Event id."),
+        click.option("--reason", default="", help="Why it ended so."),
+        click.option("--id", default="", help="Event id."),
         click.option("--name", default="", help="Event name."),
         click.option("--pixel", default="", help="Pixel id."),
     ):
@@ -154,16 +155,19 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_LIMIT = click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
 @main.command()
 @_CONFIG
 @_filters
+@_LIMIT
 @click.option("--status", type=click.Choice([*Status]), help="How the event ended.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def events(  # noqa: PLR0913, PLR0917 - one argument an option
-    path: Path, pixel: str, name: str, event_id: str, limit: int, status: str | None, *, as_json: bool
-) -> None:
+@_JSON
+def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
     """List finished events, newest first."""
-    wanted = Filter(pixel, name, event_id, Status(status) if status else None, limit)
+    wanted = Filter(status=Status(status) if status else None, **chosen)
     _print(_ask(path, lambda books: books.events(wanted)), _EVENT_COLUMNS, as_json=as_json)
 
 
@@ -175,39 +179,36 @@ def dead() -> None:
 @dead.command("list")
 @_CONFIG
 @_filters
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def dead_list(  # noqa: PLR0913 - one argument an option
-    path: Path, pixel: str, name: str, event_id: str, limit: int, *, as_json: bool
-) -> None:
+@_LIMIT
+@_JSON
+def dead_list(path: Path, *, as_json: bool, **chosen: Any) -> None:
     """List dead letters with Graph's words, newest first."""
-    wanted = Filter(pixel, name, event_id, None, limit)
-    _print(_ask(path, lambda books: books.dead(wanted)), _DEAD_COLUMNS, as_json=as_json)
+    _print(_ask(path, lambda books: books.dead(Filter(**chosen))), _DEAD_COLUMNS, as_json=as_json)
 
 
 @dead.command("replay")
 @_CONFIG
 @_filters
-def dead_replay(path: Path, pixel: str, name: str, event_id: str, limit: int) -> None:
-    """Put dead letters back to be delivered with the same ids; nothing older than 7 days."""
-    wanted = Filter(pixel, name, event_id, None, limit)
-    chosen, done = _ask(path, lambda books: _each(books, wanted, books.replay))
-    click.echo(f"{done} replayed, {chosen - done} left because they are older than 7 days")
+def dead_replay(path: Path, **chosen: Any) -> None:
+    """Put all these dead letters back, to be delivered with the same ids; nothing older than 7 days."""
+    found, done = _ask(path, lambda books: _each(books, Filter(**chosen), books.replay))
+    click.echo(f"{done} replayed, {found - done} left: older than 7 days, or damaged on disk")
 
 
 @dead.command("discard")
 @_CONFIG
 @_filters
 @click.confirmation_option(prompt="Remove these dead letters for good?")
-def dead_discard(path: Path, pixel: str, name: str, event_id: str, limit: int) -> None:
-    """Remove dead letters for good."""
-    wanted = Filter(pixel, name, event_id, None, limit)
-    _, done = _ask(path, lambda books: _each(books, wanted, books.discard))
+def dead_discard(path: Path, **chosen: Any) -> None:
+    """Remove all these dead letters for good."""
+    _, done = _ask(path, lambda books: _each(books, Filter(**chosen), books.discard))
     click.echo(f"{done} discarded")
 
 
 _EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id")
-_DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", "message")
-_PIECE = 100
+_WORDS = ("fbtrace_id", "message")
+_DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", *_WORDS)
+_PAGE, _PIECE = 1000, 100
 
 
 def _ask(path: Path, question: Callable[[Books], Awaitable[T]]) -> T:
@@ -226,7 +227,9 @@ def _ask(path: Path, question: Callable[[Books], Awaitable[T]]) -> T:
 
 async def _each(books: Books, wanted: Filter, act: Callable[[Sequence[int]], Awaitable[int]]) -> tuple[int, int]:
     """Act on the chosen dead letters piece by piece, with a progress bar; return how many were chosen and done."""
-    ids = [int(letter["id"]) for letter in await books.dead(wanted)]
+    ids: list[int] = []
+    while page := await books.dead(replace(wanted, before=min(ids, default=0), limit=_PAGE)):
+        ids += [int(letter["id"]) for letter in page]
     done = 0
     with tqdm(total=len(ids), unit="letter", disable=None) as bar:
         for start in range(0, len(ids), _PIECE):

@@ -176,7 +176,7 @@ def event_json(row: LedgerRow) -> dict[str, Any]:
 
 def letter_json(letter: DeadLetter) -> dict[str, Any]:
     """Return a dead letter as the API and the command print it: hashes and addresses stay out."""
-    event = orjson.loads(letter.payload)
+    event = orjson.loads(letter.payload or b"{}")
     event["user_data"] = sorted(event.get("user_data", {}))
     facts = {key: value for key, value in asdict(letter).items() if key not in {"payload", "words"}}
     return {**facts, **asdict(letter.words), "event": event}
@@ -188,8 +188,11 @@ def _filter(query: Mapping[str, str]) -> Filter:
         raise BadQueryError(f"limit: {limit[:20]!r}; accepted: 1 to {_MOST_ROWS}")
     if status and status not in set(Status):
         raise BadQueryError(f"status: {status[:20]!r}; accepted: {', '.join(Status)}")
-    texts = {key: query.get(key, "") for key in ("pixel", "name", "id")}
-    return Filter(**texts, status=Status(status) if status else None, limit=int(limit))
+    before = query.get("before", "0")
+    if not before.isdecimal() or int(before) >= 1 << 62:
+        raise BadQueryError(f"before: {before[:20]!r}; accepted: the number of a dead letter")
+    texts = {key: query.get(key, "") for key in ("pixel", "name", "id", "reason")}
+    return Filter(**texts, status=Status(status) if status else None, before=int(before), limit=int(limit))
 
 
 async def _ids(request: web.Request) -> Sequence[int]:

@@ -56,7 +56,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A kept dead letter; ``payload`` is what Graph refused."""
+    """A kept dead letter; ``payload`` is what Graph refused, empty when the disk damaged it."""
 
     id: int
     at: int
@@ -103,6 +103,9 @@ class Filter:
     name: str = ""
     id: str = ""
     status: Status | None = None
+    reason: str = ""
+    before: int = 0
+    """Only dead letters with a smaller number than this one."""
     limit: int = 100
 
 

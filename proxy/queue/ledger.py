@@ -1,7 +1,8 @@
-"""Tables of finished events, one per day: written in batches, read in slices, dropped whole.
+"""Tables of finished events, one per day: written in batches, read and forgotten in slices.
 
 ``ledger_D`` holds one row per finished event of day D (days since 1970, UTC), ``fate_D`` later news of browser
-copies by event key. They are joined when read, since news may come before its event is finished.
+copies by event key. They are joined when read, since news may come before its event is finished. What is over is
+removed a slice at a time, oldest first, so that no append waits for it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ from proxy.queue.segment import event_key
 
 # A search looks at this many rows at a time, so that no append waits long for it.
 SLICE = 20_000
+# And forgets this many: about 2 ms.
+_FORGOTTEN = 2000
 # Measured on ledgers of browser events; only the bound on bytes relies on it.
 _ROW_BYTES = 200
 _COLUMNS = {
@@ -84,21 +87,31 @@ class Ledger:
                 return Fate(row[0])
         return None
 
-    def forget(self, last_day: int, *, most_bytes: int) -> None:
-        """Drop the days up to ``last_day``, and older ones until the ledger is within ``most_bytes``."""
-        kept = [day for day in self.days() if day > last_day]
-        while len(kept) > 1 and self._bytes(kept) > most_bytes:
-            kept.pop()
-        oldest = min(kept, default=last_day + 1)
-        for kind in _COLUMNS:
-            for day in self.days(kind):
-                if day < oldest:
-                    self._db.execute(f"DROP TABLE {kind}_{day}")
-                    self._tables.discard(f"{kind}_{day}")
+    def forget(self, last_day: int, *, most_bytes: int) -> bool:
+        """Remove a slice of what is over; tell whether there may be more.
+
+        Over are the days up to ``last_day``, the oldest rows beyond ``most_bytes``, and news of days before both.
+        """
+        ledgers = self.days()
+        if ledgers and (ledgers[-1] <= last_day or self._bytes(ledgers) > most_bytes):
+            return self._forget("ledger", ledgers[-1], "rowid")
+        fates = self.days("fate")
+        if fates and fates[-1] < min([*ledgers[-1:], last_day + 1]):
+            return self._forget("fate", fates[-1], "key")
+        return False
+
+    def _forget(self, kind: str, day: int, key: str) -> bool:
+        table = f"{kind}_{day}"
+        oldest = f"SELECT {key} FROM {table} ORDER BY {key} LIMIT {_FORGOTTEN}"  # noqa: S608 - our own names
+        self._db.execute(f"DELETE FROM {table} WHERE {key} IN ({oldest})")  # noqa: S608
+        if self._db.changes() < _FORGOTTEN:
+            self._db.execute(f"DROP TABLE {table}")
+            self._tables.discard(table)
+        return True
 
     def _bytes(self, days: Iterable[int]) -> int:
-        sql = "SELECT coalesce(max(rowid), 0) FROM ledger_{}"
-        return _ROW_BYTES * sum(self._number(sql.format(day)) for day in days)
+        rows = "SELECT coalesce((SELECT max(rowid) FROM {0}) - (SELECT min(rowid) FROM {0}) + 1, 0)"
+        return _ROW_BYTES * sum(self._number(rows.format(f"ledger_{day}")) for day in days)
 
     def _number(self, sql: str) -> int:
         row = self._db.execute(sql).fetchone()
@@ -107,6 +120,6 @@ class Ledger:
 
 def where(wanted: Filter, *, identity: str) -> tuple[str, list[str]]:
     """Return the SQL conditions of a filter, and their values; ``identity`` names the column of event ids."""
-    fields = {"pixel": wanted.pixel, "name": wanted.name, identity: wanted.id, "status": wanted.status or ""}
-    given = {column: value for column, value in fields.items() if value}
+    fields = {"pixel": wanted.pixel, "name": wanted.name, identity: wanted.id, "reason": wanted.reason}
+    given = {column: value for column, value in (fields | {"status": wanted.status or ""}).items() if value}
     return "".join(f" AND {column}=?" for column in given), list(given.values())

@@ -13,8 +13,8 @@ On disk (``queue.db``)
     segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel
     seen_0…3 16-byte event key with the visitor's 4-byte hash; a table covers 16 hours and is emptied whole
     dead     one sealed record per dead letter, with Graph's words
-    ledger_D finished events of day D without personal data; dropped whole
-    fate_D   later news of browser copies, by event key; dropped whole
+    ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
+    fate_D   later news of browser copies, by event key; likewise
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
 flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
@@ -32,11 +32,10 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, Fate, LedgerRow, Record, Words
+from proxy.model import DAY_MS, Fate, LedgerRow, Record
 from proxy.queue.base import (
     DeadLetter,
     Filter,
-    Letter,
     QueueBrokenError,
     QueueError,
     QueueFullError,
@@ -46,7 +45,9 @@ from proxy.queue.base import (
     Stats,
     Stored,
 )
-from proxy.queue.ledger import Ledger, where
+from proxy.queue.dead import SCHEMA as DEAD_SCHEMA
+from proxy.queue.dead import DeadLetters
+from proxy.queue.ledger import Ledger
 from proxy.queue.room import Room
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.seen import Past, Seen
@@ -76,11 +77,6 @@ CREATE TABLE segment(
     attempts INTEGER NOT NULL, strikes INTEGER NOT NULL, sealed BLOB NOT NULL
 );
 CREATE INDEX segment_lane ON segment(pixel);
-CREATE TABLE dead(
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, pixel TEXT NOT NULL, name TEXT NOT NULL, event_id TEXT NOT NULL,
-    time_s INTEGER NOT NULL, reason TEXT NOT NULL, code INTEGER, subcode INTEGER, message TEXT NOT NULL,
-    fbtrace_id TEXT NOT NULL, attempts INTEGER NOT NULL, sealed BLOB NOT NULL
-);
 """
 
 
@@ -145,10 +141,11 @@ class SqliteStore:
         self._prove()
         self._seen = Seen(self._db)
         self.ledger = Ledger(self._db)
+        self._dead = DeadLetters(self._db, self._sealer)
         self._next_segment: int = self._one("SELECT coalesce(max(id), 0) + 1 FROM segment")
         self._memory = _Memory(
             waiting=Counter(dict(self._db.execute("SELECT pixel, sum(n) FROM segment GROUP BY pixel"))),
-            dead=self._one("SELECT count(*) FROM dead"),
+            dead=self._dead.count(),
         )
 
     def _prove(self) -> None:
@@ -172,7 +169,7 @@ class SqliteStore:
 
     def _create(self) -> None:
         with self._db:
-            self._db.execute(_SCHEMA)
+            self._db.execute(_SCHEMA + DEAD_SCHEMA)
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             self._db.pragma("user_version", SCHEMA_VERSION)
@@ -308,48 +305,28 @@ class SqliteStore:
         for remainder in settlement.remainders:
             self._insert(remainder)
         for letter in settlement.dead:
-            self._bury(letter)
+            self._dead.bury(letter, self._now())
+        self._memory.dead += len(settlement.dead)
         self.ledger.write(settlement.rows)
         self.release(segments)
-
-    def _bury(self, letter: Letter) -> None:
-        record, words = letter.record, letter.words
-        sealed = self._sealer.seal(pack([record]), record.pixel.encode())
-        facts = (self._now(), record.pixel, record.name, record.id, record.time_s, letter.reason)
-        row = (*facts, words.code, words.subcode, words.message, words.fbtrace_id, letter.attempts, sealed)
-        self._db.execute(f"INSERT INTO dead VALUES(NULL, {', '.join('?' * len(row))})", row)
-        self._memory.dead += 1
 
     # -- dead letters
 
     def dead(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""
-        condition, values = where(wanted, identity="event_id")
-        sql = f"SELECT * FROM dead WHERE true{condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        return [self._letter(row) for row in self._db.execute(sql, (*values, wanted.limit))]
-
-    def _letter(self, row: Sequence[Any]) -> DeadLetter:
-        number, at, pixel, name, identity, time_s, reason, code, subcode, message, trace, attempts, sealed = row
-        payload = unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0].payload
-        words = Words(code, subcode, message, trace)
-        return DeadLetter(number, at, pixel, name, identity, time_s, reason, words, attempts, payload)
+        return self._dead.read(wanted)
 
     def replay(self, ids: Sequence[int], not_before_s: int) -> int:
         """Put dead letters back into the queue."""
-        sql = "SELECT pixel, sealed FROM dead WHERE id=? AND time_s>=?"
-        rows = [(number, self._db.execute(sql, (number, not_before_s)).fetchone()) for number in ids]
-        for _, row in rows:
-            if row:
-                pixel, sealed = str(row[0]), bytes(row[1])
-                self._insert(Remainder(pixel, 0, 0, unpack(self._sealer.open(sealed, pixel.encode()), pixel)))
-        return self.discard([number for number, row in rows if row])
+        taken = self._dead.take(ids, not_before_s)
+        for pixel in {record.pixel for record in taken}:
+            self._insert(Remainder(pixel, 0, 0, tuple(record for record in taken if record.pixel == pixel)))
+        self._memory.dead -= len(taken)
+        return len(taken)
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters."""
-        count = 0
-        for number in ids:
-            self._db.execute("DELETE FROM dead WHERE id=?", (number,))
-            count += self._db.changes()
+        count = self._dead.discard(ids)
         self._memory.dead -= count
         return count
 
@@ -389,8 +366,8 @@ class SqliteStore:
             self._wal_pages = 0
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if now - self._tidied_at >= _TIDY_EVERY_S:
-            self._tidied_at = now
-            self._tidy()
+            # A slice at a time, with commits in between, until nothing is left to forget.
+            self._tidied_at = self._tidied_at if self._tidy() else now
 
     def _write_notes(self) -> None:
         rows = [self.rows.popleft() for _ in range(len(self.rows))]
@@ -404,12 +381,15 @@ class SqliteStore:
             self.fates.extendleft(reversed(fates))
             raise
 
-    def _tidy(self) -> None:
+    def _tidy(self) -> bool:
+        """Forget a slice of what is over; tell whether there may be more."""
         now, retention = self._now(), self._retention
         with self._transaction():
-            self.ledger.forget(now // DAY_MS - retention.ledger_days, most_bytes=retention.ledger_max_bytes)
-            self._db.execute("DELETE FROM dead WHERE at<?", (now - retention.dead_days * DAY_MS,))
-            self._memory.dead -= self._db.changes()
+            last_day = now // DAY_MS - retention.ledger_days
+            rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
+            letters = self._dead.forget(now - retention.dead_days * DAY_MS)
+            self._memory.dead -= letters
+        return rows or letters > 0
 
     def close(self, *, in_order: bool) -> None:
         """Write the last notes and close the file, which checkpoints it; after a broken disk, just let go of it."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -267,6 +268,50 @@ async def test_discarded_letters_are_gone(queue: LocalQueue) -> None:
 
     assert await queue.discard([first]) == 1
     assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2"]
+
+
+async def test_dead_letters_are_chosen_and_paged(queue: LocalQueue) -> None:
+    """Filters by reason and name hold for dead letters too, and a page starts where the last one ended."""
+    numbers = [await dead_letter(queue, number) for number in range(1, 4)]
+
+    async def ids(**wanted: Any) -> list[str]:
+        return [letter.event_id for letter in await queue.dead(Filter(**wanted))]
+
+    assert await ids(reason="rejected", limit=2) == ["id-3", "id-2"]
+    assert await ids(reason="rejected", before=numbers[1]) == ["id-1"]
+    assert await ids(reason="too_old") == []
+    assert await ids(id="id-2", name="PageView", pixel=PIXEL) == ["id-2"]
+
+
+async def test_a_damaged_letter_hides_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """A letter that does not open is listed without its payload and stays; the others are replayed."""
+    numbers = [await dead_letter(queue, number) for number in (1, 2)]
+    await queue._writer.do(lambda: queue._store._db.execute("UPDATE dead SET sealed=x'01' WHERE id=?", (numbers[0],)))
+
+    listed = {letter.event_id: letter.payload for letter in await queue.dead(Filter())}
+    assert await queue.replay(numbers, not_before_s=0) == 1
+    assert listed == {"id-2": record(2, time_s=NOON // 1000).payload, "id-1": b""}
+    assert [found.id for found in await claimed(queue)] == ["id-2"]
+    assert queue.stats().dead == 1
+    assert "was damaged on disk" in caplog.text
+
+
+async def test_old_letters_are_forgotten(tmp_path: Path, clock: Clock) -> None:
+    """Letters beyond their days are gone after the next start, younger ones stay."""
+    queue = open_queue(tmp_path, clock)
+    await dead_letter(queue, 1)
+    clock.now += 5 * DAY_MS
+    await dead_letter(queue, 2)
+    await queue.close()
+    clock.now += 3 * DAY_MS
+    again = open_queue(tmp_path, clock)
+
+    async def forgotten() -> bool:
+        return [letter.event_id for letter in await again.dead(Filter())] == ["id-2"]
+
+    await until(forgotten, what="retention")
+    assert again.stats().dead == 1
+    await again.close()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Dead letters: events that Graph refused for good, kept with its words until replayed, discarded or too old."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from proxy.model import Record, Words
+from proxy.queue.base import DeadLetter, Filter, Letter
+from proxy.queue.ledger import where
+from proxy.queue.seal import Sealer, SealError
+from proxy.queue.segment import pack, unpack
+
+log = logging.getLogger(__name__)
+
+# Letters forgotten in one transaction: deleting a hundred thousand at once kept appends waiting for 0.3 s.
+_SLICE = 1000
+_LAST = (1 << 63) - 1
+
+SCHEMA = """
+CREATE TABLE dead(
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, pixel TEXT NOT NULL, name TEXT NOT NULL, event_id TEXT NOT NULL,
+    time_s INTEGER NOT NULL, reason TEXT NOT NULL, code INTEGER, subcode INTEGER, message TEXT NOT NULL,
+    fbtrace_id TEXT NOT NULL, attempts INTEGER NOT NULL, sealed BLOB NOT NULL
+);
+"""
+
+
+class DeadLetters:
+    """Works on a connection it does not own, within transactions it does not start."""
+
+    def __init__(self, db: apsw.Connection, sealer: Sealer) -> None:
+        self._db = db
+        self._sealer = sealer
+
+    def count(self) -> int:
+        """Return how many there are."""
+        ((count,),) = self._db.execute("SELECT count(*) FROM dead")
+        return int(str(count))
+
+    def bury(self, letter: Letter, at: int) -> None:
+        """Add one."""
+        record, words = letter.record, letter.words
+        sealed = self._sealer.seal(pack([record]), record.pixel.encode())
+        facts = (at, record.pixel, record.name, record.id, record.time_s, letter.reason)
+        row = (*facts, words.code, words.subcode, words.message, words.fbtrace_id, letter.attempts, sealed)
+        self._db.execute(f"INSERT INTO dead VALUES(NULL, {', '.join('?' * len(row))})", row)
+
+    def read(self, wanted: Filter) -> list[DeadLetter]:
+        """Return dead letters, newest first."""
+        condition, values = where(wanted, identity="event_id")
+        sql = f"SELECT * FROM dead WHERE id<?{condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        return [self._letter(row) for row in self._db.execute(sql, (wanted.before or _LAST, *values, wanted.limit))]
+
+    def _letter(self, row: Sequence[Any]) -> DeadLetter:
+        number, at, pixel, name, identity, time_s, reason, code, subcode, message, trace, attempts, sealed = row
+        record = self._opened(number, pixel, sealed)
+        words = Words(code, subcode, message, trace)
+        payload = record.payload if record else b""
+        return DeadLetter(number, at, pixel, name, identity, time_s, reason, words, attempts, payload)
+
+    def _opened(self, number: int, pixel: Any, sealed: Any) -> Record | None:
+        """Return the record of a letter; one that was damaged on disk hides no other."""
+        try:
+            return unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0]
+        except (SealError, ValueError, IndexError):
+            log.exception("dead letter %d of pixel %s was damaged on disk", number, pixel)
+            return None
+
+    def take(self, ids: Sequence[int], not_before_s: int) -> list[Record]:
+        """Remove those that are young enough and sound, and return what shall be delivered again."""
+        taken = []
+        for number in ids:
+            sql = "SELECT pixel, sealed FROM dead WHERE id=? AND time_s>=?"
+            for pixel, sealed in self._db.execute(sql, (number, not_before_s)).fetchall():
+                if record := self._opened(number, pixel, sealed):
+                    taken.append(record)
+                    self.discard([number])
+        return taken
+
+    def discard(self, ids: Sequence[int]) -> int:
+        """Remove dead letters; return how many there were."""
+        count = 0
+        for number in ids:
+            self._db.execute("DELETE FROM dead WHERE id=?", (number,))
+            count += self._db.changes()
+        return count
+
+    def forget(self, before: int) -> int:
+        """Look at the oldest, remove those buried before a moment, and return how many; 0 when there are no more."""
+        oldest = "SELECT id FROM dead ORDER BY id LIMIT ?"
+        self._db.execute(f"DELETE FROM dead WHERE id IN ({oldest}) AND at<?", (_SLICE, before))  # noqa: S608
+        return self._db.changes()
