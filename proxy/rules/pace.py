@@ -3,8 +3,8 @@
 FIRST_S = 0.8
 PROBE_S = 5.0
 MOST_S = 300.0
-# While new events come in, Graph is tried at least this often, whatever the back-off says.
-FRESH_S = 15.0
+# While new events come in, Graph is tried every 15 s at least, whatever the back-off says; a try takes time too.
+FRESH_S = 14.0
 WINDOW_MOST = 8
 # An answer this much slower than the best one seen says that Graph has enough to do.
 _SLOW = 3.0
