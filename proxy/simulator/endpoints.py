@@ -8,7 +8,7 @@ import struct
 from aiohttp import web
 
 from proxy.simulator import faults, wire
-from proxy.simulator.answers import Answer
+from proxy.simulator.answers import Answer, received
 from proxy.simulator.graph import Posted, seen_by_pixel
 from proxy.simulator.state import SIMULATOR, response, trace
 
@@ -44,12 +44,23 @@ async def _misbehave(request: web.Request, posted: Posted, fault: faults.Fault) 
     stored = _receive(request, posted) if order.after else None
     if order.mode in faults.WORDS:
         return response(faults.answer(order, posted.pixel, trace()))
+    if order.mode == "count":
+        return response(received(order.received, trace()))
+    if order.mode == "half":
+        await _say_half(request, stored or received(0, trace()))
     if order.mode == "slow":
         await _hold(request, fault, order.delay)
         return response(stored or _receive(request, posted))
     if order.mode == "timeout":
         await _hold(request, fault, math.inf)
     return _hang_up(request, rudely=order.mode == "reset")
+
+
+async def _say_half(request: web.Request, answer: Answer) -> None:
+    stream = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
+    stream.content_length = len(answer.body)
+    await stream.prepare(request)
+    await stream.write(answer.body[: len(answer.body) // 2])
 
 
 async def _hold(request: web.Request, fault: faults.Fault, seconds: float) -> None:

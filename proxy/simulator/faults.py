@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from proxy.simulator.answers import Answer, Refusal
 from proxy.simulator.rules import Event
 
-Mode = Literal["500", "429", "190", "timeout", "reset", "slow", "poison", "none"]
+Mode = Literal["500", "429", "190", "timeout", "reset", "slow", "poison", "half", "count", "none"]
 
 TICK = 0.05
 """Seconds between two looks at a held request; aiohttp tells no handler that its client has left."""
@@ -35,6 +35,7 @@ class Order(BaseModel):
         html: "500" answers with a page instead of JSON, as a load balancer would.
         regain: minutes "429" promises in `estimated_time_to_regain_access`.
         delay: seconds "slow" waits.
+        received: how many events "count" says were received, whatever was sent.
         match: "poison" refuses every batch with an event whose id or name contains this.
     """
 
@@ -51,6 +52,7 @@ class Order(BaseModel):
     html: bool = False
     regain: int = Field(default=0, ge=0)
     delay: float = Field(default=3, ge=0)
+    received: int = Field(default=0, ge=0)
     match: str = Field(default="poison", min_length=1)
 
 

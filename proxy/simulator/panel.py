@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from aiohttp import web
 
 from proxy.simulator import wire
 from proxy.simulator.dedup import Copy
-from proxy.simulator.faults import WrongOrderError, read_order
+from proxy.simulator.faults import Mode, WrongOrderError, read_order
 from proxy.simulator.memory import missing
 from proxy.simulator.state import SIMULATOR
 
@@ -19,7 +19,7 @@ ADDRESSES = {
     "GET /sim/events": "what was accepted, newest first; ?limit= ?source= ?pixel= ?name= ?id=",
     "GET /sim/report": "how Meta would count it, match keys, lint; each ?expect=name:id adds to what is missing",
     "GET /sim/faults": "the faults in force",
-    "POST /sim/faults": 'order one: {"mode": "500|429|190|timeout|reset|slow|poison|none", "for": seconds, …}',
+    "POST /sim/faults": f'order one: {{"mode": "{"|".join(get_args(Mode))}", "for": seconds, …}}',
     "POST /sim/reset": "forget all events and faults",
 }
 FILTERS = ("source", "pixel", "name", "id")

@@ -34,9 +34,14 @@ class Machine:
     graph: str
     port: int = field(default_factory=free_port)
     operator_port: int = field(default_factory=free_port)
+    timeout: float = 2.0
+    """Seconds for a whole request to Graph."""
+    report: str = ""
+    """Where the simulator tells what came; by default where Graph is."""
     process: asyncio.subprocess.Process | None = None
 
     def __post_init__(self) -> None:
+        self.report = self.report or self.graph
         self.config = self.directory / "config.toml"
         self.config.write_text(
             f"""
@@ -47,7 +52,7 @@ trusted_proxies = ["127.0.0.1/32"]
 secret = "{SECRET}"
 [graph]
 url = "{self.graph}"
-timeout = 2.0
+timeout = {self.timeout}
 [[site]]
 name = "shop"
 domains = ["shop.example"]
@@ -62,18 +67,36 @@ access_token = "{TOKEN}"
         """Start the proxy and wait until it answers."""
         with (self.directory / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "proxy", "serve", "--config", str(self.config)),
+                *self.command(),
                 cwd=ROOT,
-                env={**os.environ, "PYTHONWARNINGS": "error"},
+                env={**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "tests" / "faults")},
                 stderr=log,
             )
         await until(lambda: self._accepts(session), what="the proxy's start")
+
+    def command(self) -> tuple[str, ...]:
+        """Return what is run."""
+        return (sys.executable, "-m", "proxy", "serve", "--config", str(self.config))
+
+    @property
+    def public(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def operator(self) -> str:
+        return f"http://127.0.0.1:{self.operator_port}"
+
+    def resident_mb(self) -> float:
+        """Return the memory it holds now."""
+        assert self.process
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     async def _accepts(self, session: aiohttp.ClientSession) -> bool:
         assert self.process
         assert self.process.returncode is None, self.log()
         try:
-            async with session.get(f"http://127.0.0.1:{self.port}/healthz") as answer:
+            async with session.get(f"{self.public}/healthz") as answer:
                 return answer.status in {200, 503}  # on a full disk it runs, and says that it takes nothing
         except aiohttp.ClientError:
             return False

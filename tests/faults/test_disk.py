@@ -354,16 +354,6 @@ class FaultyMachine(Machine):
         switch = str(self.directory / "broken")
         return (sys.executable, "-c", _ON_A_FAILING_DISK, self.operation, switch, "serve", "--config", str(self.config))
 
-    async def start(self, session: aiohttp.ClientSession) -> None:
-        with (self.directory / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *self.command(),
-                cwd=ROOT,
-                env={**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "tests" / "faults")},
-                stderr=log,
-            )
-        await until(lambda: self._accepts(session), what="the proxy's start")
-
 
 @pytest.mark.parametrize("operation", ["sync", "write"])
 async def test_the_process_ends_with_1_when_its_disk_fails(
@@ -376,7 +366,7 @@ async def test_the_process_ends_with_1_when_its_disk_fails(
         await machine.start(session)
         async with loaded(machine, "failing") as load:
             await until(partial(_reached, load, 100), what="load")
-            size = resident_mb(machine)
+            size = machine.resident_mb()
             machine.break_disk()
             assert machine.process
             code = await asyncio.wait_for(machine.process.wait(), 30)
@@ -627,12 +617,6 @@ def fill(file: Path) -> None:
                 continue
 
 
-def resident_mb(machine: Machine) -> float:
-    assert machine.process
-    lines = Path(f"/proc/{machine.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
-
-
 def reserving(directory: Path, graph: str) -> Machine:
     machine = Machine(directory, graph)
     with machine.config.open("a") as config:
@@ -678,11 +662,11 @@ async def test_a_really_full_disk_refuses_and_recovers(
         for number in range(rounds):
             async with loaded(machine, f"full-{number}") as load:
                 await until(partial(_reached, load, 100), what="load")
-                sizes.append(resident_mb(machine))
+                sizes.append(machine.resident_mb())
                 await asyncio.to_thread(fill, filler)
                 await until(partial(_refused, load, 200), what="refusals")
                 full = await _answers(session, machine, f"while-{number}")
-                sizes.append(resident_mb(machine))
+                sizes.append(machine.resident_mb())
                 filler.unlink()
                 stored = len(load.acknowledged)
                 await until(partial(_reached, load, stored + 50), what="recovery")

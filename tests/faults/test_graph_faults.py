@@ -1,65 +1,217 @@
 """Graph misbehaves for ten seconds in every way it can; then it is healthy, and nothing is missing."""
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
+import orjson
 import pytest
 from aiohttp import web
-from support import Installation, get_json, installation, page_views, raw_config, served, until
+from harness import Machine, settled_account
+from support import Installation, browser_headers, get_json, installation, page_views, raw_config, served, until
 
 from proxy import config
 from proxy.app import running
+from proxy.simulator.app import make_app
+
+Step: TypeAlias = Callable[[], Awaitable[None]]
 
 SECONDS = 10.0
-FAULTS: dict[str, dict[str, Any]] = {
-    "500": {"mode": "500"},
-    "500 with HTML": {"mode": "500", "html": True},
-    "429": {"mode": "429"},
-    "190": {"mode": "190"},
-    "190 with status 400": {"mode": "190", "status": 400},
-    "timeout": {"mode": "timeout"},
-    "reset": {"mode": "reset"},
-    "reset after storing": {"mode": "reset", "after": True},
-    "slow beyond the time-out": {"mode": "slow", "delay": 4},
+# All starts at once would take longer than a start may.
+STARTS = asyncio.Semaphore(2)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the simulator is told, and what the proxy shall say of it meanwhile."""
+
+    order: dict[str, Any]
+    says: str
+    paused: bool = False
+    timeout: float = 2.0
+
+
+FAULTS = {
+    "500": Fault({"mode": "500"}, "down"),
+    "500 with HTML": Fault({"mode": "500", "html": True}, "http_500"),
+    "429 with usage": Fault({"mode": "429"}, "throttled"),
+    "190": Fault({"mode": "190"}, "token", paused=True),
+    "190 with status 400": Fault({"mode": "190", "status": 400}, "token", paused=True),
+    "hang": Fault({"mode": "timeout"}, "timeout"),
+    "reset": Fault({"mode": "reset"}, "network"),
+    "reset after storing": Fault({"mode": "reset", "after": True}, "network"),
+    "half a body": Fault({"mode": "half"}, "network"),
+    "half a body after storing": Fault({"mode": "half", "after": True}, "network"),
+    "slow 30 s, cut off": Fault({"mode": "slow", "delay": 30}, "timeout"),
+}
+# Not of the kind that passes by itself: what is counted wrongly is noted, what is never counted is dead in the end.
+WRONG = {
+    "counter too low": Fault({"mode": "count", "after": True, "received": 1}, ""),
+    "counter of zero": Fault({"mode": "count"}, "not_received"),
+    "slow 30 s, waited for": Fault({"mode": "slow", "delay": 30}, "", timeout=30.0),
 }
 
 
-async def _through(directory: Path, fault: dict[str, Any]) -> tuple[int, int, int]:
-    """Post all through a fault; return how many were acknowledged, how many arrived and how many are dead."""
-    async with installation(directory) as shop:
-        await shop.fault(**fault, **{"for": SECONDS})
-        ids: list[str] = []
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            batch = [f"e-{len(ids) + step}" for step in range(10)]
-            status, _, _ = await shop.post(page_views(batch))
-            assert status == 204
-            ids += batch
-            await asyncio.sleep(0.1)  # pacing of the load, not a wait for anything
-        report = await shop.counted(len(ids), seconds=60)
-        arrived = {pair["id"] for pair in report["pairs"] if pair["counted"] == 1} & set(ids)
-        dead = (await get_json(shop.session, f"{shop.operator}/api/dead"))["dead"]
-        return len(ids), len(arrived), len(dead)
+@dataclass
+class Watch:
+    """What a proxy said of itself while something went on."""
+
+    ready: set[int] = field(default_factory=set)
+    errors: set[str] = field(default_factory=set)
+    resident_mb: float = 0.0
+
+    async def look(self, machine: Machine, session: aiohttp.ClientSession) -> None:
+        async with session.get(f"{machine.operator}/readyz") as answer:
+            self.ready.add(answer.status)
+        lane = (await get_json(session, f"{machine.operator}/api/status"))["lanes"][0]
+        self.errors.add(lane["last_error"])
+        self.resident_mb = max(self.resident_mb, machine.resident_mb())
+
+
+@dataclass(frozen=True)
+class Passage:
+    """How a proxy came through."""
+
+    during: Watch
+    after: Watch
+    acknowledged: int
+    missing: int
+    buried: int
+
+
+async def _through(machine: Machine, session: aiohttp.ClientSession, begin: Step, end: Step) -> Passage:
+    """Post for some seconds while a fault lasts; then wait until all is delivered, dead letters by a replay."""
+    during, after = Watch(), Watch()
+    async with STARTS:
+        await machine.start(session)
+    try:
+        await begin()
+        ids = await _post(machine, session, during)
+        await end()
+        await until(partial(_drained, machine, session), seconds=60, what="an empty queue")
+        buried = await _replay(machine, session)
+        account = await settled_account(session, machine.report, ids)
+        await after.look(machine, session)
+    finally:
+        assert await machine.terminate() == 0
+    assert "Traceback" not in machine.log()
+    return Passage(during, after, len(ids), len(account.missing), buried)
+
+
+async def _post(machine: Machine, session: aiohttp.ClientSession, watch: Watch) -> set[str]:
+    ids: set[str] = set()
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        batch = [f"e-{len(ids) + step}" for step in range(10)]
+        body = orjson.dumps(page_views(batch))
+        async with session.post(f"{machine.public}/shop-tools/e", data=body, headers=browser_headers()) as answer:
+            assert answer.status == 204
+        ids.update(batch)
+        await watch.look(machine, session)
+        await asyncio.sleep(0.1)  # pacing of the load, not a wait for anything
+    return ids
+
+
+async def _drained(machine: Machine, session: aiohttp.ClientSession) -> bool:
+    status = await get_json(session, f"{machine.operator}/api/status")
+    return bool(status["lanes"][0]["waiting"] == 0)
+
+
+async def _replay(machine: Machine, session: aiohttp.ClientSession) -> int:
+    dead = (await get_json(session, f"{machine.operator}/api/dead?limit=1000"))["dead"]
+    ids = [letter["id"] for letter in dead]
+    async with session.post(f"{machine.operator}/api/dead/replay", json={"ids": ids}) as answer:
+        assert answer.status == 200
+    return len(ids)
+
+
+async def _ordered(directory: Path, fault: Fault) -> Passage:
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+
+        async def begin() -> None:
+            async with session.post(f"{graph}/sim/faults", json={**fault.order, "for": SECONDS}) as answer:
+                answer.raise_for_status()
+
+        async def end() -> None:
+            """The simulator's fault ends by itself."""
+
+        return await _through(Machine(directory, graph, timeout=fault.timeout), session, begin, end)
+
+
+def _print(capsys: pytest.CaptureFixture[str], passages: Mapping[str, Passage]) -> None:
+    with capsys.disabled():
+        for name, one in passages.items():
+            print(  # noqa: T201
+                f"\n{name}: {one.acknowledged} acknowledged, {one.missing} missing, {one.buried} dead and replayed, "
+                f"readiness {sorted(one.during.ready)}, {one.during.resident_mb:.0f} MB",
+                end="",
+            )
 
 
 @pytest.mark.timeout(150)
-async def test_every_fault_of_graph_passes_without_loss(tmp_path: Path) -> None:
-    """Whatever Graph does for ten seconds, every acknowledged event arrives once it is healthy, and none is buried."""
-    directories = [tmp_path / str(number) for number in range(len(FAULTS))]
-    for directory in directories:
-        directory.mkdir()
-    results = await asyncio.gather(*map(_through, directories, FAULTS.values()))
-    accounts = dict(zip(FAULTS, results, strict=True))
+async def test_every_fault_of_graph_passes_without_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever Graph does for ten seconds, all that was acknowledged arrives, and readiness tells what is the matter.
 
-    assert {name: (sent, 0) for name, (sent, _, _) in accounts.items()} == {
-        name: (arrived, dead) for name, (_, arrived, dead) in accounts.items()
-    }
-    assert all(sent >= 200 for sent, _, _ in accounts.values())
+    Of the faults only a refused token makes the proxy unready; for all the lane names the last error, until it is over.
+    """
+    faults = {**FAULTS, **WRONG}
+    for name in faults:
+        (tmp_path / name).mkdir()
+    results = await asyncio.gather(*(_ordered(tmp_path / name, fault) for name, fault in faults.items()))
+    passages = dict(zip(faults, results, strict=True))
+    _print(capsys, passages)
+
+    assert {name: one.missing for name, one in passages.items()} == dict.fromkeys(faults, 0)
+    assert {name for name, one in passages.items() if one.buried} == {"counter of zero"}
+    assert all(one.acknowledged >= 200 for one in passages.values())
+    for name, fault in faults.items():
+        one = passages[name]
+        assert one.during.errors <= {"", fault.says}, name
+        assert fault.says in one.during.errors, name
+        assert (503 in one.during.ready) is fault.paused, name
+        assert (one.after.ready, one.after.errors) == ({200}, {""}), name
+        assert one.during.resident_mb < 150, name
+
+
+class Nameless(Machine):
+    """A machine whose Graph has a name, which its resolver learns from a file of its own."""
+
+    @property
+    def hosts(self) -> Path:
+        return self.directory / "hosts"
+
+    def command(self) -> tuple[str, ...]:
+        bind = 'mount --bind {0}/hosts /etc/hosts && mount --bind {0}/resolv.conf /etc/resolv.conf && exec "$@"'
+        inside = ("sh", "-c", bind.format(self.directory), "sh", *super().command())
+        return ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount", *inside)
+
+
+async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While Graph's name does not resolve events wait; as soon as it does, they arrive, without a restart."""
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        machine = Nameless(tmp_path, graph.replace("127.0.0.1", "graph.fault.test"), report=graph)
+        machine.hosts.write_text("127.0.0.1 localhost\n")
+        # Nobody answers there: an error at once, as from a resolver that is down.
+        (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+
+        async def begin() -> None:
+            """The name is missing from the start."""
+
+        async def end() -> None:
+            machine.hosts.write_text("127.0.0.1 localhost graph.fault.test\n")
+
+        passage = await _through(machine, session, begin, end)
+    _print(capsys, {"a name that does not resolve": passage})
+
+    assert (passage.missing, passage.buried, passage.during.errors) == (0, 0, {"", "network"})
+    assert (passage.after.ready, passage.after.errors) == ({200}, {""})
 
 
 async def test_one_poisoned_event_in_a_thousand(tmp_path: Path) -> None:

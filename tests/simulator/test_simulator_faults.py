@@ -300,3 +300,24 @@ async def test_an_order_that_is_no_json(client: Client) -> None:
 
     assert response.status == 400
     assert (await response.json())["errors"][0]["accepted"] == "JSON"
+
+
+@pytest.mark.parametrize(("after", "copies"), [(False, 0), (True, 1)])
+async def test_half_a_body(client: Client, after: bool, copies: int) -> None:  # noqa: FBT001
+    """A success ends in the middle of its body, before or after storing."""
+    await _order(client, mode="half", after=after)
+
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await send(client, event())
+
+    assert copies == len(await stored(client))
+
+
+@pytest.mark.parametrize(("after", "copies"), [(False, 0), (True, 1)])
+async def test_a_wrong_count(client: Client, after: bool, copies: int) -> None:  # noqa: FBT001
+    """A success says another number than was sent, whether it stored the events or not."""
+    await _order(client, mode="count", received=7, after=after)
+
+    status, answer = await send(client, event())
+
+    assert (status, answer["events_received"], len(await stored(client))) == (200, 7, copies)
