@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import aiohttp.http_parser
@@ -116,7 +115,8 @@ async def running(config: Config) -> AsyncIterator[Running]:
         stack.push_async_callback(queue.close)
         metrics = Metrics()
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))
-        sender = Sender(_lanes(settings, queue, Graph(session, settings.graph, _today), metrics))
+        graph = Graph(session, settings.graph, now_ms)
+        sender = Sender(_lanes(settings, queue, graph, metrics))
         sender.start()
         stack.push_async_callback(sender.stop, _GRACE_S)
         public = Public(
@@ -129,6 +129,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             metrics=metrics,
             lanes=sender.lanes,
             misdirected=lambda: public.misdirected,
+            clock_ahead=lambda: graph.clock_ahead,
             now=now_ms,
         )
         operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
@@ -211,7 +212,3 @@ def now_ms() -> int:
 
 def _entropy() -> int:
     return secrets.randbits(128)
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from proxy.app import UnsafeInstallationError, require_c_parser
+from proxy.app import UnsafeInstallationError, now_ms, require_c_parser
 from proxy.config import Config
 from proxy.edge.graph import Graph, graph_session
 from proxy.model import Delivered, Event, Fate
@@ -74,7 +74,7 @@ async def send_tests(config: Config) -> AsyncIterator[Finding]:
     """Send one test event to each pixel and say what Graph answered."""
     graph = config.settings.graph
     async with graph_session(graph.timeout) as session:
-        sender = Graph(session, graph, _today)
+        sender = Graph(session, graph, now_ms)
         for site in config.settings.site:
             for pixel in site.pixel:
                 if not sender.test_code(pixel):
@@ -104,7 +104,3 @@ def _test_event(pixel: Pixel, url: str) -> Event:
         visitor=b"",
         fate=Fate.PENDING,
     )
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()

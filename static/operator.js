@@ -122,6 +122,9 @@ const advice = (reason) => {
       "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +
       "Add the network of that proxy."
     );
+  const [, off] = /^clock: ([+-]\d+) s off Meta's$/.exec(reason) || [];
+  if (off)
+    return `This machine’s clock is ${Math.abs(+off)} s ${+off > 0 ? "ahead of" : "behind"} Meta’s, which refuses events from the future. Set it.`;
   return reason;
 };
 

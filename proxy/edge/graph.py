@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -18,10 +18,12 @@ _MOST_ANSWER = 1 << 20
 class Graph:
     """Sends batches of one pixel at a time; raises nothing for what the network or Graph may do."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: GraphSettings, today: Callable[[], date]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, settings: GraphSettings, now: Callable[[], int]) -> None:
+        self.clock_ahead = 0.0
+        """Seconds that our clock is ahead of Graph's, by its last answer."""
         self._session = session
         self._base = f"{settings.url.rstrip('/')}/{settings.version}"
-        self._today = today
+        self._now = now
 
     async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
         """Send one batch and judge the answer."""
@@ -38,6 +40,7 @@ class Graph:
                 headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             ) as response:
+                self.clock_ahead = capi.clock_ahead(response.headers, self._now()) or 0.0
                 return capi.judge(response.status, await _read(response), response.headers, len(records))
         except TimeoutError:
             return Retry("timeout")
@@ -46,7 +49,8 @@ class Graph:
 
     def test_code(self, pixel: Pixel) -> str:
         """Return the pixel's test event code while it is valid."""
-        over = pixel.test_event_until is not None and self._today() > pixel.test_event_until
+        today = datetime.fromtimestamp(self._now() / 1000, UTC).date()
+        over = pixel.test_event_until is not None and today > pixel.test_event_until
         return "" if over else pixel.test_event_code
 
 

@@ -24,6 +24,8 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MOST_ROWS = 1000
 # Delivery that has not succeeded for so long, with work waiting, is a fault somebody should look at.
 _LAG_SECONDS = 15 * 60
+# Meta refuses events from the future; how far it forgives is not documented.
+_CLOCK_SECONDS = 60
 _PAGES = {"/": ("operator.html", "text/html"), "/operator.js": ("operator.js", "text/javascript")}
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
 
@@ -52,6 +54,7 @@ class Operator:
         metrics: Metrics,
         lanes: Mapping[str, Lane],
         misdirected: Callable[[], bool],
+        clock_ahead: Callable[[], float],
         now: Callable[[], int],
     ) -> None:
         self._access = access
@@ -59,6 +62,7 @@ class Operator:
         self._metrics = metrics
         self._lanes = lanes
         self._misdirected = misdirected
+        self._clock_ahead = clock_ahead
         self._now = now
         self._pages = {path: (static_file(name), kind) for path, (name, kind) in _PAGES.items()}
 
@@ -117,6 +121,8 @@ class Operator:
     async def _readiness(self) -> dict[str, Any]:
         failures = await self._failures()
         degraded = ["untrusted_forwarding"] if self._misdirected() else []
+        if abs(self._clock_ahead()) > _CLOCK_SECONDS:
+            degraded.append(f"clock: {self._clock_ahead():+.0f} s off Meta's")
         status = "failing" if failures else "degraded" if degraded else "ready"
         return {"status": status, "reasons": [*failures, *degraded]}
 

@@ -8,6 +8,7 @@ and 17 have been seen with 400, 401 and 500.
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -104,13 +105,22 @@ def cooldown(headers: Mapping[str, str]) -> float:
 
     ``estimated_time_to_regain_access`` is in minutes, according to clients that rely on it.
     """
-    entries = [_header(headers, "X-App-Usage"), *_business_usage(headers)]
+    entries = [_header(headers, "X-App-Usage"), _header(headers, "X-Ad-Account-Usage"), *_business_usage(headers)]
     waits = [_number(entry.get("estimated_time_to_regain_access")) * 60 for entry in entries]
     full = any(_number(value) >= _USAGE_FULL for entry in entries for key, value in entry.items() if key in _USAGE_KEYS)
     return min(_LONGEST_SECONDS, max([*waits, 60.0 if full else 0.0]))
 
 
-_USAGE_KEYS = ("call_count", "total_time", "total_cputime")
+_USAGE_KEYS = ("call_count", "total_time", "total_cputime", "acc_id_util_pct")
+
+
+def clock_ahead(headers: Mapping[str, str], now: int) -> float | None:
+    """Return by how many seconds ``now`` (ms) is ahead of the clock of who answered; None if it does not say."""
+    try:
+        said = parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, OverflowError):
+        return None
+    return now / 1000 - said.timestamp()
 
 
 def _business_usage(headers: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -16,8 +16,19 @@ import apsw
 import orjson
 import pytest
 from harness import ROOT, Load, Machine, free_port, loaded, settled_account
-from support import PIXEL, SECRET, browser_headers, get_json, installation, page_views, record, served, until
-from vfs import Before, Operation, failing, installed
+from support import (
+    PIXEL,
+    SECRET,
+    Installation,
+    browser_headers,
+    get_json,
+    installation,
+    page_views,
+    record,
+    served,
+    until,
+)
+from vfs import DISK_FAULTS, Before, Operation, failing, installed, slow
 
 from proxy import app
 from proxy.model import DAY_MS, LedgerRow, Status
@@ -43,9 +54,8 @@ READ_ONLY, REMOUNT, BIND, DETACH = 1, 32, 4096, 2
 _ON_A_FAILING_DISK = """
 import sys
 from pathlib import Path
-from vfs import Disk, failing
-operation, switch = sys.argv.pop(1), Path(sys.argv.pop(1))
-fail = failing(operation)
+from vfs import DISK_FAULTS, Disk
+fail, switch = DISK_FAULTS[sys.argv.pop(1)], Path(sys.argv.pop(1))
 disk = Disk(lambda *facts: fail(*facts) if switch.exists() else None)
 from proxy.cli import main
 main()
@@ -94,16 +104,6 @@ async def appended(queue: LocalQueue, numbers: range) -> tuple[list[str], list[B
     ends = await asyncio.gather(*(queue.append([record(number)]) for number in numbers), return_exceptions=True)
     stored = [f"id-{number}" for number, end in zip(numbers, ends, strict=True) if not isinstance(end, BaseException)]
     return stored, [end for end in ends if isinstance(end, BaseException)]
-
-
-def slow(seconds: float) -> Before:
-    """Delay every xSync."""
-
-    def before(found: Operation, _name: str, _size: int) -> None:
-        if found == "sync":
-            time.sleep(seconds)
-
-    return before
 
 
 def full_after(most: int) -> Before:
@@ -305,11 +305,13 @@ async def test_delivery_outlives_a_clock_that_jumps_a_day(
     """The server's clock jumps a day and back: each 204 reaches Graph, or (dated tomorrow) is kept as a dead letter."""
     ahead = [0]
     monkeypatch.setattr(app, "now_ms", lambda: time.time_ns() // 1_000_000 + ahead[0])
+    ready: list[str] = []
     async with installation(tmp_path) as proxy:
         for step, offset in enumerate((0, jump, 0)):
             ahead[0] = offset
             status, _, _ = await proxy.post(page_views([f"clock-{step}-{number}" for number in range(5)]))
             assert status == 204
+            ready.append(await until(partial(_clock_told, proxy, offset), what="a word on the clock"))
 
         async def buried() -> bool:
             return len(await proxy.proxy.queue.dead(Filter())) == late
@@ -318,7 +320,15 @@ async def test_delivery_outlives_a_clock_that_jumps_a_day(
         await until(buried, what="dead letters")
         letters = await proxy.proxy.queue.dead(Filter())
 
+    assert ready == ["ready", "degraded", "ready"]
     assert {letter.event_id for letter in letters} == {f"clock-1-{number}" for number in range(late)}
+
+
+async def _clock_told(proxy: Installation, offset: int) -> str:
+    """Return the readiness once it tells of a wrong clock, or of none where there is nothing wrong."""
+    readiness = await get_json(proxy.session, f"{proxy.operator}/readyz")
+    told = any(reason.startswith("clock: ") for reason in readiness["reasons"])
+    return str(readiness["status"]) if told is bool(offset) else ""
 
 
 async def test_a_broken_disk_is_told_at_once(tmp_path: Path) -> None:
@@ -343,26 +353,32 @@ async def test_a_broken_disk_is_told_at_once(tmp_path: Path) -> None:
 
 
 class FaultyMachine(Machine):
-    """A machine whose disk fails, in one kind of operation, from ``break_disk`` on."""
+    """A machine whose disk fails, in one of the ways of ``DISK_FAULTS``, from ``break_disk`` on."""
 
-    operation: Operation = "sync"
+    fault = "sync"
 
     def break_disk(self) -> None:
         (self.directory / "broken").touch()
 
+    def mend_disk(self) -> None:
+        (self.directory / "broken").unlink()
+
     def command(self) -> tuple[str, ...]:
         switch = str(self.directory / "broken")
-        return (sys.executable, "-c", _ON_A_FAILING_DISK, self.operation, switch, "serve", "--config", str(self.config))
+        return (sys.executable, "-c", _ON_A_FAILING_DISK, self.fault, switch, "serve", "--config", str(self.config))
 
 
-@pytest.mark.parametrize("operation", ["sync", "write"])
+@pytest.mark.parametrize("fault", [name for name in DISK_FAULTS if name != "slow"])
 async def test_the_process_ends_with_1_when_its_disk_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], operation: Operation
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
 ) -> None:
-    """Under load a failed flush or write ends the process with 1 and a reason; restarted, all acknowledged arrives."""
+    """Under load a failed flush or write, or a disk gone read-only, ends the process with 1 and a reason.
+
+    Restarted on a sound disk, all acknowledged arrives.
+    """
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
         machine = FaultyMachine(tmp_path, graph)
-        machine.operation = operation
+        machine.fault = fault
         await machine.start(session)
         async with loaded(machine, "failing") as load:
             await until(partial(_reached, load, 100), what="load")
@@ -377,7 +393,7 @@ async def test_the_process_ends_with_1_when_its_disk_fails(
         assert await healthy.terminate() == 0
     with capsys.disabled():
         print(  # noqa: T201
-            f"\nfailed {operation}: {len(load.acknowledged)} acknowledged, {len(account.missing)} missing, "
+            f"\ndisk fault {fault}: {len(load.acknowledged)} acknowledged, {len(account.missing)} missing, "
             f"{account.copies} delivered again, RSS {size:.0f} MB"
         )
 
@@ -386,6 +402,46 @@ async def test_the_process_ends_with_1_when_its_disk_fails(
     assert load.refused > 0
     assert log.splitlines()[-1].startswith("capi-proxy: ")
     assert "injected" in log.splitlines()[-1]
+
+
+async def test_a_slow_disk_slows_the_process_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 200 ms a flush under load, readiness holds and the queue does not grow; quick again, it goes on."""
+    ready: set[int] = set()
+    sizes: list[float] = []
+
+    async def look() -> None:
+        async with session.get(f"{machine.operator}/readyz") as answer:
+            ready.add(answer.status)
+        sizes.append(machine.resident_mb())
+
+    async def reached(goal: int) -> bool:
+        await look()
+        return len(load.acknowledged) >= goal
+
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        machine = FaultyMachine(tmp_path, graph)
+        machine.fault = "slow"
+        await machine.start(session)
+        async with loaded(machine, "slow") as load:
+            await until(partial(reached, 100), what="load")
+            machine.break_disk()
+            before = len(load.acknowledged)
+            await until(partial(reached, before + 500), seconds=60, what="acknowledgements from a slow disk")
+            machine.mend_disk()
+            await until(partial(reached, len(load.acknowledged) + 500), what="recovery")
+        account = await settled_account(session, graph, load.acknowledged)
+        assert await machine.terminate() == 0
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\nslow disk: {len(load.acknowledged)} acknowledged, {len(account.missing)} missing, "
+            f"readiness {sorted(ready)}, RSS at most {max(sizes):.0f} MB"
+        )
+
+    assert (account.missing, load.refused, ready) == (set(), 0, {200})
+    assert max(sizes) < 150
+    assert "Traceback" not in machine.log()
 
 
 async def _reached(load: Load, goal: int) -> bool:

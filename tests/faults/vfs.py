@@ -13,6 +13,7 @@ pass through SQLite (the lock, the ballast, the secret), and the directory's own
 """
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -195,3 +196,22 @@ def failing(operation: Operation, ending: str = "", error: type[apsw.Error] = ap
             raise error(f"injected: {operation} of {name}")
 
     return before
+
+
+def slow(seconds: float) -> Before:
+    """Delay every xSync."""
+
+    def before(found: Operation, _name: str, _size: int) -> None:
+        if found == "sync":
+            time.sleep(seconds)
+
+    return before
+
+
+DISK_FAULTS: dict[str, Before] = {
+    "sync": failing("sync"),
+    "write": failing("write"),
+    "read-only": failing("write", error=apsw.ReadOnlyError),
+    "slow": slow(0.2),
+}
+"""What the real process is run with, by name."""

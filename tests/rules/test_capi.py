@@ -1,6 +1,7 @@
 """Graph's language: payloads as Meta documents them, and a verdict for every answer it may give."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
 import orjson
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.model import Dead, Delivered, Event, Fate, Pause, Record, Retry, Split, Verdict, Words
-from proxy.rules.capi import body, cooldown, is_content_subcode, judge, proof, record
+from proxy.rules.capi import body, clock_ahead, cooldown, is_content_subcode, judge, proof, record
 
 # Secret "app_secret", token "token".
 PROOF = "059a4ea9403818b051f7309a311095ac009e10fdbaeafbc3ea4d066fab212e18"
@@ -247,6 +248,8 @@ USAGE: list[tuple[dict[str, str], float]] = [
     ({BUSINESS: usage(None, 7, "text", [])}, 0),
     ({BUSINESS: '{"1": {"call_count": 100}}'}, 0),
     ({BUSINESS: "\udcff"}, 0),
+    ({"X-Ad-Account-Usage": '{"acc_id_util_pct": 96.5}'}, 60),
+    ({"X-Ad-Account-Usage": '{"acc_id_util_pct": 9.67, "reset_time_duration": 3000}'}, 0),
     ({APP: FULL, BUSINESS: usage({"estimated_time_to_regain_access": 3})}, 180),
 ]
 
@@ -373,6 +376,24 @@ def test_a_delivery_keeps_count_trace_and_cooldown() -> None:
 def test_a_strike_says_what_was_counted(answer: bytes, message: str) -> None:
     """A 2xx that counted nothing is not yet the end, and says why it is none."""
     assert judge(200, answer, {}, 2) == Retry("not_received", strike=True, words=Words(message=message))
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Thu, 17 Sep 2026 19:33:20 GMT", 0.0),
+        ("Wed, 16 Sep 2026 19:33:20 GMT", 86_400.0),
+        ("Thu, 17 Sep 2026 19:35:20 GMT", -120.0),
+        ("soon", None),
+        ("", None),
+        ("Thu, 17 Sep 99999999999999999999 19:33:20 GMT", None),
+    ],
+)
+def test_an_answer_tells_how_wrong_our_clock_is(date: str, ahead: float | None) -> None:
+    """The Date of an answer against our time, in seconds; an answer without one tells nothing."""
+    now = int(datetime(2026, 9, 17, 19, 33, 20, tzinfo=UTC).timestamp() * 1000)
+
+    assert clock_ahead({"Date": date}, now) == ahead
 
 
 @pytest.mark.parametrize(("headers", "seconds"), USAGE, ids=[str(number) for number in range(len(USAGE))])
