@@ -37,7 +37,8 @@ faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken G
 soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account after each round
 	PYTHONPATH=.:tests:tests/faults $(PY) tests/faults/soak.py --minutes $(MINUTES)
 
-bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (10 minutes)
+bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (20 minutes)
+	sh tools/system.sh wrk
 	for one in durable backlog lanes freshness enrich; do $(PY) bench/$$one.py; done
 
 tag: node_modules/.done ## build static/*.min.js from their sources

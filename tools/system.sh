@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sees to it that a system program the tests need is there; installs it from Debian when it is missing.
-# usage: system.sh node | chromium | venv PYTHON
+# Sees to it that a system program the tests or benches need is there; installs it from Debian when it is missing.
+# usage: system.sh node | chromium | wrk | venv PYTHON
 set -eu
 
 install() {
@@ -19,8 +19,9 @@ chromium)
     command -v chromium >/dev/null || install chromium
     /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' || install libatomic1
     ;;
+wrk) command -v wrk >/dev/null || install wrk ;;
 *)
-    echo "usage: $0 node | chromium | venv PYTHON" >&2
+    echo "usage: $0 node | chromium | wrk | venv PYTHON" >&2
     exit 2
     ;;
 esac
