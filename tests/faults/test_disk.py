@@ -15,6 +15,7 @@ import aiohttp
 import apsw
 import orjson
 import pytest
+from conftest import Say
 from harness import ROOT, Load, Machine, free_port, loaded, settled_account
 from support import (
     PIXEL,
@@ -369,9 +370,7 @@ class FaultyMachine(Machine):
 
 
 @pytest.mark.parametrize("fault", [name for name in DISK_FAULTS if name != "slow"])
-async def test_the_process_ends_with_1_when_its_disk_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
-) -> None:
+async def test_the_process_ends_with_1_when_its_disk_fails(tmp_path: Path, say: Say, fault: str) -> None:
     """Under load a failed flush or write, or a disk gone read-only, ends the process with 1 and a reason.
 
     Restarted on a sound disk, all acknowledged arrives.
@@ -391,11 +390,10 @@ async def test_the_process_ends_with_1_when_its_disk_fails(
         await healthy.start(session)
         account = await settled_account(session, graph, load.acknowledged)
         assert await healthy.terminate() == 0
-    with capsys.disabled():
-        print(  # noqa: T201
-            f"\ndisk fault {fault}: {len(load.acknowledged)} acknowledged, {len(account.missing)} missing, "
-            f"{account.copies} delivered again, RSS {size:.0f} MB"
-        )
+    say(
+        f"disk fault {fault}: {len(load.acknowledged)} acknowledged, {len(account.missing)} missing, "
+        f"{account.copies} delivered again, RSS {size:.0f} MB"
+    )
 
     # No word on tracebacks: apsw hands on what a VFS raises while SQLite closes; from a real disk SQLite swallows it.
     assert (code, account.missing) == (1, set())
@@ -404,9 +402,7 @@ async def test_the_process_ends_with_1_when_its_disk_fails(
     assert "injected" in log.splitlines()[-1]
 
 
-async def test_a_slow_disk_slows_the_process_and_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_slow_disk_slows_the_process_and_nothing_else(tmp_path: Path, say: Say) -> None:
     """With 200 ms a flush under load, readiness holds and the queue does not grow; quick again, it goes on."""
     ready: set[int] = set()
     sizes: list[float] = []
@@ -433,11 +429,10 @@ async def test_a_slow_disk_slows_the_process_and_nothing_else(
             await until(partial(reached, len(load.acknowledged) + 500), what="recovery")
         account = await settled_account(session, graph, load.acknowledged)
         assert await machine.terminate() == 0
-    with capsys.disabled():
-        print(  # noqa: T201
-            f"\nslow disk: {len(load.acknowledged)} acknowledged, {len(account.missing)} missing, "
-            f"readiness {sorted(ready)}, RSS at most {max(sizes):.0f} MB"
-        )
+    say(
+        f"slow disk: {len(load.acknowledged)} acknowledged, {len(account.missing)} missing, "
+        f"readiness {sorted(ready)}, RSS at most {max(sizes):.0f} MB"
+    )
 
     assert (account.missing, load.refused, ready) == (set(), 0, {200})
     assert max(sizes) < 150
@@ -703,9 +698,7 @@ async def _answers(session: aiohttp.ClientSession, machine: Machine, name: str) 
 
 
 @pytest.mark.parametrize("rounds", [3])
-async def test_a_really_full_disk_refuses_and_recovers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], rounds: int
-) -> None:
+async def test_a_really_full_disk_refuses_and_recovers(tmp_path: Path, say: Say, rounds: int) -> None:
     """While full: 503 with Retry-After, not ready; with room again, no restart: 204, ready, nothing was lost."""
     acknowledged: set[str] = set()
     sizes, refused = [], 0
@@ -733,11 +726,10 @@ async def test_a_really_full_disk_refuses_and_recovers(
             assert (again[0], again[2:]) == (204, (200, 200))
         account = await settled_account(session, graph, acknowledged)
         assert await machine.terminate() == 0
-    with capsys.disabled():
-        print(  # noqa: T201
-            f"\nfull disk, {rounds} times: {len(acknowledged)} acknowledged, {len(account.missing)} missing, "
-            f"{refused} requests refused, RSS MB {[round(size) for size in sizes]}"
-        )
+    say(
+        f"full disk, {rounds} times: {len(acknowledged)} acknowledged, {len(account.missing)} missing, "
+        f"{refused} requests refused, RSS MB {[round(size) for size in sizes]}"
+    )
 
     assert account.missing == set()
     assert max(sizes) < 150

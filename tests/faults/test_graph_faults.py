@@ -14,6 +14,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from conftest import Say
 from harness import Machine, settled_account
 from support import Installation, browser_headers, get_json, installation, page_views, raw_config, served, until
 
@@ -145,18 +146,16 @@ async def _ordered(directory: Path, fault: Fault) -> Passage:
         return await _through(Machine(directory, graph, timeout=fault.timeout), session, begin, end)
 
 
-def _print(capsys: pytest.CaptureFixture[str], passages: Mapping[str, Passage]) -> None:
-    with capsys.disabled():
-        for name, one in passages.items():
-            print(  # noqa: T201
-                f"\n{name}: {one.acknowledged} acknowledged, {one.missing} missing, {one.buried} dead and replayed, "
-                f"readiness {sorted(one.during.ready)}, {one.during.resident_mb:.0f} MB",
-                end="",
-            )
+def _print(say: Say, passages: Mapping[str, Passage]) -> None:
+    for name, one in passages.items():
+        say(
+            f"{name}: {one.acknowledged} acknowledged, {one.missing} missing, {one.buried} dead and replayed, "
+            f"readiness {sorted(one.during.ready)}, {one.during.resident_mb:.0f} MB"
+        )
 
 
 @pytest.mark.timeout(150)
-async def test_every_fault_of_graph_passes_without_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_fault_of_graph_passes_without_loss(tmp_path: Path, say: Say) -> None:
     """Whatever Graph does for ten seconds, all that was acknowledged arrives, and readiness tells what is the matter.
 
     Of the faults only a refused token makes the proxy unready; for all the lane names the last error, until it is over.
@@ -166,7 +165,7 @@ async def test_every_fault_of_graph_passes_without_loss(tmp_path: Path, capsys: 
         (tmp_path / name).mkdir()
     results = await asyncio.gather(*(_ordered(tmp_path / name, fault) for name, fault in faults.items()))
     passages = dict(zip(faults, results, strict=True))
-    _print(capsys, passages)
+    _print(say, passages)
 
     assert {name: one.missing for name, one in passages.items()} == dict.fromkeys(faults, 0)
     assert {name for name, one in passages.items() if one.buried} == {"counter of zero"}
@@ -193,7 +192,7 @@ class Nameless(Machine):
         return ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount", *inside)
 
 
-async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, say: Say) -> None:
     """While Graph's name does not resolve events wait; as soon as it does, they arrive, without a restart."""
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
         machine = Nameless(tmp_path, graph.replace("127.0.0.1", "graph.fault.test"), report=graph)
@@ -208,7 +207,7 @@ async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, capsys
             machine.hosts.write_text("127.0.0.1 localhost graph.fault.test\n")
 
         passage = await _through(machine, session, begin, end)
-    _print(capsys, {"a name that does not resolve": passage})
+    _print(say, {"a name that does not resolve": passage})
 
     assert (passage.missing, passage.buried, passage.during.errors) == (0, 0, {"", "network"})
     assert (passage.after.ready, passage.after.errors) == ({200}, {""})

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import apsw
 import pytest
+from conftest import Say
 from harness import ROOT, Machine, loaded, settled_account
 from support import served, until
 
@@ -20,7 +21,7 @@ ROUNDS = 50  # kills between two accounts: the simulator remembers 100,000 copie
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, say: Say) -> None:
     """Killed at random moments under load, again and again, every event answered 204 reaches Graph."""
     chance = random.Random(2026)  # noqa: S311 - moments, not secrets
     total = again = 0
@@ -38,9 +39,8 @@ async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, capsys: py
     database = apsw.Connection(str(tmp_path / "data" / "queue.db"))
     intact = database.pragma("integrity_check")
     database.close()
-    with capsys.disabled():
-        # Delivered again: Graph had answered, or was about to, when the kill came before the settlement's commit.
-        print(f"\n{KILLS} kills: {total} acknowledged, 0 missing, {again} delivered again with the same ids")  # noqa: T201
+    # Delivered again: Graph had answered, or was about to, when the kill came before the settlement's commit.
+    say(f"{KILLS} kills: {total} acknowledged, 0 missing, {again} delivered again with the same ids")
 
     assert intact == "ok"
     assert "Traceback" not in machine.log()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from conftest import Say
 from support import SECRET, record
 from vfs import Disk, Operation, installed
 
@@ -209,7 +210,7 @@ async def _lives(directory: Path, seed: int, promise: Promise, places: Counter[s
 
 
 async def account(
-    directory: Path, runs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], title: str
+    directory: Path, runs: int, monkeypatch: pytest.MonkeyPatch, say: Say, title: str
 ) -> tuple[int, dict[int, str]]:
     """Run so often, print the account; return the number acknowledged, and what was wrong by seed."""
     # Checkpoint and start the log anew several times a run, since that is where most can go wrong.
@@ -220,17 +221,16 @@ async def account(
     acknowledged = sum(stored for stored, _ in ends.values())
     losses = {seed: words for seed, (_, words) in ends.items() if words}
     cuts = ", ".join(f"{number} {place}" for place, number in sorted(places.items()))
-    with capsys.disabled():
-        print(f"\n{runs} runs, {title}: {acknowledged} acknowledged, {len(losses)} runs with losses; cut at: {cuts}")  # noqa: T201
+    say(f"{runs} runs, {title}: {acknowledged} acknowledged, {len(losses)} runs with losses; cut at: {cuts}")
     return acknowledged, losses
 
 
 @pytest.mark.timeout(60 + 5 * CUTS)
 async def test_nothing_acknowledged_is_lost_to_a_power_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say
 ) -> None:
     """Cut at a random operation, each image holds every acknowledged record and end once, and is intact."""
-    acknowledged, losses = await account(tmp_path, CUTS, monkeypatch, capsys, "synchronous=FULL")
+    acknowledged, losses = await account(tmp_path, CUTS, monkeypatch, say, "synchronous=FULL")
 
     assert losses == {}
     assert acknowledged > 10 * CUTS
@@ -239,12 +239,12 @@ async def test_nothing_acknowledged_is_lost_to_a_power_cut(
 @pytest.mark.timeout(60 + 5 * CUTS)
 @pytest.mark.parametrize("synchronous", ["off", "normal"])
 async def test_the_same_with_fewer_syncs_is_seen_to_lose(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], synchronous: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say, synchronous: str
 ) -> None:
     """With a weaker ``synchronous`` patched in, the same harness finds acknowledged records lost: it can fail."""
     monkeypatch.setattr(sqlite.SqliteStore, "_open", _weaker(sqlite.SqliteStore._open, synchronous))
     runs = max(8, CUTS // 4)
-    _, losses = await account(tmp_path, runs, monkeypatch, capsys, f"synchronous={synchronous}")
+    _, losses = await account(tmp_path, runs, monkeypatch, say, f"synchronous={synchronous}")
 
     assert any("records" in words for words in losses.values())
 

@@ -1,11 +1,13 @@
-"""One real Chromium for all browser tests of a worker; every host name leads to loopback."""
+"""For all tests: one real Chromium for a worker, whose host names all lead to loopback; figures shown after the run."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 ARGUMENTS = [
@@ -40,3 +42,19 @@ async def _context(browser: Browser) -> AsyncIterator[BrowserContext]:
 @pytest.fixture(name="page")
 async def _page(context: BrowserContext) -> Page:
     return await context.new_page()
+
+
+@pytest.fixture(name="say")
+def _say(request: pytest.FixtureRequest) -> Say:
+    """Keep a line for the end of the run."""
+    return lambda text: request.node.user_properties.append(("figure", text))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the lines that passed or failed tests kept."""
+    reports = [report for end in ("passed", "failed") for report in terminalreporter.getreports(end)]
+    lines = [str(text) for report in reports for name, text in report.user_properties if name == "figure"]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.line(line)
