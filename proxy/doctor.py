@@ -12,6 +12,7 @@ from proxy.edge.graph import Graph, graph_session
 from proxy.model import Delivered, Event, Fate
 from proxy.queue.local import DataDirBusyError, DataDirLock
 from proxy.rules import capi
+from proxy.rules.paths import concerns
 from proxy.rules.pii import match_keys
 from proxy.settings import Pixel, Settings
 
@@ -34,6 +35,8 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _data_dir(config)
     yield from _network(settings)
     for index, site in enumerate(settings.site):
+        for concern in concerns(site):
+            yield Finding(f"site[{index}].{concern.key}: {concern.value!r} {concern.why}; better: {concern.better}")
         for number, pixel in enumerate(site.pixel):
             if pixel.test_event_code and pixel.test_event_until is None:
                 path = f"site[{index}].pixel[{number}].test_event_code"
