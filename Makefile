@@ -28,7 +28,7 @@ types: $(VENV)/.dev node_modules/.done
 	npx --no-install tsc -p static
 	npx --no-install tsc -p static/tsconfig.pages.json
 
-unit: $(VENV)/.dev node_modules/.done .chromium
+unit: $(VENV)/.dev node_modules/.done .chromium .firefox
 	$(PY) -m pytest
 
 faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
@@ -66,9 +66,9 @@ node_modules/.done: package-lock.json
 	npm ci --silent --no-audit --no-fund
 	touch $@
 
-.PHONY: .chromium
-.chromium:
-	sh tools/system.sh chromium
+.PHONY: .chromium .firefox
+.chromium .firefox:
+	sh tools/system.sh $(@:.%=%)
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) node_modules build dist ./*.egg-info

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that a system program the tests or benches need is there; installs it from Debian when it is missing.
-# usage: system.sh node | chromium | wrk | venv PYTHON
+# usage: system.sh node | chromium | firefox | wrk | venv PYTHON
 set -eu
 
 install() {
@@ -19,9 +19,14 @@ chromium)
     command -v chromium >/dev/null || install chromium
     /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' || install libatomic1
     ;;
+# A second browser with its blocker, and the list by which the blocker's engine tells one site from another.
+firefox)
+    { command -v firefox-esr && dpkg -s webext-ublock-origin-firefox publicsuffix; } >/dev/null 2>&1 ||
+        install firefox-esr webext-ublock-origin-firefox publicsuffix
+    ;;
 wrk) command -v wrk >/dev/null || install wrk ;;
 *)
-    echo "usage: $0 node | chromium | wrk | venv PYTHON" >&2
+    echo "usage: $0 node | chromium | firefox | wrk | venv PYTHON" >&2
     exit 2
     ;;
 esac

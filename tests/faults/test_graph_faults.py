@@ -209,7 +209,8 @@ async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, say: S
         passage = await _through(machine, session, begin, end)
     _print(say, {"a name that does not resolve": passage})
 
-    assert (passage.missing, passage.buried, passage.during.errors) == (0, 0, {"", "network"})
+    assert (passage.missing, passage.buried) == (0, 0)
+    assert {"network"} <= passage.during.errors <= {"", "network"}
     assert (passage.after.ready, passage.after.errors) == ({200}, {""})
 
 

@@ -1,0 +1,157 @@
+"""Our addresses before uBlock Origin's own engine, with the filter lists of its Debian package."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from string import ascii_lowercase, digits
+from typing import Any
+
+import pytest
+from firefox import UBLOCK
+
+from proxy.keys import prefix_of
+from proxy.rules.paths import concerns
+from proxy.settings import Site
+
+ENGINE = Path(__file__).with_name("engine.mjs")
+SUFFIXES = Path("/usr/share/publicsuffix/public_suffix_list.dat")
+# Not filters: addresses of lists that the blocker warns of.
+NO_LIST = "badlists.txt"
+
+INSTALLATIONS = 1000
+DOMAINS = tuple(
+    f"acmeshop.{end}"
+    for end in "example com net org io shop de fr jp co.jp co.uk com.br cn ru".split()  # noqa: SIM905
+)
+OURS = {"m.js": "script", "e": "xmlhttprequest", "n.gif": "image"}
+
+# Page, address, type of request
+Request = tuple[str, str, str]
+
+
+def ask(requests: Sequence[Request]) -> list[str | None]:
+    """Return the rule that decides about each request, or None."""
+    node = shutil.which("node")
+    assert node, "node is missing: run `make unit`, which installs it"
+    lists = sorted(path for path in UBLOCK.glob("assets/**/*.txt") if path.name != NO_LIST)
+    assert lists, "webext-ublock-origin-firefox is missing: run `make unit`, which installs it"
+    assert SUFFIXES.exists(), "publicsuffix is missing: run `make unit`, which installs it"
+    done = subprocess.run(
+        [node, ENGINE, SUFFIXES, *lists],
+        input=json.dumps(requests),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ENGINE.parent,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    rules: list[str | None] = json.loads(done.stdout)
+    assert len(rules) == len(requests)
+    return rules
+
+
+def matched(requests: Sequence[Request]) -> list[tuple[str, str | None]]:
+    """Return the addresses that any rule decides about, with the rule."""
+    return [(request[1], rule) for request, rule in zip(requests, ask(requests), strict=True) if rule]
+
+
+def both(domain: str, path: str, kind: str) -> Iterable[Request]:
+    """Yield one path on a page's own host and on a sub-domain beside it."""
+    for host in ("www", "t"):
+        yield (f"https://www.{domain}/product", f"https://{host}.{domain}{path}", kind)
+
+
+def test_no_rule_knows_us() -> None:
+    """Of 1,000 installations, on a path and on a sub-domain, under 14 suffixes, no list has a rule for any address."""
+    prefixes = {prefix_of(f"the secret of installation {number}", "shop") for number in range(INSTALLATIONS)}
+    requests = [
+        request
+        for prefix in prefixes
+        for domain in DOMAINS
+        for leaf, kind in OURS.items()
+        for request in both(domain, f"{prefix}/{leaf}", kind)
+    ]
+
+    assert len(requests) == INSTALLATIONS * len(DOMAINS) * len(OURS) * 2
+    assert matched(requests) == []
+
+
+def test_the_rules_are_at_work() -> None:
+    """The Pixel's own addresses, and names we warn of, are matched on either host of each domain."""
+    controls = [
+        ("/fbevents.js", "script"),
+        ("/en_US/fbevents.js", "script"),
+        ("/tr?id=1&ev=PageView&dl=x", "xmlhttprequest"),
+        ("/tr?id=1&ev=PageView&noscript=1", "image"),
+        ("/k7f2q9w3/gtm.js", "script"),
+        ("/k7f2q9w3/advert.gif", "image"),
+        ("/api/collect", "xmlhttprequest"),
+    ]
+    requests = [request for domain in DOMAINS for control in controls for request in both(domain, *control)]
+
+    assert [request for request, rule in zip(requests, ask(requests), strict=True) if not rule] == []
+
+
+def test_a_sub_domain_is_no_stranger() -> None:
+    """Beacons to any other site are matched and those to a sub-domain are not, as the suffixes say."""
+    beacons: list[Request] = [
+        (f"https://www.{domain}/", f"https://t.{other}/k7f2q9w3/e", "ping")
+        for domain in DOMAINS
+        for other in (domain, domain.replace("acme", "other"))
+    ]
+    rules = ask(beacons)
+
+    assert rules[::2] == [None] * len(DOMAINS)
+    assert None not in rules[1::2]
+
+
+# Words of our trade and of shops, which an owner might think of.
+WORDS = """
+    a activity ad ads adserver adv advert affiliate amplitude analytics api app audience b beacon blog cart checkout
+    clarity click clickstream collect conversion cookie count counter criteo data e event events facebook fb fbevents
+    fbpixel fbq fingerprint ga ga2 garden geo go gpt gtag gtm heartbeat hit hotjar i i2a id image img impression info
+    insight js lead link loader log m main marketing matomo measure meta metrics mixpanel n newrelic o omniture order
+    outbrain p page pageview pageviews ping piwik pixel plausible popup prebid profile promo px q r rec referrer report
+    rum s script sdk segment send service session shop site snowplow spacer sponsor stat static stats statsd store sync
+    t taboola tag tags telemetry thanks tool tr track tracker tracking trk u umami user utag utm v v1 view visit visitor
+    w web x xtcore 1x1
+""".split()  # noqa: SIM905
+SHORT = [a + b for a in ascii_lowercase + digits for b in ("", *ascii_lowercase, *digits)]
+FORMS = {
+    "prefix": [("/{}/m.js", "script"), ("/{}/e", "xmlhttprequest"), ("/{}/e", "ping"), ("/{}/n.gif", "image")],
+    "tag_name": [("/garden/{}", "script")],
+    "collect_name": [("/api/{}", "xmlhttprequest"), ("/api/{}", "ping")],
+    "image_name": [("/garden/{}", "image"), ("/garden/{}?x=1", "image")],
+}
+ENDINGS = {
+    "prefix": ("",),
+    "tag_name": (".js", ".min.js", ""),
+    "collect_name": ("",),
+    "image_name": (".gif", ".png", ""),
+}
+
+
+def told(key: str, value: str) -> bool:
+    """Tell whether ``check`` says anything about a name."""
+    raw: dict[str, Any] = {"name": "shop", "domains": ["s.example"], "pixel": [{"id": "1", "access_token": "t"}]}
+    return any(concerns(Site.model_validate({**raw, key: value}, context={"resolve": str})))
+
+
+@pytest.mark.parametrize("key", FORMS)
+def test_what_a_rule_knows_is_told(key: str) -> None:
+    """Each name of which a list has a rule, in any place where the proxy would use it, is one that ``check`` tells."""
+    names = [word + ending for word in (*WORDS, *SHORT) for ending in ENDINGS[key]]
+    asked = {
+        request: name
+        for name in names
+        for path, kind in FORMS[key]
+        for domain in ("acmeshop.com", "acmeshop.de")
+        for request in both(domain, path.format(name), kind)
+    }
+    rules = dict(zip(asked, ask(list(asked)), strict=True))
+    known = {asked[request] for request, rule in rules.items() if rule}
+
+    assert known
+    assert {name for name in known if not told(key, name)} == set()
