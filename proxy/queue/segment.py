@@ -13,6 +13,23 @@ import orjson
 from proxy.model import Fate, Record
 
 _LENGTHS = struct.Struct(">II")
+# A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
+_MOST_RECORDS = 500
+_MOST_BYTES = 1 << 20
+
+
+def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Cut records of one pixel, in order, into what one segment may hold."""
+    chunk: list[Record] = []
+    size = 0
+    for record in records:
+        if chunk and (len(chunk) >= _MOST_RECORDS or size + len(record.payload) > _MOST_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(record)
+        size += len(record.payload)
+    if chunk:
+        yield chunk
 
 
 def pack(records: Iterable[Record]) -> bytes:

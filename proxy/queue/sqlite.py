@@ -22,17 +22,18 @@ was written, so it ends the process.
 """
 
 import logging
+import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from proxy.model import DAY_MS, Fate, LedgerRow, Record
+from proxy.queue import dead, segments
 from proxy.queue.base import (
     DeadLetter,
     Filter,
@@ -45,13 +46,12 @@ from proxy.queue.base import (
     Stats,
     Stored,
 )
-from proxy.queue.dead import SCHEMA as DEAD_SCHEMA
 from proxy.queue.dead import DeadLetters
 from proxy.queue.ledger import Ledger
 from proxy.queue.room import Room
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.seen import Past, Seen
-from proxy.queue.segment import pack, unpack
+from proxy.queue.segments import Segments
 from proxy.queue.writer import Append, Work
 from proxy.settings import Retention
 
@@ -59,10 +59,6 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
-# A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
-_MOST_RECORDS = 500
-_MOST_BYTES = 1 << 20
-_MOST_CLAIMED_BYTES = 4 << 20
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
 _LOOK_EVERY_S = 1.0
@@ -70,26 +66,7 @@ _SIZES = ("page_size", "page_count", "freelist_count")
 _TIDY_EVERY_S = 600.0
 _MOST_NOTES = 100_000
 
-_SCHEMA = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE segment(
-    id INTEGER PRIMARY KEY, pixel TEXT NOT NULL, n INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, strikes INTEGER NOT NULL, sealed BLOB NOT NULL
-);
-CREATE INDEX segment_lane ON segment(pixel);
-"""
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What the thread knows without asking the file; a rollback takes it back too."""
-
-    waiting: Counter[str] = field(default_factory=Counter)
-    dead: int = 0
-    claimed: set[int] = field(default_factory=set)
-
-    def copy(self) -> "_Memory":
-        return _Memory(Counter(self.waiting), self.dead, set(self.claimed))
+_SCHEMA = "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 
 
 class SqliteStore:
@@ -108,12 +85,11 @@ class SqliteStore:
         self._now = now
         self._path = path
         self._wal_pages = 0
-        self._memory = _Memory()
         self.rows: deque[LedgerRow] = deque(maxlen=_MOST_NOTES)
         """Ledger rows that nobody waits for."""
         self.fates: deque[tuple[int, bytes, Fate]] = deque(maxlen=_MOST_NOTES)
         """Later news of browser copies: when, of which event key, what."""
-        self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), 0.0, 0.0
+        self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), -math.inf, -math.inf
         self.room = Room(path.parent, reserve)
         self.used_bytes = 0
         """What the file holds, without its free pages; measured every second."""
@@ -142,11 +118,8 @@ class SqliteStore:
         self._seen = Seen(self._db)
         self.ledger = Ledger(self._db)
         self._dead = DeadLetters(self._db, self._sealer)
-        self._next_segment: int = self._one("SELECT coalesce(max(id), 0) + 1 FROM segment")
-        self._memory = _Memory(
-            waiting=Counter(dict(self._db.execute("SELECT pixel, sum(n) FROM segment GROUP BY pixel"))),
-            dead=self._dead.count(),
-        )
+        self._segments = Segments(self._db, self._sealer)
+        self._letters = self._dead.count()
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -169,7 +142,7 @@ class SqliteStore:
 
     def _create(self) -> None:
         with self._db:
-            self._db.execute(_SCHEMA + DEAD_SCHEMA)
+            self._db.execute(_SCHEMA + segments.SCHEMA + dead.SCHEMA)
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             self._db.pragma("user_version", SCHEMA_VERSION)
@@ -218,13 +191,13 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        before = self._memory.copy()
+        before = self._segments.waiting.copy(), self._letters
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._memory = before
+            self._segments.waiting, self._letters = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._seen.reload()
@@ -250,65 +223,26 @@ class SqliteStore:
                     fresh.setdefault(record.pixel, []).append(record)
             stored.append(Stored(repeats, known.count(Past.REUSED)))
         for pixel, records in fresh.items():
-            self._insert(Remainder(pixel, 0, 0, tuple(records)))
+            self._segments.insert(Remainder(pixel, 0, 0, tuple(records)))
         return stored
-
-    def _insert(self, remainder: Remainder) -> None:
-        for records in _chunks(remainder.records):
-            sealed = self._sealer.seal(pack(records), remainder.pixel.encode())
-            row = (self._next_segment, remainder.pixel, len(records), remainder.attempts, remainder.strikes, sealed)
-            self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?)", row)
-            self._next_segment += 1
-            self._memory.waiting[remainder.pixel] += len(records)
 
     # -- delivery
 
     def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
         """Claim the oldest unclaimed segments of a pixel, or the newest."""
-        wanted: list[tuple[Any, ...]] = []
-        events = size = 0
-        order = "DESC" if newest else "ASC"
-        sql = f"SELECT id, n, attempts, strikes, length(sealed) FROM segment WHERE pixel=? ORDER BY id {order}"  # noqa: S608
-        for row in self._db.execute(sql, (pixel,)):
-            number, n, _, _, length = row
-            if number in self._memory.claimed:
-                continue
-            if wanted and (events + n > most or size + length > _MOST_CLAIMED_BYTES):
-                break
-            wanted.append(row)
-            events, size = events + n, size + length
-        segments = (self._read(number, pixel, attempts, strikes) for number, _, attempts, strikes, _ in wanted)
-        return tuple(segment for segment in segments if segment)
+        return self._segments.claim(pixel, most, newest=newest)
 
-    def _read(self, number: int, pixel: str, attempts: int, strikes: int) -> Segment | None:
-        """Open a claimed segment; one that was damaged on disk stays claimed, so that it holds up no other."""
-        self._memory.claimed.add(number)
-        sealed = self._one("SELECT sealed FROM segment WHERE id=?", number)
-        try:
-            return Segment(number, pixel, attempts, strikes, unpack(self._sealer.open(sealed, pixel.encode()), pixel))
-        except (SealError, ValueError):
-            log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
-            return None
-
-    def release(self, segments: Sequence[Segment]) -> None:
+    def release(self, claimed: Sequence[Segment]) -> None:
         """Give up a claim."""
-        self._memory.claimed.difference_update(segment.id for segment in segments)
+        self._segments.release(claimed)
 
-    def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
+    def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
         """Write the end of a delivery attempt."""
-        sizes = {segment.id: segment for segment in segments}
-        for number in settlement.done:
-            self._db.execute("DELETE FROM segment WHERE id=?", (number,))
-            self._memory.waiting[sizes[number].pixel] -= len(sizes[number].records)
-        sql = "UPDATE segment SET attempts=attempts+1, strikes=strikes+? WHERE id=?"
-        self._db.executemany(sql, [(settlement.struck, number) for number in settlement.tried])
-        for remainder in settlement.remainders:
-            self._insert(remainder)
+        self._segments.settle(claimed, settlement)
         for letter in settlement.dead:
             self._dead.bury(letter, self._now())
-        self._memory.dead += len(settlement.dead)
+        self._letters += len(settlement.dead)
         self.ledger.write(settlement.rows)
-        self.release(segments)
 
     # -- dead letters
 
@@ -320,19 +254,19 @@ class SqliteStore:
         """Put dead letters back into the queue."""
         taken = self._dead.take(ids, not_before_s)
         for pixel in {record.pixel for record in taken}:
-            self._insert(Remainder(pixel, 0, 0, tuple(record for record in taken if record.pixel == pixel)))
-        self._memory.dead -= len(taken)
+            self._segments.insert(Remainder(pixel, 0, 0, tuple(record for record in taken if record.pixel == pixel)))
+        self._letters -= len(taken)
         return len(taken)
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters."""
         count = self._dead.discard(ids)
-        self._memory.dead -= count
+        self._letters -= count
         return count
 
     def stats(self) -> Stats:
         """Return counts; safe to call from any thread."""
-        return Stats(dict(+self._memory.waiting), self._memory.dead)
+        return Stats(dict(+self._segments.waiting.events), self._letters)
 
     def touch(self) -> None:
         """Write something small, as a sign of life."""
@@ -366,8 +300,10 @@ class SqliteStore:
             self._wal_pages = 0
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         if now - self._tidied_at >= _TIDY_EVERY_S:
-            # A slice at a time, with commits in between, until nothing is left to forget.
-            self._tidied_at = self._tidied_at if self._tidy() else now
+            self._tidied_at = now
+            if self._tidy():
+                # A slice at a time, with commits in between, until nothing is left to forget.
+                self._tidied_at = -math.inf
 
     def _write_notes(self) -> None:
         rows = [self.rows.popleft() for _ in range(len(self.rows))]
@@ -388,7 +324,7 @@ class SqliteStore:
             last_day = now // DAY_MS - retention.ledger_days
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
-            self._memory.dead -= letters
+            self._letters -= letters
         return rows or letters > 0
 
     def close(self, *, in_order: bool) -> None:
@@ -401,19 +337,6 @@ class SqliteStore:
         except apsw.Error as error:
             log.error("%s was not closed in order: %s", self._path, _advice(error))  # noqa: TRY400 - one line will do
             self._db.close(True)
-
-
-def _chunks(records: Sequence[Record]) -> Iterator[list[Record]]:
-    chunk: list[Record] = []
-    size = 0
-    for record in records:
-        if chunk and (len(chunk) >= _MOST_RECORDS or size + len(record.payload) > _MOST_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(record)
-        size += len(record.payload)
-    if chunk:
-        yield chunk
 
 
 def _advice(error: Exception) -> str:

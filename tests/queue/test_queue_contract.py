@@ -1,6 +1,7 @@
 """What every queue promises, held against the real SQLite file."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -314,6 +315,25 @@ async def test_old_letters_are_forgotten(tmp_path: Path, clock: Clock) -> None:
     await again.close()
 
 
+async def test_a_full_disk_is_not_asked_at_once_to_forget_again(queue: LocalQueue) -> None:
+    """When forgetting fails for want of room it waits for its next turn, rather than failing after every commit."""
+    asked = 0
+
+    def forget(_last_day: int, *, most_bytes: int) -> bool:
+        nonlocal asked
+        del most_bytes
+        asked += 1
+        raise apsw.FullError
+
+    await queue.append([record(0)])
+    queue._store.ledger.forget = forget  # type: ignore[method-assign]
+    queue._store._tidied_at = -math.inf
+    for number in range(1, 10):
+        await queue.append([record(number)])
+
+    assert asked == 1
+
+
 @pytest.mark.parametrize(
     ("wanted", "ids"),
     [
@@ -399,14 +419,14 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     await queue.append([record(0)])
     segments = await queue.claim(PIXEL, most=10)
     store, full = queue._store, iter([True])
-    insert = store._insert
+    insert = store._segments.insert
 
     def no_room(remainder: Remainder) -> None:
         if next(full, False):
             raise apsw.FullError
         insert(remainder)
 
-    store._insert = no_room  # type: ignore[method-assign]
+    store._segments.insert = no_room  # type: ignore[method-assign]
     refused, settled = await asyncio.gather(
         queue.append([record(1)]),
         queue.settle(segments, Settlement(done=(segments[0].id,), rows=(row(0),))),
