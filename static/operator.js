@@ -5,20 +5,17 @@
  * that focus, selection, opened details and the place one reads at outlive an update.
  */
 
-/**
- * @typedef {{ pixel: string, waiting: number, paused: string, failures: number, last_error: string }} Lane
- * @typedef {{ status: string, reasons: string[], lanes: Lane[], dead: number }} State
- * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
- *   fate: string, fbtrace_id: string, attempts: number }} Row
- * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
- *   code: number | null, subcode: number | null, message: string, fbtrace_id: string, attempts: number,
- *   event: Record<string, unknown> }} Letter
- * @typedef {string | Node} Content
- */
+import { byId, make, say, chip, moment, title, button, reconcile, fillTable } from "./operator-elements.js";
+import { DEAD, STATUSES, FATES, TITLES, trouble, why, advice, count, clock } from "./operator-words.js";
+
+/** @typedef {import("./operator-words.js").Lane} Lane */
+/** @typedef {import("./operator-words.js").State} State */
+/** @typedef {import("./operator-words.js").Row} Row */
+/** @typedef {import("./operator-words.js").Letter} Letter */
 
 /**
  * @template Item
- * @typedef {{ label: string, show: (item: Item) => Content | Content[], kind?: string }} Column
+ * @typedef {import("./operator-elements.js").Column<Item>} Column
  */
 
 const EVERY_MS = 2000;
@@ -28,215 +25,6 @@ const PATIENCE_MS = 30_000;
 const TYPING_MS = 300;
 const LETTERS = 100;
 const MAX_AGE_S = 7 * 24 * 60 * 60;
-
-// -- words
-
-/** @type {Record<string, string>} Why an event did not leave. */
-const DROPPED = {
-  too_old: "it happened more than 7 days ago, which Meta refuses",
-  missing_value: "a Purchase without a value, which Meta refuses",
-  little_identity: "too little to match a person by, which Meta refuses",
-  no_consent: "the visitor has not consented",
-  gpc: "the browser sends Global Privacy Control",
-  bot: "the visitor says it is a machine",
-  unknown_pixel: "this pixel is not in the configuration",
-  excluded: "the pixel’s list of events leaves this name out",
-  restricted: "the site sends standard events only",
-};
-
-/** @type {Record<string, string>} Why an event was given up. */
-const DEAD = {
-  rejected: "Meta refuses this event",
-  too_old: "it grew older than 7 days while it waited",
-  not_received: "Meta answered three times that it counted nothing",
-};
-
-/** @type {Record<string, string>} */
-const MARKS = {
-  "bot:crawler": "sent, but the user agent is a crawler’s",
-  "bot:webdriver": "sent, but the browser is under automation",
-};
-
-/** @type {Record<string, string>} Why a pixel stopped or waits. */
-const TROUBLES = {
-  token: "Meta refuses the access token",
-  permission: "the token may not write to this pixel",
-  systemic: "Meta refuses every event alike",
-  down: "Meta’s API is down",
-  throttled: "Meta asks to send more slowly",
-  blocked: "Meta blocks the account for now",
-  transient: "a passing fault at Meta",
-  not_received: "Meta’s answer counts no events",
-  timeout: "Meta did not answer in time",
-  network: "Meta cannot be reached",
-};
-
-/** @type {Record<string, [text: string, kind: string]>} */
-const STATUSES = {
-  delivered: ["Delivered", "good"],
-  dropped: ["Dropped", ""],
-  duplicate: ["Duplicate", ""],
-  dead: ["Dead", "bad"],
-};
-
-/** @type {Record<string, [text: string, kind: string]>} */
-const FATES = {
-  fired: ["Fired", "good"],
-  blocked: ["Blocked", "warn"],
-  pending: ["Not known", ""],
-};
-
-/** @type {Record<string, string>} */
-const TITLES = {
-  ready: "Ready: events are taken and delivered.",
-  degraded: "Working, but something is set up wrongly.",
-  failing: "Something needs you.",
-};
-
-/** @param {string} reason */
-const trouble = (reason) =>
-  TROUBLES[reason] || (/^http_\d+$/.test(reason) ? `Meta answered with HTTP ${reason.slice(5)}` : reason);
-
-/** @param {Row} row */
-const why = ({ status, reason, fate }) => {
-  if (status == "dropped") return DROPPED[reason] || reason;
-  if (status == "dead") return DEAD[reason] || reason;
-  if (status == "duplicate") return "the same visitor sent this name and id before";
-  return MARKS[reason] || reason || (fate == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
-};
-
-/** @param {string} reason as the readiness gives it */
-const advice = (reason) => {
-  const [, pixel, cause] = /^pixel (\d+) is paused: (.*)$/.exec(reason) || [];
-  if (pixel)
-    return (
-      `Pixel ${pixel} is paused: ${trouble(cause)}. Its events wait and none is lost. ` +
-      "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
-    );
-  const [, slow, seconds] = /^pixel (\d+) has delivered nothing for (\d+) s$/.exec(reason) || [];
-  if (slow) return `Pixel ${slow} has delivered nothing for ${Math.round(+seconds / 60)} minutes, though events wait.`;
-  const [, broken] = /^queue: (.*)$/.exec(reason) || [];
-  if (broken) return `Events cannot be stored (${broken}), so pages are asked to try again later. See to the disk of data_dir.`;
-  if (reason == "untrusted_forwarding")
-    return (
-      "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +
-      "Add the network of that proxy."
-    );
-  const [, off] = /^clock: ([+-]\d+) s off Meta's$/.exec(reason) || [];
-  if (off)
-    return `This machine’s clock is ${Math.abs(+off)} s ${+off > 0 ? "ahead of" : "behind"} Meta’s, which refuses events from the future. Set it.`;
-  return reason;
-};
-
-const count = new Intl.NumberFormat("en").format;
-
-/** @param {number} ms */
-const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
-
-/** @param {number} ms */
-const day = (ms) => new Date(ms).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
-
-// -- elements
-
-/** @param {string} id @returns {any} */
-const byId = (id) => document.getElementById(id);
-
-/** @param {string} tag @param {Record<string, string>} [attributes] @param {Content[]} content */
-const make = (tag, attributes = {}, ...content) => {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...content);
-  return element;
-};
-
-/** @param {Element} element @param {string} text */
-const say = (element, text) => {
-  if (element.textContent != text) element.textContent = text;
-};
-
-/** @param {[text: string, kind: string]} word */
-const chip = ([text, kind]) => make("span", { class: `chip ${kind}` }, text);
-
-/** @param {number} ms */
-const moment = (ms) =>
-  make(
-    "time",
-    { datetime: new Date(ms).toISOString() },
-    make("span", { class: "line" }, clock(ms)),
-    make("span", { class: "line soft" }, day(ms)),
-  );
-
-/** @param {string} name @param {string} id */
-const title = (name, id) => [make("span", { class: "line" }, name), make("code", { class: "line" }, id)];
-
-/** @param {string} text @param {() => void} act @param {Record<string, string>} [attributes] */
-const button = (text, act, attributes = {}) => {
-  const element = make("button", { type: "button", ...attributes }, text);
-  element.addEventListener("click", act);
-  return element;
-};
-
-/** @type {WeakMap<Element, Map<string, { element: Element, face: string }>>} */
-const shown = new WeakMap();
-
-/**
- * Let a parent hold one element for each item, in order. An element is filled again only when its item's face has
- * changed, and is never moved while the order of the items stays.
- *
- * @template Item
- * @param {Element} parent @param {Item[]} items @param {(item: Item) => string} keyOf
- * @param {() => Element} create @param {(element: Element, item: Item) => void} fill
- */
-const reconcile = (parent, items, keyOf, create, fill) => {
-  const before = shown.get(parent) || new Map();
-  const after = new Map();
-  for (const item of items) {
-    let key = keyOf(item);
-    while (after.has(key)) key += "+";
-    const face = JSON.stringify(item);
-    const entry = before.get(key) || { element: create(), face: "" };
-    if (entry.face != face) fill(entry.element, item);
-    after.set(key, { element: entry.element, face });
-  }
-  for (const [key, { element }] of before) if (!after.has(key)) element.remove();
-  let next = parent.firstElementChild;
-  for (const { element } of after.values()) {
-    if (next && element == next) next = next.nextElementSibling;
-    else parent.insertBefore(element, next);
-  }
-  shown.set(parent, after);
-};
-
-/**
- * @template Item
- * @param {HTMLElement} body @param {Item[]} items @param {Column<Item>[]} columns @param {(item: Item) => string} keyOf
- */
-const fillTable = (body, items, columns, keyOf) => {
-  const head = /** @type {Element} */ (body.previousElementSibling);
-  if (!head.firstChild) {
-    const labels = columns.map(({ label }) => make("th", { scope: "col", role: "columnheader" }, label));
-    head.append(make("tr", { role: "row" }, ...labels));
-  }
-  reconcile(
-    body,
-    items,
-    keyOf,
-    () => make("tr", { role: "row" }),
-    (row, item) => row.replaceChildren(...columns.map((column) => cell(column, item))),
-  );
-};
-
-/** @template Item @param {Column<Item>} column @param {Item} item */
-const cell = ({ label, show, kind = "" }, item) => {
-  const content = [show(item)].flat().filter((part) => part !== "");
-  const absent = content.length ? "" : " absent";
-  const tag = kind == "name" ? "th" : "td";
-  const role = kind == "name" ? "rowheader" : "cell";
-  // One box for the content, so that a narrow screen can set the label beside it.
-  const box = make(tag, { "data-label": label, class: kind + absent, role }, make("div", {}, ...content));
-  if (kind == "name") box.setAttribute("scope", "row");
-  return box;
-};
 
 // -- questions to the proxy
 

@@ -26,7 +26,8 @@ _MOST_ROWS = 1000
 _LAG_SECONDS = 15 * 60
 # Meta refuses events from the future; how far it forgives is not documented.
 _CLOCK_SECONDS = 60
-_PAGES = {"/": ("operator.html", "text/html"), "/operator.js": ("operator.js", "text/javascript")}
+_SCRIPTS = ("operator.js", "operator-elements.js", "operator-words.js")
+_PAGES = {"/": ("operator.html", "text/html"), **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS}}
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
 
 

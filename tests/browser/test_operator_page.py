@@ -328,7 +328,7 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(quiet: Desk) 
 
 def test_every_reason_has_plain_words() -> None:
     """Each status, fate, drop reason and cause of a pause or retry is spelled out by the page."""
-    script = static_file("operator.js").decode()
+    script = static_file("operator-words.js").decode()
     causes = {*capi._PAUSES.values(), *capi._RETRIES.values(), "transient", "timeout", "network", "systemic"}
     words = {*Status, *Fate, *DropReason, *causes, "rejected", "not_received"}
 

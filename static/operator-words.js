@@ -1,0 +1,116 @@
+/** What the operator's page calls things: statuses, reasons and faults in words for the owner. */
+
+/**
+ * @typedef {{ pixel: string, waiting: number, paused: string, failures: number, last_error: string }} Lane
+ * @typedef {{ status: string, reasons: string[], lanes: Lane[], dead: number }} State
+ * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
+ *   fate: string, fbtrace_id: string, attempts: number }} Row
+ * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
+ *   code: number | null, subcode: number | null, message: string, fbtrace_id: string, attempts: number,
+ *   event: Record<string, unknown> }} Letter
+ */
+
+/** @type {Record<string, string>} Why an event did not leave. */
+const DROPPED = {
+  too_old: "it happened more than 7 days ago, which Meta refuses",
+  missing_value: "a Purchase without a value, which Meta refuses",
+  little_identity: "too little to match a person by, which Meta refuses",
+  no_consent: "the visitor has not consented",
+  gpc: "the browser sends Global Privacy Control",
+  bot: "the visitor says it is a machine",
+  unknown_pixel: "this pixel is not in the configuration",
+  excluded: "the pixel’s list of events leaves this name out",
+  restricted: "the site sends standard events only",
+};
+
+/** @type {Record<string, string>} Why an event was given up. */
+export const DEAD = {
+  rejected: "Meta refuses this event",
+  too_old: "it grew older than 7 days while it waited",
+  not_received: "Meta answered three times that it counted nothing",
+};
+
+/** @type {Record<string, string>} */
+const MARKS = {
+  "bot:crawler": "sent, but the user agent is a crawler’s",
+  "bot:webdriver": "sent, but the browser is under automation",
+};
+
+/** @type {Record<string, string>} Why a pixel stopped or waits. */
+const TROUBLES = {
+  token: "Meta refuses the access token",
+  permission: "the token may not write to this pixel",
+  systemic: "Meta refuses every event alike",
+  down: "Meta’s API is down",
+  throttled: "Meta asks to send more slowly",
+  blocked: "Meta blocks the account for now",
+  transient: "a passing fault at Meta",
+  not_received: "Meta’s answer counts no events",
+  timeout: "Meta did not answer in time",
+  network: "Meta cannot be reached",
+};
+
+/** @type {Record<string, [text: string, kind: string]>} */
+export const STATUSES = {
+  delivered: ["Delivered", "good"],
+  dropped: ["Dropped", ""],
+  duplicate: ["Duplicate", ""],
+  dead: ["Dead", "bad"],
+};
+
+/** @type {Record<string, [text: string, kind: string]>} */
+export const FATES = {
+  fired: ["Fired", "good"],
+  blocked: ["Blocked", "warn"],
+  pending: ["Not known", ""],
+};
+
+/** @type {Record<string, string>} */
+export const TITLES = {
+  ready: "Ready: events are taken and delivered.",
+  degraded: "Working, but something is set up wrongly.",
+  failing: "Something needs you.",
+};
+
+/** @param {string} reason */
+export const trouble = (reason) =>
+  TROUBLES[reason] || (/^http_\d+$/.test(reason) ? `Meta answered with HTTP ${reason.slice(5)}` : reason);
+
+/** @param {Row} row */
+export const why = ({ status, reason, fate }) => {
+  if (status == "dropped") return DROPPED[reason] || reason;
+  if (status == "dead") return DEAD[reason] || reason;
+  if (status == "duplicate") return "the same visitor sent this name and id before";
+  return MARKS[reason] || reason || (fate == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
+};
+
+/** @param {string} reason as the readiness gives it */
+export const advice = (reason) => {
+  const [, pixel, cause] = /^pixel (\d+) is paused: (.*)$/.exec(reason) || [];
+  if (pixel)
+    return (
+      `Pixel ${pixel} is paused: ${trouble(cause)}. Its events wait and none is lost. ` +
+      "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
+    );
+  const [, slow, seconds] = /^pixel (\d+) has delivered nothing for (\d+) s$/.exec(reason) || [];
+  if (slow) return `Pixel ${slow} has delivered nothing for ${Math.round(+seconds / 60)} minutes, though events wait.`;
+  const [, broken] = /^queue: (.*)$/.exec(reason) || [];
+  if (broken) return `Events cannot be stored (${broken}), so pages are asked to try again later. See to the disk of data_dir.`;
+  if (reason == "untrusted_forwarding")
+    return (
+      "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +
+      "Add the network of that proxy."
+    );
+  const [, off] = /^clock: ([+-]\d+) s off Meta's$/.exec(reason) || [];
+  if (off)
+    return `This machine’s clock is ${Math.abs(+off)} s ${+off > 0 ? "ahead of" : "behind"} Meta’s, which refuses events from the future. Set it.`;
+  return reason;
+};
+
+export const count = new Intl.NumberFormat("en").format;
+
+/** @param {number} ms */
+export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
+
+/** @param {number} ms */
+export const day = (ms) => new Date(ms).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
