@@ -315,7 +315,9 @@ async def test_old_letters_are_forgotten(tmp_path: Path, clock: Clock) -> None:
     await again.close()
 
 
-async def test_a_full_disk_is_not_asked_at_once_to_forget_again(queue: LocalQueue) -> None:
+async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When forgetting fails for want of room it waits for its next turn, rather than failing after every commit."""
     asked = 0
 
@@ -326,7 +328,7 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(queue: LocalQueu
         raise apsw.FullError
 
     await queue.append([record(0)])
-    queue._store.ledger.forget = forget  # type: ignore[method-assign]
+    monkeypatch.setattr(queue._store.ledger, "forget", forget)
     queue._store._tidied_at = -math.inf
     for number in range(1, 10):
         await queue.append([record(number)])
