@@ -128,7 +128,8 @@ function startCart() {
   showCart();
   find("to-checkout").addEventListener("click", () => {
     fbq("track", "InitiateCheckout", describe(lines()));
-    location.href = "/checkout";
+    // The Pixel's image needs a moment: a browser may cancel it when the page is left.
+    setTimeout(() => location.assign("/checkout"), 300);
   });
 }
 
