@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -45,25 +46,27 @@ def _now() -> int:
     return record().time_s * 1000
 
 
+async def run(machine: Machine, *words: str) -> tuple[int, list[str]]:
+    """Run a command; return its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", *words, "--config", str(machine.config)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode().splitlines()
+
+
 @pytest.fixture(name="capi", params=["beside a running proxy", "where none runs"])
 async def _capi(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Capi]:
     """Run a command on books with dead letters, whose proxy runs or does not; Graph is away."""
     await fill(tmp_path / "data")
     machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
 
-    async def capi(*words: str) -> tuple[int, list[str]]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy", *words, "--config", str(machine.config)),
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode or 0, out.decode().splitlines()
-
     async with aiohttp.ClientSession() as session:
         if request.param == "beside a running proxy":
             await machine.start(session)
-        yield capi
+        yield partial(run, machine)
         if machine.process:
             assert await machine.terminate() == 0
 
@@ -101,15 +104,10 @@ async def test_a_replay_delivers_all_with_their_ids(tmp_path: Path) -> None:
     await fill(tmp_path / "data")
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy", "dead", "replay", "--config", str(machine.config)),
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        replayed = await run(machine, "dead", "replay")
         await machine.start(session)
         account = await settled_account(session, graph, {f"id-{number}" for number in range(REFUSED + 1)})
         assert await machine.terminate() == 0
 
-    assert out.decode() == f"{REFUSED + 1} replayed, 0 left: older than 7 days, or damaged on disk\n"
+    assert replayed == (0, [f"{REFUSED + 1} replayed, 0 left: older than 7 days, or damaged on disk"])
     assert (account.missing, account.copies) == (set(), 0)

@@ -92,6 +92,11 @@ access_token = "{TOKEN}"
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
+    async def drained(self, session: aiohttp.ClientSession) -> bool:
+        """Tell whether nothing waits."""
+        status = await get_json(session, f"{self.operator}/api/status")
+        return bool(status["lanes"][0]["waiting"] == 0)
+
     async def _accepts(self, session: aiohttp.ClientSession) -> bool:
         assert self.process
         assert self.process.returncode is None, self.log()

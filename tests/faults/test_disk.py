@@ -509,7 +509,7 @@ async def test_a_damaged_log_costs_at_most_what_it_held(
         damage(tmp_path / "data")
         machine = Machine(tmp_path, graph)
         await machine.start(session)
-        await until(partial(_drained, session, machine), seconds=60, what="an empty queue")
+        await until(partial(machine.drained, session), seconds=60, what="an empty queue")
         account = await settled_account(session, graph, first, seconds=0)
         late = await settled_account(session, graph, second, seconds=0)
         assert await machine.terminate() == 0
@@ -520,11 +520,6 @@ async def test_a_damaged_log_costs_at_most_what_it_held(
     assert (account.missing, intact) == (set(), "ok")
     assert most is None or len(late.missing) <= most
     assert "Traceback" not in machine.log()
-
-
-async def _drained(session: aiohttp.ClientSession, machine: Machine) -> bool:
-    status = await get_json(session, f"http://127.0.0.1:{machine.operator_port}/api/status")
-    return bool(status["lanes"][0]["waiting"] == 0)
 
 
 async def test_a_log_left_empty_or_taken_away_after_an_orderly_end_costs_nothing(tmp_path: Path) -> None:
@@ -689,11 +684,10 @@ async def on_a_small_disk(directory: Path, graph: str, session: aiohttp.ClientSe
 
 async def _answers(session: aiohttp.ClientSession, machine: Machine, name: str) -> tuple[int, str, int, int]:
     """Post one event; return its status and Retry-After, and what healthz and readyz say."""
-    url, operator = f"http://127.0.0.1:{machine.port}", f"http://127.0.0.1:{machine.operator_port}"
     body = orjson.dumps(page_views([name]))
-    async with session.post(f"{url}/shop-tools/e", data=body, headers=browser_headers()) as answer:
+    async with session.post(f"{machine.public}/shop-tools/e", data=body, headers=browser_headers()) as answer:
         status, retry = answer.status, answer.headers.get("Retry-After", "")
-    async with session.get(f"{url}/healthz") as healthy, session.get(f"{operator}/readyz") as ready:
+    async with session.get(f"{machine.public}/healthz") as healthy, session.get(f"{machine.operator}/readyz") as ready:
         return status, retry, healthy.status, ready.status
 
 
@@ -752,7 +746,7 @@ async def test_a_start_on_a_full_disk_lets_what_waits_leave(tmp_path: Path) -> N
             again = reserving(tmp_path, graph)
             await again.start(session)
             status, retry, _, _ = await _answers(session, again, "while-full")
-            await until(partial(_drained, session, again), seconds=60, what="an empty queue")
+            await until(partial(again.drained, session), seconds=60, what="an empty queue")
             account = await settled_account(session, graph, load.acknowledged, seconds=0)
             assert await again.terminate() == 0
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import aiohttp
 import orjson
@@ -21,8 +22,6 @@ from support import Installation, browser_headers, get_json, installation, page_
 from proxy import config
 from proxy.app import running
 from proxy.simulator.app import make_app
-
-Step: TypeAlias = Callable[[], Awaitable[None]]
 
 SECONDS = 10.0
 # All starts at once would take longer than a start may.
@@ -87,16 +86,17 @@ class Passage:
     buried: int
 
 
-async def _through(machine: Machine, session: aiohttp.ClientSession, begin: Step, end: Step) -> Passage:
+async def _through(
+    machine: Machine, session: aiohttp.ClientSession, fault: AbstractAsyncContextManager[None]
+) -> Passage:
     """Post for some seconds while a fault lasts; then wait until all is delivered, dead letters by a replay."""
     during, after = Watch(), Watch()
     async with STARTS:
         await machine.start(session)
     try:
-        await begin()
-        ids = await _post(machine, session, during)
-        await end()
-        await until(partial(_drained, machine, session), seconds=60, what="an empty queue")
+        async with fault:
+            ids = await _post(machine, session, during)
+        await until(partial(machine.drained, session), seconds=60, what="an empty queue")
         buried = await _replay(machine, session)
         account = await settled_account(session, machine.report, ids)
         await after.look(machine, session)
@@ -120,11 +120,6 @@ async def _post(machine: Machine, session: aiohttp.ClientSession, watch: Watch) 
     return ids
 
 
-async def _drained(machine: Machine, session: aiohttp.ClientSession) -> bool:
-    status = await get_json(session, f"{machine.operator}/api/status")
-    return bool(status["lanes"][0]["waiting"] == 0)
-
-
 async def _replay(machine: Machine, session: aiohttp.ClientSession) -> int:
     dead = (await get_json(session, f"{machine.operator}/api/dead?limit=1000"))["dead"]
     ids = [letter["id"] for letter in dead]
@@ -133,17 +128,18 @@ async def _replay(machine: Machine, session: aiohttp.ClientSession) -> int:
     return len(ids)
 
 
-async def _ordered(directory: Path, fault: Fault) -> Passage:
+@asynccontextmanager
+async def _ordered(session: aiohttp.ClientSession, graph: str, order: Mapping[str, Any]) -> AsyncIterator[None]:
+    """Have the simulator misbehave for some seconds; it ends that by itself."""
+    async with session.post(f"{graph}/sim/faults", json={**order, "for": SECONDS}) as answer:
+        answer.raise_for_status()
+    yield
+
+
+async def _met(directory: Path, fault: Fault) -> Passage:
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
-
-        async def begin() -> None:
-            async with session.post(f"{graph}/sim/faults", json={**fault.order, "for": SECONDS}) as answer:
-                answer.raise_for_status()
-
-        async def end() -> None:
-            """The simulator's fault ends by itself."""
-
-        return await _through(Machine(directory, graph, timeout=fault.timeout), session, begin, end)
+        machine = Machine(directory, graph, timeout=fault.timeout)
+        return await _through(machine, session, _ordered(session, graph, fault.order))
 
 
 def _print(say: Say, passages: Mapping[str, Passage]) -> None:
@@ -163,7 +159,7 @@ async def test_every_fault_of_graph_passes_without_loss(tmp_path: Path, say: Say
     faults = {**FAULTS, **WRONG}
     for name in faults:
         (tmp_path / name).mkdir()
-    results = await asyncio.gather(*(_ordered(tmp_path / name, fault) for name, fault in faults.items()))
+    results = await asyncio.gather(*(_met(tmp_path / name, fault) for name, fault in faults.items()))
     passages = dict(zip(faults, results, strict=True))
     _print(say, passages)
 
@@ -179,6 +175,10 @@ async def test_every_fault_of_graph_passes_without_loss(tmp_path: Path, say: Say
         assert one.during.resident_mb < 150, name
 
 
+# What a user needs to have a mount of its own.
+APART = ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount")
+
+
 class Nameless(Machine):
     """A machine whose Graph has a name, which its resolver learns from a file of its own."""
 
@@ -188,10 +188,24 @@ class Nameless(Machine):
 
     def command(self) -> tuple[str, ...]:
         bind = 'mount --bind {0}/hosts /etc/hosts && mount --bind {0}/resolv.conf /etc/resolv.conf && exec "$@"'
-        inside = ("sh", "-c", bind.format(self.directory), "sh", *super().command())
-        return ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount", *inside)
+        return (*APART, "sh", "-c", bind.format(self.directory), "sh", *super().command())
+
+    @asynccontextmanager
+    async def unknown(self) -> AsyncIterator[None]:
+        """The name is missing from the start, until the end of the context."""
+        yield
+        self.hosts.write_text("127.0.0.1 localhost graph.fault.test\n")
 
 
+@pytest.fixture(name="apart")
+def _apart() -> None:
+    """Skip loudly where a user may have no mounts of its own."""
+    done = subprocess.run([*APART, "true"], check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"NOT TESTED: a name that does not resolve: {done.stderr.strip()} (be root)")
+
+
+@pytest.mark.usefixtures("apart")
 async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, say: Say) -> None:
     """While Graph's name does not resolve events wait; as soon as it does, they arrive, without a restart."""
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
@@ -199,14 +213,7 @@ async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, say: S
         machine.hosts.write_text("127.0.0.1 localhost\n")
         # Nobody answers there: an error at once, as from a resolver that is down.
         (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
-
-        async def begin() -> None:
-            """The name is missing from the start."""
-
-        async def end() -> None:
-            machine.hosts.write_text("127.0.0.1 localhost graph.fault.test\n")
-
-        passage = await _through(machine, session, begin, end)
+        passage = await _through(machine, session, machine.unknown())
     _print(say, {"a name that does not resolve": passage})
 
     assert (passage.missing, passage.buried) == (0, 0)

@@ -105,7 +105,7 @@ async def test_an_orderly_end_lets_a_slow_upload_finish(tmp_path: Path) -> None:
 
 async def _in_flight(session: aiohttp.ClientSession, machine: Machine) -> bool:
     """The half request was sent before this one, so once this is answered the server has read it."""
-    async with session.get(f"http://127.0.0.1:{machine.port}/healthz") as answer:
+    async with session.get(f"{machine.public}/healthz") as answer:
         return answer.status == 200
 
 
