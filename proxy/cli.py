@@ -20,6 +20,7 @@ from tqdm import tqdm
 from proxy import __version__, app, config, doctor
 from proxy import snippet as snippets
 from proxy.books import Books, BooksError, open_books
+from proxy.edge.files import trap_of
 from proxy.model import Status
 from proxy.queue.base import Filter, QueueError
 from proxy.queue.local import DataDirBusyError
@@ -140,7 +141,8 @@ def snippet(path: Path, name: str, host: str) -> None:
     if site is None:
         raise click.UsageError(f"--site: {name!r}; accepted: {', '.join(sites)}")
     secret = app.installation_secret(loaded.settings, loaded.data_dir)
-    click.echo(snippets.snippet(loaded.settings, site, app.prefixes(loaded.settings, secret, site)[0], host))
+    prefix = app.prefixes(loaded.settings, secret, site)[0]
+    click.echo(snippets.snippet(loaded.settings, site, trap_of(site), prefix, host))
 
 
 def _filters(command: Callable[..., None]) -> Callable[..., None]:

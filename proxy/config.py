@@ -240,8 +240,6 @@ def _same_leaves(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _not_yet(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the keys of the contract that this version does not carry out; silence would look like working."""
-    if site.get("load_pixel") is True:
-        yield Problem(f"site[{index}].load_pixel", "True", "false (this version's tag does not bring the base code)")
     if site.get("access_keys"):
         yield Problem(f"site[{index}].access_keys", "a list", "[] (this version takes no server events)")
 

@@ -109,7 +109,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no pixel": (minimal(pixel=[]), "site[0].pixel", "[[site.pixel]]"),
     "pixel id as number": (minimal(pixel=[{"id": 1, "access_token": "t"}]), "site[0].pixel[0].id", "in quotes"),
     "no token": (minimal(pixel=[{"id": "1"}]), "site[0].pixel[0].access_token", "env:NAME"),
-    "not in this version: load_pixel": (minimal(load_pixel=True), "site[0].load_pixel", "false"),
     "not in this version: access_keys": (minimal(access_keys=["k"]), "site[0].access_keys", "[]"),
     "short secret": ({**minimal(), "server": {"secret": "short"}}, "server.secret", "32 bytes"),
     "open operator": (
@@ -281,12 +280,22 @@ def test_snippet_prints_what_to_paste(tmp_path: Path) -> None:
         run("snippet", "--config", path),
         run("snippet", "--config", path, "--host", "t.shop.example"),
     )
-    prefix = re.search(r'src="(/[a-z2-7]{8})/m\.js"', own.stdout)
+    prefix = re.search(r'<script async src="(/[a-z2-7]{8})/m\.js"', own.stdout)
 
     assert prefix
     assert own.stdout == again.stdout
     assert f"location {prefix[1]}/" in own.stdout
     assert f'src="https://t.shop.example{prefix[1]}/m.js"' in host.stdout
+    assert "order-shop-" in own.stdout
+
+
+def test_snippet_of_a_site_without_base_code_is_one_line(tmp_path: Path) -> None:
+    """Where the tag brings the Pixel itself, the page needs the tag before its own calls, and no trap."""
+    path = write(tmp_path / "c.toml", SOUND.replace('name = "shop"', 'name = "shop"\nload_pixel = true'))
+    printed = run("snippet", "--config", path).stdout
+
+    assert re.search(r'<script src="/[a-z2-7]{8}/m\.js"></script>', printed)
+    assert "order-shop-" not in printed
 
 
 @pytest.mark.parametrize(

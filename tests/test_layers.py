@@ -26,7 +26,7 @@ TABLE: dict[str, set[str]] = {
     "doctor": {"app", "config", "settings", "model", "rules", "queue", "edge"},
     "books": {"app", "config", "model", "queue", "edge"},
     "demo": {"app", "config", "keys", "simulator"},
-    "cli": {"__init__", "app", "config", "model", "queue", "books", "demo", "doctor", "snippet", "simulator"},
+    "cli": {"__init__", "app", "config", "model", "queue", "edge", "books", "demo", "doctor", "snippet", "simulator"},
     "__main__": {"cli"},
 }
 # The edge speaks with the queue's words; which engine answers is the wiring's business.
