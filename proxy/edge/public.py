@@ -265,4 +265,4 @@ def _refusal(status: int, why: str) -> web.Response:
 
 def _duplicate_row(record: Record, now: int) -> LedgerRow:
     identity = (record.pixel, record.name, record.id, record.time_s)
-    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate)
+    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate, findings=record.findings)
