@@ -212,6 +212,8 @@ class Public:
             referer=header(hdrs.REFERER),
             cookie=header(hdrs.COOKIE),
             user_agent=header(hdrs.USER_AGENT),
+            brands=header("Sec-CH-UA"),
+            platform=header("Sec-CH-UA-Platform"),
             gpc=header("Sec-GPC"),
             forwarded=header(self._entry.client_ip_header),
             forwarded_proto=header("X-Forwarded-Proto"),

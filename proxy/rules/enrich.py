@@ -85,7 +85,7 @@ def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[st
     """Return the findings that led to a drop; of a visit that may not be measured nothing else is noted."""
     match reason:
         case DropReason.BOT:
-            return (f"bot:{context.bot}",)
+            return _bot(context)
         case DropReason.MISSING_VALUE:
             return odd
         case _:
@@ -158,8 +158,12 @@ def _event(  # noqa: PLR0913 - an event is made of many parts
         visitor=_visitor(context),
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
-        findings=findings,
+        findings=_bot(context) + findings,
     )
+
+
+def _bot(context: Context) -> tuple[str, ...]:
+    return (f"bot:{context.bot}",) if context.bot else ()
 
 
 def _visitor(context: Context) -> bytes:

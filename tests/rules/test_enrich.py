@@ -338,6 +338,7 @@ def test_a_bot_is_dropped_or_marked(bot: str | None, forbidden: DropReason | Non
 
     found = ("", result.mark) if isinstance(result, Event) else (result.reason, "")
     assert found == expected
+    assert result.findings == ((f"bot:{bot}",) if bot else ())
 
 
 def test_each_pixel_gets_its_own_matching_data() -> None:
