@@ -132,6 +132,7 @@ def gender(text: str) -> str | None:
 def identifier(text: str) -> str | None:
     """Return an advertiser's own id in lower case and without blanks.
 
-    Meta asks only for the same form in every channel; this is the form the browser Pixel gives it.
+    Meta asks only for the same form in every channel; this is the form the browser Pixel gives it. An id of zeros is
+    what shops give to everybody who is not logged in.
     """
-    return "".join(text.lower().split()) or None
+    return "".join(text.lower().split()) if text.strip("0-") else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -127,7 +128,9 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
 
     Beside them, findings: which keys had a value of no use.
     """
-    keys = pii.match_keys(context.visit.match.get(pixel_id, {}), country=context.site.country.lower())
+    year = datetime.fromtimestamp(context.facts.now / 1000, UTC).year
+    given = context.visit.match.get(pixel_id, {})
+    keys = pii.match_keys(given, country=context.site.country.lower(), year=year)
     user_data: dict[str, Any] = {**keys.plain, **keys.hashed}
     ids, facts = context.ids, context.facts
     plain = {
