@@ -13,11 +13,11 @@
 /** @type {Record<string, string>} Why an event did not leave. */
 const DROPPED = {
   too_old: "it happened more than 7 days ago, which Meta refuses",
-  missing_value: "a Purchase without a value, which Meta refuses",
+  missing_value: "a Purchase without a value that can be read, which Meta refuses",
   little_identity: "too little to match a person by, which Meta refuses",
   no_consent: "the visitor has not consented",
   gpc: "the browser sends Global Privacy Control",
-  bot: "the visitor says it is a machine",
+  bot: "the visitor is a machine",
   unknown_pixel: "this pixel is not in the configuration",
   excluded: "the pixel’s list of events leaves this name out",
   restricted: "the site sends standard events only",
