@@ -91,7 +91,7 @@ _ALIASES: Mapping[str, str] = {
         "external_id": "externid userid",
     }.items()
     for alias in aliases.split()
-} | {key.replace("_", ""): key for key in (*_RULES, *_PLAIN)}
+} | {name: key for key in (*_RULES, *_PLAIN) for name in (key, key.replace("_", ""))}
 
 _SEPARATORS = re.compile(r"[\s_-]")
 # An event with the keys of one of these sets, or fewer, is refused with subcode 2804050 (Meta, best practices, baseline
@@ -162,19 +162,22 @@ def too_little(user_data: Mapping[str, object]) -> bool:
 
     Source: Meta, best practices, baseline requirements for matching; a key without a value does not count.
     """
-    present = {key for key in _ALL_KEYS if user_data.get(key)}
+    present = {key for key, value in user_data.items() if value and key in _ALL_KEYS}
     return any(present <= broad for broad in _TOO_BROAD)
 
 
 def _by_key(raw: Mapping[str, object]) -> dict[str, list[object]]:
     given: dict[str, list[object]] = {}
     for name, value in raw.items():
-        key = _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
-        if key:
+        if key := _ALIASES.get(name) or _key(name):
             values = given.setdefault(key, [])
             values += value if isinstance(value, list | tuple) else [value]
             del values[MAX_VALUES:]
     return given
+
+
+def _key(name: str) -> str | None:
+    return _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
 
 
 def _place(stated: Iterable[object], default: str) -> str:

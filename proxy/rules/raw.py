@@ -39,27 +39,29 @@ def as_text(value: object, *, numeric: bool) -> str | None:
 
 def trim(text: str) -> str:
     """Return the text without blanks around it, the zero-width ones too that copying from a page brings."""
-    return text.strip().strip("\u200b\ufeff").strip()
+    return text.strip() if text.isascii() else text.strip().strip("\u200b\ufeff").strip()
 
 
 def is_nothing(text: str) -> bool:
     """Tell whether trimmed text is empty or was left unfilled by a template or a script."""
+    if text.isalnum():
+        return text.lower() in _NOTHINGS
     return text.lower() in _NOTHINGS or _UNFILLED.search(text) is not None
 
 
 def is_usable(text: str) -> bool:
     """Tell whether trimmed text means something, has a bearable length and a UTF-8 form."""
-    return len(text) <= MAX_LENGTH and not _UNENCODABLE.search(text) and not is_nothing(text)
+    return len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not is_nothing(text)
 
 
 def is_hash(text: str) -> bool:
     """Tell whether somebody has hashed the value already, with whatever outcome."""
-    return _SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None
+    return len(text) >= 32 and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
 
 
 def is_other_digest(text: str) -> bool:
     """Tell whether a value looks hashed by what Meta does not know, and so is no name, place or number."""
-    return _OTHER_DIGEST.fullmatch(text) is not None
+    return len(text) >= 40 and _OTHER_DIGEST.fullmatch(text) is not None
 
 
 def passed_hash(text: str, *, is_id: bool) -> str | None:
