@@ -207,7 +207,7 @@ def dead_discard(path: Path, **chosen: Any) -> None:
     click.echo(f"{done} discarded")
 
 
-_EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id")
+_EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id", "findings")
 _WORDS = ("fbtrace_id", "message")
 _DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", *_WORDS)
 _PAGE, _PIECE = 1000, 100
@@ -255,7 +255,8 @@ def _print(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: b
 def _cell(column: str, value: object) -> str:
     if column == "at" and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return "-" if value in {None, ""} else str(value)[:80]
+    text = " ".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
+    return text[:80] or "-"
 
 
 async def _until(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:

@@ -68,6 +68,10 @@ class Facts:
     referer: str = ""
     cookie: str = ""
     user_agent: str = ""
+    brands: str = ""
+    """``Sec-CH-UA``; with the next, what Chromium says of itself beside the user agent."""
+    platform: str = ""
+    """``Sec-CH-UA-Platform``."""
     gpc: str = ""
     forwarded: str = ""
     """The configured client-address header; several lines joined by commas."""
@@ -143,6 +147,8 @@ class Event:
     fate: Fate
     mark: str = ""
     """Why the owner may doubt it (a bot's reason); it is sent all the same."""
+    findings: tuple[str, ...] = ()
+    """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,7 @@ class Record:
     fate: Fate
     mark: str
     payload: bytes
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,7 @@ class LedgerRow:
     fate: Fate = Fate.PENDING
     fbtrace_id: str = ""
     attempts: int = 0
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

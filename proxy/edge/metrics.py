@@ -16,6 +16,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
         self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
+        self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
         self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
         self._fates = self._counter("browser_copies", "News of the browser Pixel's copies", "pixel_copy")
         self._misdirected = self._counter(
@@ -43,6 +44,9 @@ class Metrics:
             self._events.labels("refused", "").inc(outcome.refused)
         for row in outcome.dropped:
             self._events.labels("dropped", row.reason).inc()
+        for findings in (*(one.findings for one in outcome.records), *(row.findings for row in outcome.dropped)):
+            for finding in findings:
+                self._findings.labels(*finding.split(":")).inc()
         for news in outcome.fates:
             self._fates.labels(news.fate).inc()
         for record in outcome.records:

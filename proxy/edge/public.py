@@ -212,6 +212,8 @@ class Public:
             referer=header(hdrs.REFERER),
             cookie=header(hdrs.COOKIE),
             user_agent=header(hdrs.USER_AGENT),
+            brands=header("Sec-CH-UA"),
+            platform=header("Sec-CH-UA-Platform"),
             gpc=header("Sec-GPC"),
             forwarded=header(self._entry.client_ip_header),
             forwarded_proto=header("X-Forwarded-Proto"),
@@ -265,4 +267,4 @@ def _refusal(status: int, why: str) -> web.Response:
 
 def _duplicate_row(record: Record, now: int) -> LedgerRow:
     identity = (record.pixel, record.name, record.id, record.time_s)
-    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate)
+    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate, findings=record.findings)

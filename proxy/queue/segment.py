@@ -36,7 +36,8 @@ def pack(records: Iterable[Record]) -> bytes:
     """Write the records of one pixel; the pixel itself stands beside the segment."""
     parts = []
     for record in records:
-        head = orjson.dumps([record.name, record.id, record.time_s, record.visitor.hex(), record.fate, record.mark])
+        facts = (record.name, record.id, record.time_s, record.visitor.hex(), record.fate, record.mark, record.findings)
+        head = orjson.dumps(facts)
         parts += [_LENGTHS.pack(len(head), len(record.payload)), head, record.payload]
     return b"".join(parts)
 
@@ -61,9 +62,10 @@ def _records(packed: bytes, pixel: str) -> Iterator[Record]:
         end = at + head_size + size
         if end > len(packed):
             raise ValueError("a segment ends within a record")
-        name, identity, time_s, visitor, fate, mark = orjson.loads(packed[at : at + head_size])
-        payload = packed[at + head_size : end]
-        yield Record(pixel, name, identity, time_s, bytes.fromhex(visitor), Fate(fate), mark, payload)
+        # Layout 1 had no findings.
+        name, identity, time_s, visitor, fate, mark, *later = orjson.loads(packed[at : at + head_size])
+        payload, findings = packed[at + head_size : end], tuple(later[0]) if later else ()
+        yield Record(pixel, name, identity, time_s, bytes.fromhex(visitor), Fate(fate), mark, payload, findings)
         at = end
 
 

@@ -57,7 +57,7 @@ from proxy.settings import Retention
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
@@ -117,6 +117,7 @@ class SqliteStore:
         self._prove()
         self._seen = Seen(self._db)
         self.ledger = Ledger(self._db)
+        self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
         self._segments = Segments(self._db, self._sealer)
         self._letters = self._dead.count()
@@ -146,6 +147,13 @@ class SqliteStore:
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             self._db.pragma("user_version", SCHEMA_VERSION)
+
+    def _migrate(self, version: int) -> None:
+        """Bring the file of an older program to this layout."""
+        if 0 < version < SCHEMA_VERSION:
+            with self._db:
+                self.ledger.migrate()
+                self._db.pragma("user_version", SCHEMA_VERSION)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages

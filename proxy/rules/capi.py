@@ -66,6 +66,7 @@ def record(event: Event) -> Record:
         fate=event.fate,
         mark=event.mark,
         payload=orjson.dumps(payload),
+        findings=event.findings,
     )
 
 

@@ -1,8 +1,8 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -11,16 +11,11 @@ from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, St
 from proxy.rules import pii
 from proxy.rules.identity import BrowserIds, cookies_of
 from proxy.rules.redact import clean_data, clean_url, origin_of
+from proxy.rules.values import STANDARD_EVENTS, checked
 from proxy.settings import Pixel, Site
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
-# Meta Pixel reference, standard events; PageView is the base code's own.
-STANDARD_EVENTS = frozenset({
-    "AddPaymentInfo", "AddToCart", "AddToWishlist", "CompleteRegistration", "Contact", "CustomizeProduct", "Donate",
-    "FindLocation", "InitiateCheckout", "Lead", "PageView", "Purchase", "Schedule", "Search", "StartTrial",
-    "SubmitApplication", "Subscribe", "ViewContent",
-})  # fmt: skip
 _RESTRICTED_DATA = ("value", "currency")
 
 
@@ -44,21 +39,58 @@ class Context:
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
     """Yield an event for each hit and pixel, or the ledger row of its drop."""
     pixels = {pixel.id: pixel for pixel in context.site.pixel}
-    matched: dict[str, Mapping[str, Any]] = {}
-    for hit in context.visit.hits:
-        time = _event_time(hit, context)
+    matched: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {}
+    for claimed in context.visit.hits:
+        time = _event_time(claimed, context)
+        hit, odd = _checked(context, claimed)
         for pixel_id in hit.pixels:
             reason = _drop_reason(context, hit, pixels.get(pixel_id), time)
-            if reason is None:
-                if pixel_id not in matched:
-                    matched[pixel_id] = _user_data(context, pixel_id)
-                reason = DropReason.LITTLE_IDENTITY if pii.too_little(matched[pixel_id]) else None
-            if reason is None:
-                yield _event(context, hit, pixel_id, time, matched[pixel_id])
+            if reason is not None:
+                yield _dropped(context, hit, pixel_id, time, reason, findings=_why(reason, context, odd))
+                continue
+            if pixel_id not in matched:
+                matched[pixel_id] = _user_data(context, pixel_id)
+            user_data, unusable = matched[pixel_id]
+            if pii.too_little(user_data):
+                yield _dropped(context, hit, pixel_id, time, DropReason.LITTLE_IDENTITY, findings=unusable)
             else:
-                yield LedgerRow(
-                    context.facts.now, pixel_id, hit.name, hit.id, time // 1000, Status.DROPPED, reason, hit.fate
-                )
+                yield _event(context, hit, pixel_id, time, user_data, findings=unusable + odd)
+
+
+def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
+    """Return the hit with the data that its site lets out, as Meta reads them, and what was odd about them."""
+    given = hit.data
+    if context.site.sensitive == "restricted":
+        given = {key: given[key] for key in _RESTRICTED_DATA if key in given}
+    data, findings = checked(hit.name, given)
+    return (replace(hit, data=data) if hit.data else hit), findings
+
+
+def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
+    context: Context, hit: Hit, pixel_id: str, time: int, reason: DropReason, *, findings: tuple[str, ...]
+) -> LedgerRow:
+    return LedgerRow(
+        at=context.facts.now,
+        pixel=pixel_id,
+        name=hit.name,
+        id=hit.id,
+        time_s=time // 1000,
+        status=Status.DROPPED,
+        reason=reason,
+        fate=hit.fate,
+        findings=findings,
+    )
+
+
+def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the findings that led to a drop; of a visit that may not be measured nothing else is noted."""
+    match reason:
+        case DropReason.BOT:
+            return _bot(context)
+        case DropReason.MISSING_VALUE:
+            return odd
+        case _:
+            return ()
 
 
 def _event_time(hit: Hit, context: Context) -> int:
@@ -79,8 +111,7 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> 
         return DropReason.EXCLUDED
     if context.site.sensitive == "restricted" and hit.name not in STANDARD_EVENTS:
         return DropReason.RESTRICTED
-    no_value = hit.name == "Purchase" and not _is_amount(hit.data.get("value"))
-    return DropReason.MISSING_VALUE if no_value else None
+    return DropReason.MISSING_VALUE if hit.name == "Purchase" and "value" not in hit.data else None
 
 
 @lru_cache(maxsize=4096)
@@ -92,19 +123,14 @@ def wants(events: tuple[str, ...], name: str) -> bool:
     return only_exclusions or "*" in events or name in events
 
 
-def _is_amount(value: Any) -> bool:
-    """Tell whether Graph would read a value: a number, or a text that is one (Meta, custom data parameters)."""
-    if isinstance(value, bool) or value is None:
-        return False
-    try:
-        return math.isfinite(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return False
+def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the match keys of this visitor for one pixel: hashed contact data, and the plain keys of the request.
 
-
-def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
-    """Return the match keys of this visitor for one pixel: hashed contact data, and the plain keys of the request."""
-    keys = pii.match_keys(context.visit.match.get(pixel_id, {}), country=context.site.country.lower())
+    Beside them, findings: which keys had a value of no use.
+    """
+    year = datetime.fromtimestamp(context.facts.now / 1000, UTC).year
+    given = context.visit.match.get(pixel_id, {})
+    keys = pii.match_keys(given, country=context.site.country.lower(), year=year)
     user_data: dict[str, Any] = {**keys.plain, **keys.hashed}
     ids, facts = context.ids, context.facts
     plain = {
@@ -114,10 +140,12 @@ def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
         "fbc": ids.fbc,
     }
     user_data.update((key, value) for key, value in plain.items() if value)
-    return user_data
+    return user_data, tuple(f"{key}:unusable" for key in keys.rejected)
 
 
-def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapping[str, Any]) -> Event:
+def _event(  # noqa: PLR0913 - an event is made of many parts
+    context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapping[str, Any], *, findings: tuple[str, ...]
+) -> Event:
     restricted = context.site.sensitive == "restricted"
     keep = context.site.keep_url_params
     return Event(
@@ -128,14 +156,17 @@ def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapp
         url=origin_of(context.visit.url) if restricted else clean_url(context.visit.url, keep),
         referrer="" if restricted else clean_url(context.visit.referrer, keep),
         user_data=user_data,
-        custom_data={key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data}
-        if restricted
-        else clean_data(hit.data),
+        custom_data=hit.data if restricted else clean_data(hit.data),
         options=context.options,
         visitor=_visitor(context),
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
+        findings=_bot(context) + findings,
     )
+
+
+def _bot(context: Context) -> tuple[str, ...]:
+    return (f"bot:{context.bot}",) if context.bot else ()
 
 
 def _visitor(context: Context) -> bytes:

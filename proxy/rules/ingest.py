@@ -82,7 +82,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
 
 def _context(visit: Visit, facts: Facts, site: Site, address: str) -> Context:
     gpc = consent.signals_gpc(facts.gpc, visit)
-    bot = None if site.bots == "ignore" else bot_reason(facts.user_agent, webdriver=visit.webdriver)
+    bot = None if site.bots == "ignore" else _bot(visit, facts)
     located = identity.is_public(address)
     return Context(
         site=site,
@@ -94,6 +94,10 @@ def _context(visit: Visit, facts: Facts, site: Site, address: str) -> Context:
         bot=bot,
         forbidden=consent.forbids(site, visit, gpc=gpc, located=located, bot=bot is not None),
     )
+
+
+def _bot(visit: Visit, facts: Facts) -> str | None:
+    return bot_reason(facts.user_agent, webdriver=visit.webdriver, brands=facts.brands, platform=facts.platform)
 
 
 def _believed(facts: Facts, policy: Policy) -> Facts:

@@ -214,19 +214,20 @@ def test_the_image_is_a_page_view_of_the_referer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "facts", "reason"),
+    ("changes", "facts", "reason", "findings"),
     [
-        ({"consent": "required"}, FACTS, DropReason.NO_CONSENT),
-        ({}, replace(FACTS, gpc="1"), DropReason.GPC),
-        ({}, replace(FACTS, user_agent="curl/8.5.0"), DropReason.BOT),
-        ({"pixel": [{"id": PIXEL, "access_token": "t", "events": ["Lead"]}]}, FACTS, DropReason.EXCLUDED),
+        ({"consent": "required"}, FACTS, DropReason.NO_CONSENT, ()),
+        ({}, replace(FACTS, gpc="1"), DropReason.GPC, ()),
+        ({}, replace(FACTS, user_agent="curl/8.5.0"), DropReason.BOT, ("bot:crawler",)),
+        ({"pixel": [{"id": PIXEL, "access_token": "t", "events": ["Lead"]}]}, FACTS, DropReason.EXCLUDED, ()),
     ],
 )
-def test_the_image_obeys_the_same_rules(changes: dict[str, Any], facts: Facts, reason: DropReason) -> None:
+def test_the_image_obeys_the_same_rules(
+    changes: dict[str, Any], facts: Facts, reason: DropReason, findings: tuple[str, ...]
+) -> None:
     """Consent, Privacy Control, bots and the pixel's list hold for the image as for the tag."""
-    assert ingest_image(facts, policy(**changes)).dropped == (
-        LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason),
-    )
+    expected = LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason, findings=findings)
+    assert ingest_image(facts, policy(**changes)).dropped == (expected,)
 
 
 MAIL = "Anna.Secretova@Mail.Example"
@@ -359,6 +360,7 @@ def test_records_are_what_graphs_language_makes_of_events() -> None:
             options=None,
             visitor=kept.visitor,
             fate=kept.fate,
+            findings=kept.findings,
         )
     )
     assert again == kept
