@@ -23,7 +23,9 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?", 
 # Marks part thousands, three digits each, so what follows a comma by one or two is a fraction.
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,' \u2019\u00a0\u2009\u202f])[0-9]{3}(\1[0-9]{3})*(?:([.,])[0-9]+)?")
-# As many digits as a number of JSON is sure to keep.
+# No amount is longer, and the patterns above cost the square of a text's length.
+_MOST_CHARACTERS = 40
+# As many digits before the point as a number of JSON is sure to keep.
 _MOST_DIGITS = 15
 
 
@@ -40,10 +42,10 @@ def amount(given: Any) -> Checked:
 
 
 def _amount_of(text: str) -> Checked:
-    plain = _plain(text) or ""
     if not text:
         return NOTHING
-    if not plain or len(plain) > _MOST_DIGITS + 5 or sum(c.isdigit() for c in plain) > _MOST_DIGITS:
+    plain = _plain(text) if len(text) <= _MOST_CHARACTERS else None
+    if plain is None or len(plain.lstrip("+-").partition(".")[0]) > _MOST_DIGITS:
         return UNUSABLE
     number = int(plain) if plain.lstrip("+-").isdecimal() else float(plain)
     words = (DOUBTFUL if number < 0 else FINE) + (FINE if plain == text else REPAIRED)

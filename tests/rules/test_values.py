@@ -26,6 +26,8 @@ AMOUNTS: list[tuple[Any, Any, str]] = [
     (" 12.50 ", 12.5, ""),
     ("1299", 1299, ""),
     (".5", 0.5, ""),
+    ("0.30000000000000004", 0.30000000000000004, ""),
+    ("123456789012345.75", 123456789012345.75, ""),
     ("5.", 5.0, ""),
     ("1e3", 1000.0, ""),
     ("-5.00", -5.0, "doubtful"),
@@ -62,7 +64,8 @@ AMOUNTS: list[tuple[Any, Any, str]] = [
     ("1_000", GONE, "unusable"),
     ("0x10", GONE, "unusable"),
     ("١٢", GONE, "unusable"),
-    ("9" * 40, GONE, "unusable"),
+    ("9" * 16, GONE, "unusable"),
+    ("9" * 50, GONE, "unusable"),
     ("{{value}}", GONE, "unusable"),
     ("undefined", GONE, "unusable"),
     (True, GONE, "unusable"),
@@ -191,6 +194,14 @@ def test_an_amount_is_read_in_one_way_or_not_at_all(raw: Any, number: Any, word:
 
     assert (data.get("value", GONE), findings) == (number, named("value", word))
     assert type(data.get("value", GONE)) is type(number)
+
+
+@pytest.mark.timeout(5)
+def test_a_long_text_costs_little() -> None:
+    """A text as long as a whole body is looked at once, not by the square of its length."""
+    data = dict.fromkeys(("value", "num_items", "currency", "content_ids", "contents", "order_id"), "1" * 60_000 + "x")
+
+    assert "value" not in checked("Purchase", data)[0]
 
 
 @pytest.mark.parametrize(("field", "raw", "sent", "findings"), FIELDS)
