@@ -43,6 +43,9 @@ class DropReason(StrEnum):
     UNKNOWN_PIXEL = "unknown_pixel"
     EXCLUDED = "excluded"
     RESTRICTED = "restricted"
+    DNT = "dnt"
+    OPTED_OUT = "opted_out"
+    ERASED = "erased"
 
 
 class Status(StrEnum):
@@ -160,6 +163,10 @@ class Record:
     mark: str
     payload: bytes
     findings: tuple[str, ...] = ()
+    people: tuple[bytes, ...] = ()
+    """Digests of whom it is about, 16 bytes each: held against the marks of who opted out or was erased."""
+    agreed: int = field(default=0, compare=False)
+    """When this browser last took an opt-out back; ends older marks when it is appended, and is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
