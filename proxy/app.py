@@ -31,6 +31,7 @@ from proxy.queue.base import QueueBrokenError
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
 from proxy.rules.ingest import Policy
+from proxy.rules.keeper import KeeperKeys
 from proxy.rules.routing import Routes
 from proxy.settings import Address, Pixel, Settings, Site
 
@@ -169,9 +170,10 @@ def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics
 
 
 def _entry(settings: Settings, secret: str) -> Entry:
+    keys = KeeperKeys(secret, [old.get_secret_value() for old in settings.server.old_secrets])
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
-        policies={site.name: Policy(site, settings.server.trusted_proxies) for site in settings.site},
+        policies={site.name: Policy(site, settings.server.trusted_proxies, keys) for site in settings.site},
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
         trusted=settings.server.trusted_proxies,

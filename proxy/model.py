@@ -63,7 +63,7 @@ class Facts:
 
     now: int
     entropy: int
-    """At least 62 random bits, so that the rules need no randomness of their own."""
+    """128 random bits, so that the rules need no randomness of their own."""
     peer: str
     host: str = ""
     secure: bool = False

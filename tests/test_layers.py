@@ -17,7 +17,7 @@ TABLE: dict[str, set[str]] = {
     "settings": set(),
     "keys": set(),
     "config": {"settings"},
-    "rules": {"model", "settings"},
+    "rules": {"model", "settings", "keys"},
     "queue": {"model", "settings", "keys"},
     "edge": {"model", "settings", "rules", "queue"},
     "simulator": set(),

@@ -10,6 +10,8 @@ from typing import Any
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
 from proxy.rules import pii
 from proxy.rules.identity import BrowserIds, cookies_of
+from proxy.rules.keeper import NOTHING, Keeper
+from proxy.rules.raw import sha256
 from proxy.rules.redact import clean_data, clean_url, origin_of
 from proxy.settings import Pixel, Site
 
@@ -39,6 +41,8 @@ class Context:
     """Why the visitor is held for a machine."""
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
+    keeper: Keeper = NOTHING
+    """What the visitor's keeper holds from now on."""
 
 
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
@@ -114,6 +118,8 @@ def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
         "fbc": ids.fbc,
     }
     user_data.update((key, value) for key, value in plain.items() if value)
+    if context.keeper.visitor:
+        user_data["external_id"] = [*keys.hashed.get("external_id", ()), sha256(context.keeper.visitor)]
     return user_data
 
 

@@ -13,6 +13,7 @@ from proxy.model import Consent, Event, Facts, Fate, Hit, Outcome, Visit
 from proxy.rules import capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
 from proxy.rules.enrich import Context, enrich
+from proxy.rules.keeper import MAX_AGE_S, NOTHING, Keeper, KeeperKeys, renewed
 from proxy.settings import Site
 
 
@@ -22,6 +23,7 @@ class Policy:
 
     site: Site
     trusted: Sequence[identity.Network]
+    keys: KeeperKeys
 
 
 def ingest(facts: Facts, policy: Policy) -> Outcome:
@@ -59,7 +61,7 @@ def home(site: Site, host: str) -> str:
 
 def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     client = identity.client(facts.peer, facts.forwarded, policy.trusted)
-    context = _context(visit, _believed(facts, policy), policy.site, client.address)
+    context = _context(visit, _believed(facts, policy), policy, client.address)
     events, dropped = [], []
     for result in enrich(context):
         if isinstance(result, Event):
@@ -70,7 +72,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     return Outcome(
         status=status,
         body=body,
-        cookies=_cookies(context),
+        cookies=_cookies(context, policy),
         records=tuple(events),
         dropped=tuple(dropped),
         refused=len(visit.refused),
@@ -80,7 +82,10 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     )
 
 
-def _context(visit: Visit, facts: Facts, site: Site, address: str) -> Context:
+def _context(visit: Visit, facts: Facts, policy: Policy, address: str) -> Context:
+    site = policy.site
+    kept = _kept(facts, policy)
+    ids = _ids(visit, facts, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else bot_reason(facts.user_agent, webdriver=visit.webdriver)
     located = identity.is_public(address)
@@ -88,11 +93,12 @@ def _context(visit: Visit, facts: Facts, site: Site, address: str) -> Context:
         site=site,
         facts=facts,
         visit=visit,
-        ids=_ids(visit, facts),
+        ids=ids,
         address=address if located else "",
         options=consent.options(site, visit, gpc=gpc),
         bot=bot,
         forbidden=consent.forbids(site, visit, gpc=gpc, located=located, bot=bot is not None),
+        keeper=_renewed(kept, visit, ids, facts, policy) if _is_at_home(facts) else kept,
     )
 
 
@@ -105,7 +111,27 @@ def _believed(facts: Facts, policy: Policy) -> Facts:
     return replace(facts, host=host, secure=facts.secure or proto == "https")
 
 
-def _ids(visit: Visit, facts: Facts) -> identity.BrowserIds:
+def _kept(facts: Facts, policy: Policy) -> Keeper:
+    """Return what the browser's keeper holds; a cookie of another site is none of ours."""
+    jar = identity.cookies_of(facts.cookie) if facts.cookie and _is_at_home(facts) else {}
+    return policy.keys.find(jar, policy.site.name, now=facts.now) or NOTHING
+
+
+def _renewed(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: Facts, policy: Policy) -> Keeper:
+    visitor = (kept.visitor or policy.keys.new_visitor(facts.entropy)) if policy.site.visitor_id else ""
+    return renewed(kept, visitor, ids, consent=visit.consent, now=facts.now)
+
+
+def _is_at_home(facts: Facts) -> bool:
+    """Tell whether page and proxy share their cookies."""
+    return identity.same_site(identity.host_of(facts.host), _page_host(facts))
+
+
+def _page_host(facts: Facts) -> str:
+    return identity.host_of(facts.origin or facts.referer)
+
+
+def _ids(visit: Visit, facts: Facts, kept: Keeper) -> identity.BrowserIds:
     return identity.browser_ids(
         cookie=facts.cookie,
         fbp=visit.fbp,
@@ -113,10 +139,12 @@ def _ids(visit: Visit, facts: Facts) -> identity.BrowserIds:
         url=visit.url,
         referrer=visit.referrer,
         host=identity.host_of(facts.host),
-        origin_host=identity.host_of(facts.origin or facts.referer),
+        origin_host=_page_host(facts),
         secure=_is_secure(facts),
         now=facts.now,
         entropy=facts.entropy,
+        kept_fbp=kept.fbp,
+        kept_fbc=kept.fbc,
     )
 
 
@@ -125,13 +153,34 @@ def _is_secure(facts: Facts) -> bool:
     return facts.secure or (facts.origin or facts.referer).startswith("https://")
 
 
-def _cookies(context: Context) -> tuple[str, ...]:
+def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     """Keep the ids, end them after a withdrawal, and touch nothing for a visit that may not be measured."""
-    if context.visit.consent is not Consent.REVOKED:
-        return () if context.forbidden else context.ids.cookies
-    facts = context.facts
-    host, page = identity.host_of(facts.host), identity.host_of(facts.origin or facts.referer)
-    return identity.forget_cookies(host, secure=_is_secure(facts)) if identity.same_site(host, page) else ()
+    facts, revoked = context.facts, context.visit.consent is Consent.REVOKED
+    if not _is_at_home(facts) or (context.forbidden and not revoked):
+        return ()
+    if not revoked:
+        return (*context.ids.cookies, _keeper_cookie(context.keeper, facts, policy))
+    forgotten = identity.forget_cookies(identity.host_of(facts.host), secure=_is_secure(facts))
+    return (*forgotten, *_withdrawn(context.keeper, facts, policy))
+
+
+def _withdrawn(keeper: Keeper, facts: Facts, policy: Policy) -> tuple[str, ...]:
+    """End the keeper, under each of its names; an opt-out alone stays."""
+    ended = tuple(_http_cookie(name, "", facts, seconds=0) for name in policy.keys.names(policy.site.name))
+    if not keeper.opted_out:
+        return ended
+    return (_keeper_cookie(Keeper(opted_out=True), facts, policy), *ended[1:])
+
+
+def _keeper_cookie(keeper: Keeper, facts: Facts, policy: Policy) -> str:
+    site = policy.site.name
+    value = policy.keys.seal(keeper, site, now=facts.now, entropy=facts.entropy)
+    return _http_cookie(policy.keys.names(site)[0], value, facts, seconds=MAX_AGE_S)
+
+
+def _http_cookie(name: str, value: str, facts: Facts, *, seconds: int) -> str:
+    domain = identity.registrable(identity.host_of(facts.host))
+    return identity.set_cookie(name, value, domain, secure=_is_secure(facts), seconds=seconds, http_only=True)
 
 
 def _answer(visit: Visit) -> tuple[int, bytes]:
