@@ -72,6 +72,7 @@ class Facts:
     cookie: str = ""
     user_agent: str = ""
     gpc: str = ""
+    dnt: str = ""
     forwarded: str = ""
     """The configured client-address header; several lines joined by commas."""
     forwarded_proto: str = ""
@@ -148,6 +149,10 @@ class Event:
     """Why the owner may doubt it (a bot's reason); it is sent all the same."""
     findings: tuple[str, ...] = ()
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
+    people: tuple[bytes, ...] = ()
+    """Digests of whom it is about."""
+    agreed: int = 0
+    """When this browser last took an opt-out back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +169,9 @@ class Record:
     payload: bytes
     findings: tuple[str, ...] = ()
     people: tuple[bytes, ...] = ()
-    """Digests of whom it is about, 16 bytes each: held against the marks of who opted out or was erased."""
+    """Held against the marks of who opted out or was erased; 16 bytes each."""
     agreed: int = field(default=0, compare=False)
-    """When this browser last took an opt-out back; ends older marks when it is appended, and is not kept."""
+    """Ends older opt-outs of its people when it is appended; not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,8 @@ class Outcome:
     body: bytes = b""
     cookies: tuple[str, ...] = ()
     """``Set-Cookie`` values."""
+    opted_out: tuple[bytes, ...] = ()
+    """Digests of the person who withdrew, as far as the keeper knew."""
     records: tuple[Record, ...] = ()
     dropped: tuple[LedgerRow, ...] = ()
     refused: int = 0

@@ -213,6 +213,7 @@ class Public:
             cookie=header(hdrs.COOKIE),
             user_agent=header(hdrs.USER_AGENT),
             gpc=header("Sec-GPC"),
+            dnt=header("DNT"),
             forwarded=header(self._entry.client_ip_header),
             forwarded_proto=header("X-Forwarded-Proto"),
             forwarded_host=header("X-Forwarded-Host"),

@@ -1,7 +1,7 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -11,6 +11,7 @@ from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, St
 from proxy.rules import pii
 from proxy.rules.identity import BrowserIds, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
+from proxy.rules.people import digests
 from proxy.rules.raw import sha256
 from proxy.rules.redact import clean_data, clean_url, origin_of
 from proxy.settings import Pixel, Site
@@ -41,28 +42,46 @@ class Context:
     """Why the visitor is held for a machine."""
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
+    kept: Keeper = NOTHING
+    """What the visitor's keeper held until now."""
     keeper: Keeper = NOTHING
     """What the visitor's keeper holds from now on."""
+    people_keys: Sequence[bytes] = ()
+    """Under which people have digests."""
 
 
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
     """Yield an event for each hit and pixel, or the ledger row of its drop."""
     pixels = {pixel.id: pixel for pixel in context.site.pixel}
-    matched: dict[str, Mapping[str, Any]] = {}
+    matched: dict[str, Matched] = {}
     for hit in context.visit.hits:
         time = _event_time(hit, context)
         for pixel_id in hit.pixels:
             reason = _drop_reason(context, hit, pixels.get(pixel_id), time)
             if reason is None:
                 if pixel_id not in matched:
-                    matched[pixel_id] = _user_data(context, pixel_id)
-                reason = DropReason.LITTLE_IDENTITY if pii.too_little(matched[pixel_id]) else None
+                    matched[pixel_id] = _matched(context, pixel_id)
+                reason = DropReason.LITTLE_IDENTITY if matched[pixel_id].too_little else None
             if reason is None:
                 yield _event(context, hit, pixel_id, time, matched[pixel_id])
             else:
                 yield LedgerRow(
                     context.facts.now, pixel_id, hit.name, hit.id, time // 1000, Status.DROPPED, reason, hit.fate
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Who the visitor is for one pixel."""
+
+    user_data: Mapping[str, Any]
+    people: tuple[bytes, ...]
+    too_little: bool
+
+
+def _matched(context: Context, pixel_id: str) -> Matched:
+    user_data = _user_data(context, pixel_id)
+    return Matched(user_data, digests(user_data, context.people_keys), pii.too_little(user_data))
 
 
 def _event_time(hit: Hit, context: Context) -> int:
@@ -123,7 +142,7 @@ def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
     return user_data
 
 
-def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapping[str, Any]) -> Event:
+def _event(context: Context, hit: Hit, pixel_id: str, time: int, matched: Matched) -> Event:
     restricted = context.site.sensitive == "restricted"
     keep = context.site.keep_url_params
     return Event(
@@ -133,7 +152,9 @@ def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapp
         time_s=time // 1000,
         url=origin_of(context.visit.url) if restricted else clean_url(context.visit.url, keep),
         referrer="" if restricted else clean_url(context.visit.referrer, keep),
-        user_data=user_data,
+        user_data=matched.user_data,
+        people=matched.people,
+        agreed=context.keeper.agreed,
         custom_data={key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data}
         if restricted
         else clean_data(hit.data),

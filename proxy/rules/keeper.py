@@ -40,6 +40,7 @@ _SHORT = {
     "fbc": "c",
     "fbc_since": "cs",
     "opted_out": "o",
+    "agreed": "a",
     "match_since": "ms",
     "match_seen": "mn",
 }
@@ -60,6 +61,9 @@ class Keeper:
     consent: Consent = Consent.UNKNOWN
     """The page's last clear word."""
     opted_out: bool = False
+    """The visitor's own word, which the page's consent does not change."""
+    agreed: int = 0
+    """When an opt-out or a withdrawal was last taken back."""
     match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Hashed match keys of this visit, most telling first; only where the site allows."""
     match_since: int = 0
@@ -137,6 +141,7 @@ def renewed(kept: Keeper, visitor: str, ids: BrowserIds, *, consent: Consent, no
         fbc=ids.fbc,
         fbc_since=kept.fbc_since if ids.fbc == kept.fbc else now,
         consent=kept.consent if consent is Consent.UNKNOWN else consent,
+        agreed=now if kept.consent is Consent.REVOKED and consent is Consent.GRANTED else kept.agreed,
     )
 
 

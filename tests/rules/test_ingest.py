@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.model import DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
+from proxy.model import Consent, DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
 from proxy.rules import capi, intake
 from proxy.rules.ingest import Policy, ingest, ingest_image
 from proxy.rules.keeper import Keeper, KeeperKeys
@@ -60,8 +60,8 @@ def take(body: bytes, *, facts: Facts = FACTS, **changes: Any) -> Outcome:
 
 
 def written(record: Record) -> dict[str, Any]:
-    outside = asdict(record) | {"visitor": record.visitor.hex()}
-    return outside | {"payload": orjson.loads(record.payload)}
+    outside = {key: value for key, value in asdict(record).items() if key not in {"people", "agreed"}}
+    return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.payload)}
 
 
 def opened(cookie: str) -> str:
@@ -298,16 +298,76 @@ def test_a_dropped_visit_sets_no_keeper(members: dict[str, Any], changes: dict[s
     assert take(wire(event(), **members), **changes).cookies == ()
 
 
-def test_a_withdrawal_ends_the_keeper_but_not_an_opt_out() -> None:
-    """The ids end under every name the keeper had; of an opt-out the mark alone stays."""
-    opted_out = KEYS.seal(Keeper("ab", fbp=FBP, opted_out=True), "shop", now=NOW, entropy=1)
-    ended, marked = (
-        take(wire(consent="revoked"), facts=replace(FACTS, cookie=f"{KEEPER}={value}")) for value in ("", opted_out)
-    )
+def sealed(keeper: Keeper) -> str:
+    """The ``Cookie`` header of a browser with this keeper."""
+    return f"{KEEPER}={KEYS.seal(keeper, 'shop', now=NOW, entropy=1)}"
 
-    attributes = "Max-Age=0; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly"
-    assert ended.cookies[2:] == (f"{KEEPER}=; {attributes}",)
-    assert keeper_of(marked)[0] == Keeper(opted_out=True)
+
+@pytest.mark.parametrize("opted_out", [False, True])
+def test_a_withdrawal_ends_the_ids_and_keeps_the_word(*, opted_out: bool) -> None:
+    """Of the keeper the withdrawal and an opt-out stay, and no id."""
+    kept = Keeper("ab", NOW, FBP, NOW, FBC, NOW, match={"em": ("c" * 64,)}, opted_out=opted_out)
+    outcome = take(wire(consent="revoked"), facts=replace(FACTS, cookie=sealed(kept)))
+
+    assert [cookie.partition(";")[0] for cookie in outcome.cookies[:2]] == ["_fbp=", "_fbc="]
+    assert keeper_of(outcome)[0] == Keeper(consent=Consent.REVOKED, opted_out=opted_out)
+
+
+def test_a_withdrawal_ends_old_names() -> None:
+    """A keeper under the name that an old secret gave it goes too."""
+    keys = KeeperKeys("another secret that is long enough", ["a secret for tests that is long enough"])
+    facts = replace(FACTS, cookie=sealed(Keeper("ab")), body=wire(consent="revoked"))
+    cookies = ingest(facts, replace(policy(), keys=keys)).cookies
+
+    assert cookies[3:] == (f"{KEEPER}=; Max-Age=0; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly",)
+
+
+def test_after_a_withdrawal_nothing_leaves_until_a_grant() -> None:
+    """The browser's next words: unknown is dropped and sets nothing, granted is sent as of a new visitor."""
+    withdrawn = replace(FACTS, cookie=sealed(Keeper(consent=Consent.REVOKED)))
+    silent = take(wire(event()), facts=withdrawn)
+    granted = take(wire(event(), consent="granted"), facts=withdrawn)
+
+    assert ([row.reason for row in silent.dropped], silent.cookies) == ([DropReason.NO_CONSENT], ())
+    (record,) = granted.records
+    keeper, _ = keeper_of(granted)
+    assert keeper
+    assert (keeper.consent, keeper.agreed, record.agreed) == (Consent.GRANTED, NOW, NOW)
+
+
+def test_an_opt_out_holds_against_the_page() -> None:
+    """Whatever the page says of consent, events are dropped, no id is made, and the mark is kept alive."""
+    opted_out = Keeper(opted_out=True)
+    outcome = take(wire(event(), consent="granted"), facts=replace(FACTS, cookie=sealed(opted_out)))
+
+    assert [row.reason for row in outcome.dropped] == [DropReason.OPTED_OUT]
+    assert (len(outcome.cookies), keeper_of(outcome)[0]) == (1, opted_out)
+
+
+PEOPLE = (b"k" * 32, b"o" * 32)
+
+
+def test_a_withdrawal_names_the_person_the_keeper_knows() -> None:
+    """Visitor id, fbp and remembered match keys are named by the digests that events of the person carry."""
+    em = sha256(b"anna@example.com").hexdigest()
+    kept = Keeper("ab", fbp=FBP, match={"em": (em,)})
+    marking = replace(policy(), people_keys=PEOPLE)
+    withdrawal = replace(FACTS, cookie=sealed(kept), body=wire(consent="revoked"))
+    buying = replace(FACTS, body=wire(event(), match={PIXEL: {"em": "Anna@Example.com", "external_id": "7"}}))
+    (bought,) = ingest(buying, marking).records
+    (returned,) = ingest(replace(FACTS, cookie=sealed(kept), body=wire(event())), marking).records
+    named = ingest(withdrawal, marking).opted_out
+
+    assert len(named) == 3
+    assert len(set(named) & set(bought.people)) == 1
+    assert len(set(named) & set(returned.people)) == 2
+
+
+def test_a_page_marks_nobody_by_its_claims() -> None:
+    """A forged withdrawal with somebody's address and ids names no person."""
+    body = wire(consent="revoked", fbp=FBP, match={PIXEL: {"em": "anna@example.com"}})
+
+    assert ingest(replace(FACTS, body=body), replace(policy(), people_keys=PEOPLE)).opted_out == ()
 
 
 @pytest.mark.parametrize("host", ["t.agency.example", "shop.example.agency.example"])
