@@ -26,7 +26,7 @@ from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
 from proxy.edge.sender import Lane, Sender
-from proxy.keys import prefix_of
+from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
@@ -170,10 +170,13 @@ def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics
 
 
 def _entry(settings: Settings, secret: str) -> Entry:
-    keys = KeeperKeys(secret, [old.get_secret_value() for old in settings.server.old_secrets])
+    old = [one.get_secret_value() for one in settings.server.old_secrets]
+    keys, people_keys = KeeperKeys(secret, old), [people_key(one) for one in (secret, *old)]
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
-        policies={site.name: Policy(site, settings.server.trusted_proxies, keys) for site in settings.site},
+        policies={
+            site.name: Policy(site, settings.server.trusted_proxies, keys, people_keys) for site in settings.site
+        },
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
         trusted=settings.server.trusted_proxies,

@@ -10,7 +10,12 @@ def signals_gpc(header: str, visit: Visit) -> bool:
 
     The tag counts too, because CDNs drop headers they do not know (W3C, Global Privacy Control).
     """
-    return visit.gpc or "1" in (value.strip() for value in header.split(","))
+    return visit.gpc or signals_gpc_header(header)
+
+
+def signals_gpc_header(header: str) -> bool:
+    """Tell whether ``Sec-GPC`` says so, alone."""
+    return "1" in (value.strip() for value in header.split(","))
 
 
 def signals_dnt(header: str) -> bool:
