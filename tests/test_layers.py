@@ -24,7 +24,7 @@ TABLE: dict[str, set[str]] = {
     "snippet": {"settings"},
     "app": {"config", "settings", "keys", "model", "rules", "queue", "edge"},
     "doctor": {"app", "config", "settings", "model", "rules", "queue", "edge"},
-    "books": {"app", "config", "model", "queue", "edge"},
+    "books": {"app", "config", "model", "queue", "edge", "rules"},
     "demo": {"app", "config", "keys", "simulator"},
     "cli": {"__init__", "app", "config", "model", "queue", "books", "demo", "doctor", "snippet", "simulator"},
     "__main__": {"cli"},

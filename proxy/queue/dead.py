@@ -95,7 +95,7 @@ class DeadLetters:
         sql = "SELECT id, pixel, sealed FROM dead WHERE id>? ORDER BY id LIMIT ?"
         rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
         opened = [(row[0], self._opened(*row)) for row in rows]
-        about = [number for number, record in opened if record and set(people) & set(record.people)]
+        about = [number for number, record in opened if record and not set(people).isdisjoint(record.people)]
         return self.discard(about), rows[-1][0] if rows else 0
 
     def forget(self, before: int) -> int:

@@ -16,8 +16,9 @@ from proxy.queue.segment import chunks, pack, unpack
 log = logging.getLogger(__name__)
 
 _MOST_CLAIMED_BYTES = 4 << 20
-# Segments looked through in one transaction; each holds at most 500 records.
-_SLICE = 8
+# Segments and records looked through in one transaction.
+_SLICE = 500
+_SLICE_RECORDS = 2000
 
 SCHEMA = """
 CREATE TABLE segment(
@@ -105,16 +106,23 @@ class Segments:
 
         Return how many were removed, and after which number to go on (0: no segment is left).
         """
-        sql = "SELECT id, pixel, attempts, strikes FROM segment WHERE id>? ORDER BY id LIMIT ?"
-        rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
+        sql = "SELECT id, n, pixel, attempts, strikes FROM segment WHERE id>? ORDER BY id LIMIT ?"
         before = self.waiting.events.total()
-        for number, *facts in rows:
-            if number not in self.waiting.claimed and (segment := self._read(number, *facts)):
-                survivors = [record for record in segment.records if not set(people) & set(record.people)]
-                if len(survivors) < len(segment.records):
-                    self.keep(segment, survivors)
+        last = seen = 0
+        rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
+        for last, n, *facts in rows:
+            if last not in self.waiting.claimed and (segment := self._read(last, *facts)):
+                self._strike(segment, people)
                 self.release([segment])
-        return before - self.waiting.events.total(), rows[-1][0] if rows else 0
+            seen += n
+            if seen >= _SLICE_RECORDS:
+                break
+        return before - self.waiting.events.total(), last
+
+    def _strike(self, segment: Segment, people: Collection[bytes]) -> None:
+        survivors = [record for record in segment.records if set(people).isdisjoint(record.people)]
+        if len(survivors) < len(segment.records):
+            self.keep(segment, survivors)
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""

@@ -5,9 +5,11 @@ site's own (the visitor id is one of them), and the browser id ``_fbp``. Not by 
 somebody shares a link, nor by an address that many use.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
+
+from proxy.rules.pii import match_keys
 
 DIGEST = 16
 """Bytes of a digest."""
@@ -24,6 +26,23 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
     """
     known = tuple(_identifiers(user_data))
     return tuple(blake2b(text, key=key, digest_size=DIGEST).digest() for key in keys for text in known)
+
+
+def identifiers(raw: Mapping[str, Sequence[str]], countries: Iterable[str]) -> dict[str, list[str]]:
+    """Return hashed match keys of a person as somebody wrote them, whatever country a phone number is of.
+
+    Raises:
+        ValueError: when a value has no form to be known by; the text is its key.
+    """
+    found: dict[str, list[str]] = {}
+    given = [(key, value) for key in HASHED for value in raw.get(key, ())]
+    for key, value in given:
+        readings = (match_keys({key: value}, country=country).hashed.get(key, ()) for country in countries)
+        hashes = [one for reading in readings for one in reading]
+        if not hashes:
+            raise ValueError(key)
+        found[key] = [*found.get(key, ()), *hashes]
+    return found
 
 
 def _identifiers(user_data: Mapping[str, Any]) -> Iterator[bytes]:
