@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import aiohttp
+from aiohttp import hdrs
 
 from proxy.app import installation_secret, now_ms, open_queue, people_keys
 from proxy.config import Config
@@ -87,8 +88,8 @@ async def _remote(config: Config) -> AsyncIterator[Books]:
     password = server.operator_password.get_secret_value()
     host = "127.0.0.1" if server.operator_listen.host in {"0.0.0.0", "::"} else server.operator_listen.host
     base = f"http://{f'[{host}]' if ':' in host else host}:{server.operator_listen.port}"
-    auth = aiohttp.BasicAuth("operator", password) if password else None
-    async with aiohttp.ClientSession(base, auth=auth, timeout=aiohttp.ClientTimeout(total=60)) as session:
+    headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
+    async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield _Remote(session)
 
 
