@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.rules.people import DIGEST, digests
+from proxy.rules.people import DIGEST, digests, identifiers
 
 KEY, OLD = b"k" * 32, b"o" * 32
 EM, PH, ID = (sha256(text).hexdigest() for text in (b"anna@example.com", b"16505551212", b"customer-7"))
@@ -49,3 +49,34 @@ def test_digests_say_nothing_without_the_key() -> None:
 
     assert set(ours) & set(others) == set()
     assert {len(digest) for digest in ours + others} == {DIGEST}
+
+
+# As an owner writes somebody, countries of the sites; the hashed text, None where nobody can be known by it.
+WRITTEN: list[tuple[str, str, set[str], str | None]] = [
+    ("em", " Anna@Example.COM ", {""}, "anna@example.com"),
+    ("em", EM, {""}, "anna@example.com"),
+    ("em", "anna", {"", "de"}, None),
+    ("em", "", {""}, None),
+    ("ph", "+1 (650) 555-1212", {""}, "16505551212"),
+    ("ph", "0049 30 1234567", {"", "us"}, "49301234567"),
+    ("ph", "030 1234567", {"", "de"}, "49301234567"),
+    ("ph", "030 1234567", {""}, None),
+    ("external_id", "Customer-7", {""}, "customer-7"),
+    ("external_id", "null", {""}, None),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "countries", "text"), WRITTEN)
+def test_an_owner_writes_as_people_do(key: str, value: str, countries: set[str], text: str | None) -> None:
+    """What an owner types is normalised as it is for Meta; what is of no use is told by its key, not its value."""
+    if text is None:
+        with pytest.raises(ValueError, match=f"^{key}$"):
+            identifiers({key: [value]}, countries)
+    else:
+        assert sha256(text.encode()).hexdigest() in identifiers({key: [value]}, countries)[key]
+
+
+def test_one_useless_value_spoils_the_rest() -> None:
+    """A person is erased by all that was written or not at all, so that no typing mistake goes unnoticed."""
+    with pytest.raises(ValueError, match="^ph$"):
+        identifiers({"em": ["anna@example.com"], "ph": ["12"]}, {""})
