@@ -15,6 +15,7 @@ from rig import Machine, browser_headers, start, table, workplace
 from proxy import config
 from proxy.model import Facts
 from proxy.rules.ingest import Policy, ingest
+from proxy.rules.keeper import KeeperKeys
 
 _PIXEL = "1001"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -100,7 +101,9 @@ def _facts(body: bytes) -> Facts:
 def _policy() -> Policy:
     with workplace() as place:
         settings = config.load(Machine(place / "proxy", "http://127.0.0.1:1").config, {}).settings
-    return Policy(settings.site[0], settings.server.trusted_proxies)
+    return Policy(
+        settings.site[0], settings.server.trusted_proxies, KeeperKeys("a secret of the bench that is long enough")
+    )
 
 
 def _us(work: Callable[[], object], count: int) -> float:

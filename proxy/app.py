@@ -26,11 +26,12 @@ from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
 from proxy.edge.sender import Lane, Sender
-from proxy.keys import prefix_of
+from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
 from proxy.rules.ingest import Policy
+from proxy.rules.keeper import KeeperKeys
 from proxy.rules.routing import Routes
 from proxy.settings import Address, Pixel, Settings, Site
 
@@ -95,6 +96,11 @@ def prefixes(settings: Settings, secret: str, site: Site) -> list[str]:
     return [prefix_of(one, site.name) for one in secrets_]
 
 
+def people_keys(settings: Settings, secret: str) -> list[bytes]:
+    """Return the keys of people's digests, the current one first."""
+    return [people_key(one) for one in (secret, *(old.get_secret_value() for old in settings.server.old_secrets))]
+
+
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[Running]:
     """Run the proxy of a configuration until the context ends, then stop it in order.
@@ -131,6 +137,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             misdirected=lambda: public.misdirected,
             clock_ahead=lambda: graph.clock_ahead,
             now=now_ms,
+            people_keys=people_keys(settings, secret),
         )
         operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
         public_address = await _listen(stack, public.app(), settings.server.listen, drain=public.drain)
@@ -169,9 +176,11 @@ def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics
 
 
 def _entry(settings: Settings, secret: str) -> Entry:
+    old = [one.get_secret_value() for one in settings.server.old_secrets]
+    keys, people = KeeperKeys(secret, old), people_keys(settings, secret)
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
-        policies={site.name: Policy(site, settings.server.trusted_proxies) for site in settings.site},
+        policies={site.name: Policy(site, settings.server.trusted_proxies, keys, people) for site in settings.site},
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
         trusted=settings.server.trusted_proxies,

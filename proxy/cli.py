@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from proxy import __version__, app, config, doctor
 from proxy import snippet as snippets
-from proxy.books import Books, BooksError, open_books
+from proxy.books import Books, BooksError, open_books, person_of
 from proxy.edge.files import trap_of
 from proxy.model import Status
 from proxy.queue.base import Filter, QueueError
@@ -207,6 +207,28 @@ def dead_discard(path: Path, **chosen: Any) -> None:
     click.echo(f"{done} discarded")
 
 
+@main.command()
+@_CONFIG
+@click.option("--email", "emails", multiple=True, help="Mail address.")
+@click.option("--phone", "phones", multiple=True, help="Telephone number, with country code.")
+@click.option("--external-id", "ids", multiple=True, help="The site's own id of the person, as given to the Pixel.")
+@click.option("--visitor", "visitors", multiple=True, help="The visitor number that the opt-out page shows.")
+def erase(path: Path, **given: Sequence[str]) -> None:
+    """Remove waiting events and dead letters of one person, and refuse older ones that come later."""
+    if not any(given.values()):
+        raise click.UsageError("accepted: one or more of --email, --phone, --external-id, --visitor")
+    loaded = load(path)
+    try:
+        person = person_of(loaded, **given)
+    except ValueError as error:
+        raise click.UsageError(f"nobody can be known by this value of {_NAMES[str(error)]}") from None
+    erased = _ask(path, lambda books: books.erase(person))
+    days = loaded.settings.retention.erased_days
+    click.echo(f"{erased.waiting} waiting events and {erased.dead} dead letters removed")
+    click.echo(f"events that happened before now are refused for {days} days")
+
+
+_NAMES = {"em": "--email", "ph": "--phone", "external_id": "--external-id or --visitor"}
 _EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id", "findings")
 _WORDS = ("fbtrace_id", "message")
 _DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", *_WORDS)

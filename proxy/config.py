@@ -229,12 +229,12 @@ def _same_doors(sites: list[dict[str, Any]]) -> Iterator[Problem]:
 
 
 def _same_leaves(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
-    defaults = {"tag_name": "m.js", "collect_name": "e", "image_name": "n.gif"}
+    defaults = {"tag_name": "m.js", "collect_name": "e", "image_name": "n.gif", "choice_name": "c"}
     taken: dict[str, str] = {}
     for key, default in defaults.items():
         leaf = str(site.get(key, default))
         if leaf in taken:
-            yield Problem(f"site[{index}].{key}", f"{leaf!r} (also {taken[leaf]})", "three different names")
+            yield Problem(f"site[{index}].{key}", f"{leaf!r} (also {taken[leaf]})", "four different names")
         taken[leaf] = key
 
 

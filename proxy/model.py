@@ -43,6 +43,9 @@ class DropReason(StrEnum):
     UNKNOWN_PIXEL = "unknown_pixel"
     EXCLUDED = "excluded"
     RESTRICTED = "restricted"
+    DNT = "dnt"
+    OPTED_OUT = "opted_out"
+    ERASED = "erased"
 
 
 class Status(StrEnum):
@@ -60,7 +63,7 @@ class Facts:
 
     now: int
     entropy: int
-    """At least 62 random bits, so that the rules need no randomness of their own."""
+    """128 random bits, so that the rules need no randomness of their own."""
     peer: str
     host: str = ""
     secure: bool = False
@@ -73,6 +76,7 @@ class Facts:
     platform: str = ""
     """``Sec-CH-UA-Platform``."""
     gpc: str = ""
+    dnt: str = ""
     forwarded: str = ""
     """The configured client-address header; several lines joined by commas."""
     forwarded_proto: str = ""
@@ -149,6 +153,10 @@ class Event:
     """Why the owner may doubt it (a bot's reason); it is sent all the same."""
     findings: tuple[str, ...] = ()
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
+    people: tuple[bytes, ...] = ()
+    """Digests of whom it is about."""
+    agreed: int = 0
+    """When this browser last took an opt-out back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,10 @@ class Record:
     mark: str
     payload: bytes
     findings: tuple[str, ...] = ()
+    people: tuple[bytes, ...] = ()
+    """Held against the marks of who opted out or was erased; 16 bytes each."""
+    agreed: int = field(default=0, compare=False)
+    """Ends older opt-outs of its people when it is appended; not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +203,8 @@ class Outcome:
     body: bytes = b""
     cookies: tuple[str, ...] = ()
     """``Set-Cookie`` values."""
+    opted_out: tuple[bytes, ...] = ()
+    """Digests of the person who withdrew, as far as the keeper knew."""
     records: tuple[Record, ...] = ()
     dropped: tuple[LedgerRow, ...] = ()
     refused: int = 0

@@ -111,6 +111,8 @@ class Retention(_Section):
     ledger_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
     ledger_max_bytes: Whole = Field(1_073_741_824, ge=1_048_576, description="bytes, 1048576 or more")
     dead_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
+    opted_out_days: Whole = Field(400, ge=30, le=3650, description="days, 30 to 3650")
+    erased_days: Whole = Field(7, ge=7, le=400, description="days, 7 to 400")
 
 
 class Graph(_Section):
@@ -159,14 +161,18 @@ class Site(_Section):
     tag_name: Leaf = Field("m.js", description="one path segment: letters, digits, - _ .")
     collect_name: Leaf = Field("e", description="one path segment: letters, digits, - _ .")
     image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")
+    choice_name: Leaf = Field("c", description="one path segment: letters, digits, - _ .")
     consent: Literal["pixel", "required"] = Field("pixel", description='"pixel" or "required"')
     gpc: Literal["drop", "ldu", "ignore"] = Field("drop", description='"drop", "ldu" or "ignore"')
+    dnt: Literal["ignore", "drop"] = Field("ignore", description='"ignore" or "drop"')
+    ldu: Flag = Field(False, description="true or false")
     sensitive: Literal["none", "restricted"] = Field("none", description='"none" or "restricted"')
     bots: Literal["drop", "mark", "ignore"] = Field("drop", description='"drop", "mark" or "ignore"')
     load_pixel: Flag = Field(False, description="true or false")
     route_page_views: Flag = Field(True, description="true or false")
     order_ids: Flag = Field(True, description="true or false")
     forwarded_pixel: Flag = Field(False, description="true or false")
+    visitor_id: Flag = Field(True, description="true or false")
     keep_url_params: frozenset[str] = Field(
         frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
         description="a list of query parameter names that may stay in addresses",

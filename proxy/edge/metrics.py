@@ -25,6 +25,12 @@ class Metrics:
         self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
         self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._withheld = Gauge(
+            "capi_proxy_withheld_events",
+            "Events since start that waited when their person opted out or was erased, and were dropped",
+            ["reason"],
+            registry=self.registry,
+        )
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -37,13 +43,15 @@ class Metrics:
     def outcome(self, outcome: Outcome, stored: Stored) -> None:
         """Count what one request came to, once it is stored."""
         duplicates = len(stored.duplicates)
-        self._events.labels("stored", "").inc(len(outcome.records) - duplicates)
+        self._events.labels("stored", "").inc(len(outcome.records) - duplicates - len(stored.refused))
         if duplicates:
             self._events.labels("duplicate", "").inc(duplicates)
         if outcome.refused:
             self._events.labels("refused", "").inc(outcome.refused)
         for row in outcome.dropped:
             self._events.labels("dropped", row.reason).inc()
+        for _, reason in stored.refused:
+            self._events.labels("dropped", reason).inc()
         for findings in (*(one.findings for one in outcome.records), *(row.findings for row in outcome.dropped)):
             for finding in findings:
                 self._findings.labels(*finding.split(":")).inc()
@@ -68,5 +76,7 @@ class Metrics:
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
+        for reason, events in stats.withheld.items():
+            self._withheld.labels(reason).set(events)
         self._dead.set(stats.dead)
         return generate_latest(self.registry)

@@ -67,6 +67,8 @@ def record(event: Event) -> Record:
         mark=event.mark,
         payload=orjson.dumps(payload),
         findings=event.findings,
+        people=event.people,
+        agreed=event.agreed,
     )
 
 

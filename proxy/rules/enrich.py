@@ -1,6 +1,6 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,6 +10,9 @@ from typing import Any
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
 from proxy.rules import pii
 from proxy.rules.identity import BrowserIds, cookies_of
+from proxy.rules.keeper import NOTHING, Keeper
+from proxy.rules.people import digests
+from proxy.rules.raw import sha256
 from proxy.rules.redact import clean_data, clean_url, origin_of
 from proxy.rules.values import STANDARD_EVENTS, checked
 from proxy.settings import Pixel, Site
@@ -34,12 +37,18 @@ class Context:
     """Why the visitor is held for a machine."""
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
+    kept: Keeper = NOTHING
+    """What the visitor's keeper held until now."""
+    keeper: Keeper = NOTHING
+    """What the visitor's keeper holds from now on."""
+    people_keys: Sequence[bytes] = ()
+    """Under which people have digests."""
 
 
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
     """Yield an event for each hit and pixel, or the ledger row of its drop."""
     pixels = {pixel.id: pixel for pixel in context.site.pixel}
-    matched: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {}
+    matched: dict[str, Matched] = {}
     for claimed in context.visit.hits:
         time = _event_time(claimed, context)
         hit, odd = _checked(context, claimed)
@@ -49,12 +58,12 @@ def enrich(context: Context) -> Iterator[Event | LedgerRow]:
                 yield _dropped(context, hit, pixel_id, time, reason, findings=_why(reason, context, odd))
                 continue
             if pixel_id not in matched:
-                matched[pixel_id] = _user_data(context, pixel_id)
-            user_data, unusable = matched[pixel_id]
-            if pii.too_little(user_data):
-                yield _dropped(context, hit, pixel_id, time, DropReason.LITTLE_IDENTITY, findings=unusable)
+                matched[pixel_id] = _matched(context, pixel_id)
+            who = matched[pixel_id]
+            if who.too_little:
+                yield _dropped(context, hit, pixel_id, time, DropReason.LITTLE_IDENTITY, findings=who.findings)
             else:
-                yield _event(context, hit, pixel_id, time, user_data, findings=unusable + odd)
+                yield _event(context, hit, pixel_id, time, who, odd=odd)
 
 
 def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
@@ -91,6 +100,21 @@ def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[st
             return odd
         case _:
             return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Who the visitor is for one pixel."""
+
+    user_data: Mapping[str, Any]
+    people: tuple[bytes, ...]
+    too_little: bool
+    findings: tuple[str, ...]
+
+
+def _matched(context: Context, pixel_id: str) -> Matched:
+    user_data, unusable = _user_data(context, pixel_id)
+    return Matched(user_data, digests(user_data, context.people_keys), pii.too_little(user_data), unusable)
 
 
 def _event_time(hit: Hit, context: Context) -> int:
@@ -140,11 +164,13 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
         "fbc": ids.fbc,
     }
     user_data.update((key, value) for key, value in plain.items() if value)
+    if context.keeper.visitor:
+        user_data["external_id"] = [*keys.hashed.get("external_id", ()), sha256(context.keeper.visitor)]
     return user_data, tuple(f"{key}:unusable" for key in keys.rejected)
 
 
 def _event(  # noqa: PLR0913 - an event is made of many parts
-    context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapping[str, Any], *, findings: tuple[str, ...]
+    context: Context, hit: Hit, pixel_id: str, time: int, matched: Matched, *, odd: tuple[str, ...]
 ) -> Event:
     restricted = context.site.sensitive == "restricted"
     keep = context.site.keep_url_params
@@ -155,13 +181,15 @@ def _event(  # noqa: PLR0913 - an event is made of many parts
         time_s=time // 1000,
         url=origin_of(context.visit.url) if restricted else clean_url(context.visit.url, keep),
         referrer="" if restricted else clean_url(context.visit.referrer, keep),
-        user_data=user_data,
+        user_data=matched.user_data,
+        people=matched.people,
+        agreed=context.keeper.agreed,
         custom_data=hit.data if restricted else clean_data(hit.data),
         options=context.options,
         visitor=_visitor(context),
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
-        findings=_bot(context) + findings,
+        findings=_bot(context) + matched.findings + odd,
     )
 
 

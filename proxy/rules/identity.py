@@ -174,22 +174,30 @@ def browser_ids(  # noqa: PLR0913 - the four places an id can come from, and wha
     secure: bool,
     now: int,
     entropy: int,
+    kept_fbp: str = "",
+    kept_fbc: str = "",
 ) -> BrowserIds:
     """Choose the ids of this visitor and the cookies that keep them.
 
     Cookies win over the body where page and proxy share a registrable domain; elsewhere the body wins and nothing is
-    set, since the browser would refuse the cookie. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
+    set, since the browser would refuse the cookie. What only the keeper knows (``kept_…``) goes on the server copy and
+    never back into a cookie that somebody deleted. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
     """
     at_home = same_site(host, origin_host)
     jar = cookies_of(cookie) if at_home else {}
     domain = registrable(host)
     index = (domain.count(".") if domain else 0) if at_home else 1
-    chosen_fbp = valid_fbp(jar.get("_fbp", "")) or valid_fbp(fbp) or f"fb.{index}.{now}.{entropy % 10**18}"
-    known = [value for value in (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc)) if value]
-    chosen_fbc = _newest_click(known, click_id(url) or click_id(referrer), f"fb.{index}.{now}.")
+    shown_fbp = valid_fbp(jar.get("_fbp", "")) or valid_fbp(fbp)
+    chosen_fbp = shown_fbp or kept_fbp or f"fb.{index}.{now}.{entropy % 10**18}"
+    shown_fbc = [value for value in (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc)) if value]
+    known_fbc = [*shown_fbc, kept_fbc] if kept_fbc else shown_fbc
+    chosen_fbc = _newest_click(known_fbc, click_id(url) or click_id(referrer), f"fb.{index}.{now}.")
     if not at_home:
         return BrowserIds(chosen_fbp, chosen_fbc, ())
-    pairs = (("_fbp", chosen_fbp), ("_fbc", chosen_fbc))
+    pairs = (
+        ("_fbp", shown_fbp or ("" if kept_fbp else chosen_fbp)),
+        ("_fbc", chosen_fbc if chosen_fbc in shown_fbc or chosen_fbc != kept_fbc else ""),
+    )
     cookies = tuple(set_cookie(name, value, domain, secure=secure) for name, value in pairs if value)
     return BrowserIds(chosen_fbp, chosen_fbc, cookies)
 
@@ -201,13 +209,23 @@ def _newest_click(known: list[str], click: str, stamp: str) -> str:
     return next((value for value in known if value.split(".")[3] == click), stamp + click)
 
 
-def set_cookie(name: str, value: str, domain: str, *, secure: bool, seconds: int = _COOKIE_SECONDS) -> str:
-    """Return a ``Set-Cookie`` value as the Pixel's cookies are: path ``/``, Lax, readable by script."""
+def set_cookie(  # noqa: PLR0913 - the attributes of a cookie
+    name: str,
+    value: str,
+    domain: str,
+    *,
+    secure: bool,
+    seconds: int = _COOKIE_SECONDS,
+    http_only: bool = False,
+) -> str:
+    """Return a ``Set-Cookie`` value as the Pixel's cookies are: path ``/``, Lax; ``http_only`` hides it from script."""
     parts = [f"{name}={value}", f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
     if domain:
         parts.append(f"Domain={domain}")
     if secure:
         parts.append("Secure")
+    if http_only:
+        parts.append("HttpOnly")
     return "; ".join(parts)
 
 

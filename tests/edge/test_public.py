@@ -53,6 +53,8 @@ async def test_a_hit_arrives_as_an_event(shop: Installation) -> None:
     assert (status, body) == (204, b"")
     assert headers["Access-Control-Allow-Origin"] == ORIGIN
     assert event["event_source_url"] == "https://shop.example/p"
+    (visitor,) = event["user_data"].pop("external_id")
+    assert len(visitor) == 64
     assert event["user_data"] == {
         "client_ip_address": VISITOR_ADDRESS,
         "client_user_agent": USER_AGENT,
@@ -67,8 +69,9 @@ async def test_the_answer_lengthens_the_life_of_the_cookies(shop: Installation) 
     async with shop.session.post(
         f"{shop.public}/shop-tools/e", data=orjson.dumps(page_views(["c1"])), headers=browser_headers(Cookie=cookies)
     ) as answer:
-        found = answer.headers.getall("Set-Cookie")
+        *found, keeper = answer.headers.getall("Set-Cookie")
 
+    assert keeper.endswith("; Max-Age=34560000; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly")
     assert found == [
         "_fbp=fb.1.1700000000000.1116446470; Max-Age=7776000; Path=/; SameSite=Lax; Domain=shop.example; Secure",
         "_fbc=fb.1.1700000000001.AbC; Max-Age=7776000; Path=/; SameSite=Lax; Domain=shop.example; Secure",

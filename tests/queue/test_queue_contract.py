@@ -577,12 +577,13 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
 
 
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
-    """Take from a file what layout 1 did not know: findings, in the ledger and in the head of a record."""
+    """Take from a file what layout 1 did not know: findings and people, and the marks."""
     head = orjson.dumps([waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.fate, waiting.mark])
     packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
     sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
     with closing(apsw.Connection(str(path))) as db:
         db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN findings")
+        db.execute("DROP TABLE mark")
         db.execute("UPDATE segment SET sealed=?", (sealed,))
         db.pragma("user_version", 1)
 
