@@ -173,11 +173,14 @@ def _entry(settings: Settings, secret: str) -> Entry:
     keys = KeeperKeys(secret, [old.get_secret_value() for old in settings.server.old_secrets])
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
-        policies={site.name: Policy(site, settings.server.trusted_proxies, keys) for site in settings.site},
+        policies={
+            site.name: Policy(site, settings.server.trusted_proxies, keys, settings.server.forwarding_header)
+            for site in settings.site
+        },
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
         trusted=settings.server.trusted_proxies,
-        client_ip_header=settings.server.client_ip_header,
+        client_ip_header=settings.server.forwarding_header,
     )
 
 

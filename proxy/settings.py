@@ -90,12 +90,26 @@ class Server(_Section):
     client_ip_header: str = Field(
         "X-Forwarded-For", pattern=r"^[A-Za-z0-9-]+$", description="the name of one request header"
     )
+    client_ip_preset: Literal["", "caddy", "cloudflare", "cloudfront", "fastly", "nginx"] = Field(
+        "", description='empty, or what stands in front: "caddy", "cloudflare", "cloudfront", "fastly" or "nginx"'
+    )
     data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
     secret: Secret = Field(
         SecretStr(""),
         description="32 bytes or more, env:NAME or file:PATH; absent: made and kept in data_dir",
     )
     old_secrets: tuple[Secret, ...] = Field((), description="a list of earlier secrets")
+
+    @property
+    def forwarding_header(self) -> str:
+        """The header that carries the visitor's address.
+
+        CloudFront and Fastly add the address they saw to the end of the usual list. Fastly's own Fastly-Client-IP is
+        not used, since a visitor can send it (Fastly, Fastly-Client-IP).
+        """
+        if self.client_ip_preset:
+            return "CF-Connecting-IP" if self.client_ip_preset == "cloudflare" else "X-Forwarded-For"
+        return self.client_ip_header
 
     @field_validator("secret")
     @classmethod

@@ -12,7 +12,8 @@ from proxy.edge.files import Asset
 from proxy.edge.metrics import Metrics
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
 from proxy.queue.base import Queue, QueueError, Stored
-from proxy.rules.identity import Network, believed_host, host_of
+from proxy.rules.address import PSEUDO_HEADER, Network, believed_host
+from proxy.rules.identity import host_of
 from proxy.rules.ingest import Policy, belongs, ingest, ingest_image, problem
 from proxy.rules.intake import MAX_BODY
 from proxy.rules.routing import Door, Entrance, Routes, site_of
@@ -214,6 +215,7 @@ class Public:
             user_agent=header(hdrs.USER_AGENT),
             gpc=header("Sec-GPC"),
             forwarded=header(self._entry.client_ip_header),
+            forwarded_pseudo=header(PSEUDO_HEADER),
             forwarded_proto=header("X-Forwarded-Proto"),
             forwarded_host=header("X-Forwarded-Host"),
             body=body,

@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
 from proxy.rules import pii
-from proxy.rules.identity import BrowserIds, cookies_of
+from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.raw import sha256
 from proxy.rules.redact import clean_data, clean_url, origin_of
@@ -41,6 +41,7 @@ class Context:
     """Why the visitor is held for a machine."""
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
+    where: Place
     keeper: Keeper = NOTHING
     """What the visitor's keeper holds from now on."""
 

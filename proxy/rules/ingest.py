@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from proxy.model import Consent, Event, Facts, Fate, Hit, Outcome, Visit
-from proxy.rules import capi, consent, identity, intake
+from proxy.rules import address, capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import MAX_AGE_S, NOTHING, Keeper, KeeperKeys, renewed
@@ -22,8 +22,9 @@ class Policy:
     """What the rules need of the configuration for one site."""
 
     site: Site
-    trusted: Sequence[identity.Network]
+    trusted: Sequence[address.Network]
     keys: KeeperKeys
+    client_ip_header: str = "X-Forwarded-For"
 
 
 def ingest(facts: Facts, policy: Policy) -> Outcome:
@@ -60,8 +61,10 @@ def home(site: Site, host: str) -> str:
 
 
 def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
-    client = identity.client(facts.peer, facts.forwarded, policy.trusted)
-    context = _context(visit, _believed(facts, policy), policy, client.address)
+    client = address.client(
+        facts.peer, facts.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=facts.forwarded_pseudo
+    )
+    context = _context(visit, _believed(facts, client), policy, client.address)
     events, dropped = [], []
     for result in enrich(context):
         if isinstance(result, Event):
@@ -82,65 +85,54 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     )
 
 
-def _context(visit: Visit, facts: Facts, policy: Policy, address: str) -> Context:
+def _context(visit: Visit, facts: Facts, policy: Policy, sender: str) -> Context:
     site = policy.site
-    kept = _kept(facts, policy)
-    ids = _ids(visit, facts, kept)
+    where, cookies = _place(facts), identity.cookies_of(facts.cookie)
+    kept = policy.keys.find(cookies, site.name, now=facts.now) if where.at_home else None
+    ids = _ids(visit, facts, where, cookies, kept or NOTHING)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else bot_reason(facts.user_agent, webdriver=visit.webdriver)
-    located = identity.is_public(address)
+    located = address.is_public(sender)
     return Context(
         site=site,
         facts=facts,
         visit=visit,
         ids=ids,
-        address=address if located else "",
+        address=sender if located else "",
         options=consent.options(site, visit, gpc=gpc),
         bot=bot,
         forbidden=consent.forbids(site, visit, gpc=gpc, located=located, bot=bot is not None),
-        keeper=_renewed(kept, visit, ids, facts, policy) if _is_at_home(facts) else kept,
+        where=where,
+        keeper=_renewed(kept or NOTHING, visit, ids, facts, policy) if where.at_home else NOTHING,
     )
 
 
-def _believed(facts: Facts, policy: Policy) -> Facts:
+def _believed(facts: Facts, client: address.Client) -> Facts:
     """Take host and scheme from a trusted proxy, which saw the visitor's own request."""
-    if not identity.is_trusted(facts.peer, policy.trusted):
+    if not client.believed:
         return facts
-    host = identity.believed_host(facts.host, facts.forwarded_host, facts.peer, policy.trusted)
+    host = facts.forwarded_host.rpartition(",")[2].strip() or facts.host
     proto = facts.forwarded_proto.rpartition(",")[2].strip().lower()
     return replace(facts, host=host, secure=facts.secure or proto == "https")
 
 
-def _kept(facts: Facts, policy: Policy) -> Keeper:
-    """Return what the browser's keeper holds; a cookie of another site is none of ours."""
-    jar = identity.cookies_of(facts.cookie) if facts.cookie and _is_at_home(facts) else {}
-    return policy.keys.find(jar, policy.site.name, now=facts.now) or NOTHING
+def _place(facts: Facts) -> identity.Place:
+    """A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says."""
+    page = facts.origin or facts.referer
+    secure = facts.secure or page.startswith("https://")
+    return identity.place(identity.host_of(facts.host), identity.host_of(page), secure=secure)
 
 
-def _renewed(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: Facts, policy: Policy) -> Keeper:
-    visitor = (kept.visitor or policy.keys.new_visitor(facts.entropy)) if policy.site.visitor_id else ""
-    return renewed(kept, visitor, ids, consent=visit.consent, now=facts.now)
-
-
-def _is_at_home(facts: Facts) -> bool:
-    """Tell whether page and proxy share their cookies."""
-    return identity.same_site(identity.host_of(facts.host), _page_host(facts))
-
-
-def _page_host(facts: Facts) -> str:
-    return identity.host_of(facts.origin or facts.referer)
-
-
-def _ids(visit: Visit, facts: Facts, kept: Keeper) -> identity.BrowserIds:
+def _ids(
+    visit: Visit, facts: Facts, where: identity.Place, cookies: Mapping[str, str], kept: Keeper
+) -> identity.BrowserIds:
     return identity.browser_ids(
-        cookie=facts.cookie,
+        where=where,
+        cookies=cookies,
         fbp=visit.fbp,
         fbc=visit.fbc,
         url=visit.url,
         referrer=visit.referrer,
-        host=identity.host_of(facts.host),
-        origin_host=_page_host(facts),
-        secure=_is_secure(facts),
         now=facts.now,
         entropy=facts.entropy,
         kept_fbp=kept.fbp,
@@ -148,39 +140,34 @@ def _ids(visit: Visit, facts: Facts, kept: Keeper) -> identity.BrowserIds:
     )
 
 
-def _is_secure(facts: Facts) -> bool:
-    """A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says."""
-    return facts.secure or (facts.origin or facts.referer).startswith("https://")
+def _renewed(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: Facts, policy: Policy) -> Keeper:
+    visitor = (kept.visitor or policy.keys.new_visitor(facts.entropy)) if policy.site.visitor_id else ""
+    return renewed(kept, visitor, ids, consent=visit.consent, now=facts.now)
 
 
 def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     """Keep the ids, end them after a withdrawal, and touch nothing for a visit that may not be measured."""
-    facts, revoked = context.facts, context.visit.consent is Consent.REVOKED
-    if not _is_at_home(facts) or (context.forbidden and not revoked):
+    revoked = context.visit.consent is Consent.REVOKED
+    if not context.where.at_home or (context.forbidden and not revoked):
         return ()
-    if not revoked:
-        return (*context.ids.cookies, _keeper_cookie(context.keeper, facts, policy))
-    forgotten = identity.forget_cookies(identity.host_of(facts.host), secure=_is_secure(facts))
-    return (*forgotten, *_withdrawn(context.keeper, facts, policy))
+    if revoked:
+        return (*identity.forget_cookies(context.where), *_withdrawn(context, policy))
+    return (*context.ids.cookies, _keeper_cookie(context.keeper, context, policy))
 
 
-def _withdrawn(keeper: Keeper, facts: Facts, policy: Policy) -> tuple[str, ...]:
+def _withdrawn(context: Context, policy: Policy) -> tuple[str, ...]:
     """End the keeper, under each of its names; an opt-out alone stays."""
-    ended = tuple(_http_cookie(name, "", facts, seconds=0) for name in policy.keys.names(policy.site.name))
-    if not keeper.opted_out:
+    names = policy.keys.names(policy.site.name)
+    ended = tuple(identity.set_cookie(name, "", context.where, seconds=0, http_only=True) for name in names)
+    if not context.keeper.opted_out:
         return ended
-    return (_keeper_cookie(Keeper(opted_out=True), facts, policy), *ended[1:])
+    return (_keeper_cookie(Keeper(opted_out=True), context, policy), *ended[1:])
 
 
-def _keeper_cookie(keeper: Keeper, facts: Facts, policy: Policy) -> str:
-    site = policy.site.name
+def _keeper_cookie(keeper: Keeper, context: Context, policy: Policy) -> str:
+    site, facts = policy.site.name, context.facts
     value = policy.keys.seal(keeper, site, now=facts.now, entropy=facts.entropy)
-    return _http_cookie(policy.keys.names(site)[0], value, facts, seconds=MAX_AGE_S)
-
-
-def _http_cookie(name: str, value: str, facts: Facts, *, seconds: int) -> str:
-    domain = identity.registrable(identity.host_of(facts.host))
-    return identity.set_cookie(name, value, domain, secure=_is_secure(facts), seconds=seconds, http_only=True)
+    return identity.set_cookie(policy.keys.names(site)[0], value, context.where, seconds=MAX_AGE_S, http_only=True)
 
 
 def _answer(visit: Visit) -> tuple[int, bytes]:

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Status, Visit
 from proxy.rules.enrich import STANDARD_EVENTS, Context, enrich, wants
-from proxy.rules.identity import BrowserIds
+from proxy.rules.identity import BrowserIds, Place
 from proxy.settings import Site
 
 SECOND, HOUR, DAY = 1000, 3_600_000, 86_400_000
@@ -49,6 +49,7 @@ def context(*hits: Hit, **changes: Any) -> Context:
         "options": None,
         "bot": None,
         "forbidden": None,
+        "where": Place(at_home=True, domain="shop.example", secure=True),
     }
     return Context(**(usual | changes))
 
