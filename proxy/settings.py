@@ -93,6 +93,7 @@ class Server(_Section):
     client_ip_preset: Literal["", "caddy", "cloudflare", "cloudfront", "fastly", "nginx"] = Field(
         "", description='empty, or what stands in front: "caddy", "cloudflare", "cloudfront", "fastly" or "nginx"'
     )
+    proxy_protocol: Flag = Field(False, description="true (with trusted_proxies) or false")
     data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
     secret: Secret = Field(
         SecretStr(""),

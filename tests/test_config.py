@@ -122,6 +122,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "server.client_ip_preset",
         "one of the two",
     ),
+    "announced by nobody": ({**minimal(), "server": {"proxy_protocol": True}}, "server.proxy_protocol", "network"),
     "other preset": ({**minimal(), "server": {"client_ip_preset": "akamai"}}, "server.client_ip_preset", "cloudfront"),
     "absent variable": (
         minimal(pixel=[{"id": "1", "access_token": "env:NOT_THERE"}]),

@@ -241,16 +241,11 @@ INDEXES = [
 
 def ids(**changes: Any) -> BrowserIds:
     """Choose ids for a page of the shop; ``host``, ``origin_host`` and ``secure`` say where, ``cookie`` is a header."""
-    given: dict[str, Any] = {
-        "host": "t.shop.example",
-        "origin_host": "shop.example",
-        "secure": True,
-        "cookie": "",
-    } | changes
+    given: dict[str, Any] = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
+    given |= {"host": "t.shop.example", "origin_host": "shop.example", "secure": True, "cookie": ""} | changes
     where = place(given.pop("host"), given.pop("origin_host"), secure=given.pop("secure"))
     cookies = cookies_of(given.pop("cookie"))
-    usual = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
-    return browser_ids(where=where, cookies=cookies, **(usual | given))
+    return browser_ids(where=where, cookies=cookies, **given)
 
 
 @pytest.mark.parametrize(("authority", "host"), HOSTS)
