@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from publicsuffixlist import PublicSuffixList
 
@@ -20,14 +20,18 @@ COOKIE_DAYS = 90
 _COOKIE_SECONDS = COOKIE_DAYS * 24 * 60 * 60
 # The Pixel ignores longer click ids, and any that holds this word (seen in the 2026 copies).
 _CLICK_ID_MAX = 500
+_PAYLOAD_MAX = 600  # what a dot becomes takes room
 _CLICK_ID_NEVER = "javascript"
 _SUFFIXES = PublicSuffixList()
 
 _OCTET = r"[!#-+\--:<-\[\]-~]"  # what a cookie may hold (RFC 6265)
 _OCTET_NO_DOT = r"[!#-+\-/-:<-\[\]-~]"
-_APPENDIX = r"(?:\.(?:[A-Za-z0-9_-]{2}|[A-Za-z0-9_-]{8}))?"
-_FBP = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.\d{{1,20}}{_APPENDIX}", re.ASCII)
-_FBC = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.{_OCTET_NO_DOT}{{1,{_CLICK_ID_MAX + 100}}}{_APPENDIX}", re.ASCII)
+# The two-character ones name the language of a library, and there were six (Meta, parameter builder).
+_APPENDIX = r"(?:\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8}))?"
+_HEAD = r"fb\.\d{1,2}\.\d{1,15}\."
+# The Pixel's own random part are digits, but it keeps whatever payload it finds.
+_FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{_APPENDIX}", re.ASCII)
+_FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.ASCII)
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
 _AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
@@ -95,14 +99,22 @@ def valid_fbc(value: str) -> str:
 
 
 def click_id(url: str) -> str:
-    """Return the ``fbclid`` of an address as the Pixel stores it: percent-decoded once, ``.`` as ``__DOT__``."""
+    """Return the ``fbclid`` of an address as the Pixel stores it: percent-decoded once, ``.`` as ``__DOT__``.
+
+    It is looked for in the query, then in the fragment. One that could not be read back is none.
+    """
     if "fbclid=" not in url:
         return ""
-    query = parse_qsl(url.partition("#")[0].partition("?")[2])  # not urlsplit, which remembers what it parsed
-    value = next((value for name, value in query if name == "fbclid"), "")
+    address, _, fragment = url.partition("#")  # not urlsplit, which remembers what it parsed
+    value = _fbclid(address.partition("?")[2]) or _fbclid(fragment.rpartition("?")[2])
     if not _CLICK_ID.fullmatch(value) or _CLICK_ID_NEVER in value.lower():
         return ""
-    return value.replace(".", "__DOT__")
+    payload = value.replace(".", "__DOT__")
+    return payload if len(payload) <= _PAYLOAD_MAX else ""
+
+
+def _fbclid(query: str) -> str:
+    return next((value for name, value in parse_qsl(query) if name == "fbclid"), "")
 
 
 def place(host: str, page: str, *, secure: bool) -> Place:
@@ -153,7 +165,13 @@ def _newest_click(known: list[str], click: str, stamp: str) -> str:
     """Keep the stored value of the same click with its first time; another click replaces it."""
     if not click:
         return known[0] if known else ""
-    return next((value for value in known if value.split(".")[3] == click), stamp + click)
+    return next((value for value in known if click in _notations(value)), stamp + click)
+
+
+def _notations(fbc: str) -> tuple[str, str]:
+    """Return the click id of a value as it is, and as it was before a script percent-encoded its cookie."""
+    payload = fbc.split(".")[3]
+    return payload, unquote(payload)
 
 
 def set_cookie(name: str, value: str, where: Place, *, seconds: int = _COOKIE_SECONDS, http_only: bool = False) -> str:
