@@ -180,6 +180,7 @@ class Site(_Section):
     bots: Literal["drop", "mark", "ignore"] = Field("drop", description='"drop", "mark" or "ignore"')
     load_pixel: Flag = Field(False, description="true or false")
     visitor_id: Flag = Field(True, description="true or false")
+    remember_match: Flag = Field(False, description="true or false")
     keep_url_params: frozenset[str] = Field(
         frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
         description="a list of query parameter names that may stay in addresses",

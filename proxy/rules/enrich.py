@@ -110,7 +110,7 @@ def _is_amount(value: Any) -> bool:
 def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
     """Return the match keys of this visitor for one pixel: hashed contact data, and the plain keys of the request."""
     keys = pii.match_keys(context.visit.match.get(pixel_id, {}), country=context.site.country.lower())
-    user_data: dict[str, Any] = {**keys.plain, **keys.hashed}
+    user_data: dict[str, Any] = {**keys.plain, **context.keeper.match, **keys.hashed}
     ids, facts = context.ids, context.facts
     plain = {
         "client_ip_address": context.address,
@@ -120,7 +120,7 @@ def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
     }
     user_data.update((key, value) for key, value in plain.items() if value)
     if context.keeper.visitor:
-        user_data["external_id"] = [*keys.hashed.get("external_id", ()), sha256(context.keeper.visitor)]
+        user_data["external_id"] = [*user_data.get("external_id", ()), sha256(context.keeper.visitor)]
     return user_data
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from proxy.model import Consent, Event, Facts, Fate, Hit, Outcome, Visit
-from proxy.rules import address, capi, consent, identity, intake
+from proxy.rules import address, capi, consent, identity, intake, memory, pii
 from proxy.rules.bots import bot_reason
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import MAX_AGE_S, NOTHING, Keeper, KeeperKeys, renewed
@@ -142,7 +142,12 @@ def _ids(
 
 def _renewed(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: Facts, policy: Policy) -> Keeper:
     visitor = (kept.visitor or policy.keys.new_visitor(facts.entropy)) if policy.site.visitor_id else ""
-    return renewed(kept, visitor, ids, consent=visit.consent, now=facts.now)
+    keeper = renewed(kept, visitor, ids, consent=visit.consent, now=facts.now)
+    if not policy.site.remember_match or policy.site.sensitive == "restricted":
+        return memory.forgotten(keeper)
+    country = policy.site.country.lower()
+    given = (pii.match_keys(visit.match.get(pixel.id, {}), country=country).hashed for pixel in policy.site.pixel)
+    return memory.remembered(keeper, memory.together(given), now=facts.now)
 
 
 def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
