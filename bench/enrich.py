@@ -14,8 +14,9 @@ from rig import Machine, browser_headers, start, table, workplace
 
 from proxy import config
 from proxy.model import Facts
-from proxy.rules.ingest import Policy, ingest
+from proxy.rules.ingest import ingest
 from proxy.rules.keeper import KeeperKeys
+from proxy.rules.visitor import Policy
 
 _PIXEL = "1001"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -79,6 +79,8 @@ class Facts:
     dnt: str = ""
     forwarded: str = ""
     """The configured client-address header; several lines joined by commas."""
+    forwarded_pseudo: str = ""
+    """``CF-Connecting-IPv6``."""
     forwarded_proto: str = ""
     forwarded_host: str = ""
     body: bytes = b""

@@ -90,12 +90,27 @@ class Server(_Section):
     client_ip_header: str = Field(
         "X-Forwarded-For", pattern=r"^[A-Za-z0-9-]+$", description="the name of one request header"
     )
+    client_ip_preset: Literal["", "caddy", "cloudflare", "cloudfront", "fastly", "nginx"] = Field(
+        "", description='empty, or what stands in front: "caddy", "cloudflare", "cloudfront", "fastly" or "nginx"'
+    )
+    proxy_protocol: Flag = Field(False, description="true (with trusted_proxies) or false")
     data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
     secret: Secret = Field(
         SecretStr(""),
         description="32 bytes or more, env:NAME or file:PATH; absent: made and kept in data_dir",
     )
     old_secrets: tuple[Secret, ...] = Field((), description="a list of earlier secrets")
+
+    @property
+    def forwarding_header(self) -> str:
+        """The header that carries the visitor's address.
+
+        CloudFront and Fastly add the address they saw to the end of the usual list. Fastly's own Fastly-Client-IP is
+        not used, since a visitor can send it (Fastly, Fastly-Client-IP).
+        """
+        if self.client_ip_preset:
+            return "CF-Connecting-IP" if self.client_ip_preset == "cloudflare" else "X-Forwarded-For"
+        return self.client_ip_header
 
     @field_validator("secret")
     @classmethod
@@ -173,6 +188,7 @@ class Site(_Section):
     order_ids: Flag = Field(True, description="true or false")
     forwarded_pixel: Flag = Field(False, description="true or false")
     visitor_id: Flag = Field(True, description="true or false")
+    remember_match: Flag = Field(False, description="true or false")
     keep_url_params: frozenset[str] = Field(
         frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
         description="a list of query parameter names that may stay in addresses",

@@ -21,6 +21,9 @@ const DROPPED = {
   unknown_pixel: "this pixel is not in the configuration",
   excluded: "the pixel’s list of events leaves this name out",
   restricted: "the site sends standard events only",
+  opted_out: "the visitor has opted out",
+  erased: "it happened before its person was erased",
+  dnt: "the browser asks not to be tracked",
 };
 
 /** @type {Record<string, string>} Why an event was given up. */

@@ -116,6 +116,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "server.operator_password",
         "password",
     ),
+    "two forwarding headers": (
+        {**minimal(), "server": {"client_ip_preset": "caddy", "client_ip_header": "X-Real-IP"}},
+        "server.client_ip_preset",
+        "one of the two",
+    ),
+    "announced by nobody": ({**minimal(), "server": {"proxy_protocol": True}}, "server.proxy_protocol", "network"),
+    "other preset": ({**minimal(), "server": {"client_ip_preset": "akamai"}}, "server.client_ip_preset", "cloudfront"),
     "absent variable": (
         minimal(pixel=[{"id": "1", "access_token": "env:NOT_THERE"}]),
         "site[0].pixel[0].access_token",
@@ -185,6 +192,23 @@ def test_settings_are_frozen() -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.server.listen = Address("a", 1)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        ({}, "X-Forwarded-For"),
+        ({"client_ip_header": "True-Client-IP"}, "True-Client-IP"),
+        ({"client_ip_preset": "cloudflare"}, "CF-Connecting-IP"),
+        ({"client_ip_preset": "cloudfront"}, "X-Forwarded-For"),
+        ({"client_ip_preset": "fastly"}, "X-Forwarded-For"),
+        ({"client_ip_preset": "nginx"}, "X-Forwarded-For"),
+        ({"client_ip_preset": "caddy"}, "X-Forwarded-For"),
+    ],
+)
+def test_a_preset_names_the_header(given: dict[str, str], header: str) -> None:
+    """What stands in front decides which header a visitor cannot write."""
+    assert config.parse({**minimal(), "server": given}, {}, base=Path()).settings.server.forwarding_header == header
 
 
 @pytest.mark.parametrize(("given", "kept"), [("shop-tools", "/shop-tools"), ("/shop-tools", "/shop-tools"), ("", "")])

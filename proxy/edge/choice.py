@@ -9,7 +9,8 @@ from proxy.edge.files import static_file
 from proxy.model import Facts
 from proxy.queue.base import Queue, QueueError
 from proxy.rules.choice import Gpc, Standing, choose, standing
-from proxy.rules.ingest import Policy, problem
+from proxy.rules.ingest import problem
+from proxy.rules.visitor import Policy
 
 _FORM = "application/x-www-form-urlencoded"
 _WORDS = {b"opted_out=true": True, b"opted_out=false": False}

@@ -13,10 +13,12 @@ from proxy.edge.files import Asset
 from proxy.edge.metrics import Metrics
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
-from proxy.rules.identity import Network, believed_host, host_of
-from proxy.rules.ingest import Policy, belongs, ingest, ingest_image, problem
+from proxy.rules.address import PSEUDO_HEADER, Network, believed_host
+from proxy.rules.identity import host_of
+from proxy.rules.ingest import belongs, ingest, ingest_image, problem
 from proxy.rules.intake import MAX_BODY
 from proxy.rules.routing import Door, Entrance, Routes, site_of
+from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
 log = logging.getLogger(__name__)
@@ -245,6 +247,7 @@ class Public:
             gpc=header("Sec-GPC"),
             dnt=header("DNT"),
             forwarded=header(self._entry.client_ip_header),
+            forwarded_pseudo=header(PSEUDO_HEADER),
             forwarded_proto=header("X-Forwarded-Proto"),
             forwarded_host=header("X-Forwarded-Host"),
             body=body,

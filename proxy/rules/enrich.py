@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
 from proxy.rules import pii
-from proxy.rules.identity import BrowserIds, cookies_of
+from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.people import digests
 from proxy.rules.raw import sha256
 from proxy.rules.redact import clean_data, clean_url, origin_of
 from proxy.rules.values import STANDARD_EVENTS, checked
+from proxy.rules.visitor import match_keys
 from proxy.settings import Pixel, Site
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
@@ -37,6 +37,7 @@ class Context:
     """Why the visitor is held for a machine."""
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
+    where: Place
     kept: Keeper = NOTHING
     """What the visitor's keeper held until now."""
     keeper: Keeper = NOTHING
@@ -152,10 +153,8 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
 
     Beside them, findings: which keys had a value of no use.
     """
-    year = datetime.fromtimestamp(context.facts.now / 1000, UTC).year
-    given = context.visit.match.get(pixel_id, {})
-    keys = pii.match_keys(given, country=context.site.country.lower(), year=year)
-    user_data: dict[str, Any] = {**keys.plain, **keys.hashed}
+    keys = match_keys(context.visit, pixel_id, context.facts, context.site)
+    user_data: dict[str, Any] = {**keys.plain, **context.keeper.match, **keys.hashed}
     ids, facts = context.ids, context.facts
     plain = {
         "client_ip_address": context.address,
@@ -165,7 +164,7 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
     }
     user_data.update((key, value) for key, value in plain.items() if value)
     if context.keeper.visitor:
-        user_data["external_id"] = [*keys.hashed.get("external_id", ()), sha256(context.keeper.visitor)]
+        user_data["external_id"] = [*user_data.get("external_id", ()), sha256(context.keeper.visitor)]
     return user_data, tuple(f"{key}:unusable" for key in keys.rejected)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Status, Visit
 from proxy.rules.enrich import Context, enrich, wants
-from proxy.rules.identity import BrowserIds
+from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.values import STANDARD_EVENTS
 from proxy.settings import Site
 
@@ -50,6 +50,7 @@ def context(*hits: Hit, **changes: Any) -> Context:
         "options": None,
         "bot": None,
         "forbidden": None,
+        "where": Place(at_home=True, domain="shop.example", secure=True),
     }
     return Context(**(usual | changes))
 

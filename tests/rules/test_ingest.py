@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from proxy.model import Consent, DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
 from proxy.rules import capi, intake
-from proxy.rules.ingest import Policy, ingest, ingest_image
+from proxy.rules.ingest import ingest, ingest_image
 from proxy.rules.keeper import Keeper, KeeperKeys
+from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -279,6 +280,39 @@ def test_a_site_can_do_without_visitor_ids() -> None:
 
     assert ["external_id" in user_data_of(one) for one in (outcome, after)] == [False, False]
     assert [(keeper_of(one)[0] or Keeper("?")).visitor for one in (outcome, after)] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "remembered"),
+    [
+        ({"remember_match": True}, True),
+        ({}, False),
+        ({"remember_match": True, "sensitive": "restricted"}, False),
+    ],
+)
+def test_match_keys_last_for_the_visit_where_the_site_allows(changes: dict[str, Any], *, remembered: bool) -> None:
+    """A login goes with the next event too, for all pixels of the site, beside the visitor's id."""
+    pixels: dict[str, Any] = {"pixel": [{"id": PIXEL, "access_token": "t"}, {"id": "9", "access_token": "t"}]}
+    login = wire(event(), match={PIXEL: {"em": "anna@shop.example", "external_id": "7"}}, consent="granted")
+    first = take(login, **changes, **pixels)
+    later = replace(FACTS, now=NOW + 1000, entropy=43, cookie=keeper_of(first)[1])
+    found = user_data_of(take(wire(event(pixels=["9"])), facts=later, **changes, **pixels))
+
+    mail = sha256(b"anna@shop.example").hexdigest()
+    assert user_data_of(first)["em"] == [mail]
+    assert (found.get("em"), len(found["external_id"])) == (([mail], 2) if remembered else (None, 1))
+
+
+def test_the_pages_word_beats_the_memory() -> None:
+    """Another e-mail address ends what was known of the first one."""
+    allowed: dict[str, Any] = {"remember_match": True}
+    first = take(wire(event(), match={PIXEL: {"em": "anna@shop.example", "ph": "+4915112345678"}}), **allowed)
+    later = replace(FACTS, now=NOW + 1000, entropy=43, cookie=keeper_of(first)[1])
+    second = take(wire(event(), match={PIXEL: {"em": "berta@shop.example"}}), facts=later, **allowed)
+
+    assert "ph" in user_data_of(first)
+    assert user_data_of(second)["em"] == [sha256(b"berta@shop.example").hexdigest()]
+    assert "ph" not in user_data_of(second)
 
 
 def test_the_keeper_remembers_the_last_clear_word() -> None:
