@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
 from proxy.rules import pii
@@ -41,10 +41,19 @@ class Context:
     """Set when nothing of the visit may leave."""
 
 
+class _Page(NamedTuple):
+    """What all events of a visit say alike."""
+
+    url: str
+    referrer: str
+    visitor: bytes
+
+
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
     """Yield an event for each hit and pixel, or the ledger row of its drop."""
     pixels = {pixel.id: pixel for pixel in context.site.pixel}
     matched: dict[str, Mapping[str, Any]] = {}
+    page: _Page | None = None
     for hit in context.visit.hits:
         time = _event_time(hit, context)
         for pixel_id in hit.pixels:
@@ -54,7 +63,8 @@ def enrich(context: Context) -> Iterator[Event | LedgerRow]:
                     matched[pixel_id] = _user_data(context, pixel_id)
                 reason = DropReason.LITTLE_IDENTITY if pii.too_little(matched[pixel_id]) else None
             if reason is None:
-                yield _event(context, hit, pixel_id, time, matched[pixel_id])
+                page = page or _page(context)
+                yield _event(context, page, hit, pixel_id=pixel_id, time=time, user_data=matched[pixel_id])
             else:
                 yield LedgerRow(
                     context.facts.now, pixel_id, hit.name, hit.id, time // 1000, Status.DROPPED, reason, hit.fate
@@ -117,22 +127,31 @@ def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
     return user_data
 
 
-def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapping[str, Any]) -> Event:
+def _page(context: Context) -> _Page:
+    visit, keep = context.visit, context.site.keep_url_params
+    visitor = _visitor(context)
+    if context.site.sensitive == "restricted":
+        return _Page(origin_of(visit.url), "", visitor)
+    return _Page(clean_url(visit.url, keep), clean_url(visit.referrer, keep), visitor)
+
+
+def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
+    context: Context, page: _Page, hit: Hit, *, pixel_id: str, time: int, user_data: Mapping[str, Any]
+) -> Event:
     restricted = context.site.sensitive == "restricted"
-    keep = context.site.keep_url_params
     return Event(
         pixel=pixel_id,
         name=hit.name,
         id=hit.id,
         time_s=time // 1000,
-        url=origin_of(context.visit.url) if restricted else clean_url(context.visit.url, keep),
-        referrer="" if restricted else clean_url(context.visit.referrer, keep),
+        url=page.url,
+        referrer=page.referrer,
         user_data=user_data,
         custom_data={key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data}
         if restricted
         else clean_data(hit.data),
         options=context.options,
-        visitor=_visitor(context),
+        visitor=page.visitor,
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
     )

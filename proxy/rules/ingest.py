@@ -98,7 +98,8 @@ def _context(visit: Visit, facts: Facts, site: Site, address: str) -> Context:
 
 def _believed(facts: Facts, policy: Policy) -> Facts:
     """Take host and scheme from a trusted proxy, which saw the visitor's own request."""
-    if not identity.is_trusted(facts.peer, policy.trusted):
+    says_something = facts.forwarded_host or facts.forwarded_proto
+    if not says_something or not identity.is_trusted(facts.peer, policy.trusted):
         return facts
     host = identity.believed_host(facts.host, facts.forwarded_host, facts.peer, policy.trusted)
     proto = facts.forwarded_proto.rpartition(",")[2].strip().lower()
