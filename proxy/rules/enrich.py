@@ -1,16 +1,16 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
+from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules import pii
 from proxy.rules.identity import BrowserIds, cookies_of
-from proxy.rules.redact import clean_data, clean_url, origin_of
+from proxy.rules.redact import clean_data, clean_url, limits_of, origin_of
 from proxy.settings import Pixel, Site
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
@@ -47,6 +47,7 @@ class _Page(NamedTuple):
     url: str
     referrer: str
     visitor: bytes
+    redactions: tuple[Redaction, ...]
 
 
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
@@ -128,17 +129,26 @@ def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
 
 
 def _page(context: Context) -> _Page:
-    visit, keep = context.visit, context.site.keep_url_params
-    visitor = _visitor(context)
+    visit, visitor = context.visit, _visitor(context)
     if context.site.sensitive == "restricted":
-        return _Page(origin_of(visit.url), "", visitor)
-    return _Page(clean_url(visit.url, keep), clean_url(visit.referrer, keep), visitor)
+        return _Page(origin_of(visit.url), "", visitor, ())
+    allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
+    url, in_url = clean_url(visit.url, allowed)
+    referrer, in_referrer = clean_url(visit.referrer, allowed)
+    return _Page(url, referrer, visitor, (*_redactions(in_url, "url"), *_redactions(in_referrer, "referrer")))
+
+
+def _redactions(removed: Iterable[str], place: str) -> Iterable[Redaction]:
+    return (Redaction(what, place) for what in removed)
 
 
 def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
     context: Context, page: _Page, hit: Hit, *, pixel_id: str, time: int, user_data: Mapping[str, Any]
 ) -> Event:
-    restricted = context.site.sensitive == "restricted"
+    site = context.site
+    restricted = site.sensitive == "restricted"
+    given = {key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data} if restricted else hit.data
+    data, in_data = clean_data(given, limits_of(site.keep_url_params, site.block_keys))
     return Event(
         pixel=pixel_id,
         name=hit.name,
@@ -147,13 +157,12 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and th
         url=page.url,
         referrer=page.referrer,
         user_data=user_data,
-        custom_data={key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data}
-        if restricted
-        else clean_data(hit.data),
+        custom_data=data,
         options=context.options,
         visitor=page.visitor,
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
+        redactions=(*page.redactions, *_redactions(in_data, "custom_data")),
     )
 
 
