@@ -8,7 +8,7 @@ From ``Event`` on there is no raw contact data. All times are server-clock milli
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 DAY_MS = 24 * 60 * 60 * 1000
 # Graph refuses a whole request for one event older than 7 days (2804003, Meta's server-event page).
@@ -135,6 +135,13 @@ class Visit:
     refused: tuple[Refusal, ...] = ()
 
 
+class Redaction(NamedTuple):
+    """Something that would have leaked: what it was taken for, never what it was."""
+
+    what: str
+    place: str
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event for one pixel that we vouch for: clean, hashed, ready to be written as Graph wants it."""
@@ -159,6 +166,7 @@ class Event:
     """Digests of whom it is about."""
     agreed: int = 0
     """When this browser last took an opt-out back."""
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,8 @@ class Outcome:
     fates: tuple[FateNews, ...] = ()
     pixels: tuple[str, ...] = ()
     """The site's pixels: ``fates`` may speak of any of them."""
+    redactions: tuple[Redaction, ...] = ()
+    """What the records would have leaked."""
     misdirected: bool = False
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
 

@@ -61,6 +61,19 @@ def _domain(value: str) -> str:
     return name.encode("idna").decode()
 
 
+def folded(name: str) -> str:
+    """Return a name as blocked names are compared: lower-case letters and digits only."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+# Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
+_BLOCKED = """
+    address apikey auth authorization birthdate birthday cardnumber creditcard csrf cvc cvv dateofbirth dob em email
+    emailaddress firstname fname fullname iban ip jwt lastname lat latitude lname lng login lon longitude mail
+    msisdn otp passcode passport passwd password ph phone phonenumber pin pwd secret session sessionid sid ssn
+    street surname tel telephone token username
+"""
+
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
 Listen = Annotated[Address, BeforeValidator(_address)]
 Leaf = Annotated[str, AfterValidator(_leaf)]
@@ -192,6 +205,10 @@ class Site(_Section):
     keep_url_params: frozenset[str] = Field(
         frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
         description="a list of query parameter names that may stay in addresses",
+    )
+    block_keys: frozenset[Annotated[str, AfterValidator(folded)]] = Field(
+        frozenset(_BLOCKED.split()),
+        description="a list of names of query parameters and of custom data that never leave",
     )
     access_keys: tuple[Secret, ...] = Field((), description="a list of keys for server events")
     country: str = Field("", pattern=r"^([A-Za-z]{2})?$", description="ISO 3166 alpha-2 of the visitors' usual country")

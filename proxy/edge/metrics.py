@@ -19,6 +19,7 @@ class Metrics:
         self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
         self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
         self._fates = self._counter("browser_copies", "News of the browser Pixel's copies", "pixel_copy")
+        self._redacted = self._counter("redacted", "What events would have leaked", "what", "place")
         self._misdirected = self._counter(
             "misdirected", "Requests with a forwarding header from an untrusted private peer"
         )
@@ -59,6 +60,8 @@ class Metrics:
             self._fates.labels(news.fate).inc()
         for record in outcome.records:
             self._fates.labels(record.fate).inc()
+        for what, place in outcome.redactions:
+            self._redacted.labels(what, place).inc()
         self._reused.inc(stored.reused)
         self._misdirected.inc(outcome.misdirected)
 

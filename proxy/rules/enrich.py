@@ -1,18 +1,18 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
-from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
+from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules import pii
 from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.people import digests
 from proxy.rules.raw import sha256
-from proxy.rules.redact import clean_data, clean_url, origin_of
+from proxy.rules.redact import clean_data, clean_url, limits_of, origin_of
 from proxy.rules.values import STANDARD_EVENTS, checked
 from proxy.rules.visitor import match_keys
 from proxy.settings import Pixel, Site
@@ -46,10 +46,20 @@ class Context:
     """Under which people have digests."""
 
 
+class _Page(NamedTuple):
+    """What all events of a visit say alike."""
+
+    url: str
+    referrer: str
+    visitor: bytes
+    redactions: tuple[Redaction, ...]
+
+
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
     """Yield an event for each hit and pixel, or the ledger row of its drop."""
     pixels = {pixel.id: pixel for pixel in context.site.pixel}
     matched: dict[str, Matched] = {}
+    page: _Page | None = None
     for claimed in context.visit.hits:
         time = _event_time(claimed, context)
         hit, odd = _checked(context, claimed)
@@ -64,7 +74,8 @@ def enrich(context: Context) -> Iterator[Event | LedgerRow]:
             if who.too_little:
                 yield _dropped(context, hit, pixel_id, time, DropReason.LITTLE_IDENTITY, findings=who.findings)
             else:
-                yield _event(context, hit, pixel_id, time, who, odd=odd)
+                page = page or _page(context)
+                yield _event(context, page, hit, pixel_id=pixel_id, time=time, matched=who, odd=odd)
 
 
 def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
@@ -168,27 +179,41 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
     return user_data, tuple(f"{key}:unusable" for key in keys.rejected)
 
 
-def _event(  # noqa: PLR0913 - an event is made of many parts
-    context: Context, hit: Hit, pixel_id: str, time: int, matched: Matched, *, odd: tuple[str, ...]
+def _page(context: Context) -> _Page:
+    visit, visitor = context.visit, _visitor(context)
+    if context.site.sensitive == "restricted":
+        return _Page(origin_of(visit.url), "", visitor, ())
+    allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
+    url, in_url = clean_url(visit.url, allowed)
+    referrer, in_referrer = clean_url(visit.referrer, allowed)
+    return _Page(url, referrer, visitor, (*_redactions(in_url, "url"), *_redactions(in_referrer, "referrer")))
+
+
+def _redactions(removed: Iterable[str], place: str) -> Iterable[Redaction]:
+    return (Redaction(what, place) for what in removed)
+
+
+def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
+    context: Context, page: _Page, hit: Hit, *, pixel_id: str, time: int, matched: Matched, odd: tuple[str, ...]
 ) -> Event:
-    restricted = context.site.sensitive == "restricted"
-    keep = context.site.keep_url_params
+    data, in_data = clean_data(hit.data, limits_of(context.site.keep_url_params, context.site.block_keys))
     return Event(
         pixel=pixel_id,
         name=hit.name,
         id=hit.id,
         time_s=time // 1000,
-        url=origin_of(context.visit.url) if restricted else clean_url(context.visit.url, keep),
-        referrer="" if restricted else clean_url(context.visit.referrer, keep),
+        url=page.url,
+        referrer=page.referrer,
         user_data=matched.user_data,
         people=matched.people,
         agreed=context.keeper.agreed,
-        custom_data=hit.data if restricted else clean_data(hit.data),
+        custom_data=data,
         options=context.options,
-        visitor=_visitor(context),
+        visitor=page.visitor,
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
         findings=_bot(context) + matched.findings + odd,
+        redactions=(*page.redactions, *_redactions(in_data, "custom_data")),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from proxy.model import Consent, DropReason, Event, Facts, Fate, Hit, Outcome, Visit
+from proxy.model import Consent, DropReason, Event, Facts, Fate, Hit, Outcome, Redaction, Visit
 from proxy.rules import address, capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
 from proxy.rules.enrich import Context, enrich
@@ -57,9 +57,11 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     )
     context = _context(visit, believed(facts, trusted=client.believed), policy, client.address)
     events, dropped = [], []
+    redactions: list[Redaction] = []
     for result in enrich(context):
         if isinstance(result, Event):
             events.append(capi.record(result))
+            redactions += result.redactions
         else:
             dropped.append(result)
     status, body = _answer(visit)
@@ -73,6 +75,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         refused=len(visit.refused),
         fates=visit.fates,
         pixels=tuple(pixel.id for pixel in policy.site.pixel),
+        redactions=tuple(redactions),
         misdirected=client.misdirected,
     )
 

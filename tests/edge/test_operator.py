@@ -93,6 +93,22 @@ async def test_dropped_machines_are_counted_by_what_gave_them_away(shop: Install
     assert 'capi_proxy_events_total{reason="bot",result="dropped"} 4.0' in metrics
 
 
+async def test_metrics_count_what_would_have_leaked(shop: Installation) -> None:
+    """What was taken out is counted by what it was and where, and is seen neither there nor at Graph."""
+    event = {"name": "Lead", "id": "r-1", "data": {"note": ["+49 30 1234567"]}}
+    await shop.post(wire(event, url="https://shop.example/u/anna@mail.example?x=1"))
+    await shop.counted(1)
+
+    async with shop.session.get(f"{shop.operator}/metrics") as answer:
+        text = await answer.text()
+    for what, place in (("email", "url"), ("parameter", "url"), ("phone", "custom_data")):
+        assert f'capi_proxy_redacted_total{{place="{place}",what="{what}"}} 1.0' in text
+    async with shop.session.get(f"{shop.graph}/sim/events") as answer:
+        seen = text + await answer.text()
+    assert "anna" not in seen
+    assert "1234567" not in seen.replace(PIXEL, "")
+
+
 @pytest.mark.parametrize("path", ["/", "/metrics", "/api/events", "/api/status", "/readyz"])
 async def test_a_rebound_host_name_is_refused(shop: Installation, path: str) -> None:
     """Without a password only loopback names are answered, so that no web page can reach the port by DNS rebinding."""

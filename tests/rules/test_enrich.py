@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Status, Visit
+from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules.enrich import Context, enrich, wants
 from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.values import STANDARD_EVENTS
@@ -288,6 +288,7 @@ def test_an_event_has_what_the_page_and_the_request_say() -> None:
         options=(("LDU",), 0, 0),
         visitor=the_event(context(hit())).visitor,
         fate=Fate.BLOCKED,
+        redactions=(Redaction("parameter", "url"),),
     )
 
 
