@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +24,17 @@ from proxy.edge.graph import Graph, graph_session
 from proxy.edge.http_log import server_log
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
+from proxy.edge.proxy_protocol import ProxyProtocolSite
 from proxy.edge.public import Entry, Public
 from proxy.edge.sender import Lane, Sender
-from proxy.keys import prefix_of
+from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
-from proxy.rules.ingest import Policy
+from proxy.rules.address import Network
+from proxy.rules.keeper import KeeperKeys
 from proxy.rules.routing import Routes
+from proxy.rules.visitor import Policy
 from proxy.settings import Address, Pixel, Settings, Site
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,11 @@ def prefixes(settings: Settings, secret: str, site: Site) -> list[str]:
     return [prefix_of(one, site.name) for one in secrets_]
 
 
+def people_keys(settings: Settings, secret: str) -> list[bytes]:
+    """Return the keys of people's digests, the current one first."""
+    return [people_key(one) for one in (secret, *(old.get_secret_value() for old in settings.server.old_secrets))]
+
+
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[Running]:
     """Run the proxy of a configuration until the context ends, then stop it in order.
@@ -131,9 +139,13 @@ async def running(config: Config) -> AsyncIterator[Running]:
             misdirected=lambda: public.misdirected,
             clock_ahead=lambda: graph.clock_ahead,
             now=now_ms,
+            people_keys=people_keys(settings, secret),
         )
         operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
-        public_address = await _listen(stack, public.app(), settings.server.listen, drain=public.drain)
+        announced_by = settings.server.trusted_proxies if settings.server.proxy_protocol else None
+        public_address = await _listen(
+            stack, public.app(), settings.server.listen, drain=public.drain, announced_by=announced_by
+        )
         yield Running(public_address, operator_address, queue, broken)
         public.accepting = False
 
@@ -169,13 +181,18 @@ def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics
 
 
 def _entry(settings: Settings, secret: str) -> Entry:
+    old = [one.get_secret_value() for one in settings.server.old_secrets]
+    keys, people = KeeperKeys(secret, old), people_keys(settings, secret)
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
-        policies={site.name: Policy(site, settings.server.trusted_proxies) for site in settings.site},
+        policies={
+            site.name: Policy(site, settings.server.trusted_proxies, keys, settings.server.forwarding_header, people)
+            for site in settings.site
+        },
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
         trusted=settings.server.trusted_proxies,
-        client_ip_header=settings.server.client_ip_header,
+        client_ip_header=settings.server.forwarding_header,
     )
 
 
@@ -184,14 +201,19 @@ async def _listen(
     app: web.Application,
     address: Address,
     drain: Callable[[float], Awaitable[None]] | None = None,
+    announced_by: Sequence[Network] | None = None,
 ) -> Address:
-    """Serve an application; port 0 finds a free one."""
+    """Serve an application; port 0 finds a free one. ``announced_by``: who speaks the PROXY protocol, if anybody."""
     # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
     app.on_response_prepare.append(_say_less)
     runner = web.AppRunner(app, access_log=None, logger=server_log, auto_decompress=False, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
+    site: web.BaseSite
+    if announced_by is None:
+        site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
+    else:
+        site = ProxyProtocolSite(runner, address.host, address.port, trusted=announced_by, backlog=_BACKLOG)
     await site.start()
     if drain:
         stack.push_async_callback(drain, _GRACE_S)

@@ -1,17 +1,23 @@
-"""The ledger and the dead letters for the commands: through the running proxy, or from data_dir when none runs."""
+"""What the commands read and mend: through the running proxy, or from data_dir when none runs."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import aiohttp
+from aiohttp import hdrs
 
-from proxy.app import installation_secret, now_ms, open_queue
+from proxy.app import installation_secret, now_ms, open_queue, people_keys
 from proxy.config import Config
 from proxy.edge.operator import event_json, letter_json
 from proxy.model import MAX_AGE_MS
-from proxy.queue.base import Filter
+from proxy.queue.base import Erased, Filter
 from proxy.queue.local import DataDirBusyError, DataDirLock, LocalQueue
+from proxy.rules.people import digests, identifiers
+from proxy.rules.raw import sha256
+
+# A long backlog is read through whole.
+_ERASE_S = 3600
 
 
 class BooksError(Exception):
@@ -33,6 +39,22 @@ class Books(Protocol):
     async def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters; return how many."""
 
+    async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
+        """Remove what is kept of a person, given by hashed match keys, and refuse older events that come later."""
+
+
+def person_of(
+    config: Config, *, emails: Sequence[str], phones: Sequence[str], ids: Sequence[str], visitors: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return hashed match keys of a person as the owner wrote them; phone numbers are read as of every site's country.
+
+    Raises:
+        ValueError: when a value has no form to be known by; the text is its key.
+    """
+    countries = {"", *(site.country.lower() for site in config.settings.site)}
+    own = [*ids, *(sha256(visitor.strip().lower()) for visitor in visitors)]
+    return identifiers({"em": emails, "ph": phones, "external_id": own}, countries)
+
 
 @asynccontextmanager
 async def open_books(config: Config) -> AsyncIterator[Books]:
@@ -50,9 +72,10 @@ async def open_books(config: Config) -> AsyncIterator[Books]:
             yield books
         return
     try:
-        queue = open_queue(config, installation_secret(config.settings, config.data_dir))
+        secret = installation_secret(config.settings, config.data_dir)
+        queue = open_queue(config, secret)
         try:
-            yield _Local(queue)
+            yield _Local(queue, people_keys(config.settings, secret))
         finally:
             await queue.close()
     finally:
@@ -65,14 +88,15 @@ async def _remote(config: Config) -> AsyncIterator[Books]:
     password = server.operator_password.get_secret_value()
     host = "127.0.0.1" if server.operator_listen.host in {"0.0.0.0", "::"} else server.operator_listen.host
     base = f"http://{f'[{host}]' if ':' in host else host}:{server.operator_listen.port}"
-    auth = aiohttp.BasicAuth("operator", password) if password else None
-    async with aiohttp.ClientSession(base, auth=auth, timeout=aiohttp.ClientTimeout(total=60)) as session:
+    headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
+    async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield _Remote(session)
 
 
 class _Local:
-    def __init__(self, queue: LocalQueue) -> None:
+    def __init__(self, queue: LocalQueue, people_keys: Sequence[bytes]) -> None:
         self._queue = queue
+        self._people_keys = people_keys
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         return [event_json(row) async for row in self._queue.events(wanted)]
@@ -85,6 +109,9 @@ class _Local:
 
     async def discard(self, ids: Sequence[int]) -> int:
         return await self._queue.discard(ids)
+
+    async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
+        return await self._queue.erase(digests(person, self._people_keys), now_ms())
 
 
 class _Remote:
@@ -104,6 +131,10 @@ class _Remote:
 
     async def discard(self, ids: Sequence[int]) -> int:
         return int((await self._ask("POST", "/api/dead/discard", json={"ids": list(ids)}))["discarded"])
+
+    async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
+        patience = aiohttp.ClientTimeout(total=_ERASE_S)
+        return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=patience))
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from proxy import __version__, app, config, doctor
 from proxy import snippet as snippets
-from proxy.books import Books, BooksError, open_books
+from proxy.books import Books, BooksError, open_books, person_of
+from proxy.edge.files import trap_of
 from proxy.model import Status
 from proxy.queue.base import Filter, QueueError
 from proxy.queue.local import DataDirBusyError
@@ -140,7 +141,8 @@ def snippet(path: Path, name: str, host: str) -> None:
     if site is None:
         raise click.UsageError(f"--site: {name!r}; accepted: {', '.join(sites)}")
     secret = app.installation_secret(loaded.settings, loaded.data_dir)
-    click.echo(snippets.snippet(loaded.settings, site, app.prefixes(loaded.settings, secret, site)[0], host))
+    prefix = app.prefixes(loaded.settings, secret, site)[0]
+    click.echo(snippets.snippet(loaded.settings, site, trap_of(site), prefix, host))
 
 
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
@@ -205,7 +207,29 @@ def dead_discard(path: Path, **chosen: Any) -> None:
     click.echo(f"{done} discarded")
 
 
-_EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id")
+@main.command()
+@_CONFIG
+@click.option("--email", "emails", multiple=True, help="Mail address.")
+@click.option("--phone", "phones", multiple=True, help="Telephone number, with country code.")
+@click.option("--external-id", "ids", multiple=True, help="The site's own id of the person, as given to the Pixel.")
+@click.option("--visitor", "visitors", multiple=True, help="The visitor number that the opt-out page shows.")
+def erase(path: Path, **given: Sequence[str]) -> None:
+    """Remove waiting events and dead letters of one person, and refuse older ones that come later."""
+    if not any(given.values()):
+        raise click.UsageError("accepted: one or more of --email, --phone, --external-id, --visitor")
+    loaded = load(path)
+    try:
+        person = person_of(loaded, **given)
+    except ValueError as error:
+        raise click.UsageError(f"nobody can be known by this value of {_NAMES[str(error)]}") from None
+    erased = _ask(path, lambda books: books.erase(person))
+    days = loaded.settings.retention.erased_days
+    click.echo(f"{erased.waiting} waiting events and {erased.dead} dead letters removed")
+    click.echo(f"events that happened before now are refused for {days} days")
+
+
+_NAMES = {"em": "--email", "ph": "--phone", "external_id": "--external-id or --visitor"}
+_EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id", "findings")
 _WORDS = ("fbtrace_id", "message")
 _DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", *_WORDS)
 _PAGE, _PIECE = 1000, 100
@@ -253,7 +277,8 @@ def _print(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: b
 def _cell(column: str, value: object) -> str:
     if column == "at" and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return "-" if value in {None, ""} else str(value)[:80]
+    text = " ".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
+    return text[:80] or "-"
 
 
 async def _until(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:

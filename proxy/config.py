@@ -177,6 +177,8 @@ def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
 def _contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield mistakes between values, looking at whatever is well-formed enough, so that none hides another."""
     yield from _open_operator(_table(raw.get("server")))
+    yield from _two_headers(_table(raw.get("server")))
+    yield from _announced_by_nobody(_table(raw.get("server")))
     sites = [_table(site) for site in _list(raw.get("site"))]
     yield from _twice("name", [str(site.get("name", "")) for site in sites])
     yield from _same_doors(sites)
@@ -199,6 +201,18 @@ def _open_operator(server: Mapping[str, Any]) -> Iterator[Problem]:
     if not server.get("operator_password") and not _is_loopback(listen.rpartition(":")[0].strip("[]")):
         accepted = "a password, since operator_listen is not loopback"
         yield Problem("server.operator_password", "missing", accepted)
+
+
+def _two_headers(server: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a preset beside a header of the owner's own: one of them would be passed over in silence."""
+    if server.get("client_ip_preset") and "client_ip_header" in server:
+        value = f"{server['client_ip_preset']!r} beside client_ip_header"
+        yield Problem("server.client_ip_preset", value, "one of the two keys")
+
+
+def _announced_by_nobody(server: Mapping[str, Any]) -> Iterator[Problem]:
+    if server.get("proxy_protocol") is True and not server.get("trusted_proxies"):
+        yield Problem("server.proxy_protocol", "True without trusted_proxies", "true with the balancer's network there")
 
 
 def _is_loopback(host: str) -> bool:
@@ -229,19 +243,17 @@ def _same_doors(sites: list[dict[str, Any]]) -> Iterator[Problem]:
 
 
 def _same_leaves(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
-    defaults = {"tag_name": "m.js", "collect_name": "e", "image_name": "n.gif"}
+    defaults = {"tag_name": "m.js", "collect_name": "e", "image_name": "n.gif", "choice_name": "c"}
     taken: dict[str, str] = {}
     for key, default in defaults.items():
         leaf = str(site.get(key, default))
         if leaf in taken:
-            yield Problem(f"site[{index}].{key}", f"{leaf!r} (also {taken[leaf]})", "three different names")
+            yield Problem(f"site[{index}].{key}", f"{leaf!r} (also {taken[leaf]})", "four different names")
         taken[leaf] = key
 
 
 def _not_yet(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the keys of the contract that this version does not carry out; silence would look like working."""
-    if site.get("load_pixel") is True:
-        yield Problem(f"site[{index}].load_pixel", "True", "false (this version's tag does not bring the base code)")
     if site.get("access_keys"):
         yield Problem(f"site[{index}].access_keys", "a list", "[] (this version takes no server events)")
 

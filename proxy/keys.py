@@ -12,6 +12,11 @@ def derive(secret: str, purpose: str, *, length: int = 32, salt: bytes | None = 
     return kdf.derive(secret.encode())
 
 
+def people_key(secret: str) -> bytes:
+    """Return the key under which people have digests in the queue's marks."""
+    return derive(secret, "people")
+
+
 def prefix_of(secret: str, site: str) -> str:
     """Return the derived public path of a site: ``/`` and 8 characters of base32.
 

@@ -8,7 +8,7 @@ From ``Event`` on there is no raw contact data. All times are server-clock milli
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 DAY_MS = 24 * 60 * 60 * 1000
 # Graph refuses a whole request for one event older than 7 days (2804003, Meta's server-event page).
@@ -43,6 +43,9 @@ class DropReason(StrEnum):
     UNKNOWN_PIXEL = "unknown_pixel"
     EXCLUDED = "excluded"
     RESTRICTED = "restricted"
+    DNT = "dnt"
+    OPTED_OUT = "opted_out"
+    ERASED = "erased"
 
 
 class Status(StrEnum):
@@ -60,7 +63,7 @@ class Facts:
 
     now: int
     entropy: int
-    """At least 62 random bits, so that the rules need no randomness of their own."""
+    """128 random bits, so that the rules need no randomness of their own."""
     peer: str
     host: str = ""
     secure: bool = False
@@ -68,9 +71,16 @@ class Facts:
     referer: str = ""
     cookie: str = ""
     user_agent: str = ""
+    brands: str = ""
+    """``Sec-CH-UA``; with the next, what Chromium says of itself beside the user agent."""
+    platform: str = ""
+    """``Sec-CH-UA-Platform``."""
     gpc: str = ""
+    dnt: str = ""
     forwarded: str = ""
     """The configured client-address header; several lines joined by commas."""
+    forwarded_pseudo: str = ""
+    """``CF-Connecting-IPv6``."""
     forwarded_proto: str = ""
     forwarded_host: str = ""
     body: bytes = b""
@@ -125,6 +135,13 @@ class Visit:
     refused: tuple[Refusal, ...] = ()
 
 
+class Redaction(NamedTuple):
+    """Something that would have leaked: what it was taken for, never what it was."""
+
+    what: str
+    place: str
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event for one pixel that we vouch for: clean, hashed, ready to be written as Graph wants it."""
@@ -143,6 +160,13 @@ class Event:
     fate: Fate
     mark: str = ""
     """Why the owner may doubt it (a bot's reason); it is sent all the same."""
+    findings: tuple[str, ...] = ()
+    """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
+    people: tuple[bytes, ...] = ()
+    """Digests of whom it is about."""
+    agreed: int = 0
+    """When this browser last took an opt-out back."""
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +181,11 @@ class Record:
     fate: Fate
     mark: str
     payload: bytes
+    findings: tuple[str, ...] = ()
+    people: tuple[bytes, ...] = ()
+    """Held against the marks of who opted out or was erased; 16 bytes each."""
+    agreed: int = field(default=0, compare=False)
+    """Ends older opt-outs of its people when it is appended; not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +202,7 @@ class LedgerRow:
     fate: Fate = Fate.PENDING
     fbtrace_id: str = ""
     attempts: int = 0
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +213,8 @@ class Outcome:
     body: bytes = b""
     cookies: tuple[str, ...] = ()
     """``Set-Cookie`` values."""
+    opted_out: tuple[bytes, ...] = ()
+    """Digests of the person who withdrew, as far as the keeper knew."""
     records: tuple[Record, ...] = ()
     dropped: tuple[LedgerRow, ...] = ()
     refused: int = 0
@@ -190,6 +222,8 @@ class Outcome:
     fates: tuple[FateNews, ...] = ()
     pixels: tuple[str, ...] = ()
     """The site's pixels: ``fates`` may speak of any of them."""
+    redactions: tuple[Redaction, ...] = ()
+    """What the records would have leaked."""
     misdirected: bool = False
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
 

@@ -61,6 +61,19 @@ def _domain(value: str) -> str:
     return name.encode("idna").decode()
 
 
+def folded(name: str) -> str:
+    """Return a name as blocked names are compared: lower-case letters and digits only."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+# Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
+_BLOCKED = """
+    address apikey auth authorization birthdate birthday cardnumber creditcard csrf cvc cvv dateofbirth dob em email
+    emailaddress firstname fname fullname iban ip jwt lastname lat latitude lname lng login lon longitude mail
+    msisdn otp passcode passport passwd password ph phone phonenumber pin pwd secret session sessionid sid ssn
+    street surname tel telephone token username
+"""
+
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
 Listen = Annotated[Address, BeforeValidator(_address)]
 Leaf = Annotated[str, AfterValidator(_leaf)]
@@ -90,12 +103,27 @@ class Server(_Section):
     client_ip_header: str = Field(
         "X-Forwarded-For", pattern=r"^[A-Za-z0-9-]+$", description="the name of one request header"
     )
+    client_ip_preset: Literal["", "caddy", "cloudflare", "cloudfront", "fastly", "nginx"] = Field(
+        "", description='empty, or what stands in front: "caddy", "cloudflare", "cloudfront", "fastly" or "nginx"'
+    )
+    proxy_protocol: Flag = Field(False, description="true (with trusted_proxies) or false")
     data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
     secret: Secret = Field(
         SecretStr(""),
         description="32 bytes or more, env:NAME or file:PATH; absent: made and kept in data_dir",
     )
     old_secrets: tuple[Secret, ...] = Field((), description="a list of earlier secrets")
+
+    @property
+    def forwarding_header(self) -> str:
+        """The header that carries the visitor's address.
+
+        CloudFront and Fastly add the address they saw to the end of the usual list. Fastly's own Fastly-Client-IP is
+        not used, since a visitor can send it (Fastly, Fastly-Client-IP).
+        """
+        if self.client_ip_preset:
+            return "CF-Connecting-IP" if self.client_ip_preset == "cloudflare" else "X-Forwarded-For"
+        return self.client_ip_header
 
     @field_validator("secret")
     @classmethod
@@ -111,6 +139,8 @@ class Retention(_Section):
     ledger_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
     ledger_max_bytes: Whole = Field(1_073_741_824, ge=1_048_576, description="bytes, 1048576 or more")
     dead_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
+    opted_out_days: Whole = Field(400, ge=30, le=3650, description="days, 30 to 3650")
+    erased_days: Whole = Field(7, ge=7, le=400, description="days, 7 to 400")
 
 
 class Graph(_Section):
@@ -159,14 +189,26 @@ class Site(_Section):
     tag_name: Leaf = Field("m.js", description="one path segment: letters, digits, - _ .")
     collect_name: Leaf = Field("e", description="one path segment: letters, digits, - _ .")
     image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")
+    choice_name: Leaf = Field("c", description="one path segment: letters, digits, - _ .")
     consent: Literal["pixel", "required"] = Field("pixel", description='"pixel" or "required"')
     gpc: Literal["drop", "ldu", "ignore"] = Field("drop", description='"drop", "ldu" or "ignore"')
+    dnt: Literal["ignore", "drop"] = Field("ignore", description='"ignore" or "drop"')
+    ldu: Flag = Field(False, description="true or false")
     sensitive: Literal["none", "restricted"] = Field("none", description='"none" or "restricted"')
     bots: Literal["drop", "mark", "ignore"] = Field("drop", description='"drop", "mark" or "ignore"')
     load_pixel: Flag = Field(False, description="true or false")
+    route_page_views: Flag = Field(True, description="true or false")
+    order_ids: Flag = Field(True, description="true or false")
+    forwarded_pixel: Flag = Field(False, description="true or false")
+    visitor_id: Flag = Field(True, description="true or false")
+    remember_match: Flag = Field(False, description="true or false")
     keep_url_params: frozenset[str] = Field(
         frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
         description="a list of query parameter names that may stay in addresses",
+    )
+    block_keys: frozenset[Annotated[str, AfterValidator(folded)]] = Field(
+        frozenset(_BLOCKED.split()),
+        description="a list of names of query parameters and of custom data that never leave",
     )
     access_keys: tuple[Secret, ...] = Field((), description="a list of keys for server events")
     country: str = Field("", pattern=r"^([A-Za-z]{2})?$", description="ISO 3166 alpha-2 of the visitors' usual country")

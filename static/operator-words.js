@@ -4,7 +4,7 @@
  * @typedef {{ pixel: string, waiting: number, paused: string, failures: number, last_error: string }} Lane
  * @typedef {{ status: string, reasons: string[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
- *   fate: string, fbtrace_id: string, attempts: number }} Row
+ *   fate: string, fbtrace_id: string, attempts: number, findings: string[] }} Row
  * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
  *   code: number | null, subcode: number | null, message: string, fbtrace_id: string, attempts: number,
  *   event: Record<string, unknown> }} Letter
@@ -13,14 +13,17 @@
 /** @type {Record<string, string>} Why an event did not leave. */
 const DROPPED = {
   too_old: "it happened more than 7 days ago, which Meta refuses",
-  missing_value: "a Purchase without a value, which Meta refuses",
+  missing_value: "a Purchase without a value that can be read, which Meta refuses",
   little_identity: "too little to match a person by, which Meta refuses",
   no_consent: "the visitor has not consented",
   gpc: "the browser sends Global Privacy Control",
-  bot: "the visitor says it is a machine",
+  bot: "the visitor is a machine",
   unknown_pixel: "this pixel is not in the configuration",
   excluded: "the pixel’s list of events leaves this name out",
   restricted: "the site sends standard events only",
+  opted_out: "the visitor has opted out",
+  erased: "it happened before its person was erased",
+  dnt: "the browser asks not to be tracked",
 };
 
 /** @type {Record<string, string>} Why an event was given up. */
@@ -30,10 +33,21 @@ export const DEAD = {
   not_received: "Meta answered three times that it counted nothing",
 };
 
-/** @type {Record<string, string>} */
-const MARKS = {
-  "bot:crawler": "sent, but the user agent is a crawler’s",
-  "bot:webdriver": "sent, but the browser is under automation",
+/** @type {Record<string, string>} What gives a machine away. */
+const MACHINES = {
+  "bot:crawler": "the user agent is a crawler’s",
+  "bot:webdriver": "the browser is under automation",
+  "bot:headless": "the browser has no window",
+  "bot:contradiction": "its user agent and its client hints contradict each other",
+};
+
+/** @type {Record<string, string>} What was done with a part of an event that was not as Meta documents it. */
+const ODDITIES = {
+  repaired: "put right",
+  unusable: "of no use, left out",
+  doubtful: "doubtful, sent as it is",
+  missing: "missing",
+  misplaced: "in the wrong place",
 };
 
 /** @type {Record<string, string>} Why a pixel stopped or waits. */
@@ -81,8 +95,18 @@ export const why = ({ status, reason, fate }) => {
   if (status == "dropped") return DROPPED[reason] || reason;
   if (status == "dead") return DEAD[reason] || reason;
   if (status == "duplicate") return "the same visitor sent this name and id before";
-  return MARKS[reason] || reason || (fate == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
+  if (MACHINES[reason]) return `sent, but ${MACHINES[reason]}`;
+  return reason || (fate == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
 };
+
+/** @param {Row} row */
+export const oddities = ({ reason, findings }) =>
+  findings
+    .filter((finding) => finding != reason)
+    .map((finding) => {
+      const [field, word] = finding.split(":");
+      return MACHINES[finding] || `${field}: ${ODDITIES[word] || word}`;
+    });
 
 /** @param {string} reason as the readiness gives it */
 export const advice = (reason) => {

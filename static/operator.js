@@ -6,7 +6,7 @@
  */
 
 import { byId, make, say, chip, moment, title, button, reconcile, fillTable } from "./operator-elements.js";
-import { DEAD, STATUSES, FATES, TITLES, trouble, why, advice, count, clock } from "./operator-words.js";
+import { DEAD, STATUSES, FATES, TITLES, trouble, why, oddities, advice, count, clock } from "./operator-words.js";
 
 /** @typedef {import("./operator-words.js").Lane} Lane */
 /** @typedef {import("./operator-words.js").State} State */
@@ -246,7 +246,11 @@ const ROW_COLUMNS = [
     label: "Result",
     show: (row) => {
       const reason = why(row);
-      return [chip(STATUSES[row.status] || [row.status, ""]), reason && make("span", { class: "why" }, reason)];
+      const words = [reason, ...oddities(row)].filter(Boolean);
+      return [
+        chip(STATUSES[row.status] || [row.status, ""]),
+        ...words.map((text) => make("span", { class: "why" }, text)),
+      ];
     },
   },
   { label: "Browser copy", show: ({ fate }) => chip(FATES[fate] || [fate, ""]) },

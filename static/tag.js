@@ -1,69 +1,70 @@
 /**
  * The tag: hears every `fbq` call, gives each event an id, and sends a copy of it to the proxy.
  *
- * `window.fbq` is never replaced. Its stub keeps its identity; two of its properties, `callMethod` (where
- * the Pixel takes calls) and `queue` (where they wait for it), become accessors through which calls pass.
+ * `window.fbq` is never replaced. Its stub keeps its identity; two of its properties, `callMethod` (where the Pixel
+ * takes calls) and `queue` (where they wait for it), become accessors through which calls pass. What the trap in the
+ * page kept before is taken first (trap.js).
  *
- * The proxy puts the settings of the site in place of the string "__SITE__", once, at start:
- *   collect  last part of the address that takes events, beside this file
- *   consent  "pixel": obey fbq('consent', …); "required": hold everything until a grant
- *   gpc      what Global Privacy Control means here: "drop", "ldu" or "ignore"
+ * The proxy puts the settings of the site in place of the string "__SITE__", once, at start: see `Site`. The build
+ * makes two files of this one: with EXTRAS, for the sites that need them, and without.
  */
 (() => {
-  "use strict";
-
   /**
-   * @typedef {{ collect: string, consent: "pixel" | "required", gpc: "drop" | "ldu" | "ignore" }} Site
-   * @typedef {Record<string, unknown>} Bag
+   * @typedef {[collect: string, domain: string, stamp: string, orders: string, quiet: unknown, held: unknown,
+   *   gpcDrops: unknown, limited?: unknown, ask?: (consent: (verb: string) => void) => void]} Site
+   *   collect: last part of the address that takes events, beside this file; domain: where cookies stand; stamp: what
+   *   their values begin with; orders: what the id of an order begins with, "" where orders give no ids; quiet: nobody
+   *   asks for PageViews of routes; held: everything waits for a grant; gpcDrops: Global Privacy Control keeps the page
+   *   from making cookies. Extras: limited: it means Limited Data Use; ask: where else than in `fbq` consent is given
+   * @typedef {Record<string, any>} Bag
    * @typedef {ArrayLike<any>} Call
    * @typedef {{ name: string, id: string, at: number, pixels: string[], data?: Bag, pixel?: string }} Told
    * @typedef {Told & { _waits?: () => unknown }} Copy
-   * @typedef {{ url: string, consent: string, events?: undefined }} Withdrawal
-   * @typedef {{ url: string, dpo?: unknown, events: Copy[], match?: Bag, fates?: Bag[], [more: string]: unknown }} Letter
-   * @typedef {{ _match?: Bag, _single?: unknown }} Pixel
+   * @typedef {Bag} Letter has events, and news of them; without, it is a withdrawal
    */
 
-  const site = /** @type {Site} */ (/** @type {unknown} */ ("__SITE__"));
+  let [collect, domain, stamp, orders, quiet, held, gpcDrops, limited, ask] = /** @type {Site} */ (
+    /** @type {unknown} */ ("__SITE__")
+  );
   const page = /** @type {any} */ (window);
   const { webdriver, globalPrivacyControl: gpc } = /** @type {any} */ (navigator);
-  const referrer = document.referrer || undefined;
+  const { referrer } = document;
   const now = Date.now;
 
-  const address = /** @type {HTMLScriptElement} */ (document.currentScript)?.src.replace(/[^/]*$/, site.collect);
+  const address = /** @type {any} */ (document.currentScript)?.src.replace(/[^/]*$/, collect);
+  const kept = (page[Symbol.for("fbq")] ||= []);
   // A tag included twice: the second copy is inert.
-  const flag = Symbol.for(address);
-  if (!address || page[flag]) return;
-  page[flag] = true;
+  if (!address || kept.push == isNaN) return;
+  kept.push = isNaN;
 
   // The proxy reads stranger click ids from the address; these are safe to write as they are.
-  const click = /[?&#]fbclid=(?![\w.-]*javascript)([\w.-]{1,500})(?![^&#\s])/i
-    .exec(`${location.href} ${referrer}`)?.[1]
-    .replace(/\./g, "__DOT__");
+  const click = /[?&#]fbclid=([\w-]{1,500})(?![^&#\s])/.exec(location + " " + referrer)?.[1];
 
+  /** @type {Record<string, Bag>} Matching data of each pixel. */
+  const pixels = /** @type {any} */ ({ __proto__: null });
+  /** @type {Bag} Pixels that hear no `track`. */
+  const aloof = {};
   /** @type {any} */
-  const pixels = { __proto__: null };
-  /** @type {Bag | undefined} */
-  let user;
-  /** @type {unknown} */
   let dpo;
-  let cookieless = gpc && site.gpc == "drop";
-  let held = site.consent == "required";
+  let cookieless = gpc && gpcDrops;
+  // Where Global Privacy Control means Limited Data Use, the Pixel has to hear of it before any event.
+  const limit = EXTRAS && limited && gpc && ["dataProcessingOptions", ["LDU"], 0, 0];
   let consent = "unknown";
-  /** Whether there is anything to withdraw. */
-  let spoke = false;
 
-  /** @type {string[]} */
-  const mirrored = [];
-  /** @type {Letter[]} Newest first. */
-  const drafts = [];
-  /** @type {Copy[]} Mirrored events whose fate is not known. */
-  let waiting = [];
+  /** @type {Record<string, any>} The events each pixel heard. */
+  const mirrored = {};
   let broken = false;
 
-  /** @type {(Letter | Withdrawal)[]} What the proxy did not take yet. */
-  const unsent = [];
+  /** @type {Map<Letter, unknown>} What the proxy did not take yet, and whether it is on its way. */
+  const letters = new Map();
+  /** @type {Letter} The one that takes events. */
+  let draft = {};
+  /** Bytes left in it, its first event apart: so all its events have less than 60,000. */
+  let room = 0;
   let pause = 1;
   let timer = 0;
+  /** The address that was told last: of the first event, then of each PageView. */
+  let viewed = "";
 
   const heard = new WeakSet();
 
@@ -77,250 +78,269 @@
       } catch {}
     };
 
-  /** @param {unknown} value */
-  const weigh = (value) => new Blob([JSON.stringify(value)]).size;
-
   /** @param {unknown} given @returns {Bag | undefined} what JSON can carry of an object, unless nothing or too much */
   const copy = guard((given) => {
     const text = JSON.stringify(given);
-    if (/^{"/.test(text) && weigh(text) < 48e3) return JSON.parse(text);
+    const { size } = new Blob([text]);
+    if (/^{"/.test(text) && size < 4e4) {
+      room -= size;
+      return JSON.parse(text);
+    }
   });
 
-  // Only secure contexts have randomUUID.
-  const makeId = () => crypto.randomUUID?.() || crypto.getRandomValues(new Uint32Array(4)).join("-");
-
-  /** @param {string} name */
-  const readCookie = (name) => document.cookie.match(`(^|; )${name}=(fb[^;]+)`)?.[2];
-
-  /**
-   * Where the Pixel writes: on the shortest suffix of the host that the browser accepts, found by trying.
-   *
-   * @param {string} name @param {string} rest @param {number} seconds
-   */
-  const writeCookie = (name, rest, seconds) =>
-    location.hostname.split(".").some((_, index, labels) => {
-      const value = `fb.${index}.${rest}`;
-      const domain = labels.slice(~index).join(".");
-      document.cookie = `${name}=${value};domain=${domain};path=/;max-age=${seconds};samesite=lax`;
-      return readCookie(name) == value;
-    });
-
-  /** @param {string} name @param {unknown} payload @param {any} same what a cookie that may stay contains */
-  const keepCookie = (name, payload, same) => {
-    if (!cookieless && payload && !readCookie(name)?.includes(same))
-      writeCookie(name, `${now()}.${payload}`, 7776e3);
-    return readCookie(name);
+  /** @param {string} name @param {string} value @param {number} seconds */
+  const writeCookie = (name, value, seconds) => {
+    document.cookie = `${name}=${value};domain=${domain};path=/;max-age=${seconds}`;
   };
 
-  /** @param {Letter | Withdrawal} letter */
-  const post = async (letter) => {
-    const body = JSON.stringify({ v: 1, sent: now(), ...letter });
+  /**
+   * @param {string} cookies @param {string} name @param {unknown} payload
+   * @param {any} same what a cookie that may stay contains
+   */
+  const keepCookie = (cookies, name, payload, same) => {
+    let value = cookies.match(`\\b${name}=(fb[^;]+)`)?.[1];
+    if (!held && !cookieless && payload && !value?.includes(same))
+      writeCookie(name, (value = stamp + now() + "." + payload), 7776e3);
+    return value;
+  };
+
+  /** @type {() => any} the letters that were put aside, by this or an earlier page; they never hold contact data */
+  const unshelve = guard(() => {
+    const text = localStorage[address];
+    delete localStorage[address];
+    return JSON.parse(text);
+  });
+
+  /** @param {Letter} letter @param {string} cookies */
+  const post = async (letter, cookies) => {
+    const body = JSON.stringify({
+      v: 1,
+      sent: now(),
+      consent,
+      webdriver,
+      gpc,
+      fbp: keepCookie(cookies, "_fbp", Math.floor(Math.random() * 1e18), ""),
+      fbc: keepCookie(cookies, "_fbc", click, click),
+      match: !held && pixels,
+      ...letter,
+    });
+    letters.set(letter, 1);
     try {
       const answer = await fetch(address, {
         method: "POST",
         body,
         credentials: "include",
         // All keepalive requests of a page share 64 KiB; above that `fetch` refuses.
-        keepalive: body.length < 1e4,
+        keepalive: body.length < 4e3,
       });
       if (/408|429|5../.test(/** @type {any} */ (answer.status))) throw answer;
-      pause = 1;
+      letters.delete(letter);
     } catch (/** @type {any} */ problem) {
-      if (unsent.push(letter) > 20) unsent.shift();
+      letters.set(letter, 0);
       timer ||= setTimeout(
-        resend,
-        Math.max(+problem.headers?.get("Retry-After") || 0, (pause = Math.min(pause * 2, 99))) * (1 + Math.random()) * 1e3,
+        resume,
+        (+problem.headers?.get("Retry-After") || (pause *= 2)) * (1 + Math.random()) * 1e3,
       );
     }
   };
 
-  // Consent may have changed meanwhile: a withdrawal goes out only while held, events only otherwise.
-  const resend = () => {
-    timer = 0;
-    unsent.splice(0).map((letter) => !letter.events == held && post(letter));
-  };
-
-  /** @param {unknown} [data] what must fit in @returns {Letter} */
-  const draft = (data) => {
-    const url = location.href;
-    const [last] = drafts;
-    if (!last || last.url != url || last.dpo != dpo || weigh([last, data]) > 58e3) {
+  /** @returns {Letter} */
+  const letter = () => {
+    const url = location + "";
+    room -= 200;
+    if (letters.get(draft) != 0 || draft.url != url || room < 0) {
+      room = 2e4;
+      draft = { url, referrer, dpo, events: [], fates: [] };
+      if (letters.size < 20) letters.set(draft, 0);
       queueMicrotask(flush);
-      drafts.unshift({ url, referrer, dpo, webdriver: webdriver || undefined, gpc: gpc || undefined, events: [] });
     }
-    return drafts[0];
+    return draft;
   };
 
-  /** @param {any} [cause] an event of the page, or one of ours whose time is up */
-  const flush = guard((cause) => {
-    if (held) return;
-    waiting = waiting.filter((event) => {
-      const { name, id, pixel: before } = event;
-      const pixel = !event._waits?.() ? "fired" : broken || cause == event || cause?.type ? "blocked" : "pending";
-      event.pixel = pixel;
-      if (!before) setTimeout(flush, 1e4, event);
-      else if (before != pixel) (draft().fates ||= []).push({ name, id, pixel });
-      return pixel == "pending";
-    });
-    for (let letter; (letter = drafts.pop()); ) {
-      spoke = true;
-      const fbp = keepCookie("_fbp", Math.floor(Math.random() * 1e18), "");
-      const fbc = keepCookie("_fbc", click, click);
-      post({ ...letter, fbp, fbc, consent });
+  /** @param {any} [last] whether what waits for the Pixel will wait for ever */
+  const flush = guard((last) => {
+    broken ||= last;
+    if (!held) {
+      for (const mark in mirrored) {
+        const event = mirrored[mark];
+        const { name, id, pixel: before } = event;
+        const pixel = (event.pixel = event._waits?.() ? (broken ? "blocked" : "pending") : "fired");
+        if (!before) setTimeout(flush, 1e4, 1);
+        else if (before != pixel) letter().fates.push({ name, id, pixel });
+      }
+      unshelve()?.map((/** @type {Letter} */ one) => one.events?.[0]?.at > now() - 864e5 && letters.set(one, 0));
     }
+    if (timer || /** @type {any} */ (document).prerendering) return;
+    const cookies = document.cookie;
+    for (const [one, flies] of letters) if (!flies && !one.events == held) post(one, cookies);
   });
+
+  const resume = () => {
+    timer = 0;
+    flush();
+  };
 
   /** @type {Record<string, (...given: any[]) => void>} */
   const commands = {
     init(id, match) {
-      // A later init adds matching data only where the first gave none.
-      if (/^\d+$/.test(id)) (pixels[id] ||= {})._match ||= copy(match);
+      if (id > 0) pixels[id] = { ...copy(match), ...pixels[id] };
     },
 
     consent(verb) {
-      const withdrawn = spoke;
-      if (!/^(grant|revoke)$/.test(verb)) return;
-      held = verb == "revoke";
-      spoke = !held;
-      consent = held ? "unknown" : "granted";
-      if (held && withdrawn) {
-        writeCookie("_fbp", "", 0);
-        writeCookie("_fbc", "", 0);
-        post({ url: location.href, consent: "revoked" });
+      if (verb == "grant") {
+        held = false;
+        consent = "granted";
+      }
+      if (verb == "revoke") {
+        if (!held && viewed) {
+          writeCookie("_fbp", "", 0);
+          writeCookie("_fbc", "", 0);
+          unshelve();
+          letters.clear();
+          letters.set({ consent: "revoked" }, 0);
+        }
+        held = true;
       }
       queueMicrotask(flush);
     },
 
     dataProcessingOptions(options, country, state) {
       // The Pixel takes one argument or three, and ignores two.
-      if ((country == null) == (state == null)) dpo = [options.map(String), +country || 0, +state || 0];
+      if (arguments.length == 2) return;
+      dpo = [options, country | 0, state | 0];
+      draft = {};
     },
 
     set(key, value, id) {
-      if (key == "userData") user = { ...user, ...copy(value) };
-      if (key == "firstPartyCookies" && value === false) cookieless = true;
-      if (key == "trackSingleOnly") pixels[id]._single = value;
+      if (key == "userData") for (id in pixels) Object.assign(pixels[id], copy(value));
+      cookieless ||= key == "firstPartyCookies" && !value;
+      if (key == "trackSingleOnly") aloof[id] = value;
     },
   };
   commands.addPixelId = commands.init;
 
-  /** @type {(call: Call, queue?: Call[]) => Call | undefined} */
-  const rewrite = guard((call, queue) => {
-    const [command, ...given] = Array.isArray(call[0]) ? call[0] : /** @type {any[]} */ (call);
-    const track = /^track(Single)?(Custom)?$/.exec(command);
-    if (!track) return void commands[command](...given);
-    const only = track[1] && given.shift();
-    const [name, data, options] = given;
-    if (typeof name != "string") return;
-    // The Pixel reads the id by either key, nested, or as a number.
-    let id = options && (options.eventID || options.event_id);
-    id = id?.eventID || id;
-    if (!id || !/string|number/.test(typeof id)) {
-      id = makeId();
-      // A copy: the page may use its object again for another event.
-      given.splice(1, 2, data ?? {}, { ...options, eventID: id });
-      call = [command, ...(track[1] ? [only] : []), ...given];
-    }
-    id += "";
-    /** @type {Copy} */
-    const event = { name, id, at: now(), pixels: [], data: copy(data) };
-    // The Pixel's silent rules: nobody hears an event before init, a pixel set to trackSingleOnly hears no track,
-    // and each pixel hears one tracked PageView a page.
-    const rare = !track[1] && name == "PageView" && !page.fbq?.allowDuplicatePageViews;
-    for (const key in pixels) {
-      /** @type {Pixel} */
-      const pixel = pixels[key];
-      const mark = key + name + (rare ? "" : id);
-      if (mirrored.includes(mark) || (track[1] ? key !== only : pixel._single)) continue;
-      if (mirrored.push(mark) > 999) mirrored.shift();
-      const letter = draft(event);
-      if (!event.pixels[0]) {
-        letter.events.push(event);
-        waiting.push(event);
-      }
-      event.pixels.push(key);
-      if (pixel._match || user) letter.match = { ...letter.match, [key]: { ...pixel._match, ...user } };
-    }
-    // The Pixel puts a call back on its queue while it waits for consent or for its config.
-    for (const other of waiting)
-      if (other.id == id && other.name == name) other._waits = () => queue?.includes(call);
-    return call;
-  });
-
-  /** @param {Call} call @param {Call[]} [queue] where it waits @returns what the Pixel shall see of it */
-  const hear = (call, queue) => rewrite(call, queue) || call;
-
   /**
-   * Until it is assigned, a trapped property reads as undefined and is not enumerable, as if it were not there:
-   * Meta's base code does nothing when `window.fbq` is truthy.
-   *
-   * @param {any} object @param {string} key @param {(value: any) => any} change
+   * @param {any} call @param {any} [queue] where it waits @param {number} [at]
+   * @returns {Call} what the Pixel shall see of it
    */
-  const trap = (object, key, change) => {
-    let value = change(object[key]);
-    /** @param {boolean} enumerable */
-    const define = guard((enumerable) =>
-      Object.defineProperty(object, key, {
-        configurable: true,
-        enumerable,
-        get: () => value,
-        set(next) {
-          value = change(next);
-          define(true);
-        },
-      }),
-    );
-    define(key in object);
+  const hear = (call, queue, at = now()) => {
+    try {
+      const [command, ...given] = call[0].trim ? call : call[0];
+      const [track, report, single] = /^report(.+)|^track(Single)?(Custom)?$/.exec(command) || [];
+      if (!track) return commands[command](...given), call;
+      const place = report ? 1 : single ? 3 : 2;
+      const options = given[place];
+      const data = (given[place - 1] ??= {});
+      const name = report == "CustomEvent" ? data.event : report || given[place - 2];
+      // The Pixel reads the id by either key, nested, or as a number.
+      let id = options?.eventID || options?.event_id;
+      id = id?.eventID || id;
+      if (!name.trim) return call;
+      if (!/^s|^num/.test(id && typeof id)) {
+        // Without a digit it is no order's number but a variable that nobody filled in.
+        const prefix = /Purchase,.*[1-9]/.test(/** @type {any} */ ([name, data.order_id])) && orders;
+        given[place] = { ...options, eventID: (id = prefix ? prefix + data.order_id : "" + Math.random()) };
+        call = [command, ...given];
+      }
+      id += "";
+      /** @type {Copy} */
+      const event = { name, id, at, pixels: [], data: copy(data) };
+      // The Pixel's silent rules: nobody hears an event before init, a pixel set to trackSingleOnly hears no track,
+      // and each pixel hears one tracked PageView a page.
+      const rare = !single && name == "PageView" && !page.fbq?.allowDuplicatePageViews;
+      for (const key in pixels) {
+        if (single ? key !== given[0] : aloof[key]) continue;
+        const mark = key + name + (rare ? "" : id);
+        if (!mirrored[mark]) {
+          const { url, events } = letter();
+          mirrored[mark] = event;
+          if (event.pixels.push(key) < 2) events.push(event);
+          if (name == "PageView" || !viewed) viewed = url;
+        }
+        // The Pixel puts a call back on its queue while it waits for consent or for its config.
+        mirrored[mark]._waits = () => queue?.includes(call);
+      }
+    } catch {}
+    return call;
   };
 
-  /** @param {(value: any) => void} work */
+  /**
+   * @param {any} object @param {string} key @param {(value: any) => any} change
+   */
+  const trap = guard((object, key, change) => {
+    let value = change(object[key]);
+    object.__defineGetter__(key, () => value);
+    object.__defineSetter__(key, (/** @type {any} */ next) => (value = change(next)));
+  });
+
+  /** @param {(value: any, first: unknown) => void} work */
   const once = (work) => /** @param {any} value */ (value) => {
-    guard(() => heard.has(value) || work(heard.add(value) && value))();
+    guard(() => heard.has(value) || work(value, heard.add(value)))();
     return value;
   };
 
   const hearQueue = once((queue) => {
     const { push } = queue;
-    queue.forEach(/** @param {Call} call @param {number} index */ (call, index) => {
-      queue[index] = hear(call, queue);
-    });
     queue.push = /** @param {Call[]} calls */ (...calls) =>
       push.apply(
         queue,
         calls.map((call) => hear(call, queue)),
       );
+    if (EXTRAS && limit && !page.fbq?.callMethod) queue.unshift(limit);
+    queue.push(...queue.splice(0));
   });
 
   const hearCalls = once((fbq) => {
-    trap(
-      fbq,
-      "callMethod",
-      (take) =>
-        take &&
-        // The Pixel treats a call without `this`, as Google Tag Manager's stub makes, as one of its own.
-        /** @this {any} */ function () {
-          return take.apply(this || fbq, hear(arguments));
-        },
-    );
-    // Pixels whose init was taken before the tag came.
-    fbq.getState?.().pixels?.map((/** @type {any} */ { id, eventCount }) => {
+    /** @param {any} take */
+    const hearing = (take) => take && (/** @param {any[]} given */ (...given) => take.apply(fbq, hear(given)));
+    trap(fbq, "callMethod", hearing);
+    // Pixels whose init was taken before the tag came. What the Pixel sends by itself has no id; from its first event
+    // on it will not be told to leave that to us.
+    fbq.getState?.().pixels.map((/** @type {any} */ { id, eventCount }) => {
       commands.init(id);
-      if (eventCount) mirrored.push(`${id}PageView`);
+      if (eventCount) {
+        quiet = true;
+        mirrored[id + "PageView"] = {};
+      }
     });
+    quiet || trap(fbq, "disablePushState", /** @param {any} value */ (value) => (quiet = value) || true);
     trap(fbq, "queue", hearQueue);
+    if (EXTRAS) {
+      if (limit) fbq.callMethod?.(...limit);
+      // A bare forwarder, as Partytown's: the Pixel lives elsewhere, so the function itself may be wrapped.
+      queueMicrotask(() => {
+        if (!fbq.queue && !fbq.callMethod && page.fbq == fbq)
+          heard.add((page.fbq = new Proxy(fbq, { apply: (to, self, given) => to.apply(self, hear(given)) })));
+      });
+    }
   });
 
-  addEventListener("pagehide", flush);
-  addEventListener("online", resend);
+  const view = () => {
+    for (const id in pixels) aloof[id] || page.fbq("trackSingle", id, "PageView");
+  };
+
+  const route = () => setTimeout(() => quiet || (viewed && viewed != /** @type {any} */ (location) && view()));
+
+  const leave = guard(() => {
+    if (!document.hidden) return;
+    flush(1);
+    if (!held && letters.size) {
+      localStorage[address] = JSON.stringify([...letters.keys()]);
+      letters.clear();
+    }
+  });
+
+  page.navigation ? page.navigation.addEventListener("currententrychange", route) : setInterval(route, 500);
+  document.addEventListener("visibilitychange", leave);
+  addEventListener("pageshow", (event) => event.persisted && !page.fbq?.callMethod && view());
+  addEventListener("online", resume);
   addEventListener(
     "error",
-    (event) => {
-      if (/fbevents|signals/.test(/** @type {any} */ (event.target).src)) {
-        broken = true;
-        flush();
-      }
-    },
+    (event) => flush(/fbevents|signals/.test(/** @type {any} */ (event.target).src)),
     true,
   );
+  document.addEventListener("prerenderingchange", resume);
+  kept.map((/** @type {[Call, undefined, number]} */ one) => hear(...one));
   trap(window, "fbq", hearCalls);
+  if (EXTRAS) ask?.(commands.consent);
 })();

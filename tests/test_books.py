@@ -13,7 +13,7 @@ import pytest
 from harness import ROOT, Machine, free_port, settled_account
 from support import PIXEL, SECRET, record, served
 
-from proxy.model import Words
+from proxy.model import LedgerRow, Status, Words
 from proxy.queue.base import Letter, Settlement
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
@@ -38,7 +38,9 @@ async def fill(data_dir: Path) -> None:
         for one in segment.records
     ]
     letters[0] = Letter(letters[0].record, "not_received", Words(), 3)
-    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=tuple(letters)))
+    odd, findings = record(), ("em:unusable", "value:repaired")
+    row = LedgerRow(_now(), PIXEL, odd.name, "odd", odd.time_s, Status.DELIVERED, findings=findings)
+    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=tuple(letters), rows=(row,)))
     await queue.close()
 
 
@@ -89,6 +91,16 @@ async def test_dead_letters_are_listed_with_graphs_words(capi: Capi) -> None:
     assert (first["event_id"], first["code"], first["subcode"]) == (f"id-{REFUSED}", 100, 2804017)
     assert (first["message"], first["fbtrace_id"], first["attempts"]) == ("Graph's words", "trace", 1)
     assert [word in table[1] for word in ("rejected", "2804017", "trace", "Graph's words")] == [True] * 4
+
+
+async def test_events_are_listed_with_their_findings(capi: Capi) -> None:
+    """As JSON and as a table, each row says what was wrong with the event's data."""
+    code, (line,) = await capi("events", "--json", "--id", "odd")
+    _, (head, row) = await capi("events", "--id", "odd")
+
+    assert (code, orjson.loads(line)["findings"]) == (0, ["em:unusable", "value:repaired"])
+    assert head.split()[-1] == "findings"
+    assert row.endswith("em:unusable value:repaired")
 
 
 async def test_a_discard_takes_all_that_was_chosen_and_nothing_else(capi: Capi) -> None:

@@ -109,7 +109,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no pixel": (minimal(pixel=[]), "site[0].pixel", "[[site.pixel]]"),
     "pixel id as number": (minimal(pixel=[{"id": 1, "access_token": "t"}]), "site[0].pixel[0].id", "in quotes"),
     "no token": (minimal(pixel=[{"id": "1"}]), "site[0].pixel[0].access_token", "env:NAME"),
-    "not in this version: load_pixel": (minimal(load_pixel=True), "site[0].load_pixel", "false"),
     "not in this version: access_keys": (minimal(access_keys=["k"]), "site[0].access_keys", "[]"),
     "short secret": ({**minimal(), "server": {"secret": "short"}}, "server.secret", "32 bytes"),
     "open operator": (
@@ -117,6 +116,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "server.operator_password",
         "password",
     ),
+    "two forwarding headers": (
+        {**minimal(), "server": {"client_ip_preset": "caddy", "client_ip_header": "X-Real-IP"}},
+        "server.client_ip_preset",
+        "one of the two",
+    ),
+    "announced by nobody": ({**minimal(), "server": {"proxy_protocol": True}}, "server.proxy_protocol", "network"),
+    "other preset": ({**minimal(), "server": {"client_ip_preset": "akamai"}}, "server.client_ip_preset", "cloudfront"),
     "absent variable": (
         minimal(pixel=[{"id": "1", "access_token": "env:NOT_THERE"}]),
         "site[0].pixel[0].access_token",
@@ -186,6 +192,23 @@ def test_settings_are_frozen() -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.server.listen = Address("a", 1)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        ({}, "X-Forwarded-For"),
+        ({"client_ip_header": "True-Client-IP"}, "True-Client-IP"),
+        ({"client_ip_preset": "cloudflare"}, "CF-Connecting-IP"),
+        ({"client_ip_preset": "cloudfront"}, "X-Forwarded-For"),
+        ({"client_ip_preset": "fastly"}, "X-Forwarded-For"),
+        ({"client_ip_preset": "nginx"}, "X-Forwarded-For"),
+        ({"client_ip_preset": "caddy"}, "X-Forwarded-For"),
+    ],
+)
+def test_a_preset_names_the_header(given: dict[str, str], header: str) -> None:
+    """What stands in front decides which header a visitor cannot write."""
+    assert config.parse({**minimal(), "server": given}, {}, base=Path()).settings.server.forwarding_header == header
 
 
 @pytest.mark.parametrize(("given", "kept"), [("shop-tools", "/shop-tools"), ("/shop-tools", "/shop-tools"), ("", "")])
@@ -281,12 +304,22 @@ def test_snippet_prints_what_to_paste(tmp_path: Path) -> None:
         run("snippet", "--config", path),
         run("snippet", "--config", path, "--host", "t.shop.example"),
     )
-    prefix = re.search(r'src="(/[a-z2-7]{8})/m\.js"', own.stdout)
+    prefix = re.search(r'<script async src="(/[a-z2-7]{8})/m\.js"', own.stdout)
 
     assert prefix
     assert own.stdout == again.stdout
     assert f"location {prefix[1]}/" in own.stdout
     assert f'src="https://t.shop.example{prefix[1]}/m.js"' in host.stdout
+    assert "order-shop-" in own.stdout
+
+
+def test_snippet_of_a_site_without_base_code_is_one_line(tmp_path: Path) -> None:
+    """Where the tag brings the Pixel itself, the page needs the tag before its own calls, and no trap."""
+    path = write(tmp_path / "c.toml", SOUND.replace('name = "shop"', 'name = "shop"\nload_pixel = true'))
+    printed = run("snippet", "--config", path).stdout
+
+    assert re.search(r'<script src="/[a-z2-7]{8}/m\.js"></script>', printed)
+    assert "order-shop-" not in printed
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,18 @@
 """The built tag: fresh, small, and with exactly one place for the settings."""
 
-import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
-import brotli
 import pytest
 
+from proxy.edge.files import tag_of, trap_of
+from proxy.settings import Site
+
 ROOT = Path(__file__).parents[1]
-BUILT = ROOT / "static" / "tag.min.js"
-BUDGET = 2048
+STATIC = ROOT / "static"
 
 
 def test_the_committed_tag_is_fresh() -> None:
@@ -23,19 +25,59 @@ def test_the_committed_tag_is_fresh() -> None:
     assert (build.returncode, build.stderr) == (0, "")
 
 
-def test_the_settings_have_one_place() -> None:
-    """The server finds the placeholder once, as a string of its own."""
-    source = BUILT.read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", ["tag.min.js", "tag.extras.min.js", "trap.min.js"])
+def test_the_settings_have_one_place(file: str) -> None:
+    """The server finds the placeholder once."""
+    source = (STATIC / file).read_text(encoding="utf-8")
 
-    assert source.count("__SITE__") == 1
-    assert source.count('"__SITE__"') == 1
+    assert len(re.findall("__[A-Z]+__", source)) == 1
     assert source.isascii()
+
+
+def site(**settings: Any) -> Site:
+    given = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}], **settings}
+    return Site.model_validate(given, context={"resolve": str})
+
+
+SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
+    "defaults": ({}, '["e","shop.example","fb.1.","order-shop-",0,0,1,0]'),
+    "everything else": (
+        {"collect_name": "in", "consent": "required", "gpc": "ldu", "route_page_views": False, "order_ids": False},
+        '["in","shop.example","fb.1.","",1,1,0,1]',
+    ),
+    "a deep suffix": ({"domains": ["www.shop.co.uk", "shop.co.uk"]}, '"shop.co.uk","fb.2."'),
+    "an address": ({"domains": ["127.0.0.1"]}, '"","fb.0."'),
+    "several domains, one the end of the other": (
+        {"domains": ["shop.example", "myshop.example", "shop.de"]},
+        (
+            '...location.hostname.endsWith("myshop.example")?["myshop.example","fb.1."]:'
+            'location.hostname.endsWith("shop.example")?["shop.example","fb.1."]:["shop.de","fb.1."]'
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_the_settings_of_a_site_stand_in_its_tag(case: str) -> None:
+    """What the tag must know of a site stands in what that site is served."""
+    settings, part = SETTINGS[case]
+
+    assert part in tag_of(site(**settings)).bodies[""].decode()
+
+
+def test_extras_cost_only_the_sites_that_use_them() -> None:
+    """What few sites need is not in the tag of the others."""
+    assert b"Proxy" not in tag_of(site()).bodies[""]
+    assert b"Proxy" in tag_of(site(forwarded_pixel=True)).bodies[""]
+    assert b"LDU" in tag_of(site(gpc="ldu")).bodies[""]
 
 
 @pytest.mark.parametrize("consent", ["pixel", "required"])
 def test_the_tag_keeps_its_budget(consent: str) -> None:
     """As served, with the settings of a site in it, the tag stays within its budget."""
-    site = {"collect": "e", "consent": consent, "gpc": "ignore"}
-    served = BUILT.read_text(encoding="utf-8").replace('"__SITE__"', json.dumps(site, separators=(",", ":")))
+    assert len(tag_of(site(consent=consent)).bodies["br"]) <= 2048
 
-    assert len(brotli.compress(served.encode(), quality=11)) <= BUDGET
+
+def test_the_trap_keeps_its_budget() -> None:
+    """The script that stands in every page is short, its element included."""
+    assert len(f"<script>{trap_of(site())}</script>") <= 600

@@ -9,10 +9,10 @@ from pathlib import Path
 import brotli
 import orjson
 
+from proxy.rules.identity import registrable
 from proxy.settings import Site
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_PLACEHOLDER = b'"__SITE__"'
 
 
 def static_file(name: str) -> bytes:
@@ -48,8 +48,59 @@ class Asset:
 
 def tag_of(site: Site) -> Asset:
     """Return the browser tag with a site's settings in it."""
-    settings = {"collect": site.collect_name, "consent": site.consent, "gpc": site.gpc}
-    script = static_file("tag.min.js")
-    if script.count(_PLACEHOLDER) != 1:
-        raise ValueError("tag.min.js must hold its placeholder exactly once")
-    return Asset.of(script.replace(_PLACEHOLDER, orjson.dumps(settings)))
+    extras = site.gpc == "ldu" or site.forwarded_pixel
+    tag = _filled("tag.extras.min.js" if extras else "tag.min.js", b'"__SITE__"', _settings(site))
+    return Asset.of(tag + _base_code(site) if site.load_pixel else tag)
+
+
+def trap_of(site: Site) -> str:
+    """Return the script that stands in the page and keeps its calls until the tag is there."""
+    return _filled("trap.min.js", b"__ORDERS__", _orders(site)).decode().strip()
+
+
+def _base_code(site: Site) -> bytes:
+    ids = orjson.dumps([pixel.id for pixel in site.pixel]).decode()
+    flags = f"{int(site.consent == 'required')},{int(site.gpc == 'drop')}"
+    return _filled("load.min.js", b'"__PIXEL__"', f"[{ids},{flags}]")
+
+
+def _filled(name: str, placeholder: bytes, value: str) -> bytes:
+    script = static_file(name)
+    if script.count(placeholder) != 1:
+        raise ValueError(f"{name} must hold its placeholder exactly once")
+    return script.replace(placeholder, value.encode())
+
+
+def _settings(site: Site) -> str:
+    """Return what the tag takes for its ``Site`` (tag.js)."""
+    flags = (not site.route_page_views, site.consent == "required", site.gpc == "drop", site.gpc == "ldu")
+    words = [
+        _quoted(site.collect_name),
+        _cookie_place(site),
+        _quoted(_orders(site)),
+        *(str(int(flag)) for flag in flags),
+    ]
+    return f"[{','.join(words)}]"
+
+
+def _orders(site: Site) -> str:
+    return f"order-{site.name}-" if site.order_ids else ""
+
+
+def _cookie_place(site: Site) -> str:
+    """Return the domain of a page's cookies and what their values begin with; by the page's host where it depends.
+
+    As the Pixel does it: the registrable domain, counted by its dots; none for an address or a name without dots.
+    """
+    # The longer first: the name of one may end with the other's.
+    *others, last = sorted({registrable(domain) for domain in site.domains}, key=len, reverse=True)
+    tests = (f"location.hostname.endsWith({_quoted(domain)})?[{_place(domain)}]:" for domain in others)
+    return f"...{''.join(tests)}[{_place(last)}]" if others else _place(last)
+
+
+def _place(domain: str) -> str:
+    return f"{_quoted(domain)},{_quoted(f'fb.{domain.count(chr(46))}.')}"
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()

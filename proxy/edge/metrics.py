@@ -16,14 +16,22 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
         self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
+        self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
         self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
         self._fates = self._counter("browser_copies", "News of the browser Pixel's copies", "pixel_copy")
+        self._redacted = self._counter("redacted", "What events would have leaked", "what", "place")
         self._misdirected = self._counter(
             "misdirected", "Requests with a forwarding header from an untrusted private peer"
         )
         self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
         self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._withheld = Gauge(
+            "capi_proxy_withheld_events",
+            "Events since start that waited when their person opted out or was erased, and were dropped",
+            ["reason"],
+            registry=self.registry,
+        )
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -36,17 +44,24 @@ class Metrics:
     def outcome(self, outcome: Outcome, stored: Stored) -> None:
         """Count what one request came to, once it is stored."""
         duplicates = len(stored.duplicates)
-        self._events.labels("stored", "").inc(len(outcome.records) - duplicates)
+        self._events.labels("stored", "").inc(len(outcome.records) - duplicates - len(stored.refused))
         if duplicates:
             self._events.labels("duplicate", "").inc(duplicates)
         if outcome.refused:
             self._events.labels("refused", "").inc(outcome.refused)
         for row in outcome.dropped:
             self._events.labels("dropped", row.reason).inc()
+        for _, reason in stored.refused:
+            self._events.labels("dropped", reason).inc()
+        for findings in (*(one.findings for one in outcome.records), *(row.findings for row in outcome.dropped)):
+            for finding in findings:
+                self._findings.labels(*finding.split(":")).inc()
         for news in outcome.fates:
             self._fates.labels(news.fate).inc()
         for record in outcome.records:
             self._fates.labels(record.fate).inc()
+        for what, place in outcome.redactions:
+            self._redacted.labels(what, place).inc()
         self._reused.inc(stored.reused)
         self._misdirected.inc(outcome.misdirected)
 
@@ -64,5 +79,7 @@ class Metrics:
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
+        for reason, events in stats.withheld.items():
+            self._withheld.labels(reason).set(events)
         self._dead.set(stats.dead)
         return generate_latest(self.registry)

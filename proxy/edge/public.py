@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from proxy.edge.choice import ChoiceDoor
 from proxy.edge.files import Asset
 from proxy.edge.metrics import Metrics
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
-from proxy.queue.base import Queue, QueueError, Stored
-from proxy.rules.identity import Network, believed_host, host_of
-from proxy.rules.ingest import Policy, belongs, ingest, ingest_image, problem
+from proxy.queue.base import Queue, QueueError, Stored, dropped_row
+from proxy.rules.address import PSEUDO_HEADER, Network, believed_host
+from proxy.rules.identity import host_of
+from proxy.rules.ingest import belongs, ingest, ingest_image, problem
 from proxy.rules.intake import MAX_BODY
 from proxy.rules.routing import Door, Entrance, Routes, site_of
+from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,7 @@ _METHODS = {
     Door.TAG: (hdrs.METH_GET, hdrs.METH_HEAD),
     Door.COLLECT: (hdrs.METH_POST, hdrs.METH_OPTIONS),
     Door.IMAGE: (hdrs.METH_GET,),
+    Door.CHOICE: (hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS),
 }
 _JSON = "application/json"
 
@@ -69,7 +73,9 @@ class Public:
             Door.TAG: self._tag,
             Door.COLLECT: self._collect,
             Door.IMAGE: self._image,
+            Door.CHOICE: self._choice,
         }
+        self._choices = ChoiceDoor(queue)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -172,9 +178,31 @@ class Public:
         outcome = ingest_image(self._facts(request, b""), self._entry.policies[site.name])
         return await self._store(outcome, web.Response(body=_GIF, content_type="image/gif"))
 
+    async def _choice(self, request: web.Request, site: Site) -> web.Response:
+        """A link may come from anywhere; to change something, or to be read by a script, takes a page of the site."""
+        origin = request.headers.get(hdrs.ORIGIN, "")
+        is_link = request.method == hdrs.METH_GET and not origin
+        if not is_link and not _may_send(site, origin or request.headers.get(hdrs.REFERER, "")):
+            return _refusal(403, "origin: not a page of this site")
+        response = await self._choose(request, site)
+        if origin:
+            _allow(response, origin)
+        return response
+
+    async def _choose(self, request: web.Request, site: Site) -> web.Response:
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204, headers=_PREFLIGHT | {hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST"})
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, f"body: too large; accepted: {MAX_BODY} bytes")
+        return await self._choices.answer(request, self._facts(request, body), self._entry.policies[site.name])
+
     async def _store(self, outcome: Outcome, content: web.Response) -> web.Response:
         """Answer only after the records are durable."""
         try:
+            if outcome.opted_out:
+                await self._queue.opt_out(outcome.opted_out, self._now())
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
             log.warning("an append failed: %s", error)
@@ -190,8 +218,10 @@ class Public:
     def _after(self, outcome: Outcome, stored: Stored) -> None:
         now = self._now()
         duplicates = tuple(_duplicate_row(record, now) for record in stored.duplicates)
-        if outcome.dropped or duplicates or outcome.fates:
-            self._queue.note((*outcome.dropped, *duplicates), outcome.fates, outcome.pixels)
+        refused = tuple(dropped_row(record, reason, now) for record, reason in stored.refused)
+        rows = (*outcome.dropped, *duplicates, *refused)
+        if rows or outcome.fates:
+            self._queue.note(rows, outcome.fates, outcome.pixels)
         self._metrics.outcome(outcome, stored)
         self._wake({record.pixel for record in outcome.records})
         if outcome.misdirected and not self.misdirected:
@@ -212,8 +242,12 @@ class Public:
             referer=header(hdrs.REFERER),
             cookie=header(hdrs.COOKIE),
             user_agent=header(hdrs.USER_AGENT),
+            brands=header("Sec-CH-UA"),
+            platform=header("Sec-CH-UA-Platform"),
             gpc=header("Sec-GPC"),
+            dnt=header("DNT"),
             forwarded=header(self._entry.client_ip_header),
+            forwarded_pseudo=header(PSEUDO_HEADER),
             forwarded_proto=header("X-Forwarded-Proto"),
             forwarded_host=header("X-Forwarded-Host"),
             body=body,
@@ -256,7 +290,7 @@ def _allow(response: web.Response, origin: str) -> None:
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
     response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
-    response.headers[hdrs.VARY] = hdrs.ORIGIN
+    response.headers.setdefault(hdrs.VARY, hdrs.ORIGIN)
 
 
 def _refusal(status: int, why: str) -> web.Response:
@@ -265,4 +299,4 @@ def _refusal(status: int, why: str) -> web.Response:
 
 def _duplicate_row(record: Record, now: int) -> LedgerRow:
     identity = (record.pixel, record.name, record.id, record.time_s)
-    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate)
+    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate, findings=record.findings)

@@ -5,11 +5,11 @@ record leaves the queue only through ``settle``. Claimed segments are nobody els
 claim does not survive the process, so after a crash they are delivered again with the same ids.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxy.model import FateNews, LedgerRow, Record, Status, Words
+from proxy.model import DropReason, FateNews, LedgerRow, Record, Status, Words
 
 
 class QueueError(Exception):
@@ -31,6 +31,8 @@ class Stored:
     duplicates: tuple[Record, ...] = ()
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
+    refused: tuple[tuple[Record, DropReason], ...] = ()
+    """Not stored, since a mark speaks against their people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,28 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """What was kept of a person, and is no more."""
+
+    waiting: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """How full the queue is."""
 
     waiting: dict[str, int]
     """Events by pixel."""
     dead: int
+    withheld: dict[DropReason, int] = field(default_factory=dict)
+    """Events since start that waited when a mark came upon their people, and were dropped."""
+
+
+def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
+    """Return the ledger row of a record that is not sent after all."""
+    identity = (record.pixel, record.name, record.id, record.time_s)
+    return LedgerRow(now, *identity, Status.DROPPED, reason, record.fate, findings=record.findings)
 
 
 class Queue(Protocol):
@@ -154,6 +172,19 @@ class Queue(Protocol):
 
     async def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters for good; return how many."""
+
+    async def opt_out(self, people: Collection[bytes], at: int) -> None:
+        """Durably refuse what is about these people, what waits too, until a record that ``agreed`` later.
+
+        Raises:
+            QueueError: when it was not stored.
+        """
+
+    async def erase(self, people: Collection[bytes], at: int) -> Erased:
+        """Remove what waits and the dead letters about these people, and refuse what happened up to ``at``.
+
+        What is being delivered at this moment is not called back; should it fail, it is dropped.
+        """
 
     def stats(self) -> Stats:
         """Say how full the queue is, at no cost."""

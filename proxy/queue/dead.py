@@ -1,7 +1,7 @@
 """Dead letters: events that Graph refused for good, kept with its words until replayed, discarded or too old."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import apsw
@@ -86,6 +86,17 @@ class DeadLetters:
             self._db.execute("DELETE FROM dead WHERE id=?", (number,))
             count += self._db.changes()
         return count
+
+    def erase(self, people: Collection[bytes], after: int) -> tuple[int, int]:
+        """Remove the letters about people, a few at a time.
+
+        Return how many were removed, and after which number to go on (0: no letter is left).
+        """
+        sql = "SELECT id, pixel, sealed FROM dead WHERE id>? ORDER BY id LIMIT ?"
+        rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
+        opened = [(row[0], self._opened(*row)) for row in rows]
+        about = [number for number, record in opened if record and not set(people).isdisjoint(record.people)]
+        return self.discard(about), rows[-1][0] if rows else 0
 
     def forget(self, before: int) -> int:
         """Look at the oldest, remove those buried before a moment, and return how many; 0 when there are no more."""

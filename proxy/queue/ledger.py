@@ -21,7 +21,7 @@ _FORGOTTEN = 2000
 # Measured on ledgers of browser events; only the bound on bytes relies on it.
 _ROW_BYTES = 200
 _COLUMNS = {
-    "ledger": "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts)",
+    "ledger": "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings)",
     "fate": "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
 }
 
@@ -39,12 +39,17 @@ class Ledger:
         names = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table'")
         self._tables = {str(name) for (name,) in names if str(name).startswith(tuple(f"{kind}_" for kind in _COLUMNS))}
 
+    def migrate(self) -> None:
+        """Give the tables of layout 1 what later layouts added."""
+        for day in self.days():
+            self._db.execute(f"ALTER TABLE ledger_{day} ADD COLUMN findings")
+
     def write(self, rows: Iterable[LedgerRow]) -> None:
         """Add finished events."""
         for row in rows:
             values = (row.at, row.pixel, row.name, row.id, row.time_s, row.status, row.reason, row.fate)
-            sql = f"INSERT INTO {self._table('ledger', row.at)} VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            self._db.execute(sql, (*values, row.fbtrace_id, row.attempts))
+            sql = f"INSERT INTO {self._table('ledger', row.at)} VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            self._db.execute(sql, (*values, row.fbtrace_id, row.attempts, " ".join(row.findings)))
 
     def write_fates(self, fates: Iterable[tuple[int, bytes, Fate]]) -> None:
         """Add news of browser copies: when, of which event key, what."""
@@ -76,9 +81,10 @@ class Ledger:
         return [self._row(row) for row in found], bottom
 
     def _row(self, row: Sequence[Any]) -> LedgerRow:
-        at, pixel, name, identity, time_s, status, reason, fate, trace, attempts = row
+        at, pixel, name, identity, time_s, status, reason, fate, trace, attempts, findings = row
         news = self._news(event_key(pixel, name, identity)) or Fate(fate)
-        return LedgerRow(at, pixel, name, identity, time_s, Status(status), reason, news, trace, attempts)
+        facts = (at, pixel, name, identity, time_s, Status(status), reason, news, trace, attempts)
+        return LedgerRow(*facts, tuple((findings or "").split()))
 
     def _news(self, key: bytes) -> Fate | None:
         for day in self.days("fate"):

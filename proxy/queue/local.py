@@ -2,13 +2,15 @@
 
 import fcntl
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-from proxy.model import FateNews, LedgerRow, Record
+from proxy.model import DropReason, FateNews, LedgerRow, Record
 from proxy.queue.base import (
     DeadLetter,
+    Erased,
     Filter,
     QueueBrokenError,
     QueueFullError,
@@ -132,6 +134,27 @@ class LocalQueue:
     async def discard(self, ids: Sequence[int]) -> int:
         """See ``base.Queue``."""
         return await self._writer.do(lambda: self._store.discard(ids))
+
+    async def opt_out(self, people: Collection[bytes], at: int) -> None:
+        """See ``base.Queue``."""
+        await self._writer.do(lambda: self._store.mark(people, DropReason.OPTED_OUT, at))
+
+    async def erase(self, people: Collection[bytes], at: int) -> Erased:
+        """See ``base.Queue``; in slices, so that no append waits for a long search."""
+        await self._writer.do(lambda: self._store.mark(people, DropReason.ERASED, at))
+        return Erased(
+            waiting=await self._removed(self._store.erase_waiting, people),
+            dead=await self._removed(self._store.erase_dead, people),
+        )
+
+    async def _removed(
+        self, erase: Callable[[Collection[bytes], int], tuple[int, int]], people: Collection[bytes]
+    ) -> int:
+        total, last = await self._writer.do(partial(erase, people, 0))
+        while last:
+            count, last = await self._writer.do(partial(erase, people, last))
+            total += count
+        return total
 
     def stats(self) -> Stats:
         """See ``base.Queue``."""

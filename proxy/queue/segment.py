@@ -16,6 +16,8 @@ _LENGTHS = struct.Struct(">II")
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
 _MOST_BYTES = 1 << 20
+DIGEST = 16
+"""Bytes of one of a record's ``people``."""
 
 
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -36,7 +38,8 @@ def pack(records: Iterable[Record]) -> bytes:
     """Write the records of one pixel; the pixel itself stands beside the segment."""
     parts = []
     for record in records:
-        head = orjson.dumps([record.name, record.id, record.time_s, record.visitor.hex(), record.fate, record.mark])
+        facts = (record.name, record.id, record.time_s, record.visitor.hex(), record.fate, record.mark)
+        head = orjson.dumps((*facts, record.findings, b"".join(record.people).hex()))
         parts += [_LENGTHS.pack(len(head), len(record.payload)), head, record.payload]
     return b"".join(parts)
 
@@ -61,10 +64,17 @@ def _records(packed: bytes, pixel: str) -> Iterator[Record]:
         end = at + head_size + size
         if end > len(packed):
             raise ValueError("a segment ends within a record")
-        name, identity, time_s, visitor, fate, mark = orjson.loads(packed[at : at + head_size])
-        payload = packed[at + head_size : end]
-        yield Record(pixel, name, identity, time_s, bytes.fromhex(visitor), Fate(fate), mark, payload)
+        name, identity, time_s, visitor, fate, mark, *later = orjson.loads(packed[at : at + head_size])
+        # Layout 1 had neither findings nor people.
+        findings, people = later or ((), "")
+        facts = (pixel, name, identity, time_s, bytes.fromhex(visitor), Fate(fate), mark)
+        yield Record(*facts, packed[at + head_size : end], tuple(findings), _digests(people))
         at = end
+
+
+def _digests(text: str) -> tuple[bytes, ...]:
+    joined = bytes.fromhex(text)
+    return tuple(joined[at : at + DIGEST] for at in range(0, len(joined), DIGEST))
 
 
 def event_key(pixel: str, name: str, identity: str) -> bytes:

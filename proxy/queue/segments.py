@@ -2,12 +2,13 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apsw
 
+from proxy.model import Record
 from proxy.queue.base import Remainder, Segment, Settlement
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.segment import chunks, pack, unpack
@@ -15,6 +16,9 @@ from proxy.queue.segment import chunks, pack, unpack
 log = logging.getLogger(__name__)
 
 _MOST_CLAIMED_BYTES = 4 << 20
+# Segments and records looked through in one transaction.
+_SLICE = 500
+_SLICE_RECORDS = 2000
 
 SCHEMA = """
 CREATE TABLE segment(
@@ -84,6 +88,41 @@ class Segments:
         except (SealError, ValueError):
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
             return None
+
+    def keep(self, segment: Segment, survivors: Sequence[Record]) -> Segment | None:
+        """Keep only these records of a claimed segment, or nothing of it."""
+        if survivors:
+            sealed = self._sealer.seal(pack(survivors), segment.pixel.encode())
+            row = (len(survivors), sealed, segment.id)
+            self._db.execute("UPDATE segment SET n=?, sealed=? WHERE id=?", row)
+        else:
+            self._db.execute("DELETE FROM segment WHERE id=?", (segment.id,))
+            self.release([segment])
+        self.waiting.events[segment.pixel] -= len(segment.records) - len(survivors)
+        return replace(segment, records=tuple(survivors)) if survivors else None
+
+    def erase(self, people: Collection[bytes], after: int) -> tuple[int, int]:
+        """Remove the records about people from unclaimed segments, a few at a time.
+
+        Return how many were removed, and after which number to go on (0: no segment is left).
+        """
+        sql = "SELECT id, n, pixel, attempts, strikes FROM segment WHERE id>? ORDER BY id LIMIT ?"
+        before = self.waiting.events.total()
+        last = seen = 0
+        rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
+        for last, n, *facts in rows:
+            if last not in self.waiting.claimed and (segment := self._read(last, *facts)):
+                self._strike(segment, people)
+                self.release([segment])
+            seen += n
+            if seen >= _SLICE_RECORDS:
+                break
+        return before - self.waiting.events.total(), last
+
+    def _strike(self, segment: Segment, people: Collection[bytes]) -> None:
+        survivors = [record for record in segment.records if set(people).isdisjoint(record.people)]
+        if len(survivors) < len(segment.records):
+            self.keep(segment, survivors)
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""

@@ -15,6 +15,7 @@ On disk (``queue.db``)
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
     fate_D   later news of browser copies, by event key; likewise
+    mark     16-byte keyed digest of a person who opted out or was erased, and when
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
 flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
@@ -24,16 +25,16 @@ was written, so it ends the process.
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, Fate, LedgerRow, Record
-from proxy.queue import dead, segments
+from proxy.model import DAY_MS, DropReason, Fate, LedgerRow, Record
+from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
     Filter,
@@ -45,9 +46,11 @@ from proxy.queue.base import (
     Settlement,
     Stats,
     Stored,
+    dropped_row,
 )
 from proxy.queue.dead import DeadLetters
 from proxy.queue.ledger import Ledger
+from proxy.queue.marks import Marks
 from proxy.queue.room import Room
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.seen import Past, Seen
@@ -57,7 +60,7 @@ from proxy.settings import Retention
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
@@ -117,9 +120,12 @@ class SqliteStore:
         self._prove()
         self._seen = Seen(self._db)
         self.ledger = Ledger(self._db)
+        self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
         self._segments = Segments(self._db, self._sealer)
         self._letters = self._dead.count()
+        self._marks = Marks(self._db)
+        self._withheld: Counter[DropReason] = Counter()
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -142,10 +148,18 @@ class SqliteStore:
 
     def _create(self) -> None:
         with self._db:
-            self._db.execute(_SCHEMA + segments.SCHEMA + dead.SCHEMA)
+            self._db.execute(_SCHEMA + segments.SCHEMA + dead.SCHEMA + marks.SCHEMA)
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             self._db.pragma("user_version", SCHEMA_VERSION)
+
+    def _migrate(self, version: int) -> None:
+        """Bring the file of an older program to this layout."""
+        if 0 < version < SCHEMA_VERSION:
+            with self._db:
+                self.ledger.migrate()
+                self._db.execute(marks.SCHEMA)
+                self._db.pragma("user_version", SCHEMA_VERSION)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -191,13 +205,13 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        before = self._segments.waiting.copy(), self._letters
+        before = self._segments.waiting.copy(), self._letters, self._withheld.copy()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._segments.waiting, self._letters = before
+            self._segments.waiting, self._letters, self._withheld = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._seen.reload()
@@ -215,13 +229,14 @@ class SqliteStore:
         self._seen.turn(self._now())
         fresh: dict[str, list[Record]] = {}
         stored = []
-        for records in requests:
+        for request in requests:
+            records, refused = self._marks.sift(request)
             known = [self._seen.meet(record) for record in records]
             repeats = tuple(record for record, past in zip(records, known, strict=True) if past is Past.REPEAT)
             for record, past in zip(records, known, strict=True):
                 if past is not Past.REPEAT:
                     fresh.setdefault(record.pixel, []).append(record)
-            stored.append(Stored(repeats, known.count(Past.REUSED)))
+            stored.append(Stored(repeats, known.count(Past.REUSED), tuple(refused)))
         for pixel, records in fresh.items():
             self._segments.insert(Remainder(pixel, 0, 0, tuple(records)))
         return stored
@@ -229,8 +244,19 @@ class SqliteStore:
     # -- delivery
 
     def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel, or the newest."""
-        return self._segments.claim(pixel, most, newest=newest)
+        """Claim the oldest unclaimed segments of a pixel, or the newest, without what a mark has come upon since."""
+        while claimed := self._segments.claim(pixel, most, newest=newest):
+            if kept := tuple(segment for one in claimed if (segment := self._permitted(one))):
+                return kept
+        return ()
+
+    def _permitted(self, segment: Segment) -> Segment | None:
+        survivors, refused = self._marks.sift(segment.records)
+        if not refused:
+            return segment
+        self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
+        self._withheld.update(reason for _, reason in refused)
+        return self._segments.keep(segment, survivors)
 
     def release(self, claimed: Sequence[Segment]) -> None:
         """Give up a claim."""
@@ -239,9 +265,10 @@ class SqliteStore:
     def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
         """Write the end of a delivery attempt."""
         self._segments.settle(claimed, settlement)
-        for letter in settlement.dead:
+        letters = [letter for letter in settlement.dead if not self._marks.refusal(letter.record)]
+        for letter in letters:
             self._dead.bury(letter, self._now())
-        self._letters += len(settlement.dead)
+        self._letters += len(letters)
         self.ledger.write(settlement.rows)
 
     # -- dead letters
@@ -264,9 +291,25 @@ class SqliteStore:
         self._letters -= count
         return count
 
+    # -- people
+
+    def mark(self, people: Collection[bytes], kind: DropReason, at: int) -> None:
+        """Remember that these people opted out, or were erased."""
+        self._marks.add(people, kind, at)
+
+    def erase_waiting(self, people: Collection[bytes], after: int) -> tuple[int, int]:
+        """Remove a slice of what waits; see ``Segments.erase``."""
+        return self._segments.erase(people, after)
+
+    def erase_dead(self, people: Collection[bytes], after: int) -> tuple[int, int]:
+        """Remove a slice of the dead letters; see ``DeadLetters.erase``."""
+        count, last = self._dead.erase(people, after)
+        self._letters -= count
+        return count, last
+
     def stats(self) -> Stats:
         """Return counts; safe to call from any thread."""
-        return Stats(dict(+self._segments.waiting.events), self._letters)
+        return Stats(dict(+self._segments.waiting.events), self._letters, dict(self._withheld))
 
     def touch(self) -> None:
         """Write something small, as a sign of life."""
@@ -325,7 +368,8 @@ class SqliteStore:
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
             self._letters -= letters
-        return rows or letters > 0
+            marked = self._marks.forget(now, retention)
+        return rows or letters > 0 or marked
 
     def close(self, *, in_order: bool) -> None:
         """Write the last notes and close the file, which checkpoints it; after a broken disk, just let go of it."""

@@ -1,29 +1,57 @@
 """Is this visit a machine's? Only what a visitor says of itself is proof; what it leaves out never is."""
 
+import re
 from functools import lru_cache
 
 import crawleruseragents
 
 # The longest user agent of a phone's in-app browser has some 400 characters; beyond that only cost grows.
 _MAX_LENGTH = 512
+_MAX_HINT = 256
+
+_HEADLESS = re.compile(r"headless|phantomjs|slimerjs|htmlunit|jsdom", re.IGNORECASE)
+# Engines that send no client hints (W3C, User-Agent Client Hints: so far only Chromium does).
+_OTHER_ENGINE = re.compile(r"Gecko/[0-9.]+ Firefox/|\((?:Macintosh|iPhone|iPad);(?!.* (?:Chrome|Chromium)/).* Safari/")
+# Chromium's desktop systems, by the hint's name. What a phone calls itself when asked for the desktop page differs
+# from browser to browser, so Android is on neither side, and the hint "mobile" proves nothing either.
+_SYSTEMS = {
+    '"Windows"': re.compile(r"\(Windows NT "),
+    '"macOS"': re.compile(r"\(Macintosh; "),
+    '"Linux"': re.compile(r"\(X11; Linux "),
+}
 
 
-def bot_reason(user_agent: str, *, webdriver: bool) -> str | None:
-    """Return how the visitor is known to be a machine, or None.
+def bot_reason(user_agent: str, *, webdriver: bool, brands: str = "", platform: str = "") -> str | None:
+    """Return how the visitor is known to be a machine, or None. A header that is missing proves nothing.
 
     Args:
-        user_agent: The header as received; "" if it was missing, which proves nothing.
+        user_agent: The header as received; "" if it was missing.
         webdriver: Whether the tag saw ``navigator.webdriver`` (W3C, WebDriver).
+        brands: The header ``Sec-CH-UA`` as received, or "".
+        platform: The header ``Sec-CH-UA-Platform`` as received, or "".
 
     Returns:
-        ``"webdriver"``; ``"crawler"`` for a user agent that the crawler-user-agents list knows; or None.
+        ``"webdriver"``; ``"headless"`` for a browser without a window; ``"crawler"`` for a user agent that the
+        crawler-user-agents list knows; ``"contradiction"`` for a user agent of another engine or desktop system than
+        the client hints name; or None.
     """
     if webdriver:
         return "webdriver"
-    return "crawler" if user_agent and _is_crawler(user_agent[:_MAX_LENGTH]) else None
+    return _header_reason(user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT])
 
 
-# A look-up runs through some hundred patterns, and few user agents make up most visits.
+# A look-up runs through some hundred patterns, and few browsers make up most visits.
 @lru_cache(maxsize=4096)
-def _is_crawler(user_agent: str) -> bool:
-    return bool(crawleruseragents.is_crawler(user_agent))
+def _header_reason(user_agent: str, brands: str, platform: str) -> str | None:
+    if _HEADLESS.search(user_agent) or _HEADLESS.search(brands):
+        return "headless"
+    if user_agent and crawleruseragents.is_crawler(user_agent):
+        return "crawler"
+    return "contradiction" if _contradicts(user_agent, brands, platform) else None
+
+
+def _contradicts(user_agent: str, brands: str, platform: str) -> bool:
+    if '"Chromium"' in brands and _OTHER_ENGINE.search(user_agent):
+        return True
+    claimed = [system for system, pattern in _SYSTEMS.items() if pattern.search(user_agent)]
+    return platform in _SYSTEMS and bool(claimed) and platform not in claimed

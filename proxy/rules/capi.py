@@ -66,6 +66,9 @@ def record(event: Event) -> Record:
         fate=event.fate,
         mark=event.mark,
         payload=orjson.dumps(payload),
+        findings=event.findings,
+        people=event.people,
+        agreed=event.agreed,
     )
 
 

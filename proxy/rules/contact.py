@@ -15,6 +15,7 @@ from dateutil import parser
 # Characters that only quoting or a list of several addresses would explain are not part of one plain address.
 _MAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\"]+@(?:[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\".]+\.)+[^\W\d_][\w-]+")
 _CALLED_FROM_ABROAD = re.compile(r"^\+?0{2,}")
+_LETTERS = re.compile(r"[^\W\d_]")
 _NO_DIGITS = re.compile(r"\D+")
 _YEAR_FIRST = re.compile(
     r"(\d{4})(\d{2})(\d{2})|(\d{4})\D{1,3}(\d{1,2})\D{1,3}(\d{1,2})(?:\D.*)?", re.ASCII | re.DOTALL
@@ -55,7 +56,7 @@ def phone(text: str, country: str) -> str | None:
     """
     text = _CALLED_FROM_ABROAD.sub("+", unicodedata.normalize("NFKC", text))
     # Letters as digits (1-800-…) are a company's number; Meta's rule, letters dropped, would leave a stump.
-    if phonenumbers.is_alpha_number(text):
+    if _LETTERS.search(text) and phonenumbers.is_alpha_number(text):
         return None
     _, plus, rest = text.partition("+")
     if plus or not country:
@@ -73,7 +74,7 @@ def _number(text: str, region: str | None) -> str | None:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    return f"{number.country_code}{phonenumbers.national_significant_number(number)}"
 
 
 def name(text: str) -> str | None:
@@ -132,6 +133,7 @@ def gender(text: str) -> str | None:
 def identifier(text: str) -> str | None:
     """Return an advertiser's own id in lower case and without blanks.
 
-    Meta asks only for the same form in every channel; this is the form the browser Pixel gives it.
+    Meta asks only for the same form in every channel; this is the form the browser Pixel gives it. An id of zeros is
+    what shops give to everybody who is not logged in.
     """
-    return "".join(text.lower().split()) or None
+    return "".join(text.lower().split()) if text.strip("0-") else None

@@ -1,26 +1,24 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
-from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Status, Visit
+from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules import pii
-from proxy.rules.identity import BrowserIds, cookies_of
-from proxy.rules.redact import clean_data, clean_url, origin_of
+from proxy.rules.identity import BrowserIds, Place, cookies_of
+from proxy.rules.keeper import NOTHING, Keeper
+from proxy.rules.people import digests
+from proxy.rules.raw import sha256
+from proxy.rules.redact import clean_data, clean_url, limits_of, origin_of
+from proxy.rules.values import STANDARD_EVENTS, checked
+from proxy.rules.visitor import match_keys
 from proxy.settings import Pixel, Site
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
-# Meta Pixel reference, standard events; PageView is the base code's own.
-STANDARD_EVENTS = frozenset({
-    "AddPaymentInfo", "AddToCart", "AddToWishlist", "CompleteRegistration", "Contact", "CustomizeProduct", "Donate",
-    "FindLocation", "InitiateCheckout", "Lead", "PageView", "Purchase", "Schedule", "Search", "StartTrial",
-    "SubmitApplication", "Subscribe", "ViewContent",
-})  # fmt: skip
 _RESTRICTED_DATA = ("value", "currency")
 
 
@@ -39,26 +37,96 @@ class Context:
     """Why the visitor is held for a machine."""
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
+    where: Place
+    kept: Keeper = NOTHING
+    """What the visitor's keeper held until now."""
+    keeper: Keeper = NOTHING
+    """What the visitor's keeper holds from now on."""
+    people_keys: Sequence[bytes] = ()
+    """Under which people have digests."""
+
+
+class _Page(NamedTuple):
+    """What all events of a visit say alike."""
+
+    url: str
+    referrer: str
+    visitor: bytes
+    redactions: tuple[Redaction, ...]
 
 
 def enrich(context: Context) -> Iterator[Event | LedgerRow]:
     """Yield an event for each hit and pixel, or the ledger row of its drop."""
     pixels = {pixel.id: pixel for pixel in context.site.pixel}
-    matched: dict[str, Mapping[str, Any]] = {}
-    for hit in context.visit.hits:
-        time = _event_time(hit, context)
+    matched: dict[str, Matched] = {}
+    page: _Page | None = None
+    for claimed in context.visit.hits:
+        time = _event_time(claimed, context)
+        hit, odd = _checked(context, claimed)
         for pixel_id in hit.pixels:
             reason = _drop_reason(context, hit, pixels.get(pixel_id), time)
-            if reason is None:
-                if pixel_id not in matched:
-                    matched[pixel_id] = _user_data(context, pixel_id)
-                reason = DropReason.LITTLE_IDENTITY if pii.too_little(matched[pixel_id]) else None
-            if reason is None:
-                yield _event(context, hit, pixel_id, time, matched[pixel_id])
+            if reason is not None:
+                yield _dropped(context, hit, pixel_id, time, reason, findings=_why(reason, context, odd))
+                continue
+            if pixel_id not in matched:
+                matched[pixel_id] = _matched(context, pixel_id)
+            who = matched[pixel_id]
+            if who.too_little:
+                yield _dropped(context, hit, pixel_id, time, DropReason.LITTLE_IDENTITY, findings=who.findings)
             else:
-                yield LedgerRow(
-                    context.facts.now, pixel_id, hit.name, hit.id, time // 1000, Status.DROPPED, reason, hit.fate
-                )
+                page = page or _page(context)
+                yield _event(context, page, hit, pixel_id=pixel_id, time=time, matched=who, odd=odd)
+
+
+def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
+    """Return the hit with the data that its site lets out, as Meta reads them, and what was odd about them."""
+    given = hit.data
+    if context.site.sensitive == "restricted":
+        given = {key: given[key] for key in _RESTRICTED_DATA if key in given}
+    data, findings = checked(hit.name, given)
+    return (replace(hit, data=data) if hit.data else hit), findings
+
+
+def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
+    context: Context, hit: Hit, pixel_id: str, time: int, reason: DropReason, *, findings: tuple[str, ...]
+) -> LedgerRow:
+    return LedgerRow(
+        at=context.facts.now,
+        pixel=pixel_id,
+        name=hit.name,
+        id=hit.id,
+        time_s=time // 1000,
+        status=Status.DROPPED,
+        reason=reason,
+        fate=hit.fate,
+        findings=findings,
+    )
+
+
+def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the findings that led to a drop; of a visit that may not be measured nothing else is noted."""
+    match reason:
+        case DropReason.BOT:
+            return _bot(context)
+        case DropReason.MISSING_VALUE:
+            return odd
+        case _:
+            return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Who the visitor is for one pixel."""
+
+    user_data: Mapping[str, Any]
+    people: tuple[bytes, ...]
+    too_little: bool
+    findings: tuple[str, ...]
+
+
+def _matched(context: Context, pixel_id: str) -> Matched:
+    user_data, unusable = _user_data(context, pixel_id)
+    return Matched(user_data, digests(user_data, context.people_keys), pii.too_little(user_data), unusable)
 
 
 def _event_time(hit: Hit, context: Context) -> int:
@@ -79,8 +147,7 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> 
         return DropReason.EXCLUDED
     if context.site.sensitive == "restricted" and hit.name not in STANDARD_EVENTS:
         return DropReason.RESTRICTED
-    no_value = hit.name == "Purchase" and not _is_amount(hit.data.get("value"))
-    return DropReason.MISSING_VALUE if no_value else None
+    return DropReason.MISSING_VALUE if hit.name == "Purchase" and "value" not in hit.data else None
 
 
 @lru_cache(maxsize=4096)
@@ -92,20 +159,13 @@ def wants(events: tuple[str, ...], name: str) -> bool:
     return only_exclusions or "*" in events or name in events
 
 
-def _is_amount(value: Any) -> bool:
-    """Tell whether Graph would read a value: a number, or a text that is one (Meta, custom data parameters)."""
-    if isinstance(value, bool) or value is None:
-        return False
-    try:
-        return math.isfinite(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return False
+def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the match keys of this visitor for one pixel: hashed contact data, and the plain keys of the request.
 
-
-def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
-    """Return the match keys of this visitor for one pixel: hashed contact data, and the plain keys of the request."""
-    keys = pii.match_keys(context.visit.match.get(pixel_id, {}), country=context.site.country.lower())
-    user_data: dict[str, Any] = {**keys.plain, **keys.hashed}
+    Beside them, findings: which keys had a value of no use.
+    """
+    keys = match_keys(context.visit, pixel_id, context.facts, context.site)
+    user_data: dict[str, Any] = {**keys.plain, **context.keeper.match, **keys.hashed}
     ids, facts = context.ids, context.facts
     plain = {
         "client_ip_address": context.address,
@@ -114,28 +174,51 @@ def _user_data(context: Context, pixel_id: str) -> dict[str, Any]:
         "fbc": ids.fbc,
     }
     user_data.update((key, value) for key, value in plain.items() if value)
-    return user_data
+    if context.keeper.visitor:
+        user_data["external_id"] = [*user_data.get("external_id", ()), sha256(context.keeper.visitor)]
+    return user_data, tuple(f"{key}:unusable" for key in keys.rejected)
 
 
-def _event(context: Context, hit: Hit, pixel_id: str, time: int, user_data: Mapping[str, Any]) -> Event:
-    restricted = context.site.sensitive == "restricted"
-    keep = context.site.keep_url_params
+def _page(context: Context) -> _Page:
+    visit, visitor = context.visit, _visitor(context)
+    if context.site.sensitive == "restricted":
+        return _Page(origin_of(visit.url), "", visitor, ())
+    allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
+    url, in_url = clean_url(visit.url, allowed)
+    referrer, in_referrer = clean_url(visit.referrer, allowed)
+    return _Page(url, referrer, visitor, (*_redactions(in_url, "url"), *_redactions(in_referrer, "referrer")))
+
+
+def _redactions(removed: Iterable[str], place: str) -> Iterable[Redaction]:
+    return (Redaction(what, place) for what in removed)
+
+
+def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
+    context: Context, page: _Page, hit: Hit, *, pixel_id: str, time: int, matched: Matched, odd: tuple[str, ...]
+) -> Event:
+    data, in_data = clean_data(hit.data, limits_of(context.site.keep_url_params, context.site.block_keys))
     return Event(
         pixel=pixel_id,
         name=hit.name,
         id=hit.id,
         time_s=time // 1000,
-        url=origin_of(context.visit.url) if restricted else clean_url(context.visit.url, keep),
-        referrer="" if restricted else clean_url(context.visit.referrer, keep),
-        user_data=user_data,
-        custom_data={key: hit.data[key] for key in _RESTRICTED_DATA if key in hit.data}
-        if restricted
-        else clean_data(hit.data),
+        url=page.url,
+        referrer=page.referrer,
+        user_data=matched.user_data,
+        people=matched.people,
+        agreed=context.keeper.agreed,
+        custom_data=data,
         options=context.options,
-        visitor=_visitor(context),
+        visitor=page.visitor,
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
+        findings=_bot(context) + matched.findings + odd,
+        redactions=(*page.redactions, *_redactions(in_data, "custom_data")),
     )
+
+
+def _bot(context: Context) -> tuple[str, ...]:
+    return (f"bot:{context.bot}",) if context.bot else ()
 
 
 def _visitor(context: Context) -> bytes:

@@ -1,6 +1,5 @@
-"""Who is asking: the client's address, the site behind a cookie, the browser ids ``_fbp`` and ``_fbc``.
+"""Who is asking: the site behind a cookie, the browser ids ``_fbp`` and ``_fbc``.
 
-Facts used here. A forwarding list is written left to right, so only its right end was written by somebody we know.
 ``_fbp``/``_fbc`` are ``fb.<index>.<ms>.<payload>``, with a fifth field of 2 or 8 characters when one of Meta's own
 libraries wrote them (Meta, fbp and fbc parameters). ``index`` is the number of labels of the cookie's domain minus
 one; 1 when a server makes an id without saving a cookie. The click id is case-sensitive and opaque: it is never
@@ -8,40 +7,44 @@ re-stamped, re-cased or invented.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from publicsuffixlist import PublicSuffixList
 
-Network = IPv4Network | IPv6Network
+from proxy.rules.address import is_address
 
 COOKIE_DAYS = 90
 _COOKIE_SECONDS = COOKIE_DAYS * 24 * 60 * 60
 # The Pixel ignores longer click ids, and any that holds this word (seen in the 2026 copies).
 _CLICK_ID_MAX = 500
+_PAYLOAD_MAX = 600  # what a dot becomes takes room
 _CLICK_ID_NEVER = "javascript"
 _SUFFIXES = PublicSuffixList()
 
 _OCTET = r"[!#-+\--:<-\[\]-~]"  # what a cookie may hold (RFC 6265)
 _OCTET_NO_DOT = r"[!#-+\-/-:<-\[\]-~]"
-_APPENDIX = r"(?:\.(?:[A-Za-z0-9_-]{2}|[A-Za-z0-9_-]{8}))?"
-_FBP = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.\d{{1,20}}{_APPENDIX}", re.ASCII)
-_FBC = re.compile(rf"fb\.\d{{1,2}}\.\d{{1,15}}\.{_OCTET_NO_DOT}{{1,{_CLICK_ID_MAX + 100}}}{_APPENDIX}", re.ASCII)
+# The two-character ones name the language of a library, and there were six (Meta, parameter builder).
+_APPENDIX = r"(?:\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8}))?"
+_HEAD = r"fb\.\d{1,2}\.\d{1,15}\."
+# The Pixel's own random part are digits, but it keeps whatever payload it finds.
+_FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{_APPENDIX}", re.ASCII)
+_FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.ASCII)
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
 _AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
-# Multicast, site-local and the newer documentation range, which ipaddress counts as global.
-_NOBODYS = tuple(map(ip_network, ("224.0.0.0/4", "ff00::/8", "fec0::/10", "3fff::/20")))
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """The visitor's address, empty when unknown; ``misdirected`` marks a header that should have been trusted."""
+class Place:
+    """How the proxy stands to the page, as far as cookies go."""
 
-    address: str
-    misdirected: bool = False
+    at_home: bool
+    """Page and proxy share a registrable domain, so one's cookies reach the other."""
+    domain: str
+    """Where the proxy sets cookies; empty for its host alone."""
+    secure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,62 +54,6 @@ class BrowserIds:
     fbp: str
     fbc: str
     cookies: tuple[str, ...]
-
-
-def client(peer: str, forwarded: str, trusted: Sequence[Network]) -> Client:
-    """Return the client's address: the peer, or what a trusted proxy says of it; never the proxy's own.
-
-    ``forwarded`` is the configured header. The right-most address that is not a trusted proxy wins; an entry that
-    cannot be read ends the walk without an address, since whatever stands left of it was written by a stranger.
-    """
-    address = _parsed(peer)
-    if address is None:
-        return Client("")
-    if not _among(address, trusted):
-        return Client(str(address), misdirected=bool(forwarded) and not address.is_global)
-    for entry in reversed(forwarded.split(",")):
-        hop = _parsed(entry)
-        if hop is None:
-            break
-        if not _among(hop, trusted):
-            return Client(str(hop))
-    return Client("")
-
-
-def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
-    """Tell whether the forwarding headers of this peer are believed."""
-    address = _parsed(peer)
-    return address is not None and _among(address, trusted)
-
-
-def believed_host(host: str, forwarded_host: str, peer: str, trusted: Sequence[Network]) -> str:
-    """Return the host the visitor asked for: a trusted proxy's word for it, else the ``Host`` header."""
-    said = forwarded_host.rpartition(",")[2].strip()
-    return said if said and is_trusted(peer, trusted) else host
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an address may be sent to Meta: a real one, not private, reserved or for documentation."""
-    parsed = _parsed(address)
-    return parsed is not None and parsed.is_global and not _among(parsed, _NOBODYS)
-
-
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """Read an address with the port, brackets or zone that proxies add; IPv4 in IPv6 clothes becomes IPv4."""
-    text = text.strip().strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
-
-
-def _among(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)
 
 
 def host_of(authority: str) -> str:
@@ -121,7 +68,7 @@ def registrable(host: str) -> str:
 
     An unknown top-level domain counts as a public suffix of one label.
     """
-    if _parsed(host) is not None or "." not in host:
+    if is_address(host) or "." not in host:
         return ""
     return _SUFFIXES.privatesuffix(host) or ""
 
@@ -152,66 +99,93 @@ def valid_fbc(value: str) -> str:
 
 
 def click_id(url: str) -> str:
-    """Return the ``fbclid`` of an address as the Pixel stores it: percent-decoded once, ``.`` as ``__DOT__``."""
+    """Return the ``fbclid`` of an address as the Pixel stores it: percent-decoded once, ``.`` as ``__DOT__``.
+
+    It is looked for in the query, then in the fragment. One that could not be read back is none.
+    """
     if "fbclid=" not in url:
         return ""
-    query = parse_qsl(url.partition("#")[0].partition("?")[2])  # not urlsplit, which remembers what it parsed
-    value = next((value for name, value in query if name == "fbclid"), "")
+    address, _, fragment = url.partition("#")  # not urlsplit, which remembers what it parsed
+    value = _fbclid(address.partition("?")[2]) or _fbclid(fragment.rpartition("?")[2])
     if not _CLICK_ID.fullmatch(value) or _CLICK_ID_NEVER in value.lower():
         return ""
-    return value.replace(".", "__DOT__")
+    payload = value.replace(".", "__DOT__")
+    return payload if len(payload) <= _PAYLOAD_MAX else ""
 
 
-def browser_ids(  # noqa: PLR0913 - the four places an id can come from, and what a new one needs
+def _fbclid(query: str) -> str:
+    return next((value for name, value in parse_qsl(query) if name == "fbclid"), "")
+
+
+def place(host: str, page: str, *, secure: bool) -> Place:
+    """Return how the proxy's host stands to a page's."""
+    return Place(same_site(host, page), registrable(host), secure)
+
+
+def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a new one needs
     *,
-    cookie: str,
+    where: Place,
+    cookies: Mapping[str, str],
     fbp: str,
     fbc: str,
     url: str,
     referrer: str,
-    host: str,
-    origin_host: str,
-    secure: bool,
     now: int,
     entropy: int,
+    kept_fbp: str = "",
+    kept_fbc: str = "",
 ) -> BrowserIds:
     """Choose the ids of this visitor and the cookies that keep them.
 
     Cookies win over the body where page and proxy share a registrable domain; elsewhere the body wins and nothing is
-    set, since the browser would refuse the cookie. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
+    set, since the browser would refuse the cookie. What only the keeper knows (``kept_…``) goes on the server copy and
+    never back into a cookie that somebody deleted. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
     """
-    at_home = same_site(host, origin_host)
-    jar = cookies_of(cookie) if at_home else {}
-    domain = registrable(host)
-    index = (domain.count(".") if domain else 0) if at_home else 1
-    chosen_fbp = valid_fbp(jar.get("_fbp", "")) or valid_fbp(fbp) or f"fb.{index}.{now}.{entropy % 10**18}"
-    known = [value for value in (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc)) if value]
-    chosen_fbc = _newest_click(known, click_id(url) or click_id(referrer), f"fb.{index}.{now}.")
-    if not at_home:
+    jar = cookies if where.at_home else {}
+    stamp = f"fb.{_index(where)}.{now}."
+    shown_fbp = valid_fbp(jar.get("_fbp", "")) or valid_fbp(fbp)
+    chosen_fbp = shown_fbp or kept_fbp or f"{stamp}{entropy % 10**18}"
+    shown_fbc = [value for value in (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc)) if value]
+    known_fbc = [*shown_fbc, kept_fbc] if kept_fbc else shown_fbc
+    chosen_fbc = _newest_click(known_fbc, click_id(url) or click_id(referrer), stamp)
+    if not where.at_home:
         return BrowserIds(chosen_fbp, chosen_fbc, ())
-    pairs = (("_fbp", chosen_fbp), ("_fbc", chosen_fbc))
-    cookies = tuple(set_cookie(name, value, domain, secure=secure) for name, value in pairs if value)
-    return BrowserIds(chosen_fbp, chosen_fbc, cookies)
+    pairs = (
+        ("_fbp", shown_fbp or ("" if kept_fbp else chosen_fbp)),
+        ("_fbc", chosen_fbc if chosen_fbc in shown_fbc or chosen_fbc != kept_fbc else ""),
+    )
+    return BrowserIds(chosen_fbp, chosen_fbc, tuple(set_cookie(name, value, where) for name, value in pairs if value))
+
+
+def _index(where: Place) -> int:
+    return where.domain.count(".") if where.at_home else 1
 
 
 def _newest_click(known: list[str], click: str, stamp: str) -> str:
     """Keep the stored value of the same click with its first time; another click replaces it."""
     if not click:
         return known[0] if known else ""
-    return next((value for value in known if value.split(".")[3] == click), stamp + click)
+    return next((value for value in known if click in _notations(value)), stamp + click)
 
 
-def set_cookie(name: str, value: str, domain: str, *, secure: bool, seconds: int = _COOKIE_SECONDS) -> str:
-    """Return a ``Set-Cookie`` value as the Pixel's cookies are: path ``/``, Lax, readable by script."""
+def _notations(fbc: str) -> tuple[str, str]:
+    """Return the click id of a value as it is, and as it was before a script percent-encoded its cookie."""
+    payload = fbc.split(".")[3]
+    return payload, unquote(payload)
+
+
+def set_cookie(name: str, value: str, where: Place, *, seconds: int = _COOKIE_SECONDS, http_only: bool = False) -> str:
+    """Return a ``Set-Cookie`` value as the Pixel's cookies are: path ``/``, Lax; ``http_only`` hides it from script."""
     parts = [f"{name}={value}", f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
-    if domain:
-        parts.append(f"Domain={domain}")
-    if secure:
+    if where.domain:
+        parts.append(f"Domain={where.domain}")
+    if where.secure:
         parts.append("Secure")
+    if http_only:
+        parts.append("HttpOnly")
     return "; ".join(parts)
 
 
-def forget_cookies(host: str, *, secure: bool) -> tuple[str, ...]:
+def forget_cookies(where: Place) -> tuple[str, ...]:
     """Return the ``Set-Cookie`` values that end our cookies after a withdrawal of consent."""
-    domain = registrable(host)
-    return tuple(set_cookie(name, "", domain, secure=secure, seconds=0) for name in ("_fbp", "_fbc"))
+    return tuple(set_cookie(name, "", where, seconds=0) for name in ("_fbp", "_fbc"))

@@ -3,25 +3,19 @@
 Nothing here touches a socket, a clock or a disk, so the HTTP front can be exchanged without touching a rule.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from proxy.model import Consent, Event, Facts, Fate, Hit, Outcome, Visit
-from proxy.rules import capi, consent, identity, intake
+from proxy.model import Consent, DropReason, Event, Facts, Fate, Hit, Outcome, Redaction, Visit
+from proxy.rules import address, capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
 from proxy.rules.enrich import Context, enrich
+from proxy.rules.keeper import Keeper
+from proxy.rules.visitor import Policy, believed, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
 from proxy.settings import Site
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the rules need of the configuration for one site."""
-
-    site: Site
-    trusted: Sequence[identity.Network]
 
 
 def ingest(facts: Facts, policy: Policy) -> Outcome:
@@ -58,80 +52,96 @@ def home(site: Site, host: str) -> str:
 
 
 def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
-    client = identity.client(facts.peer, facts.forwarded, policy.trusted)
-    context = _context(visit, _believed(facts, policy), policy.site, client.address)
+    client = address.client(
+        facts.peer, facts.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=facts.forwarded_pseudo
+    )
+    context = _context(visit, believed(facts, trusted=client.believed), policy, client.address)
     events, dropped = [], []
+    redactions: list[Redaction] = []
     for result in enrich(context):
         if isinstance(result, Event):
             events.append(capi.record(result))
+            redactions += result.redactions
         else:
             dropped.append(result)
     status, body = _answer(visit)
     return Outcome(
         status=status,
         body=body,
-        cookies=_cookies(context),
+        cookies=_cookies(context, policy),
+        opted_out=person(context.kept, policy) if visit.consent is Consent.REVOKED else (),
         records=tuple(events),
         dropped=tuple(dropped),
         refused=len(visit.refused),
         fates=visit.fates,
         pixels=tuple(pixel.id for pixel in policy.site.pixel),
+        redactions=tuple(redactions),
         misdirected=client.misdirected,
     )
 
 
-def _context(visit: Visit, facts: Facts, site: Site, address: str) -> Context:
+def _context(visit: Visit, facts: Facts, policy: Policy, sender: str) -> Context:
+    site = policy.site
+    where, cookies = place_of(facts), identity.cookies_of(facts.cookie)
+    kept = kept_by(facts, where, cookies, policy)
+    ids = _ids(visit, facts, where, cookies, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
-    bot = None if site.bots == "ignore" else bot_reason(facts.user_agent, webdriver=visit.webdriver)
-    located = identity.is_public(address)
+    bot = None if site.bots == "ignore" else _bot(visit, facts)
+    located = address.is_public(sender)
     return Context(
         site=site,
         facts=facts,
         visit=visit,
-        ids=_ids(visit, facts),
-        address=address if located else "",
+        ids=ids,
+        address=sender if located else "",
         options=consent.options(site, visit, gpc=gpc),
         bot=bot,
-        forbidden=consent.forbids(site, visit, gpc=gpc, located=located, bot=bot is not None),
+        forbidden=consent.forbids(
+            *(site, visit, kept),
+            gpc=gpc,
+            dnt=consent.signals_dnt(facts.dnt),
+            located=located,
+            bot=bot is not None,
+        ),
+        where=where,
+        kept=kept,
+        people_keys=policy.people_keys,
+        keeper=kept_from_now(kept, visit, ids, facts, policy) if where.at_home else kept,
     )
 
 
-def _believed(facts: Facts, policy: Policy) -> Facts:
-    """Take host and scheme from a trusted proxy, which saw the visitor's own request."""
-    if not identity.is_trusted(facts.peer, policy.trusted):
-        return facts
-    host = identity.believed_host(facts.host, facts.forwarded_host, facts.peer, policy.trusted)
-    proto = facts.forwarded_proto.rpartition(",")[2].strip().lower()
-    return replace(facts, host=host, secure=facts.secure or proto == "https")
+def _bot(visit: Visit, facts: Facts) -> str | None:
+    return bot_reason(facts.user_agent, webdriver=visit.webdriver, brands=facts.brands, platform=facts.platform)
 
 
-def _ids(visit: Visit, facts: Facts) -> identity.BrowserIds:
+def _ids(
+    visit: Visit, facts: Facts, where: identity.Place, cookies: Mapping[str, str], kept: Keeper
+) -> identity.BrowserIds:
     return identity.browser_ids(
-        cookie=facts.cookie,
+        where=where,
+        cookies=cookies,
         fbp=visit.fbp,
         fbc=visit.fbc,
         url=visit.url,
         referrer=visit.referrer,
-        host=identity.host_of(facts.host),
-        origin_host=identity.host_of(facts.origin or facts.referer),
-        secure=_is_secure(facts),
         now=facts.now,
         entropy=facts.entropy,
+        kept_fbp=kept.fbp,
+        kept_fbc=kept.fbc,
     )
 
 
-def _is_secure(facts: Facts) -> bool:
-    """A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says."""
-    return facts.secure or (facts.origin or facts.referer).startswith("https://")
-
-
-def _cookies(context: Context) -> tuple[str, ...]:
+def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     """Keep the ids, end them after a withdrawal, and touch nothing for a visit that may not be measured."""
-    if context.visit.consent is not Consent.REVOKED:
-        return () if context.forbidden else context.ids.cookies
-    facts = context.facts
-    host, page = identity.host_of(facts.host), identity.host_of(facts.origin or facts.referer)
-    return identity.forget_cookies(host, secure=_is_secure(facts)) if identity.same_site(host, page) else ()
+    facts, kept, where = context.facts, context.kept, context.where
+    if not where.at_home:
+        return ()
+    if context.visit.consent is Consent.REVOKED:
+        return forget(replace(kept, consent=Consent.REVOKED), where, facts, policy)
+    if context.forbidden:
+        # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
+        return (keeper_cookie(kept, where, facts, policy),) if context.forbidden is DropReason.OPTED_OUT else ()
+    return (*context.ids.cookies, keeper_cookie(context.keeper, where, facts, policy))
 
 
 def _answer(visit: Visit) -> tuple[int, bytes]:

@@ -170,11 +170,11 @@ def _match(value: Any) -> dict[str, dict[str, Any]]:
     return {pixel: keys for pixel, keys in value.items() if _is_pixel(pixel) and isinstance(keys, dict)}
 
 
-def _check_depth(data: Any, depth: int = 0) -> None:
-    if depth > _MAX_DEPTH:
+def _check_depth(data: dict[str, Any] | list[Any], depth: int = 0) -> None:
+    if depth == _MAX_DEPTH and data:
         raise Malformed(f"data: nested deeper than {_MAX_DEPTH}; accepted: {_MAX_DEPTH} levels")
-    if isinstance(data, dict | list):
-        for member in data.values() if isinstance(data, dict) else data:
+    for member in data.values() if isinstance(data, dict) else data:
+        if isinstance(member, dict | list):
             _check_depth(member, depth + 1)
 
 

@@ -35,6 +35,7 @@ _BETTER = {
     "tag_name": '"m.js", or a word of the shop itself',
     "collect_name": '"e", or a word of the shop itself',
     "image_name": '"n.gif", or a word of the shop itself',
+    "choice_name": '"c", or a word of the shop itself',
 }
 _ALL = tuple(_BETTER)
 
@@ -82,7 +83,7 @@ _SHAPES = (
         "is a script name that lists block",
     ),
     _Shape(
-        ("collect_name",),
+        ("collect_name", "choice_name"),
         _words("activity beacon collect event events hit log pageview pageviews ping pixel statsd tr track tracking"),
         "is an endpoint that lists block in one place or another",
     ),

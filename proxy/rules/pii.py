@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from proxy.rules import contact, places
-from proxy.rules.raw import MAX_LENGTH, as_text, is_hash, is_nothing, is_usable, passed_hash, sha256, trim
+from proxy.rules.raw import (
+    MAX_LENGTH,
+    as_text,
+    is_hash,
+    is_nothing,
+    is_other_digest,
+    is_usable,
+    passed_hash,
+    sha256,
+    trim,
+)
 
 MAX_VALUES = 16
 """Values read per key; Meta names no limit, a request needs one."""
@@ -45,6 +55,7 @@ _RULES: Mapping[str, Rule] = {
     "app_user_id": _anywhere(contact.identifier),
 }
 _IDS = frozenset({"external_id", "app_user_id"})
+_OF_BIRTH = frozenset({"db", "doby"})
 # A name given as a number is a mistake; a number here is one that only lost its quotes.
 _NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
 _PLAIN = (
@@ -80,7 +91,7 @@ _ALIASES: Mapping[str, str] = {
         "external_id": "externid userid",
     }.items()
     for alias in aliases.split()
-} | {key.replace("_", ""): key for key in (*_RULES, *_PLAIN)}
+} | {name: key for key in (*_RULES, *_PLAIN) for name in (key, key.replace("_", ""))}
 
 _SEPARATORS = re.compile(r"[\s_-]")
 # An event with the keys of one of these sets, or fewer, is refused with subcode 2804050 (Meta, best practices, baseline
@@ -106,20 +117,22 @@ class MatchKeys:
     """Keys that had a value of no use; for counting."""
 
 
-def normalise(key: str, value: str, *, country: str = "") -> str | None:
+def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> str | None:
     """Return the text whose SHA-256 Meta expects for a raw value, or None if it has no certain form.
 
     Args:
         key: Meta's name of a hashed key; any other has no form.
         value: The raw value, not a hash.
         country: Where the value belongs, for ``ph``, ``st`` and ``zp``; ISO 3166-1 alpha-2, "" unknown.
+        year: The current one, after which nobody was born.
     """
     text = trim(value)
     rule = _RULES.get(key)
-    return rule(text, country.lower()) if rule and is_usable(text) else None
+    form = rule(text, country.lower()) if rule and is_usable(text) else None
+    return None if form and key in _OF_BIRTH and int(form[:4]) > year else form
 
 
-def match_keys(raw: Mapping[str, object], *, country: str = "") -> MatchKeys:
+def match_keys(raw: Mapping[str, object], *, country: str = "", year: int = 9999) -> MatchKeys:
     """Return the match keys of customer information as a page or a server gave it.
 
     Values may be text, numbers, or lists of them; raw, or already hashed. Keys may have the names the browser Pixel
@@ -129,10 +142,13 @@ def match_keys(raw: Mapping[str, object], *, country: str = "") -> MatchKeys:
     Args:
         raw: The members of ``user_data``, or the third argument of ``fbq('init')``.
         country: Used where the data names no country of its own; ISO 3166-1 alpha-2.
+        year: The current one, after which nobody was born.
     """
     given = _by_key(raw)
+    if not given:
+        return MatchKeys()
     place = _place(given.get("country", ()), country)
-    hashed = {key: [_digests(key, value, place) for value in given[key]] for key in _RULES if key in given}
+    hashed = {key: [_digests(key, value, place, year) for value in given[key]] for key in _RULES if key in given}
     plain = {key: [_plain(key, value) for value in given[key]] for key in _PLAIN if key in given}
     return MatchKeys(
         {key: found for key, digests in hashed.items() if (found := _distinct(digests))},
@@ -146,19 +162,22 @@ def too_little(user_data: Mapping[str, object]) -> bool:
 
     Source: Meta, best practices, baseline requirements for matching; a key without a value does not count.
     """
-    present = {key for key in _ALL_KEYS if user_data.get(key)}
+    present = {key for key, value in user_data.items() if value and key in _ALL_KEYS}
     return any(present <= broad for broad in _TOO_BROAD)
 
 
 def _by_key(raw: Mapping[str, object]) -> dict[str, list[object]]:
     given: dict[str, list[object]] = {}
     for name, value in raw.items():
-        key = _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
-        if key:
+        if key := _ALIASES.get(name) or _key(name):
             values = given.setdefault(key, [])
             values += value if isinstance(value, list | tuple) else [value]
             del values[MAX_VALUES:]
     return given
+
+
+def _key(name: str) -> str | None:
+    return _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
 
 
 def _place(stated: Iterable[object], default: str) -> str:
@@ -170,7 +189,7 @@ def _place(stated: Iterable[object], default: str) -> str:
     return places.country(default) or ""
 
 
-def _digests(key: str, value: object, country: str) -> tuple[str, ...] | None:
+def _digests(key: str, value: object, country: str, year: int) -> tuple[str, ...] | None:
     """Return the hashes one value gives, none for an empty one, None for one that cannot be used."""
     text = as_text(value, numeric=key in _NUMERIC)
     if not text:
@@ -178,7 +197,7 @@ def _digests(key: str, value: object, country: str) -> tuple[str, ...] | None:
     if is_hash(text):
         digest = passed_hash(text, is_id=key in _IDS)
         return (digest,) if digest else None
-    form = normalise(key, text, country=country)
+    form = None if key not in _IDS and is_other_digest(text) else normalise(key, text, country=country, year=year)
     if form is None:
         return None
     return tuple(sha256(form) for form in (places.city_forms(form) if key == "ct" else (form,)))

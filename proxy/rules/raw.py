@@ -8,10 +8,12 @@ MAX_LENGTH = 512
 
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 _NOTHINGS = frozenset({"", "null", "undefined", "none", "n/a", "nan", "[object object]"})
-_UNFILLED = re.compile(r"\{\{|\[object \w+\]|^%.*%$", re.IGNORECASE | re.DOTALL)
+_UNFILLED = re.compile(r"\{\{|\$\{|\[object \w+\]|^%.*%$", re.IGNORECASE | re.DOTALL)
 # The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
 _SHA256 = re.compile(r"([0-9a-f]{64})((?:\.[0-9a-z_-]{2}|\.[0-9a-z_-]{8})?)", re.IGNORECASE | re.ASCII)
 _MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
+# SHA-1, SHA-224, SHA-384 and SHA-512.
+_OTHER_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{96}|[0-9a-f]{128}", re.IGNORECASE | re.ASCII)
 
 
 def sha256(text: str) -> str:
@@ -19,8 +21,11 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# Somebody hashed nothing, and nothing is what everybody has in common.
-_HASHES_OF_NOTHING = frozenset(sha256(text) for text in _NOTHINGS) | {"d41d8cd98f00b204e9800998ecf8427e"}
+# Somebody hashed nothing, as it stood, and nothing is what everybody has in common. Shops number their guests 0.
+_HASHES_OF_NOTHING = frozenset(
+    sha256(text)
+    for text in (*_NOTHINGS, "Null", "NULL", "Undefined", "None", "NONE", "N/A", "NaN", "NAN", "[object Object]", "0")
+) | {"d41d8cd98f00b204e9800998ecf8427e"}
 
 
 def as_text(value: object, *, numeric: bool) -> str | None:
@@ -34,22 +39,29 @@ def as_text(value: object, *, numeric: bool) -> str | None:
 
 def trim(text: str) -> str:
     """Return the text without blanks around it, the zero-width ones too that copying from a page brings."""
-    return text.strip().strip("\u200b\ufeff").strip()
+    return text.strip() if text.isascii() else text.strip().strip("\u200b\ufeff").strip()
 
 
 def is_nothing(text: str) -> bool:
     """Tell whether trimmed text is empty or was left unfilled by a template or a script."""
+    if text.isalnum():
+        return text.lower() in _NOTHINGS
     return text.lower() in _NOTHINGS or _UNFILLED.search(text) is not None
 
 
 def is_usable(text: str) -> bool:
     """Tell whether trimmed text means something, has a bearable length and a UTF-8 form."""
-    return len(text) <= MAX_LENGTH and not _UNENCODABLE.search(text) and not is_nothing(text)
+    return len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not is_nothing(text)
 
 
 def is_hash(text: str) -> bool:
     """Tell whether somebody has hashed the value already, with whatever outcome."""
-    return _SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None
+    return len(text) >= 32 and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
+
+
+def is_other_digest(text: str) -> bool:
+    """Tell whether a value looks hashed by what Meta does not know, and so is no name, place or number."""
+    return len(text) >= 40 and _OTHER_DIGEST.fullmatch(text) is not None
 
 
 def passed_hash(text: str, *, is_id: bool) -> str | None:

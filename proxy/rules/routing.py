@@ -1,4 +1,4 @@
-"""Which site and which of its three doors a public path is."""
+"""Which site and which of its doors a public path is."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ class Door(StrEnum):
     TAG = "tag"
     COLLECT = "collect"
     IMAGE = "image"
+    CHOICE = "choice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,12 @@ class Routes:
         """Take each site with its prefixes: the current one, and those that old secrets gave it."""
         self._by_path: dict[str, list[Entrance]] = {}
         for site, prefixes in sites:
-            leaves = {Door.TAG: site.tag_name, Door.COLLECT: site.collect_name, Door.IMAGE: site.image_name}
+            leaves = {
+                Door.TAG: site.tag_name,
+                Door.COLLECT: site.collect_name,
+                Door.IMAGE: site.image_name,
+                Door.CHOICE: site.choice_name,
+            }
             for prefix in dict.fromkeys(prefixes):
                 for door, leaf in leaves.items():
                     self._by_path.setdefault(f"{prefix}/{leaf}", []).append(Entrance(door, site))

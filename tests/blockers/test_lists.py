@@ -25,7 +25,7 @@ DOMAINS = tuple(
     f"acmeshop.{end}"
     for end in "example com net org io shop de fr jp co.jp co.uk com.br cn ru".split()  # noqa: SIM905
 )
-OURS = {"m.js": "script", "e": "xmlhttprequest", "n.gif": "image"}
+OURS = {"m.js": "script", "e": "xmlhttprequest", "n.gif": "image", "c": "xmlhttprequest"}
 
 # Page, address, type of request
 Request = tuple[str, str, str]
@@ -124,12 +124,14 @@ FORMS = {
     "tag_name": [("/garden/{}", "script")],
     "collect_name": [("/api/{}", "xmlhttprequest"), ("/api/{}", "ping")],
     "image_name": [("/garden/{}", "image"), ("/garden/{}?x=1", "image")],
+    "choice_name": [("/api/{}", "xmlhttprequest")],
 }
 ENDINGS = {
     "prefix": ("",),
     "tag_name": (".js", ".min.js", ""),
     "collect_name": ("",),
     "image_name": (".gif", ".png", ""),
+    "choice_name": ("",),
 }
 
 

@@ -100,6 +100,14 @@ class Front:
 
         await until(here, what=f"{method} {path} at {host}")
 
+    async def saw_some(self, host: str, method: str, start: str, *, seconds: float) -> None:
+        """Wait until a request whose path begins so was answered."""
+
+        async def here() -> bool:
+            return any((one.host, one.method) == (host, method) and one.path.startswith(start) for one in self.arrivals)
+
+        await until(here, seconds=seconds, what=f"{method} {start}… at {host}")
+
     def paths(self, host: str, *, method: str = "GET") -> list[str]:
         """Return what a host was asked for by one method, without the query."""
         return [one.path.partition("?")[0] for one in self.arrivals if (one.host, one.method) == (host, method)]

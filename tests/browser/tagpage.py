@@ -10,17 +10,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 from playwright.async_api import Page, Request
 
+from proxy.edge.files import tag_of, trap_of
+from proxy.settings import Site
 from proxy.simulator.shop import config_script, standin_script
 
-TAG_FILE = Path(__file__).parents[2] / "static" / "tag.min.js"
-SITE = {"collect": "e", "consent": "pixel", "gpc": "drop"}
 TAG = '<script src="/k/m.js"></script>'
 STUB = """
   if (window.fbq) return;
@@ -35,6 +34,15 @@ LOAD = """
   var first = document.getElementsByTagName("script")[0]; first.parentNode.insertBefore(s, first);
 """
 T = TypeVar("T")
+
+
+def site(**settings: Any) -> Site:
+    """Return the settings of the shop, with the defaults of the configuration."""
+    pixels = [{"id": pixel, "access_token": "token"} for pixel in ("111", "222")]
+    given = {"name": "shop", "domains": ["shop.test"], "pixel": pixels, **settings}
+    return Site.model_validate(given, context={"resolve": str})
+
+
 Pair = tuple[str, str, str]
 
 
@@ -43,6 +51,7 @@ def script(*lines: str) -> str:
     return "<script>" + ";\n".join(lines) + "</script>"
 
 
+TRAP = f"<script>{trap_of(site())}</script>"
 BASE = script(f"(function () {{ {STUB} {LOAD} }})()")
 ALONE = script(f"(function () {{ {STUB} }})()")
 INIT = script("fbq('init', '111')")
@@ -65,7 +74,7 @@ class Stage:
     page: Page
     origin: str = ""
     html: str = ""
-    site: dict[str, str] = field(default_factory=lambda: dict(SITE))
+    site: Site = field(default_factory=site)
     statuses: list[int] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
@@ -155,8 +164,7 @@ def _app(here: Stage) -> web.Application:
         return web.Response(text=here.html, content_type="text/html")
 
     async def tag(_request: web.Request) -> web.Response:
-        source = TAG_FILE.read_text(encoding="utf-8")
-        return _script(source.replace('"__SITE__"', json.dumps(here.site)))
+        return _script(tag_of(here.site).bodies[""].decode())
 
     async def library(request: web.Request) -> web.StreamResponse:
         await here.gate.wait()

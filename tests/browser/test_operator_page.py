@@ -150,14 +150,16 @@ async def test_events_appear_by_themselves(quiet: Desk) -> None:
         {"name": "ViewContent", "id": "seen"},
         {"name": "Purchase", "id": "saved", "pixel": "blocked", "data": {"value": 5, "currency": "EUR"}},
         {"name": "Purchase", "id": "worthless"},
+        {"name": "Search", "id": "odd", "data": {"num_items": -1}},
     )
 
-    await expect(quiet.page.locator("#rows tr")).to_have_count(3)
+    await expect(quiet.page.locator("#rows tr")).to_have_count(4)
+    await expect(quiet.row("odd")).to_contain_text("num_items: of no use, left out")
     await expect(quiet.row("seen")).to_contain_text(re.compile(r"Delivered\s*Fired\s*1"))
     await expect(quiet.row("saved")).to_contain_text("recovered: the browser")
     await expect(quiet.row("worthless")).to_contain_text("a Purchase without a value")
     totals = quiet.page.locator("#totals")
-    await expect(totals).to_contain_text(re.compile(r"Delivered2.*Recovered1.*In pairs50 %.*Dropped1"))
+    await expect(totals).to_contain_text(re.compile(r"Delivered3.*Recovered1.*In pairs67 %.*Dropped1"))
 
 
 async def test_later_news_of_a_browser_copy_are_shown(quiet: Desk) -> None:
@@ -330,6 +332,7 @@ def test_every_reason_has_plain_words() -> None:
     """Each status, fate, drop reason and cause of a pause or retry is spelled out by the page."""
     script = static_file("operator-words.js").decode()
     causes = {*capi._PAUSES.values(), *capi._RETRIES.values(), "transient", "timeout", "network", "systemic"}
-    words = {*Status, *Fate, *DropReason, *causes, "rejected", "not_received"}
+    oddities = {"repaired", "unusable", "doubtful", "missing", "misplaced"}
+    words = {*Status, *Fate, *DropReason, *causes, *oddities, "rejected", "not_received"}
 
     assert sorted(word for word in words if not re.search(rf"^  {word}: ", script, re.MULTILINE)) == []

@@ -14,7 +14,7 @@ async def _here(page: Page) -> AsyncIterator[Stage]:
 
 
 async def test_a_letter_says_what_the_wire_asks_for(here: Stage) -> None:
-    """One letter per tick carries the page, its cookies and its events, and nothing that was not called for."""
+    """One letter per tick carries the page, its cookies and its events."""
     await here.show(TAG, BASE, path="/shop?x=1#top")
     await here.run(
         "fbq('init', '111')", "fbq('track', 'Lead', {value: 5, list: [{id: 'a'}]})", "fbq('track', 'Contact')"
@@ -26,7 +26,8 @@ async def test_a_letter_says_what_the_wire_asks_for(here: Stage) -> None:
     assert letter["url"] == f"http://www.shop.test:{here.origin.rpartition(':')[2]}/shop?x=1#top"
     assert letter["v"] == 1
     assert letter["consent"] == "unknown"
-    assert set(letter) - {"webdriver"} == {"v", "sent", "url", "fbp", "consent", "events"}
+    assert set(letter) == {"v", "sent", "url", "referrer", "fbp", "consent", "webdriver", "match", "events", "fates"}
+    assert (letter["referrer"], letter["match"], letter["fates"]) == ("", {"111": {}}, [])
     assert 0 <= letter["sent"] - lead["at"] < 5000
     assert lead == {
         "name": "Lead",
@@ -73,9 +74,13 @@ async def test_matching_data_follows_its_pixel(here: Stage) -> None:
     await until(lambda: len(here.letters) == 3, "a third letter")
 
     assert [letter.get("match") for letter in here.letters] == [
-        None,
-        {"111": {"em": "A@b.test"}, "222": {"ph": 1}},
-        {"111": {"em": "A@b.test", "external_id": "u"}},
+        {"111": {"em": "A@b.test"}, "222": {"ph": 1}, "333": {}},
+        {"111": {"em": "A@b.test"}, "222": {"ph": 1}, "333": {}},
+        {
+            "111": {"em": "A@b.test", "external_id": "u"},
+            "222": {"ph": 1, "external_id": "u"},
+            "333": {"external_id": "u"},
+        },
     ]
 
 

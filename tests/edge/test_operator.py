@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -44,6 +45,68 @@ async def test_metrics_count_what_happened(shop: Installation) -> None:
         assert line in text
     assert "m-1" not in text
     assert TOKEN not in text
+
+
+async def test_findings_are_counted_and_listed_with_their_event(shop: Installation) -> None:
+    """What was wrong with an event stands in its row and in a counter by field and word, and no value does."""
+    data = {"value": "1.299,00", "currency": "Zloty-KEEP-OUT", "contents": [{"id": "a"}]}
+    match = {PIXEL: {"em": "nobody-KEEP-OUT"}}
+    await shop.post(wire({"name": "AddToCart", "id": "odd", "data": data}, match=match))
+    findings = ["em:unusable", "value:repaired", "currency:unusable", "contents.quantity:missing", "currency:missing"]
+
+    async def finished() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = (await get_json(shop.session, f"{shop.operator}/api/events?id=odd"))["events"]
+        return rows
+
+    (row,) = await until(finished, what="the ledger row")
+    async with shop.session.get(f"{shop.operator}/metrics") as answer:
+        metrics = await answer.text()
+
+    assert (row["status"], row["findings"]) == ("delivered", findings)
+    for finding in findings:
+        field, _, word = finding.partition(":")
+        assert f'capi_proxy_findings_total{{field="{field}",finding="{word}"}} 1.0' in metrics
+    assert "KEEP-OUT" not in metrics + str(row)
+
+
+async def test_dropped_machines_are_counted_by_what_gave_them_away(shop: Installation) -> None:
+    """Each way of knowing a machine has its own count and stands in the row of the drop."""
+    chromium = '"Chromium";v="156"'
+    await shop.post(wire({"name": "Lead", "id": "bot-1"}, webdriver=True))
+    await shop.post(wire({"name": "Lead", "id": "bot-2"}), User_Agent="curl/8.5.0")
+    await shop.post(wire({"name": "Lead", "id": "bot-3"}), Sec_CH_UA=f'{chromium}, "HeadlessChrome";v="156"')
+    await shop.post(wire({"name": "Lead", "id": "bot-4"}), Sec_CH_UA=chromium, Sec_CH_UA_Platform='"Windows"')
+    await shop.post(wire({"name": "Lead", "id": "human"}), Sec_CH_UA=chromium, Sec_CH_UA_Mobile="?1")
+
+    async def dropped() -> list[dict[str, Any]] | None:
+        rows = (await get_json(shop.session, f"{shop.operator}/api/events?reason=bot"))["events"]
+        return rows if len(rows) == 4 else None
+
+    rows = await until(dropped, what="four dropped machines")
+    async with shop.session.get(f"{shop.operator}/metrics") as answer:
+        metrics = await answer.text()
+
+    kinds = ["webdriver", "crawler", "headless", "contradiction"]
+    assert [row["findings"] for row in reversed(rows)] == [[f"bot:{kind}"] for kind in kinds]
+    for kind in kinds:
+        assert f'capi_proxy_findings_total{{field="bot",finding="{kind}"}} 1.0' in metrics
+    assert 'capi_proxy_events_total{reason="bot",result="dropped"} 4.0' in metrics
+
+
+async def test_metrics_count_what_would_have_leaked(shop: Installation) -> None:
+    """What was taken out is counted by what it was and where, and is seen neither there nor at Graph."""
+    event = {"name": "Lead", "id": "r-1", "data": {"note": ["+49 30 1234567"]}}
+    await shop.post(wire(event, url="https://shop.example/u/anna@mail.example?x=1"))
+    await shop.counted(1)
+
+    async with shop.session.get(f"{shop.operator}/metrics") as answer:
+        text = await answer.text()
+    for what, place in (("email", "url"), ("parameter", "url"), ("phone", "custom_data")):
+        assert f'capi_proxy_redacted_total{{place="{place}",what="{what}"}} 1.0' in text
+    async with shop.session.get(f"{shop.graph}/sim/events") as answer:
+        seen = text + await answer.text()
+    assert "anna" not in seen
+    assert "1234567" not in seen.replace(PIXEL, "")
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/api/events", "/api/status", "/readyz"])

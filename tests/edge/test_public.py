@@ -53,6 +53,8 @@ async def test_a_hit_arrives_as_an_event(shop: Installation) -> None:
     assert (status, body) == (204, b"")
     assert headers["Access-Control-Allow-Origin"] == ORIGIN
     assert event["event_source_url"] == "https://shop.example/p"
+    (visitor,) = event["user_data"].pop("external_id")
+    assert len(visitor) == 64
     assert event["user_data"] == {
         "client_ip_address": VISITOR_ADDRESS,
         "client_user_agent": USER_AGENT,
@@ -67,8 +69,9 @@ async def test_the_answer_lengthens_the_life_of_the_cookies(shop: Installation) 
     async with shop.session.post(
         f"{shop.public}/shop-tools/e", data=orjson.dumps(page_views(["c1"])), headers=browser_headers(Cookie=cookies)
     ) as answer:
-        found = answer.headers.getall("Set-Cookie")
+        *found, keeper = answer.headers.getall("Set-Cookie")
 
+    assert keeper.endswith("; Max-Age=34560000; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly")
     assert found == [
         "_fbp=fb.1.1700000000000.1116446470; Max-Age=7776000; Path=/; SameSite=Lax; Domain=shop.example; Secure",
         "_fbc=fb.1.1700000000001.AbC; Max-Age=7776000; Path=/; SameSite=Lax; Domain=shop.example; Secure",
@@ -269,9 +272,9 @@ async def test_the_tag_is_served_with_the_settings_of_the_site(shop: Installatio
     async with shop.session.get(f"{shop.public}/shop-tools/m.js", headers={"Accept-Encoding": "identity"}) as answer:
         script = await answer.read()
         headers = answer.headers
-    expected = static_file("tag.min.js").replace(b'"__SITE__"', b'{"collect":"e","consent":"pixel","gpc":"drop"}')
+    settings = b'["e","shop.example","fb.1.","order-shop-",0,0,1,0]'
 
-    assert script == expected
+    assert script == static_file("tag.min.js").replace(b'"__SITE__"', settings)
     assert headers["Cache-Control"] == "public, max-age=3600"
     assert headers["Vary"] == "Accept-Encoding"
     assert "Set-Cookie" not in headers

@@ -2,12 +2,15 @@
 
 import asyncio
 import math
+import struct
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apsw
+import orjson
 import pytest
 from support import PIXEL, SECRET, record, until
 
@@ -554,6 +557,35 @@ async def test_a_newer_layout_is_refused(tmp_path: Path, clock: Clock) -> None:
 
     with pytest.raises(QueueBrokenError, match="newer version"):
         open_queue(tmp_path, clock)
+
+
+async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
+    """What an older program left is delivered, listed, and written on beside what is new."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    await queue.settle((), Settlement(rows=(row(1),)))
+    await queue.close()
+    _write_as_layout_1(tmp_path / "queue.db", record(1))
+
+    again = open_queue(tmp_path, clock)
+    found = replace(row(2), findings=("value:unusable", "em:unusable"))
+    await again.settle((), Settlement(rows=(found,)))
+
+    assert await claimed(again) == [record(1)]
+    assert await listed(again) == [found, row(1)]
+    await again.close()
+
+
+def _write_as_layout_1(path: Path, waiting: Record) -> None:
+    """Take from a file what layout 1 did not know: findings and people, and the marks."""
+    head = orjson.dumps([waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.fate, waiting.mark])
+    packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
+    sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN findings")
+        db.execute("DROP TABLE mark")
+        db.execute("UPDATE segment SET sealed=?", (sealed,))
+        db.pragma("user_version", 1)
 
 
 async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:

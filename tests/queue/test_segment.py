@@ -19,6 +19,8 @@ RECORDS = st.lists(
         fate=st.sampled_from(Fate),
         mark=TEXT,
         payload=st.binary(max_size=200),
+        findings=st.lists(TEXT, max_size=3).map(tuple),
+        people=st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
     ),
     max_size=20,
 )

@@ -20,15 +20,70 @@ PEOPLE = [
     f"Mozilla/5.0 (Linux; Android 14; Pixel 8) {CHROME} GSA/15.0 Mobile Safari/537.36",
     f"Mozilla/5.0 (Linux; Android 9; CUBOT_X19) {CHROME} Mobile Safari/537.36",
 ]
-MACHINES = [
+CRAWLERS = [
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
     "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)",
-    DESKTOP.replace("Chrome/", "HeadlessChrome/"),
     "curl/8.5.0",
     "python-requests/2.32.0",
     "WhatsApp/2.23.20.0",
+]
+HEADLESS = [
+    DESKTOP.replace("Chrome/", "HeadlessChrome/"),
+    "Mozilla/5.0 (Unknown; Linux x86_64) AppleWebKit/538.1 (KHTML, like Gecko) PhantomJS/2.1.1 Safari/538.1",
+    "Mozilla/5.0 (linux) AppleWebKit/537.36 (KHTML, like Gecko) jsdom/22.1.0",
+]
+
+WINDOWS = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36"
+MAC_CHROME = f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {CHROME} Safari/537.36"
+PHONE = f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36"
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:142.0) Gecko/20100101 Firefox/142.0"
+SAFARI = f"{MAC} Version/17.4 Safari/605.1.15"
+IPHONE_SAFARI = f"{IPHONE.replace('Mobile', 'Version/17.0 Mobile')} Safari/604.1"
+BRANDS = '"Chromium";v="140", "Not=A?Brand";v="24", "Google Chrome";v="140"'
+EDGE = BRANDS.replace("Google Chrome", "Microsoft Edge")
+WEBVIEW = BRANDS.replace("Google Chrome", "Android WebView")
+
+# User agent, Sec-CH-UA, Sec-CH-UA-Platform, what they prove.
+HINTS = [
+    # All as it should be, or not there.
+    (WINDOWS, BRANDS, '"Windows"', None),
+    (MAC_CHROME, BRANDS, '"macOS"', None),
+    (DESKTOP, BRANDS, '"Linux"', None),
+    (f"{WINDOWS} Edg/140.0.0.0", EDGE, '"Windows"', None),
+    (PHONE, BRANDS, '"Android"', None),
+    (PHONE.replace("; K)", "; K; wv)"), WEBVIEW, '"Android"', None),
+    (WINDOWS, "", "", None),
+    (WINDOWS, BRANDS, "", None),
+    (WINDOWS, "", '"Windows"', None),
+    (FIREFOX, "", "", None),
+    (SAFARI, "", "", None),
+    ("", BRANDS, '"Linux"', None),
+    (WINDOWS.replace("Windows NT 10.0; Win64; x64", "X11; CrOS x86_64 14541.0.0"), BRANDS, '"Chrome OS"', None),
+    # A phone asked for the desktop page, by different makers.
+    (DESKTOP, BRANDS, '"Android"', None),
+    (WINDOWS, WEBVIEW, '"Android"', None),
+    (MAC_CHROME, BRANDS, '"Android"', None),
+    # What nobody knows, or a server in between joined, is no proof.
+    (WINDOWS, BRANDS, '"Unknown"', None),
+    (WINDOWS, BRANDS, '"Linux", "Windows"', None),
+    (WINDOWS, BRANDS, "Linux", None),
+    ("a browser", BRANDS, '"Linux"', None),
+    (WINDOWS, '"Opera";v="112"', '"Windows"', None),
+    # A window is missing, whatever the user agent says.
+    (DESKTOP, BRANDS.replace("Google Chrome", "HeadlessChrome"), '"Linux"', "headless"),
+    (WINDOWS, BRANDS.replace("Google Chrome", "HeadlessChrome"), '"Windows"', "headless"),
+    # Another engine, another system.
+    (FIREFOX, BRANDS, '"Windows"', "contradiction"),
+    (SAFARI, BRANDS, '"macOS"', "contradiction"),
+    (IPHONE_SAFARI, BRANDS, "", "contradiction"),
+    (WINDOWS, BRANDS, '"Linux"', "contradiction"),
+    (WINDOWS, BRANDS, '"macOS"', "contradiction"),
+    (MAC_CHROME, BRANDS, '"Linux"', "contradiction"),
+    (DESKTOP, BRANDS, '"Windows"', "contradiction"),
+    # The list goes first: a crawler's name says more.
+    (CRAWLERS[0], BRANDS, '"Linux"', "crawler"),
 ]
 
 
@@ -38,13 +93,27 @@ def test_people_are_not_machines(user_agent: str) -> None:
     assert bot_reason(user_agent, webdriver=False) is None
 
 
-@pytest.mark.parametrize("user_agent", MACHINES)
+@pytest.mark.parametrize("user_agent", CRAWLERS)
 def test_crawlers_are_known_by_their_user_agent(user_agent: str) -> None:
     """A user agent that names a crawler or an HTTP client is a crawler's."""
     assert bot_reason(user_agent, webdriver=False) == "crawler"
 
 
-@pytest.mark.parametrize("user_agent", ["", DESKTOP, MACHINES[0]])
+@pytest.mark.parametrize("user_agent", HEADLESS)
+def test_a_browser_without_a_window_is_named_as_one(user_agent: str) -> None:
+    """What the list of crawlers knows too is told apart from crawlers."""
+    assert bot_reason(user_agent, webdriver=False) == "headless"
+
+
+@pytest.mark.parametrize(("user_agent", "brands", "platform", "reason"), HINTS)
+def test_headers_that_contradict_each_other_are_a_machines(
+    user_agent: str, brands: str, platform: str, reason: str | None
+) -> None:
+    """Only two clear words against each other count; desktop mode, unknown and missing hints do not."""
+    assert bot_reason(user_agent, webdriver=False, brands=brands, platform=platform) == reason
+
+
+@pytest.mark.parametrize("user_agent", ["", DESKTOP, CRAWLERS[0], HEADLESS[0]])
 def test_webdriver_decides_alone(user_agent: str) -> None:
     """A browser that says it is driven by a program is, whatever its user agent."""
     assert bot_reason(user_agent, webdriver=True) == "webdriver"

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from proxy.model import Consent, DropReason, Visit
-from proxy.rules.consent import forbids, options, signals_gpc
+from proxy.rules.consent import forbids, options, signals_dnt, signals_gpc
+from proxy.rules.keeper import NOTHING, Keeper
 from proxy.settings import Site
 
 GRANTED, UNKNOWN, REVOKED = Consent.GRANTED, Consent.UNKNOWN, Consent.REVOKED
 GPC, NO_CONSENT, BOT = DropReason.GPC, DropReason.NO_CONSENT, DropReason.BOT
+DNT, OPTED_OUT = DropReason.DNT, DropReason.OPTED_OUT
 LDU = (("LDU",), 0, 0)
 CALIFORNIA = (("LDU",), 1, 1000)
 NO_LDU: tuple[tuple[str, ...], int, int] = ((), 0, 0)
@@ -35,6 +37,24 @@ SIGNALS = [
     ("?1", False, False),
     ("", True, True),
     ("0", True, True),
+]
+
+# The keeper, settings of the site, consent of the page, DNT; what forbids it.
+WORDS: list[tuple[Keeper, dict[str, str], Consent, bool, DropReason | None]] = [
+    (NOTHING, {}, UNKNOWN, True, None),
+    (NOTHING, {"dnt": "drop"}, UNKNOWN, True, DNT),
+    (NOTHING, {"dnt": "drop"}, GRANTED, True, DNT),
+    (NOTHING, {"dnt": "drop"}, GRANTED, False, None),
+    (Keeper(opted_out=True), {}, UNKNOWN, False, OPTED_OUT),
+    (Keeper(opted_out=True), {}, GRANTED, False, OPTED_OUT),
+    (Keeper(opted_out=True, consent=GRANTED), {"consent": "required"}, GRANTED, False, OPTED_OUT),
+    (Keeper(opted_out=True), {"dnt": "drop"}, GRANTED, True, DNT),
+    (Keeper(consent=REVOKED), {}, UNKNOWN, False, NO_CONSENT),
+    (Keeper(consent=REVOKED), {}, GRANTED, False, None),
+    (Keeper(consent=REVOKED), {"consent": "required"}, UNKNOWN, False, NO_CONSENT),
+    (Keeper(consent=GRANTED), {}, UNKNOWN, False, None),
+    (Keeper(consent=GRANTED), {}, REVOKED, False, NO_CONSENT),
+    (Keeper(consent=GRANTED), {"consent": "required"}, UNKNOWN, False, NO_CONSENT),
 ]
 
 # Settings of the site; consent, GPC, whether a public address is known, whether it is a bot; what forbids it.
@@ -93,7 +113,33 @@ def test_the_first_reason_forbids_the_visit(
     """Privacy Control comes first, then consent, then bots; the site's settings say how strict each is."""
     visit = Visit(sent=1, consent=consent)
 
-    assert forbids(site(**changes), visit, gpc=gpc, located=located, bot=bot) == expected
+    assert forbids(site(**changes), visit, NOTHING, gpc=gpc, dnt=False, located=located, bot=bot) == expected
+
+
+@pytest.mark.parametrize(("kept", "changes", "consent", "dnt", "expected"), WORDS)
+def test_the_keeper_and_the_browser_have_a_word(
+    kept: Keeper, changes: dict[str, str], consent: Consent, *, dnt: bool, expected: DropReason | None
+) -> None:
+    """An opt-out holds whatever the page says, a withdrawal until it tells of a grant; no kept grant is one."""
+    visit = Visit(sent=1, consent=consent)
+
+    assert forbids(site(**changes), visit, kept, gpc=False, dnt=dnt, located=True, bot=False) == expected
+
+
+@pytest.mark.parametrize(("header", "expected"), [("1", True), (" 1", True), ("", False), ("0", False), ("11", False)])
+def test_do_not_track_is_exactly_one(header: str, *, expected: bool) -> None:
+    """DNT counts when it is 1 and nothing else."""
+    assert signals_dnt(header) is expected
+
+
+@pytest.mark.parametrize(
+    ("dpo", "expected"), [(None, LDU), (NO_LDU, LDU), (LDU, LDU), (CALIFORNIA, CALIFORNIA)], ids=str
+)
+def test_a_site_may_limit_all_its_data(
+    dpo: tuple[tuple[str, ...], int, int] | None, expected: tuple[tuple[str, ...], int, int]
+) -> None:
+    """With ``ldu`` every event carries Limited Data Use; a place that the page names stays."""
+    assert options(site(ldu=True), Visit(sent=1, dpo=dpo), gpc=False) == expected
 
 
 @pytest.mark.parametrize(("setting", "gpc", "dpo", "expected"), OPTIONS)

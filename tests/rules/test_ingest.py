@@ -8,6 +8,7 @@ run the tests once with ``GOLDEN=write`` in the environment; that run fails for 
 import json
 import os
 from dataclasses import asdict, replace
+from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.model import DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
+from proxy.model import Consent, DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
 from proxy.rules import capi, intake
-from proxy.rules.ingest import Policy, ingest, ingest_image
+from proxy.rules.ingest import ingest, ingest_image
+from proxy.rules.keeper import Keeper, KeeperKeys
+from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NAMES = sorted(path.name.removesuffix(".hit.json") for path in GOLDEN.glob("*.hit.json"))
 NOW = 1_764_000_000_000
 PIXEL = "1234567890"
+KEYS = KeeperKeys("a secret for tests that is long enough")
+(KEEPER,) = KEYS.names("shop")
 FACTS = Facts(
     now=NOW,
     entropy=42,
@@ -40,7 +45,7 @@ FACTS = Facts(
 def policy(trusted: tuple[str, ...] = (), **changes: Any) -> Policy:
     usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": PIXEL, "access_token": "t"}]}
     site = Site.model_validate(usual | changes, context={"resolve": str})
-    return Policy(site, tuple(map(ip_network, trusted)))
+    return Policy(site, tuple(map(ip_network, trusted)), KEYS)
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -56,8 +61,18 @@ def take(body: bytes, *, facts: Facts = FACTS, **changes: Any) -> Outcome:
 
 
 def written(record: Record) -> dict[str, Any]:
-    outside = asdict(record) | {"visitor": record.visitor.hex()}
-    return outside | {"payload": orjson.loads(record.payload)}
+    outside = {key: value for key, value in asdict(record).items() if key not in {"people", "agreed"}}
+    return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.payload)}
+
+
+def opened(cookie: str) -> str:
+    """A ``Set-Cookie`` value; a sealed one with what it holds in place of its ciphertext."""
+    name, _, value = cookie.partition("; ")[0].partition("=")
+    if name != KEEPER or not value:
+        return cookie
+    keeper = KEYS.open(value, "shop", now=NOW)
+    assert keeper
+    return cookie.replace(value, json.dumps({key: held for key, held in asdict(keeper).items() if held}))
 
 
 def as_golden(outcome: Outcome) -> Any:
@@ -65,7 +80,7 @@ def as_golden(outcome: Outcome) -> Any:
     document = {
         "status": outcome.status,
         "body": orjson.loads(outcome.body) if outcome.body else "",
-        "cookies": outcome.cookies,
+        "cookies": [opened(cookie) for cookie in outcome.cookies],
         "records": [written(record) for record in outcome.records],
         "dropped": [asdict(row) for row in outcome.dropped],
         "refused": outcome.refused,
@@ -173,15 +188,15 @@ def test_cookies_are_secure_where_the_page_is(changes: dict[str, Any], *, secure
     """The listener, the page's own scheme, or a trusted proxy's word make a cookie Secure."""
     facts = replace(FACTS, body=wire(event()), **changes)
 
-    (cookie,) = ingest(facts, policy(("10.0.0.0/8", "::1/128"))).cookies
-    assert cookie.endswith("; Secure") is secure
+    cookies = ingest(facts, policy(("10.0.0.0/8", "::1/128"))).cookies
+    assert ["; Secure" in cookie for cookie in cookies] == [secure, secure]
 
 
 @pytest.mark.parametrize(
     ("peer", "host", "cookies"),
     [
-        ("10.0.0.1", "t.shop.example", 1),
-        ("10.0.0.1", "evil.example, t.shop.example", 1),
+        ("10.0.0.1", "t.shop.example", 2),
+        ("10.0.0.1", "evil.example, t.shop.example", 2),
         ("10.0.0.1", "t.shop.example, evil.example", 0),
         ("10.0.0.1", "", 0),
         ("93.184.216.34", "t.shop.example", 0),
@@ -192,6 +207,219 @@ def test_the_host_a_trusted_proxy_saw_is_believed(peer: str, host: str, cookies:
     facts = replace(FACTS, body=wire(event()), peer=peer, host="upstream:8080", forwarded_host=host)
 
     assert len(ingest(facts, policy(("10.0.0.0/8",))).cookies) == cookies
+
+
+def keeper_of(outcome: Outcome) -> tuple[Keeper | None, str]:
+    """What the answer's keeper holds, and the cookie of the next request."""
+    jar = dict(cookie.partition("; ")[0].split("=", 1) for cookie in outcome.cookies)
+    return KEYS.find(jar, "shop", now=NOW), f"{KEEPER}={jar.get(KEEPER, '')}"
+
+
+def user_data_of(outcome: Outcome) -> dict[str, Any]:
+    (record,) = outcome.records
+    found: dict[str, Any] = written(record)["payload"]["user_data"]
+    return found
+
+
+FBP, FBC = "fb.1.1700000000000.1", "fb.1.1700000000000.abc"
+
+
+def returning(body: bytes, *, cookie: str = "", **changes: Any) -> Outcome:
+    """Visit once with ids and a grant, then again a second later with nothing but the keeper."""
+    first = take(wire(event(), fbp=FBP, fbc=FBC, consent="granted"), **changes)
+    later = replace(FACTS, now=NOW + 1000, entropy=43, cookie=f"{keeper_of(first)[1]}; {cookie}")
+    return take(body, facts=later, **changes)
+
+
+def test_ids_only_the_keeper_knows_go_on_the_server_copy_alone() -> None:
+    """After the script's cookies were cut the event still has both ids, and neither is set again."""
+    outcome = returning(wire(event()))
+
+    sent = user_data_of(outcome)
+    assert (sent["fbp"], sent["fbc"]) == (FBP, FBC)
+    assert [cookie.partition("=")[0] for cookie in outcome.cookies] == [KEEPER]
+
+
+def test_what_the_browser_shows_beats_the_keeper() -> None:
+    """A new _fbp of the page and a new click replace what was kept, and get their first time."""
+    outcome = returning(wire(event(), fbp="fb.1.1.2", url="https://shop.example/?fbclid=def"))
+
+    clicked = f"fb.1.{NOW + 1000}.def"
+    keeper, _ = keeper_of(outcome)
+    assert keeper
+    assert (user_data_of(outcome)["fbp"], user_data_of(outcome)["fbc"]) == ("fb.1.1.2", clicked)
+    assert (keeper.fbp, keeper.fbc, keeper.fbp_since, keeper.since) == ("fb.1.1.2", clicked, NOW + 1000, NOW)
+    assert [cookie.partition(";")[0] for cookie in outcome.cookies[:2]] == ["_fbp=fb.1.1.2", f"_fbc={clicked}"]
+
+
+def test_the_same_click_keeps_the_time_the_keeper_knows() -> None:
+    """A click that comes again in the address keeps its first time on the server copy; no cookie comes back."""
+    outcome = returning(wire(event(), fbp=FBP, url="https://shop.example/?fbclid=abc"))
+
+    assert user_data_of(outcome)["fbc"] == FBC
+    assert [cookie.partition("=")[0] for cookie in outcome.cookies] == ["_fbp", KEEPER]
+
+
+def test_the_visitor_id_stays_and_stands_beside_the_pages_own() -> None:
+    """One visitor has one id, hashed, as the second external_id where the page gives one."""
+    first = take(wire(event(), fbp=FBP, fbc=FBC, consent="granted"))
+    second = returning(wire(event(), match={PIXEL: {"external_id": "7"}}))
+
+    (own,) = user_data_of(first)["external_id"]
+    kept, _ = keeper_of(first)
+    assert kept
+    assert own == sha256(kept.visitor.encode()).hexdigest()
+    assert user_data_of(second)["external_id"] == [sha256(b"7").hexdigest(), own]
+
+
+def test_a_site_can_do_without_visitor_ids() -> None:
+    """Without them nothing is sent, and an id made before is forgotten."""
+    outcome = returning(wire(event()), visitor_id=False)
+    before = take(wire(event()))
+    after = take(wire(event()), facts=replace(FACTS, cookie=keeper_of(before)[1]), visitor_id=False)
+
+    assert ["external_id" in user_data_of(one) for one in (outcome, after)] == [False, False]
+    assert [(keeper_of(one)[0] or Keeper("?")).visitor for one in (outcome, after)] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "remembered"),
+    [
+        ({"remember_match": True}, True),
+        ({}, False),
+        ({"remember_match": True, "sensitive": "restricted"}, False),
+    ],
+)
+def test_match_keys_last_for_the_visit_where_the_site_allows(changes: dict[str, Any], *, remembered: bool) -> None:
+    """A login goes with the next event too, for all pixels of the site, beside the visitor's id."""
+    pixels: dict[str, Any] = {"pixel": [{"id": PIXEL, "access_token": "t"}, {"id": "9", "access_token": "t"}]}
+    login = wire(event(), match={PIXEL: {"em": "anna@shop.example", "external_id": "7"}}, consent="granted")
+    first = take(login, **changes, **pixels)
+    later = replace(FACTS, now=NOW + 1000, entropy=43, cookie=keeper_of(first)[1])
+    found = user_data_of(take(wire(event(pixels=["9"])), facts=later, **changes, **pixels))
+
+    mail = sha256(b"anna@shop.example").hexdigest()
+    assert user_data_of(first)["em"] == [mail]
+    assert (found.get("em"), len(found["external_id"])) == (([mail], 2) if remembered else (None, 1))
+
+
+def test_the_pages_word_beats_the_memory() -> None:
+    """Another e-mail address ends what was known of the first one."""
+    allowed: dict[str, Any] = {"remember_match": True}
+    first = take(wire(event(), match={PIXEL: {"em": "anna@shop.example", "ph": "+4915112345678"}}), **allowed)
+    later = replace(FACTS, now=NOW + 1000, entropy=43, cookie=keeper_of(first)[1])
+    second = take(wire(event(), match={PIXEL: {"em": "berta@shop.example"}}), facts=later, **allowed)
+
+    assert "ph" in user_data_of(first)
+    assert user_data_of(second)["em"] == [sha256(b"berta@shop.example").hexdigest()]
+    assert "ph" not in user_data_of(second)
+
+
+def test_the_keeper_remembers_the_last_clear_word() -> None:
+    """A page that says nothing of consent leaves the earlier grant as it is."""
+    keeper, _ = keeper_of(returning(wire(event(), consent="unknown")))
+
+    assert keeper
+    assert keeper.consent == "granted"
+
+
+@pytest.mark.parametrize(
+    ("members", "changes"),
+    [({"gpc": True}, {}), ({}, {"consent": "required"}), ({"webdriver": True}, {})],
+)
+def test_a_dropped_visit_sets_no_keeper(members: dict[str, Any], changes: dict[str, Any]) -> None:
+    """What may not be measured gets no id from us."""
+    assert take(wire(event(), **members), **changes).cookies == ()
+
+
+def sealed(keeper: Keeper) -> str:
+    """The ``Cookie`` header of a browser with this keeper."""
+    return f"{KEEPER}={KEYS.seal(keeper, 'shop', now=NOW, entropy=1)}"
+
+
+@pytest.mark.parametrize("opted_out", [False, True])
+def test_a_withdrawal_ends_the_ids_and_keeps_the_word(*, opted_out: bool) -> None:
+    """Of the keeper the withdrawal and an opt-out stay, and no id."""
+    kept = Keeper("ab", NOW, FBP, NOW, FBC, NOW, match={"em": ("c" * 64,)}, opted_out=opted_out)
+    outcome = take(wire(consent="revoked"), facts=replace(FACTS, cookie=sealed(kept)))
+
+    assert [cookie.partition(";")[0] for cookie in outcome.cookies[:2]] == ["_fbp=", "_fbc="]
+    assert keeper_of(outcome)[0] == Keeper(consent=Consent.REVOKED, opted_out=opted_out)
+
+
+def test_a_withdrawal_ends_old_names() -> None:
+    """A keeper under the name that an old secret gave it goes too."""
+    keys = KeeperKeys("another secret that is long enough", ["a secret for tests that is long enough"])
+    facts = replace(FACTS, cookie=sealed(Keeper("ab")), body=wire(consent="revoked"))
+    cookies = ingest(facts, replace(policy(), keys=keys)).cookies
+
+    assert cookies[3:] == (f"{KEEPER}=; Max-Age=0; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly",)
+
+
+def test_after_a_withdrawal_nothing_leaves_until_a_grant() -> None:
+    """The browser's next words: unknown is dropped and sets nothing, granted is sent as of a new visitor."""
+    withdrawn = replace(FACTS, cookie=sealed(Keeper(consent=Consent.REVOKED)))
+    silent = take(wire(event()), facts=withdrawn)
+    granted = take(wire(event(), consent="granted"), facts=withdrawn)
+
+    assert ([row.reason for row in silent.dropped], silent.cookies) == ([DropReason.NO_CONSENT], ())
+    (record,) = granted.records
+    keeper, _ = keeper_of(granted)
+    assert keeper
+    assert (keeper.consent, keeper.agreed, record.agreed) == (Consent.GRANTED, NOW, NOW)
+
+
+def test_an_opt_out_holds_against_the_page() -> None:
+    """Whatever the page says of consent, events are dropped, no id is made, and the mark is kept alive."""
+    opted_out = Keeper(opted_out=True)
+    outcome = take(wire(event(), consent="granted"), facts=replace(FACTS, cookie=sealed(opted_out)))
+
+    assert [row.reason for row in outcome.dropped] == [DropReason.OPTED_OUT]
+    assert (len(outcome.cookies), keeper_of(outcome)[0]) == (1, opted_out)
+
+
+PEOPLE = (b"k" * 32, b"o" * 32)
+
+
+def test_a_withdrawal_names_the_person_the_keeper_knows() -> None:
+    """Visitor id, fbp and remembered match keys are named by the digests that events of the person carry."""
+    em = sha256(b"anna@example.com").hexdigest()
+    kept = Keeper("ab", fbp=FBP, match={"em": (em,)})
+    marking = replace(policy(), people_keys=PEOPLE)
+    withdrawal = replace(FACTS, cookie=sealed(kept), body=wire(consent="revoked"))
+    buying = replace(FACTS, body=wire(event(), match={PIXEL: {"em": "Anna@Example.com", "external_id": "7"}}))
+    (bought,) = ingest(buying, marking).records
+    (returned,) = ingest(replace(FACTS, cookie=sealed(kept), body=wire(event())), marking).records
+    named = ingest(withdrawal, marking).opted_out
+
+    assert len(named) == 3
+    assert len(set(named) & set(bought.people)) == 1
+    assert len(set(named) & set(returned.people)) == 2
+
+
+def test_a_page_marks_nobody_by_its_claims() -> None:
+    """A forged withdrawal with somebody's address and ids names no person."""
+    body = wire(consent="revoked", fbp=FBP, match={PIXEL: {"em": "anna@example.com"}})
+
+    assert ingest(replace(FACTS, body=body), replace(policy(), people_keys=PEOPLE)).opted_out == ()
+
+
+@pytest.mark.parametrize("host", ["t.agency.example", "shop.example.agency.example"])
+def test_across_sites_there_is_no_keeper(host: str) -> None:
+    """A proxy on another domain than the page reads no keeper, sets none and has no visitor id."""
+    (_, cookie) = keeper_of(take(wire(event())))
+    outcome = take(wire(event()), facts=replace(FACTS, host=host, cookie=cookie))
+
+    assert (outcome.cookies, "external_id" in user_data_of(outcome)) == ((), False)
+
+
+@given(st.text(max_size=60) | st.sampled_from(["", "AA", "A" * 1600, "="]))
+@settings(max_examples=100, deadline=None)
+def test_a_forged_keeper_is_as_none(value: str) -> None:
+    """Any text under the keeper's name gives the outcome of a visit without one."""
+    header = f"{KEEPER}={value.replace(';', '')}"
+
+    assert take(wire(event()), facts=replace(FACTS, cookie=header)) == take(wire(event()))
 
 
 def test_an_untrusted_forwarding_header_from_next_door_is_noticed() -> None:
@@ -214,19 +442,20 @@ def test_the_image_is_a_page_view_of_the_referer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "facts", "reason"),
+    ("changes", "facts", "reason", "findings"),
     [
-        ({"consent": "required"}, FACTS, DropReason.NO_CONSENT),
-        ({}, replace(FACTS, gpc="1"), DropReason.GPC),
-        ({}, replace(FACTS, user_agent="curl/8.5.0"), DropReason.BOT),
-        ({"pixel": [{"id": PIXEL, "access_token": "t", "events": ["Lead"]}]}, FACTS, DropReason.EXCLUDED),
+        ({"consent": "required"}, FACTS, DropReason.NO_CONSENT, ()),
+        ({}, replace(FACTS, gpc="1"), DropReason.GPC, ()),
+        ({}, replace(FACTS, user_agent="curl/8.5.0"), DropReason.BOT, ("bot:crawler",)),
+        ({"pixel": [{"id": PIXEL, "access_token": "t", "events": ["Lead"]}]}, FACTS, DropReason.EXCLUDED, ()),
     ],
 )
-def test_the_image_obeys_the_same_rules(changes: dict[str, Any], facts: Facts, reason: DropReason) -> None:
+def test_the_image_obeys_the_same_rules(
+    changes: dict[str, Any], facts: Facts, reason: DropReason, findings: tuple[str, ...]
+) -> None:
     """Consent, Privacy Control, bots and the pixel's list hold for the image as for the tag."""
-    assert ingest_image(facts, policy(**changes)).dropped == (
-        LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason),
-    )
+    expected = LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason, findings=findings)
+    assert ingest_image(facts, policy(**changes)).dropped == (expected,)
 
 
 MAIL = "Anna.Secretova@Mail.Example"
@@ -359,6 +588,7 @@ def test_records_are_what_graphs_language_makes_of_events() -> None:
             options=None,
             visitor=kept.visitor,
             fate=kept.fate,
+            findings=kept.findings,
         )
     )
     assert again == kept

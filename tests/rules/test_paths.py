@@ -76,6 +76,10 @@ KNOWN = [
     ("image_name", "n.gif", ""),
     ("image_name", "garden.gif", ""),
     ("image_name", "p.png", ""),
+    ("choice_name", "adserver", "advertising"),
+    ("choice_name", "matomo", "product"),
+    ("choice_name", "c", ""),
+    ("choice_name", "privacy", ""),
 ]
 
 
@@ -95,7 +99,7 @@ def test_each_setting_is_told_once() -> None:
     assert [one.key for one in found] == ["prefix", "tag_name", "collect_name", "image_name"]
 
 
-@pytest.mark.parametrize("key", ["prefix", "tag_name", "collect_name", "image_name"])
+@pytest.mark.parametrize("key", ["prefix", "tag_name", "collect_name", "image_name", "choice_name"])
 def test_what_is_better_is_good(key: str) -> None:
     """The names recommended in place of a bad one have nothing against them."""
     (found,) = concerns(site(**{key: "criteo"}))

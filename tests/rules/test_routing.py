@@ -24,6 +24,7 @@ PATHS = [
     ("shop.example", "/k7f2q9w3/m.js", (Door.TAG, SHOP)),
     ("t.shop.example", "/k7f2q9w3/e", (Door.COLLECT, SHOP)),
     ("T.Shop.Example:8443", "/k7f2q9w3/n.gif", (Door.IMAGE, SHOP)),
+    ("shop.example", "/k7f2q9w3/c", (Door.CHOICE, SHOP)),
     ("shop.co.uk.", "/k7f2q9w3/e", (Door.COLLECT, SHOP)),
     ("blog.example", "/blog-tools/b.js", (Door.TAG, BLOG)),
     ("blog.example", "/blog-tools/in", (Door.COLLECT, BLOG)),

@@ -1,0 +1,149 @@
+"""The client's address: the peer's, or what a trusted proxy says of it; and whether it may be sent.
+
+A forwarding list is written left to right, so only its right end was written by somebody we know. ``Forwarded`` is read
+as RFC 7239 has it. A header that carries one address is overwritten by the proxy that sets it; two values in it mean
+that somebody else wrote one of them, so neither counts. Behind Cloudflare's Pseudo IPv4 the visitor has an address of
+class E, and the real one is in ``CF-Connecting-IPv6`` (Cloudflare, HTTP headers); without it that header is a
+stranger's, since Cloudflare passes unknown ones on.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+PSEUDO_HEADER = "CF-Connecting-IPv6"
+_CLOUDFLARE = "cf-connecting-ip"
+_WITH_PORT = "cloudfront-viewer-address"  # a port always, and no brackets around IPv6
+_ONE_ADDRESS = frozenset({_CLOUDFLARE, _WITH_PORT, "fastly-client-ip", "true-client-ip", "x-real-ip"})
+_CLASS_E = IPv4Network("240.0.0.0/4")
+# Counted as global by ipaddress: multicast, anycast of 6to4; multicast, IPv4-compatible, local translation, site-local,
+# the newer documentation range, segment routing.
+_NOBODYS = (
+    *map(ip_network, ("224.0.0.0/4", "192.88.99.0/24")),
+    *map(ip_network, ("ff00::/8", "::/96", "64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16")),
+)
+_LONGEST = 80
+_PORT = r"(?::[\w.-]+)?"
+_NODE = re.compile(rf"\[([^\]]*)\]{_PORT}|([^:]*){_PORT}|(.*)", re.ASCII)
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PAIR = rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")'
+_ELEMENT = re.compile(rf"\s*{_PAIR}(?:\s*;\s*{_PAIR})*\s*;?\s*")
+_PAIRS = re.compile(_PAIR)
+# Commas that one element's quoted texts may hold.
+_COMMAS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The visitor's address, empty when unknown; ``misdirected`` marks a header that should have been trusted."""
+
+    address: str
+    misdirected: bool = False
+    believed: bool = False
+    """A trusted proxy speaks for the visitor."""
+
+
+def client(
+    peer: str, forwarded: str, trusted: Sequence[Network], *, header: str = "X-Forwarded-For", pseudo: str = ""
+) -> Client:
+    """Return the client's address: the peer, or what a trusted proxy says of it; never the proxy's own.
+
+    ``forwarded`` is the value of the configured ``header``, ``pseudo`` that of ``CF-Connecting-IPv6``. In a list the
+    right-most address that is not a trusted proxy wins; an entry that cannot be read ends the walk without an address,
+    since whatever stands left of it was written by a stranger.
+    """
+    address = _parsed(peer)
+    if address is None:
+        return Client("")
+    if not _among(address, trusted):
+        return Client(str(address), misdirected=bool(forwarded) and not address.is_global)
+    said = _walked(_hops(header.lower(), forwarded), trusted)
+    if said is not None and said in _CLASS_E and header.lower() == _CLOUDFLARE:
+        said = _parsed(pseudo)
+    return Client(str(said or ""), believed=True)
+
+
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether the forwarding headers of this peer are believed."""
+    address = _parsed(peer)
+    return address is not None and _among(address, trusted)
+
+
+def believed_host(host: str, forwarded_host: str, peer: str, trusted: Sequence[Network]) -> str:
+    """Return the host the visitor asked for: a trusted proxy's word for it, else the ``Host`` header."""
+    said = forwarded_host.rpartition(",")[2].strip()
+    return said if said and is_trusted(peer, trusted) else host
+
+
+def is_public(address: str) -> bool:
+    """Tell whether an address may be sent to Meta: a real one, not private, reserved or for documentation."""
+    parsed = _parsed(address)
+    return parsed is not None and parsed.is_global and not _among(parsed, _NOBODYS)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an address, not a name."""
+    return _parsed(text) is not None
+
+
+def _walked(hops: Iterator[str], trusted: Sequence[Network]) -> Address | None:
+    for hop in map(_parsed, hops):
+        if hop is None or not _among(hop, trusted):
+            return hop
+    return None
+
+
+def _hops(header: str, value: str) -> Iterator[str]:
+    """Yield the nodes that a header names, the nearest first."""
+    if header == "forwarded":
+        return _forwarded_for(value)
+    if header == _WITH_PORT and "[" not in value:
+        return iter((value.rpartition(":")[0],))
+    return iter((value,)) if header in _ONE_ADDRESS else reversed(value.split(","))
+
+
+def _forwarded_for(value: str) -> Iterator[str]:
+    """Yield the ``for`` of each element from the right; nothing where there is none, and at what is no element.
+
+    An element is the shortest text behind a comma that is one, so a quote that a stranger left open cannot swallow
+    what a proxy wrote behind it.
+    """
+    parts = value.split(",")
+    while parts:
+        element = parts.pop()
+        for _ in range(_COMMAS):
+            if _ELEMENT.fullmatch(element) or not parts:
+                break
+            element = f"{parts.pop()},{element}"
+        yield _for(element)
+
+
+def _for(element: str) -> str:
+    if not _ELEMENT.fullmatch(element):
+        return ""
+    nodes = [value for name, value in _PAIRS.findall(element) if name.lower() == "for"]
+    return nodes[0] if len(nodes) == 1 else ""
+
+
+def _parsed(text: str) -> Address | None:
+    return _read(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Address | None:
+    """Read an address with the port, brackets or zone that proxies add; IPv4 in IPv6 clothes becomes IPv4."""
+    match = _NODE.fullmatch(text.strip().strip('"'))
+    try:
+        address = ip_address(next(filter(None, match.groups())).partition("%")[0]) if match else None
+    except (ValueError, StopIteration):
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _among(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)

@@ -1,0 +1,91 @@
+"""Amounts, currencies and counts of custom data: a value that can be read in one way only, or none.
+
+Each check returns what may be sent, None for nothing, and how its findings end (see ``values``). Source: Meta, custom
+data parameters, whose samples show amounts as numbers and as text, and currencies in either case.
+"""
+
+import math
+import re
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import pycountry
+
+Checked: TypeAlias = tuple[Any, tuple[str, ...]]
+
+FINE: tuple[str, ...] = ()
+REPAIRED = (":repaired",)
+DOUBTFUL = (":doubtful",)
+NOTHING: Checked = (None, FINE)
+UNUSABLE: Checked = (None, (":unusable",))
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+# Marks part thousands, three digits each, so what follows a comma by one or two is a fraction.
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,' \u2019\u00a0\u2009\u202f])[0-9]{3}(\1[0-9]{3})*(?:([.,])[0-9]+)?")
+# No amount is longer, and the patterns above cost the square of a text's length.
+_MOST_CHARACTERS = 40
+# As many digits before the point as a number of JSON is sure to keep.
+_MOST_DIGITS = 15
+
+
+def amount(given: Any) -> Checked:
+    """Return a number for a number, and for text that can only be one.
+
+    ``12,50`` and ``1.299,00`` are clear; ``1,299`` is one of two numbers, and so none.
+    """
+    if isinstance(given, str):
+        return _amount_of(given.strip())
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        return NOTHING if given is None else UNUSABLE
+    return given, DOUBTFUL if given < 0 else FINE
+
+
+def _amount_of(text: str) -> Checked:
+    if not text:
+        return NOTHING
+    plain = _plain(text) if len(text) <= _MOST_CHARACTERS else None
+    if plain is None or len(plain.lstrip("+-").partition(".")[0]) > _MOST_DIGITS:
+        return UNUSABLE
+    number = int(plain) if plain.lstrip("+-").isdecimal() else float(plain)
+    words = (DOUBTFUL if number < 0 else FINE) + (FINE if plain == text else REPAIRED)
+    return (number, words) if math.isfinite(number) else UNUSABLE
+
+
+def _plain(text: str) -> str | None:
+    """Write a number with a decimal point and nothing else between its digits."""
+    if _NUMBER.fullmatch(text):
+        return text
+    if _DECIMAL_COMMA.fullmatch(text):
+        return text.replace(",", ".")
+    match = _GROUPED.fullmatch(text)
+    if match is None:
+        return None
+    mark, further, point = match.groups()
+    is_ambiguous = mark in ".," and not (further or point)
+    return None if is_ambiguous or mark == point else text.replace(mark, "").replace(",", ".")
+
+
+def count(given: Any) -> Checked:
+    """Return a whole number, 0 or more."""
+    number, words = amount(given)
+    if number is None:
+        return number, words
+    if number < 0 or number % 1:
+        return UNUSABLE
+    return int(number), FINE if type(given) is int else REPAIRED
+
+
+def currency(given: Any) -> Checked:
+    """Return the code in capitals; three letters that ISO 4217 lacks are doubtful, as Meta's own list is not public."""
+    if given is None or given == "":
+        return NOTHING
+    code = given.strip().upper() if isinstance(given, str) else ""
+    if code in _currencies():
+        return code, FINE
+    return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
+
+
+@lru_cache(maxsize=1)
+def _currencies() -> frozenset[str]:
+    return frozenset(entry.alpha_3 for entry in pycountry.currencies)

@@ -1,0 +1,84 @@
+"""The browser behind a request: how the proxy stands to its page, what its keeper holds, the cookies that keep it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from proxy.model import Facts, Visit
+from proxy.rules import address, identity, memory, pii
+from proxy.rules.keeper import MAX_AGE_S, NOTHING, Keeper, KeeperKeys, renewed
+from proxy.rules.people import digests
+from proxy.rules.raw import sha256
+from proxy.settings import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the rules need of the configuration for one site."""
+
+    site: Site
+    trusted: Sequence[address.Network]
+    keys: KeeperKeys
+    client_ip_header: str = "X-Forwarded-For"
+    people_keys: Sequence[bytes] = ()
+    """Under which people have digests, the current one first."""
+
+
+def believed(facts: Facts, *, trusted: bool) -> Facts:
+    """Take host and scheme from a trusted proxy, which saw the visitor's own request."""
+    if not trusted:
+        return facts
+    host = facts.forwarded_host.rpartition(",")[2].strip() or facts.host
+    proto = facts.forwarded_proto.rpartition(",")[2].strip().lower()
+    return replace(facts, host=host, secure=facts.secure or proto == "https")
+
+
+def place_of(facts: Facts) -> identity.Place:
+    """A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says."""
+    page = facts.origin or facts.referer
+    secure = facts.secure or page.startswith("https://")
+    return identity.place(identity.host_of(facts.host), identity.host_of(page), secure=secure)
+
+
+def kept_by(facts: Facts, where: identity.Place, cookies: Mapping[str, str], policy: Policy) -> Keeper:
+    """Return what the browser's keeper holds; a cookie of another site is none of ours."""
+    kept = policy.keys.find(cookies, policy.site.name, now=facts.now) if where.at_home and cookies else None
+    return kept or NOTHING
+
+
+def kept_from_now(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: Facts, policy: Policy) -> Keeper:
+    """Return what the keeper holds after a visit that may be measured."""
+    site = policy.site
+    visitor = (kept.visitor or policy.keys.new_visitor(facts.entropy)) if site.visitor_id else ""
+    keeper = renewed(kept, visitor, ids, consent=visit.consent, now=facts.now)
+    if not site.remember_match or site.sensitive == "restricted":
+        return memory.forgotten(keeper)
+    given = (match_keys(visit, pixel.id, facts, site).hashed for pixel in site.pixel)
+    return memory.remembered(keeper, memory.together(given), now=facts.now)
+
+
+def match_keys(visit: Visit, pixel_id: str, facts: Facts, site: Site) -> pii.MatchKeys:
+    """Return what the page told of the visitor for one pixel."""
+    year = datetime.fromtimestamp(facts.now / 1000, UTC).year
+    return pii.match_keys(visit.match.get(pixel_id, {}), country=site.country.lower(), year=year)
+
+
+def person(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:
+    """Return the digests, under the current key, of whom a keeper knows; what a page merely claims marks nobody."""
+    visitor = {"external_id": (*kept.match.get("external_id", ()), sha256(kept.visitor))} if kept.visitor else {}
+    return digests({**kept.match, **visitor, "fbp": kept.fbp}, policy.people_keys[:1])
+
+
+def forget(kept: Keeper, where: identity.Place, facts: Facts, policy: Policy) -> tuple[str, ...]:
+    """Return the cookies that end all ids; what was said about consent and opt-out stays."""
+    words = Keeper(consent=kept.consent, opted_out=kept.opted_out)
+    old_names = policy.keys.names(policy.site.name)[1:]
+    ended = (identity.set_cookie(name, "", where, seconds=0, http_only=True) for name in old_names)
+    return (*identity.forget_cookies(where), keeper_cookie(words, where, facts, policy), *ended)
+
+
+def keeper_cookie(keeper: Keeper, where: identity.Place, facts: Facts, policy: Policy) -> str:
+    """Return the cookie that keeps what we know of a browser."""
+    site = policy.site.name
+    value = policy.keys.seal(keeper, site, now=facts.now, entropy=facts.entropy)
+    return identity.set_cookie(policy.keys.names(site)[0], value, where, seconds=MAX_AGE_S, http_only=True)

@@ -1,0 +1,104 @@
+"""The opt-out address in a real Chromium: for a visitor without script, for the page's script, not for strangers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from conftest import USER_AGENT
+from playwright.async_api import Browser, BrowserContext, Page
+from support import PIXEL, SECRET, Installation, get_json, installation, served, until
+from tagpage import BASE, script
+
+from proxy.rules.keeper import KeeperKeys
+
+(NAME,) = KeeperKeys(SECRET).names("shop")
+LEAF = "/shop-tools/c"
+ASK = "(target) => fetch(target, { credentials: 'include' })"
+CHOOSE = "(target) => fetch(target, { method: 'POST', credentials: 'include', body: '{\"opted_out\": true}' })"
+
+
+@pytest.fixture(name="shop", scope="module")
+async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    async with installation(tmp_path_factory.mktemp("shop"), bots="ignore") as shop:
+        yield shop
+
+
+def at(shop: Installation) -> str:
+    return f"http://t.shop.example:{shop.proxy.public.port}"
+
+
+async def cookies(context: BrowserContext) -> dict[str, bool]:
+    """Return the names of a browser's cookies, and whether scripts are kept from each."""
+    return {cookie["name"]: cookie["httpOnly"] for cookie in await context.cookies()}
+
+
+async def test_a_visitor_without_script_opts_out_and_back_in(browser: Browser, shop: Installation) -> None:
+    """One button each way; the browser keeps one cookie that no script reads, and a reload repeats nothing."""
+    context = await browser.new_context(java_script_enabled=False, user_agent=USER_AGENT)
+    page = await context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    await page.goto(at(shop) + LEAF)
+    assert await page.get_by_role("status").text_content() == "You have not opted out."
+    await page.get_by_role("button", name="Opt out").click()
+    await page.reload()
+    opted_out = await page.get_by_role("status").text_content(), await cookies(context)
+    await page.get_by_role("button", name="Take my opt-out back").click()
+    taken_back = await page.get_by_role("status").text_content()
+    await context.close()
+
+    assert opted_out == ("You have opted out.", {NAME: True})
+    assert taken_back == "You have not opted out."
+    assert problems == []
+
+
+@asynccontextmanager
+async def page_at(host: str, html: str) -> AsyncIterator[str]:
+    """Serve one page on a host name; yield its address."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=f"<!doctype html>{html}", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    async with served(app) as address:
+        yield f"http://{host}:{address.rpartition(':')[2]}/"
+
+
+async def test_a_foreign_page_opts_nobody_out(page: Page, context: BrowserContext, shop: Installation) -> None:
+    """A form that another site posts for the visitor, and its script, are refused; the frame stays empty."""
+    target = at(shop) + LEAF
+    form = f'<form method="post" action="{target}"><button name="opted_out" value="true">Win!</button></form>'
+    async with page_at("www.evil.example", f'{form}<iframe src="{target}"></iframe>') as evil:
+        await page.goto(evil)
+        read = await page.evaluate(f"{CHOOSE}.then((answer) => answer.text(), () => 'refused')", target)
+        framed = await page.frames[1].evaluate("document.body.textContent")
+        async with page.expect_navigation() as navigation:
+            await page.get_by_role("button", name="Win!").click()
+        answer = await navigation.value
+
+    assert read == "refused"
+    assert "opted out" not in framed
+    assert answer.status == 403
+    assert await cookies(context) == {}
+
+
+async def test_the_page_can_ask_and_choose(page: Page, context: BrowserContext, shop: Installation) -> None:
+    """From a page of the site a script sees and changes the choice; then the tag's events are dropped."""
+    tag = f'<script src="{at(shop)}/shop-tools/m.js"></script>'
+    parts = (tag, BASE, script(f"fbq('init', '{PIXEL}')"))
+
+    async def ended() -> list[str]:
+        found = await get_json(shop.session, f"{shop.operator}/api/events?name=Contact")
+        return [row["reason"] for row in found["events"]]
+
+    async with page_at("www.shop.example", f"<head>{''.join(parts)}</head>") as home:
+        await page.goto(home)
+        before = await page.evaluate(f"{ASK}.then((answer) => answer.json())", at(shop) + LEAF)
+        chosen = await page.evaluate(f"{CHOOSE}.then((answer) => answer.json())", at(shop) + LEAF)
+        await page.evaluate("fbq('track', 'Contact')")
+        reasons = await until(ended, what="the event's end")
+
+    assert (before["opted_out"], chosen["opted_out"], reasons) == (False, True, ["opted_out"])
+    assert (await cookies(context))[NAME] is True

@@ -1,0 +1,84 @@
+"""Sites without base code: the tag brings the Pixel itself."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, Route
+from tagpage import BASE, CALLS, TAG, Stage, script, site, stage, until
+
+from proxy.edge.files import tag_of
+from proxy.simulator.shop import config_script, standin_script
+
+
+async def meta(route: Route) -> None:
+    """Play Meta's servers: the Pixel, the configuration of each pixel, and where events go."""
+    *_, directory, name = urlsplit(route.request.url).path.split("/")
+    scripts = {"en_US": standin_script(), "config": config_script(name)}
+    await route.fulfill(content_type="text/javascript", body=scripts.get(directory, ""))
+
+
+@pytest.fixture(name="here")
+async def _here(page: Page) -> AsyncIterator[Stage]:
+    async with stage(page) as here:
+        here.site = site(load_pixel=True)
+
+        await page.route("https://connect.facebook.net/**", meta)
+        yield here
+
+
+def names(here: Stage) -> list[tuple[str, str]]:
+    return [(pixel, name) for pixel, name, _ in here.mirrored_pairs]
+
+
+async def test_one_line_is_enough(here: Stage) -> None:
+    """The tag alone makes `fbq`, names the site's pixels, and fires a PageView; what the page calls later is heard."""
+    await here.show(TAG, script("fbq('track', 'Lead')"))
+    await here.settle()
+
+    assert names(here) == [("111", "Lead"), ("111", "PageView"), ("222", "Lead"), ("222", "PageView")]
+    assert here.fired_pairs == here.mirrored_pairs
+
+
+async def test_base_code_that_is_there_stays(here: Stage) -> None:
+    """A template with its own base code before the tag is left as it is."""
+    await here.show(BASE, CALLS, TAG)
+    await here.settle()
+
+    assert names(here) == [("111", "Lead"), ("111", "PageView")]
+
+
+async def test_the_pixel_comes_with_the_grant(here: Stage) -> None:
+    """Where consent is required nothing is loaded, sent or kept before it, and all of it after."""
+    here.site = site(load_pixel=True, consent="required")
+    asked: list[str] = []
+    here.page.on("request", lambda request: asked.append(request.url))
+    await here.show(TAG, script("fbq('track', 'Lead')"))
+    await here.page.wait_for_load_state()
+    assert not [url for url in asked if "fbevents" in url]
+    assert not here.letters
+    assert not await here.run("return document.cookie")
+    await here.run("fbq('consent', 'grant')")
+    await here.settle()
+
+    assert here.fired_pairs == here.mirrored_pairs
+    assert ("111", "Lead") in names(here)
+
+
+async def test_privacy_control_keeps_the_pixel_away(here: Stage) -> None:
+    """Where Global Privacy Control means no sending, the Pixel is not even loaded, and `fbq` does no harm."""
+    await here.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
+    asked: list[str] = []
+    here.page.on("request", lambda request: asked.append(request.url))
+    await here.show(TAG, script("fbq('consent', 'grant')", "fbq('track', 'Lead')"))
+    await until(lambda: here.letters, "a letter that says so")
+
+    assert here.letters[0]["gpc"] is True
+    assert not [url for url in asked if "fbevents" in url]
+
+
+def test_it_costs_little() -> None:
+    """The base code adds at most 300 bytes to what a site is served."""
+    with_pixel, without = (len(tag_of(site(load_pixel=load)).bodies["br"]) for load in (True, False))
+
+    assert 0 < with_pixel - without <= 300

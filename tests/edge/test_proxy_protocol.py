@@ -1,0 +1,218 @@
+"""Behind a balancer that speaks the PROXY protocol the visitor's address arrives, on real sockets."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, served, until
+
+from proxy import config
+from proxy.app import running
+from proxy.edge import proxy_protocol
+from proxy.edge.proxy_protocol import Header, MalformedHeaderError, ProxyProtocolSite, parse
+from proxy.simulator.app import make_app
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+NOBODY_HERE = (ip_network("10.0.0.0/8"),)
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+VISITOR_6 = "2606:2800:220:1::34"
+
+
+def version_2(command: int, family: int, addresses: bytes, size: int | None = None) -> bytes:
+    length = len(addresses) if size is None else size
+    return SIGNATURE + bytes((command, family)) + length.to_bytes(2, "big") + addresses
+
+
+def ends(source: str, destination: str) -> bytes:
+    ports = (4711).to_bytes(2, "big") + (443).to_bytes(2, "big")
+    return ip_address(source).packed + ip_address(destination).packed + ports
+
+
+V4, V6 = ends(VISITOR_ADDRESS, "10.0.0.1"), ends(VISITOR_6, "fd00::1")
+HEADERS = {
+    "v1-tcp4": (f"PROXY TCP4 {VISITOR_ADDRESS} 10.0.0.1 4711 443\r\n".encode(), VISITOR_ADDRESS),
+    "v1-tcp6": (f"PROXY TCP6 {VISITOR_6} fd00::1 4711 443\r\n".encode(), VISITOR_6),
+    "v1-unknown": (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+    "v1-unknown-with-more": (b"PROXY UNKNOWN ffff:f... x 1 2\r\n", "127.0.0.1"),
+    "v2-tcp4": (version_2(0x21, 0x11, V4), VISITOR_ADDRESS),
+    "v2-tcp6": (version_2(0x21, 0x21, V6), VISITOR_6),
+    "v2-tcp4-with-more": (version_2(0x21, 0x11, V4 + b"\x04\x00\x03abc"), VISITOR_ADDRESS),
+    "v2-local": (version_2(0x20, 0x00, b""), "127.0.0.1"),
+    "v2-local-with-addresses": (version_2(0x20, 0x11, V4), "127.0.0.1"),
+    "v2-unspecified": (version_2(0x21, 0x00, b"anything"), "127.0.0.1"),
+    "v2-socket-file": (version_2(0x21, 0x31, b"\x00" * 216), "127.0.0.1"),
+}
+MALFORMED = {
+    "http": REQUEST,
+    "tls": b"\x16\x03\x01\x02\x00",
+    "v1-lower-case": b"proxy TCP4 1.1.1.1 2.2.2.2 1 2\r\n",
+    "v1-too-long": b"PROXY UNKNOWN " + b"x" * 100,
+    "v1-other-protocol": b"PROXY UDP4 1.1.1.1 2.2.2.2 1 2\r\n",
+    "v1-other-family": b"PROXY TCP6 1.1.1.1 2.2.2.2 1 2\r\n",
+    "v1-mixed-families": b"PROXY TCP4 1.1.1.1 fd00::1 1 2\r\n",
+    "v1-no-address": b"PROXY TCP4 1.1.1 2.2.2.2 1 2\r\n",
+    "v1-port": b"PROXY TCP4 1.1.1.1 2.2.2.2 70000 2\r\n",
+    "v1-blanks": b"PROXY TCP4  1.1.1.1 2.2.2.2 1 2\r\n",
+    "v1-without-ports": b"PROXY TCP4 1.1.1.1 2.2.2.2\r\n",
+    "v2-other-version": version_2(0x11, 0x11, V4),
+    "v2-other-command": version_2(0x22, 0x11, V4),
+    "v2-datagram": version_2(0x21, 0x12, V4),
+    "v2-other-family": version_2(0x21, 0x41, V4),
+    "v2-too-short": version_2(0x21, 0x11, V4[:-1]),
+    "v2-endless": version_2(0x21, 0x11, V4, size=65535),
+}
+
+
+@asynccontextmanager
+async def listening(trusted: Sequence[object] = LOOPBACK) -> AsyncIterator[tuple[str, int]]:
+    """Serve an application that answers with its peer's address."""
+
+    async def who(request: web.Request) -> web.Response:
+        return web.Response(text=request.remote)
+
+    app = web.Application()
+    app.router.add_get("/", who)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = ProxyProtocolSite(runner, "127.0.0.1", 0, trusted=trusted, backlog=8)  # type: ignore[arg-type]
+    await site.start()
+    try:
+        yield runner.addresses[0][:2]
+    finally:
+        await runner.cleanup()
+
+
+async def said(address: tuple[str, int], *pieces: bytes) -> bytes:
+    """Send pieces, each once the one before left, and read until the server closes; b"" when it answers nothing."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(reader.read(), 10)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(("header", "remote"), HEADERS.values(), ids=HEADERS.keys())
+async def test_the_announced_client_is_the_peer(header: bytes, remote: str) -> None:
+    """In one piece with the request or byte by byte, the header's source is what HTTP sees; else the peer itself."""
+    async with listening() as address:
+        whole = await said(address, header + REQUEST)
+        pieces = await said(address, *(bytes((byte,)) for byte in header), REQUEST)
+
+    assert [answer.rpartition(b"\r\n\r\n")[2].decode() for answer in (whole, pieces)] == [remote, remote]
+
+
+@pytest.mark.parametrize("header", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_a_malformed_header_closes_the_connection(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is answered, the log has one plain line however often it happens, and the next connection is served."""
+    async with listening() as address:
+        answers = [await said(address, header + REQUEST) for _ in range(2)]
+        good = await said(address, HEADERS["v1-tcp4"][0], REQUEST)
+
+    assert (answers, good[:15]) == ([b"", b""], b"HTTP/1.1 200 OK")
+    assert [(record.levelno, record.exc_info) for record in caplog.records] == [(logging.WARNING, None)]
+
+
+async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that does not finish its header is sent away, whatever it sent of it."""
+    monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
+    async with listening() as address:
+        assert [await said(address, start) for start in (b"", b"PROXY TCP4 ", SIGNATURE)] == [b"", b"", b""]
+
+
+async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is kept alive beyond the time for the header keeps its client."""
+    monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
+    keeping = REQUEST.replace(b"Connection: close\r\n", b"")
+    async with listening() as address:
+        reader, writer = await asyncio.open_connection(*address)
+        for message in (HEADERS["v2-tcp4"][0] + keeping, keeping):
+            writer.write(message)
+            answer = await asyncio.wait_for(reader.readuntil(VISITOR_ADDRESS.encode()), 10)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert await said(address, b"PROXY ") == b""  # connected later, its time is over now
+        writer.close()
+
+
+async def test_strangers_speak_http_alone() -> None:
+    """A peer nobody trusts is served as itself, and its header is a bad request, not an identity."""
+    async with listening(NOBODY_HERE) as address:
+        plain, forged = [await said(address, start + REQUEST) for start in (b"", HEADERS["v1-tcp4"][0])]
+
+    assert plain.endswith(b"127.0.0.1")
+    assert forged.split()[1] == b"400"
+
+
+async def test_stopping_sends_away_who_announced_nobody() -> None:
+    """The end does not wait for a header."""
+    async with listening() as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"PROXY ")
+        await said(address, HEADERS["v1-unknown"][0], REQUEST)  # the listener has taken the first one by now
+
+    with pytest.raises((ConnectionError, EOFError)):
+        await asyncio.wait_for(reader.readexactly(1), 10)
+    writer.close()
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=60).map(lambda tail: SIGNATURE + b"\x21\x11" + tail))
+def test_any_bytes_are_a_header_no_header_or_not_yet_one(head: bytes) -> None:
+    """Nothing else is raised, a header is never longer than its bytes, and more bytes do not change it."""
+    try:
+        header = parse(head)
+    except MalformedHeaderError:
+        with pytest.raises(MalformedHeaderError):
+            parse(head + b"more")
+        return
+
+    assert header is None or (header.length <= len(head) and parse(head + b"more") == header)
+
+
+@pytest.mark.parametrize(("whole", "remote"), HEADERS.values(), ids=HEADERS.keys())
+def test_a_header_is_complete_with_its_last_byte(whole: bytes, remote: str) -> None:
+    """No shorter start is a header, and what follows is not part of it."""
+    source = None if remote == "127.0.0.1" else (remote, 4711)
+
+    assert {parse(whole[:length]) for length in range(len(whole))} == {None}
+    assert parse(whole + REQUEST) == Header(len(whole), source)
+
+
+async def test_an_event_carries_the_announced_address(tmp_path: Path) -> None:
+    """Through the whole proxy: the balancer's word becomes client_ip_address, a visitor's own headers do not."""
+    body = orjson.dumps(page_views(["p1"]))
+    headers = browser_headers(Content_Length=str(len(body)), X_Forwarded_For="8.8.8.8", Connection="close")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    request = f"POST /shop-tools/e HTTP/1.1\r\n{lines}\r\n".encode() + body
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        raw = raw_config(graph, tmp_path / "data")
+        raw["server"]["proxy_protocol"] = True
+        async with running(config.parse(raw, {}, base=tmp_path)) as proxy:
+            answer = await said((proxy.public.host, proxy.public.port), HEADERS["v2-tcp4"][0] + request)
+
+            async def arrived() -> list[dict[str, dict[str, str]]]:
+                async with session.get(f"{graph}/sim/events") as found:
+                    events: list[dict[str, dict[str, str]]] = (await found.json())["events"]
+                    return events
+
+            (event,) = await until(arrived)
+
+    assert answer.startswith(b"HTTP/1.1 204")
+    assert VISITOR_ADDRESS in str(event)
+    assert "8.8.8.8" not in str(event)

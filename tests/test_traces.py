@@ -1,0 +1,265 @@
+"""What a run leaves behind holds no contact data, address, cookie, token or secret: not in clear, nor in disguise."""
+
+import asyncio
+import base64
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+import pytest
+from conftest import Say
+from harness import ROOT, Machine
+from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, served, until, wire
+
+from proxy.rules.keeper import Keeper, KeeperKeys
+from proxy.simulator.app import make_app
+
+APP_SECRET, PASSWORD, OTHER_TOKEN = "app-secret-KEEP-OUT", "operator-password-KEEP-OUT", "stale-token-KEEP-OUT"
+EMAIL, PHONE, NAME, SURNAME = "anna.planted@mail.example", "+493012345678", "Annaplanted", "Quirkplanted"
+CUSTOMER, CITY, SESSION = "customer-planted-77", "Plantedville", "session-cookie-KEEP-OUT"
+ADDRESS, ADDRESS_6, FORGED = "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "198.51.100.77"
+FBP, FBC = "fb.1.1700000000000.8877665544", "fb.1.1700000000001.ClickPlanted"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) PlantedBrowser/7.7"
+PLANTED = {
+    "mail address": EMAIL,
+    "phone number": PHONE,
+    "its digits": PHONE.removeprefix("+"),
+    "first name": NAME,
+    "surname": SURNAME,
+    "city": CITY,
+    "customer number": CUSTOMER,
+    "client address": ADDRESS,
+    "IPv6 address": ADDRESS_6,
+    "forged address": FORGED,
+    "user agent": "PlantedBrowser",
+    "fbp": FBP.rpartition(".")[2],
+    "click id": "ClickPlanted",
+    "session cookie": SESSION,
+    "token": TOKEN,
+    "a token in an address": OTHER_TOKEN,
+    "app secret": APP_SECRET,
+    "secret": SECRET,
+    "operator's password": PASSWORD,
+    **{
+        f"hash of {text}": sha256(text.encode()).hexdigest()
+        for text in (EMAIL, PHONE.removeprefix("+"), NAME.lower(), SURNAME.lower(), CITY.lower(), CUSTOMER)
+    },
+}
+MATCH = {PIXEL: {"em": EMAIL, "ph": PHONE, "fn": NAME, "ln": SURNAME, "ct": CITY, "external_id": CUSTOMER}}
+CONFIG = f"""
+[[site.pixel]]
+id = "555"
+access_token = "{TOKEN}"
+app_secret = "{APP_SECRET}"
+events = ["!Lead"]
+"""
+
+
+def disguises(text: str) -> Iterator[bytes]:
+    """Yield the forms in which a text may stand somewhere: plain, percent-encoded, hex, base64, a hash's bytes."""
+    plain = text.encode()
+    for form in (plain, quote(text).encode(), quote(text, safe="").encode(), plain.hex().encode()):
+        yield form.lower()
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + plain)
+        # The first and last characters depend on the neighbours.
+        yield whole[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
+        yield base64.urlsafe_b64encode(b"\0" * before + plain)[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
+    if len(text) == 64:
+        yield bytes.fromhex(text)
+
+
+def found_in(haystack: bytes) -> set[str]:
+    """Return what of the planted stands in some bytes, in whatever disguise and case."""
+    lower = haystack.lower()
+    return {
+        what for what, text in PLANTED.items() if any(form in haystack or form in lower for form in disguises(text))
+    }
+
+
+@pytest.mark.parametrize("what", PLANTED)
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        str.encode,
+        lambda text: quote(text, safe="").encode(),
+        lambda text: text.upper().encode(),
+        lambda text: text.encode().hex().encode(),
+        lambda text: base64.b64encode(text.encode()),
+        lambda text: base64.b64encode(b"x=" + text.encode() + b"&"),
+        lambda text: base64.b64encode(b"y" + text.encode() + b"z"),
+    ],
+    ids=["plain", "percent", "upper", "hex", "base64", "base64 later", "base64 within"],
+)
+def test_the_search_finds(what: str, disguise: Callable[[str], bytes]) -> None:
+    """Each planted text is found in each disguise, so that finding none means something."""
+    assert what in found_in(b"...." + disguise(PLANTED[what]) + b"....")
+
+
+@dataclass(frozen=True)
+class Traces:
+    """All that a run left, by where it stands."""
+
+    places: Mapping[str, bytes]
+    at_graph: bytes
+
+
+async def _post(session: aiohttp.ClientSession, machine: Machine, body: object, **headers: str) -> int:
+    cookies = f"sid={SESSION}; _fbp={FBP}; _fbc={FBC}"
+    forwarded = {"X_Forwarded_For": f"{FORGED}, {ADDRESS}", "User_Agent": AGENT, "Cookie": cookies}
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    address = f"{machine.public}/shop-tools/e?email={quote(EMAIL)}&token={OTHER_TOKEN}"
+    async with session.post(address, data=data, headers=browser_headers(**(forwarded | headers))) as answer:
+        return answer.status
+
+
+def _visit(identity: str, **members: object) -> object:
+    page = f"https://shop.example/u/{EMAIL}/p?email={quote(EMAIL)}&token={OTHER_TOKEN}#{NAME}"
+    event = {"name": "Lead", "id": identity, "pixels": [PIXEL, "555", "999"]}
+    return wire(event, **{"url": page, "referrer": page, "fbp": FBP, "fbc": FBC, "match": MATCH, **members})
+
+
+async def _ended(session: aiohttp.ClientSession, machine: Machine, identity: str, status: str) -> None:
+    async def there() -> bool:
+        found = await get_json(session, f"{machine.operator}/api/events?id={identity}")
+        return any(row["status"] == status for row in found["events"])
+
+    await until(there, what=f"{identity} {status}")
+
+
+async def _fault(session: aiohttp.ClientSession, graph: str, **fault: object) -> None:
+    async with session.post(f"{graph}/sim/faults", json=fault) as answer:
+        assert answer.status == 200
+
+
+async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) -> None:
+    """Let every kind of thing happen: delivered, dropped, refused, foreign, malformed, dead, erased, waiting."""
+    assert await _post(session, machine, _visit("delivered")) == 204
+    await _ended(session, machine, "delivered", "delivered")
+    assert await _post(session, machine, _visit("over-ipv6"), X_Forwarded_For=ADDRESS_6) == 204
+    assert await _post(session, machine, _visit("gpc", gpc=True)) == 204
+    assert await _post(session, machine, _visit("delivered")) == 204
+    assert await _post(session, machine, wire({"name": "Lead", "id": EMAIL * 20}, match=MATCH)) == 400
+    assert await _post(session, machine, wire(sent=EMAIL)) == 400
+    assert await _post(session, machine, EMAIL.encode()) == 400
+    assert await _post(session, machine, _visit("foreign"), Origin=f"https://{NAME}.example") == 403
+    assert await _post(session, machine, wire(consent="revoked", match=MATCH)) == 204
+    await _malformed(machine)
+    await _fault(session, graph, mode="poison", match="dead-")
+    assert await _post(session, machine, _visit("dead-letter")) == 204
+    await _ended(session, machine, "dead-letter", "dead")
+    await _fault(session, graph, mode="190")
+    assert await _post(session, machine, _visit("waiting")) == 204
+
+    async def paused() -> bool:
+        status = await get_json(session, f"{machine.operator}/api/status")
+        return any(lane["paused"] and lane["waiting"] for lane in status["lanes"])
+
+    await until(paused, what="a pause")
+    await _ended(session, machine, "gpc", "dropped")
+    await _ended(session, machine, "delivered", "duplicate")
+
+
+async def _malformed(machine: Machine) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
+    writer.write(f"BREW /{EMAIL}?token={OTHER_TOKEN} HTTP/1.1\r\nCookie: {SESSION}\x00\r\n\r\n".encode())
+    assert b"400" in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def _told(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
+    """Ask the operator's listener for all it has."""
+    told = {}
+    paths = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
+    for path in paths:
+        async with session.get(machine.operator + path) as answer:
+            told[path] = await answer.read()
+    return told
+
+
+async def _said(machine: Machine, *words: str) -> bytes:
+    """Run a command and return all it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", *words, "--config", str(machine.config)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    return out
+
+
+def _files(directory: Path, when: str) -> dict[str, bytes]:
+    """Read the data directory; the ballast is zeros, which hide nothing."""
+    return {f"{path.name} {when}": path.read_bytes().strip(b"\0") for path in directory.iterdir() if path.is_file()}
+
+
+@pytest.fixture(name="traces", scope="module")
+async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Traces]:
+    directory = tmp_path_factory.mktemp("traces")
+    headers = {"Authorization": aiohttp.encode_basic_auth("operator", PASSWORD)}
+    async with (
+        served(make_app()) as graph,
+        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(headers=headers) as owner,
+    ):
+        machine = Machine(directory, graph)
+        text = machine.config.read_text().replace("[graph]", f'operator_password = "{PASSWORD}"\n[graph]')
+        machine.config.write_text(text + CONFIG)
+        await machine.start(session)
+        await _live(owner, machine, graph)
+        async with session.get(f"{graph}/sim/events") as answer:
+            at_graph = await answer.read()
+        places = await _told(owner, machine) | _files(directory / "data", "at work")
+        places["erase"] = await _said(machine, "erase", "--email", f"nobody.{EMAIL}")
+        places["wrong erase"] = await _said(machine, "erase", "--phone", f"{PHONE}999999")
+        await machine.kill()
+        places |= _files(directory / "data", "after a crash")
+        places["events"] = await _said(machine, "events", "--json")
+        places["dead list"] = await _said(machine, "dead", "list", "--json")
+        places["check"] = await _said(machine, "check")
+        await machine.start(session)
+        assert await machine.terminate() == 0
+        places |= _files(directory / "data", "at rest")
+        places["log"] = machine.log().encode()
+        yield Traces(places, at_graph)
+
+
+def test_nothing_planted_is_left_behind(traces: Traces, say: Say) -> None:
+    """No file, log line, metric, page, API answer or command shows any of it."""
+    size = sum(map(len, traces.places.values()))
+    say(f"{len(PLANTED)} planted texts sought in {len(traces.places)} places, {size} bytes in all")
+
+    assert {where: found for where, text in traces.places.items() if (found := found_in(text))} == {}
+
+
+def test_the_run_was_real(traces: Traces) -> None:
+    """What was planted did come through: Graph has it, and events of every end are on the books."""
+    expected = {"client address", "IPv6 address", "user agent", "fbp", "click id", f"hash of {EMAIL}"}
+    assert expected <= found_in(traces.at_graph)
+    assert {"queue.db at work", "queue.db-wal at work", "queue.db after a crash", "queue.db at rest"} <= set(
+        traces.places
+    )
+    for where, words in {
+        "/api/events?limit=1000": (b'"delivered"', b'"dead"', b'"dropped"', b'"duplicate"', b'"gpc"'),
+        "/api/dead?limit=1000": (b"dead-letter",),
+        "/api/status": (b'"waiting":1',),
+        "/metrics": (b'result="refused"', b'endpoint="collect",status="403"'),
+        "erase": (b"0 waiting events",),
+        "log": (b"paused",),
+    }.items():
+        assert [word for word in words if word not in traces.places[where]] == [], where
+
+
+def test_the_keeper_shows_nothing() -> None:
+    """The cookie that holds the ids shows none of them."""
+    keys = KeeperKeys(SECRET)
+    value = keys.seal(Keeper("ab" * 16, fbp=FBP, fbc=FBC), "shop", now=1_764_000_000_000, entropy=1)
+
+    assert found_in(base64.urlsafe_b64decode(value + "==") + value.encode()) == set()
