@@ -1,0 +1,39 @@
+"""The part of a site's tag that asks consent managers in the page, made of the adapters the site names."""
+
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from proxy.edge.files import static_file
+from proxy.settings import Cmp, ConsentSource, Site
+
+_WORDS: Mapping[ConsentSource, Callable[[Cmp], object]] = {
+    "axeptio": lambda cmp: cmp.axeptio_vendor,
+    "borlabs": lambda cmp: cmp.borlabs_service,
+    "consent_mode": lambda cmp: cmp.consent_mode_layer,
+    "didomi": lambda cmp: cmp.didomi_vendor,
+    "iubenda": lambda cmp: cmp.iubenda_purpose,
+    "klaro": lambda cmp: cmp.klaro_service,
+    "onetrust": lambda cmp: cmp.onetrust_group,
+    "tarteaucitron": lambda cmp: cmp.tarteaucitron_service,
+    "tcf": lambda cmp: [cmp.tcf_purposes, cmp.tcf_vendor, cmp.tcf_provider],
+    "trustarc": lambda cmp: cmp.trustarc_category,
+    "usercentrics": lambda cmp: cmp.usercentrics_service,
+}
+
+
+def ask_of(site: Site) -> bytes:
+    """Return the script of a function that takes what tells consent, or nothing where nobody is asked."""
+    if not site.consent_from:
+        return b""
+    sources = b",".join(_source(name, site.cmp) for name in site.consent_from)
+    return b"a=>(%b)(a,%d,%b)" % (_part("ask"), site.cmp.implied, sources)
+
+
+def _source(name: ConsentSource, cmp: Cmp) -> bytes:
+    words = b"," + orjson.dumps(_WORDS[name](cmp)) if name in _WORDS else b""
+    return b"[%b%b]" % (_part(name), words)
+
+
+def _part(name: str) -> bytes:
+    return static_file(f"consent/{name}.min.js").strip()
