@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from proxy.edge.files import static_file
 from proxy.settings import Cmp, ConsentSource, Site
 
 _WORDS: Mapping[ConsentSource, Callable[[Cmp], object]] = {
@@ -22,18 +21,19 @@ _WORDS: Mapping[ConsentSource, Callable[[Cmp], object]] = {
 }
 
 
-def ask_of(site: Site) -> bytes:
-    """Return the script of a function that takes what tells consent, or nothing where nobody is asked."""
+def ask_of(site: Site, read: Callable[[str], bytes]) -> bytes:
+    """Return the script of a function that takes what tells consent, or nothing where nobody is asked.
+
+    ``read`` returns a file of ``static/`` by its name.
+    """
     if not site.consent_from:
         return b""
-    sources = b",".join(_source(name, site.cmp) for name in site.consent_from)
-    return b"a=>(%b)(a,%d,%b)" % (_part("ask"), site.cmp.implied, sources)
 
+    def part(name: str) -> bytes:
+        return read(f"consent/{name}.min.js").strip()
 
-def _source(name: ConsentSource, cmp: Cmp) -> bytes:
-    words = b"," + orjson.dumps(_WORDS[name](cmp)) if name in _WORDS else b""
-    return b"[%b%b]" % (_part(name), words)
+    def source(name: ConsentSource) -> bytes:
+        words = b"," + orjson.dumps(_WORDS[name](site.cmp)) if name in _WORDS else b""
+        return b"[%b%b]" % (part(name), words)
 
-
-def _part(name: str) -> bytes:
-    return static_file(f"consent/{name}.min.js").strip()
+    return b"a=>(%b)(a,%d,%b)" % (part("ask"), site.cmp.implied, b",".join(map(source, site.consent_from)))
