@@ -21,19 +21,20 @@ _WORDS: Mapping[ConsentSource, Callable[[Cmp], object]] = {
 }
 
 
-def ask_of(site: Site, read: Callable[[str], bytes]) -> bytes:
+def ask_of(site: Site, read: Callable[[str], bytes]) -> str:
     """Return the script of a function that takes what tells consent, or nothing where nobody is asked.
 
     ``read`` returns a file of ``static/`` by its name.
     """
     if not site.consent_from:
-        return b""
+        return ""
 
-    def part(name: str) -> bytes:
-        return read(f"consent/{name}.min.js").strip()
+    def part(name: str) -> str:
+        return read(f"consent/{name}.min.js").decode().strip()
 
-    def source(name: ConsentSource) -> bytes:
-        words = b"," + orjson.dumps(_WORDS[name](site.cmp)) if name in _WORDS else b""
-        return b"[%b%b]" % (part(name), words)
+    def source(name: ConsentSource) -> str:
+        words = f",{orjson.dumps(_WORDS[name](site.cmp)).decode()}" if name in _WORDS else ""
+        return f"[{part(name)}{words}]"
 
-    return b"a=>(%b)(a,%d,%b)" % (part("ask"), site.cmp.implied, b",".join(map(source, site.consent_from)))
+    sources = ",".join(map(source, site.consent_from))
+    return f"a=>({part('ask')})(a,{int(site.cmp.implied)},{sources})"

@@ -31,7 +31,7 @@
 
   const hurry = () => {
     clearTimeout(timer);
-    delay = 40;
+    delay = 8;
     lookAgain();
   };
 

@@ -15,17 +15,21 @@
   let answered = false;
 
   /** @param {ArrayLike<any>} entry */
-  const hear = ({ 0: word, 1: kind, 2: state }) => {
-    if (word != "consent" || !state) return;
-    const update = kind == "update";
-    answered ||= update;
-    const types = ["ad_storage", "ad_user_data"];
-    for (const type of types)
-      if (state[type] == "denied" || (state[type] && (update || !(state.region || said[type])))) said[type] = state[type];
-    say(
-      types.every((type) => said[type] == "granted"),
-      answered,
-    );
+  const hear = (entry) => {
+    try {
+      const { 0: word, 1: kind, 2: state } = entry;
+      if (word != "consent") return;
+      const update = kind == "update";
+      const types = ["ad_storage", "ad_user_data"];
+      for (const type of types)
+        if (state[type] == "denied" || (state[type] && (update || !(state.region || said[type]))))
+          said[type] = state[type];
+      answered ||= update;
+      say(
+        types.every((type) => said[type] == "granted"),
+        answered,
+      );
+    } catch {}
   };
 
   watch(() => {
@@ -34,9 +38,9 @@
     const { push } = layer;
     /** @param {any[]} entries */
     layer.push = (...entries) => {
-      entries.map((entry) => entry && hear(entry));
+      entries.map(hear);
       return push.apply(layer, entries);
     };
-    [...layer].map((entry) => entry && hear(entry));
+    [...layer].map(hear);
   });
 });

@@ -4,10 +4,9 @@
  * @type {Adapter<string>}
  */
 ((say, vendor) =>
-  (window.didomiOnReady ||= []).push((sdk) =>
-    sdk.isConsentRequired()
-      ? sdk
-          .getObservableOnUserConsentStatusForVendor(vendor)
-          .subscribe((status) => say(status, status != null))
-      : say(true, false),
-  ));
+  (window.didomiOnReady ||= []).push((sdk) => {
+    /** @param {boolean} [status] */
+    const tell = (status) => say(status ?? !sdk.isConsentRequired(), status != null);
+    tell();
+    sdk.getObservableOnUserConsentStatusForVendor(vendor).subscribe(tell);
+  }));
