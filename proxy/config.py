@@ -184,6 +184,7 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _same_doors(sites)
     for index, site in enumerate(sites):
         yield from _same_leaves(index, site)
+        yield from _unasked(index, site)
         yield from _not_yet(index, site)
     yield from _different_tokens(sites)
 
@@ -250,6 +251,18 @@ def _same_leaves(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
         if leaf in taken:
             yield Problem(f"site[{index}].{key}", f"{leaf!r} (also {taken[leaf]})", "four different names")
         taken[leaf] = key
+
+
+def _unasked(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield consent managers that nothing waits for, and the words that one of them needs and that have no default."""
+    sources = _list(site.get("consent_from"))
+    if sources and site.get("consent") != "required":
+        accepted = '"required", since consent_from names who is asked'
+        yield Problem(f"site[{index}].consent", repr(site.get("consent", "pixel")), accepted)
+    cmp = _table(site.get("cmp"))
+    for source, key in (("borlabs", "borlabs_service"), ("didomi", "didomi_vendor"), ("klaro", "klaro_service")):
+        if source in sources and not cmp.get(key):
+            yield Problem(f"site[{index}].cmp.{key}", "missing", f"a name, since consent_from has {source}")
 
 
 def _not_yet(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:

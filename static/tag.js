@@ -11,7 +11,7 @@
 (() => {
   /**
    * @typedef {[collect: string, domain: string, stamp: string, orders: string, quiet: unknown, held: unknown,
-   *   gpcDrops: unknown, limited?: unknown, ask?: (consent: (verb: string) => void) => void]} Site
+   *   gpcDrops: unknown, limited?: unknown, ask?: (tell: (verb: string) => void) => void]} Site
    *   collect: last part of the address that takes events, beside this file; domain: where cookies stand; stamp: what
    *   their values begin with; orders: what the id of an order begins with, "" where orders give no ids; quiet: nobody
    *   asks for PageViews of routes; held: everything waits for a grant; gpcDrops: Global Privacy Control keeps the page

@@ -4,12 +4,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from proxy.edge.files import tag_of, trap_of
-from proxy.settings import Site
+from proxy.settings import ConsentSource, Site
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "static"
@@ -76,6 +76,20 @@ def test_extras_cost_only_the_sites_that_use_them() -> None:
 def test_the_tag_keeps_its_budget(consent: str) -> None:
     """As served, with the settings of a site in it, the tag stays within its budget."""
     assert len(tag_of(site(consent=consent)).bodies["br"]) <= 2048
+
+
+@pytest.mark.parametrize("load_pixel", [False, True])
+def test_the_tag_keeps_its_budget_with_all_adapters(*, load_pixel: bool) -> None:
+    """Everything a site can ask for, asked for at once, stays within its budget."""
+    sources = {"consent": "required", "consent_from": get_args(ConsentSource), "gpc": "ldu", "forwarded_pixel": True}
+    words = {"cmp": {"borlabs_service": "facebook-pixel", "didomi_vendor": "c:facebook", "klaro_service": "facebook"}}
+
+    assert len(tag_of(site(**sources, **words, load_pixel=load_pixel)).bodies["br"]) <= 4096
+
+
+def test_the_base_code_is_short() -> None:
+    """A tag that brings the Pixel along is little larger."""
+    assert len(tag_of(site(load_pixel=True)).bodies["br"]) - len(tag_of(site()).bodies["br"]) <= 300
 
 
 def test_the_trap_keeps_its_budget() -> None:

@@ -1,40 +1,52 @@
-// Builds what browsers get from static/*.js; with --check, only tells whether the committed files are fresh.
-import { readFile, writeFile } from "node:fs/promises";
+// Builds what browsers get from static/**/*.js; with --check, only tells whether the committed files are fresh.
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { minify } from "terser";
 
 const STATIC = new URL("../static/", import.meta.url);
-const BUILT = [
-  { file: "tag.min.js", source: "tag.js", EXTRAS: false },
-  { file: "tag.extras.min.js", source: "tag.js", EXTRAS: true },
-  { file: "trap.min.js", source: "trap.js", EXTRAS: false },
-  { file: "load.min.js", source: "load.js", EXTRAS: false },
-];
+const COMPRESS = { passes: 4, unsafe_arrows: true, pure_getters: true, keep_fargs: false };
+const FORMAT = { ascii_only: true };
 
 /** @param {boolean} EXTRAS */
-const options = (EXTRAS) => ({
+const program = (EXTRAS) => ({
   ecma: 2021,
   toplevel: true,
-  compress: {
-    global_defs: { EXTRAS },
-    passes: 4,
-    unsafe: true,
-    unsafe_arrows: true,
-    pure_getters: true,
-    keep_fargs: false,
-  },
+  compress: { ...COMPRESS, global_defs: { EXTRAS }, unsafe: true },
   mangle: { properties: { regex: /^_[a-z]+$/, reserved: ["_fbq"] } },
-  format: { ascii_only: true },
+  format: FORMAT,
 });
 
+// The parts of the tag that ask for consent: each one expression, which the proxy puts where it is needed. The same
+// names in all of them compress best together.
+const expression = {
+  ecma: 2021,
+  compress: { ...COMPRESS, expression: true },
+  mangle: { nth_identifier: { get: (n) => String.fromCharCode(97 + (n % 26)) + "_".repeat(n / 26) } },
+  format: FORMAT,
+};
+
+const parts = (await readdir(new URL("consent/", STATIC))).filter((name) => /^\w+\.js$/.test(name));
+const builds = [
+  { file: "tag.min.js", source: "tag.js", options: program(false) },
+  { file: "tag.extras.min.js", source: "tag.js", options: program(true) },
+  { file: "trap.min.js", source: "trap.js", options: program(false) },
+  { file: "load.min.js", source: "load.js", options: program(false) },
+  ...parts.map((name) => ({
+    file: `consent/${name.replace(".js", ".min.js")}`,
+    source: `consent/${name}`,
+    options: expression,
+  })),
+];
+
 let stale = 0;
-for (const { file, source, EXTRAS } of BUILT) {
+for (const { file, source, options } of builds) {
+  const text = await readFile(new URL(source, STATIC), "utf8");
   // One kind of declaration joins into one statement, which is smaller.
-  const text = (await readFile(new URL(source, STATIC), "utf8")).replace(/\bconst\b/g, "let");
-  const { code } = await minify(text, options(EXTRAS));
+  const { code } = await minify(options == expression ? text : text.replace(/\bconst\b/g, "let"), options);
+  const built = `${options == expression ? code.replace(/;$/, "") : code}\n`;
   const target = new URL(file, STATIC);
   if (!process.argv.includes("--check")) {
-    await writeFile(target, `${code}\n`);
-  } else if ((await readFile(target, "utf8").catch(() => "")) !== `${code}\n`) {
+    await writeFile(target, built);
+  } else if ((await readFile(target, "utf8").catch(() => "")) !== built) {
     console.error(`static/${file} is stale: run \`make tag\``);
     stale = 1;
   }

@@ -9,6 +9,7 @@ from pathlib import Path
 import brotli
 import orjson
 
+from proxy.edge.asking import ask_of
 from proxy.rules.identity import registrable
 from proxy.settings import Site
 
@@ -48,7 +49,7 @@ class Asset:
 
 def tag_of(site: Site) -> Asset:
     """Return the browser tag with a site's settings in it."""
-    extras = site.gpc == "ldu" or site.forwarded_pixel
+    extras = site.gpc == "ldu" or site.forwarded_pixel or (site.consent_from and not site.load_pixel)
     tag = _filled("tag.extras.min.js" if extras else "tag.min.js", b'"__SITE__"', _settings(site))
     return Asset.of(tag + _base_code(site) if site.load_pixel else tag)
 
@@ -61,7 +62,10 @@ def trap_of(site: Site) -> str:
 def _base_code(site: Site) -> bytes:
     ids = orjson.dumps([pixel.id for pixel in site.pixel]).decode()
     flags = f"{int(site.consent == 'required')},{int(site.gpc == 'drop')}"
-    return _filled("load.min.js", b'"__PIXEL__"', f"[{ids},{flags}]")
+    script = _filled("load.min.js", b'"__PIXEL__"', f"[{ids},{flags}]")
+    # The Pixel has to hear the answers too, and the tag hears all that `fbq` hears.
+    asking = f"({ask_of(site, static_file)})(a=>fbq('consent',a))\n" if site.consent_from else ""
+    return script + asking.encode()
 
 
 def _filled(name: str, placeholder: bytes, value: str) -> bytes:
@@ -80,6 +84,8 @@ def _settings(site: Site) -> str:
         _quoted(_orders(site)),
         *(str(int(flag)) for flag in flags),
     ]
+    if site.consent_from and not site.load_pixel:
+        words.append(ask_of(site, static_file))
     return f"[{','.join(words)}]"
 
 
