@@ -10,6 +10,7 @@ from aiohttp import web
 
 from proxy import config
 from proxy.app import running
+from proxy.edge.files import trap_of
 from proxy.keys import prefix_of
 from proxy.simulator.app import make_app
 from proxy.simulator.shop import ShopSettings, make_shop
@@ -40,11 +41,13 @@ async def demo(port: int) -> AsyncIterator[Demo]:
     """
     shop, proxy, operator, simulator = (f"http://{_NAME}:{port + step}" for step in range(4))
     prefix = f"{proxy}{prefix_of(_SECRET, 'demo')}"
-    settings = ShopSettings(_PIXEL, f"{prefix}/m.js", f"{prefix}/n.gif", simulator, operator)
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="capi-proxy-demo-"))
+        loaded = _config(port, simulator, Path(directory))
+        trap = trap_of(loaded.settings.site[0])
+        settings = ShopSettings(_PIXEL, f"{prefix}/m.js", f"{prefix}/n.gif", simulator, operator, trap)
         await _serve(stack, make_app(), port + 3)
-        await stack.enter_async_context(running(_config(port, simulator, Path(directory))))
+        await stack.enter_async_context(running(loaded))
         await _serve(stack, make_shop(settings), port)
         yield Demo(shop, f"{shop}/pairs", operator, simulator, settings.tag_url)
 

@@ -309,8 +309,10 @@
       if (limit) fbq.callMethod?.(...limit);
       // A bare forwarder, as Partytown's: the Pixel lives elsewhere, so the function itself may be wrapped.
       queueMicrotask(() => {
-        if (!fbq.queue && !fbq.callMethod && page.fbq == fbq)
-          heard.add((page.fbq = new Proxy(fbq, { apply: (to, self, given) => to.apply(self, hear(given)) })));
+        if (fbq.queue || fbq.callMethod || page.fbq != fbq) return;
+        const forwarder = new Proxy(fbq, { apply: (to, self, given) => to.apply(self, hear(given)) });
+        heard.add(forwarder);
+        page.fbq = forwarder;
       });
     }
   });

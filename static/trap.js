@@ -7,46 +7,54 @@
  *
  * The proxy puts what the id of an order begins with in place of "__ORDERS__": nothing where orders give no ids.
  */
-(() => {
+{
   /** @type {[call: any[], queue: undefined, at: number][]} */
-  let kept = (/** @type {any} */ (window)[Symbol.for("fbq")] = []);
+  let kept = (/** @type {any} */ (self)[Symbol.for("fbq")] = []);
 
-  /** @param {any} call @returns {any} the same, flat, and with an id if it is an event */
+  /** @param {any} call @returns {any} the same, or, if it is an event without an id, a copy that has one */
   let hear = (call) => {
     try {
-      call = [...(call[0].trim ? call : call[0])];
-      kept.push([call, , Date.now()]);
-      let [, report, single] = /** @type {any} */ (/^(report)|^track(Single)?(Custom)?$/.exec(call[0]));
+      let flat = [...(call[0].trim ? call : call[0])];
+      let [, report, single] = /** @type {any} */ (/^(report)|^track(Single)?(Custom)?$/.exec(flat[0]));
       let place = report ? 2 : single ? 4 : 3;
-      let options = call[place];
-      let order = (call[place - 1] ??= {}).order_id;
-      // Without a digit it is no order's number but a variable that nobody filled in.
-      let orders = /Purchase,.*[1-9]/.test(/** @type {any} */ ([call[place - 2], order])) && "__ORDERS__";
-      options?.eventID ||
-        options?.event_id ||
-        (call[place] = { ...options, eventID: orders ? orders + order : Math.random() + "" });
+      let order = (flat[place - 1] ??= {}).order_id;
+      // The Pixel reads the id by either key, nested, or as a number.
+      if (!/event(ID|_id)":("[^"]|0\.|[1-9-])/.test(JSON.stringify(flat[place]))) {
+        flat[place] = {
+          ...flat[place],
+          // Without a digit it is no order's number but a variable that nobody filled in.
+          eventID: /Purchase,.*[1-9]/.test(/** @type {any} */ ([flat[place - 2], order]))
+            ? "__ORDERS__" + order
+            : Math.random(),
+        };
+        call = flat;
+      }
     } catch {}
+    kept.push([call, , Date.now()]);
     return call;
   };
 
   /** @param {any} object @param {string} name @param {(value: any) => any} change @param {any} [value] */
-  let trap = (object, name, change, value = change(object[name])) => {
+  let trap = (object, name, change, value = object[name]) => {
     object.__defineGetter__(name, () => value);
-    object.__defineSetter__(name, (/** @type {any} */ next) => (value = change(next)));
+    object.__defineSetter__(name, (/** @type {any} */ next) => (value = next && change(next)));
+    object[name] = value;
   };
 
   trap(
-    window,
+    self,
     "fbq",
-    (fbq) =>
-      fbq &&
-      (trap(fbq, "callMethod", (take) => take && (/** @param {any[]} call */ (...call) => take.apply(fbq, hear(call)))),
+    (fbq) => (
+      trap(fbq, "callMethod", (take) => (/** @param {any[]} call */ (...call) => take.apply(fbq, hear(call)))),
       trap(
         fbq,
         "queue",
-        (queue) =>
-          queue && ((queue.push = (/** @type {any[]} */ ...calls) => /** @type {any[]} */ ([]).push.call(queue, ...calls.map(hear))), queue),
+        (queue) => (
+          (queue.push = (/** @type {any[]} */ ...calls) => /** @type {any[]} */ ([]).push.apply(queue, calls.map(hear))),
+          queue
+        ),
       ),
-      fbq),
+      fbq
+    ),
   );
-})();
+}

@@ -25,7 +25,7 @@ TABLE: dict[str, set[str]] = {
     "app": {"config", "settings", "keys", "model", "rules", "queue", "edge"},
     "doctor": {"app", "config", "settings", "model", "rules", "queue", "edge"},
     "books": {"app", "config", "model", "queue", "edge", "rules"},
-    "demo": {"app", "config", "keys", "simulator"},
+    "demo": {"app", "config", "edge", "keys", "simulator"},
     "cli": {"__init__", "app", "config", "model", "queue", "edge", "books", "demo", "doctor", "snippet", "simulator"},
     "__main__": {"cli"},
 }

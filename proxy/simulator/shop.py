@@ -26,7 +26,7 @@ ASSETS = {
 }
 SWITCHES = {
     "pixel": {"normal": "normal", "blocked": "blocked", "noconfig": "no config"},
-    "tag": {"first": "first", "late": "late"},
+    "tag": {"trap": "trap, then tag", "first": "tag first", "late": "late"},
     "consent": {"granted": "granted", "ask": "ask"},
 }
 CHOICE = "demo_choice"
@@ -41,6 +41,8 @@ class ShopSettings:
     image_url: str
     simulator_url: str
     dashboard_url: str = ""
+    trap: str = ""
+    """The script that keeps the calls of a page until an asynchronous tag is there."""
 
 
 @dataclass(frozen=True)
@@ -240,10 +242,14 @@ class _Shop:
 
     def _pixel(self, switches: dict[str, str], choice: str) -> str:
         ask = switches["consent"] == "ask"
-        tag = f'<script src="{escape(self._settings.tag_url)}"></script>' if switches["tag"] == "first" else ""
+        address = escape(self._settings.tag_url)
+        tags = {
+            "trap": f'<script>{self._settings.trap}</script>\n<script async src="{address}"></script>',
+            "first": f'<script src="{address}"></script>',
+        }
         return _fill(
             "pixel.html",
-            tag=tag,
+            tag=tags.get(switches["tag"], ""),
             standin_url=_script_json(self._standin_url(switches["pixel"])),
             pixel_id=_script_json(self._settings.pixel_id),
             revoke='fbq("consent", "revoke");' if ask else "",

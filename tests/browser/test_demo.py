@@ -142,9 +142,10 @@ def hold_identity(events: list[dict[str, Any]]) -> None:
     assert len({user["fbc"] for user in users}) == 1
 
 
-async def test_tag_before_the_pixel(visit: Visit) -> None:
-    """With the tag first, every event is a pair with one id on both sides, counted once."""
-    await visit.click_through(f"pixel=normal&tag=first&consent=granted&fbclid={CLICK_ID}")
+@pytest.mark.parametrize("tag", ["trap", "first"])
+async def test_tag_before_the_pixel(visit: Visit, tag: str) -> None:
+    """With trap or tag before the Pixel, every event is a pair with one id on both sides, counted once."""
+    await visit.click_through(f"pixel=normal&tag={tag}&consent=granted&fbclid={CLICK_ID}")
     report = await visit.report(PAGES + ACTIONS)
 
     assert verdicts(report) == {"pair": 9}
@@ -156,7 +157,7 @@ async def test_tag_before_the_pixel(visit: Visit) -> None:
 
 async def test_pixel_blocked(visit: Visit) -> None:
     """With the Pixel blocked, every event is recovered by its server copy, counted once."""
-    await visit.click_through(f"pixel=blocked&tag=first&consent=granted&fbclid={CLICK_ID}")
+    await visit.click_through(f"pixel=blocked&tag=trap&consent=granted&fbclid={CLICK_ID}")
     report = await visit.report(PAGES + ACTIONS)
 
     assert verdicts(report) == {"recovered": 9}
@@ -166,7 +167,7 @@ async def test_pixel_blocked(visit: Visit) -> None:
 
 async def test_config_never_arrives(visit: Visit) -> None:
     """When the Pixel loads but its config never does, it waits for ever, and every event is recovered."""
-    await visit.click_through(f"pixel=noconfig&tag=first&consent=granted&fbclid={CLICK_ID}")
+    await visit.click_through(f"pixel=noconfig&tag=trap&consent=granted&fbclid={CLICK_ID}")
     report = await visit.report(PAGES + ACTIONS)
 
     assert verdicts(report) == {"recovered": 9}

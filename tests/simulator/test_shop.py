@@ -110,7 +110,7 @@ async def test_wrong_switches_are_the_default(shop: Client) -> None:
     text = await text_of(shop, "/", pixel="<b>", tag="", consent="perhaps")
 
     assert "<b>" not in text
-    assert text == await text_of(shop, "/", pixel="normal", tag="first", consent="granted")
+    assert text == await text_of(shop, "/", pixel="normal", tag="trap", consent="granted")
 
 
 async def test_pixel_switch(shop: Client) -> None:
