@@ -354,7 +354,7 @@ PIXEL_TABLE = {
     ),
     "a plugin blocked": Scenario(
         [STUBBED, script(INIT, VIEW, "fbq('set', 'openbridge', '111', 'https://g.shop.test')", LEAD)],
-        late=CONTACT, ready=LOCKED, then="true", fires="111 PageView",
+        late=CONTACT, ready=LOCKED + " && fbq.queue.length == 1", then="true", fires="111 PageView",
         mirrors=f"{BOTH}, 111 Contact", ends=False,
     ),
     "a gateway": Scenario(

@@ -217,7 +217,8 @@ async def test_an_event_of_a_page_that_is_closed(page: Page, lab: Lab, placement
     hide = script("addEventListener('pagehide', () => fbq('track', 'Bye'))")
     await show(page, lab, head(lab, placement), ALONE, CALLS, hide)
     await until(lambda: len(lab.events) >= 2, "the first events")
-    await page.close(run_before_unload=True)
+    async with page.expect_event("close"):
+        await page.close(run_before_unload=True)
     await until(lambda: any(event["name"] == "Bye" for event in lab.events), "the last event arrives")
 
 
