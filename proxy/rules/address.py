@@ -9,9 +9,9 @@ stranger's, since Cloudflare passes unknown ones on.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -38,8 +38,7 @@ _PAIRS = re.compile(_PAIR)
 _COMMAS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """The visitor's address, empty when unknown; ``misdirected`` marks a header that should have been trusted."""
 
     address: str

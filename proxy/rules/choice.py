@@ -4,7 +4,7 @@ An opt-out ends all ids of the browser and leaves the mark alone. Taking it back
 back; the moment is kept, since of the words about one person the latest counts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from proxy.model import Consent, Facts
@@ -51,16 +51,16 @@ def choose(facts: Facts, policy: Policy, *, opted_out: bool) -> Standing | None:
         return None
     gpc = _gpc(policy.site, facts)
     if opted_out:
-        marked = replace(kept, opted_out=True)
+        marked = kept._replace(opted_out=True)
         return Standing(True, gpc, kept.consent, "", forget(marked, where, facts, policy), person(kept, policy))
-    lifted = replace(kept, opted_out=False, agreed=facts.now)
+    lifted = kept._replace(opted_out=False, agreed=facts.now)
     return Standing(False, gpc, kept.consent, kept.visitor, (keeper_cookie(lifted, where, facts, policy),))
 
 
 def _at_the_door(facts: Facts, policy: Policy) -> tuple[Facts, identity.Place, Keeper]:
     """A visitor who follows a link brings no origin, and a Referer of anywhere; the page is then our own."""
     facts = believed(facts, trusted=address.is_trusted(facts.peer, policy.trusted))
-    facts = facts if facts.origin else replace(facts, origin=facts.host, referer="")
+    facts = facts if facts.origin else facts._replace(origin=facts.host, referer="")
     where = place_of(facts)
     return facts, where, kept_by(facts, where, identity.cookies_of(facts.cookie), policy)
 

@@ -8,8 +8,8 @@ re-stamped, re-cased or invented.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from publicsuffixlist import PublicSuffixList
@@ -36,8 +36,7 @@ _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
 _AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """How the proxy stands to the page, as far as cookies go."""
 
     at_home: bool
@@ -47,8 +46,7 @@ class Place:
     secure: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserIds:
+class BrowserIds(NamedTuple):
     """The ids for the server copy, and the ``Set-Cookie`` values that keep them."""
 
     fbp: str

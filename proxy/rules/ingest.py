@@ -4,7 +4,6 @@ Nothing here touches a socket, a clock or a disk, so the HTTP front can be excha
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -137,7 +136,7 @@ def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     if not where.at_home:
         return ()
     if context.visit.consent is Consent.REVOKED:
-        return forget(replace(kept, consent=Consent.REVOKED), where, facts, policy)
+        return forget(kept._replace(consent=Consent.REVOKED), where, facts, policy)
     if context.forbidden:
         # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
         return (keeper_cookie(kept, where, facts, policy),) if context.forbidden is DropReason.OPTED_OUT else ()

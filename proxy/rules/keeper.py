@@ -8,10 +8,10 @@ nor the place of a keeper can be changed. Whatever does not open is no keeper; n
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -46,8 +46,7 @@ _SHORT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Keeper:
+class Keeper(NamedTuple):
     """What the cookie holds; an empty one is what a new visitor has. Times are server-clock milliseconds."""
 
     visitor: str = ""
@@ -64,7 +63,7 @@ class Keeper:
     """The visitor's own word, which the page's consent does not change."""
     agreed: int = 0
     """When an opt-out or a withdrawal was last taken back."""
-    match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    match: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Hashed match keys of this visit, most telling first; only where the site allows."""
     match_since: int = 0
     match_seen: int = 0
@@ -132,8 +131,7 @@ class KeeperKeys:
 
 def renewed(kept: Keeper, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> Keeper:
     """Return the keeper after another permitted visit; what stays the same keeps its first time."""
-    return replace(
-        kept,
+    return kept._replace(
         visitor=visitor,
         since=kept.since if visitor == kept.visitor else now,
         fbp=ids.fbp,
@@ -162,7 +160,7 @@ def _fitting(keeper: Keeper) -> bytes:
     """Write a keeper, without as many of its match keys as do not fit."""
     plain = orjson.dumps(_packed(keeper))
     while len(plain) > _MAX_PLAIN and keeper.match:
-        keeper = replace(keeper, match=dict(list(keeper.match.items())[:-1]))
+        keeper = keeper._replace(match=dict(list(keeper.match.items())[:-1]))
         plain = orjson.dumps(_packed(keeper))
     return plain
 

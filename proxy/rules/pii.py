@@ -7,8 +7,9 @@ that the page is silent.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 from proxy.rules import contact, places
 from proxy.rules.raw import (
@@ -105,13 +106,12 @@ _TOO_BROAD = (
 _ALL_KEYS = frozenset({*_RULES, *_PLAIN, *_OF_THE_REQUEST})
 
 
-@dataclass(frozen=True, slots=True)
-class MatchKeys:
+class MatchKeys(NamedTuple):
     """What of one person's data may leave, by Meta's name for it."""
 
-    hashed: dict[str, list[str]] = field(default_factory=dict)
+    hashed: Mapping[str, list[str]] = MappingProxyType({})
     """SHA-256 in lower-case hex, as given also with a ``.`` and Meta's 2 or 8 character appendix."""
-    plain: dict[str, str | int] = field(default_factory=dict)
+    plain: Mapping[str, str | int] = MappingProxyType({})
     """Ids that Meta wants as they are."""
     rejected: tuple[str, ...] = ()
     """Keys that had a value of no use; for counting."""

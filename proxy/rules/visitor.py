@@ -1,7 +1,7 @@
 """The browser behind a request: how the proxy stands to its page, what its keeper holds, the cookies that keep it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from proxy.model import Facts, Visit
@@ -30,7 +30,7 @@ def believed(facts: Facts, *, trusted: bool) -> Facts:
         return facts
     host = facts.forwarded_host.rpartition(",")[2].strip() or facts.host
     proto = facts.forwarded_proto.rpartition(",")[2].strip().lower()
-    return replace(facts, host=host, secure=facts.secure or proto == "https")
+    return facts._replace(host=host, secure=facts.secure or proto == "https")
 
 
 def place_of(facts: Facts) -> identity.Place:
