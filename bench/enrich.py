@@ -16,6 +16,7 @@ from rig import Machine, browser_headers, start, table, workplace
 
 from proxy import config
 from proxy.model import Facts
+from proxy.rules.address import Networks
 from proxy.rules.ingest import ingest
 from proxy.rules.keeper import KeeperKeys
 from proxy.rules.visitor import Policy
@@ -105,7 +106,9 @@ def _policy() -> Policy:
     with workplace() as place:
         settings = config.load(Machine(place / "proxy", "http://127.0.0.1:1").config, {}).settings
     return Policy(
-        settings.site[0], settings.server.trusted_proxies, KeeperKeys("a secret of the bench that is long enough")
+        settings.site[0],
+        Networks(settings.server.trusted_proxies),
+        KeeperKeys("a secret of the bench that is long enough"),
     )
 
 

@@ -13,7 +13,7 @@ from proxy.rules import address, capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import Keeper
-from proxy.rules.visitor import Policy, believed, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
+from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
 from proxy.settings import Site
 
 
@@ -54,7 +54,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     client = address.client(
         facts.peer, facts.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=facts.forwarded_pseudo
     )
-    context = _context(visit, believed(facts, trusted=client.believed), policy, client.address)
+    context = _context(visit, facts, policy, client)
     events, dropped = [], []
     redactions: list[Redaction] = []
     for result in enrich(context):
@@ -79,20 +79,20 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     )
 
 
-def _context(visit: Visit, facts: Facts, policy: Policy, sender: str) -> Context:
+def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client) -> Context:
     site = policy.site
-    where, cookies = place_of(facts), identity.cookies_of(facts.cookie)
+    where, cookies = place_of(facts, believed=client.believed), identity.cookies_of(facts.cookie)
     kept = kept_by(facts, where, cookies, policy)
     ids = _ids(visit, facts, where, cookies, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else _bot(visit, facts)
-    located = address.is_public(sender)
+    located = address.is_public(client.address)
     return Context(
         site=site,
         facts=facts,
         visit=visit,
         ids=ids,
-        address=sender if located else "",
+        address=client.address if located else "",
         options=consent.options(site, visit, gpc=gpc),
         bot=bot,
         forbidden=consent.forbids(

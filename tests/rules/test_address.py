@@ -1,16 +1,15 @@
 """Who wrote an address decides what it is worth: the peer, a trusted proxy, or a stranger."""
 
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.address import Client, believed_host, client, is_address, is_public, is_trusted
+from proxy.rules.address import Address, Client, Networks, believed_host, client, is_address, is_public, is_trusted
 
-NOBODY = ()
-PROXIES = tuple(map(ip_network, ("10.0.0.0/8", "127.0.0.1/32", "104.16.0.0/13", "2001:db8:1::/48")))
+NOBODY = Networks()
+PROXIES = Networks(map(ip_network, ("10.0.0.0/8", "127.0.0.1/32", "104.16.0.0/13", "2001:db8:1::/48")))
 VISITOR = "93.184.216.34"
 VISITOR_6 = "2606:2800:220:1::34"
 
@@ -176,7 +175,7 @@ NOT_PUBLIC = {
     ids=[row[0] for row in ADDRESSES],
 )
 def test_only_what_a_trusted_proxy_wrote_names_the_visitor(
-    peer: str, forwarded: str, trusted: tuple[Any, ...], address: str, *, misdirected: bool
+    peer: str, forwarded: str, trusted: Networks, address: str, *, misdirected: bool
 ) -> None:
     """The right-most address that is no trusted proxy is the visitor's; nothing left of it is looked at."""
     found = client(peer, forwarded, trusted)
@@ -249,6 +248,15 @@ def test_a_very_long_forwarding_list_costs_little() -> None:
 def test_a_peer_is_trusted_by_its_network(peer: str, *, expected: bool) -> None:
     """Host and scheme are believed from the listed networks only."""
     assert is_trusted(peer, PROXIES) is expected
+
+
+@given(st.lists(st.ip_addresses().map(str), max_size=8), st.ip_addresses(), st.integers(0, 32))
+def test_a_network_holds_what_is_in_it(known: list[str], address: Address, length: int) -> None:
+    """Sorted ranges say of any address what each network says, networks within networks too."""
+    networks = [ip_network(f"{one}/{size}", strict=False) for one in known for size in (length, 8)]
+
+    assert (address in Networks(networks)) is any(address in network for network in networks)
+    assert all(network[0] in Networks(networks) and network[-1] in Networks(networks) for network in networks)
 
 
 @pytest.mark.parametrize("address", PUBLIC)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from proxy.model import Consent, DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
 from proxy.rules import capi, intake
+from proxy.rules.address import Networks
 from proxy.rules.ingest import ingest, ingest_image
 from proxy.rules.keeper import Keeper, KeeperKeys
 from proxy.rules.visitor import Policy
@@ -45,7 +46,7 @@ FACTS = Facts(
 def policy(trusted: tuple[str, ...] = (), **changes: Any) -> Policy:
     usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": PIXEL, "access_token": "t"}]}
     site = Site.model_validate(usual | changes, context={"resolve": str})
-    return Policy(site, tuple(map(ip_network, trusted)), KEYS)
+    return Policy(site, Networks(map(ip_network, trusted)), KEYS)
 
 
 def event(**changes: Any) -> dict[str, Any]:
