@@ -54,6 +54,7 @@ class BrowserIds(NamedTuple):
     cookies: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def host_of(authority: str) -> str:
     """Return the lower-case host of a ``Host`` header or an origin, without scheme, port and final dot."""
     match = _AUTHORITY.match(authority.lower())
@@ -69,11 +70,6 @@ def registrable(host: str) -> str:
     if is_address(host) or "." not in host:
         return ""
     return _SUFFIXES.privatesuffix(host) or ""
-
-
-def same_site(one: str, other: str) -> bool:
-    """Tell whether cookies of one host reach the other."""
-    return one == other or (registrable(one) != "" and registrable(one) == registrable(other))
 
 
 def cookies_of(header: str) -> dict[str, str]:
@@ -117,7 +113,8 @@ def _fbclid(query: str) -> str:
 
 def place(host: str, page: str, *, secure: bool) -> Place:
     """Return how the proxy's host stands to a page's."""
-    return Place(same_site(host, page), registrable(host), secure)
+    domain = registrable(host)
+    return Place(host == page or domain == registrable(page) != "", domain, secure)
 
 
 def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a new one needs

@@ -117,6 +117,9 @@ class MatchKeys(NamedTuple):
     """Keys that had a value of no use; for counting."""
 
 
+NOTHING = MatchKeys()
+
+
 def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> str | None:
     """Return the text whose SHA-256 Meta expects for a raw value, or None if it has no certain form.
 
@@ -146,7 +149,7 @@ def match_keys(raw: Mapping[str, object], *, country: str = "", year: int = 9999
     """
     given = _by_key(raw)
     if not given:
-        return MatchKeys()
+        return NOTHING
     place = _place(given.get("country", ()), country)
     hashed = {key: [_digests(key, value, place, year) for value in given[key]] for key in _RULES if key in given}
     plain = {key: [_plain(key, value) for value in given[key]] for key in _PLAIN if key in given}

@@ -62,8 +62,11 @@ def kept_from_now(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: F
 
 def match_keys(visit: Visit, pixel_id: str, facts: Facts, site: Site) -> pii.MatchKeys:
     """Return what the page told of the visitor for one pixel."""
+    given = visit.match.get(pixel_id)
+    if not given:
+        return pii.NOTHING
     year = datetime.fromtimestamp(facts.now / 1000, UTC).year
-    return pii.match_keys(visit.match.get(pixel_id, {}), country=site.country.lower(), year=year)
+    return pii.match_keys(given, country=site.country.lower(), year=year)
 
 
 def person(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:
