@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
 from typing import NamedTuple
 
 Network = IPv4Network | IPv6Network
@@ -69,6 +69,8 @@ class Client(NamedTuple):
     """The visitor's address, empty when unknown; ``misdirected`` marks a header that should have been trusted."""
 
     address: str
+    public: bool = False
+    """It may be sent to Meta: a real one, not private, reserved or for documentation."""
     misdirected: bool = False
     believed: bool = False
     """A trusted proxy speaks for the visitor."""
@@ -87,11 +89,15 @@ def client(
     if address is None:
         return Client("")
     if address not in trusted:
-        return Client(str(address), misdirected=bool(forwarded) and address in _NOBODYS)
-    said = _walked(_hops(header.lower(), forwarded), trusted)
-    if said is not None and said in _CLASS_E and header.lower() == _CLOUDFLARE:
+        public = address not in _NOBODYS
+        return Client(str(address), public=public, misdirected=bool(forwarded) and not public)
+    name = header.lower()
+    said = _walked(_hops(name, forwarded), trusted)
+    if name == _CLOUDFLARE and said is not None and said in _CLASS_E:
         said = _parsed(pseudo)
-    return Client(str(said or ""), believed=True)
+    if said is None:
+        return Client("", believed=True)
+    return Client(str(said), public=said not in _NOBODYS, believed=True)
 
 
 def is_trusted(peer: str, trusted: Networks) -> bool:
@@ -104,12 +110,6 @@ def believed_host(host: str, forwarded_host: str, peer: str, trusted: Networks) 
     """Return the host the visitor asked for: a trusted proxy's word for it, else the ``Host`` header."""
     said = forwarded_host.rpartition(",")[2].strip()
     return said if said and is_trusted(peer, trusted) else host
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an address may be sent to Meta: a real one, not private, reserved or for documentation."""
-    parsed = _parsed(address)
-    return parsed is not None and parsed not in _NOBODYS
 
 
 def is_address(text: str) -> bool:
@@ -164,8 +164,11 @@ def _parsed(text: str) -> Address | None:
 def _read(text: str) -> Address | None:
     """Read an address with the port, brackets or zone that proxies add; IPv4 in IPv6 clothes becomes IPv4."""
     match = _NODE.fullmatch(text.strip().strip('"'))
+    node = next(filter(None, match.groups()), "").partition("%")[0] if match else ""
     try:
-        address = ip_address(next(filter(None, match.groups())).partition("%")[0]) if match else None
-    except (ValueError, StopIteration):
+        if ":" not in node:
+            return IPv4Address(node)
+        address = IPv6Address(node)
+    except ValueError:
         return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return address.ipv4_mapped or address

@@ -1,6 +1,6 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -183,11 +183,11 @@ def _page(context: Context) -> _Page:
     allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
     url, in_url = clean_url(visit.url, allowed)
     referrer, in_referrer = clean_url(visit.referrer, allowed)
-    return _Page(url, referrer, visitor, (*_redactions(in_url, "url"), *_redactions(in_referrer, "referrer")))
+    return _Page(url, referrer, visitor, _redactions(in_url, "url") + _redactions(in_referrer, "referrer"))
 
 
-def _redactions(removed: Iterable[str], place: str) -> Iterable[Redaction]:
-    return (Redaction(what, place) for what in removed)
+def _redactions(removed: Sequence[str], place: str) -> tuple[Redaction, ...]:
+    return tuple([Redaction(what, place) for what in removed]) if removed else ()
 
 
 def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
@@ -210,7 +210,7 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and th
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
         findings=_bot(context) + matched.findings + odd,
-        redactions=(*page.redactions, *_redactions(in_data, "custom_data")),
+        redactions=page.redactions + _redactions(in_data, "custom_data"),
     )
 
 

@@ -86,20 +86,19 @@ def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client)
     ids = _ids(visit, facts, where, cookies, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else _bot(visit, facts)
-    located = address.is_public(client.address)
     return Context(
         site=site,
         facts=facts,
         visit=visit,
         ids=ids,
-        address=client.address if located else "",
+        address=client.address if client.public else "",
         options=consent.options(site, visit, gpc=gpc),
         bot=bot,
         forbidden=consent.forbids(
             *(site, visit, kept),
             gpc=gpc,
             dnt=consent.signals_dnt(facts.dnt),
-            located=located,
+            located=client.public,
             bot=bot is not None,
         ),
         where=where,

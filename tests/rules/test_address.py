@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.address import Address, Client, Networks, believed_host, client, is_address, is_public, is_trusted
+from proxy.rules.address import Address, Client, Networks, believed_host, client, is_address, is_trusted
 
 NOBODY = Networks()
 PROXIES = Networks(map(ip_network, ("10.0.0.0/8", "127.0.0.1/32", "104.16.0.0/13", "2001:db8:1::/48")))
@@ -194,7 +194,7 @@ def test_each_header_is_read_in_its_own_way(header: str, value: str, pseudo: str
 @pytest.mark.parametrize(("header", "value"), [row[1:3] for row in HEADERS], ids=[row[0] for row in HEADERS])
 def test_no_header_of_a_stranger_counts(header: str, value: str) -> None:
     """The same headers from a peer nobody trusts change nothing."""
-    assert client(VISITOR, value, PROXIES, header=header, pseudo=VISITOR_6) == Client(VISITOR)
+    assert client(VISITOR, value, PROXIES, header=header, pseudo=VISITOR_6) == Client(VISITOR, public=True)
 
 
 @given(st.text(), st.sampled_from(["", ", for=10.0.0.2", ';by="_x", for="10.0.0.3:80"']))
@@ -262,10 +262,12 @@ def test_a_network_holds_what_is_in_it(known: list[str], address: Address, lengt
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_real_address_may_be_sent(address: str) -> None:
     """An address that the internet routes is public."""
-    assert is_public(address) is True
+    assert client(address, "", NOBODY).public is True
+    assert client("10.0.0.1", address, PROXIES).public is True
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC.values(), ids=NOT_PUBLIC.keys())
 def test_what_nobody_on_the_internet_has_is_never_sent(address: str) -> None:
     """Private, shared, reserved, documentation and multicast addresses are not public."""
-    assert is_public(address) is False
+    assert client(address, "", NOBODY).public is False
+    assert client("10.0.0.1", address, PROXIES).public is False
