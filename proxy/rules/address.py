@@ -65,6 +65,12 @@ _SPECIAL = """
 _NOBODYS = Networks(map(ip_network, _SPECIAL.split()))
 
 
+class _Node(NamedTuple):
+    address: Address
+    text: str
+    """Its shortest form, which costs about as much to write as to read."""
+
+
 class Client(NamedTuple):
     """The visitor's address, empty when unknown; ``misdirected`` marks a header that should have been trusted."""
 
@@ -85,25 +91,25 @@ def client(
     right-most address that is not a trusted proxy wins; an entry that cannot be read ends the walk without an address,
     since whatever stands left of it was written by a stranger.
     """
-    address = _parsed(peer)
-    if address is None:
+    near = _parsed(peer)
+    if near is None:
         return Client("")
-    if address not in trusted:
-        public = address not in _NOBODYS
-        return Client(str(address), public=public, misdirected=bool(forwarded) and not public)
+    if near.address not in trusted:
+        public = near.address not in _NOBODYS
+        return Client(near.text, public=public, misdirected=bool(forwarded) and not public)
     name = header.lower()
     said = _walked(_hops(name, forwarded), trusted)
-    if name == _CLOUDFLARE and said is not None and said in _CLASS_E:
+    if name == _CLOUDFLARE and said and said.address in _CLASS_E:
         said = _parsed(pseudo)
     if said is None:
         return Client("", believed=True)
-    return Client(str(said), public=said not in _NOBODYS, believed=True)
+    return Client(said.text, public=said.address not in _NOBODYS, believed=True)
 
 
 def is_trusted(peer: str, trusted: Networks) -> bool:
     """Tell whether the forwarding headers of this peer are believed."""
-    address = _parsed(peer)
-    return address is not None and address in trusted
+    near = _parsed(peer)
+    return near is not None and near.address in trusted
 
 
 def believed_host(host: str, forwarded_host: str, peer: str, trusted: Networks) -> str:
@@ -117,9 +123,9 @@ def is_address(text: str) -> bool:
     return _parsed(text) is not None
 
 
-def _walked(hops: Iterator[str], trusted: Networks) -> Address | None:
+def _walked(hops: Iterator[str], trusted: Networks) -> _Node | None:
     for hop in map(_parsed, hops):
-        if hop is None or hop not in trusted:
+        if hop is None or hop.address not in trusted:
             return hop
     return None
 
@@ -156,19 +162,20 @@ def _for(element: str) -> str:
     return nodes[0] if len(nodes) == 1 else ""
 
 
-def _parsed(text: str) -> Address | None:
+def _parsed(text: str) -> _Node | None:
     return _read(text) if len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str) -> Address | None:
+def _read(text: str) -> _Node | None:
     """Read an address with the port, brackets or zone that proxies add; IPv4 in IPv6 clothes becomes IPv4."""
     match = _NODE.fullmatch(text.strip().strip('"'))
     node = next(filter(None, match.groups()), "").partition("%")[0] if match else ""
     try:
         if ":" not in node:
-            return IPv4Address(node)
-        address = IPv6Address(node)
+            return _Node(IPv4Address(node), node)
+        six = IPv6Address(node)
     except ValueError:
         return None
-    return address.ipv4_mapped or address
+    address = six.ipv4_mapped or six
+    return _Node(address, str(address))

@@ -171,7 +171,12 @@ def _notations(fbc: str) -> tuple[str, str]:
 
 def set_cookie(name: str, value: str, where: Place, *, seconds: int = _COOKIE_SECONDS, http_only: bool = False) -> str:
     """Return a ``Set-Cookie`` value as the Pixel's cookies are: path ``/``, Lax; ``http_only`` hides it from script."""
-    parts = [f"{name}={value}", f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
+    return f"{name}={value}; {_attributes(where, seconds, http_only)}"
+
+
+@lru_cache(maxsize=1024)
+def _attributes(where: Place, seconds: int, http_only: bool) -> str:  # noqa: FBT001 - a key of the cache
+    parts = [f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
     if where.domain:
         parts.append(f"Domain={where.domain}")
     if where.secure:

@@ -104,6 +104,8 @@ _TOO_BROAD = (
     frozenset({"ln", "ge"}),
 )
 _ALL_KEYS = frozenset({*_RULES, *_PLAIN, *_OF_THE_REQUEST})
+# Keys that no set has, the commonest first.
+_TELLING = tuple(key for key in ("fbp", "external_id", *_ALL_KEYS) if not any(key in broad for broad in _TOO_BROAD))
 
 
 class MatchKeys(NamedTuple):
@@ -165,6 +167,8 @@ def too_little(user_data: Mapping[str, object]) -> bool:
 
     Source: Meta, best practices, baseline requirements for matching; a key without a value does not count.
     """
+    if any(map(user_data.get, _TELLING)):
+        return False
     present = {key for key, value in user_data.items() if value and key in _ALL_KEYS}
     return any(present <= broad for broad in _TOO_BROAD)
 

@@ -88,6 +88,7 @@ def as_golden(outcome: Outcome) -> Any:
         "fates": [asdict(news) for news in outcome.fates],
         "pixels": outcome.pixels,
         "misdirected": outcome.misdirected,
+        "redactions": [redaction._asdict() for redaction in outcome.redactions],
     }
     return json.loads(json.dumps(document))
 
