@@ -1,8 +1,8 @@
 """What the rules cost: ``ingest`` of a request to ``orjson.loads`` of its body, in turn, all bodies different.
 
-Processor time counts, so that others on the machine matter less. Each visitor comes back with the cookies that an
-answer has set. Names and towns come from a few hundred, as on a shop's pages; e-mail addresses and phone numbers do not
-repeat.
+Processor time counts, so that others on the machine matter less. Each visitor has an address of its own and comes back
+with the cookies that an answer has set. Names and towns come from a few hundred, browsers from a few dozen, as on a
+shop's pages; e-mail addresses and phone numbers do not repeat.
 """
 
 import random
@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 
 import click
 import orjson
-from rig import Machine, browser_headers, start, table, workplace
+from rig import SECRET, Machine, browser_headers, start, table, workplace
 
 from proxy import config
+from proxy.app import people_keys
 from proxy.model import Facts
+from proxy.rules.address import Networks
 from proxy.rules.ingest import ingest
 from proxy.rules.keeper import KeeperKeys
 from proxy.rules.visitor import Policy
@@ -87,6 +89,7 @@ _NOW = time.time_ns() // 1_000_000
 
 def _facts(body: bytes, cookie: str = "") -> Facts:
     headers = browser_headers()
+    chance = random.Random(body + cookie.encode())
     return Facts(
         now=_NOW,
         entropy=int.from_bytes(body[-40:-24]),
@@ -95,17 +98,30 @@ def _facts(body: bytes, cookie: str = "") -> Facts:
         origin=headers["Origin"],
         referer=headers["Referer"],
         cookie=f"{headers['Cookie']}; {cookie}" if cookie else headers["Cookie"],
-        user_agent=headers["User-Agent"],
-        forwarded=headers["X-Forwarded-For"],
+        user_agent=headers["User-Agent"].replace("156", str(chance.randrange(130, 160))),
+        brands=headers["sec-ch-ua"],
+        platform=headers["sec-ch-ua-platform"],
+        forwarded=_address(chance),
+        forwarded_proto="https",
         body=body,
     )
+
+
+def _address(chance: random.Random) -> str:
+    """Return the address of a line at home; half of them have IPv6."""
+    if chance.random() < 0.5:
+        return f"2003:{chance.getrandbits(16):x}:{chance.getrandbits(16):x}:0:{chance.getrandbits(16):x}::1"
+    return f"91.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
 
 
 def _policy() -> Policy:
     with workplace() as place:
         settings = config.load(Machine(place / "proxy", "http://127.0.0.1:1").config, {}).settings
     return Policy(
-        settings.site[0], settings.server.trusted_proxies, KeeperKeys("a secret of the bench that is long enough")
+        settings.site[0],
+        Networks(settings.server.trusted_proxies),
+        KeeperKeys(SECRET),
+        people_keys=people_keys(settings, SECRET),
     )
 
 

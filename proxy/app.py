@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
-from proxy.rules.address import Network
+from proxy.rules.address import Networks
 from proxy.rules.keeper import KeeperKeys
 from proxy.rules.routing import Routes
 from proxy.rules.visitor import Policy
@@ -142,7 +142,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             people_keys=people_keys(settings, secret),
         )
         operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
-        announced_by = settings.server.trusted_proxies if settings.server.proxy_protocol else None
+        announced_by = Networks(settings.server.trusted_proxies) if settings.server.proxy_protocol else None
         public_address = await _listen(
             stack, public.app(), settings.server.listen, drain=public.drain, announced_by=announced_by
         )
@@ -183,15 +183,15 @@ def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics
 def _entry(settings: Settings, secret: str) -> Entry:
     old = [one.get_secret_value() for one in settings.server.old_secrets]
     keys, people = KeeperKeys(secret, old), people_keys(settings, secret)
+    trusted = Networks(settings.server.trusted_proxies)
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
         policies={
-            site.name: Policy(site, settings.server.trusted_proxies, keys, settings.server.forwarding_header, people)
-            for site in settings.site
+            site.name: Policy(site, trusted, keys, settings.server.forwarding_header, people) for site in settings.site
         },
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
-        trusted=settings.server.trusted_proxies,
+        trusted=trusted,
         client_ip_header=settings.server.forwarding_header,
     )
 
@@ -201,7 +201,7 @@ async def _listen(
     app: web.Application,
     address: Address,
     drain: Callable[[float], Awaitable[None]] | None = None,
-    announced_by: Sequence[Network] | None = None,
+    announced_by: Networks | None = None,
 ) -> Address:
     """Serve an application; port 0 finds a free one. ``announced_by``: who speaks the PROXY protocol, if anybody."""
     # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.

@@ -6,8 +6,9 @@ From ``Event`` on there is no raw contact data. All times are server-clock milli
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -57,8 +58,7 @@ class Status(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """One public request as plain values; behind the edge nothing sees the socket."""
 
     now: int
@@ -86,8 +86,7 @@ class Facts:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """One event as the page claims it; ``at`` is the browser's clock."""
 
     name: str
@@ -116,8 +115,7 @@ class Refusal:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """What one body says of all its events; ``sent`` is the browser's clock."""
 
     sent: int
@@ -129,7 +127,7 @@ class Visit:
     dpo: tuple[tuple[str, ...], int, int] | None = None
     webdriver: bool = False
     gpc: bool = False
-    match: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    match: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     hits: tuple[Hit, ...] = ()
     fates: tuple[FateNews, ...] = ()
     refused: tuple[Refusal, ...] = ()
@@ -142,8 +140,7 @@ class Redaction(NamedTuple):
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event for one pixel that we vouch for: clean, hashed, ready to be written as Graph wants it."""
 
     pixel: str
@@ -169,8 +166,7 @@ class Event:
     redactions: tuple[Redaction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """An event at rest: its CAPI payload and what the queue must know without opening it."""
 
     pixel: str
@@ -184,7 +180,7 @@ class Record:
     findings: tuple[str, ...] = ()
     people: tuple[bytes, ...] = ()
     """Held against the marks of who opted out or was erased; 16 bytes each."""
-    agreed: int = field(default=0, compare=False)
+    agreed: int = 0
     """Ends older opt-outs of its people when it is appended; not kept."""
 
 
@@ -205,8 +201,7 @@ class LedgerRow:
     findings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one browser request comes to, before anything is stored."""
 
     status: int

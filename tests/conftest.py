@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+# The dashboard asks more rarely where the machine is slow, and the tests share it with others.
+expect.set_options(timeout=20_000)
 
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.

@@ -7,14 +7,14 @@ other peer sends goes to HTTP as it is. After the header the connection is aioht
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
 
 from aiohttp import web
 
-from proxy.rules.address import Network, is_trusted
+from proxy.rules.address import Networks, is_trusted
 
 log = logging.getLogger(__name__)
 
@@ -165,9 +165,7 @@ class _Greeter(asyncio.Protocol):
 class ProxyProtocolSite(web.BaseSite):
     """A listener whose trusted peers announce the client."""
 
-    def __init__(
-        self, runner: web.AppRunner, host: str, port: int, *, trusted: Sequence[Network], backlog: int
-    ) -> None:
+    def __init__(self, runner: web.AppRunner, host: str, port: int, *, trusted: Networks, backlog: int) -> None:
         super().__init__(runner, backlog=backlog)
         self.trusted = trusted
         self.waiting: set[asyncio.Transport] = set()

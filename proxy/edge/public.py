@@ -13,7 +13,7 @@ from proxy.edge.files import Asset
 from proxy.edge.metrics import Metrics
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
-from proxy.rules.address import PSEUDO_HEADER, Network, believed_host
+from proxy.rules.address import PSEUDO_HEADER, Networks, believed_host
 from proxy.rules.identity import host_of
 from proxy.rules.ingest import belongs, ingest, ingest_image, problem
 from proxy.rules.intake import MAX_BODY
@@ -46,7 +46,7 @@ class Entry:
     """By site name."""
     tags: Mapping[str, Asset]
     sites: Sequence[Site]
-    trusted: Sequence[Network]
+    trusted: Networks
     client_ip_header: str
 
 

@@ -15,7 +15,7 @@ def signals_gpc(header: str, visit: Visit) -> bool:
 
 def signals_gpc_header(header: str) -> bool:
     """Tell whether ``Sec-GPC`` says so, alone."""
-    return "1" in (value.strip() for value in header.split(","))
+    return header != "" and "1" in (value.strip() for value in header.split(","))
 
 
 def signals_dnt(header: str) -> bool:

@@ -1,7 +1,6 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -22,8 +21,7 @@ _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
 _RESTRICTED_DATA = ("value", "currency")
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What is the same for every event of one request."""
 
     site: Site
@@ -84,7 +82,7 @@ def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
     if context.site.sensitive == "restricted":
         given = {key: given[key] for key in _RESTRICTED_DATA if key in given}
     data, findings = checked(hit.name, given)
-    return (replace(hit, data=data) if hit.data else hit), findings
+    return (hit._replace(data=data) if hit.data else hit), findings
 
 
 def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
@@ -114,8 +112,7 @@ def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[st
             return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(NamedTuple):
     """Who the visitor is for one pixel."""
 
     user_data: Mapping[str, Any]
@@ -186,11 +183,11 @@ def _page(context: Context) -> _Page:
     allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
     url, in_url = clean_url(visit.url, allowed)
     referrer, in_referrer = clean_url(visit.referrer, allowed)
-    return _Page(url, referrer, visitor, (*_redactions(in_url, "url"), *_redactions(in_referrer, "referrer")))
+    return _Page(url, referrer, visitor, _redactions(in_url, "url") + _redactions(in_referrer, "referrer"))
 
 
-def _redactions(removed: Iterable[str], place: str) -> Iterable[Redaction]:
-    return (Redaction(what, place) for what in removed)
+def _redactions(removed: Sequence[str], place: str) -> tuple[Redaction, ...]:
+    return tuple([Redaction(what, place) for what in removed]) if removed else ()
 
 
 def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
@@ -213,7 +210,7 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and th
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
         findings=_bot(context) + matched.findings + odd,
-        redactions=(*page.redactions, *_redactions(in_data, "custom_data")),
+        redactions=page.redactions + _redactions(in_data, "custom_data"),
     )
 
 

@@ -8,8 +8,8 @@ re-stamped, re-cased or invented.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from publicsuffixlist import PublicSuffixList
@@ -36,8 +36,7 @@ _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
 _AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """How the proxy stands to the page, as far as cookies go."""
 
     at_home: bool
@@ -47,8 +46,7 @@ class Place:
     secure: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserIds:
+class BrowserIds(NamedTuple):
     """The ids for the server copy, and the ``Set-Cookie`` values that keep them."""
 
     fbp: str
@@ -56,6 +54,7 @@ class BrowserIds:
     cookies: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def host_of(authority: str) -> str:
     """Return the lower-case host of a ``Host`` header or an origin, without scheme, port and final dot."""
     match = _AUTHORITY.match(authority.lower())
@@ -71,11 +70,6 @@ def registrable(host: str) -> str:
     if is_address(host) or "." not in host:
         return ""
     return _SUFFIXES.privatesuffix(host) or ""
-
-
-def same_site(one: str, other: str) -> bool:
-    """Tell whether cookies of one host reach the other."""
-    return one == other or (registrable(one) != "" and registrable(one) == registrable(other))
 
 
 def cookies_of(header: str) -> dict[str, str]:
@@ -119,7 +113,8 @@ def _fbclid(query: str) -> str:
 
 def place(host: str, page: str, *, secure: bool) -> Place:
     """Return how the proxy's host stands to a page's."""
-    return Place(same_site(host, page), registrable(host), secure)
+    domain = registrable(host)
+    return Place(host == page or domain == registrable(page) != "", domain, secure)
 
 
 def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a new one needs
@@ -176,7 +171,12 @@ def _notations(fbc: str) -> tuple[str, str]:
 
 def set_cookie(name: str, value: str, where: Place, *, seconds: int = _COOKIE_SECONDS, http_only: bool = False) -> str:
     """Return a ``Set-Cookie`` value as the Pixel's cookies are: path ``/``, Lax; ``http_only`` hides it from script."""
-    parts = [f"{name}={value}", f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
+    return f"{name}={value}; {_attributes(where, seconds, http_only)}"
+
+
+@lru_cache(maxsize=1024)
+def _attributes(where: Place, seconds: int, http_only: bool) -> str:  # noqa: FBT001 - a key of the cache
+    parts = [f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
     if where.domain:
         parts.append(f"Domain={where.domain}")
     if where.secure:

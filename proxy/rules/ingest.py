@@ -4,7 +4,6 @@ Nothing here touches a socket, a clock or a disk, so the HTTP front can be excha
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,7 +13,7 @@ from proxy.rules import address, capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import Keeper
-from proxy.rules.visitor import Policy, believed, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
+from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
 from proxy.settings import Site
 
 
@@ -55,7 +54,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     client = address.client(
         facts.peer, facts.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=facts.forwarded_pseudo
     )
-    context = _context(visit, believed(facts, trusted=client.believed), policy, client.address)
+    context = _context(visit, facts, policy, client)
     events, dropped = [], []
     redactions: list[Redaction] = []
     for result in enrich(context):
@@ -80,27 +79,26 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     )
 
 
-def _context(visit: Visit, facts: Facts, policy: Policy, sender: str) -> Context:
+def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client) -> Context:
     site = policy.site
-    where, cookies = place_of(facts), identity.cookies_of(facts.cookie)
+    where, cookies = place_of(facts, believed=client.believed), identity.cookies_of(facts.cookie)
     kept = kept_by(facts, where, cookies, policy)
     ids = _ids(visit, facts, where, cookies, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else _bot(visit, facts)
-    located = address.is_public(sender)
     return Context(
         site=site,
         facts=facts,
         visit=visit,
         ids=ids,
-        address=sender if located else "",
+        address=client.address if client.public else "",
         options=consent.options(site, visit, gpc=gpc),
         bot=bot,
         forbidden=consent.forbids(
             *(site, visit, kept),
             gpc=gpc,
             dnt=consent.signals_dnt(facts.dnt),
-            located=located,
+            located=client.public,
             bot=bot is not None,
         ),
         where=where,
@@ -137,7 +135,7 @@ def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     if not where.at_home:
         return ()
     if context.visit.consent is Consent.REVOKED:
-        return forget(replace(kept, consent=Consent.REVOKED), where, facts, policy)
+        return forget(kept._replace(consent=Consent.REVOKED), where, facts, policy)
     if context.forbidden:
         # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
         return (keeper_cookie(kept, where, facts, policy),) if context.forbidden is DropReason.OPTED_OUT else ()

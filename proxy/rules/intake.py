@@ -4,7 +4,7 @@ A bad event is refused by itself, so that it never costs its neighbours; only a 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import orjson
 
@@ -20,7 +20,9 @@ _MAX_PIXELS = 50
 _MAX_DEPTH = 16
 # The latest time a JavaScript Date can hold, in ms.
 _MAX_TIME = 8_640_000_000_000_000
-_FATES = tuple(Fate)
+_FATES = {fate.value: fate for fate in Fate}
+_CONSENTS = {consent.value: consent for consent in Consent}
+_Member = TypeVar("_Member", Consent, Fate)
 
 
 class Malformed(ValueError):  # noqa: N818 - the caller's fault, not an error of ours
@@ -44,7 +46,7 @@ def visit(body: bytes) -> Visit:
         referrer=_text(wire, "referrer"),
         fbp=_text(wire, "fbp"),
         fbc=_text(wire, "fbc"),
-        consent=_member(Consent, wire.get("consent", Consent.UNKNOWN), "consent"),
+        consent=_member(_CONSENTS, wire.get("consent", "unknown"), "consent"),
         dpo=_dpo(wire.get("dpo")),
         webdriver=wire.get("webdriver") is True,
         gpc=wire.get("gpc") is True,
@@ -91,7 +93,7 @@ def _hit(event: Any) -> Hit:
         at=_time(event.get("at"), "at"),
         pixels=_pixels(event.get("pixels")),
         data=data,
-        fate=_member(Fate, event.get("pixel", Fate.PENDING), "pixel"),
+        fate=_member(_FATES, event.get("pixel", "pending"), "pixel"),
     )
 
 
@@ -101,8 +103,8 @@ def _news(fates: list[Any]) -> Iterator[FateNews]:
         if not isinstance(entry, dict):
             continue
         name, identity, fate = entry.get("name"), entry.get("id"), entry.get("pixel")
-        if _is_label(name, _MAX_NAME) and _is_label(identity, _MAX_ID) and fate in _FATES:
-            yield FateNews(name, identity, Fate(fate))
+        if _is_label(name, _MAX_NAME) and _is_label(identity, _MAX_ID) and isinstance(fate, str) and fate in _FATES:
+            yield FateNews(name, identity, _FATES[fate])
 
 
 def _list(wire: Mapping[str, Any], key: str) -> list[Any]:
@@ -145,12 +147,10 @@ def _is_pixel(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 20 and value.isascii() and value.isdecimal()
 
 
-def _member(kind: type[Any], value: Any, key: str) -> Any:
-    try:
-        return kind(value)
-    except ValueError:
-        accepted = ", ".join(member.value for member in kind)
-        raise Malformed(f"{key}: {_short(value)}; accepted: {accepted}") from None
+def _member(known: Mapping[str, _Member], value: Any, key: str) -> _Member:
+    if not isinstance(value, str) or value not in known:
+        raise Malformed(f"{key}: {_short(value)}; accepted: {', '.join(known)}")
+    return known[value]
 
 
 def _dpo(value: Any) -> tuple[tuple[str, ...], int, int] | None:

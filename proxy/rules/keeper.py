@@ -7,11 +7,12 @@ nor the place of a keeper can be changed. Whatever does not open is no keeper; n
 """
 
 import base64
+import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -32,22 +33,9 @@ _HEAD = len(_VERSION) + _ID + _TIME + _NONCE
 _MAX_PLAIN = MAX_VALUE * 3 // 4 - _HEAD - _TAG
 _DAY_S = 24 * 60 * 60
 _CIPHERS = 1024  # a day has its own, for each secret
-_SHORT = {
-    "visitor": "v",
-    "since": "s",
-    "fbp": "p",
-    "fbp_since": "ps",
-    "fbc": "c",
-    "fbc_since": "cs",
-    "opted_out": "o",
-    "agreed": "a",
-    "match_since": "ms",
-    "match_seen": "mn",
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Keeper:
+class Keeper(NamedTuple):
     """What the cookie holds; an empty one is what a new visitor has. Times are server-clock milliseconds."""
 
     visitor: str = ""
@@ -64,13 +52,15 @@ class Keeper:
     """The visitor's own word, which the page's consent does not change."""
     agreed: int = 0
     """When an opt-out or a withdrawal was last taken back."""
-    match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    match: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Hashed match keys of this visit, most telling first; only where the site allows."""
     match_since: int = 0
     match_seen: int = 0
 
 
 NOTHING = Keeper()
+_CONSENT, _MATCH = Keeper._fields.index("consent"), Keeper._fields.index("match")
+_CONSENTS = {consent.value: consent for consent in Consent}
 
 
 class KeeperKeys:
@@ -118,8 +108,10 @@ class KeeperKeys:
 
     def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> Keeper | None:
         """Return the keeper among the cookies of a request, newest name first."""
-        found = (self.open(cookies[name], site, now=now) for name in self.names(site) if name in cookies)
-        return next((keeper for keeper in found if keeper), None)
+        for name in self.names(site):
+            if name in cookies and (keeper := self.open(cookies[name], site, now=now)):
+                return keeper
+        return None
 
     def _cipher_of(self, secret_id: bytes, day: int) -> AESGCM:
         return AESGCM(derive(self._secrets[secret_id], f"keeper:{day}"))
@@ -132,8 +124,7 @@ class KeeperKeys:
 
 def renewed(kept: Keeper, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> Keeper:
     """Return the keeper after another permitted visit; what stays the same keeps its first time."""
-    return replace(
-        kept,
+    return kept._replace(
         visitor=visitor,
         since=kept.since if visitor == kept.visitor else now,
         fbp=ids.fbp,
@@ -153,7 +144,8 @@ def _decoded(value: str) -> bytes:
     if len(value) > MAX_VALUE:
         return b""
     try:
-        return base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
+        plain = value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4)
+        return binascii.a2b_base64(plain, strict_mode=True)
     except ValueError:
         return b""
 
@@ -162,25 +154,23 @@ def _fitting(keeper: Keeper) -> bytes:
     """Write a keeper, without as many of its match keys as do not fit."""
     plain = orjson.dumps(_packed(keeper))
     while len(plain) > _MAX_PLAIN and keeper.match:
-        keeper = replace(keeper, match=dict(list(keeper.match.items())[:-1]))
+        keeper = keeper._replace(match=dict(list(keeper.match.items())[:-1]))
         plain = orjson.dumps(_packed(keeper))
     return plain
 
 
-def _packed(keeper: Keeper) -> dict[str, Any]:
-    packed = {short: value for name, short in _SHORT.items() if (value := getattr(keeper, name))}
-    if keeper.consent is not Consent.UNKNOWN:
-        packed["g"] = keeper.consent
-    if keeper.match:
-        packed["m"] = {key: [_short_hash(one) for one in hashes] for key, hashes in keeper.match.items()}
-    return packed
+def _packed(keeper: Keeper) -> list[Any]:
+    """Write the fields in their order, which stays what it is: new ones come last."""
+    match = {key: [_short_hash(one) for one in hashes] for key, hashes in keeper.match.items()}
+    return [*keeper[:_MATCH], match, *keeper[_MATCH + 1 :]]
 
 
-def _unpacked(packed: Mapping[str, Any]) -> Keeper:
-    """Read what we wrote; what another version wrote besides is passed over."""
-    match = {key: tuple(map(_long_hash, hashes)) for key, hashes in packed.get("m", {}).items()}
-    plain = {name: packed[short] for name, short in _SHORT.items() if short in packed}
-    return Keeper(consent=Consent(packed.get("g", Consent.UNKNOWN)), match=match, **plain)
+def _unpacked(packed: list[Any]) -> Keeper:
+    """Read what we wrote; what a later version wrote besides is passed over."""
+    fields = packed[: len(NOTHING)]
+    fields[_CONSENT] = _CONSENTS[fields[_CONSENT]]
+    fields[_MATCH] = {key: tuple(map(_long_hash, hashes)) for key, hashes in fields[_MATCH].items()}
+    return Keeper(*fields)
 
 
 def _short_hash(text: str) -> str:

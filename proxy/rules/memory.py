@@ -5,7 +5,6 @@ hour without an event, after a day in any case, or when the page names somebody 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from proxy.model import DAY_MS
 from proxy.rules.keeper import Keeper
@@ -22,7 +21,7 @@ Hashed = Mapping[str, Sequence[str]]
 
 def forgotten(keeper: Keeper) -> Keeper:
     """Return the keeper without match keys."""
-    return replace(keeper, match={}, match_since=0, match_seen=0) if keeper.match else keeper
+    return keeper._replace(match={}, match_since=0, match_seen=0) if keeper.match else keeper
 
 
 def remembered(keeper: Keeper, given: Hashed, *, now: int) -> Keeper:
@@ -31,7 +30,7 @@ def remembered(keeper: Keeper, given: Hashed, *, now: int) -> Keeper:
     match = {key: tuple(given.get(key) or known[key])[:_VALUES] for key in _KEYS if given.get(key) or key in known}
     if not match:
         return forgotten(keeper)
-    return replace(keeper, match=match, match_since=keeper.match_since if known else now, match_seen=now)
+    return keeper._replace(match=match, match_since=keeper.match_since if known else now, match_seen=now)
 
 
 def together(some: Iterable[Hashed]) -> Hashed:

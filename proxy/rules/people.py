@@ -24,8 +24,8 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
         user_data: Match keys by Meta's names: lists of SHA-256 in hex, and ``fbp``.
         keys: Keys of the installation's secrets, the current one first: marks made under an old one still fit.
     """
-    known = tuple(_identifiers(user_data))
-    return tuple(blake2b(text, key=key, digest_size=DIGEST).digest() for key in keys for text in known)
+    known = list(_identifiers(user_data)) if keys else []
+    return tuple([blake2b(text, key=key, digest_size=DIGEST).digest() for key in keys for text in known])
 
 
 def identifiers(raw: Mapping[str, Sequence[str]], countries: Iterable[str]) -> dict[str, list[str]]:

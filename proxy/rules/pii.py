@@ -7,8 +7,9 @@ that the page is silent.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 from proxy.rules import contact, places
 from proxy.rules.raw import (
@@ -103,18 +104,22 @@ _TOO_BROAD = (
     frozenset({"ln", "ge"}),
 )
 _ALL_KEYS = frozenset({*_RULES, *_PLAIN, *_OF_THE_REQUEST})
+# Keys that no set has, the commonest first.
+_TELLING = tuple(key for key in ("fbp", "external_id", *_ALL_KEYS) if not any(key in broad for broad in _TOO_BROAD))
 
 
-@dataclass(frozen=True, slots=True)
-class MatchKeys:
+class MatchKeys(NamedTuple):
     """What of one person's data may leave, by Meta's name for it."""
 
-    hashed: dict[str, list[str]] = field(default_factory=dict)
+    hashed: Mapping[str, list[str]] = MappingProxyType({})
     """SHA-256 in lower-case hex, as given also with a ``.`` and Meta's 2 or 8 character appendix."""
-    plain: dict[str, str | int] = field(default_factory=dict)
+    plain: Mapping[str, str | int] = MappingProxyType({})
     """Ids that Meta wants as they are."""
     rejected: tuple[str, ...] = ()
     """Keys that had a value of no use; for counting."""
+
+
+NOTHING = MatchKeys()
 
 
 def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> str | None:
@@ -146,7 +151,7 @@ def match_keys(raw: Mapping[str, object], *, country: str = "", year: int = 9999
     """
     given = _by_key(raw)
     if not given:
-        return MatchKeys()
+        return NOTHING
     place = _place(given.get("country", ()), country)
     hashed = {key: [_digests(key, value, place, year) for value in given[key]] for key in _RULES if key in given}
     plain = {key: [_plain(key, value) for value in given[key]] for key in _PLAIN if key in given}
@@ -162,6 +167,8 @@ def too_little(user_data: Mapping[str, object]) -> bool:
 
     Source: Meta, best practices, baseline requirements for matching; a key without a value does not count.
     """
+    if any(map(user_data.get, _TELLING)):
+        return False
     present = {key for key, value in user_data.items() if value and key in _ALL_KEYS}
     return any(present <= broad for broad in _TOO_BROAD)
 

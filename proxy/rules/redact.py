@@ -98,16 +98,19 @@ def _clean_url(url: str, limits: Limits, removed: list[str]) -> str:
     if match is None:
         return ""
     scheme, user, host, port, path, query, fragment = match.groups()
-    removed += [name for name, part in ((USER, user), (FRAGMENT, fragment)) if part]
+    if user:
+        removed.append(USER)
+    if fragment:
+        removed.append(FRAGMENT)
     authority = f"{host}:{port}" if port else host
     kept = _clean_query(query, limits, removed) if query else ""
     return f"{scheme.lower()}://{authority}{_clean_path(path or '', removed)}{'?' + kept if kept else ''}".rstrip()
 
 
 def _clean_path(path: str, removed: list[str]) -> str:
-    segments = path.split("/")
     if _BEFORE_KEYS.isdisjoint(path.lower().split("/")) and not hints(path):
         return path
+    segments = path.split("/")
     if _POSITION.search(path):
         removed.append(Shape.COORDINATES)
         segments = _POSITION.sub(f"/{REDACTED}/{REDACTED}", path).split("/")
@@ -196,9 +199,11 @@ def origin_of(url: str) -> str:
 
 
 def _parse(url: str) -> re.Match[str] | None:
-    text = url.strip() if url.isprintable() else url.translate(_NOT_THERE).strip()
-    if not text.isprintable() and _UNENCODABLE.search(text):
-        return None
+    text = url.strip()
+    if not text.isprintable():
+        text = url.translate(_NOT_THERE).strip()
+        if _UNENCODABLE.search(text):
+            return None
     if "\\" in text:
         front, mark, rest = text.partition("?")
         text = front.replace("\\", "/") + mark + rest

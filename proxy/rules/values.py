@@ -47,7 +47,8 @@ def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[s
         if value is not None:
             kept[field] = value
         findings += [field + word for word in words]
-    return kept, tuple(dict.fromkeys((*findings, *_of_the_whole(name, kept))))
+    findings += _of_the_whole(name, kept)
+    return kept, tuple(dict.fromkeys(findings)) if findings else ()
 
 
 def _of_the_whole(name: str, data: Mapping[str, Any]) -> list[str]:

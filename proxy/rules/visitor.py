@@ -1,7 +1,7 @@
 """The browser behind a request: how the proxy stands to its page, what its keeper holds, the cookies that keep it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from proxy.model import Facts, Visit
@@ -17,27 +17,30 @@ class Policy:
     """What the rules need of the configuration for one site."""
 
     site: Site
-    trusted: Sequence[address.Network]
+    trusted: address.Networks
     keys: KeeperKeys
     client_ip_header: str = "X-Forwarded-For"
     people_keys: Sequence[bytes] = ()
     """Under which people have digests, the current one first."""
 
 
-def believed(facts: Facts, *, trusted: bool) -> Facts:
-    """Take host and scheme from a trusted proxy, which saw the visitor's own request."""
-    if not trusted:
-        return facts
-    host = facts.forwarded_host.rpartition(",")[2].strip() or facts.host
-    proto = facts.forwarded_proto.rpartition(",")[2].strip().lower()
-    return replace(facts, host=host, secure=facts.secure or proto == "https")
+def place_of(facts: Facts, *, believed: bool, own_page: bool = False) -> identity.Place:
+    """Return how the proxy stands to the page of a request.
 
+    A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says.
 
-def place_of(facts: Facts) -> identity.Place:
-    """A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says."""
-    page = facts.origin or facts.referer
-    secure = facts.secure or page.startswith("https://")
-    return identity.place(identity.host_of(facts.host), identity.host_of(page), secure=secure)
+    Args:
+        facts: The request.
+        believed: It came from a trusted proxy, which saw the visitor's own: its word for host and scheme counts.
+        own_page: The page is the proxy's own.
+    """
+    host, secure = facts.host, facts.secure
+    if believed:
+        host = facts.forwarded_host.rpartition(",")[2].strip() or host
+        secure = secure or facts.forwarded_proto.rpartition(",")[2].strip().lower() == "https"
+    page = host if own_page else facts.origin or facts.referer
+    secure = secure or page.startswith("https://")
+    return identity.place(identity.host_of(host), identity.host_of(page), secure=secure)
 
 
 def kept_by(facts: Facts, where: identity.Place, cookies: Mapping[str, str], policy: Policy) -> Keeper:
@@ -59,8 +62,11 @@ def kept_from_now(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: F
 
 def match_keys(visit: Visit, pixel_id: str, facts: Facts, site: Site) -> pii.MatchKeys:
     """Return what the page told of the visitor for one pixel."""
+    given = visit.match.get(pixel_id)
+    if not given:
+        return pii.NOTHING
     year = datetime.fromtimestamp(facts.now / 1000, UTC).year
-    return pii.match_keys(visit.match.get(pixel_id, {}), country=site.country.lower(), year=year)
+    return pii.match_keys(given, country=site.country.lower(), year=year)
 
 
 def person(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:

@@ -5,18 +5,15 @@ The tag and the trap come from the proxy's own functions, with the settings of a
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+import tagpage
 from aiohttp import web
-from support import raw_config
 
-from proxy import config
 from proxy.edge.files import tag_of, trap_of
 from proxy.settings import Site
 from proxy.simulator.shop import config_script, standin_script
@@ -28,45 +25,9 @@ HOST = "www.shop.test"
 OPT_INS = {"800": "OpenBridge", "900": "InferredEvents"}
 NO_CONFIG = "404"
 SLOW_CONFIG = "700"
-STUB = """
-  if (window.fbq) return;
-  var n = window.fbq = function () {
-    n.callMethod ? n.callMethod.apply(n, arguments) : n.queue.push(arguments);
-  };
-  if (!window._fbq) window._fbq = n;
-  n.push = n; n.loaded = true; n.version = "2.0"; n.queue = [];
-"""
-T = TypeVar("T")
-
-
-def script(*lines: str) -> str:
-    """Wrap statements into a script element."""
-    return "<script>" + ";\n".join(lines) + "</script>"
-
-
-BASE = script(f"""(function () {{ {STUB}
-  var s = document.createElement("script"); s.async = true; s.src = "/fbevents.js";
-  var first = document.getElementsByTagName("script")[0]; first.parentNode.insertBefore(s, first);
-}})()""")
-CALLS = script("fbq('init', '111')", "fbq('track', 'PageView')", "fbq('track', 'Lead', {value: 5})")
 SYNC = f'<script src="{TAG}"></script>'
 ASYNC = f'<script async src="{TAG}"></script>'
 TAKEN_OVER = "window.fbq && fbq.callMethod && !fbq.queue.length"
-
-
-def site_of(**changes: Any) -> Site:
-    """Make the settings of a site whose pages are below shop.test."""
-    raw = raw_config("http://127.0.0.1:1", Path(), domains=["shop.test"], **changes)
-    return config.parse(raw, {}, base=Path()).settings.site[0]
-
-
-async def until(look: Callable[[], T], what: str, seconds: float = 10) -> T:
-    """Wait for something to be true, or say what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        await asyncio.sleep(0.01)
-    return found
 
 
 @dataclass(frozen=True)
@@ -88,7 +49,7 @@ class Letter:
 class Lab:
     """What is served, how the collect address answers, and what came."""
 
-    site: Site = field(default_factory=site_of)
+    site: Site = field(default_factory=tagpage.site)
     pages: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
@@ -108,7 +69,7 @@ class Lab:
     @property
     def trap(self) -> str:
         """The trap as it stands in the page."""
-        return script(trap_of(self.site))
+        return tagpage.script(trap_of(self.site))
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -167,7 +128,7 @@ class Lab:
         return web.Response(status=204)
 
     async def _fire(self, request: web.Request) -> web.Response:
-        self.fired.append(dict(request.query if request.method == "GET" else {**await request.post()}))
+        self.fired.append({key: str(value) for key, value in (request.query or await request.post()).items()})
         return web.Response(status=204)
 
     async def _collect(self, request: web.Request) -> web.StreamResponse:
@@ -220,7 +181,7 @@ def _cut(request: web.Request) -> web.Response:
 @asynccontextmanager
 async def laboratory(**site: Any) -> AsyncIterator[Lab]:
     """Serve a lab on a free port of loopback."""
-    lab = Lab(site_of(**site))
+    lab = Lab(tagpage.site(**site))
     runner = web.AppRunner(lab.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

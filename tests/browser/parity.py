@@ -6,13 +6,15 @@ A page is a frame, since hundreds of tabs would take minutes: all pages of one p
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from lab import COLLECT, STUB, TAG, TAKEN_OVER, Lab, script, until
-from playwright.async_api import Browser, ConsoleMessage, Frame, Page, Request, TimeoutError
+from lab import COLLECT, TAG, TAKEN_OVER, Lab
+from playwright.async_api import Browser, ConsoleMessage, Frame, Page, Request
+from playwright.async_api import TimeoutError as Late
+from tagpage import STUB, script, until
 
 PLACEMENTS = {
     "none": "",
@@ -71,7 +73,8 @@ lab.drive = async (ready, late, then) => {
 };
 lab.result = () => {
   var names = Object.getOwnPropertyNames(window).filter((name) => !lab.before.includes(name) && name != "fbq");
-  var own = window.fbq ? Object.getOwnPropertyNames(fbq).filter((name) => !/^(callMethod|queue|disablePushState)$/.test(name)) : [];
+  var ours = /^(callMethod|queue|disablePushState)$/;
+  var own = window.fbq ? Object.getOwnPropertyNames(fbq).filter((name) => !ours.test(name)) : [];
   var { enumerable } = (window.fbq && Object.getOwnPropertyDescriptor(window, "fbq")) || {};
   return {
     seen: lab.seen, log: lab.log, taken: lab.plain(taken), names: names.sort(),
@@ -99,12 +102,22 @@ class Scenario:
 
     def html(self, placement: str, trap: str) -> str:
         """Write the page for one placement."""
-        recorder = RECORDER.replace("PLACEMENT", placement).replace("TAKEN_OVER", TAKEN_OVER).replace('"TAG"', f'"{TAG}"')
+        recorder = (
+            RECORDER.replace("PLACEMENT", placement).replace("TAKEN_OVER", TAKEN_OVER).replace('"TAG"', f'"{TAG}"')
+        )
         drive = f"lab.drive(() => {self.ready}, async () => {{ {self.late} }}, () => {self.then})"
         head = PLACEMENTS[placement].replace("TRAP", trap)
         again = "" if placement == "none" else trap + PLACEMENTS["sync"]
         return "".join(
-            ["<!doctype html><head>", script(recorder), head, *(part or again for part in self.parts), "</head><body>", script(drive), "</body>"]
+            [
+                "<!doctype html><head>",
+                script(recorder),
+                head,
+                *(part or again for part in self.parts),
+                "</head><body>",
+                script(drive),
+                "</body>",
+            ]
         )
 
 
@@ -186,16 +199,18 @@ class Tab:
               Object.assign(document.createElement("iframe"), { name, src })))""",
             [[name, self._address(name)] for name in scenarios],
         )
-        frames = await until(lambda: self._frames(scenarios), "all frames are there")
+        await until(lambda: self._frames.keys() >= scenarios.keys(), "all frames are there")
+        frames = self._frames
         await asyncio.gather(*(self._end(frames[name], scenario) for name, scenario in scenarios.items()))
 
     def _address(self, name: str) -> str:
         # A host of its own, so that no page finds in its storage what another put aside.
-        return self.lab.url(_path(self.placement, name), f"{list(self.accounts).index(name)}-{self.placement}.shop.test")
+        host = f"{list(self.accounts).index(name)}-{self.placement}.shop.test"
+        return self.lab.url(_path(self.placement, name), host)
 
-    def _frames(self, names: Iterable[str]) -> dict[str, Frame] | None:
-        frames = {frame.name: frame for frame in self.page.frames}
-        return frames if frames.keys() >= set(names) else None
+    @property
+    def _frames(self) -> dict[str, Frame]:
+        return {frame.name: frame for frame in self.page.frames}
 
     async def _end(self, frame: Frame, scenario: Scenario) -> None:
         account = self.accounts[frame.name]
@@ -208,7 +223,7 @@ class Tab:
         try:
             await frame.wait_for_function("lab.done")
             await until(ended, f"the end of {frame.name}, {self.placement}", 15)
-        except (AssertionError, TimeoutError) as failed:
+        except (AssertionError, Late) as failed:
             account.view["never"] = str(failed)
         account.view |= await asyncio.wait_for(frame.evaluate(RESULT), 30)
 
@@ -223,9 +238,7 @@ async def run(browser: Browser, lab: Lab, scenarios: Mapping[str, Scenario], **c
     return {placement: await _tab(browser, lab, placement, scenarios, **context) for placement in PLACEMENTS}
 
 
-async def _tab(
-    browser: Browser, lab: Lab, placement: str, scenarios: Mapping[str, Scenario], **context: Any
-) -> Tab:
+async def _tab(browser: Browser, lab: Lab, placement: str, scenarios: Mapping[str, Scenario], **context: Any) -> Tab:
     lab.release.clear()
     here = await browser.new_context(**context)
     tab = Tab(lab, await here.new_page(), placement)

@@ -2,8 +2,9 @@
 
 import json
 
-from lab import NO_CONFIG, SLOW_CONFIG, STUB, script
+from lab import NO_CONFIG, SLOW_CONFIG
 from parity import STUBBED, Scenario
+from tagpage import STUB, script
 
 INIT = "fbq('init', '111');"
 TWO = "fbq('init', '111'); fbq('init', '222');"
@@ -11,6 +12,8 @@ VIEW = "fbq('track', 'PageView');"
 LEAD = "fbq('track', 'Lead', {value: 5});"
 CONTACT = "fbq('track', 'Contact');"
 BOTH = "111 PageView, 111 Lead"
+SINGLE_VIEW = "fbq('trackSingle', '111', 'PageView')"
+CLICK = "var b = document.createElement('button'); b.textContent = 'Buy'; document.body.append(b); b.click();"
 LOCKED = "window.fbq && fbq.callMethod"
 
 # The argument after the custom data, in every form that pages use, right or wrong.
@@ -53,7 +56,9 @@ COMMANDS = {
 
 def calls(first: str) -> str:
     """Call one command once for each form of its last arguments."""
-    return "; ".join(f"fbq({first}{json.dumps(name)}{', ' + rest if rest else ''})" for name, rest in EVENT_DATA.items())
+    return "; ".join(
+        f"fbq({first}{json.dumps(name)}{', ' + rest if rest else ''})" for name, rest in EVENT_DATA.items()
+    )
 
 
 def plain(*statements: str) -> Scenario:
@@ -100,7 +105,9 @@ COMMANDS_TABLE = {
         fires="111 PageView, 111 PageView, 111 PageView",
     ),
     "PageView allowed later": Scenario(
-        [STUBBED, script(INIT, VIEW)], late="fbq.allowDuplicatePageViews = true;" + VIEW, fires="111 PageView, 111 PageView"
+        [STUBBED, script(INIT, VIEW)],
+        late="fbq.allowDuplicatePageViews = true;" + VIEW,
+        fires="111 PageView, 111 PageView",
     ),
     "PageView by trackSingle": Scenario(
         [STUBBED, script(INIT, "fbq('trackSingle', '111', 'PageView')", VIEW)],
@@ -167,7 +174,8 @@ COMMANDS_TABLE = {
     ),
     "dataProcessingOptions in every form": twice(
         "".join(f"fbq('dataProcessingOptions'{form}); fbq('trackCustom', 'E{at}');" for at, form in enumerate(
-            ("", ", ['LDU']", ", ['LDU'], 1", ", ['LDU'], 0, 0", ", ['LDU'], 1, 1000", ", ['LDU'], 1, 1000, 9", ", []", ", null")
+            ("", ", ['LDU']", ", ['LDU'], 1", ", ['LDU'], 0, 0", ", ['LDU'], 1, 1000", ", ['LDU'], 1, 1000, 9",
+             ", []", ", null")
         )),
         ", ".join(f"111 E{at}" for at in range(8)),
     ),
@@ -177,7 +185,8 @@ COMMANDS_TABLE = {
     ),
     "agent for all": twice(LEAD, "111 Lead", before="fbq.agent = 'seg';" + INIT),
     "set autoConfig": twice(
-        LEAD, "111 Lead, 222 Lead", before="fbq('set', 'autoConfig', false, '111'); fbq('set', 'autoConfig', 'true');" + TWO
+        LEAD, "111 Lead, 222 Lead",
+        before="fbq('set', 'autoConfig', false, '111'); fbq('set', 'autoConfig', 'true');" + TWO,
     ),
     "set firstPartyCookies": twice(LEAD, "111 Lead", before="fbq('set', 'firstPartyCookies', false, '111');" + INIT),
     "set userData": twice("fbq('set', 'userData', {external_id: 'u'});" + LEAD, "111 Lead"),
@@ -202,8 +211,10 @@ COMMANDS_TABLE = {
     "events with strange names": Scenario(
         [STUBBED, script(INIT)],
         late="fbq('track', 7); fbq('track'); fbq('track', null); fbq('track', {}); fbq('track', 'L d');"
-        "fbq('trackCustom', '\\u00e4\\ud83d\\ude00'); fbq('trackCustom', '__proto__'); fbq('trackCustom', 'constructor');",
-        fires="111 7, 111 undefined, 111 null, 111 [object Object], 111 L d, 111 \u00e4\U0001f600, 111 __proto__, 111 constructor",
+        "fbq('trackCustom', '\\u00e4\\ud83d\\ude00'); fbq('trackCustom', '__proto__');"
+        "fbq('trackCustom', 'constructor');",
+        fires="111 7, 111 undefined, 111 null, 111 [object Object], 111 L d, 111 \u00e4\U0001f600, 111 __proto__, "
+        "111 constructor",
         mirrors="111 L d, 111 \u00e4\U0001f600, 111 __proto__, 111 constructor",
     ),
     "custom data that no JSON carries": Scenario(
@@ -217,7 +228,8 @@ COMMANDS_TABLE = {
     "long custom data": twice("fbq('track', 'Lead', {text: '\\u00e4'.repeat(900)}, {eventID: 'long'});", "111 Lead"),
     "Purchase in every form": twice(
         "fbq('track', 'Purchase'); fbq('track', 'Purchase', {value: 1, currency: 'EUR'});"
-        "fbq('track', 'Purchase', {value: 'x'}); fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 'o-' + (lab.orders = (lab.orders || 0) + 1)});",
+        "fbq('track', 'Purchase', {value: 'x'}); lab.orders = (lab.orders || 0) + 1;"
+        "fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 'o-' + lab.orders});",
         ", ".join(["111 Purchase"] * 4),
     ),
     "returns and arguments": twice(
@@ -270,8 +282,9 @@ HERE = [STUBBED, script(INIT, VIEW)]
 
 STUBS_TABLE = {
     "Google Tag Manager's template": Scenario(
-        [GTM, script("fbq('set', 'agent', 'tmSimo-GTM-WebTemplate', '111')", INIT, "fbq('trackSingle', '111', 'PageView')")],
-        late="fbq('trackSingle', '111', 'Lead', {value: 1}); fbq('trackSingleCustom', '111', 'Own', {}, {eventID: 'g'});",
+        [GTM, script("fbq('set', 'agent', 'tmSimo-GTM-WebTemplate', '111')", INIT), script(SINGLE_VIEW)],
+        late="fbq('trackSingle', '111', 'Lead', {value: 1});"
+        "fbq('trackSingleCustom', '111', 'Own', {}, {eventID: 'g'});",
         fires="111 PageView, 111 Lead, 111 Own",
     ),
     "a stub that calls without this": Scenario([GTM, script(INIT, VIEW)], late=LEAD, fires=BOTH),
@@ -281,7 +294,7 @@ STUBS_TABLE = {
         fires="111 PageView, 111 Lead, 111 PageView",
     ),
     "RudderStack with two destinations": Scenario(
-        [stub(RUDDERSTACK), script(INIT), script("(function () {", RUDDERSTACK, "})()"), script("fbq('init', '222')", VIEW)],
+        [stub(RUDDERSTACK), script(INIT, f"(function () {{ {RUDDERSTACK} }})()", "fbq('init', '222')", VIEW)],
         late=LEAD,
         fires="222 PageView, 222 Lead",
     ),
@@ -289,7 +302,7 @@ STUBS_TABLE = {
         [stub(SEGMENT), script(INIT, VIEW)], late="fbq('track', 'Lead', {}, {eventID: 'ajs-1'});", fires=BOTH
     ),
     "the old fbds beside the base code": Scenario(
-        [script("window._fbq = []; _fbq.push(['addPixelId', '999']); _fbq.push(['track', 'PixelInitialized', {}])"), *HERE],
+        [script("window._fbq = [['addPixelId', '999'], ['track', 'PixelInitialized', {}]]"), *HERE],
         late=LEAD,
         fires=BOTH,
     ),
@@ -304,7 +317,9 @@ STUBS_TABLE = {
         [STUBBED, script(SPY, INIT, VIEW)],
         late=LEAD, then="true", fires="111 PageView", mirrors=BOTH, ends=False,
     ),
-    "a bare function after load": Scenario(HERE, late=BARE + LEAD, then="true", fires="111 PageView", mirrors=BOTH, ends=False),
+    "a bare function after load": Scenario(
+        HERE, late=BARE + LEAD, then="true", fires="111 PageView", mirrors=BOTH, ends=False,
+    ),
     "a wrapped take-over": Scenario(
         HERE,
         late="var real = fbq.callMethod; fbq.callMethod = function () { return real.apply(this, arguments) };" + LEAD,
@@ -322,7 +337,8 @@ STUBS_TABLE = {
     ),
     "fbq declared, not assigned": Scenario([script("var fbq"), *HERE], late=LEAD, fires=BOTH),
     "Object.prototype extended": Scenario(
-        [script("Object.prototype.extend = function () {}; Array.prototype.last = function () {}"), *HERE], late=LEAD, fires=BOTH
+        [script("Object.prototype.extend = function () {}; Array.prototype.last = function () {}"), *HERE],
+        late=LEAD, fires=BOTH,
     ),
 }  # fmt: skip
 
@@ -363,12 +379,12 @@ PIXEL_TABLE = {
     ),
     "clicks": Scenario(
         [STUBBED, script("fbq('init', '900')", VIEW)],
-        late="var b = document.createElement('button'); b.textContent = 'Buy'; document.body.append(b); b.click();" + LEAD,
+        late=CLICK + LEAD,
         fires="900 PageView, 900 SubscribedButtonClick, 900 Lead",
     ),
     "clicks without autoConfig": Scenario(
         [STUBBED, script("fbq('set', 'autoConfig', false, '900')", "fbq('init', '900')", VIEW)],
-        late="var b = document.createElement('button'); b.textContent = 'Buy'; document.body.append(b); b.click();" + LEAD,
+        late=CLICK + LEAD,
         fires="900 PageView, 900 Lead",
     ),
     "routes that the page leaves alone": Scenario(

@@ -59,7 +59,8 @@ def same_call(bare: Sequence[Any], call: Sequence[Any]) -> bool:
     place = place_of(bare[1]) if len(bare) > 1 else None
     if place is None or list(call) == bare:
         return list(call) == bare
-    *head, data, options = [*bare[: place + 1], *[UNDEFINED] * (place + 1 - len(bare))]
+    full = [*bare, *[UNDEFINED] * (place + 1 - len(bare))]
+    head, data, options = full[: place - 1], full[place - 1], full[place]
     known = [*head, {} if data in (None, UNDEFINED) else data]
     given = call[place : place + 1]
     right = given == [options] if has_id(options) else any(map(has_id, given))
@@ -84,7 +85,7 @@ def wire(account: Account) -> list[dict[str, str]]:
 
 
 def unpaired(account: Account) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
-    """List what only the Pixel sent, and what only the tag; Meta counts a name and id once, so the tag sends it once."""
+    """List what only the Pixel sent, and what only the tag; Meta counts a name and id once, so the tag sends one."""
     fired, mirrored = Counter({*pairs(account.own)}), Counter(account.mirrored_pairs)
     return [*(fired - mirrored).elements()], [*(mirrored - fired).elements()]
 
@@ -138,7 +139,7 @@ def test_the_browser_says_the_same(tabs: Tabs, placement: str) -> None:
     """The console of all pages holds what it holds without the tag."""
     bare, beside = (Counter(warnings(tabs[one].console)) for one in ("none", placement))
 
-    assert ({}, {}) == (dict(bare - beside), dict(beside - bare))
+    assert (dict(bare - beside), dict(beside - bare)) == ({}, {})
 
 
 @pytest.mark.parametrize("placement", WITH_THE_TAG)

@@ -14,12 +14,14 @@ from playwright.async_api import Browser, BrowserContext, Page, Response
 from support import PIXEL, SECRET, Installation, get_json, installation, served, until
 from tagpage import ALONE, script
 
-from proxy.rules.keeper import MAX_AGE_S, KeeperKeys
+from proxy.model import Consent
+from proxy.rules.keeper import MAX_AGE_S, Keeper, KeeperKeys
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "identity.md"
-(KEEPER,) = KeeperKeys(SECRET).names("shop")
+KEYS = KeeperKeys(SECRET)
+(KEEPER,) = KEYS.names("shop")
 FIRST_CLICK, SECOND_CLICK = "IwAR0-First_Click", "IwAR0-first_click"
-NO_EVENT = ("no event", "no event", "no event", "all three ended")
+NO_EVENT = ("no event", "no event", "no event", "_fbp and _fbc ended; keeper, with that word alone")
 
 Row = tuple[str, str, str, str]
 
@@ -68,8 +70,8 @@ class Walk:
         before = len(await self._events())
         await page.evaluate("() => { fbq('consent', 'revoke'); fbq('track', 'Lead') }")
         ended = await self._set()
-        assert sorted(name for name, _ in ended) == ["_fbc", "_fbp", "keeper"]
-        assert {attributes.partition(";")[0] for _, attributes in ended} == {"Max-Age=0"}
+        ages = {name: attributes.partition(";")[0] for name, attributes in ended}
+        assert ages == {"_fbp": "Max-Age=0", "_fbc": "Max-Age=0", "keeper": f"Max-Age={MAX_AGE_S}"}
         assert len(await self._events()) == before
         return NO_EVENT
 
@@ -157,8 +159,10 @@ async def test_the_steps_of_the_document(browser: Browser, walk: Walk) -> None:
         async with _window(browser, walk) as (_, private):
             rows.append(await walk.visit(private, "private"))
         rows.append(await walk.withdraw(page))
-        assert await jar(context) == {}
+        left = {name: cookie["value"] for name, cookie in (await jar(context)).items()}
 
+    assert set(left) == {KEEPER}
+    assert KEYS.open(left[KEEPER], "shop", now=round(time.time() * 1000)) == Keeper(consent=Consent.REVOKED)
     assert rows == list(documented().values())
     assert walk.clicks == [FIRST_CLICK] * 3 + [SECOND_CLICK, ""]
     assert (kept["httpOnly"], kept["sameSite"], kept["domain"], kept["path"]) == (True, "Lax", ".shop.example", "/")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -20,10 +20,11 @@ from proxy import config
 from proxy.app import running
 from proxy.edge import proxy_protocol
 from proxy.edge.proxy_protocol import Header, MalformedHeaderError, ProxyProtocolSite, parse
+from proxy.rules.address import Networks
 from proxy.simulator.app import make_app
 
-LOOPBACK = (ip_network("127.0.0.0/8"),)
-NOBODY_HERE = (ip_network("10.0.0.0/8"),)
+LOOPBACK = Networks([ip_network("127.0.0.0/8")])
+NOBODY_HERE = Networks([ip_network("10.0.0.0/8")])
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 VISITOR_6 = "2606:2800:220:1::34"
@@ -75,7 +76,7 @@ MALFORMED = {
 
 
 @asynccontextmanager
-async def listening(trusted: Sequence[object] = LOOPBACK) -> AsyncIterator[tuple[str, int]]:
+async def listening(trusted: Networks = LOOPBACK) -> AsyncIterator[tuple[str, int]]:
     """Serve an application that answers with its peer's address."""
 
     async def who(request: web.Request) -> web.Response:
@@ -85,7 +86,7 @@ async def listening(trusted: Sequence[object] = LOOPBACK) -> AsyncIterator[tuple
     app.router.add_get("/", who)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = ProxyProtocolSite(runner, "127.0.0.1", 0, trusted=trusted, backlog=8)  # type: ignore[arg-type]
+    site = ProxyProtocolSite(runner, "127.0.0.1", 0, trusted=trusted, backlog=8)
     await site.start()
     try:
         yield runner.addresses[0][:2]

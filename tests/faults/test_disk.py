@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -189,7 +189,7 @@ async def test_an_io_error_in_a_checkpoint_breaks_the_queue_too(
 
 async def test_an_io_error_of_a_read_breaks_the_queue_too(tmp_path: Path) -> None:
     """Records that cannot be read now are not taken for lost or damaged: the queue ends, and reopened has them."""
-    big = [replace(record(number), payload=bytes(50_000)) for number in range(3)]
+    big = [record(number)._replace(payload=bytes(50_000)) for number in range(3)]
     queue = open_queue(tmp_path / "live")
     await queue.append(big)
     await queue.close()

@@ -5,7 +5,6 @@ import resource
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -56,7 +55,7 @@ async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
 
 
 def about(number: int, *people: bytes, at: int = NOON, agreed: int = 0) -> Record:
-    return replace(record(number, time_s=at // 1000), people=people, agreed=agreed)
+    return record(number, time_s=at // 1000)._replace(people=people, agreed=agreed)
 
 
 def ids(segments: Sequence[Segment]) -> list[str]:

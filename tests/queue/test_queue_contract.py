@@ -99,7 +99,7 @@ async def test_what_was_acknowledged_survives_a_restart(tmp_path: Path, clock: C
     found = await claimed(again)
     await again.close()
 
-    assert found == [record(1), replace(record(2), time_s=found[1].time_s, payload=found[1].payload)]
+    assert found == [record(1), record(2)._replace(time_s=found[1].time_s, payload=found[1].payload)]
 
 
 async def test_a_claim_is_exclusive_until_released(queue: LocalQueue) -> None:
@@ -450,7 +450,7 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
     queue = open_queue(tmp_path, clock, limits=limits)
     number = 0
     while not queue.refuses() and number < 10_000:
-        await queue.append([replace(record(number + step), payload=b"x" * 3000) for step in range(100)])
+        await queue.append([record(number + step)._replace(payload=b"x" * 3000) for step in range(100)])
         await queue._writer.do(lambda: setattr(queue._store, "_looked_at", 0.0))
         number += 100
     with pytest.raises(QueueFullError, match=r"queue\.m"):
@@ -465,7 +465,7 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
 
 async def test_what_one_caller_brings_never_costs_its_neighbours(queue: LocalQueue) -> None:
     """A record that cannot be written fails alone in its group."""
-    bad = replace(record(1), id="\ud800")
+    bad = record(1)._replace(id="\ud800")
     results = await asyncio.gather(
         queue.append([record(2)]), queue.append([bad]), queue.append([record(3)]), return_exceptions=True
     )

@@ -1,16 +1,15 @@
 """Who wrote an address decides what it is worth: the peer, a trusted proxy, or a stranger."""
 
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.address import Client, believed_host, client, is_address, is_public, is_trusted
+from proxy.rules.address import Address, Client, Networks, believed_host, client, is_address, is_trusted
 
-NOBODY = ()
-PROXIES = tuple(map(ip_network, ("10.0.0.0/8", "127.0.0.1/32", "104.16.0.0/13", "2001:db8:1::/48")))
+NOBODY = Networks()
+PROXIES = Networks(map(ip_network, ("10.0.0.0/8", "127.0.0.1/32", "104.16.0.0/13", "2001:db8:1::/48")))
 VISITOR = "93.184.216.34"
 VISITOR_6 = "2606:2800:220:1::34"
 
@@ -176,7 +175,7 @@ NOT_PUBLIC = {
     ids=[row[0] for row in ADDRESSES],
 )
 def test_only_what_a_trusted_proxy_wrote_names_the_visitor(
-    peer: str, forwarded: str, trusted: tuple[Any, ...], address: str, *, misdirected: bool
+    peer: str, forwarded: str, trusted: Networks, address: str, *, misdirected: bool
 ) -> None:
     """The right-most address that is no trusted proxy is the visitor's; nothing left of it is looked at."""
     found = client(peer, forwarded, trusted)
@@ -195,7 +194,7 @@ def test_each_header_is_read_in_its_own_way(header: str, value: str, pseudo: str
 @pytest.mark.parametrize(("header", "value"), [row[1:3] for row in HEADERS], ids=[row[0] for row in HEADERS])
 def test_no_header_of_a_stranger_counts(header: str, value: str) -> None:
     """The same headers from a peer nobody trusts change nothing."""
-    assert client(VISITOR, value, PROXIES, header=header, pseudo=VISITOR_6) == Client(VISITOR)
+    assert client(VISITOR, value, PROXIES, header=header, pseudo=VISITOR_6) == Client(VISITOR, public=True)
 
 
 @given(st.text(), st.sampled_from(["", ", for=10.0.0.2", ';by="_x", for="10.0.0.3:80"']))
@@ -251,13 +250,24 @@ def test_a_peer_is_trusted_by_its_network(peer: str, *, expected: bool) -> None:
     assert is_trusted(peer, PROXIES) is expected
 
 
+@given(st.lists(st.ip_addresses().map(str), max_size=8), st.ip_addresses(), st.integers(0, 32))
+def test_a_network_holds_what_is_in_it(known: list[str], address: Address, length: int) -> None:
+    """Sorted ranges say of any address what each network says, networks within networks too."""
+    networks = [ip_network(f"{one}/{size}", strict=False) for one in known for size in (length, 8)]
+
+    assert (address in Networks(networks)) is any(address in network for network in networks)
+    assert all(network[0] in Networks(networks) and network[-1] in Networks(networks) for network in networks)
+
+
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_real_address_may_be_sent(address: str) -> None:
     """An address that the internet routes is public."""
-    assert is_public(address) is True
+    assert client(address, "", NOBODY).public is True
+    assert client("10.0.0.1", address, PROXIES).public is True
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC.values(), ids=NOT_PUBLIC.keys())
 def test_what_nobody_on_the_internet_has_is_never_sent(address: str) -> None:
     """Private, shared, reserved, documentation and multicast addresses are not public."""
-    assert is_public(address) is False
+    assert client(address, "", NOBODY).public is False
+    assert client("10.0.0.1", address, PROXIES).public is False

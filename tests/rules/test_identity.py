@@ -16,7 +16,6 @@ from proxy.rules.identity import (
     host_of,
     place,
     registrable,
-    same_site,
     set_cookie,
     valid_fbc,
     valid_fbp,
@@ -424,7 +423,9 @@ def test_the_registrable_domain_follows_the_public_suffix_list(host: str, domain
 @pytest.mark.parametrize(("one", "other", "expected"), SAME_SITE)
 def test_cookies_reach_hosts_of_the_same_registrable_domain(one: str, other: str, *, expected: bool) -> None:
     """Two hosts are the same site in both directions, or not at all."""
-    assert (same_site(one, other), same_site(other, one)) == (expected, expected)
+    both_ways = place(one, other, secure=True), place(other, one, secure=True)
+
+    assert [where.at_home for where in both_ways] == [expected, expected]
 
 
 @pytest.mark.parametrize(("header", "cookies"), COOKIES)

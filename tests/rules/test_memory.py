@@ -1,6 +1,5 @@
 """Match keys are remembered for a visit of one person, and no longer."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,12 +53,12 @@ def test_a_visit_is_one_person_for_a_while(
     changes: dict[str, Any], given: dict[str, list[str]], expected: dict[str, tuple[str, ...]], *, same: bool
 ) -> None:
     """Keys add up until somebody else is named, half an hour is idle, or a day is over."""
-    before = replace(KEEPER, **changes)
+    before = KEEPER._replace(**changes)
     after = remembered(before, given, now=NOW)
 
     since = before.match_since if same else NOW
-    assert after == replace(
-        before, match=expected, match_since=since if expected else 0, match_seen=NOW if expected else 0
+    assert after == before._replace(
+        match=expected, match_since=since if expected else 0, match_seen=NOW if expected else 0
     )
 
 
