@@ -222,6 +222,7 @@ async def test_an_event_right_before_the_page_is_left(page: Page, lab: Lab, plac
     await until(lambda: len(lab.events) >= 2, "the first events")
     lab.pages["/other"] = "<!doctype html><link rel=icon href=data:,>"
     await page.evaluate("() => { fbq('track', 'Purchase', {value: 1, currency: 'EUR'}); location.href = '/other' }")
+    await page.wait_for_url("**/other")
     await until(lambda: any(event["name"] == "Purchase" for event in lab.events), "the Purchase arrives")
 
 

@@ -12,6 +12,8 @@ from parity import PLACEMENTS, Account, Tab, run
 from parity_pages import FORWARDED, SCENARIOS
 from playwright.async_api import Browser
 
+# The first test of all waits for every page: a minute, and more on a busy machine.
+pytestmark = pytest.mark.timeout(400)
 WITH_THE_TAG = [placement for placement in PLACEMENTS if placement != "none"]
 UNDEFINED = "<undefined>"
 # An id is what the tag gives; the Pixel warns of one in the wrong place only where there is none in the right one.
