@@ -1,6 +1,7 @@
 """The commands. Exit codes: 0 good, 1 a check failed, 2 wrong usage or configuration."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -64,6 +65,8 @@ def serve(path: Path) -> None:
         async with app.running(loaded) as proxy:
             click.echo(f"public   http://{proxy.public.host}:{proxy.public.port}", err=True)
             click.echo(f"operator http://{proxy.operator.host}:{proxy.operator.port}", err=True)
+            # What is there now stays: to look through it for waste holds up all requests for 20 ms.
+            gc.freeze()
             await _until(stop, proxy.broken)
 
     _run(work)

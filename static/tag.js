@@ -81,7 +81,7 @@
   /** @param {unknown} given @returns {Bag | undefined} what JSON can carry of an object, unless nothing or too much */
   const copy = guard((given) => {
     const text = JSON.stringify(given);
-    const { size } = new Blob([text]);
+    const size = new TextEncoder().encode(text).length;
     if (/^{"/.test(text) && size < 4e4) {
       room -= size;
       return JSON.parse(text);

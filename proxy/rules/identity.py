@@ -84,12 +84,12 @@ def cookies_of(header: str) -> dict[str, str]:
 
 def valid_fbp(value: str) -> str:
     """Return ``value`` when it is a well-formed ``_fbp`` of 4 or 5 segments, else nothing."""
-    return value if _FBP.fullmatch(value) else ""
+    return value if value and _FBP.fullmatch(value) else ""
 
 
 def valid_fbc(value: str) -> str:
     """Return ``value`` when it is a well-formed ``_fbc`` of 4 or 5 segments, else nothing."""
-    return value if _FBC.fullmatch(value) else ""
+    return value if value and _FBC.fullmatch(value) else ""
 
 
 def click_id(url: str) -> str:

@@ -73,7 +73,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         dropped=tuple(dropped),
         refused=len(visit.refused),
         fates=visit.fates,
-        pixels=tuple(pixel.id for pixel in policy.site.pixel),
+        pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(redactions),
         misdirected=client.misdirected,
     )

@@ -89,6 +89,8 @@ def clean_data(data: Mapping[str, Any], limits: Limits) -> Cleaned:
     A text that is an address is cleaned as one. Texts that name products and orders keep everything but what is a
     secret beyond doubt.
     """
+    if not data:
+        return Cleaned({})
     removed: list[str] = []
     return Cleaned(_clean_members(data, limits, removed), tuple(removed))
 
