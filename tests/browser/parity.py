@@ -98,6 +98,7 @@ class Scenario:
     then: str = TAKEN_OVER
     mirrors: str | None = None  # where the tag sends what the Pixel cannot
     ends: bool = True  # whether the Pixel still sends at the end
+    lost: str = ""  # a pixel whose init a stub threw away: the Pixel never hears of it, and a tag that did may go on
     told_late: bool = True  # whether a tag that comes after the Pixel can know what the page set before
 
     def html(self, placement: str, trap: str) -> str:

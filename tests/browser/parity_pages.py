@@ -297,6 +297,7 @@ STUBS_TABLE = {
         [stub(RUDDERSTACK), script(INIT, f"(function () {{ {RUDDERSTACK} }})()", "fbq('init', '222')", VIEW)],
         late=LEAD,
         fires="222 PageView, 222 Lead",
+        lost="111",
     ),
     "Segment": Scenario(
         [stub(SEGMENT), script(INIT, VIEW)], late="fbq('track', 'Lead', {}, {eventID: 'ajs-1'});", fires=BOTH
