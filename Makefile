@@ -39,7 +39,7 @@ soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account 
 
 bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (20 minutes)
 	sh tools/system.sh wrk
-	for one in durable backlog lanes freshness enrich; do $(PY) bench/$$one.py; done
+	for one in durable backlog lanes freshness enrich tag; do $(PY) bench/$$one.py; done
 
 tag: node_modules/.done ## build static/*.min.js from their sources
 	node tools/build.mjs

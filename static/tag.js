@@ -34,8 +34,8 @@
   const address = /** @type {any} */ (document.currentScript)?.src.replace(/[^/]*$/, collect);
   const kept = (page[Symbol.for("fbq")] ||= []);
   // A tag included twice: the second copy is inert.
-  if (!address || kept.push == isNaN) return;
-  kept.push = isNaN;
+  if (!address || kept.push == now) return;
+  kept.push = now;
 
   // The proxy reads stranger click ids from the address; these are safe to write as they are.
   const click = /[?&#]fbclid=([\w-]{1,500})(?![^&#\s])/.exec(location + " " + referrer)?.[1];
@@ -81,7 +81,7 @@
   /** @param {unknown} given @returns {Bag | undefined} what JSON can carry of an object, unless nothing or too much */
   const copy = guard((given) => {
     const text = JSON.stringify(given);
-    const { size } = new Blob([text]);
+    const size = new TextEncoder().encode(text).length;
     if (/^{"/.test(text) && size < 4e4) {
       room -= size;
       return JSON.parse(text);

@@ -9,7 +9,7 @@
  */
 {
   /** @type {[call: any[], queue: undefined, at: number][]} */
-  let kept = (/** @type {any} */ (self)[Symbol.for("fbq")] = []);
+  let kept = (/** @type {any} */ (self)[Symbol.for("fbq")] ||= []);
 
   /** @param {any} call @returns {any} the same, or, if it is an event without an id, a copy that has one */
   let hear = (call) => {
@@ -19,7 +19,7 @@
       let place = report ? 2 : single ? 4 : 3;
       let order = (flat[place - 1] ??= {}).order_id;
       // The Pixel reads the id by either key, nested, or as a number.
-      if (!/event(ID|_id)":("[^"]|0\.|[1-9-])/.test(JSON.stringify(flat[place]))) {
+      if (!/event(ID|_id)":("[^"]|0\.|[1-9])/.test(JSON.stringify(flat[place]))) {
         flat[place] = {
           ...flat[place],
           // Without a digit it is no order's number but a variable that nobody filled in.

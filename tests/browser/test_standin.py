@@ -45,6 +45,7 @@ class Site:
     html: str = ""
     port: int = 0
     config: str = ""
+    pixel_query: str = ""
     received: list[tuple[str, Hit]] = field(default_factory=list)
 
     def app(self) -> web.Application:
@@ -112,7 +113,8 @@ class Visit:
 
     async def open(self, script: str = "", *, before: str = "", host: str = "www.shop.test", path: str = "/") -> None:
         """Load a page that runs `before`, the stub, then `script`."""
-        self.site.html = f"<!doctype html><title>t</title><body><script>{before}\n{STUB}\n{script}</script>"
+        stub = STUB.replace("/pixel.js", f"/pixel.js{self.site.pixel_query}")
+        self.site.html = f"<!doctype html><title>t</title><body><script>{before}\n{stub}\n{script}</script>"
         await self.page.goto(self.site.url(host, path))
 
     async def run(self, script: str) -> None:
@@ -287,6 +289,10 @@ CALLS: dict[str, tuple[str, list[dict[str, str | None]]]] = {
         TWO + 'fbq("track", "Lead"); fbq("trackSingle", "2", "Lead"); fbq("track", "Lead");',
         [{"id": "1", "ec": "0"}, {"id": "2", "ec": "0"}, {"id": "2", "ec": "1"}, {"id": "1", "ec": "1"}, {"ec": "2"}],
     ),
+    "disabledExtensions ride on events": (
+        'fbq("disabledExtensions", ["a", "b"]);' + INIT + 'fbq("track", "Lead");',
+        [{"de": "a,b"}],
+    ),
     "setUserProperties is an event of the system": (
         INIT + 'fbq("setUserProperties", "1", { vip: 1 });',
         [{"ev": "UserProperties", "tm": "3", "es": "user_properties", "cd[vip]": "1"}],
@@ -453,6 +459,43 @@ async def test_waits_for_ever_without_the_config(visit: Visit) -> None:
 
     assert await visit.page.evaluate("[typeof fbq.callMethod, fbq.queue.length]") == ["function", 2]
     assert visit.sent == []
+
+
+PLUGIN = 'fbq("set", "openbridge", "1", "https://g.shop.test"); fbq("track", "Lead");'
+
+
+async def test_waits_for_a_plugin(visit: Visit) -> None:
+    """A plugin that the page asks for holds everything until it has registered itself; here, an unanswered one."""
+    await visit.page.route("**/signals/plugins/openbridge3.js*", lambda route: route.abort())
+    await visit.open(INIT + PLUGIN)
+    await visit.page.wait_for_load_state("networkidle")
+
+    assert await visit.page.evaluate("[typeof fbq.callMethod, fbq.queue.length]") == ["function", 1]
+    assert visit.sent == []
+
+    await visit.run('fbq.registerPlugin("openbridge3", { plugin() {} });')
+    assert only(await visit.finish(), [{"ev": ""}]) == [{"ev": "Lead"}]
+
+
+async def test_a_gateway_gives_ids(visit: Visit) -> None:
+    """With a gateway the Pixel makes an id where none was given, and keeps one that was."""
+    visit.site.config = """
+      fbq.registerPlugin("PIXEL_ID", { plugin(fbq, instance, id) {
+        instance.optIn(id, "OpenBridge"); instance.configLoaded(id); } });
+    """
+    hits = await visit.play(INIT + 'fbq("track", "Lead"); fbq("track", "Contact", {}, { eventID: "x" });')
+
+    assert [(hit["cf"], hit["eid"].partition("_")[0]) for hit in hits] == [("1", "ob3"), ("1", "x")]
+
+
+async def test_tells_the_calls_it_took(visit: Visit) -> None:
+    """Asked to, it adds each call it takes to a global list: what `this` was, then the call, unwrapped."""
+    visit.site.pixel_query = "?calls=taken"
+    await visit.open(before="window.taken = [];", script=INIT + 'fbq.push(["track", "Lead"]);')
+    await visit.ready()
+    await visit.run('fbq.callMethod.apply(null, ["dance", 7]);')
+
+    assert await visit.page.evaluate("taken") == [["fbq", "init", "1"], ["fbq", "track", "Lead"], ["null", "dance", 7]]
 
 
 CONSENT = {
@@ -632,8 +675,9 @@ async def test_clicks_on_buttons(visit: Visit) -> None:
     """
     await visit.open(TWO + 'fbq("set", "autoConfig", false, "2"); fbq("track", "Lead");')
     await visit.ready()
-    await visit.run('document.body.innerHTML = "<button>Buy</button>";')
-    await visit.page.click("button")
+    await visit.run("document.body.innerHTML = '<a class=BTN-buy>Buy</a><p>Read</p>';")
+    await visit.page.click("p")
+    await visit.page.click("a")
 
     clicks = (await visit.finish())[2:]
 

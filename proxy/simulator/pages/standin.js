@@ -3,9 +3,11 @@
  * A stand-in for Meta's browser Pixel: what a page can see of it, written anew, so that the demo and the
  * tests need nobody's script and no network.
  *
- * Its address may carry two settings in the query; both default to its own origin:
+ * Its address may carry settings in the query; addresses default to its own origin:
  *   tr      where events are sent                                         (/tr/)
  *   config  the address to which a pixel id is appended for its config    (/signals/config/)
+ *   plugin  the address to which a plugin's file name is appended         (/signals/plugins/)
+ *   calls   the name of a global list to which each call taken is added, with what `this` was
  */
 (function (window, document) {
   "use strict";
@@ -26,8 +28,16 @@
     ).split(" "),
   );
 
+  /** Metadata that is taken without a word and shows in nothing here. @type {Set<unknown>} */
+  const SILENT = new Set(
+    "automaticMatchingConfig cbdata.onetrustid cdn codeless mobileBridge parallelfire releaseSegment smartSetup".split(" "),
+  );
+
   const script = new URL(/** @type {HTMLScriptElement} */ (document.currentScript).src);
   const configBase = script.searchParams.get("config") || new URL("/signals/config/", script).href;
+  const pluginBase = script.searchParams.get("plugin") || new URL("/signals/plugins/", script).href;
+  /** @type {unknown[] | undefined} */
+  const calls = window[script.searchParams.get("calls") || ""];
   let endpoint = script.searchParams.get("tr") || new URL("/tr/", script).href;
 
   /** @type {Map<string, Pixel>} */
@@ -42,6 +52,8 @@
   const switchedOff = { autoConfig: new Set(), firstPartyCookies: new Set() };
   /** @type {Fields} */
   let processing = [];
+  /** @type {Fields} */
+  let extensions = [];
   let firstInit = -1;
   let watching = false;
   let href = location.href;
@@ -73,6 +85,8 @@
       if (choice === "grant") unlock("consent");
     },
     dataProcessingOptions: (_self, ...given) => setProcessing(given),
+    disabledExtensions: (_self, names) => (extensions = [["de", names.join(",")]]),
+    loadPlugin: (_self, name) => loadPlugin(name),
     set: (_self, ...given) => setMetadata(given),
   };
 
@@ -89,6 +103,7 @@
   /** @param {any} self @param {ArrayLike<any>} call */
   function run(self, call) {
     const [command, ...rest] = unwrap(call);
+    calls?.push([self === window.fbq ? "fbq" : String(self), command, ...rest]);
     // What goes wrong inside the Pixel never reaches the page.
     try {
       if (Object.hasOwn(commands, command)) commands[command](self, ...rest);
@@ -130,9 +145,20 @@
   /** @param {string} id */
   function loadConfig(id) {
     locks.add(`config:${id}`);
+    loadScript(`${configBase}${id}?v=${VERSION}&r=stable&domain=${encodeURIComponent(location.hostname)}`);
+  }
+
+  /** Until it has registered itself, everything waits. @param {string} name */
+  function loadPlugin(name) {
+    locks.add(`plugin:${name}`);
+    loadScript(`${pluginBase}${name}.js?v=${VERSION}`);
+  }
+
+  /** @param {string} address */
+  function loadScript(address) {
     const element = document.createElement("script");
     element.async = true;
-    element.src = `${configBase}${id}?v=${VERSION}&r=stable&domain=${encodeURIComponent(location.hostname)}`;
+    element.src = address;
     const first = document.getElementsByTagName("script")[0];
     if (first && first.parentNode) first.parentNode.insertBefore(element, first);
     else document.head.append(element);
@@ -157,7 +183,14 @@
     else if (key === "agent" && value && id) agents.set(id, String(value));
     else if (key === "trackSingleOnly" && id) trackSingleOnly[value ? "add" : "delete"](id);
     else if (key === "endpoint" && value) endpoint = String(value);
-    else warn(`Unsupported metadata argument: ${key}.`);
+    else if (key === "openbridge") openBridge(String(value));
+    else if (!SILENT.has(key)) warn(`Unsupported metadata argument: ${key}.`);
+  }
+
+  /** The gateway's own copy of each event is left out here. @param {string} id */
+  function openBridge(id) {
+    instance.optIn(id, "OpenBridge");
+    loadPlugin("openbridge3");
   }
 
   /** @param {Set<string>} off @param {unknown} value @param {string} id */
@@ -233,7 +266,8 @@
 
   /** @param {any} self @param {Pixel} pixel @param {Fire} fire @returns {Fields} */
   function fieldsOf(self, pixel, fire) {
-    const eid = eventIdOf(fire.eventData);
+    const bridged = pixel.optIns.has("OpenBridge");
+    const eid = eventIdOf(fire.eventData) || (bridged ? `ob3_plugin-set_${sha256(random())}` : undefined);
     const agent = agents.get(pixel.id) || pixel.agent || fbq.agent;
     return [
       ["id", pixel.id],
@@ -242,7 +276,7 @@
       ["rl", document.referrer],
       ["if", String(window.top !== window)],
       ["ts", String(Date.now())],
-      ...customFields(fire, eid),
+      ...customFields(fire),
       ["sw", String(screen.width)],
       ["sh", String(screen.height)],
       ...matchFields(pixel.userData),
@@ -255,9 +289,11 @@
       ["it", String(firstInit)],
       ["coo", "false"],
       ...processing,
+      ...extensions,
       ...given("eid", eid),
       ...given("tm", fire.tm),
       ...given("es", fire.es),
+      ...given("cf", bridged ? 1 : undefined),
       ...given("ie[a]", !self && !fire.automatic ? 1 : undefined),
     ];
   }
@@ -267,10 +303,10 @@
     return value === undefined ? [] : [[key, String(value)]];
   }
 
-  /** @param {Fire} fire @param {string | undefined} eid @returns {Fields} */
-  function customFields({ data, eventData }, eid) {
+  /** @param {Fire} fire @returns {Fields} */
+  function customFields({ data, eventData }) {
     if (!isBag(data)) return [];
-    if (!eid && eventData !== undefined && ("eventID" in data || "event_id" in data))
+    if (!eventIdOf(eventData) && eventData !== undefined && ("eventID" in data || "event_id" in data))
       warn("'eventID' belongs into the argument after the custom data.");
     return Object.keys(data)
       .filter((key) => data[key] !== undefined)
@@ -366,7 +402,9 @@
 
   /** @param {Event} event */
   function onClick({ target }) {
-    const selector = "button, input[type=button], input[type=submit], input[type=image], [role=button]";
+    const selector =
+      "button, input[type=button], input[type=submit], input[type=image], [role=button], " +
+      "[class*=btn i], [class*=button i], [class*=submit i]";
     const button = target instanceof Element ? target.closest(selector) : null;
     if (!button || locks.size || Date.now() - (clickedAt.get(button) || 0) < 1000) return;
     clickedAt.set(button, Date.now());
@@ -672,7 +710,11 @@
   fbq.init = (/** @type {any[]} */ ...rest) => run(window.fbq, ["init", ...rest]);
   fbq.set = (/** @type {any[]} */ ...rest) => run(window.fbq, ["set", ...rest]);
   fbq.send = (/** @type {any[]} */ ...rest) => run(window.fbq, ["track", ...rest]);
-  fbq.registerPlugin = (/** @type {string} */ name, /** @type {any} */ plugin) => plugin.plugin(fbq, instance, name);
+  fbq.loadPlugin = loadPlugin;
+  fbq.registerPlugin = (/** @type {string} */ name, /** @type {any} */ plugin) => {
+    plugin.plugin(fbq, instance, name);
+    unlock(`plugin:${name}`);
+  };
 
   drain();
   configLoaded("global_config");

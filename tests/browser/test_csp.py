@@ -1,0 +1,114 @@
+"""The tag on pages with a strict Content Security Policy."""
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from lab import TAG, TAKEN_OVER, Lab, laboratory
+from playwright.async_api import Page
+from tagpage import BASE, CALLS, script, until
+
+from proxy.edge.files import trap_of
+
+GUIDE = Path(__file__).parents[2] / "docs" / "install.md"
+NONCE = "n0nce"
+# What the stand-in for Meta's Pixel needs, which lives on the page's own host here.
+PIXEL = {"script-src": "'self'", "img-src": "'self'"}
+
+
+@pytest.fixture(name="lab")
+async def _lab() -> AsyncIterator[Lab]:
+    async with laboratory() as lab:
+        yield lab
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Read the policy that the guide gives under a heading: directive and sources."""
+    text = GUIDE.read_text(encoding="utf-8").partition("**Content Security Policy.**")[2]
+    block = re.search(rf"{heading}.*?\n\n((?:    [^\n]+\n)+)", text, re.DOTALL)
+    assert block, heading
+    return dict(re.findall(r"^ +([a-z-]+) +(.+);$", block[1], re.MULTILINE))
+
+
+def policy_of(*parts: dict[str, str]) -> str:
+    """Join policies; whatever they do not name is forbidden."""
+    joined: dict[str, list[str]] = {"default-src": ["'none'"], "base-uri": ["'none'"], "img-src": ["data:"]}
+    for part in parts:
+        for directive, sources in part.items():
+            joined.setdefault(directive, []).append(sources)
+    return "; ".join(f"{directive} {' '.join(sources)}" for directive, sources in joined.items())
+
+
+async def holds(page: Page, expression: str) -> None:
+    """Wait until an expression is true; Playwright's own way to wait needs what a strict policy forbids."""
+    deadline = time.monotonic() + 10
+    while not await page.evaluate(f"!!({expression})"):
+        assert time.monotonic() < deadline, f"never true: {expression}"
+
+
+def with_nonce(html: str) -> str:
+    return html.replace("<script", f'<script nonce="{NONCE}"')
+
+
+def page_of(lab: Lab, placement: str, host: str) -> str:
+    """Write the page; its listener for violations stands first."""
+    note = "addEventListener('securitypolicyviolation', (event) => broken.push(event.effectiveDirective))"
+    listen = script("var broken = []", note)
+    sync = f'<script src="{host}{TAG}"></script>'
+    tag = {"trap": lab.trap + sync.replace(" src", " async src"), "sync": sync}
+    return with_nonce(
+        f"<!doctype html><head><link rel=icon href=data:,>{listen}{tag[placement]}{BASE}{CALLS}</head><body></body>"
+    )
+
+
+@pytest.mark.parametrize("where", ["path", "sub-domain"])
+@pytest.mark.parametrize("placement", ["trap", "sync"])
+async def test_the_documented_policy_is_enough(page: Page, lab: Lab, placement: str, where: str) -> None:
+    """Under the policy of the guide, with everything else forbidden, events are mirrored and nothing is violated."""
+    host = "" if where == "path" else lab.url("", "t.shop.test")
+    heading = "On a path of the site" if where == "path" else "On a sub-domain"
+    wanted = {key: text.replace("https://t.shop.example", host) for key, text in documented(heading).items()}
+    nonce = {key: text.replace("…", NONCE) for key, text in wanted.items()}
+    lab.headers["Content-Security-Policy"] = policy_of(nonce, PIXEL)
+    lab.pages["/"] = page_of(lab, placement, host)
+    await page.goto(lab.url())
+    await holds(page, TAKEN_OVER)
+    await until(lambda: len(lab.events) == 2 and len(lab.fired) == 2, "both events on both ways")
+
+    assert await page.evaluate("broken") == []
+    assert lab.fired_pairs == lab.mirrored_pairs
+
+
+async def test_the_trap_by_its_hash(page: Page, lab: Lab) -> None:
+    """Where pages are cached and a nonce cannot be, the hash of the trap allows it."""
+    digest = base64.b64encode(hashlib.sha256(trap_of(lab.site).encode()).digest()).decode()
+    base = base64.b64encode(hashlib.sha256(BASE[8:-9].encode()).digest()).decode()
+    calls = base64.b64encode(hashlib.sha256(CALLS[8:-9].encode()).digest()).decode()
+    hashes = " ".join(f"'sha256-{one}'" for one in (digest, base, calls))
+    lab.headers["Content-Security-Policy"] = policy_of({"script-src": hashes, "connect-src": "'self'"}, PIXEL)
+    tag = f'{lab.trap}<script async src="{TAG}"></script>'
+    lab.pages["/"] = f"<!doctype html><head>{tag}{BASE}{CALLS}</head><body></body>"
+    await page.goto(lab.url())
+    await until(lambda: len(lab.events) == 2 and len(lab.fired) == 2, "both events on both ways")
+
+    assert lab.fired_pairs == lab.mirrored_pairs
+
+
+@pytest.mark.parametrize("placement", ["trap", "sync"])
+async def test_a_policy_without_the_proxy_harms_nothing(page: Page, lab: Lab, placement: str) -> None:
+    """Where the policy lets the tag in but not its requests, the Pixel and the page go on as without the tag."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    lab.headers["Content-Security-Policy"] = policy_of({"script-src": f"'nonce-{NONCE}'"}, PIXEL)
+    lab.pages["/"] = page_of(lab, placement, "")
+    await page.goto(lab.url())
+    await holds(page, TAKEN_OVER)
+    await holds(page, "broken.includes('connect-src')")
+    await until(lambda: len(lab.fired) == 2, "both events of the Pixel")
+
+    assert problems == []
+    assert lab.letters == []

@@ -1,0 +1,153 @@
+"""The Pixel with and without the tag: the page sees no difference, and every event is mirrored once with its id."""
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from conftest import USER_AGENT
+from lab import laboratory
+from parity import PLACEMENTS, Account, Tab, run
+from parity_pages import FORWARDED, SCENARIOS
+from playwright.async_api import Browser
+
+WITH_THE_TAG = [placement for placement in PLACEMENTS if placement != "none"]
+UNDEFINED = "<undefined>"
+# An id is what the tag gives; the Pixel warns of one in the wrong place only where there is none in the right one.
+SHARED = ["seen", "names", "own", "facts"]
+CHANCE = {"ts", "it", "eid", "fbp", "fbc", "dl", "rl", "ie[a]"}
+Tabs = dict[str, Tab]
+
+
+@pytest.fixture(scope="module", name="tabs")
+async def _tabs(browser: Browser) -> Tabs:
+    async with laboratory() as lab:
+        return await run(browser, lab, SCENARIOS, user_agent=USER_AGENT)
+
+
+@pytest.fixture(scope="module", name="forwarded")
+async def _forwarded(browser: Browser) -> AsyncIterator[Tabs]:
+    async with laboratory(forwarded_pixel=True) as lab:
+        yield await run(browser, lab, FORWARDED, user_agent=USER_AGENT)
+
+
+def listed(text: str) -> list[str]:
+    return text.split(", ") if text else []
+
+
+def has_id(options: Any) -> bool:
+    """Tell whether the Pixel reads an id in the argument after the custom data."""
+    if not isinstance(options, dict):
+        return False
+    identity = next((options[key] for key in ("eventID", "event_id") if options.get(key, UNDEFINED) != UNDEFINED), "")
+    if isinstance(identity, dict):
+        return has_id(identity)
+    return bool(identity) and not isinstance(identity, bool) and isinstance(identity, str | int | float)
+
+
+def place_of(command: Any) -> int | None:
+    """Tell where the argument after the custom data stands in a call, behind what `this` was and the command."""
+    if re.match("report.", str(command)):
+        return 3
+    return {"track": 4, "trackCustom": 4, "trackSingle": 5, "trackSingleCustom": 5}.get(str(command))
+
+
+def same_call(bare: Sequence[Any], call: Sequence[Any]) -> bool:
+    """Tell whether a call is the same but for what the tag may add: an id, `{}` for custom data left out, a `this`."""
+    bare = [call[0] if call[0] == "fbq" else bare[0], *bare[1:]]
+    place = place_of(bare[1]) if len(bare) > 1 else None
+    if place is None or list(call) == bare:
+        return list(call) == bare
+    full = [*bare, *[UNDEFINED] * (place + 1 - len(bare))]
+    head, data, options = full[: place - 1], full[place - 1], full[place]
+    known = [*head, {} if data in (None, UNDEFINED) else data]
+    given = call[place : place + 1]
+    right = given == [options] if has_id(options) else any(map(has_id, given))
+    return right and [*call[:place], *call[place + 1 :]] == [*known, *bare[place + 1 :]]
+
+
+def differing(bare: list[list[Any]], beside: list[list[Any]]) -> list[Any]:
+    """List the calls that are not the same, side by side."""
+    pairs = [*zip(bare, beside, strict=False)]
+    longer = [*bare[len(pairs) :], *beside[len(pairs) :]]
+    return [pair for pair in pairs if not same_call(*pair)] + longer
+
+
+def warnings(texts: list[str]) -> list[str]:
+    return [text for text in texts if "'eventID' belongs" not in text]
+
+
+def wire(account: Account) -> list[dict[str, str]]:
+    """Leave out what differs from page to page; a form is posted when its frame is there, so it may come later."""
+    hits = [{key: value for key, value in hit.items() if key not in CHANCE} for hit in account.fired]
+    return sorted(hits, key=lambda hit: hit["rqm"] != "GET")
+
+
+def unpaired(account: Account) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
+    """List what only the Pixel sent, and what only the tag; Meta counts a name and id once, so the tag sends one."""
+    fired, mirrored = Counter({*pairs(account.own)}), Counter(account.mirrored_pairs)
+    return [*(fired - mirrored).elements()], [*(mirrored - fired).elements()]
+
+
+def pairs(hits: Sequence[dict[str, str]]) -> list[tuple[str, str, str]]:
+    return sorted((hit["id"], hit["ev"], hit.get("eid", "")) for hit in hits)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_pixel_alone_does_what_the_page_is_about(tabs: Tabs, name: str) -> None:
+    """Without the tag each page works, and the Pixel sends what it is known to send."""
+    account = tabs["none"].accounts[name]
+
+    assert "never" not in account.view
+    assert listed(SCENARIOS[name].fires) == account.names
+
+
+@pytest.mark.parametrize("placement", WITH_THE_TAG)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_page_sees_no_difference(tabs: Tabs, name: str, placement: str) -> None:
+    """Returns, errors, warnings, globals, the Pixel's calls and its requests are those of the page without the tag."""
+    without, beside = (tabs[one].accounts[name] for one in ("none", placement))
+
+    assert "never" not in beside.view
+    assert {key: without.view[key] for key in SHARED} == {key: beside.view[key] for key in SHARED}
+    assert warnings(without.view["log"]) == warnings(beside.view["log"])
+    assert differing(without.view["taken"], beside.view["taken"]) == []
+    assert wire(without) == wire(beside)
+
+
+@pytest.mark.parametrize("placement", WITH_THE_TAG)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_event_is_mirrored_once_with_its_id(tabs: Tabs, name: str, placement: str) -> None:
+    """What the Pixel sends for the page is mirrored once with the same id, and so is what it could not send."""
+    account, mirrors = tabs[placement].accounts[name], SCENARIOS[name].mirrors
+    if placement == "late" and not SCENARIOS[name].told_late:
+        pytest.skip("a tag that comes after the Pixel is not told what was set before")
+
+    assert "never" not in account.view
+    if mirrors is None:
+        assert unpaired(account) == ([], [])
+    else:
+        early = [f"{hit['id']} {hit['ev']}" for hit in account.fired[: account.early]]
+        assert [one for one in listed(mirrors) if one not in early] == account.mirrored_names
+        assert {pair for pair in pairs(account.own) if f"{pair[0]} {pair[1]}" in mirrors} <= {*account.mirrored_pairs}
+    assert all(identity for _, _, identity in account.mirrored_pairs)
+
+
+@pytest.mark.parametrize("placement", WITH_THE_TAG)
+def test_the_browser_says_the_same(tabs: Tabs, placement: str) -> None:
+    """The console of all pages holds what it holds without the tag."""
+    bare, beside = (Counter(warnings(tabs[one].console)) for one in ("none", placement))
+
+    assert (dict(bare - beside), dict(beside - bare)) == ({}, {})
+
+
+@pytest.mark.parametrize("placement", WITH_THE_TAG)
+def test_a_forwarder_is_heard(forwarded: Tabs, placement: str) -> None:
+    """Where the Pixel lives in a worker, the forwarder gets the same calls, and what it gets is mirrored."""
+    for name, scenario in FORWARDED.items():
+        without, beside = (forwarded[one].accounts[name] for one in ("none", placement))
+
+        assert "never" not in beside.view
+        assert differing(without.view["taken"], beside.view["taken"]) == []
+        assert listed(scenario.mirrors or "") == beside.mirrored_names
