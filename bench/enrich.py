@@ -1,8 +1,8 @@
 """What the rules cost: ``ingest`` of a request to ``orjson.loads`` of its body, in turn, all bodies different.
 
-Processor time counts, so that others on the machine matter less. Each visitor has an address of its own and comes back
-with the cookies that an answer has set. Names and towns come from a few hundred, browsers from a few dozen, as on a
-shop's pages; e-mail addresses and phone numbers do not repeat.
+Processor time counts, so that others on the machine matter less. Each visitor has an address of its own and comes back,
+after all others of a round, with the cookies that an answer has set. Names and towns come from a few hundred, browsers
+from a few dozen, as on a shop's pages; e-mail addresses and phone numbers do not repeat.
 """
 
 import gc
@@ -90,7 +90,7 @@ _NOW = time.time_ns() // 1_000_000
 
 def _facts(body: bytes, cookie: str = "") -> Facts:
     headers = browser_headers()
-    chance = random.Random(body + cookie.encode())
+    chance = random.Random(body)
     return Facts(
         now=_NOW,
         entropy=int.from_bytes(body[-40:-24]),

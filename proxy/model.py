@@ -3,6 +3,7 @@
 ``Facts`` (what a request is) → ``Visit`` with ``Hit``s (what the page claims) → ``Event`` (what we vouch for)
 → ``Record`` (an event at rest, in a segment) → batch → ``Verdict`` (what Graph's answer means).
 From ``Event`` on there is no raw contact data. All times are server-clock milliseconds unless a name says ``_s``.
+What each request makes anew is a named tuple: a frozen dataclass takes three times as long to make.
 """
 
 from collections.abc import Mapping

@@ -5,10 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
 
 import pytest
+from hypothesis import settings
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 # The dashboard asks more rarely where the machine is slow, and the tests share it with others.
 expect.set_options(timeout=20_000)
+# A time limit for each example would say more about the others on the machine than about the code.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.

@@ -27,7 +27,7 @@ MAX_AGE_S = 400 * 24 * 60 * 60
 MAX_VALUE = 1536
 """Characters of the cookie's value; beyond, remembered match keys are left out, the last ones first."""
 
-_VERSION = b"\x01"
+_VERSION = b"\x02"
 _ID, _TIME, _NONCE, _TAG = 4, 4, 12, 16
 _HEAD = len(_VERSION) + _ID + _TIME + _NONCE
 _MAX_PLAIN = MAX_VALUE * 3 // 4 - _HEAD - _TAG

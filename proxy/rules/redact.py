@@ -21,14 +21,14 @@ USER, FRAGMENT, PARAMETER, KEY = "user", "fragment", "parameter", "key"
 # Not urlsplit, which keeps what it parsed in a cache of its own. As in browsers (WHATWG, URL), a backslash is a slash,
 # and tabs and line ends are not there.
 _URL = re.compile(
-    r"""(?P<scheme>https?)://
+    r"""(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://
         (?:(?P<user>[^/?#]*)@)?
-        (?P<host>\[[0-9a-f:.]+\]|[^\s\x00-\x20\x7f/?#@:\[\]<>"'`{}|^%\\]+)
+        (?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f/?#@:\[\]<>"'`{}|^%\\]+)
         (?::(?P<port>[0-9]{0,5}))?
         (?P<path>/[^?#]*)?
         (?:\?(?P<query>[^#]*))?
         (?:\#(?P<fragment>.*))?""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL,
 )
 _NOT_THERE = str.maketrans("", "", "\t\r\n")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
