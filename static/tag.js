@@ -35,7 +35,7 @@
   const kept = (page[Symbol.for("fbq")] ||= []);
   // A tag included twice: the second copy is inert.
   if (!address || kept.push == now) return;
-  kept.push = now;
+  kept.on = kept.push = now;
 
   // The proxy reads stranger click ids from the address; these are safe to write as they are.
   const click = /[?&#]fbclid=([\w-]{1,500})(?![^&#\s])/.exec(location + " " + referrer)?.[1];

@@ -8,7 +8,7 @@
  * The proxy puts what the id of an order begins with in place of "__ORDERS__": nothing where orders give no ids.
  */
 {
-  /** @type {[call: any[], queue: undefined, at: number][]} */
+  /** @type {any} [call, , when] each; `on` once somebody listens */
   let kept = (/** @type {any} */ (self)[Symbol.for("fbq")] ||= []);
 
   /** @param {any} call @returns {any} the same, or, if it is an event without an id, a copy that has one */
@@ -41,7 +41,9 @@
     object[name] = value;
   };
 
-  trap(
+  // A snippet that stands in a page twice, or comes after the tag, must not take the accessor over.
+  kept.on ||
+    trap(
     self,
     "fbq",
     (fbq) => (
@@ -57,4 +59,5 @@
       fbq
     ),
   );
+  kept.on = 1;
 }
