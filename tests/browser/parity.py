@@ -6,14 +6,13 @@ A page is a frame, since hundreds of tabs would take minutes: all pages of one p
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from lab import COLLECT, TAG, TAKEN_OVER, Lab
 from playwright.async_api import Browser, ConsoleMessage, Frame, Page, Request
-from playwright.async_api import TimeoutError as Late
 from tagpage import STUB, script, until
 
 PLACEMENTS = {
@@ -29,7 +28,7 @@ STUBBED = script(f"(function () {{ {STUB} lab.load() }})()")
 # What stands first in each page: it writes down all that the page can see, under the one name `lab`.
 RECORDER = """
 var taken = [];
-var lab = { placement: "PLACEMENT", seen: [], log: [], failed: false };
+var lab = { placement: "PLACEMENT", name, seen: [], log: [], failed: false };
 lab.tagged = new Promise((resolve) => { lab.heard = resolve });
 lab.script = (src) => new Promise((resolve) => {
   var s = document.createElement("script"); s.async = true; s.src = src;
@@ -69,7 +68,7 @@ lab.drive = async (ready, late, then) => {
   try { await late() } catch (error) { lab.log.push(String(error)) }
   await lab.when(then);
   window.fbq && fbq("trackCustom", "End");
-  lab.done = true;
+  parent.postMessage(lab.name, "*");
 };
 lab.result = () => {
   var names = Object.getOwnPropertyNames(window).filter((name) => !lab.before.includes(name) && name != "fbq");
@@ -84,6 +83,15 @@ lab.result = () => {
   };
 };
 """
+# Shows pages and answers, when all have come to their ends, with those that have not.
+SHOW = """(pages) => new Promise((resolve) => {
+  const waiting = new Set(pages.map(([name]) => name));
+  const look = () => waiting.size || resolve([]);
+  addEventListener("message", ({ data }) => { waiting.delete(data); look() });
+  setTimeout(() => resolve([...waiting]), 30000);
+  document.body.replaceChildren(...pages.map(([name, src]) =>
+    Object.assign(document.createElement("iframe"), { name, src })));
+})"""
 RESULT = "(() => { try { return lab.result() } catch (error) { return { never: String(error) } } })()"
 
 
@@ -99,7 +107,6 @@ class Scenario:
     mirrors: str | None = None  # where the tag sends what the Pixel cannot
     ends: bool = True  # whether the Pixel still sends at the end
     lost: str = ""  # a pixel whose init a stub threw away: the Pixel never hears of it, and a tag that did may go on
-    told_late: bool = True  # whether a tag that comes after the Pixel can know what the page set before
 
     def html(self, placement: str, trap: str) -> str:
         """Write the page for one placement."""
@@ -195,23 +202,15 @@ class Tab:
         """Open pages side by side and wait for the last event of each."""
         for name in scenarios:
             self.accounts[name] = Account()
-        await self.page.evaluate(
-            """(pages) => document.body.replaceChildren(...pages.map(([name, src]) =>
-              Object.assign(document.createElement("iframe"), { name, src })))""",
-            [[name, self._address(name)] for name in scenarios],
-        )
-        await until(lambda: self._frames.keys() >= scenarios.keys(), "all frames are there")
-        frames = self._frames
+        late = await self.page.evaluate(SHOW, [[name, self._address(name)] for name in scenarios])
+        self.accounts |= {name: Account({"never": "done"}) for name in late}
+        frames = {frame.name: frame for frame in self.page.frames}
         await asyncio.gather(*(self._end(frames[name], scenario) for name, scenario in scenarios.items()))
 
     def _address(self, name: str) -> str:
         # A host of its own, so that no page finds in its storage what another put aside.
         host = f"{list(self.accounts).index(name)}-{self.placement}.shop.test"
         return self.lab.url(_path(self.placement, name), host)
-
-    @property
-    def _frames(self) -> dict[str, Frame]:
-        return {frame.name: frame for frame in self.page.frames}
 
     async def _end(self, frame: Frame, scenario: Scenario) -> None:
         account = self.accounts[frame.name]
@@ -222,21 +221,22 @@ class Tab:
             return fired and (not mirroring or any(map(_last, account.mirrored)))
 
         try:
-            await frame.wait_for_function("lab.done")
             await until(ended, f"the end of {frame.name}, {self.placement}", 15)
-        except (AssertionError, Late) as failed:
+        except AssertionError as failed:
             account.view["never"] = str(failed)
         account.view |= await asyncio.wait_for(frame.evaluate(RESULT), 30)
 
 
-async def run(browser: Browser, lab: Lab, scenarios: Mapping[str, Scenario], **context: Any) -> dict[str, Tab]:
+async def run(
+    browser: Browser, lab: Lab, scenarios: Mapping[str, Scenario], placements: Iterable[str], **context: Any
+) -> dict[str, Tab]:
     """Open every page in every placement."""
     trap = lab.trap
-    for placement in PLACEMENTS:
+    for placement in placements:
         for name, scenario in scenarios.items():
             lab.pages[_path(placement, name)] = scenario.html(placement, trap)
     lab.pages["/"] = "<!doctype html><link rel=icon href=data:,><body></body>"
-    return {placement: await _tab(browser, lab, placement, scenarios, **context) for placement in PLACEMENTS}
+    return {placement: await _tab(browser, lab, placement, scenarios, **context) for placement in placements}
 
 
 async def _tab(browser: Browser, lab: Lab, placement: str, scenarios: Mapping[str, Scenario], **context: Any) -> Tab:

@@ -67,10 +67,10 @@ def plain(*statements: str) -> Scenario:
     return Scenario([STUBBED, script(*all_but_last)], fires=fires)
 
 
-def twice(statements: str, fires: str, *, before: str = INIT, told_late: bool = True) -> Scenario:
+def twice(statements: str, fires: str, *, before: str = INIT) -> Scenario:
     """Make a page that calls the same before the Pixel takes over and after."""
     both = ", ".join(filter(None, (fires, fires)))
-    return Scenario([STUBBED, script(before, statements)], late=statements, fires=both, told_late=told_late)
+    return Scenario([STUBBED, script(before, statements)], late=statements, fires=both)
 
 
 COMMANDS_TABLE = {
@@ -133,7 +133,6 @@ COMMANDS_TABLE = {
         LEAD + "fbq('trackSingle', '222', 'Contact');",
         "111 Lead, 222 Contact",
         before=TWO + "fbq('set', 'trackSingleOnly', true, '222');",
-        told_late=False,
     ),
     "trackSingleOnly of a number, then off": twice(
         "fbq('set', 'trackSingleOnly', true, 222);" + LEAD + "fbq('set', 'trackSingleOnly', false, 222);" + CONTACT,
@@ -408,4 +407,4 @@ FORWARDED = {
         ready="window.fbq", then="true", mirrors=f"{BOTH}, 111 Contact", ends=False,
     ),
 }  # fmt: skip
-SCENARIOS = COMMANDS_TABLE | STUBS_TABLE | PIXEL_TABLE
+SETUPS_TABLE = STUBS_TABLE | PIXEL_TABLE

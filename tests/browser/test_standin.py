@@ -837,7 +837,7 @@ async def test_state(visit: Visit) -> None:
 
 TAG = "window.tagSaw = [typeof fbq, typeof (window.fbq || {}).callMethod, window.fbq && fbq.queue.length];"
 SEEN: dict[str, tuple[dict[str, str], list[Any]]] = {
-    "tag first": ({}, ["undefined", "undefined", None]),
+    "tag first": ({"tag": "first"}, ["undefined", "undefined", None]),
     "tag late": ({"tag": "late"}, ["function", "function", 0]),
     "tag late, pixel blocked": ({"tag": "late", "pixel": "blocked"}, ["function", "undefined", 2]),
     "tag late, no config": ({"tag": "late", "pixel": "noconfig"}, ["function", "function", 1]),
