@@ -79,17 +79,12 @@ class Lab:
     @property
     def mirrored_pairs(self) -> list[tuple[str, str, str]]:
         """Pixel, name and id of each event that was taken, but for the last."""
-        return sorted(
-            (pixel, event["name"], event["id"])
-            for event in self.events
-            for pixel in event["pixels"]
-            if event["name"] != "End"
-        )
+        return tagpage.mirrored(self.events)
 
     @property
     def fired_pairs(self) -> list[tuple[str, str, str]]:
         """Pixel, name and id of each event that the Pixel sent, but for the last."""
-        return sorted((hit["id"], hit["ev"], hit.get("eid", "")) for hit in self.fired if hit["ev"] != "End")
+        return tagpage.fired(self.fired)
 
     def url(self, path: str = "/", host: str = HOST) -> str:
         """Name a page; every host leads here."""

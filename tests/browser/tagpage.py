@@ -67,6 +67,18 @@ async def until(look: Callable[[], T], what: str, seconds: float = 10) -> T:
     return found
 
 
+def mirrored(events: Iterable[dict[str, Any]]) -> list[Pair]:
+    """Return pixel, name and id of what the tag sent, but for the last event."""
+    return sorted(
+        (pixel, event["name"], event["id"]) for event in events for pixel in event["pixels"] if event["name"] != "End"
+    )
+
+
+def fired(hits: Iterable[dict[str, str]]) -> list[Pair]:
+    """Return pixel, name and id of what the Pixel sent, but for the last event."""
+    return sorted((hit["id"], hit["ev"], hit.get("eid", "")) for hit in hits if hit["ev"] != "End")
+
+
 @dataclass
 class Stage:
     """One page, what it asked for, and how the proxy answers."""
@@ -128,17 +140,12 @@ class Stage:
     @property
     def mirrored_pairs(self) -> list[Pair]:
         """Pixel, name and id of what the tag sent."""
-        return sorted(
-            (pixel, event["name"], event["id"])
-            for event in self.events
-            for pixel in event["pixels"]
-            if event["name"] != "End"
-        )
+        return mirrored(self.events)
 
     @property
     def fired_pairs(self) -> list[Pair]:
         """Pixel, name and id of what the Pixel sent."""
-        return sorted((hit["id"], hit["ev"], hit.get("eid", "")) for hit in self.fired if hit["ev"] != "End")
+        return fired(self.fired)
 
 
 @asynccontextmanager
