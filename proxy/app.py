@@ -19,6 +19,7 @@ import aiohttp.http_parser
 from aiohttp import hdrs, web
 
 from proxy.config import Config
+from proxy.edge.conditions import Conditions
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
 from proxy.edge.http_log import server_log
@@ -121,14 +122,20 @@ async def running(config: Config) -> AsyncIterator[Running]:
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = open_queue(config, secret, broken)
         stack.push_async_callback(queue.close)
-        metrics = Metrics()
+        metrics, conditions = Metrics(), Conditions(now_ms)
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))
-        graph = Graph(session, settings.graph, now_ms)
-        sender = Sender(_lanes(settings, queue, graph, metrics))
+        graph = Graph(session, settings.graph, now_ms, conditions)
+        sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
         sender.start()
         stack.push_async_callback(sender.stop, _GRACE_S)
         public = Public(
-            _entry(settings, secret), queue=queue, metrics=metrics, wake=sender.wake, now=now_ms, entropy=_entropy
+            _entry(settings, secret),
+            queue=queue,
+            metrics=metrics,
+            conditions=conditions,
+            wake=sender.wake,
+            now=now_ms,
+            entropy=_entropy,
         )
         access = Access(settings.server.operator_listen.host, settings.server.operator_password.get_secret_value())
         operator = Operator(
@@ -136,8 +143,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             queue=queue,
             metrics=metrics,
             lanes=sender.lanes,
-            misdirected=lambda: public.misdirected,
-            clock_ahead=lambda: graph.clock_ahead,
+            conditions=conditions,
             now=now_ms,
             people_keys=people_keys(settings, secret),
         )
@@ -172,11 +178,12 @@ def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None 
     )
 
 
-def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics) -> list[Lane]:
+def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics, conditions: Conditions) -> list[Lane]:
     pixels: dict[str, Pixel] = {pixel.id: pixel for site in settings.site for pixel in site.pixel}
     chance = secrets.SystemRandom().random
     return [
-        Lane(pixel, queue=queue, graph=graph, metrics=metrics, now=now_ms, chance=chance) for pixel in pixels.values()
+        Lane(pixel, queue=queue, graph=graph, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
+        for pixel in pixels.values()
     ]
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from proxy.app import UnsafeInstallationError, now_ms, require_c_parser
 from proxy.config import Config
+from proxy.edge.conditions import Conditions
 from proxy.edge.graph import Graph, graph_session
 from proxy.model import Delivered, Event, Fate
 from proxy.queue.local import DataDirBusyError, DataDirLock
@@ -77,7 +78,7 @@ async def send_tests(config: Config) -> AsyncIterator[Finding]:
     """Send one test event to each pixel and say what Graph answered."""
     graph = config.settings.graph
     async with graph_session(graph.timeout) as session:
-        sender = Graph(session, graph, now_ms)
+        sender = Graph(session, graph, now_ms, Conditions(now_ms))
         for site in config.settings.site:
             for pixel in site.pixel:
                 if not sender.test_code(pixel):

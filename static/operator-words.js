@@ -2,7 +2,8 @@
 
 /**
  * @typedef {{ pixel: string, waiting: number, paused: string, failures: number, last_error: string }} Lane
- * @typedef {{ status: string, reasons: string[], lanes: Lane[], dead: number }} State
+ * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
+ * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
  *   fate: string, fbtrace_id: string, attempts: number, findings: string[] }} Row
  * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
@@ -108,27 +109,28 @@ export const oddities = ({ reason, findings }) =>
       return MACHINES[finding] || `${field}: ${ODDITIES[word] || word}`;
     });
 
-/** @param {string} reason as the readiness gives it */
-export const advice = (reason) => {
-  const [, pixel, cause] = /^pixel (\d+) is paused: (.*)$/.exec(reason) || [];
-  if (pixel)
-    return (
-      `Pixel ${pixel} is paused: ${trouble(cause)}. Its events wait and none is lost. ` +
-      "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
-    );
-  const [, slow, seconds] = /^pixel (\d+) has delivered nothing for (\d+) s$/.exec(reason) || [];
-  if (slow) return `Pixel ${slow} has delivered nothing for ${Math.round(+seconds / 60)} minutes, though events wait.`;
-  const [, broken] = /^queue: (.*)$/.exec(reason) || [];
-  if (broken) return `Events cannot be stored (${broken}), so pages are asked to try again later. See to the disk of data_dir.`;
-  if (reason == "untrusted_forwarding")
-    return (
-      "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +
-      "Add the network of that proxy."
-    );
-  const [, off] = /^clock: ([+-]\d+) s off Meta's$/.exec(reason) || [];
-  if (off)
-    return `This machine’s clock is ${Math.abs(+off)} s ${+off > 0 ? "ahead of" : "behind"} Meta’s, which refuses events from the future. Set it.`;
-  return reason;
+/** @param {Condition} condition */
+export const advice = ({ code, subject, detail }) => {
+  switch (code) {
+    case "pixel_paused":
+      return (
+        `Pixel ${subject} is paused: ${trouble(detail)}. Its events wait and none is lost. ` +
+        "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
+      );
+    case "delivery_late":
+      return `Events of pixel ${subject} arrive late at Meta: ${detail}.`;
+    case "queue":
+      return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
+    case "untrusted_forwarding":
+      return (
+        "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +
+        "Add the network of that proxy."
+      );
+    case "clock":
+      return `This machine’s clock is ${detail}, which refuses events from the future. Set it.`;
+    default:
+      return [code, subject, detail].filter(Boolean).join(" · ");
+  }
 };
 
 export const count = new Intl.NumberFormat("en").format;

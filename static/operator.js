@@ -123,7 +123,7 @@ const announce = (state, text, reasons) => {
 const showHealth = (state) => {
   answeredAt = Date.now();
   lanes = state.lanes;
-  announce(state.status, TITLES[state.status] || state.status, state.reasons.map(advice));
+  announce(state.status, TITLES[state.status] || state.status, state.conditions.map(advice));
   say(byId("updated"), `Updated ${clock(answeredAt)}`);
   fillTable(byId("lanes"), lanes, LANES, ({ pixel }) => pixel);
   byId("dead-count").hidden = !state.dead;

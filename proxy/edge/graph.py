@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from proxy.edge.conditions import Conditions
 from proxy.model import Record, Retry, Verdict
 from proxy.rules import capi
 from proxy.settings import Graph as GraphSettings
@@ -13,14 +14,17 @@ from proxy.settings import Pixel
 
 # Graph's answers are a few hundred bytes; nobody gets to fill our memory.
 _MOST_ANSWER = 1 << 20
+# Meta refuses events from the future; how far it forgives is not documented.
+_CLOCK_SECONDS = 60
 
 
 class Graph:
     """Sends batches of one pixel at a time; raises nothing for what the network or Graph may do."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: GraphSettings, now: Callable[[], int]) -> None:
-        self.clock_ahead = 0.0
-        """Seconds that our clock is ahead of Graph's, by its last answer."""
+    def __init__(
+        self, session: aiohttp.ClientSession, settings: GraphSettings, now: Callable[[], int], conditions: Conditions
+    ) -> None:
+        self._conditions = conditions
         self._session = session
         self._base = f"{settings.url.rstrip('/')}/{settings.version}"
         self._now = now
@@ -40,12 +44,18 @@ class Graph:
                 headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             ) as response:
-                self.clock_ahead = capi.clock_ahead(response.headers, self._now()) or 0.0
+                self._compare_clocks(capi.clock_ahead(response.headers, self._now()) or 0.0)
                 return capi.judge(response.status, await _read(response), response.headers, len(records))
         except TimeoutError:
             return Retry("timeout")
         except (aiohttp.ClientError, OSError):
             return Retry("network")
+
+    def _compare_clocks(self, ahead: float) -> None:
+        if abs(ahead) > _CLOCK_SECONDS:
+            self._conditions.report("clock", detail=f"{ahead:+.0f} s off Meta's")
+        else:
+            self._conditions.clear("clock")
 
     def test_code(self, pixel: Pixel) -> str:
         """Return the pixel's test event code while it is valid."""

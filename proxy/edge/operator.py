@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
+from proxy.edge.conditions import Conditions
 from proxy.edge.files import static_file
 from proxy.edge.metrics import Metrics
 from proxy.edge.sender import Lane
@@ -26,8 +27,6 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MOST_ROWS = 1000
 # Delivery that has not succeeded for so long, with work waiting, is a fault somebody should look at.
 _LAG_SECONDS = 15 * 60
-# Meta refuses events from the future; how far it forgives is not documented.
-_CLOCK_SECONDS = 60
 _SCRIPTS = ("operator.js", "operator-elements.js", "operator-words.js")
 _PAGES = {"/": ("operator.html", "text/html"), **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS}}
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
@@ -56,8 +55,7 @@ class Operator:
         queue: Queue,
         metrics: Metrics,
         lanes: Mapping[str, Lane],
-        misdirected: Callable[[], bool],
-        clock_ahead: Callable[[], float],
+        conditions: Conditions,
         now: Callable[[], int],
         people_keys: Sequence[bytes] = (),
     ) -> None:
@@ -66,8 +64,7 @@ class Operator:
         self._queue = queue
         self._metrics = metrics
         self._lanes = lanes
-        self._misdirected = misdirected
-        self._clock_ahead = clock_ahead
+        self._conditions = conditions
         self._now = now
         self._pages = {path: (static_file(name), kind) for path, (name, kind) in _PAGES.items()}
 
@@ -125,25 +122,32 @@ class Operator:
         return _json(readiness, 503 if readiness["status"] == "failing" else 200)
 
     async def _readiness(self) -> dict[str, Any]:
-        failures = await self._failures()
-        degraded = ["untrusted_forwarding"] if self._misdirected() else []
-        if abs(self._clock_ahead()) > _CLOCK_SECONDS:
-            degraded.append(f"clock: {self._clock_ahead():+.0f} s off Meta's")
-        status = "failing" if failures else "degraded" if degraded else "ready"
-        return {"status": status, "reasons": [*failures, *degraded]}
+        await self._look_at_queue()
+        for pixel, lane in self._lanes.items():
+            self._look_at_lane(pixel, lane)
+        conditions = self._conditions.current()
+        failing = any(condition.failing for condition in conditions)
+        status = "failing" if failing else "degraded" if conditions else "ready"
+        return {
+            "status": status,
+            "reasons": [str(one) for one in conditions],
+            "conditions": list(map(asdict, conditions)),
+        }
 
-    async def _failures(self) -> list[str]:
-        failures = []
+    async def _look_at_queue(self) -> None:
         try:
             await self._queue.ready()
         except QueueError as error:
-            failures.append(f"queue: {error}")
-        for pixel, lane in self._lanes.items():
-            if lane.state.paused:
-                failures.append(f"pixel {pixel} is paused: {lane.state.paused}")
-            elif self._lag(lane) > _LAG_SECONDS:
-                failures.append(f"pixel {pixel} has delivered nothing for {self._lag(lane):.0f} s")
-        return failures
+            self._conditions.report("queue", detail=str(error), failing=True)
+        else:
+            self._conditions.clear("queue")
+
+    def _look_at_lane(self, pixel: str, lane: Lane) -> None:
+        if not lane.state.paused and self._lag(lane) > _LAG_SECONDS:
+            detail = f"nothing delivered for {self._lag(lane):.0f} s"
+            self._conditions.report("delivery_late", pixel, detail, failing=True)
+        else:
+            self._conditions.clear("delivery_late", pixel)
 
     def _lag(self, lane: Lane) -> float:
         since = lane.state.working_since

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from proxy.edge.choice import ChoiceDoor
+from proxy.edge.conditions import Conditions
 from proxy.edge.files import Asset
 from proxy.edge.metrics import Metrics
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
@@ -59,6 +60,7 @@ class Public:
         *,
         queue: Queue,
         metrics: Metrics,
+        conditions: Conditions,
         wake: Callable[[set[str]], None],
         now: Callable[[], int],
         entropy: Callable[[], int],
@@ -66,6 +68,7 @@ class Public:
         self._entry = entry
         self._queue = queue
         self._metrics = metrics
+        self._conditions = conditions
         self._wake = wake
         self._now = now
         self._entropy = entropy
@@ -80,7 +83,6 @@ class Public:
         self._idle = asyncio.Event()
         self._idle.set()
         self.accepting = True
-        self.misdirected = False
 
     def app(self) -> web.Application:
         """Return the application; it holds no lifetime of its own."""
@@ -224,11 +226,8 @@ class Public:
             self._queue.note(rows, outcome.fates, outcome.pixels)
         self._metrics.outcome(outcome, stored)
         self._wake({record.pixel for record in outcome.records})
-        if outcome.misdirected and not self.misdirected:
-            self.misdirected = True
-            log.warning(
-                "a forwarding header came from an untrusted private address: is server.trusted_proxies complete?"
-            )
+        if outcome.misdirected:
+            self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
 
     def _facts(self, request: web.Request, body: bytes) -> Facts:
         header = _header_reader(request)

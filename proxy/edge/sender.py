@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from proxy.edge.attempt import Attempt, attempt
+from proxy.edge.conditions import Conditions
 from proxy.edge.graph import Graph
 from proxy.edge.metrics import Metrics
 from proxy.model import MAX_AGE_MS, Dead, Delivered, LedgerRow, Pause, Record, Retry, Status, Verdict, Words
@@ -66,6 +67,7 @@ class Lane:
         queue: Queue,
         graph: Graph,
         metrics: Metrics,
+        conditions: Conditions,
         now: Callable[[], int],
         chance: Callable[[], float],
     ) -> None:
@@ -74,6 +76,7 @@ class Lane:
         self._queue = queue
         self._graph = graph
         self._metrics = metrics
+        self._conditions = conditions
         self._now = now
         self._chance = chance
         self._work = asyncio.Event()
@@ -263,8 +266,8 @@ class Lane:
         paused = isinstance(halt, Pause)
         if paused != bool(self.state.paused):
             self.state.failures = 0
-        if paused and not self.state.paused:
-            log.error("pixel %s is paused (%s): its events wait, nothing is lost", self.pixel.id, halt.reason)
+        if paused:
+            self._conditions.report("pixel_paused", self.pixel.id, halt.reason, failing=True)
         elif not self.state.failures:
             log.warning("pixel %s: Graph cannot take events now (%s); trying again", self.pixel.id, halt.reason)
         self.state.failures += 1
@@ -273,6 +276,7 @@ class Lane:
     def _recover(self) -> None:
         if self.state.failures:
             log.warning("pixel %s delivers again", self.pixel.id)
+        self._conditions.clear("pixel_paused", self.pixel.id)
         self.state.failures, self.state.paused, self.state.last_error = 0, "", ""
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 from support import PIXEL, record, until
 
+from proxy.edge.conditions import Conditions
 from proxy.edge.metrics import Metrics
 from proxy.edge.sender import Lane
 from proxy.model import Delivered, Record, Retry, Verdict
@@ -57,7 +58,15 @@ class FakeGraph:
 def lane(queue: Any, graph: Any) -> Lane:
     pixel = Pixel.model_construct(id=PIXEL, access_token=SecretStr("t"))
     now = record(1).time_s * 1000
-    return Lane(pixel, queue=queue, graph=graph, metrics=Metrics(), now=lambda: now, chance=lambda: 0.5)
+    return Lane(
+        pixel,
+        queue=queue,
+        graph=graph,
+        metrics=Metrics(),
+        conditions=Conditions(lambda: now),
+        now=lambda: now,
+        chance=lambda: 0.5,
+    )
 
 
 async def test_a_full_disk_makes_no_lane_send_twice(monkeypatch: pytest.MonkeyPatch) -> None:
