@@ -12,7 +12,7 @@ from proxy.edge.choice import ChoiceDoor
 from proxy.edge.conditions import Conditions
 from proxy.edge.files import Asset
 from proxy.edge.metrics import Metrics
-from proxy.model import Facts, LedgerRow, Outcome, Record, Status
+from proxy.model import Facts, LedgerRow, Outcome, Record, Status, SuppressionKind
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.address import PSEUDO_HEADER, Networks, believed_host
 from proxy.rules.identity import host_of
@@ -78,7 +78,7 @@ class Public:
             Door.IMAGE: self._image,
             Door.CHOICE: self._choice,
         }
-        self._choices = ChoiceDoor(queue)
+        self._choices = ChoiceDoor(queue, metrics)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -203,8 +203,7 @@ class Public:
     async def _store(self, outcome: Outcome, content: web.Response) -> web.Response:
         """Answer only after the records are durable."""
         try:
-            if outcome.opted_out:
-                await self._queue.opt_out(outcome.opted_out, self._now())
+            await self._store_consent(outcome)
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
             log.warning("an append failed: %s", error)
@@ -216,6 +215,14 @@ class Public:
             content.headers.add(hdrs.SET_COOKIE, cookie)
         content.headers[hdrs.CACHE_CONTROL] = "no-store"
         return content
+
+    async def _store_consent(self, outcome: Outcome) -> None:
+        kind, now = SuppressionKind.WITHDRAWAL, self._now()
+        if outcome.withdrawn:
+            await self._queue.suppress(outcome.withdrawn, kind, now)
+            self._metrics.suppressed(kind)
+        if outcome.granted:
+            self._metrics.lifted(await self._queue.lift(outcome.granted, [kind], now))
 
     def _after(self, outcome: Outcome, stored: Stored) -> None:
         now = self._now()

@@ -15,7 +15,7 @@ On disk (``queue.db``)
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
     fate_D   later news of browser copies, by event key; likewise
-    mark     16-byte keyed digest of a person who opted out or was erased, and when
+    mark     16-byte keyed digest of a person who opted out, withdrew or was erased, and when
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
 flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
@@ -60,7 +60,7 @@ from proxy.settings import Retention
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
@@ -124,7 +124,8 @@ class SqliteStore:
         self._dead = DeadLetters(self._db, self._sealer)
         self._segments = Segments(self._db, self._sealer)
         self._letters = self._dead.count()
-        self._marks = Marks(self._db)
+        self.marks = Marks(self._db)
+        """Suppressions."""
         self._withheld: Counter[DropReason] = Counter()
 
     def _prove(self) -> None:
@@ -157,8 +158,10 @@ class SqliteStore:
         """Bring the file of an older program to this layout."""
         if 0 < version < SCHEMA_VERSION:
             with self._db:
-                self.ledger.migrate()
-                self._db.execute(marks.SCHEMA)
+                if version < 2:
+                    self.ledger.migrate()
+                    self._db.execute(marks.SCHEMA)
+                # Layout 3 has withdrawals among the marks, which an older program cannot read.
                 self._db.pragma("user_version", SCHEMA_VERSION)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
@@ -205,13 +208,13 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        before = self._segments.waiting.copy(), self._letters, self._withheld.copy()
+        before = self._segments.waiting.copy(), self._letters, self._withheld.copy(), self.marks.counts.copy()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._segments.waiting, self._letters, self._withheld = before
+            self._segments.waiting, self._letters, self._withheld, self.marks.counts = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._seen.reload()
@@ -230,7 +233,7 @@ class SqliteStore:
         fresh: dict[str, list[Record]] = {}
         stored = []
         for request in requests:
-            records, refused = self._marks.sift(request)
+            records, refused = self.marks.sift(request)
             known = [self._seen.meet(record) for record in records]
             repeats = tuple(record for record, past in zip(records, known, strict=True) if past is Past.REPEAT)
             for record, past in zip(records, known, strict=True):
@@ -244,14 +247,14 @@ class SqliteStore:
     # -- delivery
 
     def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel, or the newest, without what a mark has come upon since."""
+        """Claim the oldest unclaimed segments of a pixel, or the newest, without what was suppressed since."""
         while claimed := self._segments.claim(pixel, most, newest=newest):
             if kept := tuple(segment for one in claimed if (segment := self._permitted(one))):
                 return kept
         return ()
 
     def _permitted(self, segment: Segment) -> Segment | None:
-        survivors, refused = self._marks.sift(segment.records)
+        survivors, refused = self.marks.sift(segment.records)
         if not refused:
             return segment
         self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
@@ -265,7 +268,7 @@ class SqliteStore:
     def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
         """Write the end of a delivery attempt."""
         self._segments.settle(claimed, settlement)
-        letters = [letter for letter in settlement.dead if not self._marks.refusal(letter.record)]
+        letters = [letter for letter in settlement.dead if not self.marks.refusal(letter.record)]
         for letter in letters:
             self._dead.bury(letter, self._now())
         self._letters += len(letters)
@@ -293,10 +296,6 @@ class SqliteStore:
 
     # -- people
 
-    def mark(self, people: Collection[bytes], kind: DropReason, at: int) -> None:
-        """Remember that these people opted out, or were erased."""
-        self._marks.add(people, kind, at)
-
     def erase_waiting(self, people: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of what waits; see ``Segments.erase``."""
         return self._segments.erase(people, after)
@@ -309,7 +308,8 @@ class SqliteStore:
 
     def stats(self) -> Stats:
         """Return counts; safe to call from any thread."""
-        return Stats(dict(+self._segments.waiting.events), self._letters, dict(self._withheld))
+        suppressions = dict(+self.marks.counts)
+        return Stats(dict(+self._segments.waiting.events), self._letters, dict(self._withheld), suppressions)
 
     def touch(self) -> None:
         """Write something small, as a sign of life."""
@@ -368,7 +368,7 @@ class SqliteStore:
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
             self._letters -= letters
-            marked = self._marks.forget(now, retention)
+            marked = self.marks.forget(now, retention)
         return rows or letters > 0 or marked
 
     def close(self, *, in_order: bool) -> None:
