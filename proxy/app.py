@@ -70,15 +70,23 @@ def require_c_parser() -> None:
         raise UnsafeInstallationError("aiohttp was installed without its C parser: install its wheel for this platform")
 
 
-def installation_secret(settings: Settings, data_dir: Path) -> str:
-    """Return the configured secret, or the one kept in ``data_dir``, made there the first time."""
+def existing_secret(settings: Settings, data_dir: Path) -> str:
+    """Return the configured secret, or the one kept in ``data_dir``; empty when there is none yet."""
     if configured := settings.server.secret.get_secret_value():
         return configured
     path = data_dir / _SECRET_FILE
-    if not path.exists():
-        log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
-        _write_secret(path, secrets.token_hex(32))
-    return path.read_text().strip()
+    return path.read_text().strip() if path.exists() else ""
+
+
+def installation_secret(settings: Settings, data_dir: Path) -> str:
+    """Return the existing secret, or make one in ``data_dir``."""
+    if secret := existing_secret(settings, data_dir):
+        return secret
+    path = data_dir / _SECRET_FILE
+    log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
+    secret = secrets.token_hex(32)
+    _write_secret(path, secret)
+    return secret
 
 
 def _write_secret(path: Path, secret: str) -> None:

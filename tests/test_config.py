@@ -86,6 +86,21 @@ def test_the_example_as_shipped_is_sound() -> None:
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown section": ({**minimal(), "serve": {}}, "serve", "server"),
     "unknown key": ({**minimal(), "server": {"port": 1}}, "server.port", "listen"),
+    "capital key": ({**minimal(), "server": {"Listen": "127.0.0.1:1"}}, "server.Listen", "listen"),
+    "capital key of a site": (minimal(GPC="drop"), "site[0].GPC", "gpc"),
+    "capital section": ({**minimal(), "Server": {}}, "Server", "server"),
+    "one port twice": (
+        {**minimal(), "server": {"listen": "127.0.0.1:9090"}},
+        "server.operator_listen",
+        "another port",
+    ),
+    "one pixel twice": (
+        minimal(
+            pixel=[{"id": "1", "access_token": "t"}, {"id": "2", "access_token": "t"}, {"id": "1", "access_token": "t"}]
+        ),
+        "site[0].pixel[2].id",
+        "once",
+    ),
     "unknown site key": (minimal(color="red"), "site[0].color", "domains"),
     "no site": ({"site": []}, "site", "[[site]]"),
     "missing site": ({}, "site", "[[site]]"),
