@@ -161,8 +161,9 @@ def check(path: Path, *, send_test: bool) -> None:
         found += asyncio.run(work())
     for finding in found:
         click.echo(printable(f"{'FAILED' if finding.failed else 'note'}: {finding.text}"))
-    click.echo(f"{path}: the configuration is sound")
-    sys.exit(1 if any(finding.failed for finding in found) else 0)
+    failed = sum(finding.failed for finding in found)
+    click.echo(f"{path}: {f'FAILED, {failed} to mend' if failed else 'the configuration is sound'}")
+    sys.exit(1 if failed else 0)
 
 
 def _host(_context: click.Context, _option: click.Parameter, value: str) -> str:

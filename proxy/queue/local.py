@@ -26,7 +26,7 @@ from proxy.queue.writer import Writer
 from proxy.settings import Queue, Retention
 
 _MOST_CALLS_WAITING = 20_000
-_FILE, _LOCK = "queue.db", "lock"
+DATABASE_FILE, LOCK_FILE = "queue.db", "lock"
 
 
 class DataDirBusyError(Exception):
@@ -44,7 +44,7 @@ class DataDirLock:
             OSError: when the directory cannot be made or written.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -81,7 +81,7 @@ class LocalQueue:
         Raises:
             QueueBrokenError: when the file cannot be used.
         """
-        path = directory / _FILE
+        path = directory / DATABASE_FILE
         path.touch(mode=0o600)
         store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes)
         return cls(store, Writer(store, most_waiting=_MOST_CALLS_WAITING, on_broken=on_broken), limits, now)

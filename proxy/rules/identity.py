@@ -72,6 +72,11 @@ def registrable(host: str) -> str:
     return _SUFFIXES.privatesuffix(host) or ""
 
 
+def is_public_suffix(host: str) -> bool:
+    """Tell whether strangers have sites below this name, as below ``com`` and ``co.uk`` (Public Suffix List)."""
+    return _SUFFIXES.publicsuffix(host, accept_unknown=False) == host
+
+
 def cookies_of(header: str) -> dict[str, str]:
     """Return name → value of a ``Cookie`` header; the first of a repeated name wins, as the more specific one."""
     cookies: dict[str, str] = {}
