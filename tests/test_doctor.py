@@ -197,13 +197,31 @@ def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> 
     assert [one.failed for one in about("queue.min_free_bytes", all_found)] == [True]
 
 
-def test_names_that_lists_know_are_told(tmp_path: Path) -> None:
-    """The finding names setting, value, reason and what is better; it is a doubt, not a failure."""
-    (one,) = about("site[0]", found(tmp_path, tag_name="fbevents.js"))
+@pytest.mark.parametrize(
+    ("site", "key", "address"),
+    [
+        ({"tag_name": "fbevents.js", "prefix": "/tools"}, "site[0].tag_name", "shop.test/tools/fbevents.js"),
+        ({"prefix": "/matomo"}, "site[0].prefix", "shop.test/matomo/m.js"),
+        ({"prefix": "/api", "collect_name": "collect"}, "site[0].collect_name", "shop.test/api/collect"),
+        ({"prefix": "/x", "image_name": "r"}, "site[0].image_name", "t.shop.test/x/r"),
+        ({"tag_name": "gdpr.js", "prefix": "/tools"}, "site[0].tag_name", "shop.test/tools/gdpr.js"),
+        ({"domains": ["shop.com"], "prefix": "/adv"}, "site[0].prefix", "shop.com/adv/m.js"),
+    ],
+)
+def test_addresses_that_lists_match_are_told(site: dict[str, Any], key: str, address: str, tmp_path: Path) -> None:
+    """The finding names the setting at fault, the whole address and what is better; it is a doubt, not a failure."""
+    (one,) = about("site[0]", found(tmp_path, **site))
 
-    assert one.text.startswith("site[0].tag_name: 'fbevents.js'")
-    assert 'better: "m.js"' in one.text
+    assert one.text.startswith(f"{key}: ")
+    assert f"makes {address}, " in one.text
+    assert "; better: " in one.text
     assert not one.failed
+
+
+@pytest.mark.parametrize("prefix", ["/shop", "/site", "/home", "/user", "/assets", "/api", "/static", "/events"])
+def test_plain_words_that_no_list_matches_are_not_told(prefix: str, tmp_path: Path) -> None:
+    """A directory is nothing to speak of where no rule matches the addresses below it."""
+    assert about("site[0]", found(tmp_path, prefix=prefix)) == []
 
 
 def test_default_names_are_not_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from proxy.app import existing_secret, prefixes
 from proxy.config import Config
 from proxy.doctor.finding import Finding, is_for_meta
 from proxy.rules.identity import is_public_suffix
@@ -20,9 +21,18 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _domains(path, site)
         if is_for_meta(config.settings):
             yield from _placeholders(path, site)
-        for concern in concerns(site):
-            yield Finding(f"{path}.{concern.key}: {concern.value!r} {concern.why}; better: {concern.better}")
+        for concern in concerns(site, _prefix(config, site)):
+            why = f"makes {concern.address}, which rules of {concern.lists} match"
+            yield Finding(f"{path}.{concern.key}: {concern.value!r} {why}; better: {concern.better}")
         yield from _test_codes(path, site)
+
+
+def _prefix(config: Config, site: Site) -> str:
+    try:
+        secret = existing_secret(config.settings, config.data_dir)
+    except OSError:
+        secret = ""  # said of data_dir already
+    return prefixes(config.settings, secret, site)[0]
 
 
 def _domains(path: str, site: Site) -> Iterator[Finding]:
