@@ -160,6 +160,11 @@ class LocalQueue:
         """See ``base.Queue``."""
         return self._store.stats()
 
+    def fullness(self) -> float:
+        """See ``base.Queue``."""
+        waiting = sum(self._store.stats().waiting.values())
+        return max(waiting / self._limits.max_events, self._store.used_bytes / self._limits.max_bytes)
+
     def refuses(self) -> str:
         """See ``base.Queue``."""
         return str(self._writer.broken) if self._writer.broken else self._full()
