@@ -19,6 +19,8 @@ from pydantic import (
     field_validator,
 )
 
+from proxy.hosts import ascii_host
+
 
 class Address(NamedTuple):
     """Where to listen."""
@@ -55,10 +57,10 @@ def _leaf(value: str) -> str:
 
 
 def _domain(value: str) -> str:
-    name = value.lower().rstrip(".")
+    name = ascii_host(value)
     if not name or any(c in name for c in "/:@* ") or name.startswith("."):
         raise ValueError("not a host name")
-    return name.encode("idna").decode()
+    return name
 
 
 def folded(name: str) -> str:
