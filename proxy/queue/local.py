@@ -162,8 +162,8 @@ class LocalQueue:
 
     def fullness(self) -> float:
         """See ``base.Queue``."""
-        waiting = sum(self._store.stats().waiting.values())
-        return max(waiting / self._limits.max_events, self._store.used_bytes / self._limits.max_bytes)
+        waiting = self._store.counts.total / self._limits.max_events
+        return max(waiting, self._store.used_bytes / self._limits.max_bytes)
 
     def refuses(self) -> str:
         """See ``base.Queue``."""
