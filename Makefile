@@ -9,7 +9,7 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --gener
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit faults soak bench tag lock clean
+.PHONY: help demo test lint types unit faults soak bench attacks tag lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account 
 bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (20 minutes)
 	sh tools/system.sh wrk
 	for one in durable backlog lanes freshness enrich tag; do $(PY) bench/$$one.py; done
+
+attacks: $(VENV)/.dev ## what a stranger's attacks cost honest visitors (25 minutes)
+	$(PY) bench/attacks.py
 
 tag: node_modules/.done ## build static/*.min.js from their sources
 	node tools/build.mjs
