@@ -1,8 +1,8 @@
 """The only file that wires: constructs every part, orders their lifetimes, closes in reverse.
 
-Order: lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners finish their requests
-while the queue still takes them, the lanes finish their attempts while the queue still settles, and the queue closes
-last.
+Order: tables of the rules → lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners
+finish their requests while the queue still takes them, the lanes finish their attempts while the queue still settles,
+and the queue closes last.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
+from proxy.rules import tables
 from proxy.rules.address import Networks
 from proxy.rules.keeper import KeeperKeys
 from proxy.rules.routing import Routes
@@ -127,6 +128,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         OSError: when an address cannot be listened on.
     """
     require_c_parser()
+    tables.prepare()
     settings = config.settings
     async with AsyncExitStack() as stack:
         lock = DataDirLock(config.data_dir)
