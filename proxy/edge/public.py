@@ -1,7 +1,6 @@
 """The public listener: tag, collect, image, health. Facts in, an outcome out; no rule lives here."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from proxy.rules.intake import MAX_BODY
 from proxy.rules.routing import Door, Entrance, Routes, site_of
 from proxy.rules.visitor import Policy
 from proxy.settings import Site
-
-log = logging.getLogger(__name__)
 
 _GIF = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00"
@@ -207,7 +204,8 @@ class Public:
                 await self._queue.opt_out(outcome.opted_out, self._now())
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
-            log.warning("an append failed: %s", error)
+            # Cleared by whoever next asks for readiness and finds the queue well.
+            self._conditions.report("queue", detail=str(error), failing=True)
             response = _refusal(503, "cannot be stored now; try again")
             response.headers[hdrs.RETRY_AFTER] = _RETRY_SECONDS
             return response
