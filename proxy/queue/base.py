@@ -203,6 +203,9 @@ class Queue(Protocol):
     def stats(self) -> Stats:
         """Say how full the queue is, at no cost."""
 
+    def fullness(self) -> float:
+        """Say which part of its bounds is taken, 0 to 1, at little cost."""
+
     def refuses(self) -> str:
         """Say why nothing new is taken now; empty while it is."""
 

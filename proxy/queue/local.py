@@ -190,6 +190,10 @@ class LocalQueue:
         """See ``base.Queue``."""
         return replace(self._store.counts.stats(), lost_notes=self._store.notes.lost)
 
+    def fullness(self) -> float:
+        """See ``base.Queue``."""
+        return max(self._store.counts.total / self._limits.max_events, self._store.used_bytes / self._limits.max_bytes)
+
     def refuses(self) -> str:
         """See ``base.Queue``."""
         return str(self._writer.broken) if self._writer.broken else self._full()
