@@ -135,11 +135,12 @@ class Ledger:
         if table not in self._tables:
             return [], 0
         top = min(before, self._number(f"SELECT coalesce(max(rowid), 0) + 1 FROM {table}"))  # noqa: S608
-        bottom, most = max(0, top - SLICE), min(wanted.limit, FOUND)
+        bottom, most = max(1, top - SLICE), min(wanted.limit, FOUND)
         condition, values = where(wanted, identity="id")
         sql = f"SELECT rowid, * FROM {table} WHERE rowid>=? AND rowid<?{condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
         found: list[Any] = self._db.execute(sql, (bottom, top, *values, most)).fetchall()
-        return self._joined([row for _, *row in found]), found[-1][0] if len(found) == most else bottom
+        lowest = found[-1][0] if len(found) == most else bottom
+        return self._joined([row for _, *row in found]), lowest if lowest > 1 else 0
 
     def _joined(self, rows: Sequence[Sequence[Any]]) -> list[LedgerRow]:
         keys = [event_key(pixel, name, identity) for _, pixel, name, identity, *_ in rows]
