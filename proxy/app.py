@@ -32,7 +32,7 @@ from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
 from proxy.edge.sender import Lane, Sender
 from proxy.keys import people_key, prefix_of
-from proxy.queue.base import QueueBrokenError
+from proxy.queue.base import QueueBrokenError, Trouble
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
 from proxy.rules import tables
@@ -135,9 +135,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
         stack.callback(lock.close)
         secret = installation_secret(settings, config.data_dir)
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = open_queue(config, secret, broken)
-        stack.push_async_callback(queue.close)
         metrics, conditions = Metrics(), Conditions(now_ms)
+        queue = open_queue(config, secret, broken, conditions)
+        stack.push_async_callback(queue.close)
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))
         graph = Graph(session, settings.graph, now_ms, conditions)
         sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
@@ -186,8 +186,19 @@ async def running(config: Config) -> AsyncIterator[Running]:
         public.accepting = False
 
 
-def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None = None) -> LocalQueue:
-    """Open the queue of a locked data_dir; ``broken`` fails when it must not be trusted any more.
+def open_queue(
+    config: Config,
+    secret: str,
+    broken: asyncio.Future[None] | None = None,
+    conditions: Conditions | None = None,
+) -> LocalQueue:
+    """Open the queue of a locked data_dir.
+
+    Args:
+        config: Says where it is, and how much it may hold.
+        secret: The installation's.
+        broken: Fails when the queue must not be trusted any more.
+        conditions: Where the queue's troubles are shown.
 
     Raises:
         QueueBrokenError: when it cannot be opened.
@@ -197,6 +208,14 @@ def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None 
         if broken is not None and not broken.done():
             broken.set_exception(error)
 
+    def on_trouble(trouble: Trouble) -> None:
+        if conditions is None:
+            return
+        if trouble.detail:
+            conditions.report(trouble.code, trouble.subject, trouble.detail, failing=trouble.failing)
+        else:
+            conditions.clear(trouble.code, trouble.subject)
+
     old = [one.get_secret_value() for one in config.settings.server.old_secrets]
     return LocalQueue.open(
         config.data_dir,
@@ -205,6 +224,7 @@ def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None 
         retention=config.settings.retention,
         now=now_ms,
         on_broken=on_broken,
+        on_trouble=on_trouble,
     )
 
 
