@@ -28,7 +28,7 @@ types: $(VENV)/.dev node_modules/.done
 	npx --no-install tsc -p static
 	npx --no-install tsc -p static/tsconfig.pages.json
 
-unit: $(VENV)/.dev node_modules/.done .chromium .firefox
+unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers
 	$(PY) -m pytest
 
 faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
@@ -69,8 +69,8 @@ node_modules/.done: package-lock.json
 	npm ci --silent --no-audit --no-fund
 	touch $@
 
-.PHONY: .chromium .firefox
-.chromium .firefox:
+.PHONY: .chromium .firefox .servers
+.chromium .firefox .servers:
 	sh tools/system.sh $(@:.%=%)
 
 clean: ## remove what the targets above made

@@ -5,7 +5,7 @@ says is accepted.
 """
 
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import (
@@ -19,12 +19,41 @@ from pydantic import (
     field_validator,
 )
 
+from proxy.hosts import ascii_host
+
+_ANY = {"0.0.0.0", "::"}
+
 
 class Address(NamedTuple):
     """Where to listen."""
 
     host: str
     port: int
+
+    @property
+    def authority(self) -> str:
+        """The address as it stands in a URL (RFC 3986, 3.2.2)."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def clashes_with(self, other: "Address") -> bool:
+        """Tell whether the two cannot be listened on at once; on port 0 each gets a port of its own."""
+        if not self.port or self.port != other.port:
+            return False
+        same_family = (":" in self.host) == (":" in other.host)
+        return self.host == other.host or (same_family and not _ANY.isdisjoint({self.host, other.host}))
+
+    @property
+    def from_here(self) -> "Address":
+        """Where this machine reaches it: ``[::]`` listens on IPv6 alone."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
 
 
 class Resolver(Protocol):
@@ -37,11 +66,17 @@ class Resolver(Protocol):
 def _resolved(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         raise ValueError("not a text")  # noqa: TRY004 - pydantic collects ValueError only
-    resolve: Resolver = (info.context or {})["resolve"]
-    return resolve(value)
+    context = info.context or {}
+    resolve: Resolver = context["resolve"]
+    return "" if info.field_name in context.get("unused", ()) else resolve(value)
 
 
-def _address(value: object) -> object:
+def address_of(value: object) -> Address:
+    """Read ``host:port``, IPv6 in brackets.
+
+    Raises:
+        ValueError: when it is something else.
+    """
     host, colon, port = str(value).rpartition(":")
     if not (colon and host and port.isdecimal() and int(port) < 65536):
         raise ValueError("not an address")
@@ -55,10 +90,10 @@ def _leaf(value: str) -> str:
 
 
 def _domain(value: str) -> str:
-    name = value.lower().rstrip(".")
+    name = ascii_host(value)
     if not name or any(c in name for c in "/:@* ") or name.startswith("."):
         raise ValueError("not a host name")
-    return name.encode("idna").decode()
+    return name
 
 
 def folded(name: str) -> str:
@@ -75,7 +110,7 @@ _BLOCKED = """
 """
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
-Listen = Annotated[Address, BeforeValidator(_address)]
+Listen = Annotated[Address, BeforeValidator(address_of)]
 Leaf = Annotated[str, AfterValidator(_leaf)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Whole = Annotated[int, Field(strict=True)]

@@ -5,7 +5,7 @@ record leaves the queue only through ``settle``. Claimed segments are nobody els
 claim does not survive the process, so after a crash they are delivered again with the same ids.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -123,10 +123,10 @@ class Erased:
 class Stats:
     """How full the queue is."""
 
-    waiting: dict[str, int]
+    waiting: Mapping[str, int]
     """Events by pixel."""
     dead: int
-    withheld: dict[DropReason, int] = field(default_factory=dict)
+    withheld: Mapping[DropReason, int] = field(default_factory=dict)
     """Events since start that waited when a mark came upon their people, and were dropped."""
 
 

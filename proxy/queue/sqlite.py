@@ -25,7 +25,7 @@ was written, so it ends the process.
 import logging
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,10 +44,10 @@ from proxy.queue.base import (
     Remainder,
     Segment,
     Settlement,
-    Stats,
     Stored,
     dropped_row,
 )
+from proxy.queue.counts import Counts
 from proxy.queue.dead import DeadLetters
 from proxy.queue.ledger import Ledger
 from proxy.queue.marks import Marks
@@ -122,10 +122,9 @@ class SqliteStore:
         self.ledger = Ledger(self._db)
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
-        self._segments = Segments(self._db, self._sealer)
-        self._letters = self._dead.count()
+        self.counts = Counts(Segments.count(self._db), self._dead.count())
+        self._segments = Segments(self._db, self._sealer, self.counts)
         self._marks = Marks(self._db)
-        self._withheld: Counter[DropReason] = Counter()
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -205,18 +204,23 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        before = self._segments.waiting.copy(), self._letters, self._withheld.copy()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._segments.waiting, self._letters, self._withheld = before
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            self._seen.reload()
-            self.ledger.reload()
+            self._take_back()
             raise
+        self.counts.commit()
+        self._segments.claims.commit()
+
+    def _take_back(self) -> None:
+        self.counts.rollback()
+        self._segments.claims.rollback()
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        self._seen.reload()
+        self.ledger.reload()
 
     def _do(self, works: Sequence[Work]) -> list[Any]:
         appends = [work for work in works if isinstance(work, Append)]
@@ -255,7 +259,8 @@ class SqliteStore:
         if not refused:
             return segment
         self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
-        self._withheld.update(reason for _, reason in refused)
+        for _, reason in refused:
+            self.counts.withhold(reason)
         return self._segments.keep(segment, survivors)
 
     def release(self, claimed: Sequence[Segment]) -> None:
@@ -268,7 +273,7 @@ class SqliteStore:
         letters = [letter for letter in settlement.dead if not self._marks.refusal(letter.record)]
         for letter in letters:
             self._dead.bury(letter, self._now())
-        self._letters += len(letters)
+        self.counts.bury(len(letters))
         self.ledger.write(settlement.rows)
 
     # -- dead letters
@@ -282,13 +287,13 @@ class SqliteStore:
         taken = self._dead.take(ids, not_before_s)
         for pixel in {record.pixel for record in taken}:
             self._segments.insert(Remainder(pixel, 0, 0, tuple(record for record in taken if record.pixel == pixel)))
-        self._letters -= len(taken)
+        self.counts.bury(-len(taken))
         return len(taken)
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters."""
         count = self._dead.discard(ids)
-        self._letters -= count
+        self.counts.bury(-count)
         return count
 
     # -- people
@@ -304,12 +309,8 @@ class SqliteStore:
     def erase_dead(self, people: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of the dead letters; see ``DeadLetters.erase``."""
         count, last = self._dead.erase(people, after)
-        self._letters -= count
+        self.counts.bury(-count)
         return count, last
-
-    def stats(self) -> Stats:
-        """Return counts; safe to call from any thread."""
-        return Stats(dict(+self._segments.waiting.events), self._letters, dict(self._withheld))
 
     def touch(self) -> None:
         """Write something small, as a sign of life."""
@@ -367,7 +368,7 @@ class SqliteStore:
             last_day = now // DAY_MS - retention.ledger_days
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
-            self._letters -= letters
+            self.counts.bury(-letters)
             marked = self._marks.forget(now, retention)
         return rows or letters > 0 or marked
 
