@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ class Client:
 
 
 @asynccontextmanager
-async def clients(shop: Installation) -> AsyncIterator[Callable[..., object]]:
+async def clients(shop: Installation) -> AsyncIterator[Callable[..., Awaitable[Client]]]:
     opened: list[Client] = []
 
     async def connect(address: str = ADDRESSES[0]) -> Client:
