@@ -48,7 +48,6 @@ _SECRET_FILE = "secret"  # noqa: S105 - a file name
 _GRACE_S = 10.0
 _BACKLOG = 2048
 _OPERATOR_CONNECTIONS = 64
-_CONNECTION_LIMITS = ("connections", "connections_per_address")
 
 
 class UnsafeInstallationError(Exception):
@@ -177,7 +176,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
             now=now_ms,
             people_keys=people_keys(settings, secret),
         )
-        few = limits.model_copy(update=dict.fromkeys(_CONNECTION_LIMITS, _OPERATOR_CONNECTIONS))
+        few = limits.model_copy(
+            update={"connections": _OPERATOR_CONNECTIONS, "connections_per_address": _OPERATOR_CONNECTIONS + 1}
+        )
         operator_terms = Terms("operator", few, conditions, metrics)
         public_terms = Terms("public", limits, conditions, metrics, entry.trusted, settings.server.proxy_protocol)
         operator_address = await _listen(stack, operator.app(), settings.server.operator_listen, operator_terms)

@@ -10,6 +10,7 @@ from proxy.edge.answers import GIF, JSON, refusal
 from proxy.edge.arrival import Arrival
 from proxy.edge.conditions import Conditions
 from proxy.edge.metrics import Metrics
+from proxy.edge.turns import Turns
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.fairness import Party
@@ -48,6 +49,7 @@ class Collector:
         now: Callable[[], int],
         entropy: Callable[[], int],
     ) -> None:
+        self.turns = Turns()
         self._policies = policies
         self._queue = queue
         self._admission = admission
@@ -72,7 +74,7 @@ class Collector:
         return await self._store(visit, outcome, web.Response(body=GIF, content_type="image/gif"))
 
     async def facts(self, visit: Visit) -> Facts:
-        """Read the body, then return what the rules judge.
+        """Read the body, wait for the client's turn, then return what the rules judge.
 
         Raises:
             web.HTTPRequestEntityTooLarge: when the body is longer than accepted.
@@ -81,6 +83,7 @@ class Collector:
         if visit.arrival.size > MAX_BODY:
             raise web.HTTPRequestEntityTooLarge(MAX_BODY)
         body = await visit.request.read()
+        await self.turns.mine(visit.who)
         return visit.arrival.facts(body, now=self._now(), entropy=self._entropy())
 
     async def _store(self, visit: Visit, outcome: Outcome, content: web.Response) -> web.Response:
