@@ -1,7 +1,5 @@
 """The operator listener: dashboard, metrics, health, and the JSON that the dashboard and the commands use."""
 
-import base64
-import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +10,9 @@ from aiohttp import hdrs, web
 
 from proxy.edge.conditions import Conditions
 from proxy.edge.files import static_file
+from proxy.edge.guesses import Guesses
 from proxy.edge.metrics import Metrics
+from proxy.edge.password import PasswordGate
 from proxy.edge.people import BadQueryError, PeopleApi
 from proxy.edge.sender import Lane
 from proxy.model import MAX_AGE_MS, LedgerRow, Status
@@ -61,6 +61,7 @@ class Operator:
         self._conditions = conditions
         self._now = now
         self._people = PeopleApi(queue, metrics, now=now, people_keys=people_keys)
+        self._password = PasswordGate(access.password, Guesses(conditions, now))
         self._pages = {path: (static_file(name), kind) for path, (name, kind) in _PAGES.items()}
 
     def app(self) -> web.Application:
@@ -82,8 +83,8 @@ class Operator:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ask for the password where there is one; without one, only loopback names are answered (DNS rebinding)."""
-        if self._access.password and not self._knows_password(request):
-            return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="capi-proxy"'})
+        if self._access.password and (refused := await self._password.refusal(request)):
+            return refused
         if not self._access.password and host_of(request.headers.get(hdrs.HOST, "")) not in _LOOPBACK:
             return _json({"error": "host: accepted: localhost"}, 403)
         if request.method == hdrs.METH_POST and request.content_type != "application/json":
@@ -94,11 +95,6 @@ class Operator:
             return web.Response(status=400, body=problem(str(error)), content_type="application/json")
         except QueueError as error:
             return _json({"error": str(error)}, 503)
-
-    def _knows_password(self, request: web.Request) -> bool:
-        expected = base64.b64encode(f"operator:{self._access.password}".encode()).decode()
-        kind, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        return kind.lower() == "basic" and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
     async def _page(self, request: web.Request) -> web.Response:
         body, kind = self._pages[request.path]

@@ -5,7 +5,7 @@ record leaves the queue only through ``settle``. Claimed segments are nobody els
 claim does not survive the process, so after a crash they are delivered again with the same ids.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +22,18 @@ class QueueFullError(QueueError):
 
 class QueueBrokenError(QueueError):
     """The disk failed under us: what is on it is unknown, and only a restart can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is wrong with the queue though it goes on, or that is over; fits the board of conditions."""
+
+    code: str
+    subject: str
+    detail: str
+    """Empty when it is over."""
+    failing: bool = False
+    """True when nothing new can be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +146,14 @@ class Erased:
 class Stats:
     """How full the queue is."""
 
-    waiting: dict[str, int]
+    waiting: Mapping[str, int]
     """Events by pixel."""
     dead: int
-    withheld: dict[DropReason, int] = field(default_factory=dict)
+    withheld: Mapping[DropReason, int] = field(default_factory=dict)
     """Events since start that waited when their people were suppressed, and were dropped."""
-    suppressions: dict[SuppressionKind, int] = field(default_factory=dict)
+    lost_notes: int = 0
+    """Ledger rows and news of browser copies since start that were left out of the ledger."""
+    suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)
     """How many there are."""
 
 
@@ -219,11 +233,14 @@ class Queue(Protocol):
     def stats(self) -> Stats:
         """Say how full the queue is, at no cost."""
 
+    def fullness(self) -> float:
+        """Say which part of its bounds is taken, 0 to 1, at little cost."""
+
     def refuses(self) -> str:
         """Say why nothing new is taken now; empty while it is."""
 
     async def ready(self) -> None:
-        """Commit something small.
+        """Commit something small; answers within about a second, whatever the disk does.
 
         Raises:
             QueueError: when the queue cannot be written, or takes nothing new.

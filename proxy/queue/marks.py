@@ -5,13 +5,13 @@ memory (16 MiB, one byte for the first three of a digest) answers first; only wh
 A million suppressions send every sixteenth digest there; the sieve never grows.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import apsw
 
 from proxy.model import DAY_MS, DropReason, Record, SuppressionKind
 from proxy.queue.base import Suppression
+from proxy.queue.counts import Tally
 from proxy.settings import Retention
 
 SCHEMA = """
@@ -40,14 +40,18 @@ class Marks:
     A rollback may leave the sieve with a digest that the table lacks, which costs a look and changes no answer.
     """
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind]) -> None:
         self._db = db
+        self._counts = counts
         self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
-        self.counts = Counter(dict.fromkeys(SuppressionKind, 0))
         for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES,)):
             self._sieve[int.from_bytes(bytes(start), "big")] = 1
-        for kind, count in db.execute("SELECT kind, count(*) FROM mark GROUP BY kind"):
-            self.counts[SuppressionKind(str(kind))] = int(str(count))
+
+    @staticmethod
+    def count(db: apsw.Connection) -> Mapping[SuppressionKind, int]:
+        """Return how many there are of each kind."""
+        rows = db.execute("SELECT kind, count(*) FROM mark GROUP BY kind")
+        return {SuppressionKind(str(kind)): int(str(count)) for kind, count in rows}
 
     def may_hold(self, digest: bytes) -> bool:
         """Tell whether a digest may be suppressed; safe to call from any thread."""
@@ -57,7 +61,7 @@ class Marks:
         """Suppress people; of two suppressions of one kind the later one counts."""
         for digest in people:
             self._db.execute("INSERT OR IGNORE INTO mark VALUES(?, ?, ?)", (digest, kind, at))
-            self.counts[kind] += self._db.changes()
+            self._counts.add(kind, self._db.changes())
             self._db.execute("UPDATE mark SET at=? WHERE digest=? AND kind=? AND at<?", (at, digest, kind, at))
             self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] = 1
 
@@ -68,7 +72,8 @@ class Marks:
         for digest, kind in asked:
             self._db.execute("DELETE FROM mark WHERE digest=? AND kind=? AND at<=?", (digest, kind, at))
             lifted += [kind] * self._db.changes()
-        self.counts.subtract(lifted)
+        for kind in lifted:
+            self._counts.add(kind, -1)
         return lifted
 
     def of(self, people: Iterable[bytes]) -> set[SuppressionKind]:
@@ -117,13 +122,13 @@ class Marks:
         removed = 0
         for kind, most_days in days.items():
             removed += self._forget(kind, now - most_days * DAY_MS, _SLICE)
-            if kind is not SuppressionKind.ERASURE and self.counts[kind] > most:
-                removed += self._forget(kind, now + DAY_MS, min(_SLICE, self.counts[kind] - most))
+            if kind is not SuppressionKind.ERASURE and (beyond := self._counts.now(kind) - most) > 0:
+                removed += self._forget(kind, now + DAY_MS, min(_SLICE, beyond))
         return removed > 0
 
     def _forget(self, kind: SuppressionKind, before: int, limit: int) -> int:
         old = "SELECT digest, kind FROM mark WHERE kind=? AND at<? ORDER BY at LIMIT ?"
         self._db.execute(f"DELETE FROM mark WHERE (digest, kind) IN ({old})", (kind, before, limit))  # noqa: S608 - our own text
         removed = self._db.changes()
-        self.counts[kind] -= removed
+        self._counts.add(kind, -removed)
         return removed

@@ -1,15 +1,15 @@
 """The table of what waits: sealed segments, claimed by number, gone only by a settlement."""
 
 import logging
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apsw
 
 from proxy.model import Record
 from proxy.queue.base import Remainder, Segment, Settlement
+from proxy.queue.counts import Counts
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.segment import chunks, pack, unpack
 
@@ -29,28 +29,54 @@ CREATE INDEX segment_lane ON segment(pixel);
 """
 
 
-@dataclass(slots=True)
-class Waiting:
-    """What is known of the table without asking it; a rollback takes it back too."""
+class Claims:
+    """Which segments are claimed: in memory only, since a claim does not outlive the process."""
 
-    events: Counter[str] = field(default_factory=Counter)
-    """By pixel."""
-    claimed: set[int] = field(default_factory=set)
+    def __init__(self) -> None:
+        self._claimed: set[int] = set()
+        self._changed: list[tuple[int, bool]] = []
 
-    def copy(self) -> "Waiting":
-        """Return what a rollback brings back."""
-        return Waiting(Counter(self.events), set(self.claimed))
+    def __contains__(self, number: int) -> bool:
+        return number in self._claimed
+
+    def add(self, number: int) -> None:
+        """Claim a segment."""
+        if number not in self._claimed:
+            self._claimed.add(number)
+            self._changed.append((number, True))
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Give claims up."""
+        for number in self._claimed.intersection(numbers):
+            self._claimed.remove(number)
+            self._changed.append((number, False))
+
+    def commit(self) -> None:
+        """Let the changes of the transaction stand."""
+        self._changed.clear()
+
+    def rollback(self) -> None:
+        """Take the changes of the transaction back, the last first."""
+        while self._changed:
+            number, added = self._changed.pop()
+            (self._claimed.discard if added else self._claimed.add)(number)
 
 
 class Segments:
     """Works on a connection it does not own, within transactions it does not start."""
 
-    def __init__(self, db: apsw.Connection, sealer: Sealer) -> None:
+    def __init__(self, db: apsw.Connection, sealer: Sealer, counts: Counts) -> None:
         self._db = db
         self._sealer = sealer
+        self._counts = counts
+        self.claims = Claims()
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
-        self.waiting = Waiting(Counter(dict(db.execute("SELECT pixel, sum(n) FROM segment GROUP BY pixel"))))
+
+    @staticmethod
+    def count(db: apsw.Connection) -> dict[str, int]:
+        """Return how many events of each pixel wait."""
+        return {str(pixel): int(str(n)) for pixel, n in db.execute("SELECT pixel, sum(n) FROM segment GROUP BY pixel")}
 
     def insert(self, remainder: Remainder) -> None:
         """Store records of one pixel."""
@@ -59,7 +85,7 @@ class Segments:
             row = (self._next, remainder.pixel, len(records), remainder.attempts, remainder.strikes, sealed)
             self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?)", row)
             self._next += 1
-            self.waiting.events[remainder.pixel] += len(records)
+            self._counts.waiting.add(remainder.pixel, len(records))
 
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
         """Claim the oldest unclaimed segments of a pixel, or the newest."""
@@ -69,7 +95,7 @@ class Segments:
         sql = f"SELECT id, n, attempts, strikes, length(sealed) FROM segment WHERE pixel=? ORDER BY id {order}"  # noqa: S608
         for row in self._db.execute(sql, (pixel,)):
             number, n, _, _, length = row
-            if number in self.waiting.claimed:
+            if number in self.claims:
                 continue
             if wanted and (events + n > most or size + length > _MOST_CLAIMED_BYTES):
                 break
@@ -80,7 +106,7 @@ class Segments:
 
     def _read(self, number: int, pixel: str, attempts: int, strikes: int) -> Segment | None:
         """Open a claimed segment; one that was damaged on disk stays claimed, so that it holds up no other."""
-        self.waiting.claimed.add(number)
+        self.claims.add(number)
         rows: list[Any] = self._db.execute("SELECT sealed FROM segment WHERE id=?", (number,)).fetchall()
         try:
             packed = self._sealer.open(rows[0][0], pixel.encode())
@@ -98,7 +124,7 @@ class Segments:
         else:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.id,))
             self.release([segment])
-        self.waiting.events[segment.pixel] -= len(segment.records) - len(survivors)
+        self._counts.waiting.add(segment.pixel, len(survivors) - len(segment.records))
         return replace(segment, records=tuple(survivors)) if survivors else None
 
     def erase(self, people: Collection[bytes], after: int) -> tuple[int, int]:
@@ -107,33 +133,34 @@ class Segments:
         Return how many were removed, and after which number to go on (0: no segment is left).
         """
         sql = "SELECT id, n, pixel, attempts, strikes FROM segment WHERE id>? ORDER BY id LIMIT ?"
-        before = self.waiting.events.total()
-        last = seen = 0
+        removed = last = seen = 0
         rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
         for last, n, *facts in rows:
-            if last not in self.waiting.claimed and (segment := self._read(last, *facts)):
-                self._strike(segment, people)
+            if last not in self.claims and (segment := self._read(last, *facts)):
+                removed += self._strike(segment, people)
                 self.release([segment])
             seen += n
             if seen >= _SLICE_RECORDS:
                 break
-        return before - self.waiting.events.total(), last
+        return removed, last
 
-    def _strike(self, segment: Segment, people: Collection[bytes]) -> None:
+    def _strike(self, segment: Segment, people: Collection[bytes]) -> int:
         survivors = [record for record in segment.records if set(people).isdisjoint(record.people)]
-        if len(survivors) < len(segment.records):
+        removed = len(segment.records) - len(survivors)
+        if removed:
             self.keep(segment, survivors)
+        return removed
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""
-        self.waiting.claimed.difference_update(segment.id for segment in segments)
+        self.claims.remove(segment.id for segment in segments)
 
     def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
         """Write what becomes of claimed segments, and give up the claim."""
         sizes = {segment.id: segment for segment in segments}
         for number in settlement.done:
             self._db.execute("DELETE FROM segment WHERE id=?", (number,))
-            self.waiting.events[sizes[number].pixel] -= len(sizes[number].records)
+            self._counts.waiting.add(sizes[number].pixel, -len(sizes[number].records))
         sql = "UPDATE segment SET attempts=attempts+1, strikes=strikes+? WHERE id=?"
         self._db.executemany(sql, [(settlement.struck, number) for number in settlement.tried])
         for remainder in settlement.remainders:

@@ -100,7 +100,7 @@ async def test_what_waits_is_dropped_by_an_opt_out(queue: LocalQueue) -> None:
     await queue.suppress([ANNA], OPT_OUT, NOON)
 
     assert await claimed(queue) == ["id-2"]
-    assert queue.stats() == Stats({PIXEL: 1}, 0, {DropReason.OPTED_OUT: 2}, {OPT_OUT: 1})
+    assert queue.stats() == Stats({PIXEL: 1}, 0, {DropReason.OPTED_OUT: 2}, suppressions={OPT_OUT: 1})
     assert {(row.id, row.status, row.reason) for row in await rows(queue)} == {
         ("id-1", Status.DROPPED, DropReason.OPTED_OUT),
         ("id-3", Status.DROPPED, DropReason.OPTED_OUT),
