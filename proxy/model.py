@@ -165,7 +165,7 @@ class Event(NamedTuple):
     custom_data: Mapping[str, Any]
     options: tuple[tuple[str, ...], int, int] | None
     visitor: bytes
-    """Four bytes that tell visitors apart, for the duplicate memory only."""
+    """Four bytes that tell visitors apart, for the duplicate memory and for news of browser copies."""
     fate: Fate
     mark: str = ""
     """Why the owner may doubt it (a bot's reason); it is sent all the same."""
@@ -190,6 +190,8 @@ class Record(NamedTuple):
     findings: tuple[str, ...] = ()
     people: tuple[bytes, ...] = ()
     """Held against the suppressions; 16 bytes each."""
+    worth: bytes = b""
+    """Four bytes that tell the values of Purchases apart, for the duplicate memory only; not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,8 @@ class LedgerRow:
     fbtrace_id: str = ""
     attempts: int = 0
     findings: tuple[str, ...] = ()
+    visitor: bytes = b""
+    """Who may bring later news of its browser copy; written as a keyed hash, never read back."""
 
 
 class Outcome(NamedTuple):
@@ -225,6 +229,8 @@ class Outcome(NamedTuple):
     refused: int = 0
     """Members of ``events`` that were none."""
     fates: tuple[FateNews, ...] = ()
+    visitor: bytes = b""
+    """Whose news ``fates`` are: four bytes, as in a record."""
     pixels: tuple[str, ...] = ()
     """The site's pixels: ``fates`` may speak of any of them."""
     redactions: tuple[Redaction, ...] = ()

@@ -49,6 +49,7 @@ const ODDITIES = {
   doubtful: "doubtful, sent as it is",
   missing: "missing",
   misplaced: "in the wrong place",
+  conflict: "another visitor brought it with another value",
 };
 
 /** @type {Record<string, string>} Why a pixel stopped or waits. */
@@ -154,6 +155,12 @@ export const advice = ({ code, subject, detail }) => {
       return `Connections were closed: ${detail}`;
     case "fault":
       return `A fault of the proxy itself: ${detail} (${subject}). Please report it.`;
+    case "order_id_conflict":
+      return (
+        `Two visitors brought a Purchase of pixel ${subject} under one id with different values. Both were sent, and ` +
+        "Meta keeps the first. Either the shop gives a number twice, or somebody forges orders: let the shop’s server " +
+        "make the eventID of each Purchase."
+      );
     default:
       return [code, subject, detail].filter(Boolean).join(" · ");
   }

@@ -11,7 +11,7 @@ from proxy.edge.arrival import Arrival
 from proxy.edge.conditions import Conditions
 from proxy.edge.metrics import Metrics
 from proxy.edge.turns import Turns
-from proxy.model import Facts, LedgerRow, Outcome, Record, Status, SuppressionKind
+from proxy.model import DAY_MS, Facts, LedgerRow, Outcome, Record, Status, SuppressionKind
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.fairness import Party
 from proxy.rules.ingest import ingest, ingest_image
@@ -20,6 +20,7 @@ from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
 _RETRY_SECONDS = 5
+_CONFLICT = "two visitors brought a Purchase under one id with different values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,16 @@ class Collector:
         refused = tuple(dropped_row(record, reason, now) for record, reason in stored.refused)
         rows = (*outcome.dropped, *duplicates, *refused)
         if rows or outcome.fates:
-            self._queue.note(rows, outcome.fates, outcome.pixels)
+            self._queue.note(rows, outcome.fates, outcome.pixels, outcome.visitor)
         self._metrics.outcome(outcome, stored)
         self._wake({record.pixel for record in outcome.records})
+        for record in stored.conflicts:
+            self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
         if outcome.misdirected:
             self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
 
 
 def _duplicate_row(record: Record, now: int) -> LedgerRow:
     identity = (record.pixel, record.name, record.id, record.time_s)
-    return LedgerRow(now, *identity, Status.DUPLICATE, "", record.fate, findings=record.findings)
+    facts = (now, *identity, Status.DUPLICATE, "", record.fate)
+    return LedgerRow(*facts, findings=record.findings, visitor=record.visitor)

@@ -24,6 +24,7 @@ class Metrics:
         self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
         self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
         self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
+        self._conflicts = self._counter("id_conflicts", "Purchases whose id another visitor brought with another value")
         self._fates = self._counter("browser_copies", "News of the browser Pixel's copies", "pixel_copy")
         self._redacted = self._counter("redacted", "What events would have leaked", "what", "place")
         self._misdirected = self._counter(
@@ -46,6 +47,12 @@ class Metrics:
         self._lost_notes = Gauge(
             "capi_proxy_lost_ledger_rows",
             "Rows and news of browser copies since start that were left out of the ledger",
+            registry=self.registry,
+        )
+
+        self._foreign_news = Gauge(
+            "capi_proxy_foreign_news",
+            "News since start of browser copies of somebody else's events, which were ignored",
             registry=self.registry,
         )
 
@@ -86,6 +93,7 @@ class Metrics:
         for what, place in outcome.redactions:
             self._redacted.labels(what, place).inc()
         self._reused.inc(stored.reused)
+        self._conflicts.inc(len(stored.conflicts))
         self._misdirected.inc(outcome.misdirected)
 
     def verdict(self, pixel: str, verdict: Verdict) -> None:
@@ -117,4 +125,5 @@ class Metrics:
             self._suppressions.labels(kind).set(count)
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes)
+        self._foreign_news.set(stats.foreign_news)
         return generate_latest(self.registry)

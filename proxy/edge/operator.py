@@ -178,7 +178,7 @@ class Operator:
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
     """Return a finished event as the API and the command print it."""
-    return asdict(row)
+    return {key: value for key, value in asdict(row).items() if key != "visitor"}
 
 
 def letter_json(letter: DeadLetter) -> dict[str, Any]:

@@ -242,7 +242,8 @@ class Lane:
         else:
             status, reason, trace = Status.DEAD, verdict.reason, verdict.words.fbtrace_id
         identity = (record.pixel, record.name, record.id, record.time_s)
-        return LedgerRow(self._now(), *identity, status, reason, record.fate, trace, attempts, record.findings)
+        facts = (self._now(), *identity, status, reason, record.fate, trace, attempts)
+        return LedgerRow(*facts, record.findings, record.visitor)
 
     def _conclude(self, result: Attempt, latency: float, *, leading: bool) -> Halt:
         self._metrics.finished(self.pixel.id, Status.DELIVERED, len(result.delivered))

@@ -45,6 +45,8 @@ class Stored:
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
     """Not stored, since a suppression speaks against their people."""
+    conflicts: tuple[Record, ...] = ()
+    """Of the reused: Purchases that another visitor brought with another value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +157,15 @@ class Stats:
     """Ledger rows and news of browser copies since start that were left out of the ledger."""
     suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)
     """How many there are."""
+    foreign_news: int = 0
+    """News since start of browser copies of somebody else's events, which were ignored."""
 
 
 def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
     """Return the ledger row of a record that is not sent after all."""
     identity = (record.pixel, record.name, record.id, record.time_s)
-    return LedgerRow(now, *identity, Status.DROPPED, reason, record.fate, findings=record.findings)
+    facts = (now, *identity, Status.DROPPED, reason, record.fate)
+    return LedgerRow(*facts, findings=record.findings, visitor=record.visitor)
 
 
 class Queue(Protocol):
@@ -173,8 +178,21 @@ class Queue(Protocol):
             QueueError: when nothing of this call was stored.
         """
 
-    def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
-        """Write ledger rows, and fates of events of these pixels, soon; nobody waits, and a crash may lose them."""
+    def note(
+        self,
+        rows: Sequence[LedgerRow],
+        fates: Sequence[FateNews] = (),
+        pixels: Sequence[str] = (),
+        visitor: bytes = b"",
+    ) -> None:
+        """Write ledger rows, and news of browser copies, soon; nobody waits, and a crash may lose them.
+
+        Args:
+            rows: Finished events.
+            fates: News of browser copies.
+            pixels: Of whose events the news may be.
+            visitor: Who brought the news. They join this visitor's events only.
+        """
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
         """Claim unclaimed segments of a pixel, ``most`` events together, at least one segment if there is any.

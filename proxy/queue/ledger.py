@@ -1,8 +1,9 @@
 """Tables of finished events, one per day: written in batches, read and forgotten in slices.
 
 ``ledger_D`` holds one row per finished event of day D (days since 1970, UTC), ``fate_D`` later news of browser
-copies by event key. They are joined when read, since news may come before its event is finished. What is over is
-removed a slice at a time, oldest first, so that no append waits for it.
+copies by event and visitor (``copy_key``), for an order's id can be guessed, and nobody shall speak for somebody else's
+browser. They are joined when read, since news may come before its event is finished. What is over is removed a slice at
+a time, oldest first, so that no append waits for it.
 
 Each row has the bytes of all rows up to itself (``total``), so that the size of a table is the difference of its ends;
 ``meta`` counts the news of each table. Both are changed in the transaction of what they count.
@@ -16,7 +17,8 @@ import apsw
 
 from proxy.model import DAY_MS, Fate, LedgerRow, Status
 from proxy.queue.base import Filter
-from proxy.queue.segment import event_key
+from proxy.queue.notes import News
+from proxy.queue.segment import copy_key, event_key
 
 # A search looks at so many rows at a time, and returns so many, so that no append waits long for it.
 SLICE = 5000
@@ -24,9 +26,9 @@ FOUND = 250
 # And forgets this many: about 2 ms.
 _FORGOTTEN = 2000
 # On disk, beside a row's texts and of one piece of news; measured with dbstat. A row of layout 1 or 2 in all.
-_ROW_BYTES, _NEWS_BYTES, _OLD_ROW_BYTES = 40, 36, 200
+_ROW_BYTES, _NEWS_BYTES, _OLD_ROW_BYTES = 49, 28, 200
 _COLUMNS = {
-    "ledger": "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total)",
+    "ledger": "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)",
     "fate": "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
 }
 # What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
@@ -36,8 +38,9 @@ _UNWRITABLE = (ValueError, TypeError, OverflowError)
 class Ledger:
     """Works on a connection it does not own, within transactions it does not start."""
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, secret: bytes = b"") -> None:
         self._db = db
+        self._secret = secret
         self._tables: set[str] = set()
         self._totals: dict[str, int] = {}
         self.grown = 0
@@ -57,6 +60,10 @@ class Ledger:
     def add_totals(self) -> None:
         """Give the tables of layout 2 what layout 3 has."""
         self._add_column("total")
+
+    def add_copies(self) -> None:
+        """Give the tables of layout 3 what layout 4 has."""
+        self._add_column("copy")
 
     def _add_column(self, name: str) -> None:
         for day in self.days():
@@ -79,7 +86,8 @@ class Ledger:
         size = _ROW_BYTES + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
         total = self._total(table) + size
         identity = (row.at, row.pixel, row.name, row.id, row.time_s)
-        values = (*identity, row.status, row.reason, row.fate, row.fbtrace_id, row.attempts, findings, total)
+        copy = copy_key(event_key(row.pixel, row.name, row.id), row.visitor, self._secret)
+        values = (*identity, row.status, row.reason, row.fate, row.fbtrace_id, row.attempts, findings, total, copy)
         self._db.execute(f"INSERT INTO {table} VALUES({', '.join('?' * len(values))})", values)
         self._totals[table] = total
         self.grown += size
@@ -94,10 +102,11 @@ class Ledger:
         total = f"coalesce(total, {_OLD_ROW_BYTES} * rowid)"
         return self._number(f"SELECT {total} FROM {table} ORDER BY rowid {order} LIMIT 1")  # noqa: S608
 
-    def write_news(self, news: Iterable[tuple[int, bytes, Fate]]) -> None:
-        """Add news of browser copies: when, of which event key, what."""
+    def write_news(self, news: Iterable[News]) -> None:
+        """Add news of browser copies."""
         new: Counter[str] = Counter()
-        for at, key, fate in news:
+        for at, event, visitor, fate in news:
+            key = copy_key(event, visitor, self._secret)
             table = self._table("fate", at)
             self._db.execute(f"UPDATE {table} SET fate=? WHERE key=?", (fate, key))  # noqa: S608
             if not self._db.changes():
@@ -143,7 +152,8 @@ class Ledger:
         return self._joined([row for _, *row in found]), lowest if lowest > 1 else 0
 
     def _joined(self, rows: Sequence[Sequence[Any]]) -> list[LedgerRow]:
-        keys = [event_key(pixel, name, identity) for _, pixel, name, identity, *_ in rows]
+        # Rows of older layouts have news under the event's own key.
+        keys = [copy or event_key(pixel, name, identity) for _, pixel, name, identity, *_, copy in rows]
         news = self._latest(keys)
         return [_row(row, news.get(key)) for row, key in zip(rows, keys, strict=True)]
 
@@ -206,7 +216,7 @@ class Ledger:
 
 
 def _row(row: Sequence[Any], news: Fate | None) -> LedgerRow:
-    at, pixel, name, identity, time_s, status, reason, fate, trace, attempts, findings, _ = row
+    at, pixel, name, identity, time_s, status, reason, fate, trace, attempts, findings, *_ = row
     facts = (at, pixel, name, identity, time_s, Status(status), reason, news or Fate(fate), trace, attempts)
     return LedgerRow(*facts, tuple((findings or "").split()))
 

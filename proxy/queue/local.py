@@ -117,10 +117,16 @@ class LocalQueue:
             raise QueueFullError(why)
         return await self._writer.append(records)
 
-    def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
+    def note(
+        self,
+        rows: Sequence[LedgerRow],
+        fates: Sequence[FateNews] = (),
+        pixels: Sequence[str] = (),
+        visitor: bytes = b"",
+    ) -> None:
         """See ``base.Queue``."""
         now = self._now()
-        news = ((now, event_key(pixel, one.name, one.id), one.fate) for one in fates for pixel in pixels)
+        news = ((now, event_key(pixel, one.name, one.id), visitor, one.fate) for one in fates for pixel in pixels)
         self._store.notes.add(rows, news)
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
@@ -207,7 +213,8 @@ class LocalQueue:
 
     def stats(self) -> Stats:
         """See ``base.Queue``."""
-        return replace(self._store.counts.stats(), lost_notes=self._store.notes.lost)
+        store = self._store
+        return replace(store.counts.stats(), lost_notes=store.notes.lost, foreign_news=store.foreign_news)
 
     def fullness(self) -> float:
         """See ``base.Queue``."""

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from proxy.model import Fate, LedgerRow
 
-News: TypeAlias = tuple[int, bytes, Fate]
-"""When it came, of which event key, what."""
+News: TypeAlias = tuple[int, bytes, bytes, Fate]
+"""When it came, of which event key, from which visitor, what."""
 
 MOST_BYTES = 32 << 20
 # In memory, beside a row's texts, and of one piece of news; measured.

@@ -29,11 +29,16 @@ class Sealer:
 
     def __init__(self, secret: str, old_secrets: Sequence[str] = ()) -> None:
         self._secrets = {_id(known): known for known in (*reversed(old_secrets), secret)}
+        self._secret = secret
         self._salt = os.urandom(_SALT)
         self._head = _VERSION + _id(secret) + self._salt
         self._cipher = AESGCM(derive(secret, "seal", salt=self._salt))
         self._counter = count()
         self._opener = lru_cache(maxsize=64)(self._cipher_of)
+
+    def key(self, purpose: str) -> bytes:
+        """Return a key of the current secret for a purpose of the queue's own."""
+        return derive(self._secret, purpose)
 
     def knows(self, sealed: bytes) -> bool:
         """Tell whether a listed secret sealed this text; its first bytes are enough."""

@@ -3,7 +3,8 @@
 Four tables of 16 hours each, emptied whole in turn. A repeat by the same visitor is the tag's retry or a reload and
 is not sent again. The same id from another visitor was frozen into a cached page: those are different actions, so
 they are sent, and counted so that the owner learns of it. A key keeps all its visitors, so that their own retries
-are still known.
+are still known, and of a Purchase four bytes of its value: the same order from two visitors with two values is a
+forgery, or a mistake of the shop's.
 """
 
 from enum import Enum
@@ -16,6 +17,7 @@ from proxy.queue.segment import event_key
 _TABLES = [f"seen_{number}" for number in range(4)]
 _SLOT_MS = 16 * 60 * 60 * 1000
 _ANY = " OR ".join(f"EXISTS(SELECT 1 FROM {table} WHERE key=?1)" for table in _TABLES)  # noqa: S608 - our own names
+_OTHER_WORTH = _ANY.replace("key=?1", "key=?1 AND length(worth) AND worth<>?2")
 _SAME = _ANY.replace("key=?1", "key=?1 AND visitor=?2")
 
 
@@ -25,6 +27,8 @@ class Past(Enum):
     NEW = 0
     REUSED = 1
     REPEAT = 2
+    CONFLICT = 3
+    """As REUSED, and another visitor's value is another one."""
 
 
 _PROBE = (
@@ -45,8 +49,15 @@ class Seen:
     def create(db: apsw.Connection) -> None:
         """Make the empty memory."""
         for table in _TABLES:
-            db.execute(f"CREATE TABLE {table}(key BLOB, visitor BLOB, PRIMARY KEY(key, visitor)) WITHOUT ROWID")
+            columns = "key BLOB, visitor BLOB, worth BLOB, PRIMARY KEY(key, visitor)"
+            db.execute(f"CREATE TABLE {table}({columns}) WITHOUT ROWID")
         db.execute("INSERT INTO meta VALUES('seen_slot', 0)")
+
+    @staticmethod
+    def add_worth(db: apsw.Connection) -> None:
+        """Give the tables of layout 3 what layout 4 has."""
+        for table in _TABLES:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN worth BLOB")
 
     def reload(self) -> None:
         """Learn where the memory stands, at start and after a rollback."""
@@ -68,7 +79,19 @@ class Seen:
         key = event_key(record.pixel, record.name, record.id)
         ((known,),) = self._db.execute(_PROBE, (key, record.visitor))
         past = Past(known)
-        if past is not Past.REPEAT:
-            table = _TABLES[self._slot % len(_TABLES)]
-            self._db.execute(f"INSERT INTO {table} VALUES(?, ?)", (key, record.visitor))
+        if past is Past.REPEAT:
+            return past
+        if past is Past.REUSED and record.worth and self._is_worth_another(key, record.worth):
+            past = Past.CONFLICT
+        table = _TABLES[self._slot % len(_TABLES)]
+        self._db.execute(f"INSERT INTO {table} VALUES(?, ?, ?)", (key, record.visitor, record.worth))
         return past
+
+    def _is_worth_another(self, key: bytes, worth: bytes) -> bool:
+        ((found,),) = self._db.execute(f"SELECT {_OTHER_WORTH}", (key, worth))
+        return bool(found)
+
+    def is_of_others(self, key: bytes, visitor: bytes) -> bool:
+        """Tell whether an event was brought, and never by this visitor."""
+        ((known,),) = self._db.execute(_PROBE, (key, visitor))
+        return Past(known) is Past.REUSED

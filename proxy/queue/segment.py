@@ -77,6 +77,19 @@ def _digests(text: str) -> tuple[bytes, ...]:
     return tuple(joined[at : at + DIGEST] for at in range(0, len(joined), DIGEST))
 
 
+def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:
+    """Return the 8 bytes by which news of one visitor's browser copy of an event are known.
+
+    Without the secret they tell neither the visitor nor which events are of one.
+
+    Args:
+        key: The event's ``event_key``.
+        visitor: Four bytes that tell visitors apart.
+        secret: A key for this purpose alone.
+    """
+    return blake2b(key + visitor, key=secret, digest_size=8).digest()
+
+
 def event_key(pixel: str, name: str, identity: str) -> bytes:
     """Return the 16 bytes by which a repeat of an event is known (Meta counts by name and id within a pixel)."""
     return blake2b(f"{pixel}\0{name}\0{identity}".encode(), digest_size=16).digest()

@@ -12,10 +12,10 @@ On disk (``queue.db``)
     meta     schema facts, a sealed word that proves the secret fits, the last number of a dead letter, how much news
              each fate_D holds
     segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel
-    seen_0…3 16-byte event key with the visitor's 4-byte hash; a table covers 16 hours and is emptied whole
+    seen_0…3 16-byte event key with 4-byte hashes of visitor and value; a table covers 16 hours, is emptied whole
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
-    fate_D   later news of browser copies, by event key; likewise
+    fate_D   later news of browser copies, by event and visitor; likewise
     mark     16-byte keyed digest of a person who opted out, withdrew or was erased, and when
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
@@ -33,7 +33,7 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, Record
+from proxy.model import DAY_MS, DropReason, Record
 from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
@@ -115,6 +115,8 @@ class SqliteStore:
         self._wal_pages = 0
         self._growth = retention.ledger_max_bytes // _TIDY_SHARE
         self.notes = Notes()
+        self.foreign_news = 0
+        """News since start of browser copies of somebody else's events."""
         self._told_lost = 0
         self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), -math.inf, -math.inf
         self._troubles = Troubles(tell)
@@ -147,7 +149,7 @@ class SqliteStore:
             self._create()
         self._prove()
         self._seen = Seen(self._db)
-        self.ledger = Ledger(self._db)
+        self.ledger = Ledger(self._db, self._sealer.key("browser-copies"))
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
         self.counts = Counts(Segments.count(self._db), self._dead.count(), Marks.count(self._db))
@@ -187,7 +189,8 @@ class SqliteStore:
         steps: dict[int, Sequence[Callable[[], None]]] = {
             2: (self.ledger.add_findings, self._add_marks),
             3: (self.ledger.add_totals, self._number_letters),
-            4: (),  # withdrawals among the marks, which an older program cannot read
+            # An older program could not read the withdrawals among the marks.
+            4: (self.ledger.add_copies, self._add_worth),
         }
         for layout, changes in steps.items():
             if 0 < version < layout:
@@ -198,6 +201,9 @@ class SqliteStore:
 
     def _add_marks(self) -> None:
         self._db.execute(marks.SCHEMA)
+
+    def _add_worth(self) -> None:
+        Seen.add_worth(self._db)
 
     def _number_letters(self) -> None:
         DeadLetters.start_numbers(self._db)
@@ -301,12 +307,13 @@ class SqliteStore:
         stored = []
         for request in requests:
             records, refused = self.marks.sift(request)
-            known = [self._seen.meet(record) for record in records]
-            repeats = tuple(record for record, past in zip(records, known, strict=True) if past is Past.REPEAT)
-            for record, past in zip(records, known, strict=True):
-                if past is not Past.REPEAT:
+            met = [(record, self._seen.meet(record)) for record in records]
+            for record, past in met:
+                if past is Past.CONFLICT:
+                    fresh.setdefault(record.pixel, []).append(_doubted(record))
+                elif past is not Past.REPEAT:
                     fresh.setdefault(record.pixel, []).append(record)
-            stored.append(Stored(repeats, known.count(Past.REUSED), tuple(refused)))
+            stored.append(_stored(met, refused))
         for pixel, records in fresh.items():
             self._segments.insert(Remainder(pixel, 0, 0, tuple(records)))
         return stored
@@ -449,11 +456,13 @@ class SqliteStore:
         try:
             with self._transaction():
                 left_out = self.ledger.write(batch.rows)
-                self.ledger.write_news(batch.news)
+                own = [one for one in batch.news if not self._seen.is_of_others(one[1], one[2])]
+                self.ledger.write_news(own)
         except BaseException:
             self.notes.give_back(batch)
             raise
         self.notes.written(batch, left_out)
+        self.foreign_news += len(batch.news) - len(own)
         return len(self.notes) >= _NOTES
 
     def _tidy(self) -> bool:
@@ -477,6 +486,17 @@ class SqliteStore:
         except (apsw.Error, QueueError) as error:
             log.error("%s was not closed in order: %s", self._path, _advice(error))  # noqa: TRY400 - one line will do
             self._db.close(True)
+
+
+def _stored(met: Sequence[tuple[Record, Past]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
+    by_past = {past: tuple(record for record, found in met if found is past) for past in Past}
+    conflicts = by_past[Past.CONFLICT]
+    reused = len(by_past[Past.REUSED]) + len(conflicts)
+    return Stored(by_past[Past.REPEAT], reused, tuple(refused), conflicts)
+
+
+def _doubted(record: Record) -> Record:
+    return record._replace(findings=(*record.findings, "id:conflict"))
 
 
 def _advice(error: Exception) -> str:

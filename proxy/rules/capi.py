@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -68,7 +69,15 @@ def record(event: Event) -> Record:
         payload=orjson.dumps(payload),
         findings=event.findings,
         people=event.people,
+        worth=_worth(event),
     )
+
+
+def _worth(event: Event) -> bytes:
+    value = event.custom_data.get("value")
+    if event.name != "Purchase" or not isinstance(value, int | float):
+        return b""
+    return blake2b(f"{value:.4f} {event.custom_data.get('currency')}".encode(), digest_size=4).digest()
 
 
 def body(payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", test_event_code: str = "") -> bytes:

@@ -100,6 +100,7 @@ def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
         reason=reason,
         fate=hit.fate,
         findings=findings,
+        visitor=visitor_of(context),
     )
 
 
@@ -180,7 +181,7 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
 
 
 def _page(context: Context) -> _Page:
-    visit, visitor = context.visit, _visitor(context)
+    visit, visitor = context.visit, visitor_of(context)
     if context.site.sensitive == "restricted":
         return _Page(origin_of(visit.url), "", visitor, ())
     allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
@@ -222,7 +223,7 @@ def _bot(context: Context) -> tuple[str, ...]:
     return (f"bot:{context.bot}",) if context.bot else ()
 
 
-def _visitor(context: Context) -> bytes:
+def visitor_of(context: Context) -> bytes:
     """Return four bytes that tell visitors apart: by the id the browser showed, else by address and user agent."""
     shown = (
         context.visit.fbp

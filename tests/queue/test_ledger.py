@@ -60,7 +60,7 @@ def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
 def test_news_live_as_long_as_the_events_they_may_join(ledger: Ledger) -> None:
     """News of browser copies go with the days of their events, not before."""
     write(ledger, TODAY, 1)
-    ledger.write_news([((TODAY - 8) * DAY_MS, b"old", Fate.FIRED), (TODAY * DAY_MS, b"new", Fate.FIRED)])
+    ledger.write_news([((TODAY - 8) * DAY_MS, b"old", b"", Fate.FIRED), (TODAY * DAY_MS, b"new", b"", Fate.FIRED)])
     forget_all(ledger, TODAY - 7)
 
     assert ledger.days("fate") == [TODAY]
@@ -88,7 +88,7 @@ def test_the_size_of_news_is_counted_too(ledger: Ledger) -> None:
     """News of browser copies take room as well; of news about one event only the latest counts."""
     at = TODAY * DAY_MS
     for fate in (Fate.BLOCKED, Fate.FIRED):
-        ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), fate) for n in range(20_000))
+        ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", fate) for n in range(20_000))
 
     assert ledger.size() == pytest.approx(pages_of(ledger), rel=1 / 4)
 
@@ -116,7 +116,7 @@ def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, news: i
     at = TODAY * DAY_MS
     write(ledger, TODAY - 1, 500)
     write(ledger, TODAY, rows)
-    ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), Fate.FIRED) for n in range(news))
+    ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", Fate.FIRED) for n in range(news))
     forget_all(ledger, TODAY - 7, most_bytes=1_000_000)
     kept_rows = sum(rows_of(ledger, f"ledger_{day}") for day in ledger.days())
     kept_news = rows_of(ledger, f"fate_{TODAY}")
@@ -130,7 +130,7 @@ def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger
     for day in range(TODAY - 6, TODAY + 1):
         write(ledger, day, 3000)
         keys = (event_key(PIXEL, "Lead", f"{day}-{n}") for n in range(3000))
-        ledger.write_news((day * DAY_MS, key, Fate.FIRED) for key in keys)
+        ledger.write_news((day * DAY_MS, key, b"", Fate.FIRED) for key in keys)
     statements: list[str] = []
 
     def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
@@ -167,7 +167,7 @@ def test_the_latest_news_of_an_event_count(ledger: Ledger) -> None:
     """News of a later day replace those of an earlier one."""
     write(ledger, TODAY, 1)
     key = event_key(PIXEL, "Lead", f"{TODAY}-0")
-    ledger.write_news([(TODAY * DAY_MS, key, Fate.FIRED), ((TODAY - 1) * DAY_MS, key, Fate.BLOCKED)])
+    ledger.write_news([(TODAY * DAY_MS, key, b"", Fate.FIRED), ((TODAY - 1) * DAY_MS, key, b"", Fate.BLOCKED)])
     ((row,), _) = ledger.read(TODAY, 1 << 62, Filter())
 
     assert row.fate == Fate.FIRED

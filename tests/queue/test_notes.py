@@ -59,7 +59,7 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
     counts = len(short), len(long)
     batch = short.take(150)
     short.written(batch, 0)
-    short.add([row(n) for n in range(1000)], [(NOON, b"k", Fate.FIRED)])
+    short.add([row(n) for n in range(1000)], [(NOON, b"k", b"", Fate.FIRED)])
 
     assert 150 < counts[0] < 200
     assert counts[1] < 11
@@ -70,12 +70,12 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
 def test_notes_given_back_come_first_again() -> None:
     """What could not be written now keeps its place."""
     line = Notes()
-    line.add([row(n) for n in range(5)], [(n, b"k", Fate.FIRED) for n in range(5)])
+    line.add([row(n) for n in range(5)], [(n, b"k", b"", Fate.FIRED) for n in range(5)])
     line.give_back(line.take(7))
     batch = line.take(100)
 
     assert [one.id for one in batch.rows] == [f"id-{n}" for n in range(5)]
-    assert [at for at, _, _ in batch.news] == list(range(5))
+    assert [at for at, *_ in batch.news] == list(range(5))
 
 
 async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: LocalQueue) -> None:

@@ -169,6 +169,37 @@ async def test_an_id_of_another_visitor_is_sent_and_counted(queue: LocalQueue) -
     assert len(repeat.duplicates) == 1
 
 
+CHEAP, DEAR = b"0.01", b"99.9"
+
+
+# Visitor and value of each Purchase in turn; of which it is told that somebody else brought another value.
+ORDERS: list[tuple[list[tuple[bytes, bytes]], list[bool]]] = [
+    ([(b"aaaa", CHEAP), (b"bbbb", DEAR)], [False, True]),
+    ([(b"aaaa", DEAR), (b"bbbb", DEAR)], [False, False]),
+    ([(b"aaaa", CHEAP), (b"aaaa", DEAR)], [False, False]),
+    ([(b"aaaa", DEAR), (b"bbbb", CHEAP), (b"cccc", DEAR)], [False, True, True]),
+    ([(b"aaaa", b""), (b"bbbb", DEAR)], [False, False]),
+    ([(b"aaaa", DEAR), (b"bbbb", b"")], [False, False]),
+]
+
+
+@pytest.mark.parametrize(("orders", "conflicts"), ORDERS)
+async def test_one_order_of_two_visitors_with_two_values_is_told(
+    queue: LocalQueue, clock: Clock, orders: list[tuple[bytes, bytes]], conflicts: list[bool]
+) -> None:
+    """Whoever guessed an order's id, and the real buyer: both are sent, and the second says so in its ledger row."""
+    told = []
+    for visitor, worth in orders:
+        clock.now += 17 * 3_600_000  # into another table each time
+        stored = await queue.append([record(1, visitor=visitor)._replace(worth=worth)])
+        told.append([one.visitor for one in stored.conflicts] == [visitor])
+    found = [one for segment in await queue.claim(PIXEL, most=10) for one in segment.records]
+
+    assert told == conflicts
+    assert len(found) == len(set(orders) | {orders[-1]}) - (orders[0][0] == orders[-1][0])
+    assert ["id:conflict" in one.findings for one in found] == conflicts[: len(found)]
+
+
 @pytest.mark.parametrize(("hours", "known"), [(0, True), (47, True), (48, True), (64, False), (24 * 365, False)])
 async def test_repeats_are_known_for_48_hours(queue: LocalQueue, clock: Clock, hours: int, *, known: bool) -> None:
     """A repeat within 48 hours is known; after at most 64 the memory has let go of it."""
@@ -431,6 +462,34 @@ async def test_later_news_of_a_browser_copy_joins_its_event(queue: LocalQueue) -
     assert await until(joined, what="news in the ledger")
 
 
+async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: LocalQueue) -> None:
+    """Of two visitors with one id each one's news join the own row; a stranger's are ignored and counted."""
+    honest, other, stranger = (letter * 4 for letter in (b"a", b"b", b"c"))
+    await queue.append([record(1, visitor=honest), record(1, visitor=other)])
+    queue.note([replace(row(1), visitor=honest), replace(row(1), visitor=other)])
+    for visitor, fate in ((other, Fate.BLOCKED), (stranger, Fate.BLOCKED), (honest, Fate.FIRED), (b"", Fate.BLOCKED)):
+        queue.note((), [FateNews("PageView", "id-1", fate)], [PIXEL], visitor)
+
+    async def joined() -> bool:
+        return [found.fate for found in await listed(queue)] == [Fate.BLOCKED, Fate.FIRED]
+
+    assert await until(joined, what="news in the ledger")
+    assert queue.stats().foreign_news == 2
+
+
+async def test_the_ledger_does_not_tell_whose_its_events_are(tmp_path: Path, clock: Clock) -> None:
+    """Two events of one visitor have nothing in common in the file, and the four bytes of the visitor rest nowhere."""
+    queue = open_queue(tmp_path, clock)
+    await queue.settle((), Settlement(rows=tuple(replace(row(n), visitor=b"\xfe\xdc\xba\x98") for n in range(2))))
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        sql = f"SELECT copy FROM ledger_{NOON // DAY_MS}"  # noqa: S608 - a number
+        (one,), (another,) = db.execute(sql).fetchall()
+
+    assert one != another
+    assert b"\xfe\xdc\xba\x98" not in (tmp_path / "queue.db").read_bytes()
+
+
 async def test_old_days_are_dropped_whole(tmp_path: Path, clock: Clock) -> None:
     """A ledger day beyond its retention is gone at the next tidying; younger days stay."""
     queue = open_queue(tmp_path, clock)
@@ -636,13 +695,15 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
 
 
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
-    """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
+    """Take from a file what layout 1 did not know: findings, people, marks, sizes, letters' numbers, copies, values."""
     head = orjson.dumps([waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.fate, waiting.mark])
     packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
     sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
     with closing(apsw.Connection(str(path))) as db:
-        for column in ("findings", "total"):
+        for column in ("findings", "total", "copy"):
             db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN {column}")
+        for number in range(4):
+            db.execute(f"ALTER TABLE seen_{number} DROP COLUMN worth")
         db.execute("DROP TABLE mark")
         db.execute("DELETE FROM meta WHERE key='dead_last'")
         db.execute("UPDATE segment SET sealed=?", (sealed,))

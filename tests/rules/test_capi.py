@@ -461,9 +461,30 @@ def test_a_record_says_outside_what_the_queue_must_know() -> None:
     written = record(Event(**EVENT))
 
     assert written == Record(
-        "123", "Purchase", "order-1", 1_764_000_000, b"abcd", Fate.FIRED, "bot:crawler", written.payload
+        *("123", "Purchase", "order-1", 1_764_000_000, b"abcd", Fate.FIRED, "bot:crawler", written.payload),
+        worth=written.worth,
     )
     assert b"crawler" not in written.payload
+
+
+# Name and custom data of an event; whether it is worth the same as a Purchase of 9.5 euros, None: worth nothing.
+WORTHS: list[tuple[str, dict[str, Any], bool | None]] = [
+    ("Purchase", {"value": 9.5, "currency": "EUR"}, True),
+    ("Purchase", {"value": 9.50, "currency": "EUR", "order_id": "1"}, True),
+    ("Purchase", {"value": 9.51, "currency": "EUR"}, False),
+    ("Purchase", {"value": 9.5, "currency": "USD"}, False),
+    ("Purchase", {"value": 9, "currency": "EUR"}, False),
+    ("Purchase", {"currency": "EUR"}, None),
+    ("Lead", {"value": 9.5, "currency": "EUR"}, None),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "same"), WORTHS)
+def test_a_purchase_is_told_by_its_value(name: str, data: dict[str, Any], *, same: bool | None) -> None:
+    """Four bytes of value and currency tell two Purchases of one id apart; other events have none."""
+    worth = record(Event(**EVENT | {"name": name, "custom_data": data})).worth
+
+    assert (len(worth), worth == record(Event(**EVENT)).worth) == (0 if same is None else 4, same is True)
 
 
 @pytest.mark.parametrize(

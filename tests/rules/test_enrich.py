@@ -7,7 +7,7 @@ import pytest
 
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules.effort import Effort
-from proxy.rules.enrich import Context, enrich, wants
+from proxy.rules.enrich import Context, enrich, visitor_of, wants
 from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.values import STANDARD_EVENTS
 from proxy.settings import Site
@@ -169,8 +169,9 @@ NO_AMOUNTS: list[Any] = [
 def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[str, Any], reason: DropReason) -> None:
     """What is not sent leaves a row with pixel, name, id, time, reason and the browser copy's fate."""
     dropped = hit(**wrong)
+    whole = context(dropped, **changes)
 
-    assert results(context(dropped, **changes)) == [
+    assert results(whole) == [
         LedgerRow(
             at=NOW,
             pixel=dropped.pixels[0],
@@ -181,6 +182,7 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
             reason=reason,
             fate=Fate.FIRED,
             findings=("bot:crawler",) if reason is DropReason.BOT else (),
+            visitor=visitor_of(whole),
         )
     ]
 

@@ -62,7 +62,7 @@ def take(body: bytes, *, facts: Facts = FACTS, **changes: Any) -> Outcome:
 
 
 def written(record: Record) -> dict[str, Any]:
-    outside = {key: value for key, value in record._asdict().items() if key != "people"}
+    outside = {key: value for key, value in record._asdict().items() if key not in {"people", "worth"}}
     return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.payload)}
 
 
@@ -83,7 +83,7 @@ def as_golden(outcome: Outcome) -> Any:
         "body": orjson.loads(outcome.body) if outcome.body else "",
         "cookies": [opened(cookie) for cookie in outcome.cookies],
         "records": [written(record) for record in outcome.records],
-        "dropped": [asdict(row) for row in outcome.dropped],
+        "dropped": [{key: value for key, value in asdict(row).items() if key != "visitor"} for row in outcome.dropped],
         "refused": outcome.refused,
         "fates": [asdict(news) for news in outcome.fates],
         "pixels": outcome.pixels,
@@ -492,7 +492,8 @@ def test_the_image_obeys_the_same_rules(
 ) -> None:
     """Consent, Privacy Control, bots and the pixel's list hold for the image as for the tag."""
     expected = LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason, findings=findings)
-    assert ingest_image(facts, policy(**changes)).dropped == (expected,)
+    (dropped,) = ingest_image(facts, policy(**changes)).dropped
+    assert replace(dropped, visitor=b"") == expected
 
 
 MAIL = "Anna.Secretova@Mail.Example"

@@ -1,0 +1,91 @@
+"""What a stranger who guesses the id of somebody's order can do to it, over real sockets."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Installation, get_json, installation, until, wire
+
+BUYER, STRANGER = "fb.1.1700000000000.1111", "fb.1.1700000000000.2222"
+
+
+@pytest.fixture(name="shop")
+async def _shop(tmp_path: Path) -> AsyncIterator[Installation]:
+    async with installation(tmp_path) as shop:
+        yield shop
+
+
+async def buy(shop: Installation, fbp: str, value: float, order: str = "order-shop-1002") -> None:
+    data = {"value": value, "currency": "EUR", "order_id": order.rpartition("-")[2]}
+    status, _, _ = await shop.post(wire({"name": "Purchase", "id": order, "data": data, "pixel": "fired"}, fbp=fbp))
+    assert status == 204
+
+
+async def rows(shop: Installation, count: int) -> list[dict[str, Any]]:
+    """Wait for so many rows of Purchases in the ledger; return them, oldest first."""
+
+    async def ended() -> list[dict[str, Any]]:
+        found = (await get_json(shop.session, f"{shop.operator}/api/events?name=Purchase"))["events"]
+        return found[::-1] if len(found) == count else []
+
+    found: list[dict[str, Any]] = await until(ended, what=f"{count} Purchases in the ledger")
+    return found
+
+
+async def figure(shop: Installation, name: str) -> float:
+    async with shop.session.get(f"{shop.operator}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+
+
+async def conditions(shop: Installation) -> list[str]:
+    readiness = await get_json(shop.session, f"{shop.operator}/readyz")
+    return [one["code"] for one in readiness["conditions"]]
+
+
+async def test_a_forged_order_holds_up_no_real_one_and_is_told(shop: Installation) -> None:
+    """A Purchase of 0.01 under the next order's id comes first: the real one is sent too, and the owner hears of it."""
+    await buy(shop, STRANGER, 0.01)
+    first = await rows(shop, 1)
+    before = await conditions(shop)
+    await buy(shop, BUYER, 129.9)
+    found = await rows(shop, 2)
+
+    assert [row["status"] for row in first + found] == ["delivered"] * 3
+    assert [row["findings"] for row in found] == [[], ["id:conflict"]]
+    assert (before, await conditions(shop)) == ([], ["order_id_conflict"])
+    assert await figure(shop, "capi_proxy_id_conflicts_total") == 1
+
+
+async def test_the_same_order_from_a_second_browser_is_no_conflict(shop: Installation) -> None:
+    """A buyer who opens the thank-you page on another device brings the same value, and nothing is told."""
+    await buy(shop, BUYER, 129.9)
+    await buy(shop, STRANGER, 129.90)
+    await rows(shop, 2)
+
+    assert await conditions(shop) == []
+    assert await figure(shop, "capi_proxy_id_conflicts_total") == 0
+
+
+async def test_a_stranger_does_not_tell_of_the_buyers_browser(shop: Installation) -> None:
+    """Forged news of a guessed order change nothing and are counted; the buyer's own do."""
+    await buy(shop, BUYER, 129.9)
+    await rows(shop, 1)
+    news = [{"name": "Purchase", "id": "order-shop-1002", "pixel": "blocked"}]
+    await shop.post(wire(fates=news, fbp=STRANGER))
+
+    async def ignored() -> bool:
+        return await figure(shop, "capi_proxy_foreign_news") == 1
+
+    await until(ignored, what="the forged news")
+    (forged,) = await rows(shop, 1)
+    await shop.post(wire(fates=news, fbp=BUYER))
+
+    async def joined() -> bool:
+        (row,) = await rows(shop, 1)
+        return bool(row["fate"] == "blocked")
+
+    await until(joined, what="the buyer's own news")
+    assert forged["fate"] == "fired"
+    assert "visitor" not in forged
