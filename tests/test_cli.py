@@ -39,7 +39,7 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202eevil\u2066\r\nsecond line"
 def run(
     *arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "CAPI_PROXY_CONFIG": "", **(environment or {})}
     command = [sys.executable, "-m", "proxy", *arguments]
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=60)
 
