@@ -82,6 +82,11 @@ def _registrable(host: str) -> str:
     return _SUFFIXES.privatesuffix(host) or ""
 
 
+def is_public_suffix(host: str) -> bool:
+    """Tell whether strangers have sites below this name, as below ``com`` and ``co.uk`` (Public Suffix List)."""
+    return _SUFFIXES.publicsuffix(host, accept_unknown=False) == host
+
+
 # Browsers keep some 180 cookies of one site.
 _MOST_COOKIES = 400
 
