@@ -163,6 +163,8 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
     # Words and names of members are most of all texts.
     if len(text) < _SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
+    if effort.left < 0:
+        return Shape.UNREAD
     try:
         _spend(effort, _LOOK + len(text) // 8)
         return _found(text, effort, _CERTAIN if is_id else _ALL)
