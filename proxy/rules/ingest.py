@@ -14,6 +14,7 @@ from proxy.rules.bots import bot_reason
 from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import Keeper
+from proxy.rules.labels import public_news
 from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
 from proxy.settings import Site
 
@@ -73,7 +74,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         records=tuple(events),
         dropped=tuple(dropped),
         refused=len(visit.refused),
-        fates=visit.fates,
+        fates=public_news(visit.fates, context.effort),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(redactions),
         misdirected=client.misdirected,
