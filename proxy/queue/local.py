@@ -12,6 +12,7 @@ from proxy.queue.base import (
     DeadLetter,
     Erased,
     Filter,
+    Oldest,
     QueueBrokenError,
     QueueFullError,
     Segment,
@@ -100,9 +101,9 @@ class LocalQueue:
             (now, event_key(pixel, news.name, news.id), news.fate) for news in fates for pixel in pixels
         )
 
-    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest))
+        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest, suspect=suspect))
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``base.Queue``."""
@@ -155,6 +156,14 @@ class LocalQueue:
             count, last = await self._writer.do(partial(erase, people, last))
             total += count
         return total
+
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.expire(before_s))
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.oldest(pixels))
 
     def stats(self) -> Stats:
         """See ``base.Queue``."""

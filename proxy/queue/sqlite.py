@@ -10,7 +10,8 @@ Invariants
 
 On disk (``queue.db``)
     meta     schema facts, and a sealed word that proves the secret fits
-    segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel
+    segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived, the
+             bound of its batches if it is a suspect, and when its oldest event happened
     seen_0…3 16-byte event key with the visitor's 4-byte hash; a table covers 16 hours and is emptied whole
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
@@ -33,11 +34,13 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, DropReason, Fate, LedgerRow, Record
+from proxy.model import DAY_MS, Dead, DropReason, Fate, LedgerRow, Record
 from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
     Filter,
+    Letter,
+    Oldest,
     QueueBrokenError,
     QueueError,
     QueueFullError,
@@ -46,6 +49,7 @@ from proxy.queue.base import (
     Settlement,
     Stats,
     Stored,
+    dead_row,
     dropped_row,
 )
 from proxy.queue.dead import DeadLetters
@@ -60,7 +64,7 @@ from proxy.settings import Retention
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
@@ -122,7 +126,7 @@ class SqliteStore:
         self.ledger = Ledger(self._db)
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
-        self._segments = Segments(self._db, self._sealer)
+        self._segments = Segments(self._db, self._sealer, self._now)
         self._letters = self._dead.count()
         self._marks = Marks(self._db)
         self._withheld: Counter[DropReason] = Counter()
@@ -157,8 +161,10 @@ class SqliteStore:
         """Bring the file of an older program to this layout."""
         if 0 < version < SCHEMA_VERSION:
             with self._db:
-                self.ledger.migrate()
-                self._db.execute(marks.SCHEMA)
+                if version < 2:
+                    self.ledger.migrate()
+                    self._db.execute(marks.SCHEMA)
+                segments.migrate(self._db, self._now())
                 self._db.pragma("user_version", SCHEMA_VERSION)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
@@ -243,9 +249,11 @@ class SqliteStore:
 
     # -- delivery
 
-    def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel, or the newest, without what a mark has come upon since."""
-        while claimed := self._segments.claim(pixel, most, newest=newest):
+    def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
+        """Claim unclaimed segments of a pixel, without what a mark has come upon since; see ``base.Queue``."""
+        while claimed := (
+            self._segments.claim_suspects(pixel, most) if suspect else self._segments.claim(pixel, most, newest=newest)
+        ):
             if kept := tuple(segment for one in claimed if (segment := self._permitted(one))):
                 return kept
         return ()
@@ -265,11 +273,26 @@ class SqliteStore:
     def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
         """Write the end of a delivery attempt."""
         self._segments.settle(claimed, settlement)
-        letters = [letter for letter in settlement.dead if not self._marks.refusal(letter.record)]
-        for letter in letters:
-            self._dead.bury(letter, self._now())
-        self._letters += len(letters)
+        self._bury(settlement.dead)
         self.ledger.write(settlement.rows)
+
+    def _bury(self, letters: Sequence[Letter]) -> None:
+        permitted = [letter for letter in letters if not self._marks.refusal(letter.record)]
+        for letter in permitted:
+            self._dead.bury(letter, self._now())
+        self._letters += len(permitted)
+
+    def expire(self, before_s: int) -> tuple[dict[str, int], bool]:
+        """Make dead letters of a slice of what is too old; see ``base.Queue``."""
+        taken, more = self._segments.expire(before_s)
+        dead = Dead("too_old")
+        self._bury([Letter(record, dead.reason, dead.words, segment.attempts) for segment, record in taken])
+        self.ledger.write(dead_row(record, dead, self._now(), segment.attempts) for segment, record in taken)
+        return Counter(record.pixel for _, record in taken), more
+
+    def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """Say since when events of these pixels wait."""
+        return {pixel: self._segments.oldest(pixel) for pixel in pixels}
 
     # -- dead letters
 
@@ -309,7 +332,8 @@ class SqliteStore:
 
     def stats(self) -> Stats:
         """Return counts; safe to call from any thread."""
-        return Stats(dict(+self._segments.waiting.events), self._letters, dict(self._withheld))
+        waiting = self._segments.waiting
+        return Stats(dict(+waiting.events), self._letters, dict(+waiting.suspects), dict(self._withheld))
 
     def touch(self) -> None:
         """Write something small, as a sign of life."""
