@@ -19,15 +19,18 @@ import aiohttp.http_parser
 from aiohttp import hdrs, web
 
 from proxy.config import Config
+from proxy.edge.admission import Admission
+from proxy.edge.collect import Collector
 from proxy.edge.conditions import Conditions
+from proxy.edge.connections import Terms
+from proxy.edge.descriptors import affordable
 from proxy.edge.expiry import Expiry
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
-from proxy.edge.http_log import server_log
 from proxy.edge.lane import Lane
+from proxy.edge.listener import Listener
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
-from proxy.edge.proxy_protocol import ProxyProtocolSite
 from proxy.edge.public import Entry, Public
 from proxy.edge.sender import Sender
 from proxy.keys import people_key, prefix_of
@@ -45,6 +48,8 @@ log = logging.getLogger(__name__)
 _SECRET_FILE = "secret"  # noqa: S105 - a file name
 _GRACE_S = 10.0
 _BACKLOG = 2048
+_OPERATOR_CONNECTIONS = 64
+_CONNECTION_LIMITS = ("connections", "connections_per_address")
 
 
 class UnsafeInstallationError(Exception):
@@ -132,14 +137,29 @@ async def running(config: Config) -> AsyncIterator[Running]:
         stack.push_async_callback(sender.stop, _GRACE_S)
         expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
         stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
-        public = Public(
-            _entry(settings, secret),
+        limits = settings.limits.model_copy(update={"connections": affordable(settings.limits.connections, conditions)})
+        admission = Admission(
+            limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
+        )
+        entry = _entry(settings, secret)
+        collector = Collector(
+            entry.policies,
             queue=queue,
+            admission=admission,
             metrics=metrics,
             conditions=conditions,
             wake=sender.wake,
             now=now_ms,
             entropy=_entropy,
+        )
+        public = Public(
+            entry,
+            queue=queue,
+            admission=admission,
+            metrics=metrics,
+            conditions=conditions,
+            collector=collector,
+            now=now_ms,
         )
         access = Access(settings.server.operator_listen.host, settings.server.operator_password.get_secret_value())
         operator = Operator(
@@ -151,11 +171,11 @@ async def running(config: Config) -> AsyncIterator[Running]:
             now=now_ms,
             people_keys=people_keys(settings, secret),
         )
-        operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
-        announced_by = Networks(settings.server.trusted_proxies) if settings.server.proxy_protocol else None
-        public_address = await _listen(
-            stack, public.app(), settings.server.listen, drain=public.drain, announced_by=announced_by
-        )
+        few = limits.model_copy(update=dict.fromkeys(_CONNECTION_LIMITS, _OPERATOR_CONNECTIONS))
+        operator_terms = Terms("operator", few, conditions, metrics)
+        public_terms = Terms("public", limits, conditions, metrics, entry.trusted, settings.server.proxy_protocol)
+        operator_address = await _listen(stack, operator.app(), settings.server.operator_listen, operator_terms)
+        public_address = await _listen(stack, public.app(), settings.server.listen, public_terms, drain=public.drain)
         yield Running(public_address, operator_address, queue, broken)
         public.accepting = False
 
@@ -211,20 +231,17 @@ async def _listen(
     stack: AsyncExitStack,
     app: web.Application,
     address: Address,
+    terms: Terms,
+    *,
     drain: Callable[[float], Awaitable[None]] | None = None,
-    announced_by: Networks | None = None,
 ) -> Address:
-    """Serve an application; port 0 finds a free one. ``announced_by``: who speaks the PROXY protocol, if anybody."""
+    """Serve an application; port 0 finds a free one."""
     # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
     app.on_response_prepare.append(_say_less)
-    runner = web.AppRunner(app, access_log=None, logger=server_log, auto_decompress=False, shutdown_timeout=_GRACE_S)
+    runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site: web.BaseSite
-    if announced_by is None:
-        site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
-    else:
-        site = ProxyProtocolSite(runner, address.host, address.port, trusted=announced_by, backlog=_BACKLOG)
+    site = Listener(runner, address, terms, backlog=_BACKLOG)
     await site.start()
     if drain:
         stack.push_async_callback(drain, _GRACE_S)

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from proxy.hosts import ascii_host
 from proxy.settings import Settings
 
 _SECRETS = {"secret", "old_secrets", "access_token", "app_secret", "operator_password", "access_keys"}
@@ -238,7 +239,7 @@ def _same_doors(sites: list[dict[str, Any]]) -> Iterator[Problem]:
     for index, site in enumerate(sites):
         prefix = str(site.get("prefix", "")).strip("/")
         for domain in map(str, _list(site.get("domains")) if prefix else ()):
-            other = taken.setdefault((prefix, domain.lower()), index)
+            other = taken.setdefault((prefix, ascii_host(domain)), index)
             if other != index:
                 yield Problem(f"site[{index}].prefix", f"{prefix!r} on {domain} (also site[{other}])", "another prefix")
 

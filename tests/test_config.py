@@ -318,7 +318,7 @@ def test_snippet_prints_what_to_paste(tmp_path: Path) -> None:
 
     assert prefix
     assert own.stdout == again.stdout
-    assert f"location {prefix[1]}/" in own.stdout
+    assert f"location ^~ {prefix[1]}/" in own.stdout
     assert f'src="https://t.shop.example{prefix[1]}/m.js"' in host.stdout
     assert "order-shop-" in own.stdout
 

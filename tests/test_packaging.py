@@ -118,3 +118,14 @@ def test_the_locked_versions_are_installed(installed: Path) -> None:
     missing = [pin for pin in (ROOT / "requirements.txt").read_text().lower().split() if pin not in frozen]
 
     assert missing == []
+
+
+def test_units_keep_core_dumps_off_and_memory_bounded() -> None:
+    """Both ways to run it set the limits: a core dump would hold tokens, and a runaway would take the machine along."""
+    unit = (ROOT / "deploy" / "capi-proxy.service").read_text().splitlines()
+    compose = (ROOT / "deploy" / "compose.yaml").read_text()
+    proxy = compose[compose.index("  proxy:") : compose.index("  caddy:")]
+
+    assert {"LimitCORE=0", "MemoryMax=512M"} <= set(unit)
+    assert "mem_limit: 512m" in proxy
+    assert "core: 0" in proxy

@@ -15,6 +15,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
+        self._limited = self._counter("limited", "Requests refused at the door for their number or size", "reason")
+        self._connections = self._counter(
+            "connections_ended", "Connections refused, or ended for what their client did", "listener", "reason"
+        )
         self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
         self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
         self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
@@ -46,6 +50,14 @@ class Metrics:
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
         self._requests.labels(endpoint, str(status)).inc()
+
+    def limited(self, reason: str) -> None:
+        """Count a request that was refused at the door."""
+        self._limited.labels(reason).inc()
+
+    def connection(self, listener: str, reason: str) -> None:
+        """Count a connection that was refused or ended early."""
+        self._connections.labels(listener, reason).inc()
 
     def outcome(self, outcome: Outcome, stored: Stored) -> None:
         """Count what one request came to, once it is stored."""

@@ -1,7 +1,5 @@
 """The operator listener: dashboard, metrics, health, and the JSON that the dashboard and the commands use."""
 
-import base64
-import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,8 +9,10 @@ from aiohttp import hdrs, web
 
 from proxy.edge.conditions import Conditions
 from proxy.edge.files import static_file
+from proxy.edge.guesses import Guesses
 from proxy.edge.lane import Lane
 from proxy.edge.metrics import Metrics
+from proxy.edge.password import PasswordGate
 from proxy.model import MAX_AGE_MS, LedgerRow, Status
 from proxy.queue.base import DeadLetter, Filter, Oldest, Queue, QueueError, Stats
 from proxy.rules.identity import host_of
@@ -67,6 +67,7 @@ class Operator:
         self._lanes = lanes
         self._conditions = conditions
         self._now = now
+        self._password = PasswordGate(access.password, Guesses(conditions, now))
         self._pages = {path: (static_file(name), kind) for path, (name, kind) in _PAGES.items()}
 
     def app(self) -> web.Application:
@@ -88,8 +89,8 @@ class Operator:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ask for the password where there is one; without one, only loopback names are answered (DNS rebinding)."""
-        if self._access.password and not self._knows_password(request):
-            return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="capi-proxy"'})
+        if self._access.password and (refused := await self._password.refusal(request)):
+            return refused
         if not self._access.password and host_of(request.headers.get(hdrs.HOST, "")) not in _LOOPBACK:
             return _json({"error": "host: accepted: localhost"}, 403)
         if request.method == hdrs.METH_POST and request.content_type != "application/json":
@@ -100,11 +101,6 @@ class Operator:
             return web.Response(status=400, body=problem(str(error)), content_type="application/json")
         except QueueError as error:
             return _json({"error": str(error)}, 503)
-
-    def _knows_password(self, request: web.Request) -> bool:
-        expected = base64.b64encode(f"operator:{self._access.password}".encode()).decode()
-        kind, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        return kind.lower() == "basic" and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
     async def _page(self, request: web.Request) -> web.Response:
         body, kind = self._pages[request.path]
@@ -165,9 +161,10 @@ class Operator:
         return 0 if arrived is None else max(0, self._now() - arrived)
 
     async def _status(self, _request: web.Request) -> web.Response:
-        stats, oldest = self._queue.stats(), await self._oldest()
+        readiness, oldest = await self._readiness(), await self._oldest()
+        stats = self._queue.stats()
         lanes = [self._lane(pixel, stats, oldest.get(pixel, Oldest())) for pixel in self._lanes]
-        return _json({**await self._readiness(), "lanes": lanes, "dead": stats.dead})
+        return _json({**readiness, "lanes": lanes, "dead": stats.dead})
 
     def _lane(self, pixel: str, stats: Stats, oldest: Oldest) -> Mapping[str, Any]:
         state = self._lanes[pixel].state

@@ -5,7 +5,7 @@ record leaves the queue only through ``settle``. Claimed segments are nobody els
 claim does not survive the process, so after a crash they are delivered again with the same ids.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -136,13 +136,13 @@ class Erased:
 class Stats:
     """How full the queue is."""
 
-    waiting: dict[str, int]
+    waiting: Mapping[str, int]
     """Events by pixel."""
     dead: int
-    suspects: dict[str, int] = field(default_factory=dict)
-    """How many of the waiting events are suspects, by pixel."""
-    withheld: dict[DropReason, int] = field(default_factory=dict)
+    withheld: Mapping[DropReason, int] = field(default_factory=dict)
     """Events since start that waited when a mark came upon their people, and were dropped."""
+    suspects: Mapping[str, int] = field(default_factory=dict)
+    """How many of the waiting events are suspects, by pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +232,9 @@ class Queue(Protocol):
 
     def stats(self) -> Stats:
         """Say how full the queue is, at no cost."""
+
+    def fullness(self) -> float:
+        """Say which part of its bounds is taken, 0 to 1, at little cost."""
 
     def refuses(self) -> str:
         """Say why nothing new is taken now; empty while it is."""

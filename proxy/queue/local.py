@@ -167,7 +167,12 @@ class LocalQueue:
 
     def stats(self) -> Stats:
         """See ``base.Queue``."""
-        return self._store.stats()
+        return self._store.counts.stats()
+
+    def fullness(self) -> float:
+        """See ``base.Queue``."""
+        waiting = self._store.counts.total
+        return max(waiting / self._limits.max_events, self._store.used_bytes / self._limits.max_bytes)
 
     def refuses(self) -> str:
         """See ``base.Queue``."""
@@ -179,7 +184,7 @@ class LocalQueue:
             return f"less than {limits.min_free_bytes} bytes of disk are free (queue.min_free_bytes)"
         if self._store.used_bytes > limits.max_bytes:
             return f"the file holds {limits.max_bytes} bytes already (queue.max_bytes)"
-        if sum(self._store.stats().waiting.values()) >= limits.max_events:
+        if self._store.counts.total >= limits.max_events:
             return f"{limits.max_events} events wait already (queue.max_events)"
         return ""
 

@@ -6,8 +6,8 @@ never wait for the search for the bad one, and the bound of the batches they may
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ import apsw
 
 from proxy.model import Record
 from proxy.queue.base import Oldest, Remainder, Segment, Settlement
+from proxy.queue.counts import Counts
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.segment import chunks, pack, unpack
 
@@ -60,40 +61,61 @@ def migrate(db: apsw.Connection, now: int) -> None:
     )
 
 
-@dataclass(slots=True)
-class Waiting:
-    """What is known of the table without asking it; a rollback takes it back too."""
+class Claims:
+    """Which segments are claimed: in memory only, since a claim does not outlive the process."""
 
-    events: Counter[str] = field(default_factory=Counter)
-    """By pixel."""
-    claimed: set[int] = field(default_factory=set)
-    suspects: Counter[str] = field(default_factory=Counter)
-    """Those of ``events`` that are suspects."""
+    def __init__(self) -> None:
+        self._claimed: set[int] = set()
+        self._changed: list[tuple[int, bool]] = []
 
-    def copy(self) -> "Waiting":
-        """Return what a rollback brings back."""
-        return Waiting(Counter(self.events), set(self.claimed), Counter(self.suspects))
+    def __contains__(self, number: int) -> bool:
+        return number in self._claimed
 
-    def add(self, pixel: str, events: int, *, suspect: int) -> None:
-        """Count events that come, or with a negative number events that go."""
-        self.events[pixel] += events
-        if suspect:
-            self.suspects[pixel] += events
+    def add(self, number: int) -> None:
+        """Claim a segment."""
+        if number not in self._claimed:
+            self._claimed.add(number)
+            self._changed.append((number, True))
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Give claims up."""
+        for number in self._claimed.intersection(numbers):
+            self._claimed.remove(number)
+            self._changed.append((number, False))
+
+    def commit(self) -> None:
+        """Let the changes of the transaction stand."""
+        self._changed.clear()
+
+    def rollback(self) -> None:
+        """Take the changes of the transaction back, the last first."""
+        while self._changed:
+            number, added = self._changed.pop()
+            (self._claimed.discard if added else self._claimed.add)(number)
 
 
 class Segments:
     """Works on a connection it does not own, within transactions it does not start."""
 
-    def __init__(self, db: apsw.Connection, sealer: Sealer, now: Callable[[], int]) -> None:
+    def __init__(self, db: apsw.Connection, sealer: Sealer, counts: Counts, now: Callable[[], int]) -> None:
         self._db = db
         self._sealer = sealer
+        self._counts = counts
         self._now = now
         self._damaged: set[int] = set()
+        self.claims = Claims()
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
-        self.waiting = Waiting()
-        for pixel, suspect, events in db.execute("SELECT pixel, suspect, sum(n) FROM segment GROUP BY pixel, suspect"):
-            self.waiting.add(str(pixel), int(str(events)), suspect=int(str(suspect)))
+
+    @staticmethod
+    def count(db: apsw.Connection) -> tuple[Counter[str], Counter[str]]:
+        """Return how many events of each pixel wait, and how many of those are suspects."""
+        waiting: Counter[str] = Counter()
+        suspects: Counter[str] = Counter()
+        for pixel, suspect, n in db.execute("SELECT pixel, suspect, sum(n) FROM segment GROUP BY pixel, suspect"):
+            waiting[str(pixel)] += int(str(n))
+            suspects[str(pixel)] += int(str(n)) if suspect else 0
+        return waiting, suspects
 
     def insert(self, remainder: Remainder) -> None:
         """Store records of one pixel."""
@@ -104,7 +126,7 @@ class Segments:
             row = (self._next, remainder.pixel, len(records), *history)
             self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             self._next += 1
-            self.waiting.add(remainder.pixel, len(records), suspect=remainder.suspect)
+            self._counts.wait(remainder.pixel, len(records), suspects=len(records) if remainder.suspect else 0)
 
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
         """Claim the oldest unclaimed fresh segments of a pixel, or the newest."""
@@ -144,12 +166,12 @@ class Segments:
 
     def _unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
         rows: Iterator[Any] = iter(self._db.execute(f"SELECT {_FACTS} FROM segment {condition}", values))  # noqa: S608
-        return (row for row in rows if row[0] not in self.waiting.claimed)
+        return (row for row in rows if row[0] not in self.claims)
 
     def _read(self, row: Sequence[Any]) -> Segment | None:
         """Open a segment and claim it; one that was damaged on disk stays claimed, so that it holds up no other."""
         number, _, pixel, attempts, strikes, at, suspect, _ = row
-        self.waiting.claimed.add(number)
+        self.claims.add(number)
         rows: list[Any] = self._db.execute("SELECT sealed FROM segment WHERE id=?", (number,)).fetchall()
         try:
             packed = self._sealer.open(rows[0][0], pixel.encode())
@@ -168,7 +190,8 @@ class Segments:
         else:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.id,))
             self.release([segment])
-        self.waiting.add(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
+        more = len(survivors) - len(segment.records)
+        self._counts.wait(segment.pixel, more, suspects=more if segment.suspect else 0)
         return replace(segment, records=tuple(survivors)) if survivors else None
 
     def erase(self, people: Collection[bytes], after: int) -> tuple[int, int]:
@@ -176,24 +199,25 @@ class Segments:
 
         Return how many were removed, and after which number to go on (0: no segment is left).
         """
-        before = self.waiting.events.total()
-        last = seen = 0
+        removed = last = seen = 0
         sql = f"SELECT {_FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608
         rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
         for row in rows:
             last = row[0]
-            if last not in self.waiting.claimed and (segment := self._read(row)):
-                self._strike(segment, people)
+            if last not in self.claims and (segment := self._read(row)):
+                removed += self._strike(segment, people)
                 self.release([segment])
             seen += row[1]
             if seen >= _SLICE_RECORDS:
                 break
-        return before - self.waiting.events.total(), last
+        return removed, last
 
-    def _strike(self, segment: Segment, people: Collection[bytes]) -> None:
+    def _strike(self, segment: Segment, people: Collection[bytes]) -> int:
         survivors = [record for record in segment.records if set(people).isdisjoint(record.people)]
-        if len(survivors) < len(segment.records):
+        removed = len(segment.records) - len(survivors)
+        if removed:
             self.keep(segment, survivors)
+        return removed
 
     def expire(self, before_s: int) -> tuple[list[tuple[Segment, Record]], bool]:
         """Take a slice of the events that happened before a moment out of unclaimed segments.
@@ -215,10 +239,7 @@ class Segments:
 
     def oldest(self, pixel: str) -> Oldest:
         """Say since when events of a pixel wait; what was damaged on disk is left out."""
-        if not self.waiting.events[pixel]:
-            return Oldest()
-        bounds = self._bounds(pixel) if self.waiting.suspects[pixel] else ()
-        suspects = [at for bound in bounds if (at := self._arrival(pixel, bound)) is not None]
+        suspects = [at for bound in self._bounds(pixel) if (at := self._arrival(pixel, bound)) is not None]
         return Oldest(self._arrival(pixel, 0), min(suspects, default=None))
 
     def _bounds(self, pixel: str) -> Iterator[int]:
@@ -236,7 +257,7 @@ class Segments:
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""
-        self.waiting.claimed.difference_update(segment.id for segment in segments)
+        self.claims.remove(segment.id for segment in segments)
 
     def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
         """Write what becomes of claimed segments, and give up the claim."""
@@ -244,7 +265,8 @@ class Segments:
         for number in settlement.done:
             gone = sizes[number]
             self._db.execute("DELETE FROM segment WHERE id=?", (number,))
-            self.waiting.add(gone.pixel, -len(gone.records), suspect=gone.suspect)
+            more = -len(gone.records)
+            self._counts.wait(gone.pixel, more, suspects=more if gone.suspect else 0)
         sql = "UPDATE segment SET attempts=attempts+1, strikes=strikes+? WHERE id=?"
         self._db.executemany(sql, [(settlement.struck, number) for number in settlement.tried])
         for number, bound in settlement.suspects:
@@ -256,7 +278,7 @@ class Segments:
     def _suspect(self, segment: Segment, bound: int) -> None:
         self._db.execute("UPDATE segment SET attempts=attempts+1, suspect=? WHERE id=?", (bound, segment.id))
         if not segment.suspect:
-            self.waiting.suspects[segment.pixel] += len(segment.records)
+            self._counts.wait(segment.pixel, 0, suspects=len(segment.records))
 
 
 def _oldest(records: Sequence[Record]) -> int:

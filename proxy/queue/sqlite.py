@@ -47,11 +47,11 @@ from proxy.queue.base import (
     Remainder,
     Segment,
     Settlement,
-    Stats,
     Stored,
     dead_row,
     dropped_row,
 )
+from proxy.queue.counts import Counts
 from proxy.queue.dead import DeadLetters
 from proxy.queue.ledger import Ledger
 from proxy.queue.marks import Marks
@@ -126,10 +126,10 @@ class SqliteStore:
         self.ledger = Ledger(self._db)
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
-        self._segments = Segments(self._db, self._sealer, self._now)
-        self._letters = self._dead.count()
+        waiting, suspects = Segments.count(self._db)
+        self.counts = Counts(waiting, self._dead.count(), suspects)
+        self._segments = Segments(self._db, self._sealer, self.counts, self._now)
         self._marks = Marks(self._db)
-        self._withheld: Counter[DropReason] = Counter()
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -211,18 +211,23 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        before = self._segments.waiting.copy(), self._letters, self._withheld.copy()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._segments.waiting, self._letters, self._withheld = before
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            self._seen.reload()
-            self.ledger.reload()
+            self._take_back()
             raise
+        self.counts.commit()
+        self._segments.claims.commit()
+
+    def _take_back(self) -> None:
+        self.counts.rollback()
+        self._segments.claims.rollback()
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        self._seen.reload()
+        self.ledger.reload()
 
     def _do(self, works: Sequence[Work]) -> list[Any]:
         appends = [work for work in works if isinstance(work, Append)]
@@ -263,7 +268,8 @@ class SqliteStore:
         if not refused:
             return segment
         self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
-        self._withheld.update(reason for _, reason in refused)
+        for _, reason in refused:
+            self.counts.withhold(reason)
         return self._segments.keep(segment, survivors)
 
     def release(self, claimed: Sequence[Segment]) -> None:
@@ -280,7 +286,7 @@ class SqliteStore:
         permitted = [letter for letter in letters if not self._marks.refusal(letter.record)]
         for letter in permitted:
             self._dead.bury(letter, self._now())
-        self._letters += len(permitted)
+        self.counts.bury(len(permitted))
 
     def expire(self, before_s: int) -> tuple[dict[str, int], bool]:
         """Make dead letters of a slice of what is too old; see ``base.Queue``."""
@@ -305,13 +311,13 @@ class SqliteStore:
         taken = self._dead.take(ids, not_before_s)
         for pixel in {record.pixel for record in taken}:
             self._segments.insert(Remainder(pixel, 0, 0, tuple(record for record in taken if record.pixel == pixel)))
-        self._letters -= len(taken)
+        self.counts.bury(-len(taken))
         return len(taken)
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters."""
         count = self._dead.discard(ids)
-        self._letters -= count
+        self.counts.bury(-count)
         return count
 
     # -- people
@@ -327,13 +333,8 @@ class SqliteStore:
     def erase_dead(self, people: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of the dead letters; see ``DeadLetters.erase``."""
         count, last = self._dead.erase(people, after)
-        self._letters -= count
+        self.counts.bury(-count)
         return count, last
-
-    def stats(self) -> Stats:
-        """Return counts; safe to call from any thread."""
-        waiting = self._segments.waiting
-        return Stats(dict(+waiting.events), self._letters, dict(+waiting.suspects), dict(self._withheld))
 
     def touch(self) -> None:
         """Write something small, as a sign of life."""
@@ -391,7 +392,7 @@ class SqliteStore:
             last_day = now // DAY_MS - retention.ledger_days
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
-            self._letters -= letters
+            self.counts.bury(-letters)
             marked = self._marks.forget(now, retention)
         return rows or letters > 0 or marked
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote
 
 from publicsuffixlist import PublicSuffixList
 
+from proxy.hosts import MAX_HOST, ascii_host
 from proxy.rules.address import is_address
 
 COOKIE_DAYS = 90
@@ -33,7 +34,8 @@ _HEAD = r"fb\.\d{1,2}\.\d{1,15}\."
 _FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{_APPENDIX}", re.ASCII)
 _FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.ASCII)
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
-_AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
+_AUTHORITY_MAX = 2048
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
 class Place(NamedTuple):
@@ -54,19 +56,25 @@ class BrowserIds(NamedTuple):
     cookies: tuple[str, ...]
 
 
-@lru_cache(maxsize=1024)
 def host_of(authority: str) -> str:
-    """Return the lower-case host of a ``Host`` header or an origin, without scheme, port and final dot."""
-    match = _AUTHORITY.match(authority.lower())
-    return (match[1] or match[2] or "").rstrip(".") if match else ""
+    """Return the host of a ``Host`` header, an origin or an address as hosts are compared: no scheme, port, final dot.
+
+    Nothing is remembered: a Referer may be long, and may hold what lets somebody in.
+    """
+    match = _AUTHORITY.match(authority[:_AUTHORITY_MAX])
+    return ascii_host(match[1] or match[2] or "") if match else ""
 
 
-@lru_cache(maxsize=1024)
 def registrable(host: str) -> str:
     """Return the registrable domain of a host; empty for an address, localhost or a bare public suffix.
 
     An unknown top-level domain counts as a public suffix of one label.
     """
+    return _registrable(host) if len(host) <= MAX_HOST else ""
+
+
+@lru_cache(maxsize=1024)
+def _registrable(host: str) -> str:
     if is_address(host) or "." not in host:
         return ""
     return _SUFFIXES.privatesuffix(host) or ""

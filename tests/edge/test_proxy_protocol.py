@@ -18,9 +18,14 @@ from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, se
 
 from proxy import config
 from proxy.app import running
-from proxy.edge import proxy_protocol
-from proxy.edge.proxy_protocol import Header, MalformedHeaderError, ProxyProtocolSite, parse
+from proxy.edge import connections, proxy_protocol
+from proxy.edge.conditions import Conditions
+from proxy.edge.connections import Terms
+from proxy.edge.listener import Listener
+from proxy.edge.metrics import Metrics
+from proxy.edge.proxy_protocol import Header, MalformedHeaderError, parse
 from proxy.rules.address import Networks
+from proxy.settings import Address, Limits
 from proxy.simulator.app import make_app
 
 LOOPBACK = Networks([ip_network("127.0.0.0/8")])
@@ -86,7 +91,8 @@ async def listening(trusted: Networks = LOOPBACK) -> AsyncIterator[tuple[str, in
     app.router.add_get("/", who)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = ProxyProtocolSite(runner, "127.0.0.1", 0, trusted=trusted, backlog=8)
+    terms = Terms("public", Limits(), Conditions(lambda: 0), Metrics(), trusted, announced=True)
+    site = Listener(runner, Address("127.0.0.1", 0), terms, backlog=8)
     await site.start()
     try:
         yield runner.addresses[0][:2]
@@ -134,6 +140,7 @@ async def test_a_malformed_header_closes_the_connection(header: bytes, caplog: p
 async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that does not finish its header is sent away, whatever it sent of it."""
     monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     async with listening() as address:
         assert [await said(address, start) for start in (b"", b"PROXY TCP4 ", SIGNATURE)] == [b"", b"", b""]
 
@@ -141,6 +148,7 @@ async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is kept alive beyond the time for the header keeps its client."""
     monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     keeping = REQUEST.replace(b"Connection: close\r\n", b"")
     async with listening() as address:
         reader, writer = await asyncio.open_connection(*address)
