@@ -96,14 +96,14 @@ async def test_suspects_survive_a_restart_as_suspects(tmp_path: Path) -> None:
     await again.close()
 
 
-async def test_a_claim_that_meets_only_damaged_segments_goes_on_behind_them(queue: LocalQueue) -> None:
+@pytest.mark.parametrize("newest", [False, True])
+async def test_a_claim_that_meets_only_damaged_segments_goes_on_behind_them(queue: LocalQueue, *, newest: bool) -> None:
     """However many damaged segments stand in front, a sound one is claimed, from either end."""
-    for number in range(5):
+    for number in range(9):
         await queue.append([record(number)])
-    await damage(queue)
-    await queue.append([record(10)])
-    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET at=0 WHERE length(sealed)>1"))
-    assert ids(await queue.claim(PIXEL, most=1, newest=True)) == ["id-10"]
+    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01' WHERE id<>5"))
+
+    assert ids(await queue.claim(PIXEL, most=1, newest=newest)) == ["id-4"]
 
 
 async def test_since_when_events_wait_is_told_by_their_arrival(queue: LocalQueue) -> None:
