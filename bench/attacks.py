@@ -146,7 +146,7 @@ class Result:
 
 @asynccontextmanager
 async def _proxy(place: Path, graph: str) -> AsyncIterator[Machine]:
-    machine = Machine(place, graph)
+    machine = Machine(place, graph, limited=True)
     text = machine.config.read_text().replace('trusted_proxies = ["127.0.0.1/32"]', "trusted_proxies = []")
     machine.config.write_text(text + "\n[retention]\nledger_max_bytes = 1048576\n")
     machine.command = ("-c", _LIMITED, "serve")

@@ -15,6 +15,7 @@ import click
 from fakegraph import FakeGraph, served
 from rig import Machine, Slice, goal, percentile, ratio, rounds, running, slices, start, table, workplace, wrk
 from stock import fill, queue_of
+from visitor import visiting
 
 from proxy.model import LedgerRow, Status
 from proxy.queue.base import Settlement
@@ -131,6 +132,21 @@ class Bench:
         )
         goal("events/s of events committed alone", whole.rate, 20_000)
 
+    async def slow(self, seconds: float) -> None:
+        """Deliver a load while Graph takes longer for larger batches, behind one small batch that it answered soon."""
+        shutil.rmtree(self.small.directory / "data")
+        self.graph.arrivals.clear()
+        self.graph.per_event, self.graph.most_under_way = 0.0003, 0
+        async with running(self.small), visiting(self.small) as visitor:
+            await visitor.event("first", _PIXEL)
+            await self.graph.took(1)
+            await wrk(self.small, "slow", connections=128, seconds=seconds)
+            await self.small.drained(120)
+            whole = self._rate(0)
+        self.graph.per_event = 0.0
+        print(f"\nanswers that take 0.3 ms for each event: {self.graph.taken()} events, {whole.rate:.0f} events/s")
+        goal("requests under way at most", self.graph.most_under_way, 4)
+
     def _memory(self, when: str) -> None:
         goal(f"MB of memory at most, {when}", self.large.memory_mb(peak=True), 150, most=True)
 
@@ -160,6 +176,7 @@ async def bench(many: int, few: int, count: int, seconds: float) -> None:
             await parts.deliver(min(count, 4))
             await parts.drain()
             await parts.singles(few // 5)
+            await parts.slow(seconds)
 
 
 @click.command()

@@ -144,6 +144,10 @@ export const advice = ({ code, subject, detail }) => {
       );
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
+    case "housekeeping":
+      return `${detail}. Nothing is lost, and it is tried again; see to data_dir, or to the limit on open files.`;
+    case "ledger_incomplete":
+      return `Some finished events are missing from this list: ${detail}. Delivery is not touched by it.`;
     case "untrusted_forwarding":
       return (
         "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +
@@ -151,6 +155,28 @@ export const advice = ({ code, subject, detail }) => {
       );
     case "clock":
       return `This machine’s clock is ${detail}, which refuses events from the future. Set it.`;
+    case "connections_full":
+      return `All places of the ${subject} listener are taken: ${detail}. The longest silent ones make room.`;
+    case "address_full":
+      return `${detail}, on the ${subject} listener. If it is a proxy of yours, list it in server.trusted_proxies.`;
+    case "descriptors":
+      return `File descriptors are scarce: ${detail}. Raise the limit of the service (LimitNOFILE).`;
+    case "limited":
+      return `Requests are refused: ${detail}. Pages try again by themselves.`;
+    case "foreign_origin":
+      return `Pages on ${subject} may not send events: ${detail}`;
+    case "insecure_origin":
+      return `Pages of ${subject} that came by plain http may not send to an https address: ${detail}. Redirect them.`;
+    case "unknown_host":
+      return `Requests for ${subject} belong to no site: ${detail}`;
+    case "operator_password":
+      return `This listener was asked with ${detail} Each is answered late.`;
+    case "storing":
+      return `Events could not be stored (${detail}), so pages were asked to try again later.`;
+    case "proxy_protocol":
+      return `Connections were closed: ${detail}`;
+    case "fault":
+      return `A fault of the proxy itself: ${detail} (${subject}). Please report it.`;
     default:
       return [code, subject, detail].filter(Boolean).join(" · ");
   }

@@ -10,6 +10,7 @@ from proxy.edge.answers import GIF, JSON, refusal
 from proxy.edge.arrival import Arrival
 from proxy.edge.conditions import Conditions
 from proxy.edge.metrics import Metrics
+from proxy.edge.turns import Turns
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.fairness import Party
@@ -19,7 +20,6 @@ from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
 _RETRY_SECONDS = 5
-_FAILING_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Collector:
         now: Callable[[], int],
         entropy: Callable[[], int],
     ) -> None:
+        self.turns = Turns()
         self._policies = policies
         self._queue = queue
         self._admission = admission
@@ -73,7 +74,7 @@ class Collector:
         return await self._store(visit, outcome, web.Response(body=GIF, content_type="image/gif"))
 
     async def facts(self, visit: Visit) -> Facts:
-        """Read the body, then return what the rules judge.
+        """Read the body, wait for the client's turn, then return what the rules judge.
 
         Raises:
             web.HTTPRequestEntityTooLarge: when the body is longer than accepted.
@@ -82,6 +83,7 @@ class Collector:
         if visit.arrival.size > MAX_BODY:
             raise web.HTTPRequestEntityTooLarge(MAX_BODY)
         body = await visit.request.read()
+        await self.turns.mine(visit.who)
         return visit.arrival.facts(body, now=self._now(), entropy=self._entropy())
 
     async def _store(self, visit: Visit, outcome: Outcome, content: web.Response) -> web.Response:
@@ -92,7 +94,8 @@ class Collector:
                 await self._queue.opt_out(outcome.opted_out, self._now())
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
-            self._conditions.report("storing", detail=str(error), lasts_ms=_FAILING_MS)
+            # Cleared by the queue, or by whoever next asks for readiness and finds it well.
+            self._conditions.report("queue", detail=str(error), failing=True)
             return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
         self._after(outcome, stored)
         for cookie in outcome.cookies:

@@ -22,6 +22,9 @@ SWEEP_SECONDS = 1.0
 _CLOSING_SWEEPS = 5
 """How many sweeps a closing connection has for the rest of its answer."""
 _MOST_LOOKS = 64
+_SILENT_S = 1.0
+"""How long a connection must have been silent to make room for another of its own address: else a crowd of one address
+that connects again and again would cost more than being refused."""
 _FREED = 16
 _LASTS_MS = 60_000
 
@@ -58,7 +61,7 @@ class Speaker(Protocol):
 class Connection:
     """One connection: whose it is, and until when it may stay as it is."""
 
-    __slots__ = ("_connections", "closing", "deadline", "party", "peer", "speaker", "transport")
+    __slots__ = ("_connections", "closing", "deadline", "party", "peer", "seen", "speaker", "transport")
 
     def __init__(self, connections: "Connections", peer: Peer, who: Party | None) -> None:
         self._connections = connections
@@ -68,7 +71,9 @@ class Connection:
         self.transport: asyncio.Transport | None = None
         self.speaker: Speaker | None = None
         self.deadline = math.inf
-        """Time of the event loop."""
+        """Time of the event loop, as with ``seen``."""
+        self.seen = asyncio.get_running_loop().time()
+        """When the client last gave a sign of life."""
         self.closing = 0
 
     def touch(self) -> None:
@@ -129,6 +134,7 @@ class Connections:
 
     def touched(self, connection: Connection) -> None:
         """Put a connection behind those that have been silent longer."""
+        connection.seen = asyncio.get_running_loop().time()
         if connection in self._strangers:
             self._strangers.move_to_end(connection)
             if connection.party is not None:
@@ -187,7 +193,7 @@ class Connections:
             return True
         detail = f"{most} connections of one address are open (limits.connections_per_address)"
         self._terms.conditions.report("address_full", self._terms.name, detail, lasts_ms=_LASTS_MS)
-        return self._make_way(self._parties[who], "address")
+        return self._make_way(self._parties[who], "address", silent_s=_SILENT_S)
 
     def _room(self) -> bool:
         if len(self._all) < self._terms.limits.connections:
@@ -196,14 +202,17 @@ class Connections:
         self._terms.conditions.report("connections_full", self._terms.name, detail, lasts_ms=_LASTS_MS)
         return self._make_way(self._strangers, "full")
 
-    def _make_way(self, order: Order, reason: str) -> bool:
-        has_room = self._evicted(order)
+    def _make_way(self, order: Order, reason: str, *, silent_s: float = 0.0) -> bool:
+        has_room = self._evicted(order, silent_s)
         if not has_room:
             self.count(reason)
         return has_room
 
-    def _evicted(self, order: Order) -> bool:
+    def _evicted(self, order: Order, silent_s: float = 0.0) -> bool:
+        latest = asyncio.get_running_loop().time() - silent_s
         for connection in islice(order, _MOST_LOOKS):
+            if connection.seen > latest:
+                return False
             if connection.speaker is None or connection.speaker.waits():
                 self.count("silent")
                 self.remove(connection)

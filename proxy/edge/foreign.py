@@ -29,8 +29,13 @@ class Foreign:
         self._next_at = 0
 
     def origin(self, page: str, site: str) -> None:
-        """Note a page (its Origin or Referer) that may not send to a site."""
-        self._note("foreign_origin", host_of(page), f"site {site}: is it missing in site.domains?")
+        """Note a page (its Origin or Referer) of a host that a site does not list."""
+        if page.startswith(("https://", "http://")):
+            self._note("foreign_origin", host_of(page), f"site {site}: is it missing in site.domains?")
+
+    def insecure(self, page: str, site: str) -> None:
+        """Note a page of a site that came by plain http, while the site is served by https."""
+        self._note("insecure_origin", host_of(page), f"site {site}: its pages came by http, its events by https")
 
     def host(self, host: str) -> None:
         """Note a request for a path of ours under a name by which no site can be told."""

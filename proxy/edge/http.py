@@ -79,12 +79,12 @@ class HttpConnection(RequestHandler):
     def pause_writing(self) -> None:
         """Give the client time to read."""
         super().pause_writing()
-        self._wait(WRITE_SECONDS)
+        self._connection.deadline = self._loop.time() + WRITE_SECONDS
 
     def resume_writing(self) -> None:
         """Wait no longer: it has read."""
         super().resume_writing()
-        self._connection.deadline = math.inf
+        self._until(self._since + self._limits.body_seconds if self._body_is_coming() else math.inf)
 
     def waits(self) -> bool:
         """Tell whether the client is who keeps this connection waiting."""
@@ -130,6 +130,8 @@ class HttpConnection(RequestHandler):
         self._tell(kw.get("exc_info"))
 
     def _take(self, data: bytes) -> None:
+        if self._close or self._force_close:
+            return
         was_coming = self._body_is_coming()
         if not was_coming and self._is_over_long(data):
             self._refuse_headers()
@@ -151,10 +153,10 @@ class HttpConnection(RequestHandler):
             self._connection.ended("pipelining")
             self.close()
         if self._payload.is_eof():
-            self._connection.deadline = math.inf
+            self._until(math.inf)
         else:
             self._since = self._loop.time()
-            self._connection.deadline = self._since + self._limits.body_seconds
+            self._until(self._since + self._limits.body_seconds)
 
     def _is_over_long(self, data: bytes) -> bool:
         left = MOST_HEADERS - self._head
@@ -169,11 +171,11 @@ class HttpConnection(RequestHandler):
 
     def _go_on_with_body(self, size: int) -> None:
         if self._payload.is_eof():
-            self._connection.deadline = math.inf
+            self._until(math.inf)
             return
         self._got += size
         more = min(self._got, MAX_BODY) / BODY_RATE
-        self._connection.deadline = self._since + self._limits.body_seconds + more
+        self._until(self._since + self._limits.body_seconds + more)
 
     def _go_on_with_headers(self, size: int) -> None:
         if not self._head:
@@ -190,7 +192,12 @@ class HttpConnection(RequestHandler):
         self._payload.set_exception(web.HTTPRequestTimeout())
 
     def _wait(self, seconds: float) -> None:
-        self._connection.deadline = self._loop.time() + seconds
+        self._until(self._loop.time() + seconds)
+
+    def _until(self, deadline: float) -> None:
+        """Set the time limit, but for a client that does not read: what it sends meanwhile lengthens nothing."""
+        if not self._paused:
+            self._connection.deadline = deadline
 
     def _answer_and_close(self, status: int, why: str) -> None:
         """Answer on a connection that is answering nothing else."""

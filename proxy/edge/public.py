@@ -132,6 +132,7 @@ class Public:
         is_ours = entrance is not None and _may_send(entrance.site, _page(arrival), secure=arrival.secure)
         refused = self._admission.refusal(who, min(arrival.size, MAX_BODY))
         if refused:
+            await self._collector.turns.mine(who)
             response = refusal(refused.status, refused.why, retry_seconds=refused.retry_seconds)
         else:
             with self._admission.under_way(who, min(arrival.size, MAX_BODY)):
@@ -174,6 +175,7 @@ class Public:
         return refusal(404, "nothing here")
 
     async def _tag(self, visit: Visit) -> web.Response:
+        await self._collector.turns.mine(visit.who)
         return script(self._entry.tags[visit.site.name], visit.request)
 
     async def _collect(self, visit: Visit) -> web.Response:
@@ -203,6 +205,8 @@ class Public:
         page = _page(visit.arrival)
         if not belongs(visit.site, host_of(page)):
             self._foreign.origin(page, visit.site.name)
+        elif page.startswith("http://"):
+            self._foreign.insecure(page, visit.site.name)
         return refusal(403, f"{what}: not a page of this site")
 
     async def _healthz(self, _request: web.Request) -> web.Response:

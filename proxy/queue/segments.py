@@ -45,7 +45,7 @@ _FACTS = "id, n, pixel, attempts, strikes, at, suspect, length(sealed)"
 
 
 def migrate(db: apsw.Connection, now: int) -> None:
-    """Give the table of layout 2 what layout 3 added.
+    """Give the table of layout 3 what layout 4 added.
 
     When older events arrived was not written down: it counts as now, so that none is called late. An ``oldest_s`` of 0
     means that the segment must be opened to know.
@@ -114,7 +114,8 @@ class Segments:
         suspects: Counter[str] = Counter()
         for pixel, suspect, n in db.execute("SELECT pixel, suspect, sum(n) FROM segment GROUP BY pixel, suspect"):
             waiting[str(pixel)] += int(str(n))
-            suspects[str(pixel)] += int(str(n)) if suspect else 0
+            if suspect:
+                suspects[str(pixel)] += int(str(n))
         return waiting, suspects
 
     def insert(self, remainder: Remainder) -> None:
@@ -126,7 +127,12 @@ class Segments:
             row = (self._next, remainder.pixel, len(records), *history)
             self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             self._next += 1
-            self._counts.wait(remainder.pixel, len(records), suspects=len(records) if remainder.suspect else 0)
+            self._count(remainder.pixel, len(records), suspect=remainder.suspect)
+
+    def _count(self, pixel: str, events: int, *, suspect: int) -> None:
+        self._counts.waiting.add(pixel, events)
+        if suspect:
+            self._counts.suspects.add(pixel, events)
 
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
         """Claim the oldest unclaimed fresh segments of a pixel, or the newest."""
@@ -190,8 +196,7 @@ class Segments:
         else:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.id,))
             self.release([segment])
-        more = len(survivors) - len(segment.records)
-        self._counts.wait(segment.pixel, more, suspects=more if segment.suspect else 0)
+        self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
         return replace(segment, records=tuple(survivors)) if survivors else None
 
     def erase(self, people: Collection[bytes], after: int) -> tuple[int, int]:
@@ -265,8 +270,7 @@ class Segments:
         for number in settlement.done:
             gone = sizes[number]
             self._db.execute("DELETE FROM segment WHERE id=?", (number,))
-            more = -len(gone.records)
-            self._counts.wait(gone.pixel, more, suspects=more if gone.suspect else 0)
+            self._count(gone.pixel, -len(gone.records), suspect=gone.suspect)
         sql = "UPDATE segment SET attempts=attempts+1, strikes=strikes+? WHERE id=?"
         self._db.executemany(sql, [(settlement.struck, number) for number in settlement.tried])
         for number, bound in settlement.suspects:
@@ -278,7 +282,7 @@ class Segments:
     def _suspect(self, segment: Segment, bound: int) -> None:
         self._db.execute("UPDATE segment SET attempts=attempts+1, suspect=? WHERE id=?", (bound, segment.id))
         if not segment.suspect:
-            self._counts.wait(segment.pixel, 0, suspects=len(segment.records))
+            self._counts.suspects.add(segment.pixel, len(segment.records))
 
 
 def _oldest(records: Sequence[Record]) -> int:

@@ -31,10 +31,10 @@ def party(address: str) -> Party:
 def price(fullness: float) -> float:
     """Return how many requests one request counts as, when the queue is so full (0 to 1).
 
-    Beyond half, the price rises with what is left, so that a client at its limit takes ever smaller bites of the room
-    and cannot take the last of it from the others.
+    Beyond half, the price rises with the square of what is left, so that a client at its limit takes ever smaller bites
+    of the room: after a day without any delivery there is still some for the others.
     """
-    return _PLENTY / max(1 - max(fullness, _PLENTY), _LEAST_SCARCE)
+    return float((_PLENTY / max(1 - max(fullness, _PLENTY), _LEAST_SCARCE)) ** 2)
 
 
 class Buckets:
