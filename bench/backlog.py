@@ -133,19 +133,22 @@ class Bench:
         goal("events/s of events committed alone", whole.rate, 20_000)
 
     async def slow(self, seconds: float) -> None:
-        """Deliver a load while Graph takes longer for larger batches, behind one small batch that it answered soon."""
+        """Deliver what came in an outage to a Graph that takes longer for larger batches; a lone event came before."""
         shutil.rmtree(self.small.directory / "data")
         self.graph.arrivals.clear()
-        self.graph.per_event, self.graph.most_under_way = 0.0003, 0
+        self.graph.per_event, self.graph.most_under_way = 0.001, 0
         async with running(self.small), visiting(self.small) as visitor:
             await visitor.event("first", _PIXEL)
             await self.graph.took(1)
+            self.graph.modes[_PIXEL] = "down"
             await wrk(self.small, "slow", connections=128, seconds=seconds)
+            self.graph.modes[_PIXEL] = "ok"
             await self.small.drained(120)
-            whole = self._rate(0)
+        taken = [arrival for arrival in self.graph.arrivals if arrival.good]
+        rate = sum(arrival.events for arrival in taken[2:]) / (taken[-1].at - taken[1].at)
         self.graph.per_event = 0.0
-        print(f"\nanswers that take 0.3 ms for each event: {self.graph.taken()} events, {whole.rate:.0f} events/s")
-        goal("requests under way at most", self.graph.most_under_way, 4)
+        print(f"\nanswers that take 1 ms for each event: {self.graph.taken()} events, {rate:.0f} events/s")
+        goal("requests under way at most", self.graph.most_under_way, 2)
 
     def _memory(self, when: str) -> None:
         goal(f"MB of memory at most, {when}", self.large.memory_mb(peak=True), 150, most=True)

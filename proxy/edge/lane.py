@@ -151,7 +151,7 @@ class Lane:
     def _may_help(self, rank: int) -> bool:
         stats = self._queue.stats()
         fresh = stats.waiting.get(self.pixel.id, 0) - stats.suspects.get(self.pixel.id, 0)
-        return self._well and rank < self._window and fresh > self._batch * self._window
+        return self._well and rank < self._window and fresh > self._batch * (rank + 1)
 
     def _may_search(self) -> bool:
         return not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
