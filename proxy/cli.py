@@ -27,7 +27,7 @@ from proxy.edge.files import trap_of
 from proxy.model import Status, SuppressionKind
 from proxy.queue.base import Filter, QueueError
 from proxy.queue.local import DataDirBusyError
-from proxy.terminal import printable
+from proxy.terminal import Lines, printable
 
 T = TypeVar("T")
 
@@ -60,20 +60,12 @@ _CONFIG = click.option(
 )
 
 
-class _Lines(logging.Formatter):
-    """Log lines in which what strangers sent cannot steer a terminal or begin a line of its own."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls
-        record.message = printable(record.message)
-        return super().formatMessage(record)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="capi-proxy")
 def main() -> None:
     """A first-party proxy that mirrors Meta Pixel events to the Conversions API, each counted once."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 

@@ -37,6 +37,7 @@ class DropReason(StrEnum):
     """Why an acknowledged event is knowingly not sent; also its metric label and ledger word."""
 
     TOO_OLD = "too_old"
+    CONTACT_DATA = "contact_data"
     MISSING_VALUE = "missing_value"
     LITTLE_IDENTITY = "little_identity"
     NO_CONSENT = "no_consent"

@@ -14,6 +14,7 @@ from proxy.rules.bots import bot_reason
 from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, enrich, visitor_of
 from proxy.rules.keeper import Keeper
+from proxy.rules.labels import public_news
 from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, place_of, proven
 from proxy.settings import Site
 
@@ -74,7 +75,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         records=tuple(events),
         dropped=tuple(dropped),
         refused=len(visit.refused),
-        fates=visit.fates,
+        fates=public_news(visit.fates, context.effort),
         visitor=visitor_of(context) if visit.fates else b"",
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(redactions),

@@ -11,6 +11,7 @@ import apsw
 import pytest
 from conftest import Say
 from support import PIXEL, SECRET, record
+from test_queue_contract import write_as_layout_3
 
 from proxy.model import DAY_MS, DropReason, LedgerRow, Record, Status, SuppressionKind, Words
 from proxy.queue.base import Erased, Filter, Letter, QueueError, Segment, Settlement, Stats, Suppression
@@ -247,7 +248,7 @@ async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Cloc
     await open_queue(tmp_path, clock).close()
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
         db.execute("INSERT INTO mark VALUES(?, 'opted_out', ?), (?, 'erased', ?)", (ANNA, NOON, BERT, NOON))
-        _as_layout_3(db)
+        write_as_layout_3(db)
     queue = open_queue(tmp_path, clock)
 
     assert await taken(queue, about(1, ANNA), about(2, BERT)) == [
@@ -259,12 +260,6 @@ async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Cloc
     await queue.close()
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
         assert db.pragma("user_version") == SCHEMA_VERSION
-
-
-def _as_layout_3(db: apsw.Connection) -> None:
-    for number in range(4):
-        db.execute(f"ALTER TABLE seen_{number} DROP COLUMN worth")
-    db.pragma("user_version", 3)
 
 
 async def test_an_erasure_removes_what_there_is(queue: LocalQueue) -> None:
