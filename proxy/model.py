@@ -230,8 +230,8 @@ class Outcome(NamedTuple):
     refused: int = 0
     """Members of ``events`` that were none."""
     fates: tuple[FateNews, ...] = ()
-    visitor: bytes = b""
-    """Whose news ``fates`` are: four bytes, as in a record."""
+    visitors: tuple[bytes, ...] = ()
+    """Whose news ``fates`` may be: four bytes each, as in a record."""
     pixels: tuple[str, ...] = ()
     """The site's pixels: ``fates`` may speak of any of them."""
     redactions: tuple[Redaction, ...] = ()

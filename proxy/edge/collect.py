@@ -117,7 +117,7 @@ class Collector:
         refused = tuple(dropped_row(record, reason, now) for record, reason in stored.refused)
         rows = (*outcome.dropped, *duplicates, *refused)
         if rows or outcome.fates:
-            self._queue.note(rows, outcome.fates, outcome.pixels, outcome.visitor)
+            self._queue.note(rows, outcome.fates, outcome.pixels, outcome.visitors)
         self._metrics.outcome(outcome, stored)
         self._wake({record.pixel for record in outcome.records})
         for record in stored.conflicts:

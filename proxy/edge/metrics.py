@@ -130,8 +130,8 @@ class Metrics:
             self._suspects.labels(pixel).set(events)
         for reason, events in stats.withheld.items():
             self._withheld.labels(reason).set(events)
-        for kind, count in stats.suppressions.items():
-            self._suppressions.labels(kind).set(count)
+        for kind in SuppressionKind:
+            self._suppressions.labels(kind).set(stats.suppressions.get(kind, 0))
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes)
         self._foreign_news.set(stats.foreign_news)

@@ -214,7 +214,7 @@ class Queue(Protocol):
         rows: Sequence[LedgerRow],
         fates: Sequence[FateNews] = (),
         pixels: Sequence[str] = (),
-        visitor: bytes = b"",
+        visitors: Sequence[bytes] = (b"",),
     ) -> None:
         """Write ledger rows, and news of browser copies, soon; nobody waits, and a crash may lose them.
 
@@ -222,7 +222,8 @@ class Queue(Protocol):
             rows: Finished events.
             fates: News of browser copies.
             pixels: Of whose events the news may be.
-            visitor: Who brought the news. They join this visitor's events only.
+            visitors: Who brought the news, or who it was before the browser had an id. They join the events of the
+                first of these who brought any.
         """
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:

@@ -17,7 +17,6 @@ import apsw
 
 from proxy.model import DAY_MS, Fate, LedgerRow, Status
 from proxy.queue.base import Filter
-from proxy.queue.notes import News
 from proxy.queue.segment import copy_key, event_key
 
 # A search looks at so many rows at a time, and returns so many, so that no append waits long for it.
@@ -101,8 +100,8 @@ class Ledger:
         total = f"coalesce(total, {_OLD_ROW_BYTES} * rowid)"
         return self._number(f"SELECT {total} FROM {table} ORDER BY rowid {order} LIMIT 1")  # noqa: S608
 
-    def write_news(self, news: Iterable[News]) -> None:
-        """Add news of browser copies."""
+    def write_news(self, news: Iterable[tuple[int, bytes, bytes, Fate]]) -> None:
+        """Add news of browser copies: when, of which event key and visitor, what."""
         new: Counter[str] = Counter()
         for at, event, visitor, fate in news:
             key = copy_key(event, visitor, self._secret)

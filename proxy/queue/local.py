@@ -125,11 +125,11 @@ class LocalQueue:
         rows: Sequence[LedgerRow],
         fates: Sequence[FateNews] = (),
         pixels: Sequence[str] = (),
-        visitor: bytes = b"",
+        visitors: Sequence[bytes] = (b"",),
     ) -> None:
         """See ``base.Queue``."""
         now = self._now()
-        news = ((now, event_key(pixel, one.name, one.id), visitor, one.fate) for one in fates for pixel in pixels)
+        news = ((now, event_key(pixel, one.name, one.id), visitors, one.fate) for one in fates for pixel in pixels)
         self._store.notes.add(rows, news)
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:

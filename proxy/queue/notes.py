@@ -4,14 +4,14 @@ Bounded in bytes, so that a flood of drops, or a disk that is full for hours, co
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from proxy.model import Fate, LedgerRow
 
-News: TypeAlias = tuple[int, bytes, bytes, Fate]
-"""When it came, of which event key, from which visitor, what."""
+News: TypeAlias = tuple[int, bytes, Sequence[bytes], Fate]
+"""When it came, of which event key, from which visitor (of several the first who brought the event), what."""
 
 MOST_BYTES = 32 << 20
 # In memory, beside a row's texts, and of one piece of news; measured.

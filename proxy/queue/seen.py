@@ -77,8 +77,7 @@ class Seen:
     def meet(self, record: Record) -> Past:
         """Say what is known of an event, and remember it."""
         key = event_key(record.pixel, record.name, record.id)
-        ((known,),) = self._db.execute(_PROBE, (key, record.visitor))
-        past = Past(known)
+        past = self.past(key, record.visitor)
         if past is Past.REPEAT:
             return past
         if past is Past.REUSED and record.worth and self._is_worth_another(key, record.worth):
@@ -91,7 +90,7 @@ class Seen:
         ((found,),) = self._db.execute(f"SELECT {_OTHER_WORTH}", (key, worth))
         return bool(found)
 
-    def is_of_others(self, key: bytes, visitor: bytes) -> bool:
-        """Tell whether an event was brought, and never by this visitor."""
+    def past(self, key: bytes, visitor: bytes) -> Past:
+        """Say what is known of an event and a visitor: NEW, REUSED (others brought it) or REPEAT."""
         ((known,),) = self._db.execute(_PROBE, (key, visitor))
-        return Past(known) is Past.REUSED
+        return Past(known)

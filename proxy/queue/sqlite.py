@@ -35,7 +35,7 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, Dead, DropReason, Record
+from proxy.model import DAY_MS, Dead, DropReason, Fate, Record
 from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
@@ -57,7 +57,7 @@ from proxy.queue.counts import Counts
 from proxy.queue.dead import DeadLetters
 from proxy.queue.ledger import Ledger
 from proxy.queue.marks import Marks
-from proxy.queue.notes import Notes
+from proxy.queue.notes import News, Notes
 from proxy.queue.room import Files, Room
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.seen import Past, Seen
@@ -482,7 +482,7 @@ class SqliteStore:
         try:
             with self._transaction():
                 left_out = self.ledger.write(batch.rows)
-                own = [one for one in batch.news if not self._seen.is_of_others(one[1], one[2])]
+                own = [one for news in batch.news if (one := self._owned(news))]
                 self.ledger.write_news(own)
         except BaseException:
             self.notes.give_back(batch)
@@ -490,6 +490,13 @@ class SqliteStore:
         self.notes.written(batch, left_out)
         self.foreign_news += len(batch.news) - len(own)
         return len(self.notes) >= _NOTES
+
+    def _owned(self, news: News) -> tuple[int, bytes, bytes, Fate] | None:
+        """Return news as of the visitor who brought the event; None where only others did."""
+        at, key, visitors, fate = news
+        pasts = {visitor: self._seen.past(key, visitor) for visitor in visitors}
+        owner = next((visitor for visitor, past in pasts.items() if past is Past.REPEAT), visitors[0])
+        return None if pasts[owner] is Past.REUSED else (at, key, owner, fate)
 
     def _tidy(self) -> bool:
         """Forget a slice of what is over; tell whether there may be more."""

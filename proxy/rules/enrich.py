@@ -228,9 +228,21 @@ def _bot(context: Context) -> tuple[str, ...]:
 
 def visitor_of(context: Context) -> bytes:
     """Return four bytes that tell visitors apart: by the id the browser showed, else by address and user agent."""
-    shown = (
-        context.visit.fbp
-        or cookies_of(context.facts.cookie).get("_fbp")
-        or f"{context.address} {context.facts.user_agent}"
-    )
-    return blake2b(shown.encode(errors="replace"), digest_size=4).digest()
+    return _four_bytes(_shown(context) or _without_id(context))
+
+
+def visitors_of(context: Context) -> tuple[bytes, ...]:
+    """Return the same, and who this would have been before it had an id: its first answer may have given it one."""
+    return tuple(dict.fromkeys((visitor_of(context), _four_bytes(_without_id(context)))))
+
+
+def _shown(context: Context) -> str:
+    return context.visit.fbp or cookies_of(context.facts.cookie).get("_fbp", "")
+
+
+def _without_id(context: Context) -> str:
+    return f"{context.address} {context.facts.user_agent}"
+
+
+def _four_bytes(name: str) -> bytes:
+    return blake2b(name.encode(errors="replace"), digest_size=4).digest()

@@ -12,7 +12,7 @@ from proxy.model import Consent, DropReason, Event, Facts, Fate, Hit, Outcome, R
 from proxy.rules import address, capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
 from proxy.rules.effort import Effort
-from proxy.rules.enrich import Context, enrich, visitor_of
+from proxy.rules.enrich import Context, enrich, visitors_of
 from proxy.rules.keeper import Keeper
 from proxy.rules.labels import public_news
 from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, place_of, proven
@@ -76,7 +76,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         dropped=tuple(dropped),
         refused=len(visit.refused),
         fates=public_news(visit.fates, context.effort),
-        visitor=visitor_of(context) if visit.fates else b"",
+        visitors=visitors_of(context) if visit.fates else (),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(redactions),
         misdirected=client.misdirected,

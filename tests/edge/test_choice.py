@@ -323,6 +323,7 @@ async def test_suppressions_are_counted(tmp_path: Path) -> None:
         'ion_changes_total{change="lifted",kind="opted_out"} 1.0',
         'ions{kind="opted_out"} 1.0',
         'ions{kind="withdrawn"} 1.0',
+        'ions{kind="erased"} 0.0',
     }
 
 

@@ -59,7 +59,7 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
     counts = len(short), len(long)
     batch = short.take(150)
     short.written(batch, 0)
-    short.add([row(n) for n in range(1000)], [(NOON, b"k", b"", Fate.FIRED)])
+    short.add([row(n) for n in range(1000)], [(NOON, b"k", (b"",), Fate.FIRED)])
 
     assert 150 < counts[0] < 200
     assert counts[1] < 11
@@ -70,7 +70,7 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
 def test_notes_given_back_come_first_again() -> None:
     """What could not be written now keeps its place."""
     line = Notes()
-    line.add([row(n) for n in range(5)], [(n, b"k", b"", Fate.FIRED) for n in range(5)])
+    line.add([row(n) for n in range(5)], [(n, b"k", (b"",), Fate.FIRED) for n in range(5)])
     line.give_back(line.take(7))
     batch = line.take(100)
 

@@ -469,13 +469,26 @@ async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: LocalQueue)
     await queue.append([record(1, visitor=honest), record(1, visitor=other)])
     queue.note([replace(row(1), visitor=honest), replace(row(1), visitor=other)])
     for visitor, fate in ((other, Fate.BLOCKED), (stranger, Fate.BLOCKED), (honest, Fate.FIRED), (b"", Fate.BLOCKED)):
-        queue.note((), [FateNews("PageView", "id-1", fate)], [PIXEL], visitor)
+        queue.note((), [FateNews("PageView", "id-1", fate)], [PIXEL], [visitor])
 
     async def joined() -> bool:
         return [found.fate for found in await listed(queue)] == [Fate.BLOCKED, Fate.FIRED]
 
     assert await until(joined, what="news in the ledger")
     assert queue.stats().foreign_news == 2
+
+
+async def test_news_find_the_event_from_before_the_browser_had_an_id(queue: LocalQueue) -> None:
+    """The first answer gives a browser its id, under which its news come; they join what it brought without."""
+    await queue.append([record(1, visitor=b"bare")])
+    queue.note([replace(row(1), visitor=b"bare")])
+    queue.note((), [FateNews("PageView", "id-1", Fate.BLOCKED)], [PIXEL], [b"fbp1", b"bare"])
+
+    async def joined() -> bool:
+        return [found.fate for found in await listed(queue)] == [Fate.BLOCKED]
+
+    assert await until(joined, what="news in the ledger")
+    assert queue.stats().foreign_news == 0
 
 
 async def test_the_ledger_does_not_tell_whose_its_events_are(tmp_path: Path, clock: Clock) -> None:
