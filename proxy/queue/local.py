@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from proxy.model import DropReason, FateNews, LedgerRow, Record
 from proxy.queue.base import (
@@ -28,6 +28,8 @@ from proxy.queue.segment import event_key
 from proxy.queue.sqlite import SqliteStore
 from proxy.queue.writer import Writer
 from proxy.settings import Queue, Retention
+
+T = TypeVar("T")
 
 DATABASE_FILE, LOCK_FILE = "queue.db", "lock"
 # A step of the writer thread that takes longer is a disk that hangs: nothing new is taken, and health says so.
@@ -137,10 +139,10 @@ class LocalQueue:
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """See ``base.Queue``; read in slices, so that no append waits for a long search."""
         left = wanted.limit
-        for day in await self._writer.look_up(self._store.ledger.days):
+        for day in await self._look_up(self._store.ledger.days):
             before = 1 << 62
             while before and left:
-                rows, before = await self._writer.look_up(partial(self._store.ledger.read, day, before, wanted))
+                rows, before = await self._look_up(partial(self._store.ledger.read, day, before, wanted))
                 for row in rows[:left]:
                     yield row
                 left -= len(rows[:left])
@@ -151,7 +153,7 @@ class LocalQueue:
         while (left := wanted.limit - len(letters)) > 0:
             before = letters[-1].id if letters else wanted.before
             page = replace(wanted, before=before, limit=min(left, _LETTERS))
-            found = await self._writer.look_up(partial(self._store.dead, page))
+            found = await self._look_up(partial(self._store.dead, page))
             letters += found
             if len(found) < page.limit:
                 break
@@ -186,6 +188,21 @@ class LocalQueue:
             total += count
         return total
 
+    async def _look_up(self, work: Callable[[], T]) -> T:
+        """Look something up on the writer thread; wait as long as the disk does something.
+
+        Raises:
+            QueueError: when it could not be read, or the disk hangs.
+        """
+        found = asyncio.ensure_future(self._writer.look_up(work))
+        try:
+            while not (await asyncio.wait({found}, timeout=_READY_S))[0]:
+                if why := self._hanging():
+                    raise QueueFullError(why)
+            return found.result()
+        finally:
+            found.cancel()
+
     def stats(self) -> Stats:
         """See ``base.Queue``."""
         return replace(self._store.counts.stats(), lost_notes=self._store.notes.lost)
@@ -199,10 +216,14 @@ class LocalQueue:
         """See ``base.Queue``."""
         return str(self._writer.broken) if self._writer.broken else self._full()
 
+    def _hanging(self) -> str:
+        busy = self._writer.busy_s
+        return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > _HANGS_S else ""
+
     def _full(self) -> str:
         limits = self._limits
-        if self._writer.busy_s > _HANGS_S:
-            return f"the disk of data_dir has not answered for {self._writer.busy_s:.0f} seconds"
+        if why := self._hanging():
+            return why
         if self._store.room.short:
             return self._store.room.short
         if self._store.used_bytes > limits.max_bytes:

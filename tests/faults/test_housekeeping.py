@@ -342,6 +342,8 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(tmp_path: Path
             waits = asyncio.create_task(pages.post())
             await until(partial(_unhealthy, proxy), seconds=4 * TELLS_S, what="503 of healthz and readyz")
             late = await pages.post()
+            async with proxy.session.get(f"{proxy.operator}/api/events") as listed:
+                status = listed.status
             hanging = False
             goes_on.set()
             first = await waits
@@ -351,7 +353,7 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(tmp_path: Path
 
             await until(well, what="all well again")
 
-    assert (first, late) == (204, 503)
+    assert (first, late, status) == (204, 503, 503)
     assert pages.acknowledged <= await waiting_ids(tmp_path / "data")
 
 
