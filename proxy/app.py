@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,15 @@ from proxy.edge.collect import Collector
 from proxy.edge.conditions import Conditions
 from proxy.edge.connections import Terms
 from proxy.edge.descriptors import affordable
+from proxy.edge.expiry import Expiry
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
+from proxy.edge.lane import Lane
 from proxy.edge.listener import Listener
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
-from proxy.edge.sender import Lane, Sender
+from proxy.edge.sender import Sender
 from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError, Trouble
 from proxy.queue.local import DataDirLock, LocalQueue
@@ -142,6 +144,8 @@ async def running(config: Config) -> AsyncIterator[Running]:
         sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
         sender.start()
         stack.push_async_callback(sender.stop, _GRACE_S)
+        expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
+        stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
         limits = settings.limits.model_copy(update={"connections": affordable(settings.limits.connections, conditions)})
         admission = Admission(
             limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
@@ -275,6 +279,12 @@ async def _listen(
     stack.push_async_callback(site.stop)
     host, port = runner.addresses[0][:2]
     return Address(host, port)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:

@@ -15,6 +15,7 @@ from proxy.queue.base import (
     DeadLetter,
     Erased,
     Filter,
+    Oldest,
     QueueBrokenError,
     QueueFullError,
     Segment,
@@ -33,8 +34,10 @@ from proxy.settings import Queue, Retention
 T = TypeVar("T")
 
 DATABASE_FILE, LOCK_FILE = "queue.db", "lock"
-# A step of the writer thread that takes longer is a disk that hangs: nothing new is taken, and health says so.
-_HANGS_S = 1.5
+# A step of the writer thread that takes longer is a disk that is slow, and health says so.
+_SLOW_S = 1.5
+# One that takes this long is a disk that hangs: whoever comes is refused at once instead of waiting for it.
+_HANGS_S = 8.0
 _READY_S = 1.0
 # Dead letters that are read, put back or removed at a time, so that no append waits long for it.
 _LETTERS = 100
@@ -115,7 +118,7 @@ class LocalQueue:
 
     async def append(self, records: Sequence[Record]) -> Stored:
         """See ``base.Queue``."""
-        if why := self._full():
+        if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
         return await self._writer.append(records)
 
@@ -125,9 +128,9 @@ class LocalQueue:
         news = ((now, event_key(pixel, one.name, one.id), one.fate) for one in fates for pixel in pixels)
         self._store.notes.add(rows, news)
 
-    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest))
+        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest, suspect=suspect))
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``base.Queue``."""
@@ -207,6 +210,14 @@ class LocalQueue:
             total += count
         return total
 
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.expire(before_s))
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """See ``base.Queue``."""
+        return await self._look_up(lambda: self._store.oldest(pixels))
+
     async def _look_up(self, work: Callable[[], T]) -> T:
         """Look something up on the writer thread; wait as long as the disk does something.
 
@@ -216,7 +227,7 @@ class LocalQueue:
         found = asyncio.ensure_future(self._writer.look_up(work))
         try:
             while not (await asyncio.wait({found}, timeout=_READY_S))[0]:
-                if why := self._hanging():
+                if why := self._busy(_SLOW_S):
                     raise QueueFullError(why)
             return found.result()
         finally:
@@ -233,15 +244,15 @@ class LocalQueue:
 
     def refuses(self) -> str:
         """See ``base.Queue``."""
-        return str(self._writer.broken) if self._writer.broken else self._full()
+        return str(self._writer.broken) if self._writer.broken else self._full(most_busy_s=_SLOW_S)
 
-    def _hanging(self) -> str:
+    def _busy(self, most_s: float) -> str:
         busy = self._writer.busy_s
-        return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > _HANGS_S else ""
+        return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > most_s else ""
 
-    def _full(self) -> str:
+    def _full(self, *, most_busy_s: float) -> str:
         limits = self._limits
-        if why := self._hanging():
+        if why := self._busy(most_busy_s):
             return why
         if self._store.room.short:
             return self._store.room.short
@@ -255,11 +266,11 @@ class LocalQueue:
         """See ``base.Queue``; what waits for a slow disk that makes progress counts as committed after a second."""
         if self._writer.broken:
             raise self._writer.broken
-        if why := self._full():
+        if why := self._full(most_busy_s=_SLOW_S):
             raise QueueFullError(why)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._writer.do(self._store.touch), _READY_S)
-        if why := self._full():
+        if why := self._full(most_busy_s=_SLOW_S):
             raise QueueFullError(why)
 
     async def close(self) -> None:
