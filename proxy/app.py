@@ -46,7 +46,7 @@ from proxy.settings import Address, Pixel, Settings, Site
 
 log = logging.getLogger(__name__)
 
-_SECRET_FILE = "secret"  # noqa: S105 - a file name
+SECRET_FILE = "secret"  # noqa: S105 - a file name
 _GRACE_S = 10.0
 _BACKLOG = 2048
 _OPERATOR_CONNECTIONS = 64
@@ -81,7 +81,7 @@ def existing_secret(settings: Settings, data_dir: Path) -> str:
     """Return the configured secret, or the one kept in ``data_dir``; empty when there is none yet."""
     if configured := settings.server.secret.get_secret_value():
         return configured
-    path = data_dir / _SECRET_FILE
+    path = data_dir / SECRET_FILE
     return path.read_text().strip() if path.exists() else ""
 
 
@@ -89,7 +89,7 @@ def installation_secret(settings: Settings, data_dir: Path) -> str:
     """Return the existing secret, or make one in ``data_dir``."""
     if secret := existing_secret(settings, data_dir):
         return secret
-    path = data_dir / _SECRET_FILE
+    path = data_dir / SECRET_FILE
     log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
     secret = secrets.token_hex(32)
     _write_secret(path, secret)

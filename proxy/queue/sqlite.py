@@ -17,7 +17,7 @@ On disk (``queue.db``)
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
     fate_D   later news of browser copies, by event key; likewise
-    mark     16-byte keyed digest of a person who opted out or was erased, and when
+    mark     16-byte keyed digest of a person who opted out, withdrew or was erased, and when
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
 flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
@@ -35,7 +35,7 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, Dead, DropReason, Record
+from proxy.model import DAY_MS, Dead, Record
 from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
@@ -156,9 +156,10 @@ class SqliteStore:
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
         waiting, suspects = Segments.count(self._db)
-        self.counts = Counts(waiting, self._dead.count(), suspects)
+        self.counts = Counts(waiting, self._dead.count(), suspects, Marks.count(self._db))
         self._segments = Segments(self._db, self._sealer, self.counts, self._now)
-        self._marks = Marks(self._db)
+        self.marks = Marks(self._db, self.counts.suppressions)
+        """Suppressions."""
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -189,10 +190,10 @@ class SqliteStore:
 
     def _migrate(self, version: int) -> None:
         """Bring the file of an older program to this layout, step by step."""
-        steps = {
+        steps: dict[int, Sequence[Callable[[], None]]] = {
             2: (self.ledger.add_findings, self._add_marks),
             3: (self.ledger.add_totals, self._number_letters),
-            4: (self._add_suspects,),
+            4: (self._add_suspects,),  # and withdrawals among the marks, which an older program cannot read
         }
         for layout, changes in steps.items():
             if 0 < version < layout:
@@ -308,7 +309,7 @@ class SqliteStore:
         fresh: dict[str, list[Record]] = {}
         stored = []
         for request in requests:
-            records, refused = self._marks.sift(request)
+            records, refused = self.marks.sift(request)
             known = [self._seen.meet(record) for record in records]
             repeats = tuple(record for record, past in zip(records, known, strict=True) if past is Past.REPEAT)
             for record, past in zip(records, known, strict=True):
@@ -322,7 +323,7 @@ class SqliteStore:
     # -- delivery
 
     def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
-        """Claim unclaimed segments of a pixel, without what a mark has come upon since; see ``base.Queue``."""
+        """Claim unclaimed segments of a pixel, without what was suppressed since; see ``base.Queue``."""
         while claimed := (
             self._segments.claim_suspects(pixel, most) if suspect else self._segments.claim(pixel, most, newest=newest)
         ):
@@ -331,7 +332,7 @@ class SqliteStore:
         return ()
 
     def _permitted(self, segment: Segment) -> Segment | None:
-        survivors, refused = self._marks.sift(segment.records)
+        survivors, refused = self.marks.sift(segment.records)
         if not refused:
             return segment
         self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
@@ -350,7 +351,7 @@ class SqliteStore:
         self.ledger.write(settlement.rows)
 
     def _bury(self, letters: Sequence[Letter]) -> None:
-        permitted = [letter for letter in letters if not self._marks.refusal(letter.record)]
+        permitted = [letter for letter in letters if not self.marks.refusal(letter.record)]
         for letter in permitted:
             self._dead.bury(letter, self._now())
         self.counts.dead.add("", len(permitted))
@@ -388,10 +389,6 @@ class SqliteStore:
         return count
 
     # -- people
-
-    def mark(self, people: Collection[bytes], kind: DropReason, at: int) -> None:
-        """Remember that these people opted out, or were erased."""
-        self._marks.add(people, kind, at)
 
     def erase_waiting(self, people: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of what waits; see ``Segments.erase``."""
@@ -493,7 +490,7 @@ class SqliteStore:
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
             self.counts.dead.add("", -letters)
-            marked = self._marks.forget(now, retention)
+            marked = self.marks.forget(now, retention)
         return rows or letters > 0 or marked
 
     def close(self, *, in_order: bool) -> None:
