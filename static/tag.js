@@ -343,9 +343,9 @@
     /** @param {any} take */
     const hearing = (take) => take && (/** @param {any[]} given */ (...given) => take.apply(fbq, hear(given)));
     trap(fbq, "callMethod", hearing);
-    const known = fbq.getState?.().pixels;
+    const known = fbq.getState?.()?.pixels;
     // A Pixel that has taken over, but not even an init, waits for a grant; and here none was heard.
-    if (known == "" && consent > "h" && fbq.queue[0]) held = true;
+    if (known == "" && consent == "unknown" && fbq.queue?.[0]) held = true;
     // Pixels whose init was taken before the tag came. What the Pixel sends by itself has no id; from its first event
     // on it will not be told to leave that to us.
     known?.map((/** @type {any} */ { id, eventCount }) => {
