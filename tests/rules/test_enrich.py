@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Redaction, Status, Visit
+from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, enrich, wants
 from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.values import STANDARD_EVENTS
@@ -50,6 +51,7 @@ def context(*hits: Hit, **changes: Any) -> Context:
         "options": None,
         "bot": None,
         "forbidden": None,
+        "effort": Effort(),
         "where": Place(at_home=True, domain="shop.example", secure=True),
     }
     return Context(**(usual | changes))
@@ -184,8 +186,8 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
 
 
 def test_every_reason_has_a_case() -> None:
-    """No member of DropReason is without its row above, but for the one that only the queue can know."""
-    assert {row[2] for row in DROPS} == set(DropReason) - {DropReason.ERASED}
+    """No member of DropReason is without its row above, but for what only the queue or ``test_labels`` can know."""
+    assert {row[2] for row in DROPS} == set(DropReason) - {DropReason.ERASED, DropReason.CONTACT_DATA}
 
 
 @pytest.mark.parametrize(("changes", "wrong", "reason"), PRECEDENCE, ids=[row[2] for row in PRECEDENCE])
