@@ -38,7 +38,7 @@
   kept.on = kept.push = now;
 
   // The proxy reads stranger click ids from the address; these are safe to write as they are.
-  const click = /[?&#]fbclid=([\w-]{1,500})(?=[&#\s])/.exec(location + " " + referrer)?.[1];
+  const click = /[?&#]fbclid=([\w-]{1,500})(?![^&#\s])/.exec(location + " " + referrer)?.[1];
 
   /** @type {Record<string, Bag>} Matching data of each pixel. */
   const pixels = /** @type {any} */ ({ __proto__: null });
@@ -245,8 +245,11 @@
     due =
       viewed != before &&
       !quiet &&
-      // The Pixel watches routes from its first event on; so does the tag, where none can come any more too.
-      (broken || (document.readyState < "d" && !page.fbq.callMethod) || !Object.values(mirrored).every((event) => event._waits?.()));
+      // The Pixel watches routes from its first event on; where none will come any more, the tag does so for it.
+      // With the page "complete", a Pixel that is not there has failed to load, though the tag came too late to hear it.
+      (broken ||
+        (document.readyState < "d" && !page.fbq.callMethod) ||
+        !Object.values(mirrored).every((event) => event._waits?.()));
     // Later, since some pages send a PageView themselves; but before any other event and before the next change.
     setTimeout(tell);
   });
@@ -381,6 +384,7 @@
 
   const looked = guard((event) => {
     look();
+    // Events that waited may have been fired now; the answer to that news renews cookies that the Pixel wrote.
     if (/fbevents|signals/.test(event.target.src)) flush(event.type == "error");
   });
 

@@ -194,6 +194,17 @@ async def test_click_ids_are_kept_as_the_pixel_keeps_them(
     assert re.fullmatch(expected or f"{re.escape(stored)}", found)
 
 
+async def test_a_click_id_at_the_end_of_the_referrer_is_kept(here: Stage) -> None:
+    """The page that follows the landing page takes the click id from where it came from, to its last letter."""
+    await here.show("<a href=/next>next</a>", path="/?fbclid=abc")
+    here.html = f"<!doctype html>{TAG}{ALONE}{CALLS}"
+    await here.page.click("a")
+    await until(lambda: here.letters, "a letter")
+
+    assert here.letters[0]["referrer"].endswith("fbclid=abc")
+    assert here.letters[0]["fbc"].endswith(".abc")
+
+
 async def test_no_cookie_is_made_when_the_page_forbids_it(here: Stage) -> None:
     """`set firstPartyCookies false` keeps the tag from making cookies."""
     await here.show(TAG, BASE, script("fbq('set', 'firstPartyCookies', false)"), CALLS, path="/?fbclid=abc")
