@@ -1,8 +1,8 @@
 """The only file that wires: constructs every part, orders their lifetimes, closes in reverse.
 
-Order: lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners finish their requests
-while the queue still takes them, the lanes finish their attempts while the queue still settles, and the queue closes
-last.
+Order: tables of the rules → lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners
+finish their requests while the queue still takes them, the lanes finish their attempts while the queue still settles,
+and the queue closes last.
 """
 
 import asyncio
@@ -32,9 +32,10 @@ from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
 from proxy.edge.sender import Lane, Sender
 from proxy.keys import people_key, prefix_of
-from proxy.queue.base import QueueBrokenError
+from proxy.queue.base import QueueBrokenError, Trouble
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
+from proxy.rules import tables
 from proxy.rules.address import Networks
 from proxy.rules.keeper import KeeperKeys
 from proxy.rules.routing import Routes
@@ -74,15 +75,23 @@ def require_c_parser() -> None:
         raise UnsafeInstallationError("aiohttp was installed without its C parser: install its wheel for this platform")
 
 
-def installation_secret(settings: Settings, data_dir: Path) -> str:
-    """Return the configured secret, or the one kept in ``data_dir``, made there the first time."""
+def existing_secret(settings: Settings, data_dir: Path) -> str:
+    """Return the configured secret, or the one kept in ``data_dir``; empty when there is none yet."""
     if configured := settings.server.secret.get_secret_value():
         return configured
     path = data_dir / _SECRET_FILE
-    if not path.exists():
-        log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
-        _write_secret(path, secrets.token_hex(32))
-    return path.read_text().strip()
+    return path.read_text().strip() if path.exists() else ""
+
+
+def installation_secret(settings: Settings, data_dir: Path) -> str:
+    """Return the existing secret, or make one in ``data_dir``."""
+    if secret := existing_secret(settings, data_dir):
+        return secret
+    path = data_dir / _SECRET_FILE
+    log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
+    secret = secrets.token_hex(32)
+    _write_secret(path, secret)
+    return secret
 
 
 def _write_secret(path: Path, secret: str) -> None:
@@ -118,15 +127,16 @@ async def running(config: Config) -> AsyncIterator[Running]:
         OSError: when an address cannot be listened on.
     """
     require_c_parser()
+    tables.prepare()
     settings = config.settings
     async with AsyncExitStack() as stack:
         lock = DataDirLock(config.data_dir)
         stack.callback(lock.close)
         secret = installation_secret(settings, config.data_dir)
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = open_queue(config, secret, broken)
-        stack.push_async_callback(queue.close)
         metrics, conditions = Metrics(), Conditions(now_ms)
+        queue = open_queue(config, secret, broken, conditions)
+        stack.push_async_callback(queue.close)
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))
         graph = Graph(session, settings.graph, now_ms, conditions)
         sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
@@ -177,8 +187,19 @@ async def running(config: Config) -> AsyncIterator[Running]:
         public.accepting = False
 
 
-def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None = None) -> LocalQueue:
-    """Open the queue of a locked data_dir; ``broken`` fails when it must not be trusted any more.
+def open_queue(
+    config: Config,
+    secret: str,
+    broken: asyncio.Future[None] | None = None,
+    conditions: Conditions | None = None,
+) -> LocalQueue:
+    """Open the queue of a locked data_dir.
+
+    Args:
+        config: Says where it is, and how much it may hold.
+        secret: The installation's.
+        broken: Fails when the queue must not be trusted any more.
+        conditions: Where the queue's troubles are shown.
 
     Raises:
         QueueBrokenError: when it cannot be opened.
@@ -188,6 +209,14 @@ def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None 
         if broken is not None and not broken.done():
             broken.set_exception(error)
 
+    def on_trouble(trouble: Trouble) -> None:
+        if conditions is None:
+            return
+        if trouble.detail:
+            conditions.report(trouble.code, trouble.subject, trouble.detail, failing=trouble.failing)
+        else:
+            conditions.clear(trouble.code, trouble.subject)
+
     old = [one.get_secret_value() for one in config.settings.server.old_secrets]
     return LocalQueue.open(
         config.data_dir,
@@ -196,6 +225,7 @@ def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None 
         retention=config.settings.retention,
         now=now_ms,
         on_broken=on_broken,
+        on_trouble=on_trouble,
     )
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import aiohttp
+import orjson
 from aiohttp import hdrs
 
 from proxy.app import installation_secret, now_ms, open_queue, people_keys
@@ -86,8 +88,7 @@ async def open_books(config: Config) -> AsyncIterator[Books]:
 async def _remote(config: Config) -> AsyncIterator[Books]:
     server = config.settings.server
     password = server.operator_password.get_secret_value()
-    host = "127.0.0.1" if server.operator_listen.host in {"0.0.0.0", "::"} else server.operator_listen.host
-    base = f"http://{f'[{host}]' if ':' in host else host}:{server.operator_listen.port}"
+    base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
     async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield _Remote(session)
@@ -139,14 +140,24 @@ class _Remote:
     async def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:
             async with self._session.request(method, path, **options) as response:
-                answer = await response.json()
+                status, body = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BooksError(
                 f"the running proxy does not answer on its operator port: {type(error).__name__}"
             ) from error
-        if response.status != 200:
-            raise BooksError(f"the running proxy refuses: {answer.get('error', response.status)}")
-        return answer
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise BooksError("the running proxy refuses operator_password: it was started with another one")
+        return _answer(status, body)
+
+
+def _answer(status: int, body: bytes) -> Any:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BooksError(f"what answers on operator_listen is no capi-proxy (HTTP status {status}, no JSON)") from None
+    if status != HTTPStatus.OK:
+        raise BooksError(f"the running proxy refuses: {answer.get('error', status)}")
+    return answer
 
 
 def _query(wanted: Filter) -> dict[str, str]:

@@ -4,14 +4,16 @@ import asyncio
 import gc
 import logging
 import os
+import re
+import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
@@ -25,29 +27,60 @@ from proxy.edge.files import trap_of
 from proxy.model import Status
 from proxy.queue.base import Filter, QueueError
 from proxy.queue.local import DataDirBusyError
+from proxy.terminal import printable
 
 T = TypeVar("T")
+
+_VARIABLE = "CAPI_PROXY_CONFIG"
+_PLACES = (Path("config.toml"), Path("/etc/capi-proxy/config.toml"))
+# Only delivery needs them, and it runs in another process.
+_TOKENS = ("access_token", "app_secret", "access_keys")
+
+
+_HOST = re.compile(r"(?:https://)?([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?)/?")
+
+
+def _find(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path:
+    """Return the configuration file that was named, or the first that stands where one is looked for."""
+    found = path or next(filter(Path.is_file, _PLACES), None)
+    if found is None:
+        places = ", ".join(map(str, _PLACES))
+        raise click.UsageError(f"--config: missing; looked for the variable {_VARIABLE}, then for {places}")
+    return found
+
 
 _CONFIG = click.option(
     "--config",
     "path",
-    required=True,
+    envvar=_VARIABLE,
+    show_envvar=True,
+    callback=_find,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The TOML configuration file.",
+    help=f"The TOML configuration file; without it {' or '.join(map(str, _PLACES))}.",
 )
+
+
+class _Lines(logging.Formatter):
+    """Log lines in which what strangers sent cannot steer a terminal or begin a line of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls
+        record.message = printable(record.message)
+        return super().formatMessage(record)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="capi-proxy")
 def main() -> None:
     """A first-party proxy that mirrors Meta Pixel events to the Conversions API, each counted once."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def load(path: Path) -> config.Config:
-    """Read a configuration or end with exit code 2 and every mistake."""
+def load(path: Path, unused: Collection[str] = ()) -> config.Config:
+    """Read a configuration or end with exit code 2 and every mistake; ``unused`` secrets are not looked for."""
     try:
-        return config.load(path, os.environ)
+        return config.load(path, os.environ, unused)
     except config.ConfigError as error:
         click.echo(f"{path}: {len(error.problems)} mistake(s)", err=True)
         for problem in error.problems:
@@ -60,11 +93,13 @@ def load(path: Path) -> config.Config:
 def serve(path: Path) -> None:
     """Run the proxy: public listener, operator listener, delivery."""
     loaded = load(path)
+    # A core dump would hold tokens and contact data.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     async def work(stop: asyncio.Event) -> None:
         async with app.running(loaded) as proxy:
-            click.echo(f"public   http://{proxy.public.host}:{proxy.public.port}", err=True)
-            click.echo(f"operator http://{proxy.operator.host}:{proxy.operator.port}", err=True)
+            click.echo(f"public   http://{proxy.public.authority}", err=True)
+            click.echo(f"operator http://{proxy.operator.authority}", err=True)
             # What is there now stays: to look through it for waste holds up all requests for 20 ms.
             gc.freeze()
             await _until(stop, proxy.broken)
@@ -125,25 +160,42 @@ def check(path: Path, *, send_test: bool) -> None:
 
         found += asyncio.run(work())
     for finding in found:
-        click.echo(f"{'FAILED' if finding.failed else 'note'}: {finding.text}")
-    click.echo(f"{path}: the configuration is sound")
-    sys.exit(1 if any(finding.failed for finding in found) else 0)
+        click.echo(printable(f"{'FAILED' if finding.failed else 'note'}: {finding.text}"))
+    failed = sum(finding.failed for finding in found)
+    click.echo(f"{path}: {f'FAILED, {failed} to mend' if failed else 'the configuration is sound'}")
+    sys.exit(1 if failed else 0)
+
+
+def _host(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Return the host name of what may be given as an address."""
+    match = _HOST.fullmatch(value.lower())
+    if value and not match:
+        raise click.BadParameter(f"{value!r}; accepted: a host name such as t.shop.example")
+    return match[1] if match else ""
 
 
 @main.command()
 @_CONFIG
 @click.option("--site", "name", default="", help="Name of the site; needed when there are several.")
-@click.option("--host", default="", help="The proxy's own host name; left out: a path of the site itself.")
+@click.option("--host", default="", callback=_host, help="The proxy's own host name; else a path of the site itself.")
 def snippet(path: Path, name: str, host: str) -> None:
-    """Print the HTML to paste, and how to mount the proxy on a path of the site."""
-    loaded = load(path)
+    """Print the HTML to paste, and the rules for the web server in front."""
+    loaded = load(path, (*_TOKENS, "operator_password"))
     sites = {site.name: site for site in loaded.settings.site}
     if not name and len(sites) > 1:
         raise click.UsageError(f"--site: missing; accepted: {', '.join(sites)}")
     site = sites.get(name or next(iter(sites)))
     if site is None:
         raise click.UsageError(f"--site: {name!r}; accepted: {', '.join(sites)}")
-    secret = app.installation_secret(loaded.settings, loaded.data_dir)
+    try:
+        secret = app.existing_secret(loaded.settings, loaded.data_dir)
+    except OSError as error:
+        _fail(f"{error}; run it as the user the proxy runs as")
+    if not secret and not site.prefix:
+        _fail(
+            "the path comes from server.secret, which is not set, and none was made in"
+            f" {loaded.data_dir} yet: set one (openssl rand -hex 32), or start the proxy once"
+        )
     prefix = app.prefixes(loaded.settings, secret, site)[0]
     click.echo(snippets.snippet(loaded.settings, site, trap_of(site), prefix, host))
 
@@ -161,6 +213,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _LIMIT = click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+_STATUS = click.Choice([status.value for status in Status], case_sensitive=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
@@ -168,7 +221,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a 
 @_CONFIG
 @_filters
 @_LIMIT
-@click.option("--status", type=click.Choice([*Status]), help="How the event ended.")
+@click.option(
+    "--status", type=click.Choice([one.value for one in Status], case_sensitive=False), help="How the event ended."
+)
 @_JSON
 def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
     """List finished events, newest first."""
@@ -220,7 +275,7 @@ def erase(path: Path, **given: Sequence[str]) -> None:
     """Remove waiting events and dead letters of one person, and refuse older ones that come later."""
     if not any(given.values()):
         raise click.UsageError("accepted: one or more of --email, --phone, --external-id, --visitor")
-    loaded = load(path)
+    loaded = load(path, _TOKENS)
     try:
         person = person_of(loaded, **given)
     except ValueError as error:
@@ -239,7 +294,7 @@ _PAGE, _PIECE = 1000, 100
 
 
 def _ask(path: Path, question: Callable[[Books], Awaitable[T]]) -> T:
-    loaded = load(path)
+    loaded = load(path, _TOKENS)
 
     async def work() -> T:
         async with open_books(loaded) as books:
@@ -248,8 +303,12 @@ def _ask(path: Path, question: Callable[[Books], Awaitable[T]]) -> T:
     try:
         return asyncio.run(work())
     except (BooksError, QueueError, OSError) as error:
-        click.echo(f"capi-proxy: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+
+
+def _fail(why: str) -> NoReturn:
+    click.echo(printable(f"capi-proxy: {why}"), err=True)
+    sys.exit(1)
 
 
 async def _each(books: Books, wanted: Filter, act: Callable[[Sequence[int]], Awaitable[int]]) -> tuple[int, int]:
@@ -269,7 +328,7 @@ async def _each(books: Books, wanted: Filter, act: Callable[[Sequence[int]], Awa
 def _print(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
-            click.echo(orjson.dumps(row))
+            click.echo(printable(orjson.dumps(row).decode()))
         return
     cells = [columns, *([_cell(column, row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
@@ -281,7 +340,7 @@ def _cell(column: str, value: object) -> str:
     if column == "at" and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     text = " ".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
-    return text[:80] or "-"
+    return printable(text[:80]) or "-"
 
 
 async def _until(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:
@@ -308,5 +367,4 @@ def _run(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         with suppress(KeyboardInterrupt):
             uvloop.run(until_signal())
     except (QueueError, DataDirBusyError, app.UnsafeInstallationError, OSError) as error:
-        click.echo(f"capi-proxy: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))

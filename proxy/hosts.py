@@ -25,6 +25,11 @@ def ascii_host(name: str) -> str:
     return _encoded(name) if len(name) <= _MAX_UNICODE else ""
 
 
+def prepare() -> None:
+    """Load the tables of UTS #46, which idna leaves to the first name that needs them."""
+    _encoded("é.example")
+
+
 @lru_cache(maxsize=256)
 def _encoded(name: str) -> str:
     try:

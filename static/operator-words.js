@@ -121,6 +121,10 @@ export const advice = ({ code, subject, detail }) => {
       return `Events of pixel ${subject} arrive late at Meta: ${detail}.`;
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
+    case "housekeeping":
+      return `${detail}. Nothing is lost, and it is tried again; see to data_dir, or to the limit on open files.`;
+    case "ledger_incomplete":
+      return `Some finished events are missing from this list: ${detail}. Delivery is not touched by it.`;
     case "untrusted_forwarding":
       return (
         "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import aiohttp
@@ -103,6 +104,23 @@ def test_the_console_script_and_the_demo_are_installed(installed: Path, tmp_path
 
     assert __version__ in version.stdout
     assert (parts.stdout, parts.stderr) == ("ok\n", "")
+
+
+def test_a_wheel_takes_nothing_from_an_earlier_build(tmp_path: Path) -> None:
+    """Files that an earlier build left in build/, whose sources are gone, stay out of the wheel."""
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=NOT_SOURCE)
+    stale = source / "build" / "lib" / "proxy" / "removed_long_ago.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("raise SystemExit\n")
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps")
+    subprocess.run([*pip, "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "proxy/cli.py" in names
+    assert "proxy/static/tag.min.js" in names
+    assert [name for name in names if "removed" in name] == []
 
 
 def test_the_locked_versions_are_installed(installed: Path) -> None:

@@ -20,7 +20,6 @@ from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
 _RETRY_SECONDS = 5
-_FAILING_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,8 @@ class Collector:
                 await self._queue.opt_out(outcome.opted_out, self._now())
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
-            self._conditions.report("storing", detail=str(error), lasts_ms=_FAILING_MS)
+            # Cleared by the queue, or by whoever next asks for readiness and finds it well.
+            self._conditions.report("queue", detail=str(error), failing=True)
             return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
         self._after(outcome, stored)
         for cookie in outcome.cookies:

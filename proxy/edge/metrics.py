@@ -37,6 +37,11 @@ class Metrics:
             registry=self.registry,
         )
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
+        self._lost_notes = Gauge(
+            "capi_proxy_lost_ledger_rows",
+            "Rows and news of browser copies since start that were left out of the ledger",
+            registry=self.registry,
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"capi_proxy_{name}", text, labels, registry=self.registry)
@@ -94,4 +99,5 @@ class Metrics:
         for reason, events in stats.withheld.items():
             self._withheld.labels(reason).set(events)
         self._dead.set(stats.dead)
+        self._lost_notes.set(stats.lost_notes)
         return generate_latest(self.registry)

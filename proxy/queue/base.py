@@ -25,6 +25,18 @@ class QueueBrokenError(QueueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is wrong with the queue though it goes on, or that is over; fits the board of conditions."""
+
+    code: str
+    subject: str
+    detail: str
+    """Empty when it is over."""
+    failing: bool = False
+    """True when nothing new can be stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What an append came to: all is durable, but these were known already and will not be sent again."""
 
@@ -128,6 +140,8 @@ class Stats:
     dead: int
     withheld: Mapping[DropReason, int] = field(default_factory=dict)
     """Events since start that waited when a mark came upon their people, and were dropped."""
+    lost_notes: int = 0
+    """Ledger rows and news of browser copies since start that were left out of the ledger."""
 
 
 def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
@@ -196,7 +210,7 @@ class Queue(Protocol):
         """Say why nothing new is taken now; empty while it is."""
 
     async def ready(self) -> None:
-        """Commit something small.
+        """Commit something small; answers within about a second, whatever the disk does.
 
         Raises:
             QueueError: when the queue cannot be written, or takes nothing new.

@@ -1,4 +1,4 @@
-"""How many events wait and how many dead letters there are, without asking the tables.
+"""How much there is of what, without asking the tables: events that wait, dead letters.
 
 The writer thread notes changes within a transaction; they count once it is committed, and a rollback forgets them.
 So a change costs the same however many pixels there are, and other threads never see what may be taken back.
@@ -7,63 +7,68 @@ So a change costs the same however many pixels there are, and other threads neve
 from collections import Counter
 from collections.abc import Mapping
 from threading import Lock
+from typing import Generic, TypeVar
 
 from proxy.model import DropReason
 from proxy.queue.base import Stats
+
+K = TypeVar("K", bound=str)
+
+
+class Tally(Generic[K]):
+    """Numbers by key, with the changes of the transaction under way apart."""
+
+    def __init__(self, values: Mapping[K, int] | None = None) -> None:
+        self.values: dict[K, int] = dict(values or {})
+        self.changes: Counter[K] = Counter()
+
+    def add(self, key: K, number: int) -> None:
+        """Note within a transaction that there are so many more, or with a negative number fewer."""
+        self.changes[key] += number
+
+    def apply(self) -> None:
+        """Let the changes count; a key that comes to 0 is gone."""
+        for key, number in self.changes.items():
+            self.values[key] = self.values.get(key, 0) + number
+            if not self.values[key]:
+                del self.values[key]
+        self.changes.clear()
 
 
 class Counts:
     """Changed by the writer thread, read by any."""
 
     def __init__(self, waiting: Mapping[str, int], dead: int) -> None:
-        self._lock = Lock()
-        self._waiting = dict(waiting)
-        self._withheld: dict[DropReason, int] = {}
-        self._dead = dead
-        self._snapshot: Stats | None = None
+        self.waiting: Tally[str] = Tally(waiting)
+        """Events, by pixel."""
+        self.withheld: Tally[DropReason] = Tally()
+        """Events that waited and were dropped."""
+        self.dead: Tally[str] = Tally({"": dead})
+        """Dead letters, all under one key."""
         self.total = sum(waiting.values())
         """Events that wait, of all pixels."""
-        self.rollback()
-
-    def wait(self, pixel: str, events: int) -> None:
-        """Note within a transaction that so many more (or fewer) events of a pixel wait."""
-        self._more_waiting[pixel] += events
-
-    def bury(self, letters: int) -> None:
-        """Note within a transaction that there are so many more (or fewer) dead letters."""
-        self._more_dead += letters
-
-    def withhold(self, reason: DropReason) -> None:
-        """Note within a transaction that a waiting event was dropped."""
-        self._more_withheld[reason] += 1
+        self._tallies: tuple[Tally[str] | Tally[DropReason], ...] = (self.waiting, self.withheld, self.dead)
+        self._lock = Lock()
+        self._snapshot: Stats | None = None
 
     def commit(self) -> None:
         """Let the changes of the transaction count."""
-        if self._more_waiting or self._more_dead or self._more_withheld:
+        if any(tally.changes for tally in self._tallies):
             with self._lock:
-                self._apply()
-        self.rollback()
-
-    def _apply(self) -> None:
-        self._dead += self._more_dead
-        for reason, events in self._more_withheld.items():
-            self._withheld[reason] = self._withheld.get(reason, 0) + events
-        for pixel, events in self._more_waiting.items():
-            self._waiting[pixel] = self._waiting.get(pixel, 0) + events
-            if not self._waiting[pixel]:
-                del self._waiting[pixel]
-        self.total += self._more_waiting.total()
-        self._snapshot = None
+                self.total += self.waiting.changes.total()
+                for tally in self._tallies:
+                    tally.apply()
+                self._snapshot = None
 
     def rollback(self) -> None:
         """Forget the changes of the transaction."""
-        self._more_waiting: Counter[str] = Counter()
-        self._more_withheld: Counter[DropReason] = Counter()
-        self._more_dead = 0
+        for tally in self._tallies:
+            tally.changes.clear()
 
     def stats(self) -> Stats:
         """Return what is committed; copied only after a change, and only when somebody asks."""
         with self._lock:
             if self._snapshot is None:
-                self._snapshot = Stats(dict(self._waiting), self._dead, dict(self._withheld))
+                dead = self.dead.values.get("", 0)
+                self._snapshot = Stats(dict(self.waiting.values), dead, dict(self.withheld.values))
             return self._snapshot

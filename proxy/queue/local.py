@@ -1,8 +1,11 @@
 """The default queue: one SQLite file in ``data_dir``, driven by one writer thread."""
 
+import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -18,6 +21,7 @@ from proxy.queue.base import (
     Settlement,
     Stats,
     Stored,
+    Trouble,
 )
 from proxy.queue.seal import Sealer
 from proxy.queue.segment import event_key
@@ -25,8 +29,12 @@ from proxy.queue.sqlite import SqliteStore
 from proxy.queue.writer import Writer
 from proxy.settings import Queue, Retention
 
-_MOST_CALLS_WAITING = 20_000
-_FILE, _LOCK = "queue.db", "lock"
+DATABASE_FILE, LOCK_FILE = "queue.db", "lock"
+# A step of the writer thread that takes longer is a disk that hangs: nothing new is taken, and health says so.
+_HANGS_S = 1.5
+_READY_S = 1.0
+# Dead letters that are read, put back or removed at a time, so that no append waits long for it.
+_LETTERS = 100
 
 
 class DataDirBusyError(Exception):
@@ -44,7 +52,7 @@ class DataDirLock:
             OSError: when the directory cannot be made or written.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -75,16 +83,32 @@ class LocalQueue:
         retention: Retention,
         now: Callable[[], int],
         on_broken: Callable[[QueueBrokenError], None],
+        on_trouble: Callable[[Trouble], None] = lambda _trouble: None,
     ) -> Self:
         """Open the queue of a locked ``data_dir``; call it within the event loop.
+
+        Args:
+            directory: The ``data_dir``.
+            sealer: Seals what rests there.
+            limits: How much may wait.
+            retention: How long what is over stays.
+            now: The server's clock in milliseconds.
+            on_broken: Called on the event loop, once, when nothing is stored any more.
+            on_trouble: Called on the event loop when something begins to be wrong, or is over.
 
         Raises:
             QueueBrokenError: when the file cannot be used.
         """
-        path = directory / _FILE
+        loop = asyncio.get_running_loop()
+
+        def tell(trouble: Trouble) -> None:
+            with suppress(RuntimeError):  # the event loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(on_trouble, trouble)
+
+        path = directory / DATABASE_FILE
         path.touch(mode=0o600)
-        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes)
-        return cls(store, Writer(store, most_waiting=_MOST_CALLS_WAITING, on_broken=on_broken), limits, now)
+        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, tell=tell)
+        return cls(store, Writer(store, on_broken=on_broken), limits, now)
 
     async def append(self, records: Sequence[Record]) -> Stored:
         """See ``base.Queue``."""
@@ -94,11 +118,9 @@ class LocalQueue:
 
     def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
         """See ``base.Queue``."""
-        self._store.rows.extend(rows)
         now = self._now()
-        self._store.fates.extend(
-            (now, event_key(pixel, news.name, news.id), news.fate) for news in fates for pixel in pixels
-        )
+        news = ((now, event_key(pixel, one.name, one.id), one.fate) for one in fates for pixel in pixels)
+        self._store.notes.add(rows, news)
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
@@ -115,25 +137,33 @@ class LocalQueue:
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """See ``base.Queue``; read in slices, so that no append waits for a long search."""
         left = wanted.limit
-        for day in await self._writer.do(self._store.ledger.days):
+        for day in await self._writer.look_up(self._store.ledger.days):
             before = 1 << 62
             while before and left:
-                rows, before = await self._writer.do(_slice(self._store, day, before, wanted))
+                rows, before = await self._writer.look_up(partial(self._store.ledger.read, day, before, wanted))
                 for row in rows[:left]:
                     yield row
                 left -= len(rows[:left])
 
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
-        """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.dead(wanted))
+        """See ``base.Queue``; read in slices."""
+        letters: list[DeadLetter] = []
+        while (left := wanted.limit - len(letters)) > 0:
+            before = letters[-1].id if letters else wanted.before
+            page = replace(wanted, before=before, limit=min(left, _LETTERS))
+            found = await self._writer.look_up(partial(self._store.dead, page))
+            letters += found
+            if len(found) < page.limit:
+                break
+        return letters
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
-        """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.replay(ids, not_before_s))
+        """See ``base.Queue``; done in slices."""
+        return sum([await self._writer.do(partial(self._store.replay, some, not_before_s)) for some in _slices(ids)])
 
     async def discard(self, ids: Sequence[int]) -> int:
-        """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.discard(ids))
+        """See ``base.Queue``; done in slices."""
+        return sum([await self._writer.do(partial(self._store.discard, some)) for some in _slices(ids)])
 
     async def opt_out(self, people: Collection[bytes], at: int) -> None:
         """See ``base.Queue``."""
@@ -158,7 +188,7 @@ class LocalQueue:
 
     def stats(self) -> Stats:
         """See ``base.Queue``."""
-        return self._store.counts.stats()
+        return replace(self._store.counts.stats(), lost_notes=self._store.notes.lost)
 
     def fullness(self) -> float:
         """See ``base.Queue``."""
@@ -171,8 +201,10 @@ class LocalQueue:
 
     def _full(self) -> str:
         limits = self._limits
+        if self._writer.busy_s > _HANGS_S:
+            return f"the disk of data_dir has not answered for {self._writer.busy_s:.0f} seconds"
         if self._store.room.short:
-            return f"less than {limits.min_free_bytes} bytes of disk are free (queue.min_free_bytes)"
+            return self._store.room.short
         if self._store.used_bytes > limits.max_bytes:
             return f"the file holds {limits.max_bytes} bytes already (queue.max_bytes)"
         if self._store.counts.total >= limits.max_events:
@@ -180,15 +212,20 @@ class LocalQueue:
         return ""
 
     async def ready(self) -> None:
-        """See ``base.Queue``."""
+        """See ``base.Queue``; what waits for a slow disk that makes progress counts as committed after a second."""
+        if self._writer.broken:
+            raise self._writer.broken
         if why := self._full():
             raise QueueFullError(why)
-        await self._writer.do(self._store.touch)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._writer.do(self._store.touch), _READY_S)
+        if why := self._full():
+            raise QueueFullError(why)
 
     async def close(self) -> None:
         """See ``base.Queue``."""
         await self._writer.close()
 
 
-def _slice(store: SqliteStore, day: int, before: int, wanted: Filter) -> Callable[[], tuple[list[LedgerRow], int]]:
-    return lambda: store.ledger.read(day, before, wanted)
+def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + _LETTERS] for start in range(0, len(ids), _LETTERS))

@@ -85,7 +85,7 @@ class Segments:
             row = (self._next, remainder.pixel, len(records), remainder.attempts, remainder.strikes, sealed)
             self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?)", row)
             self._next += 1
-            self._counts.wait(remainder.pixel, len(records))
+            self._counts.waiting.add(remainder.pixel, len(records))
 
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
         """Claim the oldest unclaimed segments of a pixel, or the newest."""
@@ -124,7 +124,7 @@ class Segments:
         else:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.id,))
             self.release([segment])
-        self._counts.wait(segment.pixel, len(survivors) - len(segment.records))
+        self._counts.waiting.add(segment.pixel, len(survivors) - len(segment.records))
         return replace(segment, records=tuple(survivors)) if survivors else None
 
     def erase(self, people: Collection[bytes], after: int) -> tuple[int, int]:
@@ -160,7 +160,7 @@ class Segments:
         sizes = {segment.id: segment for segment in segments}
         for number in settlement.done:
             self._db.execute("DELETE FROM segment WHERE id=?", (number,))
-            self._counts.wait(sizes[number].pixel, -len(sizes[number].records))
+            self._counts.waiting.add(sizes[number].pixel, -len(sizes[number].records))
         sql = "UPDATE segment SET attempts=attempts+1, strikes=strikes+? WHERE id=?"
         self._db.executemany(sql, [(settlement.struck, number) for number in settlement.tried])
         for remainder in settlement.remainders:

@@ -1,12 +1,12 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules import pii
+from proxy.rules.effort import Effort
 from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.people import digests
@@ -18,6 +18,7 @@ from proxy.settings import Pixel, Site
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
+_ALL = ("*",)
 _RESTRICTED_DATA = ("value", "currency")
 
 
@@ -36,6 +37,7 @@ class Context(NamedTuple):
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
     where: Place
+    effort: Effort
     kept: Keeper = NOTHING
     """What the visitor's keeper held until now."""
     keeper: Keeper = NOTHING
@@ -147,9 +149,10 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> 
     return DropReason.MISSING_VALUE if hit.name == "Purchase" and "value" not in hit.data else None
 
 
-@lru_cache(maxsize=4096)
 def wants(events: tuple[str, ...], name: str) -> bool:
     """Tell whether a pixel's ``events`` list includes a name; exclusions beat all, and alone they mean all others."""
+    if events == _ALL:
+        return True
     if f"!{name}" in events:
         return False
     only_exclusions = events != () and all(event.startswith("!") for event in events)
@@ -161,7 +164,7 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
 
     Beside them, findings: which keys had a value of no use.
     """
-    keys = match_keys(context.visit, pixel_id, context.facts, context.site)
+    keys = match_keys(context.visit, pixel_id, context.facts, context.site, context.effort)
     user_data: dict[str, Any] = {**keys.plain, **context.keeper.match, **keys.hashed}
     ids, facts = context.ids, context.facts
     plain = {
@@ -181,8 +184,8 @@ def _page(context: Context) -> _Page:
     if context.site.sensitive == "restricted":
         return _Page(origin_of(visit.url), "", visitor, ())
     allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
-    url, in_url = clean_url(visit.url, allowed)
-    referrer, in_referrer = clean_url(visit.referrer, allowed)
+    url, in_url = clean_url(visit.url, allowed, context.effort)
+    referrer, in_referrer = clean_url(visit.referrer, allowed, context.effort)
     return _Page(url, referrer, visitor, _redactions(in_url, "url") + _redactions(in_referrer, "referrer"))
 
 
@@ -193,7 +196,9 @@ def _redactions(removed: Sequence[str], place: str) -> tuple[Redaction, ...]:
 def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
     context: Context, page: _Page, hit: Hit, *, pixel_id: str, time: int, matched: Matched, odd: tuple[str, ...]
 ) -> Event:
-    data, in_data = clean_data(hit.data, limits_of(context.site.keep_url_params, context.site.block_keys))
+    data, in_data = clean_data(
+        hit.data, limits_of(context.site.keep_url_params, context.site.block_keys), context.effort
+    )
     return Event(
         pixel=pixel_id,
         name=hit.name,

@@ -11,6 +11,7 @@ import orjson
 from proxy.model import Consent, DropReason, Event, Facts, Fate, Hit, Outcome, Redaction, Visit
 from proxy.rules import address, capi, consent, identity, intake
 from proxy.rules.bots import bot_reason
+from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import Keeper
 from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
@@ -80,7 +81,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
 
 
 def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client) -> Context:
-    site = policy.site
+    site, effort = policy.site, Effort()
     where, cookies = place_of(facts, believed=client.believed), identity.cookies_of(facts.cookie)
     kept = kept_by(facts, where, cookies, policy)
     ids = _ids(visit, facts, where, cookies, kept)
@@ -102,9 +103,10 @@ def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client)
             bot=bot is not None,
         ),
         where=where,
+        effort=effort,
         kept=kept,
         people_keys=policy.people_keys,
-        keeper=kept_from_now(kept, visit, ids, facts, policy) if where.at_home else kept,
+        keeper=kept_from_now(kept, visit, ids, facts, policy, effort) if where.at_home else kept,
     )
 
 

@@ -93,5 +93,5 @@ async def test_counts_are_copied_only_after_a_change(tmp_path: Path) -> None:
     after = queue.stats()
     await queue.close()
 
-    assert before is again
+    assert before.waiting is again.waiting
     assert (before.waiting, after.waiting) == ({PIXEL: 1}, {PIXEL: 2})

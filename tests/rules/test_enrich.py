@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Redaction, Status, Visit
+from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, enrich, wants
 from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.values import STANDARD_EVENTS
@@ -50,6 +51,7 @@ def context(*hits: Hit, **changes: Any) -> Context:
         "options": None,
         "bot": None,
         "forbidden": None,
+        "effort": Effort(),
         "where": Place(at_home=True, domain="shop.example", secure=True),
     }
     return Context(**(usual | changes))
