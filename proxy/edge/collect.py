@@ -88,7 +88,7 @@ class Collector:
 
     async def _store(self, visit: Visit, outcome: Outcome, content: web.Response) -> web.Response:
         """Answer only after the records are durable."""
-        self._admission.charge(visit.who, len(outcome.records) + len(outcome.dropped))
+        self._admission.charge(visit.who, len({(row.name, row.id) for row in (*outcome.records, *outcome.dropped)}))
         try:
             if outcome.opted_out:
                 await self._queue.opt_out(outcome.opted_out, self._now())
