@@ -10,13 +10,12 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp.http_parser
-from aiohttp import hdrs, web
 
 from proxy.config import Config
 from proxy.edge.admission import Admission
@@ -26,7 +25,7 @@ from proxy.edge.connections import Terms
 from proxy.edge.descriptors import affordable
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
-from proxy.edge.listener import Listener
+from proxy.edge.listener import listen
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
@@ -44,9 +43,8 @@ from proxy.settings import Address, Pixel, Settings, Site
 
 log = logging.getLogger(__name__)
 
-_SECRET_FILE = "secret"  # noqa: S105 - a file name
+SECRET_FILE = "secret"  # noqa: S105 - a file name
 _GRACE_S = 10.0
-_BACKLOG = 2048
 _OPERATOR_CONNECTIONS = 64
 
 
@@ -79,7 +77,7 @@ def existing_secret(settings: Settings, data_dir: Path) -> str:
     """Return the configured secret, or the one kept in ``data_dir``; empty when there is none yet."""
     if configured := settings.server.secret.get_secret_value():
         return configured
-    path = data_dir / _SECRET_FILE
+    path = data_dir / SECRET_FILE
     return path.read_text().strip() if path.exists() else ""
 
 
@@ -87,7 +85,7 @@ def installation_secret(settings: Settings, data_dir: Path) -> str:
     """Return the existing secret, or make one in ``data_dir``."""
     if secret := existing_secret(settings, data_dir):
         return secret
-    path = data_dir / _SECRET_FILE
+    path = data_dir / SECRET_FILE
     log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
     secret = secrets.token_hex(32)
     _write_secret(path, secret)
@@ -181,8 +179,8 @@ async def running(config: Config) -> AsyncIterator[Running]:
         )
         operator_terms = Terms("operator", few, conditions, metrics)
         public_terms = Terms("public", limits, conditions, metrics, entry.trusted, settings.server.proxy_protocol)
-        operator_address = await _listen(stack, operator.app(), settings.server.operator_listen, operator_terms)
-        public_address = await _listen(stack, public.app(), settings.server.listen, public_terms, drain=public.drain)
+        operator_address = await listen(stack, operator.app(), settings.server.operator_listen, operator_terms)
+        public_address = await listen(stack, public.app(), settings.server.listen, public_terms, drain=public.drain)
         yield Running(public_address, operator_address, queue, broken)
         public.accepting = False
 
@@ -252,34 +250,6 @@ def _entry(settings: Settings, secret: str) -> Entry:
         trusted=trusted,
         client_ip_header=settings.server.forwarding_header,
     )
-
-
-async def _listen(
-    stack: AsyncExitStack,
-    app: web.Application,
-    address: Address,
-    terms: Terms,
-    *,
-    drain: Callable[[float], Awaitable[None]] | None = None,
-) -> Address:
-    """Serve an application; port 0 finds a free one."""
-    # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
-    app.on_response_prepare.append(_say_less)
-    runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = Listener(runner, address, terms, backlog=_BACKLOG)
-    await site.start()
-    if drain:
-        stack.push_async_callback(drain, _GRACE_S)
-    stack.push_async_callback(site.stop)
-    host, port = runner.addresses[0][:2]
-    return Address(host, port)
-
-
-async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
-    """Keep the versions of our parts to ourselves."""
-    response.headers.pop(hdrs.SERVER, None)
 
 
 def now_ms() -> int:

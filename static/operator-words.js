@@ -14,6 +14,7 @@
 /** @type {Record<string, string>} Why an event did not leave. */
 const DROPPED = {
   too_old: "it happened more than 7 days ago, which Meta refuses",
+  contact_data: "its name or id is somebody’s contact data",
   missing_value: "a Purchase without a value that can be read, which Meta refuses",
   little_identity: "too little to match a person by, which Meta refuses",
   no_consent: "the visitor has not consented",

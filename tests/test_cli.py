@@ -1,6 +1,7 @@
 """The commands as an owner meets them: where they look, what they need, what they print."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from support import SECRET, served, until
 from proxy.cli import main
 from proxy.model import Status
 from proxy.settings import address_of
-from proxy.terminal import printable
+from proxy.terminal import Lines, printable
 
 SOUND = f"""
 [server]
@@ -38,7 +39,7 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202eevil\u2066\r\nsecond line"
 def run(
     *arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "CAPI_PROXY_CONFIG": "", **(environment or {})}
     command = [sys.executable, "-m", "proxy", *arguments]
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=60)
 
@@ -138,6 +139,25 @@ def test_what_steers_a_terminal_is_written_out(text: str, printed: str) -> None:
     """Control characters, marks of direction and invisible ones are shown as JSON writes them; letters stay."""
     assert printable(text) == printed
     assert orjson.loads(f'"{printable(text)}"') == text if text != "\ud800" else True
+
+
+def test_the_log_holds_no_escapes_and_one_line_for_each_message() -> None:
+    """What Meta or a stranger says reaches the log with its control characters written out; tracebacks keep theirs."""
+    entry = logging.LogRecord("proxy", logging.WARNING, __file__, 1, "token: %s", (ESCAPES,), None)
+    line = Lines("%(name)s: %(message)s").format(entry)
+
+    assert line.startswith("proxy: token: \\u001b]0;owned")
+    assert line.isprintable()
+
+
+def test_snippet_says_which_header_its_rules_write(tmp_path: Path) -> None:
+    """Where the configuration believes a header that the rules do not overwrite, the right setting is printed."""
+    other = SOUND.replace("[[site]]", 'client_ip_header = "X-Real-IP"\n[[site]]', 1)
+    usual = invoked("snippet", "--config", written(tmp_path / "usual.toml"))
+    changed = invoked("snippet", "--config", written(tmp_path / "other.toml", other))
+
+    assert 'client_ip_header = "X-Forwarded-For"' in changed.stdout
+    assert "client_ip_header" not in usual.stdout
 
 
 @asynccontextmanager

@@ -3,9 +3,11 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from proxy.model import Outcome, Verdict
+from proxy.model import Outcome, SuppressionKind, Verdict
 from proxy.queue.base import Stats, Stored
 
 
@@ -32,10 +34,14 @@ class Metrics:
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
         self._withheld = Gauge(
             "capi_proxy_withheld_events",
-            "Events since start that waited when their person opted out or was erased, and were dropped",
+            "Events since start that waited when their person was suppressed, and were dropped",
             ["reason"],
             registry=self.registry,
         )
+        self._suppressions = Gauge(
+            "capi_proxy_suppressions", "Opt-outs, withdrawals and erasures remembered", ["kind"], registry=self.registry
+        )
+        self._suppression_changes = self._counter("suppression_changes", "Suppressions by change", "kind", "change")
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
         self._lost_notes = Gauge(
             "capi_proxy_lost_ledger_rows",
@@ -91,6 +97,15 @@ class Metrics:
         """Count events whose delivery ended."""
         self._finished.labels(pixel, status).inc(events)
 
+    def suppressed(self, kind: SuppressionKind) -> None:
+        """Count a suppression."""
+        self._suppression_changes.labels(kind, "set").inc()
+
+    def lifted(self, kinds: Iterable[SuppressionKind]) -> None:
+        """Count suppressions that ended before their time, each by its kind."""
+        for kind in kinds:
+            self._suppression_changes.labels(kind, "lifted").inc()
+
     def render(self, stats: Stats) -> bytes:
         """Return the Prometheus text format."""
         self._waiting.clear()
@@ -98,6 +113,8 @@ class Metrics:
             self._waiting.labels(pixel).set(events)
         for reason, events in stats.withheld.items():
             self._withheld.labels(reason).set(events)
+        for kind, count in stats.suppressions.items():
+            self._suppressions.labels(kind).set(count)
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes)
         return generate_latest(self.registry)

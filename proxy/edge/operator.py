@@ -13,13 +13,12 @@ from proxy.edge.files import static_file
 from proxy.edge.guesses import Guesses
 from proxy.edge.metrics import Metrics
 from proxy.edge.password import PasswordGate
+from proxy.edge.people import BadQueryError, PeopleApi
 from proxy.edge.sender import Lane
 from proxy.model import MAX_AGE_MS, LedgerRow, Status
 from proxy.queue.base import DeadLetter, Filter, Queue, QueueError
 from proxy.rules.identity import host_of
 from proxy.rules.ingest import problem
-from proxy.rules.people import HASHED, digests
-from proxy.rules.pii import match_keys
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,10 +40,6 @@ class Access:
     password: str
 
 
-class BadQueryError(ValueError):
-    """A parameter of the operator API cannot be used; the text says what is accepted."""
-
-
 class Operator:
     """Answers the owner."""
 
@@ -59,13 +54,13 @@ class Operator:
         now: Callable[[], int],
         people_keys: Sequence[bytes] = (),
     ) -> None:
-        self._people_keys = people_keys
         self._access = access
         self._queue = queue
         self._metrics = metrics
         self._lanes = lanes
         self._conditions = conditions
         self._now = now
+        self._people = PeopleApi(queue, metrics, now=now, people_keys=people_keys)
         self._password = PasswordGate(access.password, Guesses(conditions, now))
         self._pages = {path: (static_file(name), kind) for path, (name, kind) in _PAGES.items()}
 
@@ -82,7 +77,7 @@ class Operator:
         app.router.add_get("/api/dead", self._dead)
         app.router.add_post("/api/dead/replay", self._replay)
         app.router.add_post("/api/dead/discard", self._discard)
-        app.router.add_post("/api/erase", self._erase)
+        self._people.add_to(app)
         return app
 
     @web.middleware
@@ -180,10 +175,6 @@ class Operator:
     async def _discard(self, request: web.Request) -> web.Response:
         return _json({"discarded": await self._queue.discard(await _ids(request))})
 
-    async def _erase(self, request: web.Request) -> web.Response:
-        people = digests(await _hashes(request), self._people_keys)
-        return _json(asdict(await self._queue.erase(people, self._now())))
-
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
     """Return a finished event as the API and the command print it."""
@@ -220,18 +211,6 @@ async def _ids(request: web.Request) -> Sequence[int]:
     if not isinstance(ids, list) or not all(isinstance(number, int) and 0 < number < 1 << 62 for number in ids):
         raise BadQueryError('ids: accepted: {"ids": [numbers of dead letters]}')
     return ids
-
-
-async def _hashes(request: web.Request) -> Mapping[str, Sequence[str]]:
-    """Read whom to erase: match keys by Meta's names, hashed already, so that no contact data comes here."""
-    try:
-        document = orjson.loads(await request.read())
-    except orjson.JSONDecodeError:
-        document = None
-    hashes = match_keys(document).hashed if isinstance(document, dict) else {}
-    if not hashes.keys() & set(HASHED):
-        raise BadQueryError(f"accepted: lists of hashes under {', '.join(HASHED)}")
-    return hashes
 
 
 def _json(document: Mapping[str, Any], status: int = 200) -> web.Response:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxy.model import DropReason, FateNews, LedgerRow, Record, Status, Words
+from proxy.model import DropReason, FateNews, LedgerRow, Record, Status, SuppressionKind, Words
 
 
 class QueueError(Exception):
@@ -44,7 +44,7 @@ class Stored:
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
-    """Not stored, since a mark speaks against their people."""
+    """Not stored, since a suppression speaks against their people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,17 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppression:
+    """Nothing more is sent about somebody: an opt-out, a withdrawal of consent or an erasure that is remembered."""
+
+    digest: bytes
+    """16 bytes that say nothing without the installation's secret."""
+    kind: SuppressionKind
+    at: int
+    """Server clock in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """What was kept of a person, and is no more."""
 
@@ -139,9 +150,11 @@ class Stats:
     """Events by pixel."""
     dead: int
     withheld: Mapping[DropReason, int] = field(default_factory=dict)
-    """Events since start that waited when a mark came upon their people, and were dropped."""
+    """Events since start that waited when their people were suppressed, and were dropped."""
     lost_notes: int = 0
     """Ledger rows and news of browser copies since start that were left out of the ledger."""
+    suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)
+    """How many there are."""
 
 
 def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
@@ -187,12 +200,29 @@ class Queue(Protocol):
     async def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters for good; return how many."""
 
-    async def opt_out(self, people: Collection[bytes], at: int) -> None:
-        """Durably refuse what is about these people, what waits too, until a record that ``agreed`` later.
+    async def suppress(self, people: Collection[bytes], kind: SuppressionKind, at: int) -> None:
+        """Durably refuse what is about these people, what waits too.
 
         Raises:
             QueueError: when it was not stored.
         """
+
+    async def lift(
+        self, people: Collection[bytes], kinds: Collection[SuppressionKind], at: int
+    ) -> list[SuppressionKind]:
+        """Durably end what suppressions of these kinds there are up to ``at``; return the kind of each that ended.
+
+        Costs next to nothing when there are none, which is so for nearly everybody.
+
+        Raises:
+            QueueError: when it was not stored.
+        """
+
+    async def suppressed(self, people: Collection[bytes]) -> set[SuppressionKind]:
+        """Return the kinds of suppression that people have; at the cost of ``lift``."""
+
+    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
+        """Return suppressions of a kind, or of any, newest first."""
 
     async def erase(self, people: Collection[bytes], at: int) -> Erased:
         """Remove what waits and the dead letters about these people, and refuse what happened up to ``at``.

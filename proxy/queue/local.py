@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from proxy.model import DropReason, FateNews, LedgerRow, Record
+from proxy.model import FateNews, LedgerRow, Record, SuppressionKind
 from proxy.queue.base import (
     DeadLetter,
     Erased,
@@ -21,6 +21,7 @@ from proxy.queue.base import (
     Settlement,
     Stats,
     Stored,
+    Suppression,
     Trouble,
 )
 from proxy.queue.seal import Sealer
@@ -165,13 +166,31 @@ class LocalQueue:
         """See ``base.Queue``; done in slices."""
         return sum([await self._writer.do(partial(self._store.discard, some)) for some in _slices(ids)])
 
-    async def opt_out(self, people: Collection[bytes], at: int) -> None:
+    async def suppress(self, people: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         """See ``base.Queue``."""
-        await self._writer.do(lambda: self._store.mark(people, DropReason.OPTED_OUT, at))
+        await self._writer.do(lambda: self._store.marks.add(people, kind, at))
+
+    async def lift(
+        self, people: Collection[bytes], kinds: Collection[SuppressionKind], at: int
+    ) -> list[SuppressionKind]:
+        """See ``base.Queue``."""
+        if not any(map(self._store.marks.may_hold, people)):
+            return []
+        return await self._writer.do(lambda: self._store.marks.lift(people, kinds, at))
+
+    async def suppressed(self, people: Collection[bytes]) -> set[SuppressionKind]:
+        """See ``base.Queue``."""
+        if not any(map(self._store.marks.may_hold, people)):
+            return set()
+        return await self._writer.look_up(lambda: self._store.marks.of(people))
+
+    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
+        """See ``base.Queue``."""
+        return await self._writer.look_up(lambda: self._store.marks.newest(kind, limit))
 
     async def erase(self, people: Collection[bytes], at: int) -> Erased:
         """See ``base.Queue``; in slices, so that no append waits for a long search."""
-        await self._writer.do(lambda: self._store.mark(people, DropReason.ERASED, at))
+        await self.suppress(people, SuppressionKind.ERASURE, at)
         return Erased(
             waiting=await self._removed(self._store.erase_waiting, people),
             dead=await self._removed(self._store.erase_dead, people),

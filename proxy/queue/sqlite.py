@@ -16,7 +16,7 @@ On disk (``queue.db``)
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
     fate_D   later news of browser copies, by event key; likewise
-    mark     16-byte keyed digest of a person who opted out or was erased, and when
+    mark     16-byte keyed digest of a person who opted out, withdrew or was erased, and when
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
 flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
@@ -33,7 +33,7 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, DropReason, Record
+from proxy.model import DAY_MS, Record
 from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
@@ -63,7 +63,7 @@ from proxy.settings import Retention
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
@@ -150,9 +150,10 @@ class SqliteStore:
         self.ledger = Ledger(self._db)
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
-        self.counts = Counts(Segments.count(self._db), self._dead.count())
+        self.counts = Counts(Segments.count(self._db), self._dead.count(), Marks.count(self._db))
         self._segments = Segments(self._db, self._sealer, self.counts)
-        self._marks = Marks(self._db)
+        self.marks = Marks(self._db, self.counts.suppressions)
+        """Suppressions."""
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -183,7 +184,11 @@ class SqliteStore:
 
     def _migrate(self, version: int) -> None:
         """Bring the file of an older program to this layout, step by step."""
-        steps = {2: (self.ledger.add_findings, self._add_marks), 3: (self.ledger.add_totals, self._number_letters)}
+        steps: dict[int, Sequence[Callable[[], None]]] = {
+            2: (self.ledger.add_findings, self._add_marks),
+            3: (self.ledger.add_totals, self._number_letters),
+            4: (),  # withdrawals among the marks, which an older program cannot read
+        }
         for layout, changes in steps.items():
             if 0 < version < layout:
                 with self._db:
@@ -295,7 +300,7 @@ class SqliteStore:
         fresh: dict[str, list[Record]] = {}
         stored = []
         for request in requests:
-            records, refused = self._marks.sift(request)
+            records, refused = self.marks.sift(request)
             known = [self._seen.meet(record) for record in records]
             repeats = tuple(record for record, past in zip(records, known, strict=True) if past is Past.REPEAT)
             for record, past in zip(records, known, strict=True):
@@ -309,14 +314,14 @@ class SqliteStore:
     # -- delivery
 
     def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel, or the newest, without what a mark has come upon since."""
+        """Claim the oldest unclaimed segments of a pixel, or the newest, without what was suppressed since."""
         while claimed := self._segments.claim(pixel, most, newest=newest):
             if kept := tuple(segment for one in claimed if (segment := self._permitted(one))):
                 return kept
         return ()
 
     def _permitted(self, segment: Segment) -> Segment | None:
-        survivors, refused = self._marks.sift(segment.records)
+        survivors, refused = self.marks.sift(segment.records)
         if not refused:
             return segment
         self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
@@ -331,7 +336,7 @@ class SqliteStore:
     def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
         """Write the end of a delivery attempt."""
         self._segments.settle(claimed, settlement)
-        letters = [letter for letter in settlement.dead if not self._marks.refusal(letter.record)]
+        letters = [letter for letter in settlement.dead if not self.marks.refusal(letter.record)]
         for letter in letters:
             self._dead.bury(letter, self._now())
         self.counts.dead.add("", len(letters))
@@ -358,10 +363,6 @@ class SqliteStore:
         return count
 
     # -- people
-
-    def mark(self, people: Collection[bytes], kind: DropReason, at: int) -> None:
-        """Remember that these people opted out, or were erased."""
-        self._marks.add(people, kind, at)
 
     def erase_waiting(self, people: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of what waits; see ``Segments.erase``."""
@@ -463,7 +464,7 @@ class SqliteStore:
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
             self.counts.dead.add("", -letters)
-            marked = self._marks.forget(now, retention)
+            marked = self.marks.forget(now, retention)
         return rows or letters > 0 or marked
 
     def close(self, *, in_order: bool) -> None:

@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Redaction, Status, Visit
-from proxy.rules import pii
+from proxy.rules import labels, pii
 from proxy.rules.effort import Effort
 from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
@@ -60,13 +60,14 @@ def enrich(context: Context) -> Iterator[Event | LedgerRow]:
     pixels = {pixel.id: pixel for pixel in context.site.pixel}
     matched: dict[str, Matched] = {}
     page: _Page | None = None
-    for claimed in context.visit.hits:
+    for named in context.visit.hits:
+        claimed = labels.without_contact_data(named, context.effort)
         time = _event_time(claimed, context)
         hit, odd = _checked(context, claimed)
         for pixel_id in hit.pixels:
             reason = _drop_reason(context, hit, pixels.get(pixel_id), time)
             if reason is not None:
-                yield _dropped(context, hit, pixel_id, time, reason, findings=_why(reason, context, odd))
+                yield _dropped(context, hit, pixel_id, time, reason, findings=_why(reason, context, hit, odd))
                 continue
             if pixel_id not in matched:
                 matched[pixel_id] = _matched(context, pixel_id)
@@ -103,13 +104,15 @@ def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
     )
 
 
-def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[str, ...]:
+def _why(reason: DropReason, context: Context, hit: Hit, odd: tuple[str, ...]) -> tuple[str, ...]:
     """Return the findings that led to a drop; of a visit that may not be measured nothing else is noted."""
     match reason:
         case DropReason.BOT:
             return _bot(context)
         case DropReason.MISSING_VALUE:
             return odd
+        case DropReason.CONTACT_DATA:
+            return labels.findings(hit)
         case _:
             return ()
 
@@ -138,8 +141,8 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> 
     """Return the first reason not to send this hit to this pixel; other people's pixels come first."""
     if pixel is None:
         return DropReason.UNKNOWN_PIXEL
-    if context.forbidden is not None:
-        return context.forbidden
+    if context.forbidden is not None or labels.findings(hit):
+        return context.forbidden or DropReason.CONTACT_DATA
     if context.facts.now - time > _ACCEPTED_AGE_MS:
         return DropReason.TOO_OLD
     if not wants(pixel.events, hit.name):
@@ -208,7 +211,6 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and th
         referrer=page.referrer,
         user_data=matched.user_data,
         people=matched.people,
-        agreed=context.keeper.agreed,
         custom_data=data,
         options=context.options,
         visitor=page.visitor,

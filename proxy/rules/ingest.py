@@ -14,7 +14,8 @@ from proxy.rules.bots import bot_reason
 from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import Keeper
-from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
+from proxy.rules.labels import public_news
+from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, place_of, proven
 from proxy.settings import Site
 
 
@@ -69,11 +70,12 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         status=status,
         body=body,
         cookies=_cookies(context, policy),
-        opted_out=person(context.kept, policy) if visit.consent is Consent.REVOKED else (),
+        withdrawn=proven(context.kept, policy)[:1] if visit.consent is Consent.REVOKED else (),
+        granted=proven(context.kept, policy) if visit.consent is Consent.GRANTED and not context.forbidden else (),
         records=tuple(events),
         dropped=tuple(dropped),
         refused=len(visit.refused),
-        fates=visit.fates,
+        fates=public_news(visit.fates, context.effort),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(redactions),
         misdirected=client.misdirected,

@@ -56,6 +56,7 @@ _IDS = frozenset({
 _LONGEST = 8192
 # Segments of a path and parameters of a query that are looked at.
 _MOST_PARTS = 100
+_ADDRESS_IN_JSON = re.compile(rb'"http', re.IGNORECASE)
 _HTTP = frozenset(map("".join, product("Hh", "Tt", "Tt", "Pp")))
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -100,28 +101,28 @@ def clean_data(data: Mapping[str, Any], limits: Limits, effort: Effort) -> Clean
     """
     if not data:
         return Cleaned({})
-    cleaner = _Cleaner(limits, effort, reads=_may_hold_shapes(data))
-    return Cleaned(cleaner.members(data), tuple(cleaner.removed))
-
-
-def _may_hold_shapes(data: Mapping[str, Any]) -> bool:
+    cleaner = _Cleaner(limits, effort)
     try:
         written = orjson.dumps(data)
     except TypeError:  # what cannot be written as JSON
-        return True
+        return Cleaned(cleaner.members(data), tuple(cleaner.removed))
     # What JSON escapes has other neighbours there than in its text.
-    return b"\\" in written or may_hold_shapes(written)
+    cleaner.reads = b"\\" in written or may_hold_shapes(written)
+    cleaner.is_flat = written.count(b"{") == 1 and _ADDRESS_IN_JSON.search(written) is None
+    return Cleaned(cleaner.members(data), tuple(cleaner.removed))
 
 
 class _Cleaner:
     """Goes through one address or one event's data."""
 
-    def __init__(self, limits: Limits, effort: Effort, *, reads: bool = True) -> None:
-        """Take ``reads=False`` where no text holds any shape, so that none needs to be read."""
+    def __init__(self, limits: Limits, effort: Effort) -> None:
         self._limits = limits
         self._effort = effort
-        self._reads = reads
         self.removed: list[str] = []
+        self.reads = True
+        """False where no text holds any shape, so that none needs to be read."""
+        self.is_flat = False
+        """Neither objects nor addresses are among the values."""
 
     def url(self, url: str) -> str:
         match = _parse(url)
@@ -132,7 +133,7 @@ class _Cleaner:
             self.removed.append(USER)
         if fragment:
             self.removed.append(FRAGMENT)
-        reads = self._reads and may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
+        reads = self.reads and may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
         kept = self._query(query, reads=reads) if query else ""
         authority = f"{host}:{port}" if port else host
         return f"{scheme.lower()}://{authority}{self._path(path, reads=reads)}{'?' + kept if kept else ''}".rstrip()
@@ -181,31 +182,38 @@ class _Cleaner:
         return name + equals + REDACTED
 
     def members(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        if self.is_flat and not self.reads:
+            return self._named(data)
         clean = {}
         for name, value in data.items():
-            public = self._text(name) if self._reads else name
+            public = self._text(name) if self.reads else name
             if _is_blocked(public, self._limits.block):
                 self.removed.append(KEY)
             else:
                 clean[public] = self._value(value, is_id=name in _IDS)
         return clean
 
+    def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        clean = {name: value for name, value in data.items() if not _is_blocked(name, self._limits.block)}
+        self.removed += [KEY] * (len(data) - len(clean))
+        return clean
+
     def _value(self, value: Any, *, is_id: bool) -> Any:
         if isinstance(value, str):
             address = self.url(value) if value[:4] in _HTTP else ""
-            return address or (self._text(value, is_id=is_id) if self._reads else value)
+            return address or (self._text(value, is_id=is_id) if self.reads else value)
         if isinstance(value, dict):
             return self.members(value)
         if isinstance(value, list):
             return [self._value(one, is_id=is_id) for one in value]
         # A number as long as those of cards; a float has no such digits.
-        if self._reads and isinstance(value, int) and value >= 10**13:
+        if self.reads and isinstance(value, int) and value >= 10**13:
             text = str(value)
             return value if self._text(text, is_id=is_id) is text else _REDACTED_TEXT
         return value
 
     def _text(self, text: str, *, is_id: bool = False) -> str:
-        shape = shape_of(text, self._effort, is_id=is_id) if self._reads else None
+        shape = shape_of(text, self._effort, is_id=is_id) if self.reads else None
         if shape is None:
             return text
         self.removed.append(shape)

@@ -120,6 +120,7 @@ _ALL = (
     *_CERTAIN,
     *(_Suspect.CARD, _Suspect.COORDINATES, _Suspect.WITH_ZEROS, _Suspect.NATIONAL, _Suspect.NORTH_AMERICAN),
 )
+_OF_IDS = frozenset((*_CERTAIN, _Suspect.ENCODED, _Suspect.BASE64))
 _Proof = Callable[[re.Match[str]], bool]
 # Suspect → the shape it may be, the exact pattern, what proves a match of it.
 _EXACT: dict[_Suspect, tuple[Shape, re.Pattern[str], _Proof]] = {
@@ -139,14 +140,15 @@ class _TooMuchError(Exception):
     """More cannot be read."""
 
 
-def may_hold_shapes(text: bytes) -> bool:
+def may_hold_shapes(text: bytes, *, is_id: bool = False) -> bool:
     """Tell whether any of many texts, written one after another in UTF-8, may hold a shape; most do not.
 
-    It is the coarse look alone, and costs microseconds.
+    It is the coarse look alone, and costs microseconds; ``is_id`` as with ``shape_of``.
     """
     if not text.isascii():
         text = in_ascii(text.decode(errors="replace")).encode()
-    return bool(_SUSPECTS.Match(text))
+    suspects = _SUSPECTS.Match(text)
+    return suspects is not None and not (is_id and _OF_IDS.isdisjoint(suspects))
 
 
 def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
@@ -161,6 +163,8 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
     # Words and names of members are most of all texts.
     if len(text) < _SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
+    if effort.left < 0:
+        return Shape.UNREAD
     try:
         _spend(effort, _LOOK + len(text) // 8)
         return _found(text, effort, _CERTAIN if is_id else _ALL)

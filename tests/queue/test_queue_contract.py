@@ -390,7 +390,7 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
 
     await queue.append([record(0)])
     monkeypatch.setattr(queue._store.ledger, "forget", forget)
-    queue._store._tidied_at = -math.inf
+    await queue._writer.do(lambda: setattr(queue._store, "_tidied_at", -math.inf))
     for number in range(1, 10):
         with suppress(QueueFullError):
             await queue.append([record(number)])
@@ -633,6 +633,21 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
     assert await claimed(again) == [record(1)]
     assert await listed(again) == [found, row(1)]
     await again.close()
+
+
+async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_path: Path, clock: Clock) -> None:
+    """Letters that an older program left keep their numbers, and new ones get higher ones."""
+    queue = open_queue(tmp_path, clock)
+    numbers = [await dead_letter(queue, number) for number in (1, 2)]
+    await queue.settle((), Settlement(rows=(row(1),)))
+    await queue.close()
+    _write_as_layout_1(tmp_path / "queue.db", record(1))
+    again = open_queue(tmp_path, clock)
+    await again.discard(numbers[1:])
+    new = await dead_letter(again, 3)
+    await again.close()
+
+    assert new > max(numbers)
 
 
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
