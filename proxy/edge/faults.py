@@ -19,7 +19,7 @@ class Faults:
 
     def report(self, error: BaseException | None) -> None:
         """Say where an error came from, once in a while for each place."""
-        self._conditions.report("fault", _place(error), "requests fail with 500", lasts_ms=_LASTS_MS)
+        self._conditions.report("fault", _place(error), "an error of ours while answering", lasts_ms=_LASTS_MS)
 
 
 def _place(error: BaseException | None) -> str:
