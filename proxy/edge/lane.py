@@ -60,6 +60,7 @@ class Lane:
         chance: Callable[[], float],
     ) -> None:
         self.pixel = pixel
+        self._conditions = conditions
         self.state = LaneState(pixel.id, conditions, pixel.access_token.get_secret_value())
         self._queue = queue
         self._graph = graph
@@ -186,7 +187,7 @@ class Lane:
         try:
             return await step
         except QueueError as error:
-            log.warning("pixel %s: the queue does not answer (%s)", self.pixel.id, error)
+            self._conditions.report("queue", detail=str(error), failing=True)
         except Exception:
             # A lane that ends would be silent for ever; its events are still in the queue.
             log.exception("pixel %s: a fault of ours in delivery", self.pixel.id)
@@ -288,7 +289,8 @@ class Lane:
                 faults += not isinstance(error, QueueFullError)
                 if faults >= _MOST_FAULTS or self._stopping.is_set():
                     raise
-                log.warning("pixel %s: what was delivered cannot be recorded yet (%s)", self.pixel.id, error)
+                detail = f"what was delivered cannot be recorded yet ({error})"
+                self._conditions.report("queue", detail=detail, failing=True)
             await self._rest(pace.PROBE_S)
 
     def _count(self, result: Attempt) -> None:
