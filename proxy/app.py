@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,15 @@ from proxy.edge.collect import Collector
 from proxy.edge.conditions import Conditions
 from proxy.edge.connections import Terms
 from proxy.edge.descriptors import affordable
+from proxy.edge.expiry import Expiry
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
+from proxy.edge.lane import Lane
 from proxy.edge.listener import Listener
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
-from proxy.edge.sender import Lane, Sender
+from proxy.edge.sender import Sender
 from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError, Trouble
 from proxy.queue.local import DataDirLock, LocalQueue
@@ -44,7 +46,7 @@ from proxy.settings import Address, Pixel, Settings, Site
 
 log = logging.getLogger(__name__)
 
-_SECRET_FILE = "secret"  # noqa: S105 - a file name
+SECRET_FILE = "secret"  # noqa: S105 - a file name
 _GRACE_S = 10.0
 _BACKLOG = 2048
 _OPERATOR_CONNECTIONS = 64
@@ -79,7 +81,7 @@ def existing_secret(settings: Settings, data_dir: Path) -> str:
     """Return the configured secret, or the one kept in ``data_dir``; empty when there is none yet."""
     if configured := settings.server.secret.get_secret_value():
         return configured
-    path = data_dir / _SECRET_FILE
+    path = data_dir / SECRET_FILE
     return path.read_text().strip() if path.exists() else ""
 
 
@@ -87,7 +89,7 @@ def installation_secret(settings: Settings, data_dir: Path) -> str:
     """Return the existing secret, or make one in ``data_dir``."""
     if secret := existing_secret(settings, data_dir):
         return secret
-    path = data_dir / _SECRET_FILE
+    path = data_dir / SECRET_FILE
     log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
     secret = secrets.token_hex(32)
     _write_secret(path, secret)
@@ -142,6 +144,8 @@ async def running(config: Config) -> AsyncIterator[Running]:
         sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
         sender.start()
         stack.push_async_callback(sender.stop, _GRACE_S)
+        expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
+        stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
         limits = settings.limits.model_copy(update={"connections": affordable(settings.limits.connections, conditions)})
         admission = Admission(
             limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
@@ -275,6 +279,12 @@ async def _listen(
     stack.push_async_callback(site.stop)
     host, port = runner.addresses[0][:2]
     return Address(host, port)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:

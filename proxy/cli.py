@@ -8,7 +8,7 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,10 +24,10 @@ from proxy import __version__, app, config, doctor
 from proxy import snippet as snippets
 from proxy.books import Books, BooksError, open_books, person_of
 from proxy.edge.files import trap_of
-from proxy.model import Status
+from proxy.model import Status, SuppressionKind
 from proxy.queue.base import Filter, QueueError
 from proxy.queue.local import DataDirBusyError
-from proxy.terminal import printable
+from proxy.terminal import Lines, printable
 
 T = TypeVar("T")
 
@@ -60,20 +60,12 @@ _CONFIG = click.option(
 )
 
 
-class _Lines(logging.Formatter):
-    """Log lines in which what strangers sent cannot steer a terminal or begin a line of its own."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls
-        record.message = printable(record.message)
-        return super().formatMessage(record)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="capi-proxy")
 def main() -> None:
     """A first-party proxy that mirrors Meta Pixel events to the Conversions API, each counted once."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
@@ -221,9 +213,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a 
 @_CONFIG
 @_filters
 @_LIMIT
-@click.option(
-    "--status", type=click.Choice([one.value for one in Status], case_sensitive=False), help="How the event ended."
-)
+@click.option("--status", type=_STATUS, help="How the event ended.")
 @_JSON
 def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
     """List finished events, newest first."""
@@ -265,28 +255,84 @@ def dead_discard(path: Path, **chosen: Any) -> None:
     click.echo(f"{done} discarded")
 
 
+def _person(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options by which a person is named."""
+    for option in (
+        click.option("--visitor", "visitors", multiple=True, help="The reference that the opt-out page shows."),
+        click.option("--external-id", "ids", multiple=True, help="The site's own id of the person, as for the Pixel."),
+        click.option("--phone", "phones", multiple=True, help="Telephone number, with country code."),
+        click.option("--email", "emails", multiple=True, help="Mail address."),
+    ):
+        command = option(command)
+    return command
+
+
+def _named(loaded: config.Config, given: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    try:
+        return person_of(loaded, **given)
+    except ValueError as error:
+        raise click.UsageError(f"nobody can be known by this value of {_NAMES[str(error)]}") from None
+
+
 @main.command()
 @_CONFIG
-@click.option("--email", "emails", multiple=True, help="Mail address.")
-@click.option("--phone", "phones", multiple=True, help="Telephone number, with country code.")
-@click.option("--external-id", "ids", multiple=True, help="The site's own id of the person, as given to the Pixel.")
-@click.option("--visitor", "visitors", multiple=True, help="The visitor number that the opt-out page shows.")
+@_person
 def erase(path: Path, **given: Sequence[str]) -> None:
     """Remove waiting events and dead letters of one person, and refuse older ones that come later."""
     if not any(given.values()):
         raise click.UsageError("accepted: one or more of --email, --phone, --external-id, --visitor")
     loaded = load(path, _TOKENS)
-    try:
-        person = person_of(loaded, **given)
-    except ValueError as error:
-        raise click.UsageError(f"nobody can be known by this value of {_NAMES[str(error)]}") from None
+    person = _named(loaded, given)
     erased = _ask(path, lambda books: books.erase(person))
     days = loaded.settings.retention.erased_days
     click.echo(f"{erased.waiting} waiting events and {erased.dead} dead letters removed")
     click.echo(f"events that happened before now are refused for {days} days")
 
 
-_NAMES = {"em": "--email", "ph": "--phone", "external_id": "--external-id or --visitor"}
+@main.group()
+def suppressions() -> None:
+    """Who opted out, withdrew consent or was erased: digests, which name nobody."""
+
+
+_KIND = click.option(
+    "--kind", type=click.Choice([one.value for one in SuppressionKind]), help="Only suppressions of this kind."
+)
+
+
+@suppressions.command("list")
+@_CONFIG
+@_KIND
+@_LIMIT
+@_JSON
+def suppressions_list(path: Path, kind: str | None, limit: int, *, as_json: bool) -> None:
+    """List suppressions, newest first."""
+    wanted = SuppressionKind(kind) if kind else None
+    _print(_ask(path, lambda books: books.suppressions(wanted, limit)), _SUPPRESSION_COLUMNS, as_json=as_json)
+
+
+@suppressions.command("lift")
+@_CONFIG
+@click.argument("digests", nargs=-1, metavar="[DIGEST]...")
+@_person
+@_KIND
+@click.confirmation_option(prompt="Send again what is about these people?")
+def suppressions_lift(path: Path, digests: Sequence[str], kind: str | None, **given: Sequence[str]) -> None:
+    """End suppressions before their time: those of the list, or those of a person.
+
+    Only the people themselves can take back an opt-out or agree again. Use this when they asked you to, or against
+    suppressions that nobody meant.
+    """
+    if not digests and not any(given.values()):
+        raise click.UsageError("accepted: digests, or one or more of --email, --phone, --external-id, --visitor")
+    if wrong := [one for one in digests if not re.fullmatch("[0-9a-f]{32}", one)]:
+        raise click.UsageError(f"{wrong[0][:40]!r}; accepted: digests as the list shows them, 32 hex digits")
+    person = {**_named(load(path, _TOKENS), given), "digest": list(digests)}
+    lifted = _ask(path, lambda books: books.lift(person, SuppressionKind(kind) if kind else None))
+    click.echo(f"{lifted} suppressions lifted")
+
+
+_NAMES = {"em": "--email", "ph": "--phone", "external_id": "--external-id", "visitor": "--visitor"}
+_SUPPRESSION_COLUMNS = ("at", "kind", "digest")
 _EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id", "findings")
 _WORDS = ("fbtrace_id", "message")
 _DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", *_WORDS)

@@ -51,6 +51,17 @@ class DropReason(StrEnum):
     ERASED = "erased"
 
 
+class SuppressionKind(StrEnum):
+    """Why nothing more is sent about somebody; the queue's file holds these words."""
+
+    OPT_OUT = "opted_out"
+    """The visitor's own word, on the opt-out page; only the visitor, or the owner, lifts it."""
+    WITHDRAWAL = "withdrawn"
+    """The page's word, ``consent: "revoked"``; its grant in the same browser lifts it."""
+    ERASURE = "erased"
+    """The owner's; it speaks against what happened before it."""
+
+
 class Status(StrEnum):
     """How an event ended, in the ledger."""
 
@@ -163,8 +174,6 @@ class Event(NamedTuple):
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     people: tuple[bytes, ...] = ()
     """Digests of whom it is about."""
-    agreed: int = 0
-    """When this browser last took an opt-out back."""
     redactions: tuple[Redaction, ...] = ()
 
 
@@ -181,9 +190,7 @@ class Record(NamedTuple):
     payload: bytes
     findings: tuple[str, ...] = ()
     people: tuple[bytes, ...] = ()
-    """Held against the marks of who opted out or was erased; 16 bytes each."""
-    agreed: int = 0
-    """Ends older opt-outs of its people when it is appended; not kept."""
+    """Held against the suppressions; 16 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +217,10 @@ class Outcome(NamedTuple):
     body: bytes = b""
     cookies: tuple[str, ...] = ()
     """``Set-Cookie`` values."""
-    opted_out: tuple[bytes, ...] = ()
-    """Digests of the person who withdrew, as far as the keeper knew."""
+    withdrawn: tuple[bytes, ...] = ()
+    """Digests of the visitor whose consent ends here, as far as the visitor cookie proves who it is."""
+    granted: tuple[bytes, ...] = ()
+    """Likewise, of the visitor whose withdrawal ends here, if there was one."""
     records: tuple[Record, ...] = ()
     dropped: tuple[LedgerRow, ...] = ()
     refused: int = 0

@@ -1,6 +1,7 @@
 """The commands as an owner meets them: where they look, what they need, what they print."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from click.testing import CliRunner, Result
 from harness import ROOT, free_port
 from support import SECRET, served, until
 
+from proxy import config
+from proxy.app import running
 from proxy.cli import main
 from proxy.model import Status
 from proxy.settings import address_of
-from proxy.terminal import printable
+from proxy.terminal import Lines, printable
 
 SOUND = f"""
 [server]
@@ -38,7 +41,7 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202eevil\u2066\r\nsecond line"
 def run(
     *arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "CAPI_PROXY_CONFIG": "", **(environment or {})}
     command = [sys.executable, "-m", "proxy", *arguments]
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=60)
 
@@ -140,6 +143,25 @@ def test_what_steers_a_terminal_is_written_out(text: str, printed: str) -> None:
     assert orjson.loads(f'"{printable(text)}"') == text if text != "\ud800" else True
 
 
+def test_the_log_holds_no_escapes_and_one_line_for_each_message() -> None:
+    """What Meta or a stranger says reaches the log with its control characters written out; tracebacks keep theirs."""
+    entry = logging.LogRecord("proxy", logging.WARNING, __file__, 1, "token: %s", (ESCAPES,), None)
+    line = Lines("%(name)s: %(message)s").format(entry)
+
+    assert line.startswith("proxy: token: \\u001b]0;owned")
+    assert line.isprintable()
+
+
+def test_snippet_says_which_header_its_rules_write(tmp_path: Path) -> None:
+    """Where the configuration believes a header that the rules do not overwrite, the right setting is printed."""
+    other = SOUND.replace("[[site]]", 'client_ip_header = "X-Real-IP"\n[[site]]', 1)
+    usual = invoked("snippet", "--config", written(tmp_path / "usual.toml"))
+    changed = invoked("snippet", "--config", written(tmp_path / "other.toml", other))
+
+    assert 'client_ip_header = "X-Forwarded-For"' in changed.stdout
+    assert "client_ip_header" not in usual.stdout
+
+
 @asynccontextmanager
 async def operator(answer: web.Response, directory: Path) -> AsyncIterator[str]:
     """Hold a data_dir as a running proxy does, with an operator listener that gives one answer to all."""
@@ -192,7 +214,9 @@ async def test_metas_words_cannot_steer_the_terminal(options: list[str], tmp_pat
     ("answer", "words"),
     [
         (web.Response(status=401), "refuses operator_password"),
+        (web.Response(status=429), "too many wrong passwords"),
         (web.Response(text="<html>", content_type="text/html"), "no capi-proxy"),
+        (web.Response(text="[]", content_type="application/json"), "no capi-proxy"),
         (web.Response(status=503, body=b'{"error": "the disk is full"}'), "the disk is full"),
     ],
 )
@@ -204,6 +228,21 @@ async def test_an_operator_that_refuses_is_explained(answer: web.Response, words
     assert done.returncode == 1
     assert words in done.stderr
     assert "Error" not in done.stderr
+
+
+async def test_a_password_changed_under_a_running_proxy_is_named(tmp_path: Path) -> None:
+    """Beside a real proxy that was started with another password, the command says that this is what differs."""
+    text = SOUND.replace("env:NOT_SET_HERE", "token").replace(
+        "[[site]]", 'listen = "127.0.0.1:0"\noperator_listen = "127.0.0.1:{}"\noperator_password = "{}"\n[[site]]', 1
+    )
+    port = free_port()
+    first = written(tmp_path / "first.toml", text.format(port, "the password of the start"))
+    async with running(config.load(Path(first), {})):
+        right = await asked("events", "--config", first)
+        wrong = await asked("events", "--config", written(tmp_path / "second.toml", text.format(port, "another")))
+
+    assert (right.returncode, wrong.returncode) == (0, 1)
+    assert "refuses operator_password: it was started with another one" in wrong.stderr
 
 
 @pytest.mark.parametrize("host", ["[::1]", "[::]"])

@@ -1,5 +1,6 @@
 """Configuration: every mistake at once, secrets that never print, an example that is complete."""
 
+import os
 import re
 import subprocess
 import sys
@@ -262,9 +263,11 @@ def test_every_field_says_what_is_accepted() -> None:
     assert {Site, Pixel} <= set(models().values())
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "proxy", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("CAPI_PROXY_CONFIG", None)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def write(path: Path, text: str) -> str:
@@ -361,9 +364,9 @@ def test_every_command_has_help(command: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["fly"], ["serve"], ["demo", "--port", "x"], ["snippet", "--config"]])
-def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+def test_wrong_usage_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     """Wrong usage ends with exit code 2 and a word about it."""
-    done = run(*arguments)
+    done = run(*arguments, cwd=tmp_path)
 
     assert done.returncode == 2
     assert "Error" in done.stderr

@@ -158,6 +158,14 @@ async def test_a_forgotten_old_secret_is_told(server: dict[str, Any], fails: boo
     assert [("old_secrets" in text) for text in failed] == ([True] if fails else [])
 
 
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(100)])
+def test_a_file_that_cannot_be_read_is_left_to_the_start(content: bytes, tmp_path: Path) -> None:
+    """A damaged queue is told by the start, which says more; the check neither fails on it nor mends it."""
+    (tmp_path / "queue.db").write_bytes(content)
+    with unchanged(tmp_path):
+        assert [one for one in found(tmp_path) if one.failed] == []
+
+
 async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
     """Beside a running proxy the check looks at nothing of its queue, and says that it runs."""
     lock = DataDirLock(tmp_path)
@@ -174,7 +182,8 @@ async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
 def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
     """Files of another user in the service's directory would lock it out."""
-    (tmp_path / "lock").touch()
+    for name in ("lock", "lost+found"):
+        (tmp_path / name).touch()
     os.chown(tmp_path, 12345, 12345)
     failed = [one.text for one in found(tmp_path) if one.failed]
 

@@ -5,13 +5,15 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy.app import existing_secret
+from proxy.app import SECRET_FILE, existing_secret
 from proxy.config import Config
 from proxy.doctor.finding import Finding
 from proxy.queue.inspect import is_held, is_opened_by
+from proxy.queue.local import DATABASE_FILE, LOCK_FILE
 from proxy.queue.seal import Sealer
 
 _KEY = "server.data_dir"
+_FILES = (DATABASE_FILE, LOCK_FILE, SECRET_FILE)
 
 
 def findings(config: Config) -> Iterator[Finding]:
@@ -58,9 +60,10 @@ def _existing(config: Config, directory: Path) -> Iterator[Finding]:
 
 
 def _strange_files(directory: Path) -> Iterator[Finding]:
-    """Yield files that were made by somebody else than the user the directory belongs to, usually root."""
+    """Yield our files that were made by somebody else than the user the directory belongs to, usually root."""
     owner = directory.stat().st_uid
-    strange = sorted(path.name for path in directory.iterdir() if path.stat().st_uid != owner)
+    ours = [path for path in directory.iterdir() if path.name.startswith(_FILES)]
+    strange = sorted(path.name for path in ours if path.stat().st_uid != owner)
     if strange and owner:
         text = (
             f"{_KEY}: {', '.join(strange)} in {directory} must belong to {_user(owner)}, as the directory does; chown"

@@ -11,7 +11,7 @@ from proxy.edge.arrival import Arrival
 from proxy.edge.conditions import Conditions
 from proxy.edge.metrics import Metrics
 from proxy.edge.turns import Turns
-from proxy.model import Facts, LedgerRow, Outcome, Record, Status
+from proxy.model import Facts, LedgerRow, Outcome, Record, Status, SuppressionKind
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.fairness import Party
 from proxy.rules.ingest import ingest, ingest_image
@@ -90,8 +90,7 @@ class Collector:
         """Answer only after the records are durable."""
         self._admission.charge(visit.who, len(outcome.records) + len(outcome.dropped))
         try:
-            if outcome.opted_out:
-                await self._queue.opt_out(outcome.opted_out, self._now())
+            await self._store_consent(outcome)
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
@@ -102,6 +101,14 @@ class Collector:
             content.headers.add(hdrs.SET_COOKIE, cookie)
         content.headers[hdrs.CACHE_CONTROL] = "no-store"
         return content
+
+    async def _store_consent(self, outcome: Outcome) -> None:
+        kind, now = SuppressionKind.WITHDRAWAL, self._now()
+        if outcome.withdrawn:
+            await self._queue.suppress(outcome.withdrawn, kind, now)
+            self._metrics.suppressed(kind)
+        if outcome.granted:
+            self._metrics.lifted(await self._queue.lift(outcome.granted, [kind], now))
 
     def _after(self, outcome: Outcome, stored: Stored) -> None:
         now = self._now()

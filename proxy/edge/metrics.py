@@ -3,9 +3,11 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from proxy.model import Outcome, Verdict
+from proxy.model import Outcome, SuppressionKind, Verdict
 from proxy.queue.base import Stats, Stored
 
 
@@ -30,12 +32,22 @@ class Metrics:
         self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
         self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._suspects = Gauge(
+            "capi_proxy_suspect_events",
+            "Events that wait because Graph refused a batch with them",
+            ["pixel"],
+            registry=self.registry,
+        )
         self._withheld = Gauge(
             "capi_proxy_withheld_events",
-            "Events since start that waited when their person opted out or was erased, and were dropped",
+            "Events since start that waited when their person was suppressed, and were dropped",
             ["reason"],
             registry=self.registry,
         )
+        self._suppressions = Gauge(
+            "capi_proxy_suppressions", "Opt-outs, withdrawals and erasures remembered", ["kind"], registry=self.registry
+        )
+        self._suppression_changes = self._counter("suppression_changes", "Suppressions by change", "kind", "change")
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
         self._lost_notes = Gauge(
             "capi_proxy_lost_ledger_rows",
@@ -91,13 +103,27 @@ class Metrics:
         """Count events whose delivery ended."""
         self._finished.labels(pixel, status).inc(events)
 
+    def suppressed(self, kind: SuppressionKind) -> None:
+        """Count a suppression."""
+        self._suppression_changes.labels(kind, "set").inc()
+
+    def lifted(self, kinds: Iterable[SuppressionKind]) -> None:
+        """Count suppressions that ended before their time, each by its kind."""
+        for kind in kinds:
+            self._suppression_changes.labels(kind, "lifted").inc()
+
     def render(self, stats: Stats) -> bytes:
         """Return the Prometheus text format."""
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
+        self._suspects.clear()
+        for pixel, events in stats.suspects.items():
+            self._suspects.labels(pixel).set(events)
         for reason, events in stats.withheld.items():
             self._withheld.labels(reason).set(events)
+        for kind, count in stats.suppressions.items():
+            self._suppressions.labels(kind).set(count)
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes)
         return generate_latest(self.registry)

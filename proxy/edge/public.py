@@ -76,7 +76,7 @@ class Public:
             Door.IMAGE: self._image,
             Door.CHOICE: self._choice,
         }
-        self._choices = ChoiceDoor(queue)
+        self._choices = ChoiceDoor(queue, metrics)
         self._foreign = Foreign(conditions, now)
         self._faults = Faults(conditions)
         self._under_way = 0

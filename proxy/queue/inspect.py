@@ -45,7 +45,7 @@ def is_opened_by(directory: Path, sealer: Sealer) -> bool:
     try:
         database = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
-            return all(sealer.knows(bytes(head)) for (head,) in database.execute(_HEADS))
+            return all(sealer.knows(head) for (head,) in database.execute(_HEADS) if isinstance(head, bytes))
         finally:
             database.close()
     except apsw.Error:

@@ -75,12 +75,11 @@ class Ledger:
     def _insert(self, row: LedgerRow) -> None:
         table = self._table("ledger", row.at)
         findings = " ".join(row.findings)
-        texts = (row.pixel, row.name, row.id, row.status, row.reason, row.fate, row.fbtrace_id, findings)
-        size = _ROW_BYTES + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+        texts = row.pixel, row.name, row.id, row.status, row.reason, row.fate, row.fbtrace_id, findings
+        size = _ROW_BYTES + len("".join(texts).encode())
         total = self._total(table) + size
-        identity = (row.at, row.pixel, row.name, row.id, row.time_s)
-        values = (*identity, row.status, row.reason, row.fate, row.fbtrace_id, row.attempts, findings, total)
-        self._db.execute(f"INSERT INTO {table} VALUES({', '.join('?' * len(values))})", values)
+        values = (row.at, *texts[:3], row.time_s, *texts[3:7], row.attempts, findings, total)
+        self._db.execute(f"INSERT INTO {table} VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         self._totals[table] = total
         self.grown += size
 

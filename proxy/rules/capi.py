@@ -68,7 +68,6 @@ def record(event: Event) -> Record:
         payload=orjson.dumps(payload),
         findings=event.findings,
         people=event.people,
-        agreed=event.agreed,
     )
 
 

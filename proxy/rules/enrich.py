@@ -211,7 +211,6 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and th
         referrer=page.referrer,
         user_data=matched.user_data,
         people=matched.people,
-        agreed=context.keeper.agreed,
         custom_data=data,
         options=context.options,
         visitor=page.visitor,

@@ -15,7 +15,7 @@ from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, enrich
 from proxy.rules.keeper import Keeper
 from proxy.rules.labels import public_news
-from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
+from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, place_of, proven
 from proxy.settings import Site
 
 
@@ -70,7 +70,8 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         status=status,
         body=body,
         cookies=_cookies(context, policy),
-        opted_out=person(context.kept, policy) if visit.consent is Consent.REVOKED else (),
+        withdrawn=proven(context.kept, policy)[:1] if visit.consent is Consent.REVOKED else (),
+        granted=proven(context.kept, policy) if visit.consent is Consent.GRANTED and not context.forbidden else (),
         records=tuple(events),
         dropped=tuple(dropped),
         refused=len(visit.refused),

@@ -72,15 +72,21 @@ def match_keys(visit: Visit, pixel_id: str, facts: Facts, site: Site, effort: Ef
     return pii.match_keys(given, country=site.country.lower(), year=year, effort=effort)
 
 
-def person(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:
-    """Return the digests, under the current key, of whom a keeper knows; what a page merely claims marks nobody."""
-    visitor = {"external_id": (*kept.match.get("external_id", ()), sha256(kept.visitor))} if kept.visitor else {}
-    return digests({**kept.match, **visitor, "fbp": kept.fbp}, policy.people_keys[:1])
+def proven(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:
+    """Return the digests by which suppressions of this browser are known, the one to suppress it by first.
+
+    Only the visitor number counts, which we gave and sealed: ``_fbp`` and remembered match keys are sealed too, but
+    came as claims of a page, and whoever may claim them could speak for others.
+    """
+    suppressed = (bytes.fromhex(kept.suppression),) if kept.suppression else ()
+    number = {"external_id": (sha256(kept.visitor),)} if kept.visitor else {}
+    return (*suppressed, *digests(number, policy.people_keys))
 
 
 def forget(kept: Keeper, where: identity.Place, facts: Facts, policy: Policy) -> tuple[str, ...]:
-    """Return the cookies that end all ids; what was said about consent and opt-out stays."""
-    words = Keeper(consent=kept.consent, opted_out=kept.opted_out)
+    """Return the cookies that end all ids; the words about consent and opt-out stay, with what can lift them."""
+    suppression = "".join(one.hex() for one in proven(kept, policy)[:1])
+    words = Keeper(consent=kept.consent, opted_out=kept.opted_out, suppression=suppression)
     old_names = policy.keys.names(policy.site.name)[1:]
     ended = (identity.set_cookie(name, "", where, seconds=0, http_only=True) for name in old_names)
     return (*identity.forget_cookies(where), keeper_cookie(words, where, facts, policy), *ended)

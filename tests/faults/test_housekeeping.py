@@ -224,6 +224,7 @@ BROKEN: dict[str, list[Prepare]] = {
     "checkpoint write": [disk("write", ".db")],
     "checkpoint sync": [disk("sync", ".db")],
     "checkpoint size": [disk("size", ".db")],
+    "checkpoint truncate": [disk("truncate", ".db")],
 }
 """Faults after which what is on the disk is not known."""
 

@@ -184,3 +184,19 @@ def test_a_row_that_sqlite_cannot_hold_costs_no_other(ledger: Ledger) -> None:
     rows, _ = ledger.read(TODAY, 1 << 62, Filter())
 
     assert (left_out, [row.id for row in rows]) == (2, ["3"])
+
+
+def test_rows_of_an_older_layout_count_too(ledger: Ledger) -> None:
+    """A table that older programs wrote, without sums, is bounded like any other once new rows are in it."""
+    write(ledger, TODAY, 10_000)
+    ledger._db.execute(f"ALTER TABLE ledger_{TODAY} DROP COLUMN total")
+    ledger.add_totals()
+    again = Ledger(ledger._db)
+    before = again.size()
+    write(again, TODAY, 1000)
+    after = again.size()
+    forget_all(again, TODAY - 7, most_bytes=500_000)
+
+    assert 1_900_000 < before < after
+    assert again.size() <= 500_000
+    assert pages_of(again) <= 500_000

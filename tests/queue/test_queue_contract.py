@@ -18,6 +18,7 @@ from proxy.model import DAY_MS, Fate, FateNews, LedgerRow, Record, Status, Words
 from proxy.queue.base import (
     Filter,
     Letter,
+    Oldest,
     QueueBrokenError,
     QueueError,
     QueueFullError,
@@ -390,7 +391,7 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
 
     await queue.append([record(0)])
     monkeypatch.setattr(queue._store.ledger, "forget", forget)
-    queue._store._tidied_at = -math.inf
+    await queue._writer.do(lambda: setattr(queue._store, "_tidied_at", -math.inf))
     for number in range(1, 10):
         with suppress(QueueFullError):
             await queue.append([record(number)])
@@ -635,12 +636,54 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
     await again.close()
 
 
+async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_path: Path, clock: Clock) -> None:
+    """Letters that an older program left keep their numbers, and new ones get higher ones."""
+    queue = open_queue(tmp_path, clock)
+    numbers = [await dead_letter(queue, number) for number in (1, 2)]
+    await queue.settle((), Settlement(rows=(row(1),)))
+    await queue.close()
+    _write_as_layout_1(tmp_path / "queue.db", record(1))
+    again = open_queue(tmp_path, clock)
+    await again.discard(numbers[1:])
+    new = await dead_letter(again, 3)
+    await again.close()
+
+    assert new > max(numbers)
+
+
+async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
+    """What waits is delivered as fresh, counts as arrived at the upgrade, and expires by when it happened."""
+    queue = open_queue(tmp_path, clock)
+    old, young = record(1, time_s=NOON // 1000 - 60), record(2, time_s=NOON // 1000)
+    await queue.append([old, young])
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        _write_as_layout_3(db)
+
+    clock.now += HOUR
+    again = open_queue(tmp_path, clock)
+    assert await again.oldest([PIXEL]) == {PIXEL: Oldest(clock.now, None)}
+    assert await again.expire(before_s=NOON // 1000 - 3600) == ({}, False)
+    assert await again.expire(before_s=NOON // 1000) == ({PIXEL: 1}, False)
+    assert await claimed(again) == [young]
+    await again.close()
+
+
+def _write_as_layout_3(db: apsw.Connection) -> None:
+    """Take from a file what layout 3 did not know: arrivals, suspects, and when the oldest event happened."""
+    db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
+    for column in ("at", "suspect", "oldest_s"):
+        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+    db.pragma("user_version", 3)
+
+
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
     """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
     head = orjson.dumps([waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.fate, waiting.mark])
     packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
     sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
     with closing(apsw.Connection(str(path))) as db:
+        _write_as_layout_3(db)
         for column in ("findings", "total"):
             db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN {column}")
         db.execute("DROP TABLE mark")

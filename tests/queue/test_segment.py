@@ -21,7 +21,6 @@ RECORDS = st.lists(
         payload=st.binary(max_size=200),
         findings=st.lists(TEXT, max_size=3).map(tuple),
         people=st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
-        agreed=st.just(0),
     ),
     max_size=20,
 )
