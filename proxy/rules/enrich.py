@@ -141,7 +141,7 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> 
     """Return the first reason not to send this hit to this pixel; other people's pixels come first."""
     if pixel is None:
         return DropReason.UNKNOWN_PIXEL
-    if context.forbidden is not None or labels.findings(hit):
+    if context.forbidden is not None or not labels.is_public(hit):
         return context.forbidden or DropReason.CONTACT_DATA
     if context.facts.now - time > _ACCEPTED_AGE_MS:
         return DropReason.TOO_OLD

@@ -18,6 +18,8 @@ _MAX_TEXT = 8192
 _MAX_PIXELS = 50
 # Meta flattens custom data; contents is a list of objects, so four levels are plenty.
 _MAX_DEPTH = 16
+MAX_MEMBERS = 1000
+"""Members of all custom data of a body, at all levels: each costs about as much as ten characters that are read."""
 # The latest time a JavaScript Date can hold, in ms.
 _MAX_TIME = 8_640_000_000_000_000
 _FATES = {fate.value: fate for fate in Fate}
@@ -70,10 +72,14 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[Refusal]]:
-    hits, refused = [], []
+    hits: list[Hit] = []
+    refused = []
+    members = 0
     for index, event in enumerate(events):
         try:
-            hits.append(_hit(event))
+            hit = _hit(event)
+            members += _members(hit.data, MAX_MEMBERS - members)
+            hits.append(hit)
         except Malformed as error:
             claimed = event.get("id") if isinstance(event, dict) else None
             refused.append(Refusal(index, claimed[:_MAX_ID] if isinstance(claimed, str) else "", str(error)))
@@ -86,7 +92,6 @@ def _hit(event: Any) -> Hit:
     data = event.get("data", {})
     if not isinstance(data, dict):
         raise Malformed("data: not an object; accepted: an object")
-    _check_depth(data)
     return Hit(
         name=_label(event.get("name"), "name", _MAX_NAME),
         id=_label(event.get("id"), "id", _MAX_ID),
@@ -170,12 +175,17 @@ def _match(value: Any) -> dict[str, dict[str, Any]]:
     return {pixel: keys for pixel, keys in value.items() if _is_pixel(pixel) and isinstance(keys, dict)}
 
 
-def _check_depth(data: dict[str, Any] | list[Any], depth: int = 0) -> None:
+def _members(data: Mapping[str, Any] | list[Any], most: int, depth: int = 0) -> int:
+    """Return how many members data have, at all levels; none is looked at behind the last accepted one."""
     if depth == _MAX_DEPTH and data:
         raise Malformed(f"data: nested deeper than {_MAX_DEPTH}; accepted: {_MAX_DEPTH} levels")
+    count = len(data)
+    if count > most:
+        raise Malformed(f"data: too many members, with those of the events before; accepted: {MAX_MEMBERS} in a body")
     for member in data.values() if isinstance(data, dict) else data:
         if isinstance(member, dict | list):
-            _check_depth(member, depth + 1)
+            count += _members(member, most - count, depth + 1)
+    return count
 
 
 def _short(value: Any) -> str:
