@@ -49,6 +49,7 @@ const ODDITIES = {
   doubtful: "doubtful, sent as it is",
   missing: "missing",
   misplaced: "in the wrong place",
+  cut: "longer, or more values, than is read; the rest left out",
 };
 
 /** @type {Record<string, string>} Why a pixel stopped or waits. */
@@ -106,6 +107,7 @@ export const oddities = ({ reason, findings }) =>
     .filter((finding) => finding != reason)
     .map((finding) => {
       const [field, word] = finding.split(":");
+      if (field == "events") return `the first of ${word} for such pixels in one request`;
       return MACHINES[finding] || `${field}: ${ODDITIES[word] || word}`;
     });
 
@@ -121,6 +123,11 @@ export const advice = ({ code, subject, detail }) => {
       return `Events of pixel ${subject} arrive late at Meta: ${detail}.`;
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
+    case "fault":
+      return (
+        `An error of ours: ${subject}. The event that led to it was refused by name and its neighbours were stored. ` +
+        "Please tell the makers this line; it holds nothing of the event."
+      );
     case "untrusted_forwarding":
       return (
         "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +

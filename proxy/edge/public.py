@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.edge.choice import ChoiceDoor
 from proxy.edge.conditions import Conditions
@@ -15,9 +16,10 @@ from proxy.edge.metrics import Metrics
 from proxy.model import Facts, LedgerRow, Outcome, Record, Status
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.address import PSEUDO_HEADER, Networks, believed_host
+from proxy.rules.faults import fault
 from proxy.rules.identity import host_of
 from proxy.rules.ingest import belongs, ingest, ingest_image, problem
-from proxy.rules.intake import MAX_BODY
+from proxy.rules.limits import BODY
 from proxy.rules.routing import Door, Entrance, Routes, site_of
 from proxy.rules.visitor import Policy
 from proxy.settings import Site
@@ -29,6 +31,10 @@ _GIF = (
     b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 )
 _RETRY_SECONDS = "5"
+# What a client that ends its request early, or within its own framing, makes of a read.
+_HANG_UPS = (OSError, web.RequestPayloadError, HttpProcessingError)
+# How long a fault of ours stays on the board after it happened last.
+_FAULT_MS = 60 * 60 * 1000
 _METHODS = {
     Door.TAG: (hdrs.METH_GET, hdrs.METH_HEAD),
     Door.COLLECT: (hdrs.METH_POST, hdrs.METH_OPTIONS),
@@ -86,7 +92,7 @@ class Public:
 
     def app(self) -> web.Application:
         """Return the application; it holds no lifetime of its own."""
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application(client_max_size=BODY)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/.well-known/gpc.json", self._gpc)
         app.router.add_route("*", "/{path:.*}", self._enter)
@@ -116,7 +122,7 @@ class Public:
         if entrance is None:
             return _refusal(404, "nothing here")
         with self._counted():
-            response = await self._answer(request, entrance)
+            response = await self._answered(request, entrance)
         self._metrics.request(entrance.door, response.status)
         return response
 
@@ -124,6 +130,27 @@ class Public:
         header = _header_reader(request)
         host, forwarded = header(hdrs.HOST), header("X-Forwarded-Host")
         return believed_host(host, forwarded, request.remote or "", self._entry.trusted) if forwarded else host
+
+    async def _answered(self, request: web.Request, entrance: Entrance) -> web.Response:
+        """An error that nobody foresaw has an answer too, one that the page may read and the tag gives up on."""
+        try:
+            return await self._answer(request, entrance)
+        except (web.HTTPException, *_HANG_UPS):
+            raise
+        except Exception as error:  # noqa: BLE001 - reported without a word of the request
+            self._report((fault(error),))
+            return self._readable(request, entrance.site, _refusal(400, "cannot be read"))
+
+    def _report(self, faults: Sequence[str]) -> None:
+        self._metrics.faults(faults)
+        for place in dict.fromkeys(faults):
+            self._conditions.report("fault", place, "an error of ours; please tell its place", lasts_ms=_FAULT_MS)
+
+    def _readable(self, request: web.Request, site: Site, response: web.Response) -> web.Response:
+        origin = request.headers.get(hdrs.ORIGIN, "")
+        if origin and _may_send(site, origin):
+            _allow(response, origin)
+        return response
 
     async def _answer(self, request: web.Request, entrance: Entrance) -> web.Response:
         allowed = _METHODS[entrance.door]
@@ -169,7 +196,7 @@ class Public:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return _refusal(413, f"body: too large; accepted: {MAX_BODY} bytes")
+            return _refusal(413, f"body: too large; accepted: {BODY} bytes")
         outcome = ingest(self._facts(request, body), self._entry.policies[site.name])
         kind = _JSON if outcome.body else None
         return await self._store(outcome, web.Response(status=outcome.status, body=outcome.body, content_type=kind))
@@ -178,7 +205,8 @@ class Public:
         if not _may_send(site, request.headers.get(hdrs.REFERER, "")):
             return _refusal(403, "referer: not a page of this site")
         outcome = ingest_image(self._facts(request, b""), self._entry.policies[site.name])
-        return await self._store(outcome, web.Response(body=_GIF, content_type="image/gif"))
+        content = web.Response(body=_GIF, content_type="image/gif")
+        return await self._store(outcome, _refusal(400, "cannot be read") if outcome.faults else content)
 
     async def _choice(self, request: web.Request, site: Site) -> web.Response:
         """A link may come from anywhere; to change something, or to be read by a script, takes a page of the site."""
@@ -197,7 +225,7 @@ class Public:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return _refusal(413, f"body: too large; accepted: {MAX_BODY} bytes")
+            return _refusal(413, f"body: too large; accepted: {BODY} bytes")
         return await self._choices.answer(request, self._facts(request, body), self._entry.policies[site.name])
 
     async def _store(self, outcome: Outcome, content: web.Response) -> web.Response:
@@ -208,16 +236,21 @@ class Public:
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
             log.warning("an append failed: %s", error)
-            response = _refusal(503, "cannot be stored now; try again")
-            response.headers[hdrs.RETRY_AFTER] = _RETRY_SECONDS
-            return response
-        self._after(outcome, stored)
+            return _not_stored()
+        except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
+            self._report((fault(error),))
+            return _not_stored()
+        try:
+            self._after(outcome, stored)
+        except Exception as error:  # noqa: BLE001 - what is stored was stored, and the answer says so
+            self._report((fault(error),))
         for cookie in outcome.cookies:
             content.headers.add(hdrs.SET_COOKIE, cookie)
         content.headers[hdrs.CACHE_CONTROL] = "no-store"
         return content
 
     def _after(self, outcome: Outcome, stored: Stored) -> None:
+        self._wake({record.pixel for record in outcome.records})
         now = self._now()
         duplicates = tuple(_duplicate_row(record, now) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, now) for record, reason in stored.refused)
@@ -225,7 +258,7 @@ class Public:
         if rows or outcome.fates:
             self._queue.note(rows, outcome.fates, outcome.pixels)
         self._metrics.outcome(outcome, stored)
-        self._wake({record.pixel for record in outcome.records})
+        self._report(outcome.faults)
         if outcome.misdirected:
             self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
 
@@ -294,6 +327,12 @@ def _allow(response: web.Response, origin: str) -> None:
 
 def _refusal(status: int, why: str) -> web.Response:
     return web.Response(status=status, body=problem(why), content_type=_JSON)
+
+
+def _not_stored() -> web.Response:
+    response = _refusal(503, "cannot be stored now; try again")
+    response.headers[hdrs.RETRY_AFTER] = _RETRY_SECONDS
+    return response
 
 
 def _duplicate_row(record: Record, now: int) -> LedgerRow:

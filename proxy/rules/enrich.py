@@ -1,7 +1,7 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.people import digests
 from proxy.rules.raw import sha256
-from proxy.rules.redact import clean_data, clean_url, limits_of, origin_of
+from proxy.rules.redact import Limits, clean_data, clean_url, limits_of, origin_of
 from proxy.rules.values import STANDARD_EVENTS, checked
 from proxy.rules.visitor import match_keys
 from proxy.settings import Pixel, Site
@@ -50,30 +50,87 @@ class _Page(NamedTuple):
     url: str
     referrer: str
     visitor: bytes
-    redactions: tuple[Redaction, ...]
+    findings: tuple[str, ...]
 
 
-def enrich(context: Context) -> Iterator[Event | LedgerRow]:
-    """Yield an event for each hit and pixel, or the ledger row of its drop."""
-    pixels = {pixel.id: pixel for pixel in context.site.pixel}
-    matched: dict[str, Matched] = {}
-    page: _Page | None = None
-    for claimed in context.visit.hits:
-        time = _event_time(claimed, context)
-        hit, odd = _checked(context, claimed)
-        for pixel_id in hit.pixels:
-            reason = _drop_reason(context, hit, pixels.get(pixel_id), time)
+class Judged(NamedTuple):
+    """What one hit comes to, pixel by pixel."""
+
+    events: list[Event]
+    dropped: list[LedgerRow]
+    unknown: int = 0
+    """Pixels that the site does not list."""
+    foreign: LedgerRow | None = None
+    """The drop for the first of these."""
+
+
+class Enricher:
+    """Judges the hits of one request; what they share is worked out when the first of them needs it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._pixels = {pixel.id: pixel for pixel in context.site.pixel}
+        self._matched: dict[str, Matched] = {}
+        self.redactions: list[Redaction] = []
+        """What the events so far would have leaked: of addresses once, of custom data once for each hit."""
+
+    def judge(self, claimed: Hit) -> Judged:
+        """Return an event for each pixel of a hit, or the ledger row of its drop."""
+        context, time = self._context, _event_time(claimed, self._context)
+        ours = [pixel for one in claimed.pixels if (pixel := self._pixels.get(one))]
+        result = Judged([], [])
+        if len(ours) < len(claimed.pixels):
+            result = result._replace(unknown=len(claimed.pixels) - len(ours), foreign=self._foreign(claimed, time))
+        hit, odd = _checked(context, claimed) if ours else (claimed, ())
+        clean: Mapping[str, Any] | None = None
+        for pixel in ours:
+            reason, findings = self._objection(hit, pixel, time, odd)
             if reason is not None:
-                yield _dropped(context, hit, pixel_id, time, reason, findings=_why(reason, context, odd))
+                result.dropped.append(_dropped(context, hit, pixel.id, time, reason, findings=findings))
                 continue
-            if pixel_id not in matched:
-                matched[pixel_id] = _matched(context, pixel_id)
-            who = matched[pixel_id]
-            if who.too_little:
-                yield _dropped(context, hit, pixel_id, time, DropReason.LITTLE_IDENTITY, findings=who.findings)
-            else:
-                page = page or _page(context)
-                yield _event(context, page, hit, pixel_id=pixel_id, time=time, matched=who, odd=odd)
+            clean = self._cleaned(hit) if clean is None else clean
+            alike = (context, self._page, self._matched[pixel.id])
+            result.events.append(_event(*alike, hit._replace(data=clean), pixel_id=pixel.id, time=time, odd=odd))
+        return result
+
+    def _foreign(self, hit: Hit, time: int) -> LedgerRow:
+        pixel = next(one for one in hit.pixels if one not in self._pixels)
+        return _dropped(self._context, hit, pixel, time, DropReason.UNKNOWN_PIXEL)
+
+    def _objection(
+        self, hit: Hit, pixel: Pixel, time: int, odd: tuple[str, ...]
+    ) -> tuple[DropReason | None, tuple[str, ...]]:
+        """Return why a hit is not sent to a pixel, if so, and the findings that led to it."""
+        context = self._context
+        reason = _drop_reason(context, hit, pixel, time)
+        if reason is not None:
+            return reason, _why(reason, context, odd)
+        if pixel.id not in self._matched:
+            self._matched[pixel.id] = _matched(context, pixel.id)
+        who = self._matched[pixel.id]
+        return (DropReason.LITTLE_IDENTITY, who.findings) if who.too_little else (None, ())
+
+    def _cleaned(self, hit: Hit) -> Mapping[str, Any]:
+        cleaned = clean_data(hit.data, _limits(self._context.site))
+        self.redactions += [Redaction(what, "custom_data") for what in cleaned.removed]
+        data: Mapping[str, Any] = cleaned.value
+        return data
+
+    @cached_property
+    def _page(self) -> _Page:
+        context, visit = self._context, self._context.visit
+        visitor, findings = _visitor(context), _bot(context) + visit.findings
+        if context.site.sensitive == "restricted":
+            return _Page(origin_of(visit.url), "", visitor, findings)
+        url, in_url = clean_url(visit.url, _limits(context.site))
+        referrer, in_referrer = clean_url(visit.referrer, _limits(context.site))
+        self.redactions += [Redaction(what, "url") for what in in_url]
+        self.redactions += [Redaction(what, "referrer") for what in in_referrer]
+        return _Page(url, referrer, visitor, findings)
+
+
+def _limits(site: Site) -> Limits:
+    return limits_of(site.keep_url_params, site.block_keys)
 
 
 def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
@@ -86,7 +143,7 @@ def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
 
 
 def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
-    context: Context, hit: Hit, pixel_id: str, time: int, reason: DropReason, *, findings: tuple[str, ...]
+    context: Context, hit: Hit, pixel_id: str, time: int, reason: DropReason, *, findings: tuple[str, ...] = ()
 ) -> LedgerRow:
     return LedgerRow(
         at=context.facts.now,
@@ -132,10 +189,8 @@ def _event_time(hit: Hit, context: Context) -> int:
     return min(now, now - (context.visit.sent - hit.at))
 
 
-def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> DropReason | None:
-    """Return the first reason not to send this hit to this pixel; other people's pixels come first."""
-    if pixel is None:
-        return DropReason.UNKNOWN_PIXEL
+def _drop_reason(context: Context, hit: Hit, pixel: Pixel, time: int) -> DropReason | None:
+    """Return the first reason not to send this hit to this pixel."""
     if context.forbidden is not None:
         return context.forbidden
     if context.facts.now - time > _ACCEPTED_AGE_MS:
@@ -173,27 +228,13 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
     user_data.update((key, value) for key, value in plain.items() if value)
     if context.keeper.visitor:
         user_data["external_id"] = [*user_data.get("external_id", ()), sha256(context.keeper.visitor)]
-    return user_data, tuple(f"{key}:unusable" for key in keys.rejected)
+    odd = [f"{key}:unusable" for key in keys.rejected] + [f"{key}:cut" for key in keys.cut]
+    return user_data, tuple(odd)
 
 
-def _page(context: Context) -> _Page:
-    visit, visitor = context.visit, _visitor(context)
-    if context.site.sensitive == "restricted":
-        return _Page(origin_of(visit.url), "", visitor, ())
-    allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
-    url, in_url = clean_url(visit.url, allowed)
-    referrer, in_referrer = clean_url(visit.referrer, allowed)
-    return _Page(url, referrer, visitor, _redactions(in_url, "url") + _redactions(in_referrer, "referrer"))
-
-
-def _redactions(removed: Sequence[str], place: str) -> tuple[Redaction, ...]:
-    return tuple([Redaction(what, place) for what in removed]) if removed else ()
-
-
-def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
-    context: Context, page: _Page, hit: Hit, *, pixel_id: str, time: int, matched: Matched, odd: tuple[str, ...]
+def _event(  # noqa: PLR0913 - what is the visit's, the page's, the pixel's and the hit's
+    context: Context, page: _Page, matched: Matched, hit: Hit, *, pixel_id: str, time: int, odd: tuple[str, ...]
 ) -> Event:
-    data, in_data = clean_data(hit.data, limits_of(context.site.keep_url_params, context.site.block_keys))
     return Event(
         pixel=pixel_id,
         name=hit.name,
@@ -204,13 +245,12 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and th
         user_data=matched.user_data,
         people=matched.people,
         agreed=context.keeper.agreed,
-        custom_data=data,
+        custom_data=hit.data,
         options=context.options,
         visitor=page.visitor,
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
-        findings=_bot(context) + matched.findings + odd,
-        redactions=page.redactions + _redactions(in_data, "custom_data"),
+        findings=page.findings + matched.findings + odd,
     )
 
 
