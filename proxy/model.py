@@ -38,6 +38,7 @@ class DropReason(StrEnum):
 
     TOO_OLD = "too_old"
     MISSING_VALUE = "missing_value"
+    MISSING_CURRENCY = "missing_currency"
     LITTLE_IDENTITY = "little_identity"
     NO_CONSENT = "no_consent"
     GPC = "gpc"

@@ -15,6 +15,7 @@
 const DROPPED = {
   too_old: "it happened more than 7 days ago, which Meta refuses",
   missing_value: "a Purchase without a value that can be read, which Meta refuses",
+  missing_currency: "a Purchase without a currency that can be read, which Meta refuses",
   little_identity: "too little to match a person by, which Meta refuses",
   no_consent: "the visitor has not consented",
   gpc: "the browser sends Global Privacy Control",

@@ -163,7 +163,7 @@ def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[st
     match reason:
         case DropReason.BOT:
             return _bot(context)
-        case DropReason.MISSING_VALUE:
+        case DropReason.MISSING_VALUE | DropReason.MISSING_CURRENCY:
             return odd
         case _:
             return ()
@@ -199,7 +199,18 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel, time: int) -> DropRea
         return DropReason.EXCLUDED
     if context.site.sensitive == "restricted" and hit.name not in STANDARD_EVENTS:
         return DropReason.RESTRICTED
-    return DropReason.MISSING_VALUE if hit.name == "Purchase" and "value" not in hit.data else None
+    return _incomplete(hit.data) if hit.name == "Purchase" else None
+
+
+def _incomplete(purchase: Mapping[str, Any]) -> DropReason | None:
+    """Return what a Purchase lacks that Meta requires (custom data parameters; subcodes 2804009 and 2804011).
+
+    Of a value without a currency in other events only a third party says that it is refused (2804023), so they are
+    sent.
+    """
+    if "value" not in purchase:
+        return DropReason.MISSING_VALUE
+    return None if "currency" in purchase else DropReason.MISSING_CURRENCY
 
 
 @lru_cache(maxsize=4096)

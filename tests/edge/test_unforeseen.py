@@ -152,6 +152,24 @@ async def test_pixels_of_other_people_do_not_fill_the_ledger(shop: Installation)
     assert await metric(shop, "capi_proxy_findings_total") == {}
 
 
+async def test_a_purchase_without_a_currency_never_reaches_a_batch(shop: Installation) -> None:
+    """It is acknowledged and dropped with its reason, and the honest events beside it need one request."""
+    bad = [{"name": "Purchase", "id": f"bad-{number}", "data": {"value": 1}} for number in range(20)]
+    good = {"name": "Purchase", "id": "good", "data": {"value": 1, "currency": "EUR"}}
+    status, _, _ = await shop.post(wire(*bad, good))
+    await shop.counted(1)
+
+    async def dropped() -> list[dict[str, Any]] | None:
+        found = (await get_json(shop.session, f"{shop.operator}/api/events?reason=missing_currency"))["events"]
+        return found if len(found) == 20 else None
+
+    assert status == 204
+    assert await until(dropped, what="20 ledger rows")
+    assert await metric(shop, "capi_proxy_graph_requests_total") == {
+        f'pixel="{PIXEL}",reason="",verdict="delivered"': 1
+    }
+
+
 async def test_a_body_of_the_greatest_size_leaves_a_segment_within_its_bound(
     shop: Installation, tmp_path: Path
 ) -> None:

@@ -95,11 +95,13 @@ DROPS: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
     ({}, {"pixels": ("789",)}, DropReason.EXCLUDED),
     ({"site": RESTRICTED}, {"name": "BookedTherapy"}, DropReason.RESTRICTED),
     ({}, {"name": "Purchase", "data": {"currency": "EUR"}}, DropReason.MISSING_VALUE),
+    ({}, {"name": "Purchase", "data": {"value": 9.5}}, DropReason.MISSING_CURRENCY),
     (NOBODY, {}, DropReason.LITTLE_IDENTITY),
 ]
 
 FINDINGS = {
     DropReason.BOT: ("bot:crawler",),
+    DropReason.MISSING_CURRENCY: ("currency:missing",),
 }
 
 # All of these faults at once, the first of them decides.
@@ -118,6 +120,7 @@ PRECEDENCE: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
     ({"site": RESTRICTED} | NOBODY, {"pixels": ("789",), "name": "Own"}, DropReason.EXCLUDED),
     ({"site": RESTRICTED} | NOBODY, {"name": "Own"}, DropReason.RESTRICTED),
     ({"site": RESTRICTED} | NOBODY, {"name": "Purchase"}, DropReason.MISSING_VALUE),
+    ({"site": RESTRICTED} | NOBODY, {"name": "Purchase", "data": {"value": 1}}, DropReason.MISSING_CURRENCY),
     ({"site": RESTRICTED} | NOBODY, {"name": "Lead"}, DropReason.LITTLE_IDENTITY),
 ]
 
@@ -250,6 +253,26 @@ def test_a_number_is_a_value(value: Any) -> None:
 def test_what_is_no_number_is_no_value(value: Any) -> None:
     """A purchase whose value Graph could not read is dropped, knowingly."""
     assert reasons(context(hit(name="Purchase", data={"value": value}))) == [DropReason.MISSING_VALUE]
+
+
+@pytest.mark.parametrize("currency", [None, "", "Euro", 978, ["EUR"], {}])
+def test_a_purchase_without_a_currency_is_dropped_as_one_without_a_value(currency: Any) -> None:
+    """Meta requires both, and what is no code of three letters is none; the ledger has the reason."""
+    (row,) = results(context(hit(name="Purchase", data={"value": 9.5, "currency": currency})))
+
+    assert isinstance(row, LedgerRow)
+    assert (row.reason, row.findings[-1]) == (DropReason.MISSING_CURRENCY, "currency:missing")
+
+
+@pytest.mark.parametrize("currency", ["EUR", "usd", "MRU", "XYZ"])
+def test_a_currency_that_meta_may_know_is_sent(currency: str) -> None:
+    """Lower case is accepted by Meta, and its list of currencies is not public: any three letters go out."""
+    assert reasons(context(hit(name="Purchase", data={"value": 9.5, "currency": currency}))) == [""]
+
+
+def test_a_value_without_a_currency_costs_no_other_event() -> None:
+    """No page of Meta's says that it is refused outside of a Purchase, so it is sent with a finding."""
+    assert the_event(context(hit(name="AddToCart", data={"value": 9.5}))).findings == ("currency:missing",)
 
 
 @pytest.mark.parametrize("number", [1e20, "1e20", 2**64 - 1, -(2**63), 1e300])
