@@ -1,7 +1,7 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -58,9 +58,9 @@ class Judged(NamedTuple):
 
     events: list[Event]
     dropped: list[LedgerRow]
-    unknown: int = 0
+    unknown: int
     """Pixels that the site does not list."""
-    foreign: LedgerRow | None = None
+    foreign: LedgerRow | None
     """The drop for the first of these."""
 
 
@@ -71,75 +71,75 @@ class Enricher:
         self._context = context
         self._pixels = {pixel.id: pixel for pixel in context.site.pixel}
         self._matched: dict[str, Matched] = {}
+        self._page: _Page | None = None
         self.redactions: list[Redaction] = []
         """What the events so far would have leaked: of addresses once, of custom data once for each hit."""
 
-    def judge(self, claimed: Hit) -> Judged:
+    def judge(self, hit: Hit) -> Judged:
         """Return an event for each pixel of a hit, or the ledger row of its drop."""
-        context, time = self._context, _event_time(claimed, self._context)
-        ours = [pixel for one in claimed.pixels if (pixel := self._pixels.get(one))]
-        result = Judged([], [])
-        if len(ours) < len(claimed.pixels):
-            result = result._replace(unknown=len(claimed.pixels) - len(ours), foreign=self._foreign(claimed, time))
-        hit, odd = _checked(context, claimed) if ours else (claimed, ())
+        context, time = self._context, _event_time(hit, self._context)
+        pixels = [pixel for one in hit.pixels if (pixel := self._pixels.get(one))]
+        data, odd = _checked(context, hit) if pixels else (hit.data, ())
         clean: Mapping[str, Any] | None = None
-        for pixel in ours:
-            reason, findings = self._objection(hit, pixel, time, odd)
+        events, dropped = [], []
+        for pixel in pixels:
+            reason, findings = self._objection(hit.name, data, odd, pixel, time)
             if reason is not None:
-                result.dropped.append(_dropped(context, hit, pixel.id, time, reason, findings=findings))
+                dropped.append(_dropped(context, hit, pixel.id, time, reason, findings=findings))
                 continue
-            clean = self._cleaned(hit) if clean is None else clean
-            alike = (context, self._page, self._matched[pixel.id])
-            result.events.append(_event(*alike, hit._replace(data=clean), pixel_id=pixel.id, time=time, odd=odd))
-        return result
+            clean = self._cleaned(data) if clean is None else clean
+            alike = (context, self._page or self._read_page(), self._matched[pixel.id])
+            events.append(_event(*alike, hit, clean, pixel_id=pixel.id, time=time, odd=odd))
+        unknown = len(hit.pixels) - len(pixels)
+        return Judged(events, dropped, unknown, self._foreign(hit, time) if unknown else None)
 
     def _foreign(self, hit: Hit, time: int) -> LedgerRow:
         pixel = next(one for one in hit.pixels if one not in self._pixels)
         return _dropped(self._context, hit, pixel, time, DropReason.UNKNOWN_PIXEL)
 
     def _objection(
-        self, hit: Hit, pixel: Pixel, time: int, odd: tuple[str, ...]
+        self, name: str, data: Mapping[str, Any], odd: tuple[str, ...], pixel: Pixel, time: int
     ) -> tuple[DropReason | None, tuple[str, ...]]:
-        """Return why a hit is not sent to a pixel, if so, and the findings that led to it."""
+        """Return why an event is not sent to a pixel, if so, and the findings that led to it."""
         context = self._context
-        reason = _drop_reason(context, hit, pixel, time)
+        reason = _drop_reason(context, name, data, pixel, time)
         if reason is not None:
             return reason, _why(reason, context, odd)
-        if pixel.id not in self._matched:
-            self._matched[pixel.id] = _matched(context, pixel.id)
-        who = self._matched[pixel.id]
+        who = self._matched.get(pixel.id)
+        if who is None:
+            who = self._matched[pixel.id] = _matched(context, pixel.id)
         return (DropReason.LITTLE_IDENTITY, who.findings) if who.too_little else (None, ())
 
-    def _cleaned(self, hit: Hit) -> Mapping[str, Any]:
-        cleaned = clean_data(hit.data, _limits(self._context.site))
+    def _cleaned(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        cleaned = clean_data(data, _limits(self._context.site))
         self.redactions += [Redaction(what, "custom_data") for what in cleaned.removed]
-        data: Mapping[str, Any] = cleaned.value
-        return data
+        clean: Mapping[str, Any] = cleaned.value
+        return clean
 
-    @cached_property
-    def _page(self) -> _Page:
+    def _read_page(self) -> _Page:
         context, visit = self._context, self._context.visit
         visitor, findings = _visitor(context), _bot(context) + visit.findings
         if context.site.sensitive == "restricted":
-            return _Page(origin_of(visit.url), "", visitor, findings)
+            self._page = _Page(origin_of(visit.url), "", visitor, findings)
+            return self._page
         url, in_url = clean_url(visit.url, _limits(context.site))
         referrer, in_referrer = clean_url(visit.referrer, _limits(context.site))
         self.redactions += [Redaction(what, "url") for what in in_url]
         self.redactions += [Redaction(what, "referrer") for what in in_referrer]
-        return _Page(url, referrer, visitor, findings)
+        self._page = _Page(url, referrer, visitor, findings)
+        return self._page
 
 
 def _limits(site: Site) -> Limits:
     return limits_of(site.keep_url_params, site.block_keys)
 
 
-def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
-    """Return the hit with the data that its site lets out, as Meta reads them, and what was odd about them."""
+def _checked(context: Context, hit: Hit) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return the custom data of a hit that its site lets out, as Meta reads them, and what was odd about them."""
     given = hit.data
     if context.site.sensitive == "restricted":
         given = {key: given[key] for key in _RESTRICTED_DATA if key in given}
-    data, findings = checked(hit.name, given)
-    return (hit._replace(data=data) if hit.data else hit), findings
+    return checked(hit.name, given)
 
 
 def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
@@ -189,17 +189,17 @@ def _event_time(hit: Hit, context: Context) -> int:
     return min(now, now - (context.visit.sent - hit.at))
 
 
-def _drop_reason(context: Context, hit: Hit, pixel: Pixel, time: int) -> DropReason | None:
-    """Return the first reason not to send this hit to this pixel."""
+def _drop_reason(context: Context, name: str, data: Mapping[str, Any], pixel: Pixel, time: int) -> DropReason | None:
+    """Return the first reason not to send an event to this pixel."""
     if context.forbidden is not None:
         return context.forbidden
     if context.facts.now - time > _ACCEPTED_AGE_MS:
         return DropReason.TOO_OLD
-    if not wants(pixel.events, hit.name):
+    if not wants(pixel.events, name):
         return DropReason.EXCLUDED
-    if context.site.sensitive == "restricted" and hit.name not in STANDARD_EVENTS:
+    if context.site.sensitive == "restricted" and name not in STANDARD_EVENTS:
         return DropReason.RESTRICTED
-    return _incomplete(hit.data) if hit.name == "Purchase" else None
+    return _incomplete(data) if name == "Purchase" else None
 
 
 def _incomplete(purchase: Mapping[str, Any]) -> DropReason | None:
@@ -244,7 +244,15 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
 
 
 def _event(  # noqa: PLR0913 - what is the visit's, the page's, the pixel's and the hit's
-    context: Context, page: _Page, matched: Matched, hit: Hit, *, pixel_id: str, time: int, odd: tuple[str, ...]
+    context: Context,
+    page: _Page,
+    matched: Matched,
+    hit: Hit,
+    data: Mapping[str, Any],
+    *,
+    pixel_id: str,
+    time: int,
+    odd: tuple[str, ...],
 ) -> Event:
     return Event(
         pixel=pixel_id,
@@ -256,7 +264,7 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the pixel's and 
         user_data=matched.user_data,
         people=matched.people,
         agreed=context.keeper.agreed,
-        custom_data=hit.data,
+        custom_data=data,
         options=context.options,
         visitor=page.visitor,
         fate=hit.fate,

@@ -41,41 +41,48 @@ class _Budget:
 
     def records(self, judged: Judged) -> list[Record] | None:
         """Return the records of an event, or None when they and its ledger rows are more than is left."""
-        first = [event for event in judged.events if event.pixel not in self._shared]
-        shared = {**self._shared, **{event.pixel: capi.shared(event) for event in first}} if first else self._shared
-        records = [capi.record(event, shared[event.pixel]) for event in judged.events]
-        size = sum(len(shared[event.pixel]) + _PERSON * len(event.people) + _FRAME for event in first)
-        size += sum(len(record.payload) + _noted(record) for record in records) + sum(map(_noted, judged.dropped))
+        size, new, records = 0, {}, []
+        for event in judged.events:
+            alike = self._shared.get(event.pixel)
+            if alike is None:
+                alike = new[event.pixel] = capi.shared(event)
+                size += len(alike) + _PERSON * len(event.people) + _FRAME
+            record = capi.record(event, alike)
+            size += len(record.payload) + _noted(record)
+            records.append(record)
+        size += sum(map(_noted, judged.dropped)) if judged.dropped else 0
         if size > self._left:
             return None
         self._left -= size
-        self._shared = shared
+        self._shared.update(new)
         return records
 
 
 def written(context: Context) -> Written:
     """Judge and write the hits of a visit, in order."""
     enricher, budget = Enricher(context), _Budget()
-    result = Written([], [], 0, [], enricher.redactions, [])
+    records: list[Record] = []
+    dropped: list[LedgerRow] = []
+    refused, faults = [], []
     foreign: LedgerRow | None = None
     unknown = 0
     for hit in context.visit.hits:
         try:
             judged = enricher.judge(hit)
-            records = budget.records(judged)
+            fresh = budget.records(judged)
         except Exception as error:  # noqa: BLE001 - whatever one event brought must not cost its neighbours
-            result.refused.append(Refusal(hit.place, hit.id, "cannot be read"))
-            result.faults.append(fault(error))
+            refused.append(Refusal(hit.place, hit.id, "cannot be read"))
+            faults.append(fault(error))
             continue
-        if records is None:
-            result.refused.append(Refusal(hit.place, hit.id, _TOO_LARGE))
+        if fresh is None:
+            refused.append(Refusal(hit.place, hit.id, _TOO_LARGE))
             continue
-        result.records.extend(records)
-        result.dropped.extend(judged.dropped)
+        records += fresh
+        dropped += judged.dropped
         foreign, unknown = foreign or judged.foreign, unknown + judged.unknown
     if foreign:
-        result.dropped.insert(0, _standing_for(foreign, unknown))
-    return result._replace(unknown_pixels=unknown)
+        dropped.insert(0, _standing_for(foreign, unknown))
+    return Written(records, dropped, unknown, refused, enricher.redactions, faults)
 
 
 def _standing_for(row: LedgerRow, events: int) -> LedgerRow:

@@ -63,7 +63,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
     )
     context = _context(visit, facts, policy, client)
     events = written(context)
-    refused = sorted([*visit.refused, *events.refused], key=lambda refusal: refusal.index)
+    refused = _in_order(visit.refused, events.refused)
     status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
     return Outcome(
         status=status,
@@ -80,6 +80,10 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         misdirected=client.misdirected,
         faults=tuple(events.faults),
     )
+
+
+def _in_order(unread: Sequence[Refusal], unwritten: Sequence[Refusal]) -> Sequence[Refusal]:
+    return sorted([*unread, *unwritten], key=lambda refusal: refusal.index) if unwritten else unread
 
 
 def _bounded(visit: Visit, facts: Facts) -> tuple[Visit, Facts]:
