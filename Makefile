@@ -9,7 +9,7 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --gener
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit faults soak bench tag lock clean
+.PHONY: help demo test lint types unit faults soak bench attacks tag lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ types: $(VENV)/.dev node_modules/.done
 	npx --no-install tsc -p static
 	npx --no-install tsc -p static/tsconfig.pages.json
 
-unit: $(VENV)/.dev node_modules/.done .chromium .firefox
+unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers
 	$(PY) -m pytest
 
 faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
@@ -40,6 +40,9 @@ soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account 
 bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (20 minutes)
 	sh tools/system.sh wrk
 	for one in durable backlog lanes freshness enrich tag; do $(PY) bench/$$one.py; done
+
+attacks: $(VENV)/.dev ## what a stranger's attacks cost honest visitors (25 minutes)
+	$(PY) bench/attacks.py
 
 tag: node_modules/.done ## build static/*.min.js from their sources
 	node tools/build.mjs
@@ -66,8 +69,8 @@ node_modules/.done: package-lock.json
 	npm ci --silent --no-audit --no-fund
 	touch $@
 
-.PHONY: .chromium .firefox
-.chromium .firefox:
+.PHONY: .chromium .firefox .servers
+.chromium .firefox .servers:
 	sh tools/system.sh $(@:.%=%)
 
 clean: ## remove what the targets above made

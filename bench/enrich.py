@@ -117,7 +117,7 @@ def _address(chance: random.Random) -> str:
 
 def _policy() -> Policy:
     with workplace() as place:
-        settings = config.load(Machine(place / "proxy", "http://127.0.0.1:1").config, {}).settings
+        settings = config.load(Machine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
     return Policy(
         settings.site[0],
         Networks(settings.server.trusted_proxies),

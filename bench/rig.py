@@ -27,6 +27,12 @@ PROXY_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 SECRET = "a secret for benches that is long enough"  # noqa: S105
 TOKEN = "a-token-of-the-bench"  # noqa: S105
 _TICKS = os.sysconf("SC_CLK_TCK")
+_UNLIMITED = """\
+[limits]
+requests_per_second = 1000000
+burst = 1000000
+connections_per_address = 4000
+"""
 _FOREIGN_MOST = 0.25
 """Cores that others may use during a round."""
 
@@ -64,6 +70,8 @@ class Machine:
     pixels: Sequence[str] = ("1001",)
     command: Sequence[str] = ("-m", "proxy", "serve")
     timeout: float = 30.0
+    limited: bool = False
+    """With the usual limits for one address, where most benches send all they can from one."""
     port: int = field(default_factory=free_port)
     operator_port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
@@ -83,7 +91,7 @@ secret = "{SECRET}"
 [graph]
 url = "{self.graph}"
 timeout = {self.timeout}
-[[site]]
+{"" if self.limited else _UNLIMITED}[[site]]
 name = "bench"
 domains = ["shop.example"]
 prefix = "/bench"

@@ -1,8 +1,8 @@
 """The only file that wires: constructs every part, orders their lifetimes, closes in reverse.
 
-Order: lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners finish their requests
-while the queue still takes them, the lanes finish their attempts while the queue still settles, and the queue closes
-last.
+Order: tables of the rules → lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners
+finish their requests while the queue still takes them, the lanes finish their attempts while the queue still settles,
+and the queue closes last.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +19,25 @@ import aiohttp.http_parser
 from aiohttp import hdrs, web
 
 from proxy.config import Config
+from proxy.edge.admission import Admission
+from proxy.edge.collect import Collector
 from proxy.edge.conditions import Conditions
+from proxy.edge.connections import Terms
+from proxy.edge.descriptors import affordable
+from proxy.edge.expiry import Expiry
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
-from proxy.edge.http_log import server_log
+from proxy.edge.lane import Lane
+from proxy.edge.listener import Listener
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
-from proxy.edge.proxy_protocol import ProxyProtocolSite
 from proxy.edge.public import Entry, Public
-from proxy.edge.sender import Lane, Sender
+from proxy.edge.sender import Sender
 from proxy.keys import people_key, prefix_of
-from proxy.queue.base import QueueBrokenError
+from proxy.queue.base import QueueBrokenError, Trouble
 from proxy.queue.local import DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
+from proxy.rules import tables
 from proxy.rules.address import Networks
 from proxy.rules.keeper import KeeperKeys
 from proxy.rules.routing import Routes
@@ -40,9 +46,10 @@ from proxy.settings import Address, Pixel, Settings, Site
 
 log = logging.getLogger(__name__)
 
-_SECRET_FILE = "secret"  # noqa: S105 - a file name
+SECRET_FILE = "secret"  # noqa: S105 - a file name
 _GRACE_S = 10.0
 _BACKLOG = 2048
+_OPERATOR_CONNECTIONS = 64
 
 
 class UnsafeInstallationError(Exception):
@@ -70,15 +77,23 @@ def require_c_parser() -> None:
         raise UnsafeInstallationError("aiohttp was installed without its C parser: install its wheel for this platform")
 
 
-def installation_secret(settings: Settings, data_dir: Path) -> str:
-    """Return the configured secret, or the one kept in ``data_dir``, made there the first time."""
+def existing_secret(settings: Settings, data_dir: Path) -> str:
+    """Return the configured secret, or the one kept in ``data_dir``; empty when there is none yet."""
     if configured := settings.server.secret.get_secret_value():
         return configured
-    path = data_dir / _SECRET_FILE
-    if not path.exists():
-        log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
-        _write_secret(path, secrets.token_hex(32))
-    return path.read_text().strip()
+    path = data_dir / SECRET_FILE
+    return path.read_text().strip() if path.exists() else ""
+
+
+def installation_secret(settings: Settings, data_dir: Path) -> str:
+    """Return the existing secret, or make one in ``data_dir``."""
+    if secret := existing_secret(settings, data_dir):
+        return secret
+    path = data_dir / SECRET_FILE
+    log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
+    secret = secrets.token_hex(32)
+    _write_secret(path, secret)
+    return secret
 
 
 def _write_secret(path: Path, secret: str) -> None:
@@ -114,28 +129,46 @@ async def running(config: Config) -> AsyncIterator[Running]:
         OSError: when an address cannot be listened on.
     """
     require_c_parser()
+    tables.prepare()
     settings = config.settings
     async with AsyncExitStack() as stack:
         lock = DataDirLock(config.data_dir)
         stack.callback(lock.close)
         secret = installation_secret(settings, config.data_dir)
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = open_queue(config, secret, broken)
-        stack.push_async_callback(queue.close)
         metrics, conditions = Metrics(), Conditions(now_ms)
+        queue = open_queue(config, secret, broken, conditions)
+        stack.push_async_callback(queue.close)
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))
         graph = Graph(session, settings.graph, now_ms, conditions)
         sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
         sender.start()
         stack.push_async_callback(sender.stop, _GRACE_S)
-        public = Public(
-            _entry(settings, secret),
+        expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
+        stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
+        limits = settings.limits.model_copy(update={"connections": affordable(settings.limits.connections, conditions)})
+        admission = Admission(
+            limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
+        )
+        entry = _entry(settings, secret)
+        collector = Collector(
+            entry.policies,
             queue=queue,
+            admission=admission,
             metrics=metrics,
             conditions=conditions,
             wake=sender.wake,
             now=now_ms,
             entropy=_entropy,
+        )
+        public = Public(
+            entry,
+            queue=queue,
+            admission=admission,
+            metrics=metrics,
+            conditions=conditions,
+            collector=collector,
+            now=now_ms,
         )
         access = Access(settings.server.operator_listen.host, settings.server.operator_password.get_secret_value())
         operator = Operator(
@@ -147,17 +180,30 @@ async def running(config: Config) -> AsyncIterator[Running]:
             now=now_ms,
             people_keys=people_keys(settings, secret),
         )
-        operator_address = await _listen(stack, operator.app(), settings.server.operator_listen)
-        announced_by = Networks(settings.server.trusted_proxies) if settings.server.proxy_protocol else None
-        public_address = await _listen(
-            stack, public.app(), settings.server.listen, drain=public.drain, announced_by=announced_by
+        few = limits.model_copy(
+            update={"connections": _OPERATOR_CONNECTIONS, "connections_per_address": _OPERATOR_CONNECTIONS + 1}
         )
+        operator_terms = Terms("operator", few, conditions, metrics)
+        public_terms = Terms("public", limits, conditions, metrics, entry.trusted, settings.server.proxy_protocol)
+        operator_address = await _listen(stack, operator.app(), settings.server.operator_listen, operator_terms)
+        public_address = await _listen(stack, public.app(), settings.server.listen, public_terms, drain=public.drain)
         yield Running(public_address, operator_address, queue, broken)
         public.accepting = False
 
 
-def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None = None) -> LocalQueue:
-    """Open the queue of a locked data_dir; ``broken`` fails when it must not be trusted any more.
+def open_queue(
+    config: Config,
+    secret: str,
+    broken: asyncio.Future[None] | None = None,
+    conditions: Conditions | None = None,
+) -> LocalQueue:
+    """Open the queue of a locked data_dir.
+
+    Args:
+        config: Says where it is, and how much it may hold.
+        secret: The installation's.
+        broken: Fails when the queue must not be trusted any more.
+        conditions: Where the queue's troubles are shown.
 
     Raises:
         QueueBrokenError: when it cannot be opened.
@@ -167,6 +213,14 @@ def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None 
         if broken is not None and not broken.done():
             broken.set_exception(error)
 
+    def on_trouble(trouble: Trouble) -> None:
+        if conditions is None:
+            return
+        if trouble.detail:
+            conditions.report(trouble.code, trouble.subject, trouble.detail, failing=trouble.failing)
+        else:
+            conditions.clear(trouble.code, trouble.subject)
+
     old = [one.get_secret_value() for one in config.settings.server.old_secrets]
     return LocalQueue.open(
         config.data_dir,
@@ -175,6 +229,7 @@ def open_queue(config: Config, secret: str, broken: asyncio.Future[None] | None 
         retention=config.settings.retention,
         now=now_ms,
         on_broken=on_broken,
+        on_trouble=on_trouble,
     )
 
 
@@ -207,26 +262,29 @@ async def _listen(
     stack: AsyncExitStack,
     app: web.Application,
     address: Address,
+    terms: Terms,
+    *,
     drain: Callable[[float], Awaitable[None]] | None = None,
-    announced_by: Networks | None = None,
 ) -> Address:
-    """Serve an application; port 0 finds a free one. ``announced_by``: who speaks the PROXY protocol, if anybody."""
+    """Serve an application; port 0 finds a free one."""
     # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
     app.on_response_prepare.append(_say_less)
-    runner = web.AppRunner(app, access_log=None, logger=server_log, auto_decompress=False, shutdown_timeout=_GRACE_S)
+    runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site: web.BaseSite
-    if announced_by is None:
-        site = web.TCPSite(runner, address.host, address.port, backlog=_BACKLOG)
-    else:
-        site = ProxyProtocolSite(runner, address.host, address.port, trusted=announced_by, backlog=_BACKLOG)
+    site = Listener(runner, address, terms, backlog=_BACKLOG)
     await site.start()
     if drain:
         stack.push_async_callback(drain, _GRACE_S)
     stack.push_async_callback(site.stop)
     host, port = runner.addresses[0][:2]
     return Address(host, port)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:

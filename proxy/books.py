@@ -1,23 +1,29 @@
 """What the commands read and mend: through the running proxy, or from data_dir when none runs."""
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import aiohttp
+import orjson
 from aiohttp import hdrs
 
 from proxy.app import installation_secret, now_ms, open_queue, people_keys
 from proxy.config import Config
 from proxy.edge.operator import event_json, letter_json
-from proxy.model import MAX_AGE_MS
+from proxy.edge.people import suppression_json
+from proxy.model import MAX_AGE_MS, SuppressionKind
 from proxy.queue.base import Erased, Filter
 from proxy.queue.local import DataDirBusyError, DataDirLock, LocalQueue
-from proxy.rules.people import digests, identifiers
+from proxy.rules.people import ACCEPTED, UnknownPersonError, identifiers, people_of
 from proxy.rules.raw import sha256
+from proxy.rules.reference import LENGTH
 
 # A long backlog is read through whole.
 _ERASE_S = 3600
+_NUMBER = re.compile("[0-9a-f]{32}")
 
 
 class BooksError(Exception):
@@ -40,20 +46,35 @@ class Books(Protocol):
         """Remove dead letters; return how many."""
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        """Remove what is kept of a person, given by hashed match keys, and refuse older events that come later."""
+        """Remove what is kept of a person, named as in ``people_of``, and refuse older events that come later."""
+
+    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
+        """Return suppressions of a kind, or of any, newest first."""
+
+    async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
+        """End the suppressions of a person, of a kind or of any; return how many."""
 
 
 def person_of(
     config: Config, *, emails: Sequence[str], phones: Sequence[str], ids: Sequence[str], visitors: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Return hashed match keys of a person as the owner wrote them; phone numbers are read as of every site's country.
+    """Return a person as the owner wrote it, in the form of ``people_of``.
+
+    Phone numbers are read as of every site's country. A visitor is named by a reference, or by the number that pages
+    of an earlier version showed.
 
     Raises:
         ValueError: when a value has no form to be known by; the text is its key.
     """
     countries = {"", *(site.country.lower() for site in config.settings.site)}
-    own = [*ids, *(sha256(visitor.strip().lower()) for visitor in visitors)]
-    return identifiers({"em": emails, "ph": phones, "external_id": own}, countries)
+    written = ["".join(visitor.split()).lower() for visitor in visitors]
+    references = [text for text in written if len(text) == LENGTH]
+    numbers = [text for text in written if _NUMBER.fullmatch(text)]
+    if len(references) + len(numbers) < len(written):
+        raise ValueError("visitor")
+    own = [*ids, *map(sha256, numbers)]
+    found = identifiers({"em": emails, "ph": phones, "external_id": own}, countries)
+    return found | ({"visitor": references} if references else {})
 
 
 @asynccontextmanager
@@ -86,8 +107,7 @@ async def open_books(config: Config) -> AsyncIterator[Books]:
 async def _remote(config: Config) -> AsyncIterator[Books]:
     server = config.settings.server
     password = server.operator_password.get_secret_value()
-    host = "127.0.0.1" if server.operator_listen.host in {"0.0.0.0", "::"} else server.operator_listen.host
-    base = f"http://{f'[{host}]' if ':' in host else host}:{server.operator_listen.port}"
+    base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
     async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield _Remote(session)
@@ -111,7 +131,19 @@ class _Local:
         return await self._queue.discard(ids)
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        return await self._queue.erase(digests(person, self._people_keys), now_ms())
+        return await self._queue.erase(self._people(person), now_ms())
+
+    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
+        return [suppression_json(one) for one in await self._queue.suppressions(kind, limit=limit)]
+
+    async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
+        return len(await self._queue.lift(self._people(person), [kind] if kind else list(SuppressionKind), now_ms()))
+
+    def _people(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
+        try:
+            return people_of(person, self._people_keys)
+        except UnknownPersonError as error:
+            raise BooksError(f"{error}; accepted: {ACCEPTED}") from None
 
 
 class _Remote:
@@ -136,17 +168,36 @@ class _Remote:
         patience = aiohttp.ClientTimeout(total=_ERASE_S)
         return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=patience))
 
+    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
+        params = {"limit": str(limit)} | ({"kind": kind.value} if kind else {})
+        found: list[dict[str, Any]] = (await self._ask("GET", "/api/suppressions", params=params))["suppressions"]
+        return found
+
+    async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
+        body = {**person, "kind": kind or ""}
+        return int((await self._ask("POST", "/api/suppressions/lift", json=body))["lifted"])
+
     async def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:
             async with self._session.request(method, path, **options) as response:
-                answer = await response.json()
+                status, body = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BooksError(
                 f"the running proxy does not answer on its operator port: {type(error).__name__}"
             ) from error
-        if response.status != 200:
-            raise BooksError(f"the running proxy refuses: {answer.get('error', response.status)}")
-        return answer
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise BooksError("the running proxy refuses operator_password: it was started with another one")
+        return _answer(status, body)
+
+
+def _answer(status: int, body: bytes) -> Any:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BooksError(f"what answers on operator_listen is no capi-proxy (HTTP status {status}, no JSON)") from None
+    if status != HTTPStatus.OK:
+        raise BooksError(f"the running proxy refuses: {answer.get('error', status)}")
+    return answer
 
 
 def _query(wanted: Filter) -> dict[str, str]:

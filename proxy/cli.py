@@ -4,14 +4,16 @@ import asyncio
 import gc
 import logging
 import os
+import re
+import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
@@ -22,18 +24,39 @@ from proxy import __version__, app, config, doctor
 from proxy import snippet as snippets
 from proxy.books import Books, BooksError, open_books, person_of
 from proxy.edge.files import trap_of
-from proxy.model import Status
+from proxy.model import Status, SuppressionKind
 from proxy.queue.base import Filter, QueueError
 from proxy.queue.local import DataDirBusyError
+from proxy.terminal import Lines, printable
 
 T = TypeVar("T")
+
+_VARIABLE = "CAPI_PROXY_CONFIG"
+_PLACES = (Path("config.toml"), Path("/etc/capi-proxy/config.toml"))
+# Only delivery needs them, and it runs in another process.
+_TOKENS = ("access_token", "app_secret", "access_keys")
+
+
+_HOST = re.compile(r"(?:https://)?([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?)/?")
+
+
+def _find(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path:
+    """Return the configuration file that was named, or the first that stands where one is looked for."""
+    found = path or next(filter(Path.is_file, _PLACES), None)
+    if found is None:
+        places = ", ".join(map(str, _PLACES))
+        raise click.UsageError(f"--config: missing; looked for the variable {_VARIABLE}, then for {places}")
+    return found
+
 
 _CONFIG = click.option(
     "--config",
     "path",
-    required=True,
+    envvar=_VARIABLE,
+    show_envvar=True,
+    callback=_find,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The TOML configuration file.",
+    help=f"The TOML configuration file; without it {' or '.join(map(str, _PLACES))}.",
 )
 
 
@@ -41,13 +64,15 @@ _CONFIG = click.option(
 @click.version_option(__version__, prog_name="capi-proxy")
 def main() -> None:
     """A first-party proxy that mirrors Meta Pixel events to the Conversions API, each counted once."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def load(path: Path) -> config.Config:
-    """Read a configuration or end with exit code 2 and every mistake."""
+def load(path: Path, unused: Collection[str] = ()) -> config.Config:
+    """Read a configuration or end with exit code 2 and every mistake; ``unused`` secrets are not looked for."""
     try:
-        return config.load(path, os.environ)
+        return config.load(path, os.environ, unused)
     except config.ConfigError as error:
         click.echo(f"{path}: {len(error.problems)} mistake(s)", err=True)
         for problem in error.problems:
@@ -60,11 +85,13 @@ def load(path: Path) -> config.Config:
 def serve(path: Path) -> None:
     """Run the proxy: public listener, operator listener, delivery."""
     loaded = load(path)
+    # A core dump would hold tokens and contact data.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     async def work(stop: asyncio.Event) -> None:
         async with app.running(loaded) as proxy:
-            click.echo(f"public   http://{proxy.public.host}:{proxy.public.port}", err=True)
-            click.echo(f"operator http://{proxy.operator.host}:{proxy.operator.port}", err=True)
+            click.echo(f"public   http://{proxy.public.authority}", err=True)
+            click.echo(f"operator http://{proxy.operator.authority}", err=True)
             # What is there now stays: to look through it for waste holds up all requests for 20 ms.
             gc.freeze()
             await _until(stop, proxy.broken)
@@ -125,25 +152,42 @@ def check(path: Path, *, send_test: bool) -> None:
 
         found += asyncio.run(work())
     for finding in found:
-        click.echo(f"{'FAILED' if finding.failed else 'note'}: {finding.text}")
-    click.echo(f"{path}: the configuration is sound")
-    sys.exit(1 if any(finding.failed for finding in found) else 0)
+        click.echo(printable(f"{'FAILED' if finding.failed else 'note'}: {finding.text}"))
+    failed = sum(finding.failed for finding in found)
+    click.echo(f"{path}: {f'FAILED, {failed} to mend' if failed else 'the configuration is sound'}")
+    sys.exit(1 if failed else 0)
+
+
+def _host(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Return the host name of what may be given as an address."""
+    match = _HOST.fullmatch(value.lower())
+    if value and not match:
+        raise click.BadParameter(f"{value!r}; accepted: a host name such as t.shop.example")
+    return match[1] if match else ""
 
 
 @main.command()
 @_CONFIG
 @click.option("--site", "name", default="", help="Name of the site; needed when there are several.")
-@click.option("--host", default="", help="The proxy's own host name; left out: a path of the site itself.")
+@click.option("--host", default="", callback=_host, help="The proxy's own host name; else a path of the site itself.")
 def snippet(path: Path, name: str, host: str) -> None:
-    """Print the HTML to paste, and how to mount the proxy on a path of the site."""
-    loaded = load(path)
+    """Print the HTML to paste, and the rules for the web server in front."""
+    loaded = load(path, (*_TOKENS, "operator_password"))
     sites = {site.name: site for site in loaded.settings.site}
     if not name and len(sites) > 1:
         raise click.UsageError(f"--site: missing; accepted: {', '.join(sites)}")
     site = sites.get(name or next(iter(sites)))
     if site is None:
         raise click.UsageError(f"--site: {name!r}; accepted: {', '.join(sites)}")
-    secret = app.installation_secret(loaded.settings, loaded.data_dir)
+    try:
+        secret = app.existing_secret(loaded.settings, loaded.data_dir)
+    except OSError as error:
+        _fail(f"{error}; run it as the user the proxy runs as")
+    if not secret and not site.prefix:
+        _fail(
+            "the path comes from server.secret, which is not set, and none was made in"
+            f" {loaded.data_dir} yet: set one (openssl rand -hex 32), or start the proxy once"
+        )
     prefix = app.prefixes(loaded.settings, secret, site)[0]
     click.echo(snippets.snippet(loaded.settings, site, trap_of(site), prefix, host))
 
@@ -161,6 +205,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _LIMIT = click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+_STATUS = click.Choice([status.value for status in Status], case_sensitive=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
@@ -168,7 +213,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a 
 @_CONFIG
 @_filters
 @_LIMIT
-@click.option("--status", type=click.Choice([*Status]), help="How the event ended.")
+@click.option(
+    "--status", type=click.Choice([one.value for one in Status], case_sensitive=False), help="How the event ended."
+)
 @_JSON
 def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
     """List finished events, newest first."""
@@ -210,28 +257,84 @@ def dead_discard(path: Path, **chosen: Any) -> None:
     click.echo(f"{done} discarded")
 
 
+def _person(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options by which a person is named."""
+    for option in (
+        click.option("--visitor", "visitors", multiple=True, help="The reference that the opt-out page shows."),
+        click.option("--external-id", "ids", multiple=True, help="The site's own id of the person, as for the Pixel."),
+        click.option("--phone", "phones", multiple=True, help="Telephone number, with country code."),
+        click.option("--email", "emails", multiple=True, help="Mail address."),
+    ):
+        command = option(command)
+    return command
+
+
+def _named(loaded: config.Config, given: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    try:
+        return person_of(loaded, **given)
+    except ValueError as error:
+        raise click.UsageError(f"nobody can be known by this value of {_NAMES[str(error)]}") from None
+
+
 @main.command()
 @_CONFIG
-@click.option("--email", "emails", multiple=True, help="Mail address.")
-@click.option("--phone", "phones", multiple=True, help="Telephone number, with country code.")
-@click.option("--external-id", "ids", multiple=True, help="The site's own id of the person, as given to the Pixel.")
-@click.option("--visitor", "visitors", multiple=True, help="The visitor number that the opt-out page shows.")
+@_person
 def erase(path: Path, **given: Sequence[str]) -> None:
     """Remove waiting events and dead letters of one person, and refuse older ones that come later."""
     if not any(given.values()):
         raise click.UsageError("accepted: one or more of --email, --phone, --external-id, --visitor")
-    loaded = load(path)
-    try:
-        person = person_of(loaded, **given)
-    except ValueError as error:
-        raise click.UsageError(f"nobody can be known by this value of {_NAMES[str(error)]}") from None
+    loaded = load(path, _TOKENS)
+    person = _named(loaded, given)
     erased = _ask(path, lambda books: books.erase(person))
     days = loaded.settings.retention.erased_days
     click.echo(f"{erased.waiting} waiting events and {erased.dead} dead letters removed")
     click.echo(f"events that happened before now are refused for {days} days")
 
 
-_NAMES = {"em": "--email", "ph": "--phone", "external_id": "--external-id or --visitor"}
+@main.group()
+def suppressions() -> None:
+    """Who opted out, withdrew consent or was erased: digests, which name nobody."""
+
+
+_KIND = click.option(
+    "--kind", type=click.Choice([one.value for one in SuppressionKind]), help="Only suppressions of this kind."
+)
+
+
+@suppressions.command("list")
+@_CONFIG
+@_KIND
+@_LIMIT
+@_JSON
+def suppressions_list(path: Path, kind: str | None, limit: int, *, as_json: bool) -> None:
+    """List suppressions, newest first."""
+    wanted = SuppressionKind(kind) if kind else None
+    _print(_ask(path, lambda books: books.suppressions(wanted, limit)), _SUPPRESSION_COLUMNS, as_json=as_json)
+
+
+@suppressions.command("lift")
+@_CONFIG
+@click.argument("digests", nargs=-1, metavar="[DIGEST]...")
+@_person
+@_KIND
+@click.confirmation_option(prompt="Send again what is about these people?")
+def suppressions_lift(path: Path, digests: Sequence[str], kind: str | None, **given: Sequence[str]) -> None:
+    """End suppressions before their time: those of the list, or those of a person.
+
+    Only the people themselves can take back an opt-out or agree again. Use this when they asked you to, or against
+    suppressions that nobody meant.
+    """
+    if not digests and not any(given.values()):
+        raise click.UsageError("accepted: digests, or one or more of --email, --phone, --external-id, --visitor")
+    if wrong := [one for one in digests if not re.fullmatch("[0-9a-f]{32}", one)]:
+        raise click.UsageError(f"{wrong[0][:40]!r}; accepted: digests as the list shows them, 32 hex digits")
+    person = {**_named(load(path, _TOKENS), given), "digest": list(digests)}
+    lifted = _ask(path, lambda books: books.lift(person, SuppressionKind(kind) if kind else None))
+    click.echo(f"{lifted} suppressions lifted")
+
+
+_NAMES = {"em": "--email", "ph": "--phone", "external_id": "--external-id", "visitor": "--visitor"}
+_SUPPRESSION_COLUMNS = ("at", "kind", "digest")
 _EVENT_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "fate", "attempts", "fbtrace_id", "findings")
 _WORDS = ("fbtrace_id", "message")
 _DEAD_COLUMNS = ("id", "at", "reason", "code", "subcode", "name", "event_id", "pixel", "attempts", *_WORDS)
@@ -239,7 +342,7 @@ _PAGE, _PIECE = 1000, 100
 
 
 def _ask(path: Path, question: Callable[[Books], Awaitable[T]]) -> T:
-    loaded = load(path)
+    loaded = load(path, _TOKENS)
 
     async def work() -> T:
         async with open_books(loaded) as books:
@@ -248,8 +351,12 @@ def _ask(path: Path, question: Callable[[Books], Awaitable[T]]) -> T:
     try:
         return asyncio.run(work())
     except (BooksError, QueueError, OSError) as error:
-        click.echo(f"capi-proxy: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+
+
+def _fail(why: str) -> NoReturn:
+    click.echo(printable(f"capi-proxy: {why}"), err=True)
+    sys.exit(1)
 
 
 async def _each(books: Books, wanted: Filter, act: Callable[[Sequence[int]], Awaitable[int]]) -> tuple[int, int]:
@@ -269,7 +376,7 @@ async def _each(books: Books, wanted: Filter, act: Callable[[Sequence[int]], Awa
 def _print(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
-            click.echo(orjson.dumps(row))
+            click.echo(printable(orjson.dumps(row).decode()))
         return
     cells = [columns, *([_cell(column, row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
@@ -281,7 +388,7 @@ def _cell(column: str, value: object) -> str:
     if column == "at" and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     text = " ".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
-    return text[:80] or "-"
+    return printable(text[:80]) or "-"
 
 
 async def _until(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:
@@ -308,5 +415,4 @@ def _run(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         with suppress(KeyboardInterrupt):
             uvloop.run(until_signal())
     except (QueueError, DataDirBusyError, app.UnsafeInstallationError, OSError) as error:
-        click.echo(f"capi-proxy: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))

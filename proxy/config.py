@@ -6,15 +6,15 @@ The only module that reads the environment and secret files, once, at start.
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from proxy.settings import Settings
+from proxy.hosts import ascii_host
+from proxy.settings import Address, Server, Settings, address_of
 
 _SECRETS = {"secret", "old_secrets", "access_token", "app_secret", "operator_password", "access_keys"}
 _REFERENCE = re.compile(r"^(env|file):")
@@ -48,8 +48,13 @@ class Config:
     data_dir: Path
 
 
-def load(path: Path, environment: Mapping[str, str]) -> Config:
+def load(path: Path, environment: Mapping[str, str], unused: Collection[str] = ()) -> Config:
     """Read and check a configuration file.
+
+    Args:
+        path: The TOML file.
+        environment: The variables that ``env:NAME`` may name.
+        unused: Keys of secrets that are left empty without looking for them.
 
     Raises:
         ConfigError: with every mistake found.
@@ -58,11 +63,19 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([Problem(str(path), f"cannot be read ({error})", "a readable TOML file")]) from error
-    return parse(raw, environment, base=path.parent)
+    return parse(raw, environment, base=path.parent, unused=unused)
 
 
-def parse(raw: Mapping[str, Any], environment: Mapping[str, str], *, base: Path) -> Config:
+def parse(
+    raw: Mapping[str, Any], environment: Mapping[str, str], *, base: Path, unused: Collection[str] = ()
+) -> Config:
     """Check a configuration already read from TOML; relative paths start at ``base``.
+
+    Args:
+        raw: The tables of the file.
+        environment: The variables that ``env:NAME`` may name.
+        base: The directory of the file.
+        unused: Keys of secrets that are left empty without looking for them.
 
     Raises:
         ConfigError: with every mistake found.
@@ -70,7 +83,7 @@ def parse(raw: Mapping[str, Any], environment: Mapping[str, str], *, base: Path)
     reader = _Secrets(environment, base)
     problems = list(_contradictions(raw))
     try:
-        settings = Settings.model_validate(raw, context={"resolve": reader})
+        settings = Settings.model_validate(raw, context={"resolve": reader, "unused": unused})
     except ValidationError as error:
         raise ConfigError([*_problems(error), *problems]) from None
     if problems:
@@ -107,7 +120,7 @@ class _Secrets:
 
 def _problems(error: ValidationError) -> list[Problem]:
     entries = error.errors(include_url=False)
-    locations = [_named(entry["loc"]) for entry in entries]
+    locations = list(map(_location, entries))
     # A list whose members are wrong is also reported as too short, and a union once for each of its types.
     kept = [
         entry
@@ -118,16 +131,19 @@ def _problems(error: ValidationError) -> list[Problem]:
 
 
 def _problem(entry: Any) -> Problem:
-    location = _named(entry["loc"])
+    location = _location(entry)
     if entry["type"] == "extra_forbidden":
         return Problem(_path(location), "is not a known key", f"one of {', '.join(_keys_beside(location))}")
     value = "missing" if entry["type"] == "missing" else _shown(location, entry["input"], entry["msg"])
     return Problem(_path(location), value, _description(location))
 
 
-def _named(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Drop the parts pydantic adds for the members of a union, which no file contains."""
-    return tuple(part for part in location if isinstance(part, int) or part.islower())
+def _location(entry: Any) -> tuple[str | int, ...]:
+    """Return where a mistake is, without what pydantic adds for the members of a union, which no file contains."""
+    location = entry["loc"]
+    if entry["type"] == "extra_forbidden":  # the key as the file has it
+        return tuple(location)
+    return tuple(part for part in location if isinstance(part, int) or part.isidentifier())
 
 
 def _path(location: tuple[str | int, ...]) -> str:
@@ -177,6 +193,7 @@ def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
 def _contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield mistakes between values, looking at whatever is well-formed enough, so that none hides another."""
     yield from _open_operator(_table(raw.get("server")))
+    yield from _same_port(_table(raw.get("server")))
     yield from _two_headers(_table(raw.get("server")))
     yield from _announced_by_nobody(_table(raw.get("server")))
     sites = [_table(site) for site in _list(raw.get("site"))]
@@ -186,6 +203,7 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _same_leaves(index, site)
         yield from _unasked(index, site)
         yield from _not_yet(index, site)
+        yield from _pixel_twice(index, site)
     yield from _different_tokens(sites)
 
 
@@ -197,11 +215,24 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _listener(server: Mapping[str, Any], key: str) -> Address | None:
+    try:
+        return address_of(server.get(key, Server.model_fields[key].default.authority))
+    except ValueError:
+        return None
+
+
 def _open_operator(server: Mapping[str, Any]) -> Iterator[Problem]:
-    listen = str(server.get("operator_listen", "127.0.0.1:9090"))
-    if not server.get("operator_password") and not _is_loopback(listen.rpartition(":")[0].strip("[]")):
+    listener = _listener(server, "operator_listen")
+    if listener and not listener.is_loopback and not server.get("operator_password"):
         accepted = "a password, since operator_listen is not loopback"
         yield Problem("server.operator_password", "missing", accepted)
+
+
+def _same_port(server: Mapping[str, Any]) -> Iterator[Problem]:
+    public, operator = _listener(server, "listen"), _listener(server, "operator_listen")
+    if public and operator and public.clashes_with(operator):
+        yield Problem("server.operator_listen", f"{operator.authority!r} (listen has this port)", "another port")
 
 
 def _two_headers(server: Mapping[str, Any]) -> Iterator[Problem]:
@@ -214,15 +245,6 @@ def _two_headers(server: Mapping[str, Any]) -> Iterator[Problem]:
 def _announced_by_nobody(server: Mapping[str, Any]) -> Iterator[Problem]:
     if server.get("proxy_protocol") is True and not server.get("trusted_proxies"):
         yield Problem("server.proxy_protocol", "True without trusted_proxies", "true with the balancer's network there")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _twice(key: str, values: list[str]) -> Iterator[Problem]:
@@ -238,7 +260,7 @@ def _same_doors(sites: list[dict[str, Any]]) -> Iterator[Problem]:
     for index, site in enumerate(sites):
         prefix = str(site.get("prefix", "")).strip("/")
         for domain in map(str, _list(site.get("domains")) if prefix else ()):
-            other = taken.setdefault((prefix, domain.lower()), index)
+            other = taken.setdefault((prefix, ascii_host(domain)), index)
             if other != index:
                 yield Problem(f"site[{index}].prefix", f"{prefix!r} on {domain} (also site[{other}])", "another prefix")
 
@@ -269,6 +291,15 @@ def _not_yet(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the keys of the contract that this version does not carry out; silence would look like working."""
     if site.get("access_keys"):
         yield Problem(f"site[{index}].access_keys", "a list", "[] (this version takes no server events)")
+
+
+def _pixel_twice(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for number, pixel in enumerate(map(_table, _list(site.get("pixel")))):
+        identity = str(pixel.get("id"))
+        if first.setdefault(identity, number) != number:
+            value = f"{identity!r} (also site[{index}].pixel[{first[identity]}])"
+            yield Problem(f"site[{index}].pixel[{number}].id", value, "each pixel of a site once")
 
 
 def _different_tokens(sites: list[dict[str, Any]]) -> Iterator[Problem]:

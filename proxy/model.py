@@ -37,6 +37,7 @@ class DropReason(StrEnum):
     """Why an acknowledged event is knowingly not sent; also its metric label and ledger word."""
 
     TOO_OLD = "too_old"
+    CONTACT_DATA = "contact_data"
     MISSING_VALUE = "missing_value"
     MISSING_CURRENCY = "missing_currency"
     LITTLE_IDENTITY = "little_identity"
@@ -49,6 +50,17 @@ class DropReason(StrEnum):
     DNT = "dnt"
     OPTED_OUT = "opted_out"
     ERASED = "erased"
+
+
+class SuppressionKind(StrEnum):
+    """Why nothing more is sent about somebody; the queue's file holds these words."""
+
+    OPT_OUT = "opted_out"
+    """The visitor's own word, on the opt-out page; only the visitor, or the owner, lifts it."""
+    WITHDRAWAL = "withdrawn"
+    """The page's word, ``consent: "revoked"``; its grant in the same browser lifts it."""
+    ERASURE = "erased"
+    """The owner's; it speaks against what happened before it."""
 
 
 class Status(StrEnum):
@@ -169,8 +181,6 @@ class Event(NamedTuple):
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     people: tuple[bytes, ...] = ()
     """Digests of whom it is about."""
-    agreed: int = 0
-    """When this browser last took an opt-out back."""
 
 
 class Record(NamedTuple):
@@ -189,9 +199,7 @@ class Record(NamedTuple):
     payload: bytes
     findings: tuple[str, ...] = ()
     people: tuple[bytes, ...] = ()
-    """Held against the marks of who opted out or was erased; 16 bytes each."""
-    agreed: int = 0
-    """Ends older opt-outs of its people when it is appended; not kept."""
+    """Held against the suppressions; 16 bytes each."""
     shared: bytes = b""
     """The other part of the payload, no member of which is in ``payload``; empty when that is the whole."""
 
@@ -225,8 +233,10 @@ class Outcome(NamedTuple):
     body: bytes = b""
     cookies: tuple[str, ...] = ()
     """``Set-Cookie`` values."""
-    opted_out: tuple[bytes, ...] = ()
-    """Digests of the person who withdrew, as far as the keeper knew."""
+    withdrawn: tuple[bytes, ...] = ()
+    """Digests of the visitor whose consent ends here, as far as the visitor cookie proves who it is."""
+    granted: tuple[bytes, ...] = ()
+    """Likewise, of the visitor whose withdrawal ends here, if there was one."""
     records: tuple[Record, ...] = ()
     dropped: tuple[LedgerRow, ...] = ()
     refused: int = 0

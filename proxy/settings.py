@@ -5,7 +5,7 @@ says is accepted.
 """
 
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated, Literal, NamedTuple, Protocol, get_args
 
 from pydantic import (
@@ -19,12 +19,41 @@ from pydantic import (
     field_validator,
 )
 
+from proxy.hosts import ascii_host
+
+_ANY = {"0.0.0.0", "::"}
+
 
 class Address(NamedTuple):
     """Where to listen."""
 
     host: str
     port: int
+
+    @property
+    def authority(self) -> str:
+        """The address as it stands in a URL (RFC 3986, 3.2.2)."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def clashes_with(self, other: "Address") -> bool:
+        """Tell whether the two cannot be listened on at once; on port 0 each gets a port of its own."""
+        if not self.port or self.port != other.port:
+            return False
+        same_family = (":" in self.host) == (":" in other.host)
+        return self.host == other.host or (same_family and not _ANY.isdisjoint({self.host, other.host}))
+
+    @property
+    def from_here(self) -> "Address":
+        """Where this machine reaches it: ``[::]`` listens on IPv6 alone."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
 
 
 class Resolver(Protocol):
@@ -37,11 +66,17 @@ class Resolver(Protocol):
 def _resolved(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         raise ValueError("not a text")  # noqa: TRY004 - pydantic collects ValueError only
-    resolve: Resolver = (info.context or {})["resolve"]
-    return resolve(value)
+    context = info.context or {}
+    resolve: Resolver = context["resolve"]
+    return "" if info.field_name in context.get("unused", ()) else resolve(value)
 
 
-def _address(value: object) -> object:
+def address_of(value: object) -> Address:
+    """Read ``host:port``, IPv6 in brackets.
+
+    Raises:
+        ValueError: when it is something else.
+    """
     host, colon, port = str(value).rpartition(":")
     if not (colon and host and port.isdecimal() and int(port) < 65536):
         raise ValueError("not an address")
@@ -55,10 +90,10 @@ def _leaf(value: str) -> str:
 
 
 def _domain(value: str) -> str:
-    name = value.lower().rstrip(".")
+    name = ascii_host(value)
     if not name or any(c in name for c in "/:@* ") or name.startswith("."):
         raise ValueError("not a host name")
-    return name.encode("idna").decode()
+    return name
 
 
 def folded(name: str) -> str:
@@ -75,11 +110,12 @@ _BLOCKED = """
 """
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
-Listen = Annotated[Address, BeforeValidator(_address)]
+Listen = Annotated[Address, BeforeValidator(address_of)]
 Leaf = Annotated[str, AfterValidator(_leaf)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class _Section(BaseModel):
@@ -163,6 +199,19 @@ class Queue(_Section):
     max_events: Whole = Field(5_000_000, ge=1000, description="events that may wait, 1000 or more; then 503")
     max_bytes: Whole = Field(21_474_836_480, ge=1_048_576, description="bytes of the file, 1048576 or more; then 503")
     min_free_bytes: Whole = Field(134_217_728, ge=0, description="bytes of disk that stay free; below, 503")
+
+
+class Limits(_Section):
+    """``[limits]``: what one client may take of the public listener; an IPv6 client is its /64."""
+
+    requests_per_second: Whole = Field(2000, ge=1, description="requests a second of one address, 1 or more; then 429")
+    burst: Whole = Field(4000, ge=1, description="requests of one address at once, 1 or more; then 429")
+    connections: Whole = Field(4000, ge=10, description="open connections in all, 10 or more")
+    connections_per_address: Whole = Field(256, ge=1, description="open connections of one address, 1 or more")
+    first_byte_seconds: Seconds = Field(5.0, description="seconds for the first byte, up to 3600; then 408")
+    header_seconds: Seconds = Field(10.0, description="seconds for a request's headers, up to 3600; then 408")
+    body_seconds: Seconds = Field(10.0, description="seconds for a request's body, up to 3600; then 408")
+    keep_alive_seconds: Seconds = Field(75.0, description="seconds between two requests, up to 3600")
 
 
 class Pixel(_Section):
@@ -274,4 +323,5 @@ class Settings(_Section):
     retention: Retention = Field(default_factory=Retention, description="a table")
     graph: Graph = Field(default_factory=Graph, description="a table")
     queue: Queue = Field(default_factory=Queue, description="a table")
+    limits: Limits = Field(default_factory=Limits, description="a table")
     site: tuple[Site, ...] = Field(min_length=1, description="one [[site]] or more")

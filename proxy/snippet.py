@@ -1,5 +1,6 @@
-"""What an owner pastes: the tag's HTML, and how to mount the proxy on a path of the site itself."""
+"""What an owner pastes: the tag's HTML, and the rules for the web server in front of the proxy."""
 
+from proxy import web_servers
 from proxy.settings import Settings, Site
 
 _TAG = """\
@@ -18,30 +19,11 @@ _IMAGE = """\
 <noscript><img src="{base}{prefix}/{site.image_name}" height="1" width="1" style="display:none" alt=""></noscript>
 """
 
-_NGINX = """\
-# nginx, in the server block of {domain}; then: server.trusted_proxies = ["127.0.0.1/32"]
-location {prefix}/ {{
-    proxy_pass http://{listen};
-    proxy_set_header Host $host;
-    proxy_set_header X-Forwarded-Host $host;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
-}}
-"""
-
-_CADDY = """\
-# Caddy, in the block of {domain}; then: server.trusted_proxies = ["127.0.0.1/32"]
-handle {prefix}/* {{
-    reverse_proxy {listen}
-}}
-"""
-
-_CLOUDFLARE = """\
-# Cloudflare: an Origin Rule for {domain} with the expression
-#     starts_with(http.request.uri.path, "{prefix}/")
-# that sends to the proxy's address and keeps the Host header; then:
-#     server.client_ip_header = "CF-Connecting-IP"
-#     server.trusted_proxies  = [Cloudflare's published networks]
+_LOOPBACK = '["127.0.0.1/32", "::1/128"]'
+_RULES = """\
+3. One of these rules, for the web server in front of the proxy. In the proxy's configuration, below [server]:
+       listen = "{listen}"
+       trusted_proxies = {trusted}
 """
 
 
@@ -55,15 +37,28 @@ def snippet(settings: Settings, site: Site, trap: str, prefix: str, host: str) -
         prefix: The public path of that site.
         host: The proxy's own name; empty for a path of the site.
     """
-    listen = settings.server.listen
-    facts = {
-        "site": site,
-        "trap": trap,
-        "prefix": prefix,
-        "base": f"https://{host}" if host else "",
-        "domain": site.domains[0],
-        "listen": f"127.0.0.1:{listen.port}" if listen.host in {"0.0.0.0", "::"} else f"{listen.host}:{listen.port}",
-    }
+    facts = {"site": site, "trap": trap, "prefix": prefix, "base": f"https://{host}" if host else ""}
     html = (_TAG_WITH_PIXEL if site.load_pixel else _TAG, _IMAGE)
-    parts = html if host else (*html, _NGINX, _CADDY, _CLOUDFLARE)
-    return "\n".join(part.format(**facts) for part in parts)
+    return "\n".join([*(part.format(**facts) for part in html), _rules(settings, site, prefix, host)])
+
+
+def _rules(settings: Settings, site: Site, prefix: str, host: str) -> str:
+    server = settings.server
+    listen = server.listen.from_here
+    place = web_servers.Place(
+        listen.authority,
+        site.domains[0],
+        prefix,
+        host.partition(":")[0],
+        serves_gpc=site.gpc != "ignore",
+        announces=server.proxy_protocol,
+    )
+    trusted = (
+        '["127.0.0.1/32", "::1/128"]' if listen.is_loopback else "[the web server's address, as the proxy sees it]"
+    )
+    head = _RULES.format(listen=listen.authority, trusted=trusted)
+    # A visitor could write a header that the rules do not write; Cloudflare writes its own.
+    if server.forwarding_header not in {"X-Forwarded-For", "CF-Connecting-IP"}:
+        head += '       client_ip_header = "X-Forwarded-For"\n'
+    parts = [f"---- {name} ----\n{text}" for name, text in web_servers.rules(place).items()]
+    return "\n".join([head, *parts])

@@ -1,7 +1,9 @@
 /** What the operator's page calls things: statuses, reasons and faults in words for the owner. */
 
 /**
- * @typedef {{ pixel: string, waiting: number, paused: string, failures: number, last_error: string }} Lane
+ * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} Words What Meta said.
+ * @typedef {{ pixel: string, waiting: number, suspects: number, oldest: number, oldest_suspect: number, paused: string,
+ *   failures: number, last_error: string, words: Words }} Lane Ages in ms.
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
  * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
@@ -14,6 +16,7 @@
 /** @type {Record<string, string>} Why an event did not leave. */
 const DROPPED = {
   too_old: "it happened more than 7 days ago, which Meta refuses",
+  contact_data: "its name or id is somebody’s contact data",
   missing_value: "a Purchase without a value that can be read, which Meta refuses",
   missing_currency: "a Purchase without a currency that can be read, which Meta refuses",
   little_identity: "too little to match a person by, which Meta refuses",
@@ -93,6 +96,15 @@ export const TITLES = {
 export const trouble = (reason) =>
   TROUBLES[reason] || (/^http_\d+$/.test(reason) ? `Meta answered with HTTP ${reason.slice(5)}` : reason);
 
+/** @param {string} detail A reason, and Meta’s words if it said any. */
+const halt = (detail) => {
+  const [reason, words] = detail.split("; Meta says: ");
+  return trouble(reason) + (words ? ` (${words})` : "");
+};
+
+/** @param {number} ms */
+export const age = (ms) => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`);
+
 /** @param {Row} row */
 export const why = ({ status, reason, fate }) => {
   if (status == "dropped") return DROPPED[reason] || reason;
@@ -117,18 +129,29 @@ export const advice = ({ code, subject, detail }) => {
   switch (code) {
     case "pixel_paused":
       return (
-        `Pixel ${subject} is paused: ${trouble(detail)}. Its events wait and none is lost. ` +
+        `Pixel ${subject} is paused: ${halt(detail)}. Its events wait and none is lost. ` +
         "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
       );
+    case "graph_errors":
+      return `Events of pixel ${subject} wait: ${halt(detail)}. The proxy tries again by itself, and none is lost.`;
+    case "pixel_not_configured":
+      return (
+        `Pixel ${subject} is not in the configuration: ${detail}. Add it again and restart to deliver them; ` +
+        "what grows older than 7 days becomes a dead letter."
+      );
     case "delivery_late":
-      return `Events of pixel ${subject} arrive late at Meta: ${detail}.`;
+      return `Events of pixel ${subject} wait too long for Meta: ${detail}.`;
+    case "suspects_late":
+      return (
+        `Events of pixel ${subject} that Meta refused together wait for the search for the bad ones: ${detail}. ` +
+        "Somebody sends many bad events; the dead letters show which."
+      );
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
-    case "fault":
-      return (
-        `An error of ours: ${subject}. The event that led to it was refused by name and its neighbours were stored. ` +
-        "Please tell the makers this line; it holds nothing of the event."
-      );
+    case "housekeeping":
+      return `${detail}. Nothing is lost, and it is tried again; see to data_dir, or to the limit on open files.`;
+    case "ledger_incomplete":
+      return `Some finished events are missing from this list: ${detail}. Delivery is not touched by it.`;
     case "untrusted_forwarding":
       return (
         "Requests come through a proxy that server.trusted_proxies does not list, so visitors’ addresses are not known. " +
@@ -136,6 +159,28 @@ export const advice = ({ code, subject, detail }) => {
       );
     case "clock":
       return `This machine’s clock is ${detail}, which refuses events from the future. Set it.`;
+    case "connections_full":
+      return `All places of the ${subject} listener are taken: ${detail}. The longest silent ones make room.`;
+    case "address_full":
+      return `${detail}, on the ${subject} listener. If it is a proxy of yours, list it in server.trusted_proxies.`;
+    case "descriptors":
+      return `File descriptors are scarce: ${detail}. Raise the limit of the service (LimitNOFILE).`;
+    case "limited":
+      return `Requests are refused: ${detail}. Pages try again by themselves.`;
+    case "foreign_origin":
+      return `Pages on ${subject} may not send events: ${detail}`;
+    case "insecure_origin":
+      return `Pages of ${subject} that came by plain http may not send to an https address: ${detail}. Redirect them.`;
+    case "unknown_host":
+      return `Requests for ${subject} belong to no site: ${detail}`;
+    case "operator_password":
+      return `This listener was asked with ${detail} Each is answered late.`;
+    case "storing":
+      return `Events could not be stored (${detail}), so pages were asked to try again later.`;
+    case "proxy_protocol":
+      return `Connections were closed: ${detail}`;
+    case "fault":
+      return `A fault of the proxy itself: ${detail} (${subject}). Please report it.`;
     default:
       return [code, subject, detail].filter(Boolean).join(" · ");
   }

@@ -168,9 +168,14 @@ async def get_json(session: aiohttp.ClientSession, address: str) -> dict[str, An
 
 
 @asynccontextmanager
-async def installation(directory: Path, **site: Any) -> AsyncIterator[Installation]:
-    """Run a proxy in this process against a simulator of its own."""
+async def installation(
+    directory: Path, *, more: Mapping[str, Mapping[str, Any]] | None = None, **site: Any
+) -> AsyncIterator[Installation]:
+    """Run a proxy in this process against a simulator of its own; ``more`` are settings by table."""
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
-        loaded = config.parse(raw_config(graph, directory / "data", **site), {}, base=directory)
+        raw = raw_config(graph, directory / "data", **site)
+        for table, settings in (more or {}).items():
+            raw[table] = {**raw.get(table, {}), **settings}
+        loaded = config.parse(raw, {}, base=directory)
         async with running(loaded) as proxy:
             yield Installation(session, graph, proxy)

@@ -1,5 +1,6 @@
 """Configuration: every mistake at once, secrets that never print, an example that is complete."""
 
+import os
 import re
 import subprocess
 import sys
@@ -86,6 +87,21 @@ def test_the_example_as_shipped_is_sound() -> None:
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown section": ({**minimal(), "serve": {}}, "serve", "server"),
     "unknown key": ({**minimal(), "server": {"port": 1}}, "server.port", "listen"),
+    "capital key": ({**minimal(), "server": {"Listen": "127.0.0.1:1"}}, "server.Listen", "listen"),
+    "capital key of a site": (minimal(GPC="drop"), "site[0].GPC", "gpc"),
+    "capital section": ({**minimal(), "Server": {}}, "Server", "server"),
+    "one port twice": (
+        {**minimal(), "server": {"listen": "127.0.0.1:9090"}},
+        "server.operator_listen",
+        "another port",
+    ),
+    "one pixel twice": (
+        minimal(
+            pixel=[{"id": "1", "access_token": "t"}, {"id": "2", "access_token": "t"}, {"id": "1", "access_token": "t"}]
+        ),
+        "site[0].pixel[2].id",
+        "once",
+    ),
     "unknown site key": (minimal(color="red"), "site[0].color", "domains"),
     "no site": ({"site": []}, "site", "[[site]]"),
     "missing site": ({}, "site", "[[site]]"),
@@ -247,9 +263,11 @@ def test_every_field_says_what_is_accepted() -> None:
     assert {Site, Pixel} <= set(models().values())
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "proxy", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("CAPI_PROXY_CONFIG", None)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def write(path: Path, text: str) -> str:
@@ -262,7 +280,7 @@ SOUND = """
 secret = "a secret for tests that is long enough"
 [[site]]
 name = "shop"
-domains = ["shop.example"]
+domains = ["shop.test"]
 [[site.pixel]]
 id = "1"
 access_token = "TOKEN-IN-CLEAR"
@@ -286,7 +304,7 @@ def test_check_ends_with_0_when_all_is_well(tmp_path: Path) -> None:
     done = run("check", "--config", write(tmp_path / "c.toml", SOUND))
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "sound" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("the configuration is sound")
 
 
 def test_check_ends_with_1_when_it_would_be_unsafe(tmp_path: Path) -> None:
@@ -296,6 +314,8 @@ def test_check_ends_with_1_when_it_would_be_unsafe(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "FAILED: graph.url" in done.stdout
+    assert "sound" not in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("FAILED, 1 to mend")
 
 
 def test_serve_refuses_a_wrong_configuration(tmp_path: Path) -> None:
@@ -312,14 +332,14 @@ def test_snippet_prints_what_to_paste(tmp_path: Path) -> None:
     own, again, host = (
         run("snippet", "--config", path),
         run("snippet", "--config", path),
-        run("snippet", "--config", path, "--host", "t.shop.example"),
+        run("snippet", "--config", path, "--host", "t.shop.test"),
     )
     prefix = re.search(r'<script async src="(/[a-z2-7]{8})/m\.js"', own.stdout)
 
     assert prefix
     assert own.stdout == again.stdout
-    assert f"location {prefix[1]}/" in own.stdout
-    assert f'src="https://t.shop.example{prefix[1]}/m.js"' in host.stdout
+    assert f"location ^~ {prefix[1]}/" in own.stdout
+    assert f'src="https://t.shop.test{prefix[1]}/m.js"' in host.stdout
     assert "order-shop-" in own.stdout
 
 
@@ -344,9 +364,9 @@ def test_every_command_has_help(command: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["fly"], ["serve"], ["demo", "--port", "x"], ["snippet", "--config"]])
-def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+def test_wrong_usage_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     """Wrong usage ends with exit code 2 and a word about it."""
-    done = run(*arguments)
+    done = run(*arguments, cwd=tmp_path)
 
     assert done.returncode == 2
     assert "Error" in done.stderr

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import aiohttp
@@ -105,6 +106,23 @@ def test_the_console_script_and_the_demo_are_installed(installed: Path, tmp_path
     assert (parts.stdout, parts.stderr) == ("ok\n", "")
 
 
+def test_a_wheel_takes_nothing_from_an_earlier_build(tmp_path: Path) -> None:
+    """Files that an earlier build left in build/, whose sources are gone, stay out of the wheel."""
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=NOT_SOURCE)
+    stale = source / "build" / "lib" / "proxy" / "removed_long_ago.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("raise SystemExit\n")
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps")
+    subprocess.run([*pip, "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "proxy/cli.py" in names
+    assert "proxy/static/tag.min.js" in names
+    assert [name for name in names if "removed" in name] == []
+
+
 def test_the_locked_versions_are_installed(installed: Path) -> None:
     """Plain ``pip install`` brings exactly the locked versions."""
     listed = subprocess.run(
@@ -118,3 +136,14 @@ def test_the_locked_versions_are_installed(installed: Path) -> None:
     missing = [pin for pin in (ROOT / "requirements.txt").read_text().lower().split() if pin not in frozen]
 
     assert missing == []
+
+
+def test_units_keep_core_dumps_off_and_memory_bounded() -> None:
+    """Both ways to run it set the limits: a core dump would hold tokens, and a runaway would take the machine along."""
+    unit = (ROOT / "deploy" / "capi-proxy.service").read_text().splitlines()
+    compose = (ROOT / "deploy" / "compose.yaml").read_text()
+    proxy = compose[compose.index("  proxy:") : compose.index("  caddy:")]
+
+    assert {"LimitCORE=0", "MemoryMax=512M"} <= set(unit)
+    assert "mem_limit: 512m" in proxy
+    assert "core: 0" in proxy

@@ -1,13 +1,34 @@
 #!/bin/sh
 # Sees to it that a system program the tests or benches need is there; installs it from Debian when it is missing.
-# usage: system.sh node | chromium | firefox | wrk | venv PYTHON
+# usage: system.sh node | chromium | firefox | servers | wrk | venv PYTHON
 set -eu
 
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+
 install() {
-    sudo=""
-    [ "$(id -u)" = 0 ] || sudo="sudo"
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Debian starts a service as it installs it, and lets it start with the machine; the tests need only the program.
+# policy-rc.d is asked before any start, with or without systemd, and 101 forbids it (invoke-rc.d(8)).
+install_stopped() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap '$sudo rm -f $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+        $sudo chmod 755 $policy
+    fi
+    install "$@"
+    [ ! -d /run/systemd/system ] || $sudo systemctl disable --quiet "$@"
+}
+
+# Prints those of the programs that are missing; some stand where only root looks.
+missing() {
+    for program in "$@"; do
+        PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null || echo "$program"
+    done
 }
 
 case "$1" in
@@ -24,9 +45,16 @@ firefox)
     { command -v firefox-esr && dpkg -s webext-ublock-origin-firefox publicsuffix; } >/dev/null 2>&1 ||
         install firefox-esr webext-ublock-origin-firefox publicsuffix
     ;;
+servers)
+    servers=$(missing nginx haproxy caddy)
+    programs=$(missing curl openssl)
+    # Each word is a package.
+    [ -z "$servers" ] || install_stopped $servers
+    [ -z "$programs" ] || install $programs
+    ;;
 wrk) command -v wrk >/dev/null || install wrk ;;
 *)
-    echo "usage: $0 node | chromium | firefox | wrk | venv PYTHON" >&2
+    echo "usage: $0 node | chromium | firefox | servers | wrk | venv PYTHON" >&2
     exit 2
     ;;
 esac

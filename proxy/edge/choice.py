@@ -1,12 +1,13 @@
 """The address where visitors opt out: JSON for the page's script, a plain page with a button for who follows a link."""
 
-from html import escape
+from dataclasses import replace
 
 import orjson
 from aiohttp import hdrs, web
 
 from proxy.edge.files import static_file
-from proxy.model import Facts
+from proxy.edge.metrics import Metrics
+from proxy.model import Facts, SuppressionKind
 from proxy.queue.base import Queue, QueueError
 from proxy.rules.choice import Gpc, Standing, choose, standing
 from proxy.rules.ingest import problem
@@ -27,8 +28,9 @@ _PAGE_HEADERS = {
 class ChoiceDoor:
     """Answers requests whose origin was judged already."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, metrics: Metrics) -> None:
         self._queue = queue
+        self._metrics = metrics
         self._page = static_file("choice.html").decode()
 
     async def answer(self, request: web.Request, facts: Facts, policy: Policy) -> web.Response:
@@ -39,24 +41,40 @@ class ChoiceDoor:
         return response
 
     async def _answer(self, request: web.Request, facts: Facts, policy: Policy) -> web.Response:
-        if request.method != hdrs.METH_POST:
-            found = standing(facts, policy)
-            return self._shown(found, request) if found else _elsewhere()
-        wanted = _wanted(request.content_type, facts.body)
-        if wanted is None:
-            return _problem(400, 'opted_out: accepted: {"opted_out": true} or {"opted_out": false}')
-        found = choose(facts, policy, opted_out=wanted)
-        return await self._kept(found, facts, request) if found else _elsewhere()
-
-    async def _kept(self, found: Standing, facts: Facts, request: web.Request) -> web.Response:
-        """Answer only after the people of an opt-out are marked."""
         try:
-            if found.people:
-                await self._queue.opt_out(found.people, facts.now)
+            if request.method == hdrs.METH_POST:
+                return await self._change(request, facts, policy)
+            found = standing(facts, policy)
+            return self._shown(await self._as_stored(found), request) if found else _elsewhere()
         except QueueError:
             response = _problem(503, "cannot be stored now; try again")
             response.headers[hdrs.RETRY_AFTER] = "5"
             return response
+
+    async def _as_stored(self, found: Standing) -> Standing:
+        """Correct a cookie that an answer under way at the opt-out has overwritten: the stored word counts."""
+        stored = not found.opted_out and SuppressionKind.OPT_OUT in await self._queue.suppressed(found.people)
+        return replace(found, opted_out=True) if stored else found
+
+    async def _change(self, request: web.Request, facts: Facts, policy: Policy) -> web.Response:
+        wanted = _wanted(request.content_type, facts.body)
+        if wanted is None:
+            return _problem(400, 'opted_out: accepted: {"opted_out": true} or {"opted_out": false}')
+        found = choose(facts, policy, opted_out=wanted)
+        if found is None:
+            return _elsewhere()
+        await self._store(found, facts.now)
+        return self._confirmed(found, request)
+
+    async def _store(self, found: Standing, now: int) -> None:
+        kind = SuppressionKind.OPT_OUT
+        if not found.opted_out:
+            self._metrics.lifted(await self._queue.lift(found.people, [kind], now))
+        elif found.people:
+            await self._queue.suppress(found.people[:1], kind, now)
+            self._metrics.suppressed(kind)
+
+    def _confirmed(self, found: Standing, request: web.Request) -> web.Response:
         if request.content_type == _FORM:
             # The page again, by GET, so that a reload repeats nothing.
             response = web.Response(status=303, headers={hdrs.LOCATION: request.path.rpartition("/")[2]})
@@ -69,16 +87,12 @@ class ChoiceDoor:
     def _shown(self, found: Standing, request: web.Request) -> web.Response:
         if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
             return _json(found)
-        # Scripts cannot forge this header, so none reads the id, which the cookie keeps from them.
-        alone = request.headers.get("Sec-Fetch-Dest") == "document"
         text = self._page.format(
             state="You have opted out." if found.opted_out else "You have not opted out.",
             gpc=_GPC_TEXTS[found.gpc],
             value=str(not found.opted_out).lower(),
             button="Take my opt-out back" if found.opted_out else "Opt out",
-            visitor=f"<p>Your visitor number: <code>{escape(found.visitor)}</code></p>"
-            if alone and found.visitor
-            else "",
+            reference=_REFERENCE.format(found.reference) if found.reference else "",
         )
         return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS)
 
@@ -88,6 +102,12 @@ _GPC_TEXTS = {
     Gpc.IGNORED: "<p>Your browser sends Global Privacy Control; this site does not act on it.</p>",
     Gpc.ABSENT: "",
 }
+
+
+_REFERENCE = (
+    "<p>To have what waits here about this browser erased, send this reference to whoever runs this site. "
+    "It says nothing about you, and is another one each time: <code>{}</code></p>"
+)
 
 
 def _wanted(kind: str, body: bytes) -> bool | None:

@@ -4,12 +4,12 @@ Labels hold reasons, verdicts and pixel ids of the configuration, never anything
 """
 
 from collections import Counter as Counted
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from proxy.model import DropReason, Fate, Outcome, Verdict
+from proxy.model import DropReason, Fate, Outcome, SuppressionKind, Verdict
 from proxy.queue.base import Stats, Stored
 
 
@@ -19,6 +19,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
+        self._limited = self._counter("limited", "Requests refused at the door for their number or size", "reason")
+        self._connections = self._counter(
+            "connections_ended", "Connections refused, or ended for what their client did", "listener", "reason"
+        )
         self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
         self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
         self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
@@ -31,13 +35,28 @@ class Metrics:
         self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
         self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._suspects = Gauge(
+            "capi_proxy_suspect_events",
+            "Events that wait because Graph refused a batch with them",
+            ["pixel"],
+            registry=self.registry,
+        )
         self._withheld = Gauge(
             "capi_proxy_withheld_events",
-            "Events since start that waited when their person opted out or was erased, and were dropped",
+            "Events since start that waited when their person was suppressed, and were dropped",
             ["reason"],
             registry=self.registry,
         )
+        self._suppressions = Gauge(
+            "capi_proxy_suppressions", "Opt-outs, withdrawals and erasures remembered", ["kind"], registry=self.registry
+        )
+        self._suppression_changes = self._counter("suppression_changes", "Suppressions by change", "kind", "change")
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
+        self._lost_notes = Gauge(
+            "capi_proxy_lost_ledger_rows",
+            "Rows and news of browser copies since start that were left out of the ledger",
+            registry=self.registry,
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"capi_proxy_{name}", text, labels, registry=self.registry)
@@ -45,6 +64,14 @@ class Metrics:
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
         self._requests.labels(endpoint, str(status)).inc()
+
+    def limited(self, reason: str) -> None:
+        """Count a request that was refused at the door."""
+        self._limited.labels(reason).inc()
+
+    def connection(self, listener: str, reason: str) -> None:
+        """Count a connection that was refused or ended early."""
+        self._connections.labels(listener, reason).inc()
 
     def outcome(self, outcome: Outcome, stored: Stored) -> None:
         """Count what one request came to, once it is stored."""
@@ -68,10 +95,9 @@ class Metrics:
         self._reused.inc(stored.reused)
         self._misdirected.inc(outcome.misdirected)
 
-    def faults(self, faults: Sequence[str]) -> None:
-        """Count errors of ours."""
-        for place in faults:
-            self._faults.labels(place).inc()
+    def fault(self, place: str) -> None:
+        """Count an error of ours."""
+        self._faults.labels(place).inc()
 
     def verdict(self, pixel: str, verdict: Verdict) -> None:
         """Count one answer of Graph."""
@@ -82,14 +108,29 @@ class Metrics:
         """Count events whose delivery ended."""
         self._finished.labels(pixel, status).inc(events)
 
+    def suppressed(self, kind: SuppressionKind) -> None:
+        """Count a suppression."""
+        self._suppression_changes.labels(kind, "set").inc()
+
+    def lifted(self, kinds: Iterable[SuppressionKind]) -> None:
+        """Count suppressions that ended before their time, each by its kind."""
+        for kind in kinds:
+            self._suppression_changes.labels(kind, "lifted").inc()
+
     def render(self, stats: Stats) -> bytes:
         """Return the Prometheus text format."""
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
+        self._suspects.clear()
+        for pixel, events in stats.suspects.items():
+            self._suspects.labels(pixel).set(events)
         for reason, events in stats.withheld.items():
             self._withheld.labels(reason).set(events)
+        for kind, count in stats.suppressions.items():
+            self._suppressions.labels(kind).set(count)
         self._dead.set(stats.dead)
+        self._lost_notes.set(stats.lost_notes)
         return generate_latest(self.registry)
 
 

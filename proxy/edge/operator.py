@@ -1,8 +1,5 @@
 """The operator listener: dashboard, metrics, health, and the JSON that the dashboard and the commands use."""
 
-import base64
-import hmac
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,21 +9,24 @@ from aiohttp import hdrs, web
 
 from proxy.edge.conditions import Conditions
 from proxy.edge.files import static_file
+from proxy.edge.guesses import Guesses
+from proxy.edge.lane import Lane
 from proxy.edge.metrics import Metrics
-from proxy.edge.sender import Lane
+from proxy.edge.password import PasswordGate
+from proxy.edge.people import BadQueryError, PeopleApi
 from proxy.model import MAX_AGE_MS, LedgerRow, Status
-from proxy.queue.base import DeadLetter, Filter, Queue, QueueError
+from proxy.queue.base import DeadLetter, Filter, Oldest, Queue, QueueError, Stats
 from proxy.rules.identity import host_of
 from proxy.rules.ingest import problem
-from proxy.rules.people import HASHED, digests
-from proxy.rules.pii import match_keys
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MOST_ROWS = 1000
-# Delivery that has not succeeded for so long, with work waiting, is a fault somebody should look at.
-_LAG_SECONDS = 15 * 60
+# An event that waits so long for its first delivery is a fault somebody should look at.
+_LATE_MS = 15 * 60 * 1000
+# The search for bad events may take its time, and whoever sends them must not make readiness fail.
+_SUSPECTS_LATE_MS = 60 * 60 * 1000
 _SCRIPTS = ("operator.js", "operator-elements.js", "operator-words.js")
 _PAGES = {"/": ("operator.html", "text/html"), **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS}}
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
@@ -39,10 +39,6 @@ class Access:
     host: str
     """The address listened on."""
     password: str
-
-
-class BadQueryError(ValueError):
-    """A parameter of the operator API cannot be used; the text says what is accepted."""
 
 
 class Operator:
@@ -59,13 +55,14 @@ class Operator:
         now: Callable[[], int],
         people_keys: Sequence[bytes] = (),
     ) -> None:
-        self._people_keys = people_keys
         self._access = access
         self._queue = queue
         self._metrics = metrics
         self._lanes = lanes
         self._conditions = conditions
         self._now = now
+        self._people = PeopleApi(queue, metrics, now=now, people_keys=people_keys)
+        self._password = PasswordGate(access.password, Guesses(conditions, now))
         self._pages = {path: (static_file(name), kind) for path, (name, kind) in _PAGES.items()}
 
     def app(self) -> web.Application:
@@ -81,14 +78,14 @@ class Operator:
         app.router.add_get("/api/dead", self._dead)
         app.router.add_post("/api/dead/replay", self._replay)
         app.router.add_post("/api/dead/discard", self._discard)
-        app.router.add_post("/api/erase", self._erase)
+        self._people.add_to(app)
         return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ask for the password where there is one; without one, only loopback names are answered (DNS rebinding)."""
-        if self._access.password and not self._knows_password(request):
-            return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="capi-proxy"'})
+        if self._access.password and (refused := await self._password.refusal(request)):
+            return refused
         if not self._access.password and host_of(request.headers.get(hdrs.HOST, "")) not in _LOOPBACK:
             return _json({"error": "host: accepted: localhost"}, 403)
         if request.method == hdrs.METH_POST and request.content_type != "application/json":
@@ -99,11 +96,6 @@ class Operator:
             return web.Response(status=400, body=problem(str(error)), content_type="application/json")
         except QueueError as error:
             return _json({"error": str(error)}, 503)
-
-    def _knows_password(self, request: web.Request) -> bool:
-        expected = base64.b64encode(f"operator:{self._access.password}".encode()).decode()
-        kind, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        return kind.lower() == "basic" and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
     async def _page(self, request: web.Request) -> web.Response:
         body, kind = self._pages[request.path]
@@ -123,8 +115,8 @@ class Operator:
 
     async def _readiness(self) -> dict[str, Any]:
         await self._look_at_queue()
-        for pixel, lane in self._lanes.items():
-            self._look_at_lane(pixel, lane)
+        for pixel, oldest in (await self._oldest()).items():
+            self._look_at_lane(pixel, oldest)
         conditions = self._conditions.current()
         failing = any(condition.failing for condition in conditions)
         status = "failing" if failing else "degraded" if conditions else "ready"
@@ -142,30 +134,46 @@ class Operator:
         else:
             self._conditions.clear("queue")
 
-    def _look_at_lane(self, pixel: str, lane: Lane) -> None:
-        if not lane.state.paused and self._lag(lane) > _LAG_SECONDS:
-            detail = f"nothing delivered for {self._lag(lane):.0f} s"
-            self._conditions.report("delivery_late", pixel, detail, failing=True)
-        else:
-            self._conditions.clear("delivery_late", pixel)
+    async def _oldest(self) -> Mapping[str, Oldest]:
+        """Return since when events of each pixel wait; nothing while the queue cannot tell."""
+        try:
+            return await self._queue.oldest(self._lanes.keys())
+        except QueueError:
+            return {}
 
-    def _lag(self, lane: Lane) -> float:
-        since = lane.state.working_since
-        return 0.0 if since is None else time.monotonic() - since
+    def _look_at_lane(self, pixel: str, oldest: Oldest) -> None:
+        fresh = 0 if self._lanes[pixel].state.paused else self._age(oldest.fresh)
+        self._report_age("delivery_late", pixel, fresh, _LATE_MS, failing=True)
+        self._report_age("suspects_late", pixel, self._age(oldest.suspect), _SUSPECTS_LATE_MS, failing=False)
+
+    def _report_age(self, code: str, pixel: str, age: int, most: int, *, failing: bool) -> None:
+        if age > most:
+            self._conditions.report(code, pixel, f"the oldest arrived {age // 60_000} min ago", failing=failing)
+        else:
+            self._conditions.clear(code, pixel)
+
+    def _age(self, arrived: int | None) -> int:
+        return 0 if arrived is None else max(0, self._now() - arrived)
 
     async def _status(self, _request: web.Request) -> web.Response:
+        readiness, oldest = await self._readiness(), await self._oldest()
         stats = self._queue.stats()
-        lanes = [
-            {
-                "pixel": pixel,
-                "waiting": stats.waiting.get(pixel, 0),
-                "paused": lane.state.paused,
-                "failures": lane.state.failures,
-                "last_error": lane.state.last_error,
-            }
-            for pixel, lane in self._lanes.items()
-        ]
-        return _json({**await self._readiness(), "lanes": lanes, "dead": stats.dead})
+        lanes = [self._lane(pixel, stats, oldest.get(pixel, Oldest())) for pixel in self._lanes]
+        return _json({**readiness, "lanes": lanes, "dead": stats.dead})
+
+    def _lane(self, pixel: str, stats: Stats, oldest: Oldest) -> Mapping[str, Any]:
+        state = self._lanes[pixel].state
+        return {
+            "pixel": pixel,
+            "waiting": stats.waiting.get(pixel, 0),
+            "suspects": stats.suspects.get(pixel, 0),
+            "oldest": self._age(oldest.fresh),
+            "oldest_suspect": self._age(oldest.suspect),
+            "paused": state.paused,
+            "failures": state.failures,
+            "last_error": state.last_error,
+            "words": asdict(state.words),
+        }
 
     async def _events(self, request: web.Request) -> web.Response:
         wanted = _filter(request.query)
@@ -183,10 +191,6 @@ class Operator:
 
     async def _discard(self, request: web.Request) -> web.Response:
         return _json({"discarded": await self._queue.discard(await _ids(request))})
-
-    async def _erase(self, request: web.Request) -> web.Response:
-        people = digests(await _hashes(request), self._people_keys)
-        return _json(asdict(await self._queue.erase(people, self._now())))
 
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
@@ -224,18 +228,6 @@ async def _ids(request: web.Request) -> Sequence[int]:
     if not isinstance(ids, list) or not all(isinstance(number, int) and 0 < number < 1 << 62 for number in ids):
         raise BadQueryError('ids: accepted: {"ids": [numbers of dead letters]}')
     return ids
-
-
-async def _hashes(request: web.Request) -> Mapping[str, Sequence[str]]:
-    """Read whom to erase: match keys by Meta's names, hashed already, so that no contact data comes here."""
-    try:
-        document = orjson.loads(await request.read())
-    except orjson.JSONDecodeError:
-        document = None
-    hashes = match_keys(document).hashed if isinstance(document, dict) else {}
-    if not hashes.keys() & set(HASHED):
-        raise BadQueryError(f"accepted: lists of hashes under {', '.join(HASHED)}")
-    return hashes
 
 
 def _json(document: Mapping[str, Any], status: int = 200) -> web.Response:

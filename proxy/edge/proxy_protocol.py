@@ -5,18 +5,13 @@ other peer sends goes to HTTP as it is. After the header the connection is aioht
 """
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, cast
+from typing import cast
 
-from aiohttp import web
-
-from proxy.rules.address import Networks, is_trusted
-
-log = logging.getLogger(__name__)
+from proxy.edge.connections import Connection, Peer
 
 HEADER_SECONDS = 5.0
 """How long a balancer may take for its header; it has it ready when it connects."""
@@ -25,8 +20,6 @@ _V1_LINE = re.compile(rb"PROXY (?:UNKNOWN(?: .*)?|TCP([46]) ([0-9A-Fa-f:.]+) ([0
 _V2, _V2_HEAD, _V2_LONGEST = b"\r\n\r\n\x00\r\nQUIT\n", 16, 2048
 _V2_ADDRESS = {0x11: (IPv4Address, 4), 0x21: (IPv6Address, 16)}  # TCP over IPv4 and over IPv6
 _V2_NAMELESS = {0x00, 0x31}  # unspecified, a socket file
-
-Peer = tuple[str, int]
 
 
 class MalformedHeaderError(Exception):
@@ -99,101 +92,71 @@ def _packed(family: int, addresses: bytes) -> Peer | None:
     return str(kind(addresses[:width])), int.from_bytes(addresses[2 * width : 2 * width + 2], "big")
 
 
-class _Introduced:
-    """A transport whose peer is the one that was announced."""
+class Greeter(asyncio.Protocol):
+    """Reads the header of one connection of a trusted peer, then hands it to HTTP."""
 
-    __slots__ = ("_peer", "_transport")
+    def __init__(
+        self,
+        connection: Connection,
+        http: Callable[[Connection], asyncio.Protocol],
+        malformed: Callable[[], None],
+    ) -> None:
+        """Take a connection.
 
-    def __init__(self, transport: asyncio.Transport, peer: Peer) -> None:
-        self._transport = transport
-        self._peer = peer
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._peer if name == "peername" else self._transport.get_extra_info(name, default)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class _Greeter(asyncio.Protocol):
-    """Reads the header of one connection, then hands it to HTTP."""
-
-    def __init__(self, site: "ProxyProtocolSite", http: Callable[[], asyncio.Protocol]) -> None:
-        self._site = site
+        Args:
+            connection: Its place.
+            http: Makes what speaks on it after the header.
+            malformed: Is told when the peer sends no header of the protocol.
+        """
+        self._connection = connection
         self._http = http
+        self._malformed = malformed
         self._head = b""
-        self._transport: asyncio.Transport
-        self._timer: asyncio.TimerHandle | None = None
+        connection.speaker = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        if not is_trusted(self._transport.get_extra_info("peername")[0], self._site.trusted):
-            self._hand_over(Header(0))
-            return
-        self._site.waiting.add(self._transport)
-        self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._transport.abort)
+        """Begin to wait for the header."""
+        self._connection.transport = cast("asyncio.Transport", transport)
+        self._connection.deadline = asyncio.get_running_loop().time() + HEADER_SECONDS
 
     def data_received(self, data: bytes) -> None:
+        """Read on until the header is whole."""
         self._head += data
         try:
             header = parse(self._head)
         except MalformedHeaderError:
-            self._site.complain()
-            self._transport.abort()
+            self._malformed()
+            self._connection.abort()
         else:
             if header:
                 self._hand_over(header)
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._settle()
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place up; a balancer's health check connects and says nothing."""
+        del exc
+        self._connection.lost()
+
+    def waits(self) -> bool:
+        """Tell that nothing is under way."""
+        return True
+
+    def expire(self) -> None:
+        """Send away who took too long; there is nobody to answer to yet."""
+        self._connection.ended("first_byte")
+        self._connection.abort()
+
+    def listening_ended(self) -> None:
+        """Send away who announced nobody: the end does not wait for a header."""
+        self._connection.abort()
 
     def _hand_over(self, header: Header) -> None:
-        self._settle()
-        http = self._http()
-        self._transport.set_protocol(http)
-        introduced = _Introduced(self._transport, header.source) if header.source else self._transport
-        http.connection_made(cast("asyncio.Transport", introduced))
+        if header.source:
+            self._connection.announce(header.source)
+        transport = self._connection.transport
+        if transport is None or transport.is_closing():
+            return
+        http = self._http(self._connection)
+        transport.set_protocol(http)
+        http.connection_made(transport)
         if rest := self._head[header.length :]:
             http.data_received(rest)
-
-    def _settle(self) -> None:
-        self._site.waiting.discard(self._transport)
-        if self._timer:
-            self._timer.cancel()
-
-
-class ProxyProtocolSite(web.BaseSite):
-    """A listener whose trusted peers announce the client."""
-
-    def __init__(self, runner: web.AppRunner, host: str, port: int, *, trusted: Networks, backlog: int) -> None:
-        super().__init__(runner, backlog=backlog)
-        self.trusted = trusted
-        self.waiting: set[asyncio.Transport] = set()
-        self._address = host, port
-        self._complained = False
-
-    @property
-    def name(self) -> str:
-        """The address as aiohttp logs it."""
-        host, port = self._address
-        return f"tcp://{host}:{port}"
-
-    async def start(self) -> None:
-        """Listen."""
-        await super().start()
-        http = cast("Callable[[], asyncio.Protocol]", self._runner.server)
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Greeter(self, http), *self._address, backlog=self._backlog
-        )
-
-    async def stop(self) -> None:
-        """Stop listening; whoever has not announced anybody yet is sent away."""
-        await super().stop()
-        for transport in self.waiting:
-            transport.abort()
-
-    def complain(self) -> None:
-        """Say once that a balancer does not speak the protocol; it would say so with each connection."""
-        if not self._complained:
-            self._complained = True
-            log.warning("a trusted peer sent no header of the PROXY protocol: is server.proxy_protocol right?")

@@ -5,11 +5,11 @@ record leaves the queue only through ``settle``. Claimed segments are nobody els
 claim does not survive the process, so after a crash they are delivered again with the same ids.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxy.model import DropReason, FateNews, LedgerRow, Record, Status, Words
+from proxy.model import Dead, DropReason, FateNews, LedgerRow, Record, Status, SuppressionKind, Words
 
 
 class QueueError(Exception):
@@ -25,6 +25,18 @@ class QueueBrokenError(QueueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is wrong with the queue though it goes on, or that is over; fits the board of conditions."""
+
+    code: str
+    subject: str
+    detail: str
+    """Empty when it is over."""
+    failing: bool = False
+    """True when nothing new can be stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What an append came to: all is durable, but these were known already and will not be sent again."""
 
@@ -32,7 +44,7 @@ class Stored:
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
-    """Not stored, since a mark speaks against their people."""
+    """Not stored, since a suppression speaks against their people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,13 @@ class Segment:
     attempts: int
     strikes: int
     records: tuple[Record, ...]
+    at: int = 0
+    """Server clock in milliseconds when its events arrived."""
+    suspect: int = 0
+    """Not 0 once a batch with these events was refused: they ride in batches of at most so many events.
+
+    Negative where they came from the same network as other bad events: those come after all other suspects.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +99,15 @@ class Remainder:
     attempts: int
     strikes: int
     records: tuple[Record, ...]
+    at: int = 0
+    """As of their segment; 0: they arrive now."""
+    suspect: int = 0
+    """See ``Segment.suspect``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The end of one delivery attempt, applied whole or not at all."""
+    """What an attempt decided, applied whole or not at all."""
 
     done: tuple[int, ...] = ()
     """Segments that are gone."""
@@ -92,6 +115,8 @@ class Settlement:
     """Segments that stay, one attempt older."""
     struck: bool = False
     """The attempt was a 2xx that counted nothing."""
+    suspects: tuple[tuple[int, int], ...] = ()
+    """Segments that stay, one attempt older, as suspects: which, and their new ``suspect``."""
     remainders: tuple[Remainder, ...] = ()
     dead: tuple[Letter, ...] = ()
     rows: tuple[LedgerRow, ...] = ()
@@ -112,6 +137,17 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppression:
+    """Nothing more is sent about somebody: an opt-out, a withdrawal of consent or an erasure that is remembered."""
+
+    digest: bytes
+    """16 bytes that say nothing without the installation's secret."""
+    kind: SuppressionKind
+    at: int
+    """Server clock in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """What was kept of a person, and is no more."""
 
@@ -123,17 +159,38 @@ class Erased:
 class Stats:
     """How full the queue is."""
 
-    waiting: dict[str, int]
+    waiting: Mapping[str, int]
     """Events by pixel."""
     dead: int
-    withheld: dict[DropReason, int] = field(default_factory=dict)
-    """Events since start that waited when a mark came upon their people, and were dropped."""
+    withheld: Mapping[DropReason, int] = field(default_factory=dict)
+    """Events since start that waited when their people were suppressed, and were dropped."""
+    lost_notes: int = 0
+    """Ledger rows and news of browser copies since start that were left out of the ledger."""
+    suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)
+    """How many there are."""
+    suspects: Mapping[str, int] = field(default_factory=dict)
+    """How many of the waiting events are suspects, by pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """When the oldest waiting events of a pixel arrived: server clock in milliseconds, None where none wait."""
+
+    fresh: int | None = None
+    suspect: int | None = None
 
 
 def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
     """Return the ledger row of a record that is not sent after all."""
     identity = (record.pixel, record.name, record.id, record.time_s)
     return LedgerRow(now, *identity, Status.DROPPED, reason, record.fate, findings=record.findings)
+
+
+def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRow:
+    """Return the ledger row of a record that becomes a dead letter."""
+    identity = (record.pixel, record.name, record.id, record.time_s)
+    trace = verdict.words.fbtrace_id
+    return LedgerRow(now, *identity, Status.DEAD, verdict.reason, record.fate, trace, attempts, record.findings)
 
 
 class Queue(Protocol):
@@ -149,10 +206,15 @@ class Queue(Protocol):
     def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
         """Write ledger rows, and fates of events of these pixels, soon; nobody waits, and a crash may lose them."""
 
-    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """Claim unclaimed segments of a pixel, ``most`` events together, at least one segment if there is any.
 
-        The oldest come first, or with ``newest`` the youngest.
+        Args:
+            pixel: Its id.
+            most: The bound; only a single segment may hold more.
+            newest: The youngest come first, otherwise the oldest.
+            suspect: Claim suspects, which are not claimed otherwise: those that may ride in the largest batches, the
+                youngest of them first, as many as together fill one such batch.
         """
 
     async def release(self, segments: Sequence[Segment]) -> None:
@@ -173,12 +235,29 @@ class Queue(Protocol):
     async def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters for good; return how many."""
 
-    async def opt_out(self, people: Collection[bytes], at: int) -> None:
-        """Durably refuse what is about these people, what waits too, until a record that ``agreed`` later.
+    async def suppress(self, people: Collection[bytes], kind: SuppressionKind, at: int) -> None:
+        """Durably refuse what is about these people, what waits too.
 
         Raises:
             QueueError: when it was not stored.
         """
+
+    async def lift(
+        self, people: Collection[bytes], kinds: Collection[SuppressionKind], at: int
+    ) -> list[SuppressionKind]:
+        """Durably end what suppressions of these kinds there are up to ``at``; return the kind of each that ended.
+
+        Costs next to nothing when there are none, which is so for nearly everybody.
+
+        Raises:
+            QueueError: when it was not stored.
+        """
+
+    async def suppressed(self, people: Collection[bytes]) -> set[SuppressionKind]:
+        """Return the kinds of suppression that people have; at the cost of ``lift``."""
+
+    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
+        """Return suppressions of a kind, or of any, newest first."""
 
     async def erase(self, people: Collection[bytes], at: int) -> Erased:
         """Remove what waits and the dead letters about these people, and refuse what happened up to ``at``.
@@ -186,14 +265,26 @@ class Queue(Protocol):
         What is being delivered at this moment is not called back; should it fail, it is dropped.
         """
 
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """Make dead letters ``too_old`` of a bounded number of unclaimed events that happened before a moment.
+
+        Return how many of each pixel, and whether there may be more.
+        """
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """Say since when events of these pixels wait."""
+
     def stats(self) -> Stats:
         """Say how full the queue is, at no cost."""
+
+    def fullness(self) -> float:
+        """Say which part of its bounds is taken, 0 to 1, at little cost."""
 
     def refuses(self) -> str:
         """Say why nothing new is taken now; empty while it is."""
 
     async def ready(self) -> None:
-        """Commit something small.
+        """Commit something small; answers within about a second, whatever the disk does.
 
         Raises:
             QueueError: when the queue cannot be written, or takes nothing new.

@@ -31,8 +31,24 @@ class DeadLetters:
     """Works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection, sealer: Sealer) -> None:
+        """Work on a file whose numbers were started.
+
+        Raises:
+            ValueError: when the file has lost the last number.
+        """
         self._db = db
         self._sealer = sealer
+        if not db.execute("SELECT 1 FROM meta WHERE key='dead_last'").fetchone():
+            raise ValueError("it has lost the last number of a dead letter")
+
+    @staticmethod
+    def start_numbers(db: apsw.Connection) -> None:
+        """Let the next letter have a number above all there are.
+
+        SQLite itself gives the largest number again once its row is gone, so that a page which is minutes old would
+        replay or discard another letter.
+        """
+        db.execute("INSERT OR REPLACE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
 
     def count(self) -> int:
         """Return how many there are."""
@@ -43,9 +59,15 @@ class DeadLetters:
         """Add one."""
         record, words = letter.record, letter.words
         sealed = self._sealer.seal(pack([record]), record.pixel.encode())
-        facts = (at, record.pixel, record.name, record.id, record.time_s, letter.reason)
+        facts = (self._number(), at, record.pixel, record.name, record.id, record.time_s, letter.reason)
         row = (*facts, words.code, words.subcode, words.message, words.fbtrace_id, letter.attempts, sealed)
-        self._db.execute(f"INSERT INTO dead VALUES(NULL, {', '.join('?' * len(row))})", row)
+        self._db.execute(f"INSERT INTO dead VALUES({', '.join('?' * len(row))})", row)
+
+    def _number(self) -> int:
+        """Return a number that no letter ever had."""
+        sql = "UPDATE meta SET value=value+1 WHERE key='dead_last' RETURNING value"
+        ((number,),) = self._db.execute(sql).fetchall()
+        return int(str(number))
 
     def read(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""

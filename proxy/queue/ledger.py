@@ -3,8 +3,12 @@
 ``ledger_D`` holds one row per finished event of day D (days since 1970, UTC), ``fate_D`` later news of browser
 copies by event key. They are joined when read, since news may come before its event is finished. What is over is
 removed a slice at a time, oldest first, so that no append waits for it.
+
+Each row has the bytes of all rows up to itself (``total``), so that the size of a table is the difference of its ends;
+``meta`` counts the news of each table. Both are changed in the transaction of what they count.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,16 +18,19 @@ from proxy.model import DAY_MS, Fate, LedgerRow, Status
 from proxy.queue.base import Filter
 from proxy.queue.segment import event_key
 
-# A search looks at this many rows at a time, so that no append waits long for it.
-SLICE = 20_000
+# A search looks at so many rows at a time, and returns so many, so that no append waits long for it.
+SLICE = 5000
+FOUND = 250
 # And forgets this many: about 2 ms.
 _FORGOTTEN = 2000
-# Measured on ledgers of browser events; only the bound on bytes relies on it.
-_ROW_BYTES = 200
+# On disk, beside a row's texts and of one piece of news; measured with dbstat. A row of layout 1 or 2 in all.
+_ROW_BYTES, _NEWS_BYTES, _OLD_ROW_BYTES = 40, 36, 200
 _COLUMNS = {
-    "ledger": "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings)",
+    "ledger": "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total)",
     "fate": "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
 }
+# What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
+_UNWRITABLE = (ValueError, TypeError, OverflowError)
 
 
 class Ledger:
@@ -32,34 +39,87 @@ class Ledger:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self._tables: set[str] = set()
+        self._totals: dict[str, int] = {}
+        self.grown = 0
+        """Bytes written since somebody last set this to 0."""
         self.reload()
 
     def reload(self) -> None:
         """Learn which tables there are, at start and after a rollback."""
         names = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table'")
         self._tables = {str(name) for (name,) in names if str(name).startswith(tuple(f"{kind}_" for kind in _COLUMNS))}
+        self._totals.clear()
 
-    def migrate(self) -> None:
-        """Give the tables of layout 1 what later layouts added."""
+    def add_findings(self) -> None:
+        """Give the tables of layout 1 what layout 2 has."""
+        self._add_column("findings")
+
+    def add_totals(self) -> None:
+        """Give the tables of layout 2 what layout 3 has."""
+        self._add_column("total")
+
+    def _add_column(self, name: str) -> None:
         for day in self.days():
-            self._db.execute(f"ALTER TABLE ledger_{day} ADD COLUMN findings")
+            self._db.execute(f"ALTER TABLE ledger_{day} ADD COLUMN {name}")
 
-    def write(self, rows: Iterable[LedgerRow]) -> None:
-        """Add finished events."""
+    def write(self, rows: Iterable[LedgerRow]) -> int:
+        """Add finished events; return how many were left out since SQLite cannot hold what they say."""
+        left_out = 0
         for row in rows:
-            values = (row.at, row.pixel, row.name, row.id, row.time_s, row.status, row.reason, row.fate)
-            sql = f"INSERT INTO {self._table('ledger', row.at)} VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            self._db.execute(sql, (*values, row.fbtrace_id, row.attempts, " ".join(row.findings)))
+            try:
+                self._insert(row)
+            except _UNWRITABLE:
+                left_out += 1
+        return left_out
 
-    def write_fates(self, fates: Iterable[tuple[int, bytes, Fate]]) -> None:
+    def _insert(self, row: LedgerRow) -> None:
+        table = self._table("ledger", row.at)
+        findings = " ".join(row.findings)
+        texts = row.pixel, row.name, row.id, row.status, row.reason, row.fate, row.fbtrace_id, findings
+        size = _ROW_BYTES + len("".join(texts).encode())
+        total = self._total(table) + size
+        values = (row.at, *texts[:3], row.time_s, *texts[3:7], row.attempts, findings, total)
+        self._db.execute(f"INSERT INTO {table} VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._totals[table] = total
+        self.grown += size
+
+    def _total(self, table: str) -> int:
+        if table not in self._totals:
+            self._totals[table] = self._end(table, "DESC")
+        return self._totals[table]
+
+    def _end(self, table: str, order: str) -> int:
+        """Return the bytes up to the first or the last row of a table."""
+        total = f"coalesce(total, {_OLD_ROW_BYTES} * rowid)"
+        return self._number(f"SELECT {total} FROM {table} ORDER BY rowid {order} LIMIT 1")  # noqa: S608
+
+    def write_news(self, news: Iterable[tuple[int, bytes, Fate]]) -> None:
         """Add news of browser copies: when, of which event key, what."""
-        for at, key, fate in fates:
-            self._db.execute(f"INSERT OR REPLACE INTO {self._table('fate', at)} VALUES(?, ?)", (key, fate))
+        new: Counter[str] = Counter()
+        for at, key, fate in news:
+            table = self._table("fate", at)
+            self._db.execute(f"UPDATE {table} SET fate=? WHERE key=?", (fate, key))  # noqa: S608
+            if not self._db.changes():
+                self._db.execute(f"INSERT INTO {table} VALUES(?, ?)", (key, fate))
+                new[table] += 1
+        for table, count in new.items():
+            self._count_news(table, self._news(table) + count)
+        self.grown += _NEWS_BYTES * new.total()
+
+    def _news(self, table: str) -> int:
+        """Return how many pieces of news a table holds; in tables of older layouts nobody counted them."""
+        row = self._db.execute("SELECT value FROM meta WHERE key=?", (table,)).fetchone()
+        return int(row[0]) if row else self._number(f"SELECT count(*) FROM {table}")  # noqa: S608
+
+    def _count_news(self, table: str, count: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (table, count))
 
     def _table(self, kind: str, at: int) -> str:
         name = f"{kind}_{at // DAY_MS}"
         if name not in self._tables:
             self._db.execute(f"CREATE TABLE IF NOT EXISTS {name}{_COLUMNS[kind]}")
+            if kind == "fate":
+                self._count_news(name, 0)
             self._tables.add(name)
         return name
 
@@ -74,54 +134,80 @@ class Ledger:
         if table not in self._tables:
             return [], 0
         top = min(before, self._number(f"SELECT coalesce(max(rowid), 0) + 1 FROM {table}"))  # noqa: S608
-        bottom = max(0, top - SLICE)
+        bottom, most = max(1, top - SLICE), min(wanted.limit, FOUND)
         condition, values = where(wanted, identity="id")
-        sql = f"SELECT * FROM {table} WHERE rowid>=? AND rowid<?{condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
-        found = self._db.execute(sql, (bottom, top, *values, wanted.limit)).fetchall()
-        return [self._row(row) for row in found], bottom
+        sql = f"SELECT rowid, * FROM {table} WHERE rowid>=? AND rowid<?{condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+        found: list[Any] = self._db.execute(sql, (bottom, top, *values, most)).fetchall()
+        lowest = found[-1][0] if len(found) == most else bottom
+        return self._joined([row for _, *row in found]), lowest if lowest > 1 else 0
 
-    def _row(self, row: Sequence[Any]) -> LedgerRow:
-        at, pixel, name, identity, time_s, status, reason, fate, trace, attempts, findings = row
-        news = self._news(event_key(pixel, name, identity)) or Fate(fate)
-        facts = (at, pixel, name, identity, time_s, Status(status), reason, news, trace, attempts)
-        return LedgerRow(*facts, tuple((findings or "").split()))
+    def _joined(self, rows: Sequence[Sequence[Any]]) -> list[LedgerRow]:
+        keys = [event_key(pixel, name, identity) for _, pixel, name, identity, *_ in rows]
+        news = self._latest(keys)
+        return [_row(row, news.get(key)) for row, key in zip(rows, keys, strict=True)]
 
-    def _news(self, key: bytes) -> Fate | None:
-        for day in self.days("fate"):
-            row = self._db.execute(f"SELECT fate FROM fate_{day} WHERE key=?", (key,)).fetchone()  # noqa: S608
-            if row:
-                return Fate(row[0])
-        return None
+    def _latest(self, keys: Sequence[bytes]) -> dict[bytes, Fate]:
+        """Return the latest news of these events, in one statement for all days."""
+        days = sorted(self.days("fate"))
+        if not keys or not days:
+            return {}
+        sources = [f"SELECT {day} AS day, key, fate FROM fate_{day} WHERE key IN carray(?1)" for day in days]  # noqa: S608
+        sql = " UNION ALL ".join(sources)
+        found: list[Any] = self._db.execute(f"{sql} ORDER BY day", (apsw.carray(tuple(keys)),)).fetchall()
+        return {key: Fate(fate) for _, key, fate in found}
 
     def forget(self, last_day: int, *, most_bytes: int) -> bool:
         """Remove a slice of what is over; tell whether there may be more.
 
-        Over are the days up to ``last_day``, the oldest rows beyond ``most_bytes``, and news of days before both.
+        Over are the days up to ``last_day``, news of days before all events, and what is beyond ``most_bytes``: the
+        oldest of events or of news, whichever take more, so that a flood of one leaves room for the other.
         """
-        ledgers = self.days()
-        if ledgers and (ledgers[-1] <= last_day or self._bytes(ledgers) > most_bytes):
+        ledgers, fates = self.days(), self.days("fate")
+        if ledgers and ledgers[-1] <= last_day:
             return self._forget("ledger", ledgers[-1], "rowid")
-        fates = self.days("fate")
         if fates and fates[-1] < min([*ledgers[-1:], last_day + 1]):
             return self._forget("fate", fates[-1], "key")
-        return False
+        rows, news = self._bytes(ledgers), self._news_bytes(fates)
+        if rows + news <= most_bytes:
+            return False
+        return self._forget("ledger", ledgers[-1], "rowid") if rows >= news else self._forget("fate", fates[-1], "key")
 
     def _forget(self, kind: str, day: int, key: str) -> bool:
         table = f"{kind}_{day}"
         oldest = f"SELECT {key} FROM {table} ORDER BY {key} LIMIT {_FORGOTTEN}"  # noqa: S608 - our own names
         self._db.execute(f"DELETE FROM {table} WHERE {key} IN ({oldest})")  # noqa: S608
-        if self._db.changes() < _FORGOTTEN:
-            self._db.execute(f"DROP TABLE {table}")
-            self._tables.discard(table)
+        removed = self._db.changes()
+        if kind == "fate":
+            self._count_news(table, self._news(table) - removed)
+        if removed < _FORGOTTEN:
+            self._drop(table)
         return True
 
+    def _drop(self, table: str) -> None:
+        self._db.execute(f"DROP TABLE {table}")
+        self._db.execute("DELETE FROM meta WHERE key=?", (table,))
+        self._tables.discard(table)
+        self._totals.pop(table, None)
+
+    def size(self) -> int:
+        """Return about how many bytes the ledger takes on disk."""
+        return self._bytes(self.days()) + self._news_bytes(self.days("fate"))
+
     def _bytes(self, days: Iterable[int]) -> int:
-        rows = "SELECT coalesce((SELECT max(rowid) FROM {0}) - (SELECT min(rowid) FROM {0}) + 1, 0)"
-        return _ROW_BYTES * sum(self._number(rows.format(f"ledger_{day}")) for day in days)
+        return sum(self._end(f"ledger_{day}", "DESC") - self._end(f"ledger_{day}", "ASC") for day in days)
+
+    def _news_bytes(self, days: Iterable[int]) -> int:
+        return _NEWS_BYTES * sum(self._news(f"fate_{day}") for day in days)
 
     def _number(self, sql: str) -> int:
         row = self._db.execute(sql).fetchone()
         return int(row[0]) if row else 0
+
+
+def _row(row: Sequence[Any], news: Fate | None) -> LedgerRow:
+    at, pixel, name, identity, time_s, status, reason, fate, trace, attempts, findings, _ = row
+    facts = (at, pixel, name, identity, time_s, Status(status), reason, news or Fate(fate), trace, attempts)
+    return LedgerRow(*facts, tuple((findings or "").split()))
 
 
 def where(wanted: Filter, *, identity: str) -> tuple[str, list[str]]:

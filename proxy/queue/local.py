@@ -1,23 +1,29 @@
 """The default queue: one SQLite file in ``data_dir``, driven by one writer thread."""
 
+import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from proxy.model import DropReason, FateNews, LedgerRow, Record
+from proxy.model import FateNews, LedgerRow, Record, SuppressionKind
 from proxy.queue.base import (
     DeadLetter,
     Erased,
     Filter,
+    Oldest,
     QueueBrokenError,
     QueueFullError,
     Segment,
     Settlement,
     Stats,
     Stored,
+    Suppression,
+    Trouble,
 )
 from proxy.queue.seal import Sealer
 from proxy.queue.segment import event_key
@@ -25,8 +31,14 @@ from proxy.queue.sqlite import SqliteStore
 from proxy.queue.writer import Writer
 from proxy.settings import Queue, Retention
 
-_MOST_CALLS_WAITING = 20_000
-_FILE, _LOCK = "queue.db", "lock"
+DATABASE_FILE, LOCK_FILE = "queue.db", "lock"
+# A step of the writer thread that takes longer is a disk that is slow, and health says so.
+_SLOW_S = 1.5
+# One that takes this long is a disk that hangs: whoever comes is refused at once instead of waiting for it.
+_HANGS_S = 8.0
+_READY_S = 1.0
+# Dead letters that are read, put back or removed at a time, so that no append waits long for it.
+_LETTERS = 100
 
 
 class DataDirBusyError(Exception):
@@ -44,7 +56,7 @@ class DataDirLock:
             OSError: when the directory cannot be made or written.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -75,34 +87,48 @@ class LocalQueue:
         retention: Retention,
         now: Callable[[], int],
         on_broken: Callable[[QueueBrokenError], None],
+        on_trouble: Callable[[Trouble], None] = lambda _trouble: None,
     ) -> Self:
         """Open the queue of a locked ``data_dir``; call it within the event loop.
+
+        Args:
+            directory: The ``data_dir``.
+            sealer: Seals what rests there.
+            limits: How much may wait.
+            retention: How long what is over stays.
+            now: The server's clock in milliseconds.
+            on_broken: Called on the event loop, once, when nothing is stored any more.
+            on_trouble: Called on the event loop when something begins to be wrong, or is over.
 
         Raises:
             QueueBrokenError: when the file cannot be used.
         """
-        path = directory / _FILE
+        loop = asyncio.get_running_loop()
+
+        def tell(trouble: Trouble) -> None:
+            with suppress(RuntimeError):  # the event loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(on_trouble, trouble)
+
+        path = directory / DATABASE_FILE
         path.touch(mode=0o600)
-        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes)
-        return cls(store, Writer(store, most_waiting=_MOST_CALLS_WAITING, on_broken=on_broken), limits, now)
+        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, tell=tell)
+        return cls(store, Writer(store, on_broken=on_broken), limits, now)
 
     async def append(self, records: Sequence[Record]) -> Stored:
         """See ``base.Queue``."""
-        if why := self._full():
+        if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
         return await self._writer.append(records)
 
     def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
         """See ``base.Queue``."""
-        self._store.rows.extend(rows)
         now = self._now()
-        self._store.fates.extend(
-            (now, event_key(pixel, news.name, news.id), news.fate) for news in fates for pixel in pixels
-        )
+        news = ((now, event_key(pixel, one.name, one.id), one.fate) for one in fates for pixel in pixels)
+        self._store.notes.add(rows, news)
 
-    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest))
+        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest, suspect=suspect))
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``base.Queue``."""
@@ -115,33 +141,59 @@ class LocalQueue:
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """See ``base.Queue``; read in slices, so that no append waits for a long search."""
         left = wanted.limit
-        for day in await self._writer.do(self._store.ledger.days):
+        for day in await self._writer.look_up(self._store.ledger.days):
             before = 1 << 62
             while before and left:
-                rows, before = await self._writer.do(_slice(self._store, day, before, wanted))
+                rows, before = await self._writer.look_up(partial(self._store.ledger.read, day, before, wanted))
                 for row in rows[:left]:
                     yield row
                 left -= len(rows[:left])
 
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
-        """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.dead(wanted))
+        """See ``base.Queue``; read in slices."""
+        letters: list[DeadLetter] = []
+        while (left := wanted.limit - len(letters)) > 0:
+            before = letters[-1].id if letters else wanted.before
+            page = replace(wanted, before=before, limit=min(left, _LETTERS))
+            found = await self._writer.look_up(partial(self._store.dead, page))
+            letters += found
+            if len(found) < page.limit:
+                break
+        return letters
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
-        """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.replay(ids, not_before_s))
+        """See ``base.Queue``; done in slices."""
+        return sum([await self._writer.do(partial(self._store.replay, some, not_before_s)) for some in _slices(ids)])
 
     async def discard(self, ids: Sequence[int]) -> int:
-        """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.discard(ids))
+        """See ``base.Queue``; done in slices."""
+        return sum([await self._writer.do(partial(self._store.discard, some)) for some in _slices(ids)])
 
-    async def opt_out(self, people: Collection[bytes], at: int) -> None:
+    async def suppress(self, people: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         """See ``base.Queue``."""
-        await self._writer.do(lambda: self._store.mark(people, DropReason.OPTED_OUT, at))
+        await self._writer.do(lambda: self._store.marks.add(people, kind, at))
+
+    async def lift(
+        self, people: Collection[bytes], kinds: Collection[SuppressionKind], at: int
+    ) -> list[SuppressionKind]:
+        """See ``base.Queue``."""
+        if not any(map(self._store.marks.may_hold, people)):
+            return []
+        return await self._writer.do(lambda: self._store.marks.lift(people, kinds, at))
+
+    async def suppressed(self, people: Collection[bytes]) -> set[SuppressionKind]:
+        """See ``base.Queue``."""
+        if not any(map(self._store.marks.may_hold, people)):
+            return set()
+        return await self._writer.look_up(lambda: self._store.marks.of(people))
+
+    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
+        """See ``base.Queue``."""
+        return await self._writer.look_up(lambda: self._store.marks.newest(kind, limit))
 
     async def erase(self, people: Collection[bytes], at: int) -> Erased:
         """See ``base.Queue``; in slices, so that no append waits for a long search."""
-        await self._writer.do(lambda: self._store.mark(people, DropReason.ERASED, at))
+        await self.suppress(people, SuppressionKind.ERASURE, at)
         return Erased(
             waiting=await self._removed(self._store.erase_waiting, people),
             dead=await self._removed(self._store.erase_dead, people),
@@ -156,34 +208,54 @@ class LocalQueue:
             total += count
         return total
 
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.expire(before_s))
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.oldest(pixels))
+
     def stats(self) -> Stats:
         """See ``base.Queue``."""
-        return self._store.stats()
+        return replace(self._store.counts.stats(), lost_notes=self._store.notes.lost)
+
+    def fullness(self) -> float:
+        """See ``base.Queue``."""
+        waiting = self._store.counts.total / self._limits.max_events
+        return max(waiting, self._store.used_bytes / self._limits.max_bytes)
 
     def refuses(self) -> str:
         """See ``base.Queue``."""
-        return str(self._writer.broken) if self._writer.broken else self._full()
+        return str(self._writer.broken) if self._writer.broken else self._full(most_busy_s=_SLOW_S)
 
-    def _full(self) -> str:
+    def _full(self, *, most_busy_s: float) -> str:
         limits = self._limits
+        if self._writer.busy_s > most_busy_s:
+            return f"the disk of data_dir has not answered for {self._writer.busy_s:.0f} seconds"
         if self._store.room.short:
-            return f"less than {limits.min_free_bytes} bytes of disk are free (queue.min_free_bytes)"
+            return self._store.room.short
         if self._store.used_bytes > limits.max_bytes:
             return f"the file holds {limits.max_bytes} bytes already (queue.max_bytes)"
-        if sum(self._store.stats().waiting.values()) >= limits.max_events:
+        if self._store.counts.total >= limits.max_events:
             return f"{limits.max_events} events wait already (queue.max_events)"
         return ""
 
     async def ready(self) -> None:
-        """See ``base.Queue``."""
-        if why := self._full():
+        """See ``base.Queue``; what waits for a slow disk that makes progress counts as committed after a second."""
+        if self._writer.broken:
+            raise self._writer.broken
+        if why := self._full(most_busy_s=_SLOW_S):
             raise QueueFullError(why)
-        await self._writer.do(self._store.touch)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._writer.do(self._store.touch), _READY_S)
+        if why := self._full(most_busy_s=_SLOW_S):
+            raise QueueFullError(why)
 
     async def close(self) -> None:
         """See ``base.Queue``."""
         await self._writer.close()
 
 
-def _slice(store: SqliteStore, day: int, before: int, wanted: Filter) -> Callable[[], tuple[list[LedgerRow], int]]:
-    return lambda: store.ledger.read(day, before, wanted)
+def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + _LETTERS] for start in range(0, len(ids), _LETTERS))

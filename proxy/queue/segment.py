@@ -28,7 +28,7 @@ DIGEST = 16
 """Bytes of one of a record's ``people``."""
 
 
-def size(record: Record) -> int:
+def wire_size(record: Record) -> int:
     """Return the bytes of a record's payload as Graph gets it."""
     return len(record.payload) + len(record.shared)
 
@@ -38,11 +38,11 @@ def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
     chunk: list[Record] = []
     total = 0
     for record in records:
-        if chunk and (len(chunk) >= _MOST_RECORDS or total + size(record) > MOST_BYTES):
+        if chunk and (len(chunk) >= _MOST_RECORDS or total + wire_size(record) > MOST_BYTES):
             yield chunk
             chunk, total = [], 0
         chunk.append(record)
-        total += size(record)
+        total += wire_size(record)
     if chunk:
         yield chunk
 

@@ -9,13 +9,15 @@ Invariants
        the defect of older SQLite versions with two connections that checkpoint (WAL-reset) has no second connection.
 
 On disk (``queue.db``)
-    meta     schema facts, and a sealed word that proves the secret fits
-    segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel
+    meta     schema facts, a sealed word that proves the secret fits, the last number of a dead letter, how much news
+             each fate_D holds
+    segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived, the
+             bound of its batches if it is a suspect, and when its oldest event happened
     seen_0…3 16-byte event key with the visitor's 4-byte hash; a table covers 16 hours and is emptied whole
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
     fate_D   later news of browser copies, by event key; likewise
-    mark     16-byte keyed digest of a person who opted out or was erased, and when
+    mark     16-byte keyed digest of a person who opted out, withdrew or was erased, and when
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
 flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
@@ -25,7 +27,7 @@ was written, so it ends the process.
 import logging
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,41 +35,54 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, DropReason, Fate, LedgerRow, Record
+from proxy.model import DAY_MS, Dead, Record
 from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
     Filter,
+    Letter,
+    Oldest,
     QueueBrokenError,
     QueueError,
     QueueFullError,
     Remainder,
     Segment,
     Settlement,
-    Stats,
     Stored,
+    Trouble,
+    dead_row,
     dropped_row,
 )
+from proxy.queue.counts import Counts
 from proxy.queue.dead import DeadLetters
 from proxy.queue.ledger import Ledger
 from proxy.queue.marks import Marks
-from proxy.queue.room import Room
+from proxy.queue.notes import Notes
+from proxy.queue.room import Files, Room
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.seen import Past, Seen
 from proxy.queue.segments import Segments
+from proxy.queue.troubles import HOUSEKEEPING, INCOMPLETE, Troubles
 from proxy.queue.writer import Append, Work
 from proxy.settings import Retention
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 4
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
 _LOOK_EVERY_S = 1.0
 _SIZES = ("page_size", "page_count", "freelist_count")
 _TIDY_EVERY_S = 600.0
-_MOST_NOTES = 100_000
+# The ledger is also tidied once it has grown by this part of what it may take.
+_TIDY_SHARE = 16
+# Notes written in one transaction: about 14 ms, in which no append is served.
+_NOTES = 1000
+# After these errors what is on the disk is not known; a failed fsync says nothing about what was written before.
+_FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError)
+# These leave the file as it was (no descriptor for a temporary file, no memory): housekeeping tries again later.
+_PASSING = (apsw.CantOpenError, apsw.NoMemError, apsw.BusyError, apsw.LockedError)
 
 _SCHEMA = "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 
@@ -75,10 +90,25 @@ _SCHEMA = "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 class SqliteStore:
     """The database itself; every method runs on the writer thread."""
 
-    def __init__(
-        self, path: Path, sealer: Sealer, retention: Retention, now: Callable[[], int], *, reserve: int
+    def __init__(  # noqa: PLR0913 - its file, its settings, its clock, and who hears of it
+        self,
+        path: Path,
+        sealer: Sealer,
+        retention: Retention,
+        now: Callable[[], int],
+        *,
+        reserve: int,
+        tell: Callable[[Trouble], None],
     ) -> None:
-        """Open or create the file; ``reserve`` is how many bytes of its disk are to stay free.
+        """Open or create the file.
+
+        Args:
+            path: The file, in data_dir.
+            sealer: Seals what rests in it.
+            retention: How long what is over stays.
+            now: The server's clock in milliseconds.
+            reserve: How many bytes of its disk are to stay free.
+            tell: Hears of troubles that the store survives, on the writer thread.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -88,12 +118,12 @@ class SqliteStore:
         self._now = now
         self._path = path
         self._wal_pages = 0
-        self.rows: deque[LedgerRow] = deque(maxlen=_MOST_NOTES)
-        """Ledger rows that nobody waits for."""
-        self.fates: deque[tuple[int, bytes, Fate]] = deque(maxlen=_MOST_NOTES)
-        """Later news of browser copies: when, of which event key, what."""
+        self._growth = retention.ledger_max_bytes // _TIDY_SHARE
+        self.notes = Notes()
+        self._told_lost = 0
         self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), -math.inf, -math.inf
-        self.room = Room(path.parent, reserve)
+        self._troubles = Troubles(tell)
+        self.room = Room(path.parent, reserve, self._troubles)
         self.used_bytes = 0
         """What the file holds, without its free pages; measured every second."""
         try:
@@ -105,10 +135,13 @@ class SqliteStore:
                 raise
         except (apsw.Error, SealError, ValueError) as error:
             raise QueueBrokenError(f"{path}: {_advice(error)}") from error
+        self._files = Files((path, path.with_name(path.name + "-wal")), self._troubles)
 
     def _open(self) -> None:
         for name, value in (("locking_mode", "exclusive"), ("journal_mode", "wal"), ("synchronous", "full")):
             self._db.pragma(name, value)
+        # Sorting opens no file then, which could fail for want of a descriptor, and would rest in the clear elsewhere.
+        self._db.pragma("temp_store", "memory")
         for name, size in (("cache_size", -16_384), ("journal_size_limit", 64 << 20), ("secure_delete", 0)):
             self._db.pragma(name, size)
         self._db.set_wal_hook(self._count_pages)
@@ -122,10 +155,11 @@ class SqliteStore:
         self.ledger = Ledger(self._db)
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
-        self._segments = Segments(self._db, self._sealer)
-        self._letters = self._dead.count()
-        self._marks = Marks(self._db)
-        self._withheld: Counter[DropReason] = Counter()
+        waiting, suspects = Segments.count(self._db)
+        self.counts = Counts(waiting, self._dead.count(), suspects, Marks.count(self._db))
+        self._segments = Segments(self._db, self._sealer, self.counts, self._now)
+        self.marks = Marks(self._db, self.counts.suppressions)
+        """Suppressions."""
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -151,15 +185,31 @@ class SqliteStore:
             self._db.execute(_SCHEMA + segments.SCHEMA + dead.SCHEMA + marks.SCHEMA)
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
+            DeadLetters.start_numbers(self._db)
             self._db.pragma("user_version", SCHEMA_VERSION)
 
     def _migrate(self, version: int) -> None:
-        """Bring the file of an older program to this layout."""
-        if 0 < version < SCHEMA_VERSION:
-            with self._db:
-                self.ledger.migrate()
-                self._db.execute(marks.SCHEMA)
-                self._db.pragma("user_version", SCHEMA_VERSION)
+        """Bring the file of an older program to this layout, step by step."""
+        steps: dict[int, Sequence[Callable[[], None]]] = {
+            2: (self.ledger.add_findings, self._add_marks),
+            3: (self.ledger.add_totals, self._number_letters),
+            4: (self._add_suspects,),  # and withdrawals among the marks, which an older program cannot read
+        }
+        for layout, changes in steps.items():
+            if 0 < version < layout:
+                with self._db:
+                    for change in changes:
+                        change()
+                    self._db.pragma("user_version", layout)
+
+    def _add_marks(self) -> None:
+        self._db.execute(marks.SCHEMA)
+
+    def _number_letters(self) -> None:
+        DeadLetters.start_numbers(self._db)
+
+    def _add_suspects(self) -> None:
+        segments.migrate(self._db, self._now())
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -179,18 +229,38 @@ class SqliteStore:
         """
         try:
             with self._transaction():
-                return self._do(works)
+                results = self._do(works)
+        except QueueBrokenError:
+            raise
         except apsw.FullError as error:
             return self._make_room(works, error)
-        except (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError) as error:
-            raise QueueBrokenError(f"{self._path}: {_advice(error)}") from error
+        except _FATAL as error:
+            raise self._broken(error) from error
         except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
             if len(works) == 1:
                 return [QueueError(f"{type(error).__name__} in the queue")]
             return [self._alone(work) for work in works]
+        self._files.check()
+        return results
+
+    def look_up(self, work: Callable[[], Any]) -> Any:
+        """Return what a work finds that changes nothing.
+
+        Raises:
+            QueueError: when it could not be read.
+        """
+        try:
+            return work()
+        except _FATAL as error:
+            raise self._broken(error) from error
+        except Exception as error:
+            raise QueueError(f"{type(error).__name__} in the queue") from error
+
+    def _broken(self, error: Exception) -> QueueBrokenError:
+        return QueueBrokenError(f"{self._path}: {_advice(error)}")
 
     def _make_room(self, works: Sequence[Work], error: apsw.FullError) -> list[Any]:
-        """Throw the ballast, refuse what is new, and let the rest have the room."""
+        """Remove the ballast, refuse what is new, and let the rest have the room."""
         thrown = self.room.release()
         full = QueueFullError("the disk is full")
         if len(works) == 1 and (isinstance(works[0], Append) or not thrown):
@@ -205,18 +275,27 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        before = self._segments.waiting.copy(), self._letters, self._withheld.copy()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._segments.waiting, self._letters, self._withheld = before
+            self._take_back()
+            raise
+        self.counts.commit()
+        self._segments.claims.commit()
+
+    def _take_back(self) -> None:
+        self.counts.rollback()
+        self._segments.claims.rollback()
+        try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._seen.reload()
             self.ledger.reload()
-            raise
+        except Exception as error:
+            # What is in memory may differ from the file now.
+            raise self._broken(error) from error
 
     def _do(self, works: Sequence[Work]) -> list[Any]:
         appends = [work for work in works if isinstance(work, Append)]
@@ -230,7 +309,7 @@ class SqliteStore:
         fresh: dict[str, list[Record]] = {}
         stored = []
         for request in requests:
-            records, refused = self._marks.sift(request)
+            records, refused = self.marks.sift(request)
             known = [self._seen.meet(record) for record in records]
             repeats = tuple(record for record, past in zip(records, known, strict=True) if past is Past.REPEAT)
             for record, past in zip(records, known, strict=True):
@@ -243,19 +322,22 @@ class SqliteStore:
 
     # -- delivery
 
-    def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel, or the newest, without what a mark has come upon since."""
-        while claimed := self._segments.claim(pixel, most, newest=newest):
+    def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
+        """Claim unclaimed segments of a pixel, without what was suppressed since; see ``base.Queue``."""
+        while claimed := (
+            self._segments.claim_suspects(pixel, most) if suspect else self._segments.claim(pixel, most, newest=newest)
+        ):
             if kept := tuple(segment for one in claimed if (segment := self._permitted(one))):
                 return kept
         return ()
 
     def _permitted(self, segment: Segment) -> Segment | None:
-        survivors, refused = self._marks.sift(segment.records)
+        survivors, refused = self.marks.sift(segment.records)
         if not refused:
             return segment
         self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
-        self._withheld.update(reason for _, reason in refused)
+        for _, reason in refused:
+            self.counts.withheld.add(reason, 1)
         return self._segments.keep(segment, survivors)
 
     def release(self, claimed: Sequence[Segment]) -> None:
@@ -265,11 +347,26 @@ class SqliteStore:
     def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
         """Write the end of a delivery attempt."""
         self._segments.settle(claimed, settlement)
-        letters = [letter for letter in settlement.dead if not self._marks.refusal(letter.record)]
-        for letter in letters:
-            self._dead.bury(letter, self._now())
-        self._letters += len(letters)
+        self._bury(settlement.dead)
         self.ledger.write(settlement.rows)
+
+    def _bury(self, letters: Sequence[Letter]) -> None:
+        permitted = [letter for letter in letters if not self.marks.refusal(letter.record)]
+        for letter in permitted:
+            self._dead.bury(letter, self._now())
+        self.counts.dead.add("", len(permitted))
+
+    def expire(self, before_s: int) -> tuple[dict[str, int], bool]:
+        """Make dead letters of a slice of what is too old; see ``base.Queue``."""
+        taken, more = self._segments.expire(before_s)
+        dead = Dead("too_old")
+        self._bury([Letter(record, dead.reason, dead.words, segment.attempts) for segment, record in taken])
+        self.ledger.write(dead_row(record, dead, self._now(), segment.attempts) for segment, record in taken)
+        return Counter(record.pixel for _, record in taken), more
+
+    def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """Say since when events of these pixels wait."""
+        return {pixel: self._segments.oldest(pixel) for pixel in pixels}
 
     # -- dead letters
 
@@ -282,20 +379,16 @@ class SqliteStore:
         taken = self._dead.take(ids, not_before_s)
         for pixel in {record.pixel for record in taken}:
             self._segments.insert(Remainder(pixel, 0, 0, tuple(record for record in taken if record.pixel == pixel)))
-        self._letters -= len(taken)
+        self.counts.dead.add("", -len(taken))
         return len(taken)
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters."""
         count = self._dead.discard(ids)
-        self._letters -= count
+        self.counts.dead.add("", -count)
         return count
 
     # -- people
-
-    def mark(self, people: Collection[bytes], kind: DropReason, at: int) -> None:
-        """Remember that these people opted out, or were erased."""
-        self._marks.add(people, kind, at)
 
     def erase_waiting(self, people: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of what waits; see ``Segments.erase``."""
@@ -304,12 +397,8 @@ class SqliteStore:
     def erase_dead(self, people: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of the dead letters; see ``DeadLetters.erase``."""
         count, last = self._dead.erase(people, after)
-        self._letters -= count
+        self.counts.dead.add("", -count)
         return count, last
-
-    def stats(self) -> Stats:
-        """Return counts; safe to call from any thread."""
-        return Stats(dict(+self._segments.waiting.events), self._letters, dict(self._withheld))
 
     def touch(self) -> None:
         """Write something small, as a sign of life."""
@@ -317,48 +406,81 @@ class SqliteStore:
 
     # -- what can wait
 
-    def tend(self) -> None:
-        """Write notes, checkpoint between commits, forget what is over.
+    def tend(self) -> bool:
+        """Look at the disk, write notes, checkpoint between commits, forget what is over: each a little, when due.
+
+        What fails and leaves the file sound is told and tried again later.
 
         Raises:
-            QueueBrokenError: when the disk failed.
+            QueueBrokenError: when the disk failed, or the file is gone.
         """
-        try:
-            self._tend(time.monotonic())
-        except apsw.FullError:
-            log.warning("the disk is full: the ledger waits")
-        except apsw.Error as error:
-            raise QueueBrokenError(f"{self._path}: {_advice(error)}") from error
-
-    def _tend(self, now: float) -> None:
+        now, more = time.monotonic(), False
         if now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
-            self.room.look()
-            page, pages, free = (int(str(self._db.pragma(name))) for name in _SIZES)
-            self.used_bytes = page * (pages - free)
-        if (self.rows or self.fates) and now - self._noted_at >= _NOTE_EVERY_S:
-            self._noted_at = now
-            self._write_notes()
+            self._step("size", self._look)
+        if self.notes and not self.room.full and now - self._noted_at >= _NOTE_EVERY_S:
+            # With more notes than one transaction takes the next follows at once, after the calls that wait by then.
+            again = self._step("notes", self._write_notes)
+            self._noted_at = -math.inf if again else now
+            more |= again
         if self._wal_pages >= _CHECKPOINT_PAGES:
             self._wal_pages = 0
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if now - self._tidied_at >= _TIDY_EVERY_S:
-            self._tidied_at = now
-            if self._tidy():
-                # A slice at a time, with commits in between, until nothing is left to forget.
-                self._tidied_at = -math.inf
+            self._step("checkpoint", self._checkpoint)
+        if now - self._tidied_at >= _TIDY_EVERY_S or self.ledger.grown >= self._growth:
+            self.ledger.grown = 0
+            again = self._step("retention", self._tidy)
+            # A slice at a time, with commits in between, until nothing is left to forget.
+            self._tidied_at = -math.inf if again else now
+            more |= again
+        self._tell_of_losses()
+        return more
 
-    def _write_notes(self) -> None:
-        rows = [self.rows.popleft() for _ in range(len(self.rows))]
-        fates = [self.fates.popleft() for _ in range(len(self.fates))]
+    def _tell_of_losses(self) -> None:
+        lost = self.notes.lost
+        if lost > self._told_lost:
+            self._told_lost = lost
+            self._troubles.begin(INCOMPLETE, "", "rows come faster than the disk takes them")
+        elif not self.notes:
+            self._troubles.end(INCOMPLETE, "")
+
+    def _step(self, subject: str, step: Callable[[], bool]) -> bool:
+        """Do a piece of housekeeping; tell whether there may be more of it."""
+        try:
+            more = step()
+        except apsw.FullError:
+            self.room.fill()
+            return False
+        except _PASSING as error:
+            self._troubles.begin(HOUSEKEEPING, subject, str(error))
+            return False
+        except apsw.Error as error:
+            raise self._broken(error) from error
+        self._troubles.end(HOUSEKEEPING, subject)
+        return more
+
+    def _look(self) -> bool:
+        if self._files.check():
+            self._troubles.end(HOUSEKEEPING, "files")
+        self.room.look()
+        page, pages, free = (int(str(self._db.pragma(name))) for name in _SIZES)
+        self.used_bytes = page * (pages - free)
+        return False
+
+    def _checkpoint(self) -> bool:
+        self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return False
+
+    def _write_notes(self) -> bool:
+        batch = self.notes.take(_NOTES)
         try:
             with self._transaction():
-                self.ledger.write(rows)
-                self.ledger.write_fates(fates)
-        except apsw.FullError:
-            self.rows.extendleft(reversed(rows))
-            self.fates.extendleft(reversed(fates))
+                left_out = self.ledger.write(batch.rows)
+                self.ledger.write_news(batch.news)
+        except BaseException:
+            self.notes.give_back(batch)
             raise
+        self.notes.written(batch, left_out)
+        return len(self.notes) >= _NOTES
 
     def _tidy(self) -> bool:
         """Forget a slice of what is over; tell whether there may be more."""
@@ -367,18 +489,18 @@ class SqliteStore:
             last_day = now // DAY_MS - retention.ledger_days
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
-            self._letters -= letters
-            marked = self._marks.forget(now, retention)
+            self.counts.dead.add("", -letters)
+            marked = self.marks.forget(now, retention)
         return rows or letters > 0 or marked
 
     def close(self, *, in_order: bool) -> None:
         """Write the last notes and close the file, which checkpoints it; after a broken disk, just let go of it."""
         try:
-            if in_order and (self.rows or self.fates):
+            while in_order and self.notes:
                 self._write_notes()
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not in_order)
             self._db.close()
-        except apsw.Error as error:
+        except (apsw.Error, QueueError) as error:
             log.error("%s was not closed in order: %s", self._path, _advice(error))  # noqa: TRY400 - one line will do
             self._db.close(True)
 

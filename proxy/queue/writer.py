@@ -2,24 +2,42 @@
 
 Whoever waits shares a commit. A lone call is committed at once; only when the last group had company does the thread
 linger for a moment, so that the next group is larger and the hand-over between threads is paid for by more callers.
+Lookups take turns with the groups, one at a time, so that no append waits for more than one of them.
+
+Whatever goes wrong on the thread, every caller gets an answer: an error that nobody foresaw breaks the queue, and from
+then on the thread only answers that it is broken.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from proxy.model import Record
 from proxy.queue.base import QueueBrokenError, QueueError, QueueFullError, Stored
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _LINGER_S = 0.0015
 _IDLE_S = 0.25
 _MOST_CALLS = 512
+# Of a record in memory, beside its payload: measured with names and ids of usual length.
+_RECORD_BYTES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may wait for the disk; beyond, callers are refused."""
+
+    calls: int = 20_000
+    bytes: int = 32 << 20
+    """Of the records of waiting appends. One append is taken however large it is if no other waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,18 @@ class Call:
 
     work: Work
     done: asyncio.Future[Any]
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Calls that were not started yet."""
+
+    calls: deque[Call] = field(default_factory=deque)
+    lookups: deque[Call] = field(default_factory=deque)
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.lookups)
 
 
 class Store(Protocol):
@@ -50,8 +80,19 @@ class Store(Protocol):
             QueueError: when nothing of the group was stored.
         """
 
-    def tend(self) -> None:
-        """Do what can wait: notes, checkpoints, retention."""
+    def look_up(self, work: Callable[[], Any]) -> Any:
+        """Return what a work that changes nothing finds, outside any transaction.
+
+        Raises:
+            QueueError: when it could not be read.
+        """
+
+    def tend(self) -> bool:
+        """Do a piece of what can wait: notes, checkpoints, retention; tell whether more of it is due at once.
+
+        Raises:
+            QueueBrokenError: when the file must not be trusted any more.
+        """
 
     def close(self, *, in_order: bool) -> None:
         """Close the database; not ``in_order`` when its disk failed, and nothing more may be written."""
@@ -60,14 +101,19 @@ class Store(Protocol):
 class Writer:
     """Takes calls from the event loop, hands their results back to it."""
 
-    def __init__(self, store: Store, *, most_waiting: int, on_broken: Callable[[QueueBrokenError], None]) -> None:
+    def __init__(
+        self, store: Store, *, on_broken: Callable[[QueueBrokenError], None], bounds: Bounds | None = None
+    ) -> None:
         self._store = store
-        self._most_waiting = most_waiting
+        self._bounds = bounds or Bounds()
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
-        self._calls: deque[Call] = deque()
+        self._waiting = _Waiting()
+        self._bytes = 0
         self._wake = threading.Event()
+        self._company = False
         self._closing = False
+        self._busy_since: float | None = None
         self._broken: QueueBrokenError | None = None
         self._thread = threading.Thread(target=self._run, name="queue-writer")
         self._thread.start()
@@ -77,13 +123,23 @@ class Writer:
         """Why nothing is stored any more, once the disk has failed."""
         return self._broken
 
+    @property
+    def busy_s(self) -> float:
+        """For how many seconds the thread has been at one and the same step; 0 when it is idle."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
     async def append(self, records: Sequence[Record]) -> Stored:
         """Store records durably.
 
         Raises:
             QueueError: when they were not stored.
         """
-        stored: Stored = await self._submit(Append(records))
+        size = sum(len(record.payload) + _RECORD_BYTES for record in records)
+        size += sum({record.pixel: len(record.shared) for record in records}.values())
+        if self._bytes and self._bytes + size > self._bounds.bytes:
+            raise QueueFullError(f"events of {self._bytes} bytes wait for the disk already")
+        stored: Stored = await self._submit(self._waiting.calls, Append(records), size)
         return stored
 
     async def do(self, work: Callable[[], T]) -> T:
@@ -92,16 +148,26 @@ class Writer:
         Raises:
             QueueError: when it was not stored.
         """
-        result: T = await self._submit(work)
+        result: T = await self._submit(self._waiting.calls, work)
         return result
 
-    async def _submit(self, work: Work) -> Any:
+    async def look_up(self, work: Callable[[], T]) -> T:
+        """Do ``work``, which changes nothing, on the thread between two groups and return its result.
+
+        Raises:
+            QueueError: when it could not be read.
+        """
+        result: T = await self._submit(self._waiting.lookups, work)
+        return result
+
+    async def _submit(self, line: deque[Call], work: Work, size: int = 0) -> Any:
         if self._broken or self._closing:
             raise self._broken or QueueBrokenError("the queue is closed")
-        if len(self._calls) >= self._most_waiting:
-            raise QueueFullError(f"{self._most_waiting} calls wait for the disk already")
+        if len(line) >= self._bounds.calls:
+            raise QueueFullError(f"{self._bounds.calls} calls wait for the disk already")
         done: asyncio.Future[Any] = self._loop.create_future()
-        self._calls.append(Call(work, done))
+        line.append(Call(work, done, size))
+        self._bytes += size
         self._wake.set()
         return await done
 
@@ -111,55 +177,88 @@ class Writer:
         self._wake.set()
         await asyncio.to_thread(self._thread.join)
 
+    # -- on the thread
+
     def _run(self) -> None:
-        company = False
-        while not (self._closing and not self._calls):
-            self._wake.wait(_IDLE_S)
-            if company and not self._closing:
-                time.sleep(_LINGER_S)
-            self._wake.clear()
-            group = [self._calls.popleft() for _ in range(min(len(self._calls), _MOST_CALLS))]
-            if self._calls:
-                self._wake.set()
-            company = len(group) > 1
-            if group:
-                self._serve(group)
-            self._tend()
-        self._store.close(in_order=self._broken is None)
-
-    def _serve(self, group: list[Call]) -> None:
-        try:
-            results = self._broken_results(group) or self._store.commit([call.work for call in group])
-        except QueueError as error:
-            if isinstance(error, QueueBrokenError):
+        while not self._closing or self._waiting:
+            try:
+                self._turn()
+            except BaseException as error:  # noqa: BLE001 - a thread that ended here would leave its callers waiting
                 self._break(error)
-            results = [error] * len(group)
-        self._answer([(call.done, result) for call, result in zip(group, results, strict=True)])
-
-    def _broken_results(self, group: list[Call]) -> list[QueueError] | None:
-        return [self._broken] * len(group) if self._broken else None
-
-    def _tend(self) -> None:
-        if self._broken:
-            return
         try:
-            self._store.tend()
-        except QueueBrokenError as error:
-            self._break(error)
+            self._store.close(in_order=self._broken is None)
+        except Exception:
+            log.exception("the queue was not closed in order")
 
-    def _break(self, error: QueueBrokenError) -> None:
-        self._broken = error
-        self._loop.call_soon_threadsafe(self._on_broken, error)
+    def _turn(self) -> None:
+        """Serve a group and a lookup, then tend the store."""
+        self._busy_since = None
+        self._wake.wait(_IDLE_S)
+        if self._company and not self._closing:
+            time.sleep(_LINGER_S)
+        self._wake.clear()
+        calls, lookups = self._waiting.calls, self._waiting.lookups
+        group = [calls.popleft() for _ in range(min(len(calls), _MOST_CALLS))]
+        self._company = len(group) > 1
+        if group:
+            self._serve(group, lambda: self._store.commit([call.work for call in group]))
+        if lookups:
+            self._look_up(lookups.popleft())
+        if self._tend() or self._waiting:
+            self._wake.set()
 
-    def _answer(self, answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-        self._loop.call_soon_threadsafe(_resolve, answers)
+    def _look_up(self, call: Call) -> None:
+        work = call.work
+        if not isinstance(work, Append):
+            self._serve([call], lambda: [self._store.look_up(work)])
+
+    def _serve(self, calls: Sequence[Call], work: Callable[[], Sequence[Any]]) -> None:
+        self._busy_since = time.monotonic()
+        try:
+            results = [self._broken] * len(calls) if self._broken else work()
+            answers = list(zip(calls, results, strict=True))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, every caller gets an answer
+            failure = error if _leaves_sound(error) else self._break(error)
+            answers = [(call, failure) for call in calls]
+        self._tell(self._resolve, answers)
+
+    def _tend(self) -> bool:
+        if self._broken:
+            return False
+        self._busy_since = time.monotonic()
+        return self._store.tend()
+
+    def _break(self, error: BaseException) -> QueueBrokenError:
+        """Remember the first error after which nothing may be stored, and say so; return it."""
+        if self._broken is None:
+            if isinstance(error, QueueBrokenError):
+                self._broken = error
+            else:
+                log.error("a fault of ours in the queue", exc_info=error)
+                self._broken = QueueBrokenError(f"a fault of ours in the queue: {type(error).__name__}")
+            self._tell(self._on_broken, self._broken)
+        return self._broken
+
+    def _tell(self, hear: Callable[[T], None], news: T) -> None:
+        try:
+            self._loop.call_soon_threadsafe(hear, news)
+        except RuntimeError:
+            # The event loop is closed, and with it everybody who could ask or wait.
+            self._closing = True
+
+    # -- on the event loop
+
+    def _resolve(self, answers: Sequence[tuple[Call, Any]]) -> None:
+        for call, result in answers:
+            self._bytes -= call.bytes
+            if call.done.done():
+                continue
+            if isinstance(result, QueueError):
+                call.done.set_exception(result)
+            else:
+                call.done.set_result(result)
 
 
-def _resolve(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for done, result in answers:
-        if done.done():
-            continue
-        if isinstance(result, QueueError):
-            done.set_exception(result)
-        else:
-            done.set_result(result)
+def _leaves_sound(error: BaseException) -> bool:
+    """Tell whether an error concerns only those it is answered to."""
+    return isinstance(error, QueueError) and not isinstance(error, QueueBrokenError)

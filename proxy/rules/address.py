@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from itertools import islice
 from typing import NamedTuple
 
 Network = IPv4Network | IPv6Network
@@ -23,12 +24,17 @@ _WITH_PORT = "cloudfront-viewer-address"  # a port always, and no brackets aroun
 _ONE_ADDRESS = frozenset({_CLOUDFLARE, _WITH_PORT, "fastly-client-ip", "true-client-ip", "x-real-ip"})
 _CLASS_E = IPv4Network("240.0.0.0/4")
 _LONGEST = 80
+# What may be a bare address, and no more (IPv4 at the end of IPv6: RFC 4291); nothing else is remembered.
+_BARE = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _PORT = r"(?::[\w.-]+)?"
 _NODE = re.compile(rf"\[([^\]]*)\]{_PORT}|([^:]*){_PORT}|(.*)", re.ASCII)
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PAIR = rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")'
-_ELEMENT = re.compile(rf"\s*{_PAIR}(?:\s*;\s*{_PAIR})*\s*;?\s*")
+# Blanks are taken whole: given back one by one before a semicolon that is missing, they would cost time squared.
+_ELEMENT = re.compile(rf"\s*+{_PAIR}(?:\s*+;\s*+{_PAIR})*+(?:\s*+;)?\s*+")
 _PAIRS = re.compile(_PAIR)
+# No visitor comes through more proxies; a longer list was made up.
+_MOST_HOPS = 50
 # Commas that one element's quoted texts may hold.
 _COMMAS = 4
 
@@ -124,7 +130,7 @@ def is_address(text: str) -> bool:
 
 
 def _walked(hops: Iterator[str], trusted: Networks) -> _Node | None:
-    for hop in map(_parsed, hops):
+    for hop in map(_parsed, islice(hops, _MOST_HOPS)):
         if hop is None or hop.address not in trusted:
             return hop
     return None
@@ -163,13 +169,15 @@ def _for(element: str) -> str:
 
 
 def _parsed(text: str) -> _Node | None:
-    return _read(text) if len(text) <= _LONGEST else None
-
-
-@lru_cache(maxsize=4096)
-def _read(text: str) -> _Node | None:
     """Read an address with the port, brackets or zone that proxies add; IPv4 in IPv6 clothes becomes IPv4."""
-    match = _NODE.fullmatch(text.strip().strip('"'))
+    if len(text) > _LONGEST:
+        return None
+    text = text.strip()
+    return _remembered(text) if _BARE.fullmatch(text) else _read(text)
+
+
+def _read(text: str) -> _Node | None:
+    match = _NODE.fullmatch(text.strip('"'))
     node = next(filter(None, match.groups()), "").partition("%")[0] if match else ""
     try:
         if ":" not in node:
@@ -179,3 +187,6 @@ def _read(text: str) -> _Node | None:
         return None
     address = six.ipv4_mapped or six
     return _Node(address, str(address))
+
+
+_remembered = lru_cache(maxsize=1024)(_read)

@@ -1,15 +1,29 @@
 """Is this visit a machine's? Only what a visitor says of itself is proof; what it leaves out never is."""
 
 import re
-from functools import lru_cache
+from collections.abc import Iterable
 
 import crawleruseragents
+import re2
 
 # The longest user agent of a phone's in-app browser has some 400 characters; beyond that only cost grows.
 _MAX_LENGTH = 512
 _MAX_HINT = 256
 
-_HEADLESS = re.compile(r"headless|phantomjs|slimerjs|htmlunit|jsdom", re.IGNORECASE)
+
+def _any_of(patterns: Iterable[str], *, case_sensitive: bool) -> re2.Set:
+    """Return what finds any of many patterns in one pass (RE2); the list's 1,500 cost ``re`` 0.5 ms and more."""
+    options = re2.Options()
+    options.case_sensitive = case_sensitive
+    found = re2.Set.SearchSet(options)
+    for pattern in patterns:
+        found.Add(pattern)
+    found.Compile()
+    return found
+
+
+_CRAWLERS = _any_of((entry["pattern"] for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA), case_sensitive=True)
+_HEADLESS = _any_of(("headless", "phantomjs", "slimerjs", "htmlunit", "jsdom"), case_sensitive=False)
 # Engines that send no client hints (W3C, User-Agent Client Hints: so far only Chromium does).
 _OTHER_ENGINE = re.compile(r"Gecko/[0-9.]+ Firefox/|\((?:Macintosh|iPhone|iPad);(?!.* (?:Chrome|Chromium)/).* Safari/")
 # Chromium's desktop systems, by the hint's name. What a phone calls itself when asked for the desktop page differs
@@ -40,12 +54,11 @@ def bot_reason(user_agent: str, *, webdriver: bool, brands: str = "", platform: 
     return _header_reason(user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT])
 
 
-# A look-up runs through some hundred patterns, and few browsers make up most visits.
-@lru_cache(maxsize=4096)
 def _header_reason(user_agent: str, brands: str, platform: str) -> str | None:
-    if _HEADLESS.search(user_agent) or _HEADLESS.search(brands):
+    said = user_agent.encode(errors="replace")
+    if _HEADLESS.Match(said) or (brands and _HEADLESS.Match(brands.encode(errors="replace"))):
         return "headless"
-    if user_agent and crawleruseragents.is_crawler(user_agent):
+    if _CRAWLERS.Match(said):
         return "crawler"
     return "contradiction" if _contradicts(user_agent, brands, platform) else None
 
@@ -53,5 +66,7 @@ def _header_reason(user_agent: str, brands: str, platform: str) -> str | None:
 def _contradicts(user_agent: str, brands: str, platform: str) -> bool:
     if '"Chromium"' in brands and _OTHER_ENGINE.search(user_agent):
         return True
+    if platform not in _SYSTEMS:
+        return False
     claimed = [system for system, pattern in _SYSTEMS.items() if pattern.search(user_agent)]
-    return platform in _SYSTEMS and bool(claimed) and platform not in claimed
+    return bool(claimed) and platform not in claimed

@@ -68,7 +68,6 @@ def record(event: Event, alike: bytes | None = None) -> Record:
         payload=orjson.dumps(payload),
         findings=event.findings,
         people=event.people,
-        agreed=event.agreed,
         shared=shared(event) if alike is None else alike,
     )
 

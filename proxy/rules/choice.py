@@ -1,17 +1,16 @@
-"""The visitor's own word: opted out or not, kept in the keeper, which the page's consent does not change.
+"""The visitor's own word: opted out or not, held in the visitor cookie, which the page's consent does not change.
 
-An opt-out ends all ids of the browser and leaves the mark alone. Taking it back gives no consent and brings no id
-back; the moment is kept, since of the words about one person the latest counts.
+An opt-out ends all ids of the browser and leaves that word. Taking it back gives no consent and brings no id back.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from proxy.model import Consent, Facts
-from proxy.rules import address, identity
+from proxy.rules import address, identity, reference
 from proxy.rules.consent import signals_gpc_header
 from proxy.rules.keeper import Keeper
-from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, person, place_of
+from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, place_of, proven
 from proxy.settings import Site
 
 
@@ -31,17 +30,21 @@ class Standing:
     gpc: Gpc
     consent: Consent
     """The page's last clear word."""
-    visitor: str = ""
-    """Our id of this browser, for whoever asks to be erased."""
+    reference: str = ""
+    """By which the owner can erase what waits about this browser; another text each time."""
     cookies: tuple[str, ...] = ()
     people: tuple[bytes, ...] = ()
-    """Whom an opt-out binds, as far as the keeper knew."""
+    """Digests of this browser's visitor, as far as the visitor cookie proves who it is."""
 
 
 def standing(facts: Facts, policy: Policy) -> Standing | None:
     """Return how things stand; None where the browser would not send or keep our cookies: another site's page."""
     where, kept = _at_the_door(facts, policy)
-    return Standing(kept.opted_out, _gpc(policy.site, facts), kept.consent, kept.visitor) if where.at_home else None
+    if not where.at_home:
+        return None
+    people = proven(kept, policy)
+    handle = reference.make(people[0], policy.people_keys[0], facts.entropy) if people and policy.people_keys else ""
+    return Standing(kept.opted_out, _gpc(policy.site, facts), kept.consent, handle, people=people)
 
 
 def choose(facts: Facts, policy: Policy, *, opted_out: bool) -> Standing | None:
@@ -49,12 +52,18 @@ def choose(facts: Facts, policy: Policy, *, opted_out: bool) -> Standing | None:
     where, kept = _at_the_door(facts, policy)
     if not where.at_home:
         return None
-    gpc = _gpc(policy.site, facts)
     if opted_out:
-        marked = kept._replace(opted_out=True)
-        return Standing(True, gpc, kept.consent, "", forget(marked, where, facts, policy), person(kept, policy))
-    lifted = kept._replace(opted_out=False, agreed=facts.now)
-    return Standing(False, gpc, kept.consent, kept.visitor, (keeper_cookie(lifted, where, facts, policy),))
+        cookies = forget(kept._replace(opted_out=True), where, facts, policy)
+    else:
+        cookies = (keeper_cookie(_taken_back(kept), where, facts, policy),)
+    gpc, people = _gpc(policy.site, facts), proven(kept, policy)
+    return Standing(opted_out, gpc, kept.consent, cookies=cookies, people=people)
+
+
+def _taken_back(kept: Keeper) -> Keeper:
+    """A withdrawal of consent stays, and with it what can lift that."""
+    left = kept.suppression if kept.consent is Consent.REVOKED else ""
+    return kept._replace(opted_out=False, suppression=left)
 
 
 def _at_the_door(facts: Facts, policy: Policy) -> tuple[identity.Place, Keeper]:

@@ -12,6 +12,8 @@ import unicodedata
 import phonenumbers
 from dateutil import parser
 
+from proxy.rules import numbering
+
 # Characters that only quoting or a list of several addresses would explain are not part of one plain address.
 _MAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\"]+@(?:[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\".]+\.)+[^\W\d_][\w-]+")
 _CALLED_FROM_ABROAD = re.compile(r"^\+?0{2,}")
@@ -22,6 +24,11 @@ _YEAR_FIRST = re.compile(
 )
 # Whatever of a date the text leaves open is filled differently by each, and so seen.
 _FILLERS = (dt.datetime(2000, 1, 1), dt.datetime(2001, 2, 2))  # noqa: DTZ001 - only the date is used
+# Characters of a number in any notation; its digits, those of an extension too, of which no plan knows more.
+_LONGEST_PHONE = 64
+_FEWEST_DIGITS, _MOST_DIGITS = 3, 30
+# dateutil's time grows faster than the text.
+_LONGEST_DATE = 40
 _GENDERS = {
     word: gender
     for gender, words in {
@@ -54,27 +61,21 @@ def phone(text: str, country: str) -> str | None:
             that already has its country code, as a national one of ``country``, as one with any country code.
         country: ISO 3166-1 alpha-2 code in lower case, or "" where it is not known.
     """
+    if len(text) > _LONGEST_PHONE:
+        return None
     text = _CALLED_FROM_ABROAD.sub("+", unicodedata.normalize("NFKC", text))
+    if not _FEWEST_DIGITS <= len(_NO_DIGITS.sub("", text)) <= _MOST_DIGITS:
+        return None
     # Letters as digits (1-800-…) are a company's number; Meta's rule, letters dropped, would leave a stump.
     if _LETTERS.search(text) and phonenumbers.is_alpha_number(text):
         return None
     _, plus, rest = text.partition("+")
     if plus or not country:
-        return _number("+" + (rest or text), None)
+        return numbering.number("+" + (rest or text), None)
     region = country.upper()
     code = str(phonenumbers.country_code_for_region(region))
-    coded = _number("+" + text, None) if _NO_DIGITS.sub("", text).startswith(code) else None
-    return coded or _number(text, region) or _number("+" + text, None)
-
-
-def _number(text: str, region: str | None) -> str | None:
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(number):
-        return None
-    return f"{number.country_code}{phonenumbers.national_significant_number(number)}"
+    coded = numbering.number("+" + text, None) if _NO_DIGITS.sub("", text).startswith(code) else None
+    return coded or numbering.number(text, region) or numbering.number("+" + text, None)
 
 
 def name(text: str) -> str | None:
@@ -92,6 +93,8 @@ def first_letters(text: str, count: int) -> str | None:
 
 def birth_date(text: str) -> str | None:
     """Return YYYYMMDD, year 1900 or later; None where day and month could be exchanged or the year is short."""
+    if len(text) > _LONGEST_DATE:
+        return None
     text = unicodedata.normalize("NFKC", text)
     if match := _YEAR_FIRST.fullmatch(text):
         return _date(*(int(part) for part in match.groups() if part))

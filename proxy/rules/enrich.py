@@ -1,12 +1,12 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Redaction, Status, Visit
-from proxy.rules import pii
+from proxy.rules import labels, pii
+from proxy.rules.effort import Effort
 from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.people import digests
@@ -18,6 +18,7 @@ from proxy.settings import Pixel, Site
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
+_ALL = ("*",)
 _RESTRICTED_DATA = ("value", "currency")
 
 
@@ -36,6 +37,7 @@ class Context(NamedTuple):
     forbidden: DropReason | None
     """Set when nothing of the visit may leave."""
     where: Place
+    effort: Effort
     kept: Keeper = NOTHING
     """What the visitor's keeper held until now."""
     keeper: Keeper = NOTHING
@@ -75,15 +77,16 @@ class Enricher:
         self.redactions: list[Redaction] = []
         """What the events so far would have leaked: of addresses once, of custom data once for each hit."""
 
-    def judge(self, hit: Hit) -> Judged:
+    def judge(self, claimed: Hit) -> Judged:
         """Return an event for each pixel of a hit, or the ledger row of its drop."""
-        context, time = self._context, _event_time(hit, self._context)
+        context, time = self._context, _event_time(claimed, self._context)
+        hit = labels.without_contact_data(claimed, context.effort)
         pixels = [pixel for one in hit.pixels if (pixel := self._pixels.get(one))]
         data, odd = _checked(context, hit) if pixels else (hit.data, ())
         clean: Mapping[str, Any] | None = None
         events, dropped = [], []
         for pixel in pixels:
-            reason, findings = self._objection(hit.name, data, odd, pixel, time)
+            reason, findings = self._objection(hit, data, odd, pixel, time)
             if reason is not None:
                 dropped.append(_dropped(context, hit, pixel.id, time, reason, findings=findings))
                 continue
@@ -98,20 +101,20 @@ class Enricher:
         return _dropped(self._context, hit, pixel, time, DropReason.UNKNOWN_PIXEL)
 
     def _objection(
-        self, name: str, data: Mapping[str, Any], odd: tuple[str, ...], pixel: Pixel, time: int
+        self, hit: Hit, data: Mapping[str, Any], odd: tuple[str, ...], pixel: Pixel, time: int
     ) -> tuple[DropReason | None, tuple[str, ...]]:
         """Return why an event is not sent to a pixel, if so, and the findings that led to it."""
         context = self._context
-        reason = _drop_reason(context, name, data, pixel, time)
+        reason = _drop_reason(context, hit, data, pixel, time)
         if reason is not None:
-            return reason, _why(reason, context, odd)
+            return reason, _why(reason, context, hit, odd)
         who = self._matched.get(pixel.id)
         if who is None:
             who = self._matched[pixel.id] = _matched(context, pixel.id)
         return (DropReason.LITTLE_IDENTITY, who.findings) if who.too_little else (None, ())
 
     def _cleaned(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        cleaned = clean_data(data, _limits(self._context.site))
+        cleaned = clean_data(data, _limits(self._context.site), self._context.effort)
         self.redactions += [Redaction(what, "custom_data") for what in cleaned.removed]
         clean: Mapping[str, Any] = cleaned.value
         return clean
@@ -122,8 +125,8 @@ class Enricher:
         if context.site.sensitive == "restricted":
             self._page = _Page(origin_of(visit.url), "", visitor, findings)
             return self._page
-        url, in_url = clean_url(visit.url, _limits(context.site))
-        referrer, in_referrer = clean_url(visit.referrer, _limits(context.site))
+        url, in_url = clean_url(visit.url, _limits(context.site), context.effort)
+        referrer, in_referrer = clean_url(visit.referrer, _limits(context.site), context.effort)
         self.redactions += [Redaction(what, "url") for what in in_url]
         self.redactions += [Redaction(what, "referrer") for what in in_referrer]
         self._page = _Page(url, referrer, visitor, findings)
@@ -158,13 +161,15 @@ def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
     )
 
 
-def _why(reason: DropReason, context: Context, odd: tuple[str, ...]) -> tuple[str, ...]:
+def _why(reason: DropReason, context: Context, hit: Hit, odd: tuple[str, ...]) -> tuple[str, ...]:
     """Return the findings that led to a drop; of a visit that may not be measured nothing else is noted."""
     match reason:
         case DropReason.BOT:
             return _bot(context)
         case DropReason.MISSING_VALUE | DropReason.MISSING_CURRENCY:
             return odd
+        case DropReason.CONTACT_DATA:
+            return labels.findings(hit)
         case _:
             return ()
 
@@ -189,17 +194,17 @@ def _event_time(hit: Hit, context: Context) -> int:
     return min(now, now - (context.visit.sent - hit.at))
 
 
-def _drop_reason(context: Context, name: str, data: Mapping[str, Any], pixel: Pixel, time: int) -> DropReason | None:
-    """Return the first reason not to send an event to this pixel."""
-    if context.forbidden is not None:
-        return context.forbidden
+def _drop_reason(context: Context, hit: Hit, data: Mapping[str, Any], pixel: Pixel, time: int) -> DropReason | None:
+    """Return the first reason not to send a hit with these data to this pixel."""
+    if context.forbidden is not None or labels.findings(hit):
+        return context.forbidden or DropReason.CONTACT_DATA
     if context.facts.now - time > _ACCEPTED_AGE_MS:
         return DropReason.TOO_OLD
-    if not wants(pixel.events, name):
+    if not wants(pixel.events, hit.name):
         return DropReason.EXCLUDED
-    if context.site.sensitive == "restricted" and name not in STANDARD_EVENTS:
+    if context.site.sensitive == "restricted" and hit.name not in STANDARD_EVENTS:
         return DropReason.RESTRICTED
-    return _incomplete(data) if name == "Purchase" else None
+    return _incomplete(data) if hit.name == "Purchase" else None
 
 
 def _incomplete(purchase: Mapping[str, Any]) -> DropReason | None:
@@ -213,9 +218,10 @@ def _incomplete(purchase: Mapping[str, Any]) -> DropReason | None:
     return None if "currency" in purchase else DropReason.MISSING_CURRENCY
 
 
-@lru_cache(maxsize=4096)
 def wants(events: tuple[str, ...], name: str) -> bool:
     """Tell whether a pixel's ``events`` list includes a name; exclusions beat all, and alone they mean all others."""
+    if events == _ALL:
+        return True
     if f"!{name}" in events:
         return False
     only_exclusions = events != () and all(event.startswith("!") for event in events)
@@ -227,7 +233,7 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
 
     Beside them, findings: which keys had a value of no use.
     """
-    keys = match_keys(context.visit, pixel_id, context.facts, context.site)
+    keys = match_keys(context.visit, pixel_id, context.facts, context.site, context.effort)
     user_data: dict[str, Any] = {**keys.plain, **context.keeper.match, **keys.hashed}
     ids, facts = context.ids, context.facts
     plain = {
@@ -263,7 +269,6 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the pixel's and 
         referrer=page.referrer,
         user_data=matched.user_data,
         people=matched.people,
-        agreed=context.keeper.agreed,
         custom_data=data,
         options=context.options,
         visitor=page.visitor,

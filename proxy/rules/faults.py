@@ -1,7 +1,7 @@
 """Errors of ours that no rule foresaw, named so that they can be counted and logged: never a value, never a body."""
 
 
-def fault(error: Exception) -> str:
+def fault(error: BaseException) -> str:
     """Return the type of an error and the innermost place in our code that it came through."""
     place, trace = "", error.__traceback__
     while trace is not None:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote, unquote_plus
 
 from publicsuffixlist import PublicSuffixList
 
+from proxy.hosts import MAX_HOST, ascii_host
 from proxy.rules.address import is_address
 
 COOKIE_DAYS = 90
@@ -32,8 +33,11 @@ _HEAD = r"fb\.\d{1,2}\.\d{1,15}\."
 # The Pixel's own random part are digits, but it keeps whatever payload it finds.
 _FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{_APPENDIX}", re.ASCII)
 _FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.ASCII)
+# Three characters are the most that percent-encoding makes of one.
+_FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * _CLICK_ID_MAX}}})(?=&|$)")
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
-_AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
+_AUTHORITY_MAX = 2048
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
 class Place(NamedTuple):
@@ -54,28 +58,43 @@ class BrowserIds(NamedTuple):
     cookies: tuple[str, ...]
 
 
-@lru_cache(maxsize=1024)
 def host_of(authority: str) -> str:
-    """Return the lower-case host of a ``Host`` header or an origin, without scheme, port and final dot."""
-    match = _AUTHORITY.match(authority.lower())
-    return (match[1] or match[2] or "").rstrip(".") if match else ""
+    """Return the host of a ``Host`` header, an origin or an address as hosts are compared: no scheme, port, final dot.
+
+    Nothing is remembered: a Referer may be long, and may hold what lets somebody in.
+    """
+    match = _AUTHORITY.match(authority[:_AUTHORITY_MAX])
+    return ascii_host(match[1] or match[2] or "") if match else ""
 
 
-@lru_cache(maxsize=1024)
 def registrable(host: str) -> str:
     """Return the registrable domain of a host; empty for an address, localhost or a bare public suffix.
 
     An unknown top-level domain counts as a public suffix of one label.
     """
+    return _registrable(host) if len(host) <= MAX_HOST else ""
+
+
+@lru_cache(maxsize=1024)
+def _registrable(host: str) -> str:
     if is_address(host) or "." not in host:
         return ""
     return _SUFFIXES.privatesuffix(host) or ""
 
 
+def is_public_suffix(host: str) -> bool:
+    """Tell whether strangers have sites below this name, as below ``com`` and ``co.uk`` (Public Suffix List)."""
+    return _SUFFIXES.publicsuffix(host, accept_unknown=False) == host
+
+
+# Browsers keep some 180 cookies of one site.
+_MOST_COOKIES = 400
+
+
 def cookies_of(header: str) -> dict[str, str]:
     """Return name → value of a ``Cookie`` header; the first of a repeated name wins, as the more specific one."""
     cookies: dict[str, str] = {}
-    for part in header.split(";"):
+    for part in header.split(";", _MOST_COOKIES)[:_MOST_COOKIES]:
         name, equals, value = part.strip().partition("=")
         if equals:
             cookies.setdefault(name, value.strip('"'))
@@ -108,7 +127,9 @@ def click_id(url: str) -> str:
 
 
 def _fbclid(query: str) -> str:
-    return next((value for name, value in parse_qsl(query) if name == "fbclid"), "")
+    """Return the first ``fbclid`` that is not empty."""
+    match = _FBCLID.search(query)
+    return unquote_plus(match[1]) if match else ""
 
 
 def place(host: str, page: str, *, secure: bool) -> Place:

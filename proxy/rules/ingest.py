@@ -10,11 +10,13 @@ import orjson
 from proxy.model import Consent, DropReason, Facts, Fate, Hit, Outcome, Refusal, Visit
 from proxy.rules import address, consent, identity, intake, limits
 from proxy.rules.bots import bot_reason
+from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context
 from proxy.rules.events import written
 from proxy.rules.faults import fault
 from proxy.rules.keeper import Keeper
-from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, person, place_of
+from proxy.rules.labels import public_news
+from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, place_of, proven
 from proxy.settings import Site
 
 
@@ -69,12 +71,13 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
         status=status,
         body=body,
         cookies=_cookies(context, policy),
-        opted_out=person(context.kept, policy) if visit.consent is Consent.REVOKED else (),
+        withdrawn=proven(context.kept, policy)[:1] if visit.consent is Consent.REVOKED else (),
+        granted=proven(context.kept, policy) if visit.consent is Consent.GRANTED and not context.forbidden else (),
         records=tuple(events.records),
         dropped=tuple(events.dropped),
         refused=len(refused) + visit.surplus,
         unknown_pixels=events.unknown_pixels,
-        fates=visit.fates,
+        fates=public_news(visit.fates, context.effort),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(events.redactions),
         misdirected=client.misdirected,
@@ -97,7 +100,7 @@ def _bounded(visit: Visit, facts: Facts) -> tuple[Visit, Facts]:
 
 
 def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client) -> Context:
-    site = policy.site
+    site, effort = policy.site, Effort()
     where, cookies = place_of(facts, believed=client.believed), identity.cookies_of(facts.cookie)
     kept = kept_by(facts, where, cookies, policy)
     ids = _ids(visit, facts, where, cookies, kept)
@@ -119,9 +122,10 @@ def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client)
             bot=bot is not None,
         ),
         where=where,
+        effort=effort,
         kept=kept,
         people_keys=policy.people_keys,
-        keeper=kept_from_now(kept, visit, ids, facts, policy) if where.at_home else kept,
+        keeper=kept_from_now(kept, visit, ids, facts, policy, effort) if where.at_home else kept,
     )
 
 

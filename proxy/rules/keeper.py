@@ -50,16 +50,18 @@ class Keeper(NamedTuple):
     """The page's last clear word."""
     opted_out: bool = False
     """The visitor's own word, which the page's consent does not change."""
-    agreed: int = 0
-    """When an opt-out or a withdrawal was last taken back."""
     match: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Hashed match keys of this visit, most telling first; only where the site allows."""
     match_since: int = 0
     match_seen: int = 0
+    suppression: str = ""
+    """Under which digest (hex) an opt-out or a withdrawal is on the proxy's list; only with it can that be lifted."""
 
 
 NOTHING = Keeper()
 _CONSENT, _MATCH = Keeper._fields.index("consent"), Keeper._fields.index("match")
+# Before ``match`` stands a place that an earlier version used and none reads any more.
+_RETIRED = 0
 _CONSENTS = {consent.value: consent for consent in Consent}
 
 
@@ -132,7 +134,7 @@ def renewed(kept: Keeper, visitor: str, ids: BrowserIds, *, consent: Consent, no
         fbc=ids.fbc,
         fbc_since=kept.fbc_since if ids.fbc == kept.fbc else now,
         consent=kept.consent if consent is Consent.UNKNOWN else consent,
-        agreed=now if kept.consent is Consent.REVOKED and consent is Consent.GRANTED else kept.agreed,
+        suppression="",
     )
 
 
@@ -162,12 +164,12 @@ def _fitting(keeper: Keeper) -> bytes:
 def _packed(keeper: Keeper) -> list[Any]:
     """Write the fields in their order, which stays what it is: new ones come last."""
     match = {key: [_short_hash(one) for one in hashes] for key, hashes in keeper.match.items()}
-    return [*keeper[:_MATCH], match, *keeper[_MATCH + 1 :]]
+    return [*keeper[:_MATCH], _RETIRED, match, *keeper[_MATCH + 1 :]]
 
 
 def _unpacked(packed: list[Any]) -> Keeper:
     """Read what we wrote; what a later version wrote besides is passed over."""
-    fields = packed[: len(NOTHING)]
+    fields = [*packed[:_MATCH], *packed[_MATCH + 1 : len(NOTHING) + 1]]
     fields[_CONSENT] = _CONSENTS[fields[_CONSENT]]
     fields[_MATCH] = {key: tuple(map(_long_hash, hashes)) for key, hashes in fields[_MATCH].items()}
     return Keeper(*fields)

@@ -86,6 +86,11 @@ def currency(given: Any) -> Checked:
     return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
 
 
+def prepare() -> None:
+    """Read the codes of all currencies."""
+    _currencies()
+
+
 @lru_cache(maxsize=1)
 def _currencies() -> frozenset[str]:
     return frozenset(entry.alpha_3 for entry in pycountry.currencies)

@@ -1,7 +1,9 @@
-"""Names in public addresses that filter lists are known to match: what an owner should not choose.
+"""Public addresses that filter lists are known to match: what an owner should not choose.
 
-Lists know names and shapes, not people. A name that says what it is for, that another product made famous, or that
-looks like the random path of another product, is matched today or with the next line somebody writes.
+Lists have rules for particular hosts, and generic ones that match on every host by a name or a shape in the address.
+The table below holds the generic ones that an address made of a prefix and a name can meet, in our own words; that it
+says of an address what the lists say is tested with a blocker's own engine. A word alone proves nothing: ``/api/e`` is
+not matched, ``/api/collect`` is. Nothing is appended to our addresses, so rules that need a ``?`` do not count.
 """
 
 import re
@@ -10,116 +12,102 @@ from dataclasses import dataclass
 
 from proxy.settings import Site
 
+SCRIPT, FETCH, IMAGE = "script", "fetch", "image"
+"""The kinds of request that rules distinguish, as far as the tag makes them."""
+_ALL = (SCRIPT, FETCH, IMAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What rules of some lists match: a part of host and path together, in lower case."""
+
+    kinds: tuple[str, ...]
+    address: re.Pattern[str]
+    lists: str
+
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One setting that makes a public address easy to match."""
+    """A setting that makes a public address one that lists match."""
 
     key: str
     value: str
-    why: str
+    address: str
+    lists: str
     better: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Names that one reason speaks against; a pattern is held against the whole of a lower-case name."""
-
-    keys: tuple[str, ...]
-    pattern: re.Pattern[str]
-    why: str
+def _pattern(kinds: tuple[str, ...], lists: str, *addresses: str) -> Pattern:
+    return Pattern(kinds, re.compile("|".join(addresses)), lists)
 
 
-_BETTER = {
-    "prefix": '"" (derived from the secret), or a word of the shop itself such as "/shop-tools"',
-    "tag_name": '"m.js", or a word of the shop itself',
-    "collect_name": '"e", or a word of the shop itself',
-    "image_name": '"n.gif", or a word of the shop itself',
-    "choice_name": '"c", or a word of the shop itself',
-}
-_ALL = tuple(_BETTER)
-
-
-def _words(text: str, ending: str = "") -> re.Pattern[str]:
-    """Return what matches each of these words, with any ending unless one is given."""
-    return re.compile(f"({'|'.join(map(re.escape, text.split()))}){ending or '([.].*)?'}")
-
-
-# The first that fits says why.
-_SHAPES = (
-    _Shape(
+_EASY = "EasyList or EasyPrivacy"
+_TABLE = (
+    _pattern(
         _ALL,
-        _words(
-            "analyticsdata capi capig clarity conversionsapi criteo facebook facebook-pixel facebookpixel fb fbevents "
-            "fbpixel fbq ga ga2 google-analytics googletagmanager gpt gtag gtm gtmx hotjar i2a matomo meta-pixel "
-            "metapixel mixpanel newrelic omniture openbridge openbridge3 outbrain piwik plausible prebid sgtm smarttag "
-            "snowplow stape taboola tealium umami utag xtcore"
-        ),
-        "is the name of a tracking product, which lists look for on every host",
+        _EASY,
+        # Scripts by the names of products and of what they do, in any directory.
+        r"/(?:beacon|clickstream|fbevents|fbpixel|fingerprint|ga2|gtag|gtm|i2a|matomo|newrelic|outbrain|pageview)\.js",
+        r"/(?:plausible|referrer|snowplow|taboola|umami|xtcore)\.js",
+        r"/(?:audience|beacon|fbevents|fingerprint|gtag|gtm|newrelic|rum|visitor)\.min\.js",
+        r"/criteo\.|/piwik/|\.com/adv/",
+        # A directory and a name that mean tracking only together.
+        r"/analytics/(?:event|pageview|analytics\.js|ga\.js|tracker\.js)|/beacon/(?:metrics|stats)|/events?/tracking",
+        r"/hit/tracker|/log/(?:analytics|pageview)|/metrics/(?:ga\.js|rum)|/rum/events|/stat/count",
+        r"/stats/(?:ga\.js|impression|pageview)|/tracking/impression",
+        r"/(?:facebook|script|v1)/pixel\.js|/v1/tracker\.js|/loader/counter\.js|/taboola/loader\.js",
+        r"/o/o\.gif|/track/hit\.gif",
     ),
-    _Shape(
-        _ALL,
-        _words(
-            "ad ads adv advert advertising adverts adframe adsense adserver affiliate affiliates banner banners dfp "
-            "popup popups sponsor sponsors"
-        ),
-        "is a word of advertising, which lists look for on every host",
-    ),
-    _Shape(
-        ("prefix",),
-        re.compile(
-            r"analytics|api|assets|beacon|bi|collect|events?|hit|js|log|metrics|public|resources|static|stats|v\d"
-        ),
-        "is a directory that rules of lists begin with",
-    ),
-    _Shape(("prefix",), re.compile(r"[a-z0-9]{4}"), "has 4 characters, as the directories of a known tag gateway"),
-    _Shape(("tag_name",), re.compile(r"[a-z0-9]{2,3}[.]js"), "is a script of 2 or 3 characters; lists know several"),
-    _Shape(
-        ("tag_name",),
-        _words(
-            "analytics audience beacon clickstream collect events fingerprint metrics pageview pageviews pixel "
-            "referrer rum track tracker tracking visitor"
-        ),
-        "is a script name that lists block",
-    ),
-    _Shape(
-        ("collect_name", "choice_name"),
-        _words("activity beacon collect event events hit log pageview pageviews ping pixel statsd tr track tracking"),
-        "is an endpoint that lists block in one place or another",
-    ),
-    _Shape(
-        ("image_name",),
-        re.compile(r"(?!n[.])[a-z0-9]{1,2}[.]gif"),
-        "is an image of 1 or 2 characters; lists block many as soon as something is appended to their address",
-    ),
-    _Shape(
-        ("image_name",),
-        _words(
-            "1x1 activity analytics audience beacon blank collect cookie count event events evt img impression log "
-            "pageview pageviews ping pixel rum spacer stat stats track tracker tracking trk utm view visit",
-            r"[.]gif",
-        ),
-        "is an image that lists block as soon as something is appended to its address",
-    ),
-    _Shape(
-        ("image_name",),
-        _words("1x1 count counter impression impressions pixel spacer track", r"([.](?!gif).*)?"),
-        "is an image that lists block as soon as something is appended to its address",
-    ),
-    _Shape(
-        _ALL,
-        re.compile(r"(.*[^0-9a-f])?[0-9a-f]{28,31}([^0-9a-f].*)?"),
-        "has a run of 28 to 31 hexadecimal digits, as the files of a known tag gateway",
-    ),
-    _Shape(_ALL, re.compile(r".{81,}"), "is longer than 80 characters, as the addresses of a known tag relay"),
+    _pattern((SCRIPT,), _EASY, r"/gpt\.js|/prebid\.|/(?:matomo|prebid|snowplow)/|/api/ad\."),
+    _pattern((SCRIPT, IMAGE), _EASY, r"/(?:adserver|piwik)\."),
+    _pattern((IMAGE,), _EASY, r"/advert\.|/ads/spacer\.", r"^t\..*/open(?:[/?]|$)"),
+    _pattern((FETCH,), _EASY, r"/api/(?:collect|statsd)$|/stats/events"),
+    _pattern((SCRIPT,), "AdGuard or Brave", r"/gdpr\.js|/facebook-pixel\.js|/js/pixel\.js"),
+    _pattern((IMAGE,), "AdGuard or Brave", r"^t\..*/r(?:[/?]|$)"),
+    # The shapes of Cloudflare's tag gateway and of DataUnlocker.
+    _pattern((SCRIPT, FETCH), "AdGuard", r"/(?:public|resources|static|assets)/[a-f0-9]{28,31}$"),
+    _pattern(_ALL, "AdGuard or uBlock", r"/[a-z0-9]{12}/[a-z0-9/+-]{97,106}$", r"^[^/]+/[a-z0-9/+-]{80,106}$"),
 )
+# What no pattern has anything to say about, to tell which part of an address is at fault.
+_NEUTRAL_NAME = "q"
+_LEAVES = {
+    "tag_name": (SCRIPT, '"m.js", or a word of the shop itself'),
+    "collect_name": (FETCH, '"e", or a word of the shop itself'),
+    "image_name": (IMAGE, '"n.gif", or a word of the shop itself'),
+    "choice_name": (FETCH, '"c", or a word of the shop itself'),
+}
+_BETTER_PREFIX = '"" (derived from the secret), or a word of the shop itself such as "/shop-tools"'
 
 
-def concerns(site: Site) -> Iterator[Concern]:
-    """Yield what speaks against the names of a site's public addresses; those made here have nothing against them."""
-    for key, better in _BETTER.items():
-        value: str = getattr(site, key)
-        name = value.removeprefix("/").lower()
-        why = next((shape.why for shape in _SHAPES if key in shape.keys and shape.pattern.fullmatch(name)), "")
-        if why:
-            yield Concern(key, value, why, better)
+def match(kind: str, host: str, path: str) -> Pattern | None:
+    """Return the pattern that an address of this kind meets, if any."""
+    address = f"{host}{path}".lower()
+    return next((one for one in _TABLE if kind in one.kinds and one.address.search(address)), None)
+
+
+def concerns(site: Site, prefix: str) -> Iterator[Concern]:
+    """Yield the settings of a site that make one of its public addresses, below ``prefix``, one that lists match."""
+    told: dict[str, Concern] = {}
+    for key in _LEAVES:
+        for found in _about(site, prefix, key):
+            told.setdefault(found.key, found)
+    yield from told.values()
+
+
+def _about(site: Site, prefix: str, key: str) -> Iterator[Concern]:
+    kind, better = _LEAVES[key]
+    name: str = getattr(site, key)
+    for host in _hosts(site):
+        if found := match(kind, host, f"{prefix}/{name}"):
+            is_prefix = match(kind, host, f"{prefix}/{_NEUTRAL_NAME}") is not None
+            at_fault, value = ("prefix", prefix) if is_prefix else (key, name)
+            yield Concern(
+                at_fault, value, f"{host}{prefix}/{name}", found.lists, _BETTER_PREFIX if is_prefix else better
+            )
+            return
+
+
+def _hosts(site: Site) -> Iterator[str]:
+    """Yield hosts where the proxy may be found: the site's own, the usual first label, and the usual sub-domain."""
+    for domain in site.domains:
+        yield from (domain, f"www.{domain}", f"t.{domain}")

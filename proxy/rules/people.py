@@ -5,16 +5,23 @@ site's own (the visitor id is one of them), and the browser id ``_fbp``. Not by 
 somebody shares a link, nor by an address that many use.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 from proxy.rules.pii import match_keys
+from proxy.rules.reference import resolve
 
 DIGEST = 16
 """Bytes of a digest."""
 HASHED = ("em", "ph", "external_id")
 """The hashed match keys that are one person's."""
+ACCEPTED = f"lists of hashes under {', '.join(HASHED)}, of references under visitor, of digests under digest"
+
+
+class UnknownPersonError(ValueError):
+    """Nobody can be known by what was given; the text names the member, never its value."""
 
 
 def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -22,10 +29,45 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
 
     Args:
         user_data: Match keys by Meta's names: lists of SHA-256 in hex, and ``fbp``.
-        keys: Keys of the installation's secrets, the current one first: marks made under an old one still fit.
+        keys: Keys of the installation's secrets, the current one first: suppressions made under an old one still fit.
     """
     known = list(_identifiers(user_data)) if keys else []
     return tuple([blake2b(text, key=key, digest_size=DIGEST).digest() for key in keys for text in known])
+
+
+def people_of(person: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the digests of a person whom the owner names.
+
+    Args:
+        person: Lists by member: hashed match keys by Meta's names, so that no contact data comes here; ``visitor``,
+            references that the opt-out page showed; ``digest``, digests in hex.
+        keys: Keys of the installation's secrets.
+
+    Raises:
+        UnknownPersonError: when a reference or a digest is none, or nobody is named.
+    """
+    hashes = {key: person[key] for key in HASHED if person.get(key)}
+    found = [
+        *digests(match_keys(hashes).hashed, keys),
+        *_each("visitor", person, lambda text: resolve(text, keys)),
+        *_each("digest", person, _digest),
+    ]
+    if not found:
+        raise UnknownPersonError("nobody is named")
+    return tuple(found)
+
+
+def _each(member: str, person: Mapping[str, Any], read: Callable[[str], bytes | None]) -> Iterator[bytes]:
+    given = person.get(member, [])
+    for value in given if isinstance(given, list) else [given]:
+        digest = read(value) if isinstance(value, str) else None
+        if digest is None:
+            raise UnknownPersonError(f"{member}: a value that this installation did not make")
+        yield digest
+
+
+def _digest(text: str) -> bytes | None:
+    return bytes.fromhex(text) if re.fullmatch(r"[0-9a-f]{32}", text) else None
 
 
 def identifiers(raw: Mapping[str, Sequence[str]], countries: Iterable[str]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from proxy.rules import contact, limits, places
+from proxy.rules.effort import Effort
 from proxy.rules.raw import (
     MAX_LENGTH,
     as_text,
@@ -52,9 +53,13 @@ _RULES: Mapping[str, Rule] = {
     "dobd": _anywhere(partial(contact.part_of_date, low=1, high=31)),
     "app_user_id": _anywhere(contact.identifier),
 }
+# Units of effort for a value, and for each of its characters; libraries of their own read these.
+_COSTS = {"ph": (600, 30), "db": (400, 20)}
 _IDS = frozenset({"external_id", "app_user_id"})
 _OF_BIRTH = frozenset({"db", "doby"})
 # A name given as a number is a mistake; a number here is one that only lost its quotes.
+# Names and places have fewer characters; others may have as many as any value.
+_LONGEST, _LONG = 100, _IDS | {"em"}
 _NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
 _PLAIN = (
     "subscription_id",
@@ -131,12 +136,14 @@ def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> s
         year: The current one, after which nobody was born.
     """
     text = trim(value)
-    rule = _RULES.get(key)
+    rule = _RULES.get(key) if key in _LONG or len(text) <= _LONGEST else None
     form = rule(text, country.lower()) if rule and is_usable(text) else None
     return None if form and key in _OF_BIRTH and int(form[:4]) > year else form
 
 
-def match_keys(raw: Mapping[str, object], *, country: str = "", year: int = 9999) -> MatchKeys:
+def match_keys(
+    raw: Mapping[str, object], *, country: str = "", year: int = 9999, effort: Effort | None = None
+) -> MatchKeys:
     """Return the match keys of customer information as a page or a server gave it.
 
     Values may be text, numbers, or lists of them; raw, or already hashed. Keys may have the names the browser Pixel
@@ -147,12 +154,16 @@ def match_keys(raw: Mapping[str, object], *, country: str = "", year: int = 9999
         raw: The members of ``user_data``, or the third argument of ``fbq('init')``.
         country: Used where the data names no country of its own; ISO 3166-1 alpha-2.
         year: The current one, after which nobody was born.
+        effort: What is left of the request's budget; a value that is beyond it is rejected. None: a whole budget.
     """
+    effort = effort or Effort()
     given, cut = _by_key(raw)
     if not given:
         return NOTHING
     place = _place(given.get("country", ()), country)
-    hashed = {key: [_digests(key, value, place, year) for value in given[key]] for key in _RULES if key in given}
+    hashed = {
+        key: [_digests(key, value, place, year, effort) for value in given[key]] for key in _RULES if key in given
+    }
     plain = {key: [_plain(key, value) for value in given[key]] for key in _PLAIN if key in given}
     return MatchKeys(
         {key: found for key, digests in hashed.items() if (found := _distinct(digests))},
@@ -193,13 +204,13 @@ def _key(name: str) -> str | None:
 def _place(stated: Iterable[object], default: str) -> str:
     """Return the country to read the other values by; one that is stated but not understood is no reason to guess."""
     for value in stated:
-        text = trim(value)[:MAX_LENGTH] if isinstance(value, str) else ""
+        text = trim(value)[:_LONGEST] if isinstance(value, str) else ""
         if not is_nothing(text):
             return places.country(text) or places.hashed_countries().get(text[:64].lower(), "")
     return places.country(default) or ""
 
 
-def _digests(key: str, value: object, country: str, year: int) -> tuple[str, ...] | None:
+def _digests(key: str, value: object, country: str, year: int, effort: Effort) -> tuple[str, ...] | None:
     """Return the hashes one value gives, none for an empty one, None for one that cannot be used."""
     text = as_text(value, numeric=key in _NUMERIC)
     if not text:
@@ -207,7 +218,22 @@ def _digests(key: str, value: object, country: str, year: int) -> tuple[str, ...
     if is_hash(text):
         digest = passed_hash(text, is_id=key in _IDS)
         return (digest,) if digest else None
-    form = None if key not in _IDS and is_other_digest(text) else normalise(key, text, country=country, year=year)
+    if len(text) > MAX_LENGTH or (key not in _IDS and is_other_digest(text)):
+        return None
+    known = (key, text, country)
+    if known not in effort.digests:
+        effort.digests[known] = _forms(key, text, country, year) if effort.spend(_cost(key, text)) else None
+    return effort.digests[known]
+
+
+def _cost(key: str, text: str) -> int:
+    """Return the units of effort that a value takes at most, as measured."""
+    fixed, each = _COSTS.get(key, (40, 2))
+    return fixed + (each if text.isascii() else each + 40) * len(text)
+
+
+def _forms(key: str, text: str, country: str, year: int) -> tuple[str, ...] | None:
+    form = normalise(key, text, country=country, year=year)
     if form is None:
         return None
     return tuple(sha256(form) for form in (places.city_forms(form) if key == "ct" else (form,)))

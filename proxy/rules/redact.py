@@ -6,10 +6,14 @@ No call raises, and cleaning what is clean changes nothing.
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import product
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from proxy.rules.shapes import Shape, hints, is_key, shape_of
+import orjson
+
+from proxy.rules.effort import Effort
+from proxy.rules.shapes import Shape, is_key, may_hold_shapes, shape_of
 
 REDACTED = "%5Bredacted%5D"
 """``[redacted]`` as it stands in an address."""
@@ -48,6 +52,12 @@ _IDS = frozenset({
     "content_id", "content_ids", "ean", "gtin", "id", "ids", "isbn", "item_group_id", "item_id", "mpn", "order_id",
     "product_id", "product_ids", "sku", "transaction_id", "variant_id",
 })  # fmt: skip
+# Characters of an address that is looked at; the wire has none that is longer.
+_LONGEST = 8192
+# Segments of a path and parameters of a query that are looked at.
+_MOST_PARTS = 100
+_ADDRESS_IN_JSON = re.compile(rb'"http', re.IGNORECASE)
+_HTTP = frozenset(map("".join, product("Hh", "Tt", "Tt", "Pp")))
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -73,120 +83,153 @@ class Cleaned(NamedTuple):
     removed: tuple[str, ...] = ()
 
 
-def clean_url(url: str, limits: Limits) -> Cleaned:
+def clean_url(url: str, limits: Limits, effort: Effort) -> Cleaned:
     """Return the address without user, fragment, and query parameters that may not stay.
 
-    Kept parameters keep their order and encoding. A path segment or parameter value that holds a secret becomes
-    ``[redacted]``. What is no http(s) address becomes "".
+    Kept parameters keep their order and encoding. A path segment or parameter value that holds a secret, or cannot be
+    read with what is left of the effort, becomes ``[redacted]``. What is no http(s) address becomes "".
     """
-    removed: list[str] = []
-    return Cleaned(_clean_url(url, limits, removed), tuple(removed))
+    cleaner = _Cleaner(limits, effort)
+    return Cleaned(cleaner.url(url), tuple(cleaner.removed))
 
 
-def clean_data(data: Mapping[str, Any], limits: Limits) -> Cleaned:
+def clean_data(data: Mapping[str, Any], limits: Limits, effort: Effort) -> Cleaned:
     """Return custom data without blocked members and with each text or name that holds a secret ``[redacted]``.
 
     A text that is an address is cleaned as one. Texts that name products and orders keep everything but what is a
-    secret beyond doubt.
+    secret beyond doubt. What cannot be read with what is left of the effort is taken for a secret.
     """
     if not data:
         return Cleaned({})
-    removed: list[str] = []
-    return Cleaned(_clean_members(data, limits, removed), tuple(removed))
+    cleaner = _Cleaner(limits, effort)
+    try:
+        written = orjson.dumps(data)
+    except TypeError:  # what cannot be written as JSON
+        return Cleaned(cleaner.members(data), tuple(cleaner.removed))
+    # What JSON escapes has other neighbours there than in its text.
+    cleaner.reads = b"\\" in written or may_hold_shapes(written)
+    cleaner.is_flat = written.count(b"{") == 1 and _ADDRESS_IN_JSON.search(written) is None
+    return Cleaned(cleaner.members(data), tuple(cleaner.removed))
 
 
-def _clean_url(url: str, limits: Limits, removed: list[str]) -> str:
-    match = _parse(url)
-    if match is None:
-        return ""
-    scheme, user, host, port, path, query, fragment = match.groups()
-    if user:
-        removed.append(USER)
-    if fragment:
-        removed.append(FRAGMENT)
-    authority = f"{host}:{port}" if port else host
-    kept = _clean_query(query, limits, removed) if query else ""
-    return f"{scheme.lower()}://{authority}{_clean_path(path or '', removed)}{'?' + kept if kept else ''}".rstrip()
+class _Cleaner:
+    """Goes through one address or one event's data."""
 
+    def __init__(self, limits: Limits, effort: Effort) -> None:
+        self._limits = limits
+        self._effort = effort
+        self.removed: list[str] = []
+        self.reads = True
+        """False where no text holds any shape, so that none needs to be read."""
+        self.is_flat = False
+        """Neither objects nor addresses are among the values."""
 
-def _clean_path(path: str, removed: list[str]) -> str:
-    if _BEFORE_KEYS.isdisjoint(path.lower().split("/")) and not hints(path):
-        return path
-    segments = path.split("/")
-    if _POSITION.search(path):
-        removed.append(Shape.COORDINATES)
-        segments = _POSITION.sub(f"/{REDACTED}/{REDACTED}", path).split("/")
-    before = ("", *segments)
-    return "/".join(_clean_segment(one, other, removed) for one, other in zip(before, segments, strict=False))
+    def url(self, url: str) -> str:
+        match = _parse(url)
+        if match is None:
+            return ""
+        scheme, user, host, port, path, query, fragment = match.groups(default="")
+        if user:
+            self.removed.append(USER)
+        if fragment:
+            self.removed.append(FRAGMENT)
+        reads = self.reads and may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
+        kept = self._query(query, reads=reads) if query else ""
+        authority = f"{host}:{port}" if port else host
+        return f"{scheme.lower()}://{authority}{self._path(path, reads=reads)}{'?' + kept if kept else ''}".rstrip()
 
+    def _path(self, path: str, *, reads: bool) -> str:
+        if not reads and _BEFORE_KEYS.isdisjoint(path.lower().split("/", _MOST_PARTS)):
+            return path
+        if path.count("/") > _MOST_PARTS:
+            self.removed.append(Shape.UNREAD)
+            return f"/{REDACTED}"
+        if _POSITION.search(path):
+            self.removed.append(Shape.COORDINATES)
+            path = _POSITION.sub(f"/{REDACTED}/{REDACTED}", path)
+        segments = path.split("/")
+        return "/".join(self._segment(before, one) for before, one in zip(("", *segments), segments, strict=False))
 
-def _clean_segment(before: str, segment: str, removed: list[str]) -> str:
-    shape = shape_of(segment)
-    if shape is None and before.lower() in _BEFORE_KEYS and is_key(segment):
-        shape = Shape.TOKEN
-    if shape is None:
-        return segment
-    removed.append(shape)
-    return REDACTED
+    def _segment(self, before: str, segment: str) -> str:
+        shape = shape_of(segment, self._effort)
+        if shape is None and before.lower() in _BEFORE_KEYS and is_key(segment):
+            shape = Shape.TOKEN
+        if shape is None:
+            return segment
+        self.removed.append(shape)
+        return REDACTED
 
+    def _query(self, query: str, *, reads: bool) -> str:
+        parameters = query.split("&", _MOST_PARTS)
+        if len(parameters) > _MOST_PARTS:
+            self.removed.append(Shape.UNREAD)
+        found = (self._parameter(parameter, reads=reads) for parameter in parameters[:_MOST_PARTS])
+        return "&".join(parameter for parameter in found if parameter is not None)
 
-def _clean_query(query: str, limits: Limits, removed: list[str]) -> str:
-    kept = []
-    for parameter in query.split("&"):
+    def _parameter(self, parameter: str, *, reads: bool) -> str | None:
         name, equals, value = parameter.partition("=")
         plain = unquote_plus(name) if "%" in name or "+" in name else name
         # The click id is read elsewhere, and goes to Meta as fbc.
         if plain == "fbclid":
-            continue
-        shape = shape_of(_PLUS_FOR_BLANK.sub(" ", value) if "+" in value else value)
-        if plain not in limits.keep:
-            removed.append(shape or (KEY if _is_blocked(plain, limits.block) else PARAMETER))
-        elif shape is None:
-            kept.append(parameter)
-        else:
-            removed.append(shape)
-            kept.append(name + equals + REDACTED)
-    return "&".join(kept)
+            return None
+        shape = shape_of(_blanks(value), self._effort) if reads else None
+        if plain not in self._limits.keep:
+            self.removed.append(shape or (KEY if _is_blocked(plain, self._limits.block) else PARAMETER))
+            return None
+        if shape is None:
+            return parameter
+        self.removed.append(shape)
+        return name + equals + REDACTED
+
+    def members(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        if self.is_flat and not self.reads:
+            return self._named(data)
+        clean = {}
+        for name, value in data.items():
+            public = self._text(name) if self.reads else name
+            if _is_blocked(public, self._limits.block):
+                self.removed.append(KEY)
+            else:
+                clean[public] = self._value(value, is_id=name in _IDS)
+        return clean
+
+    def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        clean = {name: value for name, value in data.items() if not _is_blocked(name, self._limits.block)}
+        self.removed += [KEY] * (len(data) - len(clean))
+        return clean
+
+    def _value(self, value: Any, *, is_id: bool) -> Any:
+        if isinstance(value, str):
+            address = self.url(value) if value[:4] in _HTTP else ""
+            return address or (self._text(value, is_id=is_id) if self.reads else value)
+        if isinstance(value, dict):
+            return self.members(value)
+        if isinstance(value, list):
+            return [self._value(one, is_id=is_id) for one in value]
+        # A number as long as those of cards; a float has no such digits.
+        if self.reads and isinstance(value, int) and value >= 10**13:
+            text = str(value)
+            return value if self._text(text, is_id=is_id) is text else _REDACTED_TEXT
+        return value
+
+    def _text(self, text: str, *, is_id: bool = False) -> str:
+        shape = shape_of(text, self._effort, is_id=is_id) if self.reads else None
+        if shape is None:
+            return text
+        self.removed.append(shape)
+        return _REDACTED_TEXT
 
 
-def _clean_members(data: Mapping[str, Any], limits: Limits, removed: list[str]) -> dict[str, Any]:
-    clean = {}
-    for name, value in data.items():
-        public = _clean_text(name, removed, is_id=False)
-        if _is_blocked(public, limits.block):
-            removed.append(KEY)
-        else:
-            clean[public] = _clean_value(value, limits, removed, is_id=name in _IDS)
-    return clean
+def _blanks(value: str) -> str:
+    return _PLUS_FOR_BLANK.sub(" ", value) if "+" in value else value
 
 
-def _clean_value(value: Any, limits: Limits, removed: list[str], *, is_id: bool) -> Any:
-    if isinstance(value, str):
-        address = _clean_url(value, limits, removed) if value[:4].lower() == "http" else ""
-        return address or _clean_text(value, removed, is_id=is_id)
-    if isinstance(value, dict):
-        return _clean_members(value, limits, removed)
-    if isinstance(value, list):
-        return [_clean_value(one, limits, removed, is_id=is_id) for one in value]
-    # A number as long as those of cards; a float has no such digits.
-    if isinstance(value, int) and value >= 10**13 and shape_of(str(value), is_id=is_id):
-        return _clean_text(str(value), removed, is_id=is_id)
-    return value
-
-
-def _clean_text(text: str, removed: list[str], *, is_id: bool) -> str:
-    shape = shape_of(text, is_id=is_id)
-    if shape is None:
-        return text
-    removed.append(shape)
-    return _REDACTED_TEXT
-
-
-# Pages use few names, and no name with a secret in it comes here from custom data.
-@lru_cache(maxsize=1024)
 def _is_blocked(name: str, block: frozenset[str]) -> bool:
     """Tell whether a name or its last word is blocked: ``email``, ``e-mail``, ``billingEmail``, ``user[email]``."""
-    words = _SEPARATORS.sub("_", _CAMEL.sub("_", name)).strip("_").lower()
+    words = name if name.islower() and name.isidentifier() else _CAMEL.sub("_", name).lower()
+    if not words.isidentifier():
+        words = _SEPARATORS.sub("_", words)
+    words = words.strip("_")
     return words.rpartition("_")[2] in block or words.replace("_", "") in block
 
 
@@ -201,6 +244,8 @@ def origin_of(url: str) -> str:
 
 
 def _parse(url: str) -> re.Match[str] | None:
+    if len(url) > _LONGEST:
+        return None
     text = url.strip()
     if not text.isprintable():
         text = url.translate(_NOT_THERE).strip()

@@ -49,6 +49,10 @@ class Routes:
         site = site_of([entrance.site for entrance in candidates], host)
         return next((entrance for entrance in candidates if entrance.site is site), None)
 
+    def knows(self, path: str) -> bool:
+        """Tell whether a path is a door of some site, whatever the host."""
+        return path in self._by_path
+
 
 def site_of(sites: Sequence[Site], host: str) -> Site | None:
     """Return the site a host name belongs to most closely, or the only site."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from proxy.model import Facts, Visit
 from proxy.rules import address, identity, memory, pii
+from proxy.rules.effort import Effort
 from proxy.rules.keeper import MAX_AGE_S, NOTHING, Keeper, KeeperKeys, renewed
 from proxy.rules.people import digests
 from proxy.rules.raw import sha256
@@ -49,35 +50,43 @@ def kept_by(facts: Facts, where: identity.Place, cookies: Mapping[str, str], pol
     return kept or NOTHING
 
 
-def kept_from_now(kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: Facts, policy: Policy) -> Keeper:
+def kept_from_now(  # noqa: PLR0913, PLR0917 - what was kept, what came, and what it may cost
+    kept: Keeper, visit: Visit, ids: identity.BrowserIds, facts: Facts, policy: Policy, effort: Effort
+) -> Keeper:
     """Return what the keeper holds after a visit that may be measured."""
     site = policy.site
     visitor = (kept.visitor or policy.keys.new_visitor(facts.entropy)) if site.visitor_id else ""
     keeper = renewed(kept, visitor, ids, consent=visit.consent, now=facts.now)
     if not site.remember_match or site.sensitive == "restricted":
         return memory.forgotten(keeper)
-    given = (match_keys(visit, pixel.id, facts, site).hashed for pixel in site.pixel)
+    given = (match_keys(visit, pixel.id, facts, site, effort).hashed for pixel in site.pixel)
     return memory.remembered(keeper, memory.together(given), now=facts.now)
 
 
-def match_keys(visit: Visit, pixel_id: str, facts: Facts, site: Site) -> pii.MatchKeys:
+def match_keys(visit: Visit, pixel_id: str, facts: Facts, site: Site, effort: Effort) -> pii.MatchKeys:
     """Return what the page told of the visitor for one pixel."""
     given = visit.match.get(pixel_id)
     if not given:
         return pii.NOTHING
     year = datetime.fromtimestamp(facts.now / 1000, UTC).year
-    return pii.match_keys(given, country=site.country.lower(), year=year)
+    return pii.match_keys(given, country=site.country.lower(), year=year, effort=effort)
 
 
-def person(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:
-    """Return the digests, under the current key, of whom a keeper knows; what a page merely claims marks nobody."""
-    visitor = {"external_id": (*kept.match.get("external_id", ()), sha256(kept.visitor))} if kept.visitor else {}
-    return digests({**kept.match, **visitor, "fbp": kept.fbp}, policy.people_keys[:1])
+def proven(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:
+    """Return the digests by which suppressions of this browser are known, the one to suppress it by first.
+
+    Only the visitor number counts, which we gave and sealed: ``_fbp`` and remembered match keys are sealed too, but
+    came as claims of a page, and whoever may claim them could speak for others.
+    """
+    suppressed = (bytes.fromhex(kept.suppression),) if kept.suppression else ()
+    number = {"external_id": (sha256(kept.visitor),)} if kept.visitor else {}
+    return (*suppressed, *digests(number, policy.people_keys))
 
 
 def forget(kept: Keeper, where: identity.Place, facts: Facts, policy: Policy) -> tuple[str, ...]:
-    """Return the cookies that end all ids; what was said about consent and opt-out stays."""
-    words = Keeper(consent=kept.consent, opted_out=kept.opted_out)
+    """Return the cookies that end all ids; the words about consent and opt-out stay, with what can lift them."""
+    suppression = "".join(one.hex() for one in proven(kept, policy)[:1])
+    words = Keeper(consent=kept.consent, opted_out=kept.opted_out, suppression=suppression)
     old_names = policy.keys.names(policy.site.name)[1:]
     ended = (identity.set_cookie(name, "", where, seconds=0, http_only=True) for name in old_names)
     return (*identity.forget_cookies(where), keeper_cookie(words, where, facts, policy), *ended)

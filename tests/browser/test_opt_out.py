@@ -1,18 +1,23 @@
 """The opt-out address in a real Chromium: for a visitor without script, for the page's script, not for strangers."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 from aiohttp import web
 from conftest import USER_AGENT
 from playwright.async_api import Browser, BrowserContext, Page, expect
-from support import PIXEL, SECRET, Installation, get_json, installation, served, until
+from support import PIXEL, SECRET, Installation, get_json, installation, served, until, wire
 from tagpage import BASE, script
 
+from proxy.keys import people_key
 from proxy.rules.keeper import KeeperKeys
+from proxy.rules.reference import resolve
 
-(NAME,) = KeeperKeys(SECRET).names("shop")
+KEYS = KeeperKeys(SECRET)
+(NAME,) = KEYS.names("shop")
 LEAF = "/shop-tools/c"
 ASK = "(target) => fetch(target, { credentials: 'include' })"
 CHOOSE = "(target) => fetch(target, { method: 'POST', credentials: 'include', body: '{\"opted_out\": true}' })"
@@ -105,3 +110,39 @@ async def test_the_page_can_ask_and_choose(page: Page, context: BrowserContext, 
 
     assert (before["opted_out"], chosen["opted_out"], reasons) == (False, True, ["opted_out"])
     assert (await cookies(context))[NAME] is True
+
+
+# A window of the page's own origin can be read, whatever headers it came with.
+OPEN = """(target) => new Promise((done) => {
+  const other = open(target);
+  const look = setInterval(() => {
+    if (!other.document?.querySelector("code")) return;
+    clearInterval(look);
+    done(other.document.documentElement.outerHTML);
+    other.close();
+  }, 20);
+})"""
+
+
+async def test_a_script_of_the_site_reads_nothing_lasting(
+    page: Page, context: BrowserContext, shop: Installation
+) -> None:
+    """On the site's own origin a script opens the opt-out page, and fetches it: each time it reads another text.
+
+    The visitor number, by which it would know the browser for 400 days, is in none; the owner finds it by any.
+    """
+    await page.goto(f"{at(shop)}/healthz")
+    body = orjson.dumps(wire({"name": "Lead", "id": "seen"})).decode()
+    send = "([target, body]) => fetch(target, { method: 'POST', body }).then((answer) => answer.status)"
+    assert await page.evaluate(send, ["/shop-tools/e", body]) == 204
+    opened = [await page.evaluate(OPEN, LEAF) for _ in range(2)]
+    fetch = "(target) => fetch(target, { headers: { Accept: 'text/html' } }).then((answer) => answer.text())"
+    read = [*opened, await page.evaluate(fetch, LEAF)]
+    (value,) = [cookie["value"] for cookie in await context.cookies() if cookie["name"] == NAME]
+    keeper = KEYS.open(value, "shop", now=int(time.time() * 1000))
+    references = {text.partition("<code>")[2].partition("</code>")[0] for text in read}
+
+    assert keeper
+    assert [text for text in read if keeper.visitor in text] == []
+    assert len(references) == len(read)
+    assert len({resolve(one, [people_key(SECRET)]) for one in references} - {None}) == 1

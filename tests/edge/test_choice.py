@@ -23,10 +23,11 @@ from support import (
 )
 
 from proxy.keys import people_key
-from proxy.model import Consent
+from proxy.model import Consent, SuppressionKind
 from proxy.queue.base import QueueFullError
 from proxy.rules.keeper import Keeper, KeeperKeys
 from proxy.rules.people import digests
+from proxy.rules.reference import resolve
 
 KEYS = KeeperKeys(SECRET)
 (NAME,) = KEYS.names("shop")
@@ -75,7 +76,7 @@ class Browser:
 
     async def visit(self, identity: str, **members: Any) -> tuple[str, str]:
         """Send one event; return how it ended in the ledger, and why."""
-        body = wire({"name": "Lead", "id": identity}, fbp="", **members)
+        body = wire({"name": "Lead", "id": identity}, **{"fbp": "", **members})
         await self._post(body)
 
         async def ended() -> list[tuple[str, str]]:
@@ -99,6 +100,16 @@ class Browser:
 
     def keeper(self) -> Keeper | None:
         return KEYS.open(self.jar.get(NAME, ""), "shop", now=_now())
+
+    def number(self) -> str:
+        """Return the hash of the visitor number, as events carry it."""
+        keeper = self.keeper()
+        assert keeper
+        return sha256(keeper.visitor.encode()).hexdigest()
+
+    def digest(self) -> str:
+        """Return the digest of the visitor number, in hex."""
+        return _people({"external_id": [self.number()]})[0].hex()
 
     def _cookie(self) -> str:
         return "; ".join(f"{name}={value}" for name, value in self.jar.items())
@@ -154,48 +165,165 @@ async def test_an_opt_out_holds_until_it_is_taken_back(shop: Installation) -> No
     """The mark alone stays in the browser, events are dropped under their own counted reason, and then sent again."""
     browser, before = Browser(shop), await dropped(shop, "opted_out")
     assert await browser.visit("choice-before") == ("delivered", "")
+    digest = browser.digest()
     assert (await browser.choose(opted_out=True))["opted_out"] is True
+    word = Keeper(opted_out=True, suppression=digest)
     assert browser.jar.keys() == {NAME}
-    assert browser.keeper() == Keeper(opted_out=True)
+    assert browser.keeper() == word
 
     assert await browser.visit("choice-during", consent="granted") == ("dropped", "opted_out")
-    assert browser.keeper() == Keeper(opted_out=True)
+    assert browser.keeper() == word
     assert (await browser.says())["opted_out"] is True
     assert await dropped(shop, "opted_out") == before + 1
     assert (await browser.choose(opted_out=False))["opted_out"] is False
     assert await browser.visit("choice-after") == ("delivered", "")
 
 
-async def test_an_opt_out_binds_the_person_elsewhere(shop: Installation) -> None:
-    """An event that names the visitor's id comes from elsewhere: sent before the opt-out, dropped after it."""
+async def test_an_opt_out_binds_the_visitor_elsewhere(shop: Installation) -> None:
+    """An event that names the visitor number comes from elsewhere: sent before the opt-out, dropped until it ends."""
     browser, elsewhere = Browser(shop), Browser(shop)
     await browser.visit("binds-before")
-    keeper = browser.keeper()
-    assert keeper
-    match = {PIXEL: {"external_id": sha256(keeper.visitor.encode()).hexdigest()}}
+    match = {PIXEL: {"external_id": browser.number()}}
     assert await elsewhere.visit("binds-sent", match=match) == ("delivered", "")
     await browser.choose(opted_out=True)
 
     assert await elsewhere.visit("binds-dropped", match=match) == ("dropped", "opted_out")
     assert await elsewhere.visit("binds-nobody-else") == ("delivered", "")
+    await browser.choose(opted_out=False)
+    assert await elsewhere.visit("binds-no-more", match=match) == ("delivered", "")
 
 
 async def test_a_withdrawal_binds_and_a_grant_ends_it(shop: Installation) -> None:
-    """The page's revoke marks keeper and person; its later grant is the latest word, for events elsewhere too."""
+    """The page's revoke suppresses the visitor; its later grant is the latest word, for events elsewhere too."""
     browser, elsewhere = Browser(shop), Browser(shop)
     await browser.visit("withdrawn-before", consent="granted")
-    keeper = browser.keeper()
-    assert keeper
-    match = {PIXEL: {"external_id": sha256(keeper.visitor.encode()).hexdigest()}}
+    match, digest = {PIXEL: {"external_id": browser.number()}}, browser.digest()
     await browser.withdraw()
 
     assert browser.jar.keys() == {NAME}
-    assert browser.keeper() == Keeper(consent=Consent.REVOKED)
+    assert browser.keeper() == Keeper(consent=Consent.REVOKED, suppression=digest)
     assert await browser.says() == {"opted_out": False, "gpc": "absent", "consent": "revoked"}
     assert await browser.visit("withdrawn-unknown") == ("dropped", "no_consent")
-    assert await elsewhere.visit("withdrawn-elsewhere", match=match) == ("dropped", "opted_out")
+    assert await elsewhere.visit("withdrawn-elsewhere", match=match) == ("dropped", "no_consent")
     assert await browser.visit("granted-again", consent="granted", match=match) == ("delivered", "")
     assert await elsewhere.visit("granted-elsewhere", match=match) == ("delivered", "")
+
+
+# With remember_match a sealed cookie holds match keys that a page merely claimed.
+VICTIM = {"em": "anna@example.com", "ph": "+49301234567", "external_id": "customer-7"}
+
+
+@pytest.mark.parametrize("kind", ["opt-out", "withdrawal"])
+async def test_a_stranger_suppresses_nobody_by_claiming_them(tmp_path: Path, kind: str) -> None:
+    """Whoever claims a mail address, phone, customer number and _fbp, then opts out, has opted out alone."""
+    async with installation(tmp_path, bots="ignore", remember_match=True) as shop:
+        stranger, victim, fbp = Browser(shop), Browser(shop), "fb.1.1700000000000.4711"
+        await stranger.visit("forged", match={PIXEL: VICTIM}, fbp=fbp)
+        keeper = stranger.keeper()
+        assert keeper
+        assert (keeper.fbp, set(keeper.match)) == (fbp, set(VICTIM))
+        await (stranger.choose(opted_out=True) if kind == "opt-out" else stranger.withdraw())
+
+        assert await victim.visit("honest", match={PIXEL: VICTIM}, fbp=fbp) == ("delivered", "")
+
+
+async def test_nobody_lifts_the_opt_out_of_another_browser(tmp_path: Path) -> None:
+    """Neither a claim of the visitor's own number, nor a grant, nor an opt-out taken back elsewhere ends an opt-out."""
+    async with installation(tmp_path, bots="ignore", remember_match=True) as shop:
+        browser, stranger = Browser(shop), Browser(shop)
+        await browser.visit("own", match={PIXEL: VICTIM})
+        number = browser.number()
+        claim = {PIXEL: {**VICTIM, "external_id": number}}
+        await browser.choose(opted_out=True)
+        await stranger.visit("claim", match={PIXEL: VICTIM}, consent="granted")
+        await stranger.choose(opted_out=True)
+        await stranger.choose(opted_out=False)
+        await stranger.withdraw()
+
+        assert await stranger.visit("claimed", match=claim, consent="granted") == ("dropped", "opted_out")
+        assert await stranger.visit("claimed-again", match=claim, consent="granted") == ("dropped", "opted_out")
+        assert (await browser.says())["opted_out"] is True
+        assert [one.kind for one in await shop.proxy.queue.suppressions()] == [SuppressionKind.OPT_OUT]
+
+
+async def test_a_grant_of_the_page_ends_no_opt_out(shop: Installation) -> None:
+    """In the same browser the banner's grant ends the withdrawal it had sent, and the opt-out stays."""
+    browser, elsewhere = Browser(shop), Browser(shop)
+    await browser.visit("banner-before", consent="granted")
+    match = {PIXEL: {"external_id": browser.number()}}
+    await browser.withdraw()
+    await browser.choose(opted_out=True)
+
+    assert await browser.visit("banner-granted", consent="granted") == ("dropped", "opted_out")
+    assert await elsewhere.visit("banner-elsewhere", match=match) == ("dropped", "opted_out")
+    await browser.choose(opted_out=False)
+    assert await elsewhere.visit("banner-withdrawn", match=match) == ("dropped", "no_consent")
+    assert await browser.visit("banner-again", consent="granted") == ("delivered", "")
+    assert await elsewhere.visit("banner-over", match=match) == ("delivered", "")
+
+
+async def test_an_answer_under_way_at_the_opt_out_does_not_end_it(shop: Installation) -> None:
+    """A cookie overwritten by an event's late answer says nothing of the opt-out; the proxy remembers it."""
+    browser = Browser(shop)
+    await browser.visit("race-before")
+    late = dict(browser.jar)
+    await browser.choose(opted_out=True)
+    browser.jar = late
+
+    assert await browser.visit("race-after") == ("dropped", "opted_out")
+    assert (await browser.says())["opted_out"] is True
+    await browser.choose(opted_out=False)
+    assert await browser.visit("race-over") == ("delivered", "")
+
+
+async def test_an_answer_under_way_at_a_withdrawal_does_not_outlast_a_grant(shop: Installation) -> None:
+    """Overwritten likewise, the cookie of a visitor who agrees again lifts the withdrawal by its number."""
+    browser = Browser(shop)
+    await browser.visit("late-before", consent="granted")
+    late = dict(browser.jar)
+    await browser.withdraw()
+    browser.jar = late
+
+    assert await browser.visit("late-unknown") == ("dropped", "no_consent")
+    assert await browser.visit("late-granted", consent="granted") == ("delivered", "")
+
+
+async def test_a_browser_without_a_number_writes_nothing(tmp_path: Path) -> None:
+    """Opt-outs and withdrawals that prove no visitor are kept in their own cookie alone, however many come."""
+    async with installation(tmp_path, bots="ignore") as shop:
+        for _ in range(3):
+            await Browser(shop).choose(opted_out=True)
+            await Browser(shop).withdraw()
+        nobody = shop.proxy.queue.stats().suppressions
+        browser = Browser(shop)
+        await browser.visit("numbered")
+        await browser.choose(opted_out=True)
+
+        assert (nobody, shop.proxy.queue.stats().suppressions) == ({}, {SuppressionKind.OPT_OUT: 1})
+
+
+async def test_suppressions_are_counted(tmp_path: Path) -> None:
+    """Metrics tell how many there are, and how many were set and lifted, by kind."""
+    async with installation(tmp_path, bots="ignore") as shop:
+        browsers = [Browser(shop) for _ in range(2)]
+        for number, browser in enumerate(browsers):
+            await browser.visit(f"counted-{number}", consent="granted")
+            await browser.withdraw()
+            await browser.choose(opted_out=True)
+        await browsers[0].choose(opted_out=False)
+        await browsers[0].visit("counted-granted", consent="granted")
+        async with shop.session.get(f"{shop.operator}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+
+    found = {line.removeprefix("capi_proxy_suppress") for line in lines if line.startswith("capi_proxy_suppress")}
+    assert {one for one in found if "_created" not in one} == {
+        'ion_changes_total{change="set",kind="withdrawn"} 2.0',
+        'ion_changes_total{change="set",kind="opted_out"} 2.0',
+        'ion_changes_total{change="lifted",kind="withdrawn"} 1.0',
+        'ion_changes_total{change="lifted",kind="opted_out"} 1.0',
+        'ions{kind="opted_out"} 1.0',
+        'ions{kind="withdrawn"} 1.0',
+    }
 
 
 # Method, headers beside the usual ones, status.
@@ -274,19 +402,31 @@ async def test_the_form_leads_back_to_the_page(shop: Installation) -> None:
     assert page_headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-@pytest.mark.parametrize(
-    ("destination", "shown"), [("document", True), ("empty", False), ("iframe", False), ("", False)]
-)
-async def test_the_visitor_number_is_for_people(shop: Installation, destination: str, *, shown: bool) -> None:
-    """The id stands on the page that a person opens, and in nothing that a script asks for."""
-    browser = Browser(shop)
-    await browser.visit(f"number-{destination}")
-    keeper = browser.keeper()
-    assert keeper
-    _, _, page = await browser.ask(Accept="text/html", Sec_Fetch_Dest=destination)
+async def _reference(browser: Browser) -> str:
+    _, _, page = await browser.ask(Accept="text/html")
+    return page.decode().partition("<code>")[2].partition("</code>")[0]
 
-    assert (keeper.visitor.encode() in page) is shown
-    assert keeper.visitor not in str(await browser.says(Sec_Fetch_Dest=destination))
+
+@pytest.mark.parametrize("opted_out", [False, True])
+async def test_the_page_shows_a_reference_and_no_visitor_number(shop: Installation, *, opted_out: bool) -> None:
+    """Whoever reads the page, scripts of the site too, gets another text each time, which names nobody to them."""
+    browser = Browser(shop)
+    await browser.visit(f"reference-{opted_out}")
+    keeper, digest = browser.keeper(), browser.digest()
+    assert keeper
+    if opted_out:
+        await browser.choose(opted_out=True)
+    _, _, page = await browser.ask(Accept="text/html", Sec_Fetch_Dest="document", Sec_Fetch_Mode="navigate")
+    references = [await _reference(browser) for _ in range(2)]
+
+    assert [word for word in (keeper.visitor, browser.number(), digest) if word.encode() in page] == []
+    assert references[0] != references[1]
+    assert {resolve(one, [people_key(SECRET)]) for one in references} == {bytes.fromhex(digest)}
+
+
+async def test_a_new_browser_gets_no_reference(shop: Installation) -> None:
+    """Of somebody who is not known nothing waits."""
+    assert await _reference(Browser(shop)) == ""
 
 
 async def test_a_choice_that_cannot_be_kept_is_not_confirmed(
@@ -300,7 +440,7 @@ async def test_a_choice_that_cannot_be_kept_is_not_confirmed(
     async def full(*_: object) -> None:
         raise QueueFullError("the disk is full")
 
-    monkeypatch.setattr("proxy.queue.local.LocalQueue.opt_out", full)
+    monkeypatch.setattr("proxy.queue.local.LocalQueue.suppress", full)
     status, headers, _ = await browser.ask("POST", b'{"opted_out": true}')
 
     assert (status, headers["Retry-After"], browser.jar) == (503, "5", jar)
@@ -312,7 +452,7 @@ async def test_what_waits_is_dropped_and_counted(tmp_path: Path) -> None:
         await shop.fault(mode="190", **{"for": 2})
         browser = Browser(shop)
         await shop.post(wire({"name": "Lead", "id": "waits"}, fbp="fb.1.1700000000000.77"))
-        await shop.proxy.queue.opt_out(_people({"fbp": "fb.1.1700000000000.77"}), _now())
+        await shop.proxy.queue.suppress(_people({"fbp": "fb.1.1700000000000.77"}), SuppressionKind.OPT_OUT, _now())
         assert await browser.visit("another") == ("delivered", "")
 
         async def told() -> bool:

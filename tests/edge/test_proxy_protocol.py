@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import socket
+import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -18,9 +19,14 @@ from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, se
 
 from proxy import config
 from proxy.app import running
-from proxy.edge import proxy_protocol
-from proxy.edge.proxy_protocol import Header, MalformedHeaderError, ProxyProtocolSite, parse
+from proxy.edge import connections, proxy_protocol
+from proxy.edge.conditions import Conditions
+from proxy.edge.connections import Terms
+from proxy.edge.listener import Listener
+from proxy.edge.metrics import Metrics
+from proxy.edge.proxy_protocol import Header, MalformedHeaderError, parse
 from proxy.rules.address import Networks
+from proxy.settings import Address, Limits
 from proxy.simulator.app import make_app
 
 LOOPBACK = Networks([ip_network("127.0.0.0/8")])
@@ -76,7 +82,7 @@ MALFORMED = {
 
 
 @asynccontextmanager
-async def listening(trusted: Networks = LOOPBACK) -> AsyncIterator[tuple[str, int]]:
+async def listening(trusted: Networks = LOOPBACK, limits: Limits | None = None) -> AsyncIterator[tuple[str, int]]:
     """Serve an application that answers with its peer's address."""
 
     async def who(request: web.Request) -> web.Response:
@@ -86,7 +92,8 @@ async def listening(trusted: Networks = LOOPBACK) -> AsyncIterator[tuple[str, in
     app.router.add_get("/", who)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = ProxyProtocolSite(runner, "127.0.0.1", 0, trusted=trusted, backlog=8)
+    terms = Terms("public", limits or Limits(), Conditions(lambda: 0), Metrics(), trusted, announced=True)
+    site = Listener(runner, Address("127.0.0.1", 0), terms, backlog=8)
     await site.start()
     try:
         yield runner.addresses[0][:2]
@@ -134,6 +141,7 @@ async def test_a_malformed_header_closes_the_connection(header: bytes, caplog: p
 async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that does not finish its header is sent away, whatever it sent of it."""
     monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     async with listening() as address:
         assert [await said(address, start) for start in (b"", b"PROXY TCP4 ", SIGNATURE)] == [b"", b"", b""]
 
@@ -141,6 +149,7 @@ async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is kept alive beyond the time for the header keeps its client."""
     monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     keeping = REQUEST.replace(b"Connection: close\r\n", b"")
     async with listening() as address:
         reader, writer = await asyncio.open_connection(*address)
@@ -159,6 +168,41 @@ async def test_strangers_speak_http_alone() -> None:
 
     assert plain.endswith(b"127.0.0.1")
     assert forged.split()[1] == b"400"
+
+
+@pytest.mark.parametrize("start", [b"", b"PROXY ", SIGNATURE], ids=["at once", "within version 1", "within version 2"])
+async def test_a_health_check_that_resets_is_nothing_to_tell(start: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A balancer that connects and resets, as HAProxy's plain check does, leaves no line, and others are served."""
+    caplog.set_level(logging.INFO)
+    async with listening() as address:
+        for _ in range(20):
+            with socket.create_connection(address) as check:
+                check.sendall(start)
+                check.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await asyncio.sleep(0)
+        good = await said(address, HEADERS["v1-tcp4"][0], REQUEST)
+
+    assert good[:15] == b"HTTP/1.1 200 OK"
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_announced_clients_have_their_own_limit() -> None:
+    """Behind one balancer each announced client may have its connections; the balancer itself any number."""
+    head = HEADERS["v1-tcp4"][0]
+    keeping = REQUEST.replace(b"Connection: close\r\n", b"")
+    async with listening(limits=Limits(connections_per_address=2)) as address:
+        streams = [await asyncio.open_connection(*address) for _ in range(3)]
+        answers = []
+        for reader, writer in streams:
+            writer.write(head + keeping)
+            with suppress(ConnectionError):
+                answers.append(await asyncio.wait_for(reader.readline(), 10))
+        other = await said(address, HEADERS["v2-tcp6"][0], REQUEST)
+        for _, writer in streams:
+            writer.close()
+
+    assert [line.split()[1:2] for line in answers].count([b"200"]) == 2
+    assert other[:15] == b"HTTP/1.1 200 OK"
 
 
 async def test_stopping_sends_away_who_announced_nobody() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support import ORIGIN, PIXEL, Installation, get_json, installation, page_views, until, wire
 
-from proxy.edge import public
+from proxy.edge import collect
 from proxy.edge.metrics import Metrics
 from proxy.queue.local import LocalQueue
 from proxy.rules.enrich import Enricher, Judged
@@ -97,7 +97,7 @@ async def test_an_error_of_the_door_itself_has_an_answer_too(
     def wrong(*_given: Any) -> Any:
         raise KeyError(SECRET_WORD)
 
-    monkeypatch.setattr(public, "ingest", wrong)
+    monkeypatch.setattr(collect, "ingest", wrong)
     status, headers, body = await shop.post(page_views(["any"]))
 
     assert (status, body) == (400, b'{"error":"cannot be read"}')

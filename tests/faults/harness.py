@@ -53,6 +53,9 @@ secret = "{SECRET}"
 [graph]
 url = "{self.graph}"
 timeout = {self.timeout}
+[limits]
+requests_per_second = 100000
+burst = 100000
 [[site]]
 name = "shop"
 domains = ["shop.example"]

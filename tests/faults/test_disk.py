@@ -578,12 +578,12 @@ async def test_a_damaged_file_is_refused_with_advice(tmp_path: Path, start: int,
     assert file.read_bytes() == bytes(damaged)
 
 
-@pytest.mark.parametrize("sql", ["DELETE FROM meta WHERE key='proof'", "DELETE FROM meta WHERE key='seen_slot'"])
-async def test_a_file_that_lost_what_we_wrote_is_refused_with_advice(tmp_path: Path, sql: str) -> None:
+@pytest.mark.parametrize("key", ["proof", "seen_slot", "dead_last"])
+async def test_a_file_that_lost_what_we_wrote_is_refused_with_advice(tmp_path: Path, key: str) -> None:
     """Sound for SQLite and yet not ours any more (an old page came back): a refusal in words, no traceback."""
     machine, file = await ended_in_order(tmp_path)
     database = apsw.Connection(str(file))
-    database.execute(sql)
+    database.execute("DELETE FROM meta WHERE key=?", (key,))
     database.close()
     code, words = await refusal(machine)
 

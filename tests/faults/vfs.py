@@ -28,7 +28,7 @@ SECTOR = 512
 _LUCK = (0.0, 0.2, 0.5, 0.9, 1.0)
 _numbers = count()
 
-Operation: TypeAlias = Literal["read", "write", "sync", "truncate"]
+Operation: TypeAlias = Literal["read", "write", "sync", "truncate", "size"]
 Before: TypeAlias = Callable[[Operation, str, int], None]
 """Called with the operation, the file's name and its bytes, before it is done; may sleep, raise or cut."""
 
@@ -168,6 +168,10 @@ class _File(apsw.VFSFile):
         platter = self._disk.do("truncate", self._name)
         super().xTruncate(newsize)
         platter.unsure.append(_Change(newsize, None))
+
+    def xFileSize(self) -> int:  # noqa: N802 - SQLite's
+        self._disk.do("size", self._name)
+        return super().xFileSize()
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's
         platter = self._disk.do("sync", self._name)

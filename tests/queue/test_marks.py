@@ -1,4 +1,4 @@
-"""Who opted out or was erased: nothing about them is taken, waits on, or is kept dead, until their time is over."""
+"""Suppressed people: nothing about them is taken, waits on, or is kept dead, until it is lifted or its time is over."""
 
 import os
 import resource
@@ -12,13 +12,15 @@ import pytest
 from conftest import Say
 from support import PIXEL, SECRET, record
 
-from proxy.model import DAY_MS, DropReason, LedgerRow, Record, Status, Words
-from proxy.queue.base import Erased, Filter, Letter, Segment, Settlement, Stats
+from proxy.model import DAY_MS, DropReason, LedgerRow, Record, Status, SuppressionKind, Words
+from proxy.queue.base import Erased, Filter, Letter, QueueError, Segment, Settlement, Stats, Suppression
 from proxy.queue.local import LocalQueue
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite import SCHEMA_VERSION
 from proxy.settings import Queue, Retention
 
 NOON = 1_790_000_000_000
+OPT_OUT, WITHDRAWAL, ERASURE = SuppressionKind
 ANNA, BERT, BROWSER = (letter * 16 for letter in (b"a", b"b", b"c"))
 
 
@@ -54,8 +56,8 @@ async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
     await queue.close()
 
 
-def about(number: int, *people: bytes, at: int = NOON, agreed: int = 0) -> Record:
-    return record(number, time_s=at // 1000)._replace(people=people, agreed=agreed)
+def about(number: int, *people: bytes, at: int = NOON) -> Record:
+    return record(number, time_s=at // 1000)._replace(people=people)
 
 
 def ids(segments: Sequence[Segment]) -> list[str]:
@@ -82,7 +84,7 @@ async def bury(queue: LocalQueue, segments: Sequence[Segment]) -> None:
 
 async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> None:
     """By any of a person's digests new events are refused; their neighbours in the same request are stored."""
-    await queue.opt_out([ANNA, BROWSER], NOON)
+    await queue.suppress([ANNA, BROWSER], OPT_OUT, NOON)
 
     assert await taken(queue, about(1, BERT, ANNA), about(2, BERT), about(3, BROWSER), about(4)) == [
         ("id-1", DropReason.OPTED_OUT),
@@ -95,10 +97,10 @@ async def test_what_waits_is_dropped_by_an_opt_out(queue: LocalQueue) -> None:
     """Events that waited when their person opted out are not claimed; the ledger says why, the rest is delivered."""
     await queue.append([about(1, ANNA), about(2, BERT)])
     await queue.append([about(3, ANNA)])
-    await queue.opt_out([ANNA], NOON)
+    await queue.suppress([ANNA], OPT_OUT, NOON)
 
     assert await claimed(queue) == ["id-2"]
-    assert queue.stats() == Stats({PIXEL: 1}, dead=0, withheld={DropReason.OPTED_OUT: 2})
+    assert queue.stats() == Stats({PIXEL: 1}, 0, {DropReason.OPTED_OUT: 2}, suppressions={OPT_OUT: 1})
     assert {(row.id, row.status, row.reason) for row in await rows(queue)} == {
         ("id-1", Status.DROPPED, DropReason.OPTED_OUT),
         ("id-3", Status.DROPPED, DropReason.OPTED_OUT),
@@ -110,7 +112,7 @@ async def test_a_marked_segment_hides_none_behind_it(queue: LocalQueue) -> None:
     for number in range(5):
         await queue.append([about(number, ANNA)])
     await queue.append([about(9, BERT)])
-    await queue.opt_out([ANNA], NOON)
+    await queue.suppress([ANNA], OPT_OUT, NOON)
 
     assert ids(await queue.claim(PIXEL, most=1)) == ["id-9"]
     assert queue.stats().waiting == {PIXEL: 1}
@@ -122,7 +124,7 @@ async def test_what_was_under_way_does_not_come_back(queue: LocalQueue) -> None:
     tried = await queue.claim(PIXEL, most=1)
     await queue.append([about(2, ANNA)])
     refused = await queue.claim(PIXEL, most=1)
-    await queue.opt_out([ANNA], NOON)
+    await queue.suppress([ANNA], OPT_OUT, NOON)
     await queue.settle(tried, Settlement(tried=(tried[0].id,)))
     await bury(queue, refused)
 
@@ -135,32 +137,132 @@ async def test_a_replay_is_held_against_the_marks(queue: LocalQueue) -> None:
     """A dead letter put back after its person opted out is not delivered."""
     await queue.append([about(1, ANNA)])
     await bury(queue, await queue.claim(PIXEL, most=1))
-    await queue.opt_out([ANNA], NOON)
+    await queue.suppress([ANNA], OPT_OUT, NOON)
     (letter,) = await queue.dead(Filter())
 
     assert await queue.replay([letter.id], not_before_s=0) == 1
     assert await claimed(queue) == []
 
 
-@pytest.mark.parametrize(
-    ("agreed", "refused"),
-    [(NOON - 1, [DropReason.OPTED_OUT]), (NOON, []), (NOON + 1, [])],
-    ids=["before", "at once", "later"],
-)
-async def test_the_latest_word_counts(queue: LocalQueue, agreed: int, refused: list[DropReason]) -> None:
-    """A record of a browser that agreed later ends the opt-out, for events without such a word too."""
-    await queue.opt_out([ANNA], NOON)
+# What was suppressed, which kinds are lifted, which ended; why the person's events are still refused.
+LIFTS: list[tuple[list[SuppressionKind], list[SuppressionKind], list[SuppressionKind], list[DropReason]]] = [
+    ([OPT_OUT], [OPT_OUT], [OPT_OUT], []),
+    ([OPT_OUT], [WITHDRAWAL], [], [DropReason.OPTED_OUT]),
+    ([WITHDRAWAL], [WITHDRAWAL], [WITHDRAWAL], []),
+    ([WITHDRAWAL], [OPT_OUT], [], [DropReason.NO_CONSENT]),
+    ([OPT_OUT, WITHDRAWAL], [WITHDRAWAL], [WITHDRAWAL], [DropReason.OPTED_OUT]),
+    ([OPT_OUT, WITHDRAWAL], [OPT_OUT], [OPT_OUT], [DropReason.NO_CONSENT]),
+    ([ERASURE], [OPT_OUT, WITHDRAWAL], [], [DropReason.ERASED]),
+    ([ERASURE, OPT_OUT], list(SuppressionKind), [OPT_OUT, ERASURE], []),
+    ([], list(SuppressionKind), [], []),
+]
 
-    assert [reason for _, reason in await taken(queue, about(1, ANNA, agreed=agreed))] == refused
-    assert [reason for _, reason in await taken(queue, about(2, ANNA))] == refused
+
+@pytest.mark.parametrize(("kinds", "lifted", "ended", "refused"), LIFTS)
+async def test_each_kind_is_lifted_by_itself(
+    queue: LocalQueue,
+    kinds: list[SuppressionKind],
+    lifted: list[SuppressionKind],
+    ended: list[SuppressionKind],
+    refused: list[DropReason],
+) -> None:
+    """A grant ends a withdrawal and no opt-out, taking an opt-out back ends no withdrawal, and neither an erasure."""
+    for kind in kinds:
+        await queue.suppress([ANNA], kind, NOON)
+
+    assert await queue.suppressed([BERT, ANNA]) == set(kinds)
+    assert await queue.lift([ANNA, BERT], lifted, NOON + 1) == ended
+    assert [reason for _, reason in await taken(queue, about(1, ANNA))] == refused
+    assert queue.stats().suppressions == {kind: 1 for kind in kinds if kind not in ended}
 
 
-async def test_an_older_word_does_not_take_back_a_newer(queue: LocalQueue) -> None:
-    """A second opt-out that arrives late leaves the later time standing."""
-    await queue.opt_out([ANNA], NOON)
-    await queue.opt_out([ANNA], NOON - 5000)
+async def test_no_record_lifts_a_suppression(queue: LocalQueue) -> None:
+    """An event of somebody else that claims the suppressed person is refused and changes nothing."""
+    await queue.suppress([ANNA], OPT_OUT, NOON)
 
-    assert await taken(queue, about(1, ANNA, agreed=NOON - 1000))
+    assert await taken(queue, about(1, BERT, ANNA, at=NOON + 9000)) == [("id-1", DropReason.OPTED_OUT)]
+    assert await queue.suppressed([ANNA]) == {OPT_OUT}
+
+
+@pytest.mark.parametrize(("at", "left"), [(NOON - 1, True), (NOON, False), (NOON + 1, False)])
+async def test_the_latest_word_counts(queue: LocalQueue, at: int, *, left: bool) -> None:
+    """What is lifted as of a moment ends older suppressions only, and a late older one does not replace a newer."""
+    await queue.suppress([ANNA], OPT_OUT, NOON)
+    await queue.suppress([ANNA], OPT_OUT, NOON - 5000)
+    await queue.lift([ANNA], [OPT_OUT], at)
+
+    assert bool(await taken(queue, about(1, ANNA))) is left
+
+
+async def test_the_list_shows_kinds_and_digests(queue: LocalQueue) -> None:
+    """Newest first, of one kind or of any, and no more than asked for."""
+    await queue.suppress([ANNA], OPT_OUT, NOON)
+    await queue.suppress([BERT], WITHDRAWAL, NOON + 1)
+    await queue.erase([BROWSER], NOON + 2)
+    everybody = [
+        Suppression(BROWSER, ERASURE, NOON + 2),
+        Suppression(BERT, WITHDRAWAL, NOON + 1),
+        Suppression(ANNA, OPT_OUT, NOON),
+    ]
+
+    assert await queue.suppressions() == everybody
+    assert await queue.suppressions(limit=2) == everybody[:2]
+    assert await queue.suppressions(OPT_OUT) == everybody[2:]
+
+
+async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -> None:
+    """What was rolled back with a neighbour's fault stands neither in the table nor in the counts."""
+
+    def fail() -> None:
+        queue._store.marks.add([ANNA], OPT_OUT, NOON)
+        raise KeyError
+
+    with pytest.raises(QueueError):
+        await queue._writer.do(fail)
+
+    assert await queue.suppressed([ANNA]) == set()
+    assert queue.stats().suppressions == {}
+
+
+async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: Clock) -> None:
+    """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
+
+    def forget_beyond(most: int) -> None:
+        while queue._store.marks.forget(clock(), Retention(), most):
+            pass
+
+    for number in range(10):
+        await queue.suppress([bytes([number]) * 16], OPT_OUT, NOON + number)
+    await queue.suppress([BERT], WITHDRAWAL, NOON - 1)
+    await queue.erase([ANNA], NOON - 1)
+    await queue._writer.do(lambda: forget_beyond(4))
+
+    left = [one.digest[0] for one in await queue.suppressions(OPT_OUT)]
+    assert left == [9, 8, 7, 6]
+    assert queue.stats().suppressions == {OPT_OUT: 4, WITHDRAWAL: 1, ERASURE: 1}
+
+
+async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Clock) -> None:
+    """What a version without withdrawals marked is refused as before, listed, and lifted; the layout is this one."""
+    await open_queue(tmp_path, clock).close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        db.execute("INSERT INTO mark VALUES(?, 'opted_out', ?), (?, 'erased', ?)", (ANNA, NOON, BERT, NOON))
+        _as_layout_2(db)
+    queue = open_queue(tmp_path, clock)
+
+    assert await taken(queue, about(1, ANNA), about(2, BERT)) == [
+        ("id-1", DropReason.OPTED_OUT),
+        ("id-2", DropReason.ERASED),
+    ]
+    assert await queue.lift([ANNA], [OPT_OUT], NOON) == [OPT_OUT]
+    assert await taken(queue, about(3, ANNA)) == []
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        assert db.pragma("user_version") == SCHEMA_VERSION
+
+
+def _as_layout_2(db: apsw.Connection) -> None:
+    db.pragma("user_version", 2)
 
 
 async def test_an_erasure_removes_what_there_is(queue: LocalQueue) -> None:
@@ -200,7 +302,7 @@ async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
     """A mark holds after the process ended, and a waiting event still knows its people."""
     first = open_queue(tmp_path, clock)
     await first.append([about(1, ANNA), about(2, BERT)])
-    await first.opt_out([ANNA], NOON)
+    await first.suppress([ANNA], OPT_OUT, NOON)
     await first.close()
     again = open_queue(tmp_path, clock)
 
@@ -213,8 +315,8 @@ async def test_marks_are_forgotten_in_time(tmp_path: Path, clock: Clock) -> None
     """Each kind of mark ends after its own number of days."""
     people = {"early": [b"e" * 16], "late": [b"l" * 16]}
     queue = open_queue(tmp_path, clock)
-    await queue.opt_out(people["early"], NOON - 31 * DAY_MS)
-    await queue.opt_out(people["late"], NOON - 29 * DAY_MS)
+    await queue.suppress(people["early"], OPT_OUT, NOON - 31 * DAY_MS)
+    await queue.suppress(people["late"], OPT_OUT, NOON - 29 * DAY_MS)
     await queue.erase(people["early"], NOON - 8 * DAY_MS)
     await queue.erase(people["late"], NOON - 6 * DAY_MS)
     await queue.close()

@@ -4,7 +4,7 @@ import asyncio
 import math
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from proxy.model import DAY_MS, Fate, FateNews, LedgerRow, Record, Status, Words
 from proxy.queue.base import (
     Filter,
     Letter,
+    Oldest,
     QueueBrokenError,
     QueueError,
     QueueFullError,
@@ -274,6 +275,64 @@ async def test_discarded_letters_are_gone(queue: LocalQueue) -> None:
     assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2"]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_the_number_of_a_dead_letter_is_never_given_again(
+    tmp_path: Path, clock: Clock, *, restarts: bool
+) -> None:
+    """A page that still shows a letter which is gone discards or replays no other, after a restart neither."""
+    queue = open_queue(tmp_path, clock)
+    stale = await dead_letter(queue, 1)
+    await queue.discard([stale])
+    if restarts:
+        await queue.close()
+        queue = open_queue(tmp_path, clock)
+    await dead_letter(queue, 2)
+
+    assert await queue.discard([stale]) == 0
+    assert await queue.replay([stale], not_before_s=0) == 0
+    assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2"]
+    await queue.close()
+
+
+async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueue) -> None:
+    """No step on the writer thread opens or removes more than a hundred, so that appends get their turn."""
+    await queue.append([record(number, time_s=NOON // 1000) for number in range(450)])
+    segments = await queue.claim(PIXEL, most=1000)
+    letters = tuple(Letter(found, "rejected", Words(), 1) for one in segments for found in one.records)
+    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=letters))
+    sizes = sizes_of_steps(queue)
+    found = await queue.dead(Filter(limit=400))
+    discarded = await queue.discard([letter.id for letter in found[:200]])
+    replayed = await queue.replay([letter.id for letter in found[200:]], not_before_s=0)
+
+    assert [letter.event_id for letter in found] == [f"id-{number}" for number in range(449, 49, -1)]
+    assert (discarded, replayed, queue.stats().dead) == (200, 200, 50)
+    assert sizes == [100] * 8
+
+
+def sizes_of_steps(queue: LocalQueue) -> list[int]:
+    """Note how many letters each step reads, removes or puts back from now on."""
+    store, sizes = queue._store, list[int]()
+    read, take, discard = store._dead.read, store._dead.take, store._dead.discard
+
+    def reading(wanted: Filter) -> Any:
+        found = read(wanted)
+        sizes.append(len(found))
+        return found
+
+    def taking(ids: Any, not_before_s: int) -> Any:
+        sizes.append(len(ids))
+        return take(ids, not_before_s)
+
+    def discarding(ids: Any) -> int:
+        if len(ids) > 1:
+            sizes.append(len(ids))
+        return discard(ids)
+
+    store._dead.read, store._dead.take, store._dead.discard = reading, taking, discarding  # type: ignore[method-assign]
+    return sizes
+
+
 async def test_dead_letters_are_chosen_and_paged(queue: LocalQueue) -> None:
     """Filters by reason and name hold for dead letters too, and a page starts where the last one ended."""
     numbers = [await dead_letter(queue, number) for number in range(1, 4)]
@@ -332,9 +391,10 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
 
     await queue.append([record(0)])
     monkeypatch.setattr(queue._store.ledger, "forget", forget)
-    queue._store._tidied_at = -math.inf
+    await queue._writer.do(lambda: setattr(queue._store, "_tidied_at", -math.inf))
     for number in range(1, 10):
-        await queue.append([record(number)])
+        with suppress(QueueFullError):
+            await queue.append([record(number)])
 
     assert asked == 1
 
@@ -576,14 +636,58 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
     await again.close()
 
 
+async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_path: Path, clock: Clock) -> None:
+    """Letters that an older program left keep their numbers, and new ones get higher ones."""
+    queue = open_queue(tmp_path, clock)
+    numbers = [await dead_letter(queue, number) for number in (1, 2)]
+    await queue.settle((), Settlement(rows=(row(1),)))
+    await queue.close()
+    _write_as_layout_1(tmp_path / "queue.db", record(1))
+    again = open_queue(tmp_path, clock)
+    await again.discard(numbers[1:])
+    new = await dead_letter(again, 3)
+    await again.close()
+
+    assert new > max(numbers)
+
+
+async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
+    """What waits is delivered as fresh, counts as arrived at the upgrade, and expires by when it happened."""
+    queue = open_queue(tmp_path, clock)
+    old, young = record(1, time_s=NOON // 1000 - 60), record(2, time_s=NOON // 1000)
+    await queue.append([old, young])
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        _write_as_layout_3(db)
+
+    clock.now += HOUR
+    again = open_queue(tmp_path, clock)
+    assert await again.oldest([PIXEL]) == {PIXEL: Oldest(clock.now, None)}
+    assert await again.expire(before_s=NOON // 1000 - 3600) == ({}, False)
+    assert await again.expire(before_s=NOON // 1000) == ({PIXEL: 1}, False)
+    assert await claimed(again) == [young]
+    await again.close()
+
+
+def _write_as_layout_3(db: apsw.Connection) -> None:
+    """Take from a file what layout 3 did not know: arrivals, suspects, and when the oldest event happened."""
+    db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
+    for column in ("at", "suspect", "oldest_s"):
+        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+    db.pragma("user_version", 3)
+
+
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
-    """Take from a file what layout 1 did not know: findings and people, and the marks."""
+    """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
     head = orjson.dumps([waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.fate, waiting.mark])
     packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
     sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
     with closing(apsw.Connection(str(path))) as db:
-        db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN findings")
+        _write_as_layout_3(db)
+        for column in ("findings", "total"):
+            db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN {column}")
         db.execute("DROP TABLE mark")
+        db.execute("DELETE FROM meta WHERE key='dead_last'")
         db.execute("UPDATE segment SET sealed=?", (sealed,))
         db.pragma("user_version", 1)
 
@@ -614,6 +718,16 @@ def halves(number: int) -> Record:
     """A record whose payload is in two parts."""
     own = orjson.dumps({"event_name": "PageView", "event_id": f"id-{number}"})
     return record(number)._replace(payload=own, shared=b'{"user_data":{"fbp":"fb.1.1.1"}}')
+
+
+async def test_a_claim_is_bounded_by_what_graph_will_get(queue: LocalQueue) -> None:
+    """Records that take little room at rest, as they share most of their payload, make no request without end."""
+    part = b'{"user_data":{"fbp":"%b"}}' % (b"x" * 16_000)
+    for start in range(0, 1000, 100):
+        await queue.append([halves(start + number)._replace(shared=part) for number in range(100)])
+
+    found = await claimed(queue)
+    assert 4 << 20 <= sum(len(record.whole) for record in found) <= 6 << 20
 
 
 async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:

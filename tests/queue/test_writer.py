@@ -1,31 +1,38 @@
 """The writer thread: every caller gets an answer, also when the disk fails."""
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from support import record, until
 
+from proxy.model import Record
 from proxy.queue.base import QueueBrokenError, QueueFullError
-from proxy.queue.writer import Work, Writer
+from proxy.queue.writer import Bounds, Work, Writer
 
 
 class FakeStore:
     """Fails as told, from the next commit on."""
 
     def __init__(self) -> None:
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.closed = ""
-        self.tending: Exception | None = None
+        self.tending: BaseException | None = None
 
     def commit(self, works: Sequence[Work]) -> list[Any]:
         if self.failure:
             raise self.failure
         return [work() if callable(work) else None for work in works]
 
-    def tend(self) -> None:
+    def look_up(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+    def tend(self) -> bool:
         if self.tending:
             raise self.tending
+        return False
 
     def close(self, *, in_order: bool) -> None:
         self.closed = "in order" if in_order else "let go"
@@ -44,7 +51,7 @@ class Broken:
 async def test_a_failed_disk_fails_every_caller_and_stays_failed() -> None:
     """After an I/O error all who wait get it, so does whoever comes later, and the owner is told once."""
     store, broken = FakeStore(), Broken()
-    writer = Writer(store, most_waiting=100, on_broken=broken)
+    writer = Writer(store, on_broken=broken)
     store.failure = QueueBrokenError("fsync failed")
     results = await asyncio.gather(*(writer.do(lambda: 1) for _ in range(20)), return_exceptions=True)
     store.failure = None
@@ -59,7 +66,7 @@ async def test_a_failed_disk_fails_every_caller_and_stays_failed() -> None:
 async def test_a_full_disk_fails_only_that_group() -> None:
     """When the disk is full the waiting callers get it, and later ones are served."""
     store, broken = FakeStore(), Broken()
-    writer = Writer(store, most_waiting=100, on_broken=broken)
+    writer = Writer(store, on_broken=broken)
     store.failure = QueueFullError("full")
     with pytest.raises(QueueFullError):
         await writer.do(lambda: 1)
@@ -72,7 +79,7 @@ async def test_a_full_disk_fails_only_that_group() -> None:
 
 async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
     """More waiting callers than the bound are refused; those within it are served."""
-    writer = Writer(FakeStore(), most_waiting=10, on_broken=Broken())
+    writer = Writer(FakeStore(), on_broken=Broken(), bounds=Bounds(calls=10))
     results = await asyncio.gather(*(writer.do(lambda: 1) for _ in range(50)), return_exceptions=True)
     await writer.close()
 
@@ -83,7 +90,7 @@ async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
 async def test_closing_serves_everybody_first() -> None:
     """What was asked before closing is done before closing."""
     store = FakeStore()
-    writer = Writer(store, most_waiting=100, on_broken=Broken())
+    writer = Writer(store, on_broken=Broken())
     asked = [asyncio.ensure_future(writer.do(lambda: 1)) for _ in range(50)]
     await asyncio.wait(asked, timeout=0)
     await writer.close()
@@ -94,7 +101,7 @@ async def test_closing_serves_everybody_first() -> None:
 
 async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
     """A cancelled caller's work is done all the same, and the others get their answers."""
-    writer = Writer(FakeStore(), most_waiting=100, on_broken=Broken())
+    writer = Writer(FakeStore(), on_broken=Broken())
     impatient = asyncio.ensure_future(writer.do(lambda: 1))
     await asyncio.wait([impatient], timeout=0)
     impatient.cancel()
@@ -108,8 +115,111 @@ async def test_a_disk_that_fails_while_tending_is_told() -> None:
     """An I/O error of a checkpoint is as final as one of a commit."""
     store, broken = FakeStore(), Broken()
     store.tending = QueueBrokenError("checkpoint failed")
-    writer = Writer(store, most_waiting=100, on_broken=broken)
+    writer = Writer(store, on_broken=broken)
     await writer.do(lambda: 1)
     await writer.close()
 
     assert len(broken.errors) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("unforeseen"), OSError(24, "no descriptor"), MemoryError(), SystemExit()]
+)
+async def test_an_unforeseen_error_while_tending_breaks_the_queue(error: BaseException) -> None:
+    """Whatever housekeeping raises, who waits and who comes later gets an answer, and the owner is told once."""
+    store, broken = FakeStore(), Broken()
+    writer = Writer(store, on_broken=broken)
+    store.tending = error
+    calls = [asyncio.ensure_future(writer.do(lambda: 1)) for _ in range(20)]
+    await asyncio.wait(calls, timeout=10)
+    await until(lambda: _is_broken(writer), what="the break")
+    with pytest.raises(QueueBrokenError):
+        await asyncio.wait_for(writer.do(lambda: 1), 10)
+    await writer.close()
+
+    assert all(call.done() for call in calls)
+    assert (len(broken.errors), store.closed) == (1, "let go")
+
+
+async def _is_broken(writer: Writer) -> bool:
+    return writer.broken is not None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("unforeseen"), MemoryError(), SystemExit()])
+async def test_an_unforeseen_error_of_a_commit_breaks_the_queue(error: BaseException) -> None:
+    """Whoever is in that group, or comes later, gets an answer, and nobody waits for ever."""
+    store, broken = FakeStore(), Broken()
+    writer = Writer(store, on_broken=broken)
+    store.failure = error
+    calls = [asyncio.wait_for(writer.do(lambda: 1), 10) for _ in range(20)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    await writer.close()
+
+    assert {type(result) for result in results} == {QueueBrokenError}
+    assert (len(broken.errors), store.closed) == (1, "let go")
+
+
+async def test_a_store_that_loses_a_result_breaks_the_queue() -> None:
+    """A group whose results do not match its calls is answered as failed, not left waiting."""
+    store = FakeStore()
+    writer = Writer(store, on_broken=Broken())
+    store.commit = lambda works: list(works)[1:]  # type: ignore[method-assign]
+    with pytest.raises(QueueBrokenError):
+        await asyncio.wait_for(writer.do(lambda: 1), 10)
+    await writer.close()
+
+
+async def test_a_store_that_cannot_be_closed_keeps_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    """An error of closing is logged, and closing ends."""
+    store = FakeStore()
+    writer = Writer(store, on_broken=Broken())
+
+    def failing(*, in_order: bool) -> None:
+        raise OSError(in_order)
+
+    store.close = failing  # type: ignore[method-assign]
+    await asyncio.wait_for(writer.close(), 10)
+
+    assert "was not closed in order" in caplog.text
+
+
+async def test_bytes_beyond_the_bound_are_refused_at_once() -> None:
+    """Appends wait for the disk up to so many bytes; more are refused, later ones are taken, a large one alone too."""
+    store = FakeStore()
+    gate = threading.Event()
+    writer = Writer(store, on_broken=Broken(), bounds=Bounds(bytes=100_000))
+    held = asyncio.ensure_future(writer.do(gate.wait))
+    appends = [asyncio.ensure_future(writer.append([sized(20_000)])) for _ in range(10)]
+    await asyncio.wait(appends, timeout=0)
+    refused = [append for append in appends if append.done() and isinstance(append.exception(), QueueFullError)]
+    gate.set()
+    results = await asyncio.gather(*appends, return_exceptions=True)
+    large = await writer.append([sized(500_000)])
+    await held
+    await writer.close()
+
+    assert len(refused) == 6
+    assert sum(isinstance(result, QueueFullError) for result in results) == 6
+    assert large is None
+
+
+def sized(size: int) -> Record:
+    return record(1)._replace(payload=bytes(size))
+
+
+async def test_lookups_take_turns_with_groups() -> None:
+    """However many lookups wait, a call that comes now is served after one of them at the most."""
+    done: list[str] = []
+    gate = threading.Event()
+    writer = Writer(FakeStore(), on_broken=Broken())
+    held = asyncio.ensure_future(writer.do(gate.wait))
+    await asyncio.wait([held], timeout=0)
+    lookups = [asyncio.ensure_future(writer.look_up(lambda: done.append("lookup"))) for _ in range(50)]
+    calls = [asyncio.ensure_future(writer.do(lambda: done.append("call")))]
+    await asyncio.wait(calls, timeout=0)
+    gate.set()
+    await asyncio.gather(held, *lookups, *calls)
+    await writer.close()
+
+    assert done.index("call") <= 1
+    assert len(done) == 51

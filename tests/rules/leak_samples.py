@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -10,10 +11,19 @@ from urllib.parse import quote
 import phonenumbers
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
+from stdnum import numdb
 
-from proxy.rules.shapes import _ACCOUNT_LENGTHS, Shape
+from proxy.rules.shapes import Shape
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_CAPITALS, _DIGITS = _LETTERS.upper(), "0123456789"
+_OF_ACCOUNTS = {"a": _CAPITALS, "n": _DIGITS, "c": _CAPITALS + _DIGITS}
+# Country → parts of its account numbers, as the package has them of SWIFT's registry.
+ACCOUNTS = {
+    country: parts
+    for country in (first + second for first in _CAPITALS for second in _CAPITALS)
+    if (parts := numdb.get("iban").info(country)[0][1].get("bban"))
+}
 _CALLED = ["DE", "GB", "FR", "US", "NL", "ES", "IT", "PL", "SE", "BR", "IN", "JP", "AU", "ZA", "MX", "TR", "DK", "CH"]
 _TRUNK_ZERO = ["DE", "GB", "FR", "NL", "AT", "CH", "BE", "AU", "ZA", "JP"]
 
@@ -57,11 +67,15 @@ def _fours(text: str) -> list[str]:
 
 
 def iban(chance: Random) -> str:
-    country = chance.choice(sorted(_ACCOUNT_LENGTHS))
-    account = "".join(chance.choices("0123456789", k=_ACCOUNT_LENGTHS[country] - 4))
-    rest = int("".join(str(int(c, 36)) for c in account + country + "00")) % 97
-    plain = f"{country}{98 - rest:02}{account}"
+    plain = iban_of(chance.choice(sorted(ACCOUNTS)), chance)
     return chance.choice([plain, plain.lower(), " ".join(_fours(plain)), "-".join(_fours(plain))])
+
+
+def iban_of(country: str, chance: Random) -> str:
+    parts = re.findall(r"([0-9]+)!([anc])", ACCOUNTS[country])
+    account = "".join("".join(chance.choices(_OF_ACCOUNTS[kind], k=int(size))) for size, kind in parts)
+    rest = int("".join(str(int(c, 36)) for c in account + country + "00")) % 97
+    return f"{country}{98 - rest:02}{account}"
 
 
 def jwt(chance: Random) -> str:

@@ -1,12 +1,22 @@
 """Who wrote an address decides what it is worth: the peer, a trusted proxy, or a stranger."""
 
 from ipaddress import ip_network
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.address import Address, Client, Networks, believed_host, client, is_address, is_trusted
+from proxy.rules.address import (
+    Address,
+    Client,
+    Networks,
+    _forwarded_for,
+    believed_host,
+    client,
+    is_address,
+    is_trusted,
+)
 
 NOBODY = Networks()
 PROXIES = Networks(map(ip_network, ("10.0.0.0/8", "127.0.0.1/32", "104.16.0.0/13", "2001:db8:1::/48")))
@@ -236,9 +246,38 @@ def test_a_trusted_proxy_names_the_host(said: str, peer: str, host: str) -> None
     assert believed_host("b", said, peer, PROXIES) == host
 
 
-def test_a_very_long_forwarding_list_costs_little() -> None:
-    """A list of thousands of proxies is walked to its end."""
-    assert client("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 5000), PROXIES).address == VISITOR
+def test_a_very_long_forwarding_list_was_made_up() -> None:
+    """Nobody comes through thousands of proxies: a list that goes on behind 50 of them names nobody."""
+    assert client("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 49), PROXIES).address == VISITOR
+    assert client("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 5000), PROXIES).address == ""
+
+
+# Blanks, quotes and separators where an element might go on; with a cost of time squared none would end.
+ENDLESS = [
+    " ",
+    "\t",
+    "a=b ; ",
+    "a=b;",
+    '"',
+    "\\",
+    '\\"',
+    ",",
+    "for=10.0.0.1,",
+    "for=10.0.0.2 , ",
+    'for="a,',
+    "a",
+    "=",
+    '="',
+]
+
+
+@pytest.mark.parametrize("unit", ENDLESS)
+@pytest.mark.parametrize(("front", "back"), [("", ""), ("for=1.2.3.4", "x"), ("", "for=1.2.3.4"), ('for="', '"')])
+def test_a_forwarded_header_of_half_a_megabyte_is_read_to_its_end(front: str, unit: str, back: str) -> None:
+    """The cost of ``Forwarded`` grows with its length alone: half a megabyte is read before the test's time is up."""
+    value = front + unit * (500_000 // len(unit)) + back
+
+    assert all(len(one) <= len(value) for one in islice(_forwarded_for(value), 50))
 
 
 @pytest.mark.parametrize(

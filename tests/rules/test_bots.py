@@ -1,5 +1,8 @@
 """Machines are known by what they say of themselves, never by what they leave out."""
 
+from random import Random
+
+import crawleruseragents
 import pytest
 
 from proxy.rules.bots import bot_reason
@@ -123,3 +126,26 @@ def test_only_the_beginning_of_a_user_agent_is_read() -> None:
     """What stands behind 512 characters has no say."""
     assert bot_reason("x" * 512 + "Googlebot/", webdriver=False) is None
     assert bot_reason("x" * 500 + "Googlebot/", webdriver=False) == "crawler"
+
+
+def test_the_list_means_the_same_to_another_engine() -> None:
+    """Every user agent that the list gives as an example, people's, and mixtures of both get the list's own answer."""
+    listed = crawleruseragents.CRAWLER_USER_AGENTS_DATA
+    examples = [one for entry in listed for one in entry.get("instances", ())]
+    people = [*PEOPLE, WINDOWS, MAC_CHROME, PHONE, FIREFOX, SAFARI, IPHONE_SAFARI]
+    chance = Random(1)  # noqa: S311 - the same mixtures each time
+    pieces = [piece for one in (*examples, *people, *(entry["pattern"] for entry in listed)) for piece in one.split()]
+    mixed = [" ".join(chance.choices(pieces, k=6)) for _ in range(1000)]
+    odd = ["", "\u0663bot", "bot\u00a0x", "a\nGooglebot\n", "\ud800", "\U0001f916", "\u017fpider", "googlebot/"]
+
+    asked = [one[:512] for one in (*examples, *people, *mixed, *odd)]
+    answers = [bot_reason(one, webdriver=False) in {"crawler", "headless"} for one in asked]
+    expected = [crawleruseragents.is_crawler(one) or _is_headless(one) for one in asked]
+
+    assert len(examples) > 2000
+    assert [one for one, is_bot, right in zip(asked, answers, expected, strict=True) if is_bot != right] == []
+
+
+def _is_headless(user_agent: str) -> bool:
+    names = ("headless", "phantomjs", "slimerjs", "htmlunit", "jsdom")
+    return any(name in user_agent.lower() for name in names)

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules import enrich
+from proxy.rules.effort import Effort
 from proxy.rules.enrich import Context, Enricher, wants
 from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.redact import Cleaned, Limits, clean_data
@@ -53,6 +54,7 @@ def context(*hits: Hit, **changes: Any) -> Context:
         "options": None,
         "bot": None,
         "forbidden": None,
+        "effort": Effort(),
         "where": Place(at_home=True, domain="shop.example", secure=True),
     }
     return Context(**(usual | changes))
@@ -206,8 +208,8 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
 
 
 def test_every_reason_has_a_case() -> None:
-    """No member of DropReason is without its row above, but for the one that only the queue can know."""
-    assert {row[2] for row in DROPS} == set(DropReason) - {DropReason.ERASED}
+    """No member of DropReason is without its row above, but for what only the queue or ``test_labels`` can know."""
+    assert {row[2] for row in DROPS} == set(DropReason) - {DropReason.ERASED, DropReason.CONTACT_DATA}
 
 
 @pytest.mark.parametrize(("changes", "wrong", "reason"), PRECEDENCE, ids=[row[2] for row in PRECEDENCE])
@@ -290,9 +292,9 @@ def test_custom_data_are_cleaned_once_for_all_pixels(monkeypatch: pytest.MonkeyP
     """However many pixels an event has, the search for contact data in it runs once."""
     cleaned = []
 
-    def counted(data: Mapping[str, Any], limits: Limits) -> Cleaned:
+    def counted(data: Mapping[str, Any], limits: Limits, effort: Effort) -> Cleaned:
         cleaned.append(data)
-        return clean_data(data, limits)
+        return clean_data(data, limits, effort)
 
     monkeypatch.setattr(enrich, "clean_data", counted)
     pixels = [{"id": str(number), "access_token": "t"} for number in range(9)]

@@ -62,7 +62,7 @@ def take(body: bytes, *, facts: Facts = FACTS, **changes: Any) -> Outcome:
 
 
 def written(record: Record) -> dict[str, Any]:
-    outside = {key: value for key, value in record._asdict().items() if key not in {"people", "agreed", "shared"}}
+    outside = {key: value for key, value in record._asdict().items() if key not in {"people", "shared"}}
     return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.whole)}
 
 
@@ -368,7 +368,7 @@ def test_after_a_withdrawal_nothing_leaves_until_a_grant() -> None:
     (record,) = granted.records
     keeper, _ = keeper_of(granted)
     assert keeper
-    assert (keeper.consent, keeper.agreed, record.agreed) == (Consent.GRANTED, NOW, NOW)
+    assert (keeper.consent, keeper.suppression, record.id) == (Consent.GRANTED, "", "id-1")
 
 
 def test_an_opt_out_holds_against_the_page() -> None:
@@ -383,27 +383,62 @@ def test_an_opt_out_holds_against_the_page() -> None:
 PEOPLE = (b"k" * 32, b"o" * 32)
 
 
-def test_a_withdrawal_names_the_person_the_keeper_knows() -> None:
-    """Visitor id, fbp and remembered match keys are named by the digests that events of the person carry."""
+PROVING = replace(policy(), people_keys=PEOPLE)
+
+
+def test_a_withdrawal_suppresses_what_the_cookie_proves() -> None:
+    """The visitor number counts, by the digest that events of the browser carry; sealed claims of a page do not."""
     em = sha256(b"anna@example.com").hexdigest()
-    kept = Keeper("ab", fbp=FBP, match={"em": (em,)})
-    marking = replace(policy(), people_keys=PEOPLE)
-    withdrawal = FACTS._replace(cookie=sealed(kept), body=wire(consent="revoked"))
-    buying = FACTS._replace(body=wire(event(), match={PIXEL: {"em": "Anna@Example.com", "external_id": "7"}}))
-    (bought,) = ingest(buying, marking).records
-    (returned,) = ingest(FACTS._replace(cookie=sealed(kept), body=wire(event())), marking).records
-    named = ingest(withdrawal, marking).opted_out
+    kept = Keeper("ab", fbp=FBP, match={"em": (em,), "external_id": (em,)})
+    withdrawal = ingest(FACTS._replace(cookie=sealed(kept), body=wire(consent="revoked")), PROVING)
+    claim = {PIXEL: {"em": "Anna@Example.com", "external_id": em}}
+    (claimed,) = ingest(FACTS._replace(body=wire(event(), fbp=FBP, match=claim)), PROVING).records
+    (returned,) = ingest(FACTS._replace(cookie=sealed(kept), body=wire(event())), PROVING).records
 
-    assert len(named) == 3
-    assert len(set(named) & set(bought.people)) == 1
-    assert len(set(named) & set(returned.people)) == 2
+    assert len(withdrawal.withdrawn) == 1
+    assert set(withdrawal.withdrawn) & set(claimed.people) == set()
+    assert set(withdrawal.withdrawn) <= set(returned.people)
+    assert keeper_of(withdrawal)[0] == Keeper(consent=Consent.REVOKED, suppression=withdrawal.withdrawn[0].hex())
 
 
-def test_a_page_marks_nobody_by_its_claims() -> None:
+def test_a_grant_lifts_what_the_same_cookie_withdrew() -> None:
+    """The cookie that a withdrawal left names its digest; a grant elsewhere, or of a claimed person, names none."""
+    number = sha256(b"ab").hexdigest()
+    withdrawal = FACTS._replace(cookie=sealed(Keeper("ab")), body=wire(consent="revoked"))
+    (digest,) = ingest(withdrawal, PROVING).withdrawn
+    left = FACTS._replace(cookie=sealed(Keeper(consent=Consent.REVOKED, suppression=digest.hex())))
+    grant = wire(event(), consent="granted", match={PIXEL: {"external_id": number}})
+
+    assert ingest(left._replace(body=grant), PROVING).granted == (digest,)
+    assert digest not in ingest(FACTS._replace(cookie=sealed(Keeper("cd")), body=grant), PROVING).granted
+    assert ingest(FACTS._replace(body=grant), PROVING).granted == ()
+    assert ingest(left._replace(body=wire(event())), PROVING).granted == ()
+
+
+def test_a_grant_does_not_lift_what_it_cannot_change() -> None:
+    """Of a browser that opted out, or whose privacy signal is obeyed, a grant lifts nothing."""
+    grant = wire(event(), consent="granted")
+    opted_out = Keeper(opted_out=True, consent=Consent.REVOKED, suppression="00" * 16)
+    signalling = FACTS._replace(cookie=sealed(Keeper("ab")), gpc="1")
+
+    assert ingest(FACTS._replace(cookie=sealed(opted_out), body=grant), PROVING).granted == ()
+    assert ingest(signalling._replace(body=grant), PROVING).granted == ()
+
+
+def test_a_grant_names_the_visitor_under_every_key() -> None:
+    """A cookie that an answer under way has overwritten proves its visitor number, under old secrets too."""
+    grant = FACTS._replace(cookie=sealed(Keeper("ab")), body=wire(event(), consent="granted"))
+    (record,) = ingest(grant, PROVING).records
+
+    assert len(ingest(grant, PROVING).granted) == len(PEOPLE)
+    assert set(ingest(grant, PROVING).granted) <= set(record.people)
+
+
+def test_a_page_suppresses_nobody_by_its_claims() -> None:
     """A forged withdrawal with somebody's address and ids names no person."""
     body = wire(consent="revoked", fbp=FBP, match={PIXEL: {"em": "anna@example.com"}})
 
-    assert ingest(FACTS._replace(body=body), replace(policy(), people_keys=PEOPLE)).opted_out == ()
+    assert ingest(FACTS._replace(body=body), PROVING).withdrawn == ()
 
 
 @pytest.mark.parametrize("host", ["t.agency.example", "shop.example.agency.example"])

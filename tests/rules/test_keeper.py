@@ -31,6 +31,7 @@ FULL = Keeper(
     match={"em": (HASHES[0], HASHES[1]), "external_id": (HASHES[2], "d" * 32, f"{HASHES[3]}.AQQAAQIB")},
     match_since=NOW - 5,
     match_seen=NOW,
+    suppression="0123456789abcdef" * 2,
 )
 
 
@@ -160,7 +161,16 @@ def test_another_version_gives_what_both_know(
     opened = KEYS.open(seal(FULL), "shop", now=NOW)
 
     assert opened
-    assert opened._replace(match_seen=FULL.match_seen) == FULL
+    assert opened._replace(suppression=FULL.suppression) == FULL
+
+
+def test_a_keeper_from_before_there_were_suppressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layout before, with the time of an agreement before the match keys, still opens with all that counts."""
+    plain = FULL._replace(suppression="")
+    packed = keeper._packed(plain)
+    monkeypatch.setattr(keeper, "_packed", lambda _held: [*packed[:8], NOW, *packed[9:-1]])
+
+    assert KEYS.open(seal(plain), "shop", now=NOW) == plain
 
 
 def test_what_stays_the_same_keeps_its_first_time() -> None:

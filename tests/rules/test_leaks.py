@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leak_samples import ADDRESSES, ENCODINGS, HARMLESS, MISTAKEN, SECRETS, TEXTS, secrets
 
+from proxy.rules.effort import Effort
 from proxy.rules.redact import clean_data, clean_url, limits_of
 from proxy.rules.shapes import Shape
 from proxy.settings import Site
@@ -20,13 +21,13 @@ LIMITS = limits_of(_DEFAULTS["keep_url_params"].default | {"sku"}, _DEFAULTS["bl
 
 def leaks_in_address(place: str, encoding: str, secret: str) -> bool:
     planted = ENCODINGS[encoding](secret)
-    clean, removed = clean_url(ADDRESSES[place](planted), LIMITS)
+    clean, removed = clean_url(ADDRESSES[place](planted), LIMITS, Effort())
     return not removed or any(form in text for form in (planted, secret) for text in (clean, unquote(unquote(clean))))
 
 
 def leaks_in_text(place: str, encoding: str, secret: str) -> bool:
     planted = secret if encoding == "as browsers do" else ENCODINGS[encoding](secret)
-    clean, removed = clean_data(TEXTS[place](planted), LIMITS)
+    clean, removed = clean_data(TEXTS[place](planted), LIMITS, Effort())
     return not removed or any(form in unquote(unquote(str(clean))) for form in (planted, secret))
 
 
@@ -71,7 +72,7 @@ def test_no_custom_data_leaks(secret: tuple[Shape, str], place: str, encoding: s
 def test_the_harmless_stays(capsys: pytest.CaptureFixture[str]) -> None:
     """At least 95 of 100 ordinary addresses and names of goods pass unchanged, those known to be mistaken included."""
     everything = [*HARMLESS, *MISTAKEN]
-    changed = [one for one in everything if clean_url(f"https://shop.example{one}", LIMITS).value[20:] != one]
+    changed = [one for one in everything if clean_url(f"https://shop.example{one}", LIMITS, Effort()).value[20:] != one]
 
     with capsys.disabled():
         share = 1 - len(changed) / len(everything)
@@ -84,6 +85,6 @@ def test_the_harmless_stays(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_harmless_stays_in_custom_data() -> None:
     """The same as texts: their words, numbers and ids are what a catalogue has."""
     texts = [one.strip("/").partition("=")[2] or one.strip("/") for one in HARMLESS]
-    changed = [text for text in texts if clean_data({"content_name": text}, LIMITS).removed]
+    changed = [text for text in texts if clean_data({"content_name": text}, LIMITS, Effort()).removed]
 
     assert len(changed) <= 0.05 * len(texts), changed

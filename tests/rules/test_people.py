@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.rules.people import DIGEST, digests, identifiers
+from proxy.rules.people import DIGEST, UnknownPersonError, digests, identifiers, people_of
+from proxy.rules.reference import make
 
 KEY, OLD = b"k" * 32, b"o" * 32
 EM, PH, ID = (sha256(text).hexdigest() for text in (b"anna@example.com", b"16505551212", b"customer-7"))
@@ -38,8 +39,8 @@ def test_who_is_the_same_person(one: dict[str, Any], other: dict[str, Any], *, s
     assert (set(digests(one, [KEY])) & set(digests(other, [KEY])) != set()) is same
 
 
-def test_a_mark_under_an_old_secret_still_fits() -> None:
-    """What was marked under the old key is found by an event that has digests under both."""
+def test_a_suppression_under_an_old_secret_still_fits() -> None:
+    """What was suppressed under the old key is found by an event that has digests under both."""
     assert set(digests({"em": [EM]}, [OLD])) <= set(digests({"em": [EM]}, [KEY, OLD]))
 
 
@@ -80,3 +81,34 @@ def test_one_useless_value_spoils_the_rest() -> None:
     """A person is erased by all that was written or not at all, so that no typing mistake goes unnoticed."""
     with pytest.raises(ValueError, match=r"^ph$"):
         identifiers({"em": ["anna@example.com"], "ph": ["12"]}, {""})
+
+
+def test_the_owner_names_people_in_three_ways() -> None:
+    """By hashed match keys, by references that the opt-out page showed, under old keys too, and by digests."""
+    one, other, third = (bytes([number]) * 16 for number in range(3))
+    person = {"em": [EM], "visitor": [make(one, KEY, 7), make(other, OLD, 7)], "digest": [third.hex()]}
+
+    assert people_of(person, [KEY, OLD]) == (*digests({"em": [EM]}, [KEY, OLD]), one, other, third)
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        {},
+        {"em": []},
+        {"em": ["planted"]},
+        {"fbp": FBP},
+        {"digest": ["planted"]},
+        {"digest": ["AB" * 16]},
+        {"digest": [7]},
+        {"visitor": [make(b"d" * 16, OLD, 1)]},
+        {"visitor": "planted"},
+        {"em": [EM], "visitor": ["planted"]},
+    ],
+)
+def test_nobody_is_named_by_what_we_did_not_make(person: dict[str, Any]) -> None:
+    """One value of no use refuses the rest, and the text repeats none."""
+    with pytest.raises(UnknownPersonError) as refused:
+        people_of(person, [KEY])
+
+    assert "planted" not in str(refused.value)

@@ -1,12 +1,12 @@
 """Addresses leave without what nobody allowed."""
 
-import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.rules.effort import Effort
 from proxy.rules.redact import REDACTED, clean_data, clean_url, limits_of, origin_of
 
 KEEP = limits_of(frozenset({"utm_source", "utm_content", "sku", "pin"}), frozenset({"email", "firstname", "pin"}))
@@ -119,13 +119,13 @@ LIKE_URLS = st.lists(PARTS, max_size=12).map("".join)
 @pytest.mark.parametrize(("url", "clean"), CLEANED)
 def test_only_what_is_allowed_stays(url: str, clean: str | None) -> None:
     """Scheme, host, port, path and kept parameters stay as they are written, the rest goes."""
-    assert clean_url(url, KEEP).value == (url if clean is None else clean)
+    assert clean_url(url, KEEP, Effort()).value == (url if clean is None else clean)
 
 
 @pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_what_is_no_web_address_is_nothing(url: str) -> None:
     """Other schemes and broken addresses become empty, for their parts cannot be told apart."""
-    assert (clean_url(url, KEEP).value, origin_of(url)) == ("", "")
+    assert (clean_url(url, KEEP, Effort()).value, origin_of(url)) == ("", "")
 
 
 @pytest.mark.parametrize(("url", "origin"), ORIGINS)
@@ -138,9 +138,9 @@ def test_an_origin_is_written_as_browsers_do(url: str, origin: str) -> None:
 @settings(deadline=None)
 def test_cleaning_what_is_clean_changes_nothing(url: str) -> None:
     """Any text can be cleaned, and a second time makes no difference."""
-    once = clean_url(url, KEEP).value
+    once = clean_url(url, KEEP, Effort()).value
 
-    assert clean_url(once, KEEP) == (once, ())
+    assert clean_url(once, KEEP, Effort()) == (once, ())
     assert origin_of(once) == origin_of(url)
     once.encode()
 
@@ -151,25 +151,7 @@ def test_user_fragment_and_unlisted_parameters_never_stay(before: str, after: st
     """Whatever surrounds them, a planted fragment and a planted parameter are gone."""
     url = f"https://shop.example/p?{before}&token=planted-1&{after}#planted-2"
 
-    assert "planted" not in clean_url(url, KEEP).value
-
-
-LONG = [
-    *("a", "@", "a@", "a@b.", ".", "%40", "%2540.", "/", "&sku=a@", "[", "\\", "?", "A1", "aA", "_", "-a", "/reset/a1"),
-    *("0", "01 ", "+1", "00", "4111", "4111 ", "(", "1.", "1.2345,", "DE89", "AB12 ", "eyJ", "eyJa.", "YW5uYUB4"),
-    *("a1B2-", "é@", "\uff11", "Ab1" * 20 + "-"),
-]
-
-
-@pytest.mark.parametrize("unit", LONG)
-def test_long_addresses_cost_little(unit: str) -> None:
-    """An address of 64 KiB made to be hard takes a fraction of a second, in the host, the path and the query."""
-    start = time.perf_counter()
-    for front in ("https://", "https://shop.example/", "https://shop.example/?sku="):
-        clean_url(front + unit * (65536 // len(unit)), KEEP)
-    clean_data({unit * (65536 // len(unit)): [unit * (65536 // len(unit))]}, KEEP)
-
-    assert time.perf_counter() - start < 2
+    assert "planted" not in clean_url(url, KEEP, Effort()).value
 
 
 DATA: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
@@ -195,12 +177,12 @@ DATA: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
 @pytest.mark.parametrize(("data", "expected"), DATA)
 def test_custom_data_loses_its_secrets(data: dict[str, Any], expected: dict[str, Any] | None) -> None:
     """A text with a secret is replaced and a blocked member goes, at any depth; everything else stays as it is."""
-    assert clean_data(data, KEEP).value == (data if expected is None else expected)
+    assert clean_data(data, KEEP, Effort()).value == (data if expected is None else expected)
 
 
 def test_what_is_removed_is_told_by_kind() -> None:
     """Each part that would have leaked is named by what it was taken for; the click id is read elsewhere."""
     url = "https://anna:pw@shop.example/u/anna@x.de?email=1&x=anna@x.de&y=2&sku=4111111111111111&fbclid=Iw#top"
 
-    assert clean_url(url, KEEP).removed == ("user", "fragment", "key", "email", "parameter", "card", "email")
-    assert clean_data({"email": 1, "a": ["+49 30 1234567"]}, KEEP).removed == ("key", "phone")
+    assert clean_url(url, KEEP, Effort()).removed == ("user", "fragment", "key", "email", "parameter", "card", "email")
+    assert clean_data({"email": 1, "a": ["+49 30 1234567"]}, KEEP, Effort()).removed == ("key", "phone")

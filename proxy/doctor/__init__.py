@@ -1,0 +1,23 @@
+"""What ``check`` looks at once the configuration itself is sound; nothing is written anywhere."""
+
+from collections.abc import Iterator
+
+from proxy.app import UnsafeInstallationError, require_c_parser
+from proxy.config import Config
+from proxy.doctor import data_dir, network, secrets, sites
+from proxy.doctor.finding import Finding
+from proxy.doctor.graph import send_tests
+
+__all__ = ["Finding", "findings", "send_tests"]
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """Yield what is wrong or doubtful about running this configuration here."""
+    try:
+        require_c_parser()
+    except UnsafeInstallationError as error:
+        yield Finding(str(error), failed=True)
+    yield from data_dir.findings(config)
+    yield from secrets.findings(config)
+    yield from network.findings(config.settings)
+    yield from sites.findings(config)

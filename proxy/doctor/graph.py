@@ -1,0 +1,50 @@
+"""Whether Meta takes an event: one test event to each pixel."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from proxy.app import now_ms
+from proxy.config import Config
+from proxy.doctor.finding import Finding
+from proxy.edge.conditions import Conditions
+from proxy.edge.graph import Graph, graph_session
+from proxy.model import Delivered, Event, Fate
+from proxy.rules import capi
+from proxy.rules.pii import match_keys
+from proxy.settings import Pixel
+
+
+async def send_tests(config: Config) -> AsyncIterator[Finding]:
+    """Send one test event to each pixel and say what Graph answered."""
+    graph = config.settings.graph
+    async with graph_session(graph.timeout) as session:
+        sender = Graph(session, graph, now_ms, Conditions(now_ms))
+        for site in config.settings.site:
+            for pixel in site.pixel:
+                if not sender.test_code(pixel):
+                    yield Finding(f"pixel {pixel.id}: no valid test_event_code, so no test event was sent", failed=True)
+                    continue
+                verdict = await sender.send(pixel, [capi.record(_test_event(pixel, f"https://{site.domains[0]}/"))])
+                if isinstance(verdict, Delivered):
+                    yield Finding(f"pixel {pixel.id}: Graph took a test event (fbtrace_id {verdict.fbtrace_id})")
+                else:
+                    message = verdict.words.message or getattr(verdict, "reason", "")
+                    yield Finding(f"pixel {pixel.id}: {type(verdict).__name__.lower()}: {message}", failed=True)
+
+
+def _test_event(pixel: Pixel, url: str) -> Event:
+    now = datetime.now(UTC)
+    keys = match_keys({"external_id": "capi-proxy-check"})
+    return Event(
+        pixel=pixel.id,
+        name="PageView",
+        id=f"check-{now:%Y%m%d%H%M%S%f}",
+        time_s=int(now.timestamp()),
+        url=url,
+        referrer="",
+        user_data={**keys.hashed, "client_user_agent": "capi-proxy check"},
+        custom_data={},
+        options=None,
+        visitor=b"",
+        fate=Fate.PENDING,
+    )

@@ -1,0 +1,52 @@
+"""Whether secrets are hard to guess; none is ever printed."""
+
+import zlib
+from collections.abc import Iterator
+
+from proxy.app import existing_secret
+from proxy.config import Config
+from proxy.doctor.finding import Finding, is_for_meta
+from proxy.settings import Settings
+
+# A random secret of 32 characters takes 34 bytes or more, even in hexadecimal digits; one that repeats itself, fewer.
+_LEAST_COMPRESSED = 32
+_LEAST_PASSWORD, _LEAST_DIFFERENT = 12, 6
+# Tokens of Meta's have well over 100 characters.
+_LEAST_TOKEN = 40
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """Yield secrets that are missing or weak."""
+    server = config.settings.server
+    if not server.secret.get_secret_value():
+        yield Finding(f"server.secret: not set; one is kept in {config.data_dir}, so back that directory up")
+    yield from _secret(config)
+    yield from _password(config.settings)
+    if is_for_meta(config.settings):
+        yield from _tokens(config.settings)
+
+
+def _secret(config: Config) -> Iterator[Finding]:
+    try:
+        secret = existing_secret(config.settings, config.data_dir)
+    except OSError:
+        return  # said of data_dir already
+    if secret and len(zlib.compress(secret.encode(), 9)) < _LEAST_COMPRESSED:
+        yield Finding("server.secret: repeats itself, so it can be guessed; better: openssl rand -hex 32", failed=True)
+
+
+def _password(settings: Settings) -> Iterator[Finding]:
+    password, listen = settings.server.operator_password.get_secret_value(), settings.server.operator_listen
+    if password and (len(password) < _LEAST_PASSWORD or len(set(password)) < _LEAST_DIFFERENT):
+        text = f"server.operator_password: easy to guess; better: {_LEAST_PASSWORD} characters or more, at random"
+        yield Finding(text, failed=not listen.is_loopback)
+
+
+def _tokens(settings: Settings) -> Iterator[Finding]:
+    for index, site in enumerate(settings.site):
+        for number, pixel in enumerate(site.pixel):
+            length = len(pixel.access_token.get_secret_value())
+            if length < _LEAST_TOKEN:
+                yield Finding(
+                    f"site[{index}].pixel[{number}].access_token: {length} characters are too few for a token of Meta's"
+                )

@@ -1,0 +1,60 @@
+"""Whether a site is filled in, and whether its public addresses are ones that filter lists know."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from proxy.app import existing_secret, prefixes
+from proxy.config import Config
+from proxy.doctor.finding import Finding, is_for_meta
+from proxy.rules.identity import is_public_suffix
+from proxy.rules.paths import concerns
+from proxy.settings import Site
+
+_EXAMPLES = ("example", "example.com", "example.net", "example.org")  # RFC 2606
+_EXAMPLE_PIXEL = "1234567890"
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """Yield what is wrong or doubtful about each site."""
+    for index, site in enumerate(config.settings.site):
+        path = f"site[{index}]"
+        yield from _domains(path, site)
+        if is_for_meta(config.settings):
+            yield from _placeholders(path, site)
+        for concern in concerns(site, _prefix(config, site)):
+            why = f"makes {concern.address}, which rules of {concern.lists} match"
+            yield Finding(f"{path}.{concern.key}: {concern.value!r} {why}; better: {concern.better}")
+        yield from _test_codes(path, site)
+
+
+def _prefix(config: Config, site: Site) -> str:
+    try:
+        secret = existing_secret(config.settings, config.data_dir)
+    except OSError:
+        secret = ""  # said of data_dir already
+    return prefixes(config.settings, secret, site)[0]
+
+
+def _domains(path: str, site: Site) -> Iterator[Finding]:
+    for number, domain in enumerate(site.domains):
+        if is_public_suffix(domain):
+            text = f"{path}.domains[{number}]: {domain!r} holds the pages of strangers; name a site below it"
+            yield Finding(text, failed=True)
+
+
+def _placeholders(path: str, site: Site) -> Iterator[Finding]:
+    for number, domain in enumerate(site.domains):
+        if domain in _EXAMPLES or domain.endswith(tuple(f".{one}" for one in _EXAMPLES)):
+            yield Finding(f"{path}.domains[{number}]: {domain!r} is the example's; put your own", failed=True)
+    for number, pixel in enumerate(site.pixel):
+        if pixel.id == _EXAMPLE_PIXEL:
+            yield Finding(f"{path}.pixel[{number}].id: {pixel.id!r} is the example's; put your own", failed=True)
+
+
+def _test_codes(path: str, site: Site) -> Iterator[Finding]:
+    for number, pixel in enumerate(site.pixel):
+        key = f"{path}.pixel[{number}].test_event_code"
+        if pixel.test_event_code and pixel.test_event_until is None:
+            yield Finding(f"{key}: set without test_event_until; test events count in reports, so give it an end")
+        elif pixel.test_event_code and pixel.test_event_until and pixel.test_event_until < datetime.now(UTC).date():
+            yield Finding(f"{key}: ignored since test_event_until is over")

@@ -1,0 +1,102 @@
+"""Who comes in at the door: each client at its rate, its share where room is scarce, before a body is read."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from proxy.edge.conditions import Conditions
+from proxy.edge.metrics import Metrics
+from proxy.rules.fairness import Buckets, Judgement, Party, Shares, price
+from proxy.settings import Limits
+
+MOST_BYTES = 32 << 20
+"""Bytes of bodies that may be on their way or waiting for the disk."""
+_LOOK_EVERY_S = 1.0
+_BUSY_SECONDS = 5
+_LASTS_MS = 10 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a request does not come in, and when it may come again."""
+
+    status: int
+    why: str
+    retry_seconds: int
+
+
+class Admission:
+    """Judges requests by their client and the size of their body."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        fullness: Callable[[], float],
+        clock: Callable[[], float],
+        conditions: Conditions,
+        metrics: Metrics,
+    ) -> None:
+        """Begin with nothing under way.
+
+        Args:
+            limits: What one client may take.
+            fullness: Says which part of its bounds the queue fills, 0 to 1; asked once a second at most.
+            clock: Seconds that only go forward.
+            conditions: Where floods are told.
+            metrics: Where refusals are counted.
+        """
+        self._buckets = Buckets(limits.requests_per_second, limits.burst)
+        self._shares = Shares(limits.connections, MOST_BYTES)
+        self._fullness = fullness
+        self._clock = clock
+        self._conditions = conditions
+        self._metrics = metrics
+        self._price, self._look_at = 1.0, -math.inf
+
+    def refusal(self, who: Party, size: int) -> Refused | None:
+        """Judge a request with a body of so many bytes; None lets it in."""
+        now = self._clock()
+        wait = self._buckets.take(who, now, self._price_now(now))
+        if wait:
+            return self._refused("rate", 429, "too many requests of one address; try again later", wait)
+        judgement = self._shares.judge(who, size)
+        if judgement is Judgement.OVER_SHARE:
+            return self._refused("share", 429, "others need room; try again later", _BUSY_SECONDS)
+        if judgement is Judgement.FULL:
+            return self._refused("full", 503, "too much under way; try again later", _BUSY_SECONDS)
+        return None
+
+    @contextmanager
+    def under_way(self, who: Party, size: int) -> Iterator[None]:
+        """Hold the room of a request until it is answered."""
+        self._shares.enter(who, size)
+        try:
+            yield
+        finally:
+            self._shares.leave(who, size)
+
+    def charge(self, who: Party, events: int) -> None:
+        """Count the further events of a request: it was judged as one."""
+        if events > 1:
+            now = self._clock()
+            self._buckets.owe(who, now, (events - 1) * self._price_now(now))
+
+    def _price_now(self, now: float) -> float:
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY_S
+            self._price = price(self._fullness())
+        return self._price
+
+    def _refused(self, reason: str, status: int, why: str, seconds: float) -> Refused:
+        self._metrics.limited(reason)
+        self._conditions.report("limited", reason, _DETAILS[reason], lasts_ms=_LASTS_MS)
+        return Refused(status, why, math.ceil(seconds))
+
+
+_DETAILS = {
+    "rate": "an address sends more than limits.requests_per_second, or than its part of a queue that fills",
+    "share": "an address holds more than its share of what is under way",
+    "full": "too many requests or bytes are under way",
+}

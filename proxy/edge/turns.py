@@ -1,0 +1,59 @@
+"""Whose turn it is: requests are worked on a few in each round of the event loop, and the clients take turns.
+
+Without it a client with sixty requests ready would have all of them worked on before anybody else's.
+"""
+
+import asyncio
+from collections import deque
+
+from proxy.rules.fairness import Party
+
+AT_ONCE = 4
+"""Requests in one round; more would make the others wait longer, fewer would cost rounds."""
+
+
+class Turns:
+    """Clients that wait for their turn, in a circle."""
+
+    def __init__(self) -> None:
+        self._circle: deque[Party] = deque()
+        self._waiting: dict[Party, deque[asyncio.Future[None]]] = {}
+        self._taken = 0
+        self._is_armed = False
+
+    async def mine(self, who: Party) -> None:
+        """Return when it is the turn of a client's oldest request; at once while nobody waits."""
+        self._arm()
+        if not self._circle and self._taken < AT_ONCE:
+            self._taken += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        if who not in self._waiting:
+            self._waiting[who] = deque()
+            self._circle.append(who)
+        self._waiting[who].append(turn)
+        await turn
+
+    def _arm(self) -> None:
+        if not self._is_armed:
+            self._is_armed = True
+            asyncio.get_running_loop().call_soon(self._round)
+
+    def _round(self) -> None:
+        self._is_armed = False
+        self._taken = 0
+        while self._circle and self._taken < AT_ONCE:
+            self._taken += 1
+            self._let_in(self._circle.popleft())
+        if self._taken:
+            self._arm()
+
+    def _let_in(self, who: Party) -> None:
+        turns = self._waiting[who]
+        turn = turns.popleft()
+        if turns:
+            self._circle.append(who)
+        else:
+            del self._waiting[who]
+        if not turn.done():
+            turn.set_result(None)

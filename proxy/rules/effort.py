@@ -1,0 +1,27 @@
+"""How closely a stranger's request is read: a budget of work, so that no body costs more than a few milliseconds.
+
+What is bounded is counted, not timed, so the same request always gets the same answer.
+"""
+
+MOST = 16_000
+"""Units of one request. A unit is a character read by one pattern: some 20 to 200 ns."""
+MOST_TEXT = 4096
+"""Characters of a text that is read; a longer one is taken for the worst."""
+MOST_CANDIDATES = 16
+"""Candidates for one shape in one text that are proved; a text with more is taken for the worst."""
+
+
+class Effort:
+    """What is left of a request's budget, and what was worked out with it. Once at its end it stays there."""
+
+    __slots__ = ("digests", "left")
+
+    def __init__(self, units: int = MOST) -> None:
+        self.left = units
+        self.digests: dict[tuple[str, str, str], tuple[str, ...] | None] = {}
+        """By match key, raw value and country, so that whom a page names to several pixels is read once."""
+
+    def spend(self, units: int) -> bool:
+        """Take units, and tell whether there were as many."""
+        self.left -= units
+        return self.left >= 0

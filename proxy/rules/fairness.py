@@ -1,0 +1,134 @@
+"""How much of the proxy one client may take: a rate, and a fair share of what is under way when it gets scarce.
+
+Plain arithmetic with the clock as an argument. A client is a party: an IPv4 address, or the /64 of an IPv6 address,
+which is the least that one line gets (RFC 6177) and holds more addresses than any table.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import AddressValueError, IPv6Address
+from typing import TypeAlias
+
+Party: TypeAlias = str | int
+
+_MOST_PARTIES = 65_536
+_PLENTY = 0.5
+_LEAST_SCARCE = 0.001
+
+
+def party(address: str) -> Party:
+    """Return whom an address stands for; a text that is no address stands for itself."""
+    if ":" not in address:
+        return address
+    try:
+        six = IPv6Address(address.partition("%")[0])
+    except AddressValueError:
+        return address
+    return str(six.ipv4_mapped) if six.ipv4_mapped else int(six) >> 64
+
+
+def price(fullness: float) -> float:
+    """Return how many requests one request counts as, when the queue is so full (0 to 1).
+
+    Beyond half, the price rises with the square of what is left, so that a client at its limit takes ever smaller bites
+    of the room: after a day without any delivery there is still some for the others.
+    """
+    return float((_PLENTY / max(1 - max(fullness, _PLENTY), _LEAST_SCARCE)) ** 2)
+
+
+class Buckets:
+    """A token bucket for each party, as one number: the moment its bucket is full again (GCRA, ITU-T I.371).
+
+    The table is bounded; the party that was longest silent is forgotten first.
+    """
+
+    def __init__(self, per_second: float, burst: float, *, most: int = _MOST_PARTIES) -> None:
+        self._interval = 1 / per_second
+        self._depth = burst / per_second
+        self._burst = burst
+        self._most = most
+        self._full_at: OrderedDict[Party, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def take(self, who: Party, now: float, cost: float = 1.0) -> float:
+        """Take ``cost`` tokens and return 0, or take none and return in how many seconds there will be enough."""
+        full_at = self._full_at.get(who, 0.0)
+        later = max(full_at, now) + min(cost, self._burst) * self._interval
+        wait = later - now - self._depth
+        if wait > 0:
+            return wait
+        self._remember(who, later)
+        return 0.0
+
+    def owe(self, who: Party, now: float, cost: float) -> None:
+        """Take ``cost`` tokens whether they are there or not; later requests wait for them."""
+        self._remember(who, max(self._full_at.get(who, 0.0), now) + cost * self._interval)
+
+    def _remember(self, who: Party, full_at: float) -> None:
+        self._full_at[who] = full_at
+        self._full_at.move_to_end(who)
+        if len(self._full_at) > self._most:
+            self._full_at.popitem(last=False)
+
+
+class Judgement(Enum):
+    """What is said to a request at the door."""
+
+    WELCOME = "welcome"
+    OVER_SHARE = "over_share"
+    """Its party holds more than its share while others need room."""
+    FULL = "full"
+
+
+@dataclass(slots=True)
+class _Held:
+    requests: int = 0
+    size: int = 0
+
+
+class Shares:
+    """Requests under way and the bytes of their bodies, in all and by party.
+
+    Up to half of either bound anybody may take what there is; beyond, a party may hold its part of that half, divided
+    among all that hold something. So whoever comes last always finds room, until the parties themselves are too many.
+    """
+
+    def __init__(self, most_requests: int, most_bytes: int) -> None:
+        self._most = _Held(most_requests, most_bytes)
+        self._total = _Held()
+        self._held: dict[Party, _Held] = {}
+
+    def judge(self, who: Party, size: int) -> Judgement:
+        """Say whether a request with a body of ``size`` bytes may come in; it has not by that."""
+        total, most = self._total, self._most
+        requests, size_then = total.requests + 1, total.size + size
+        if requests * 2 <= most.requests and size_then * 2 <= most.size:
+            return Judgement.WELCOME
+        if requests > most.requests or size_then > most.size:
+            return Judgement.FULL
+        mine = self._held.get(who)
+        parties = len(self._held) + (mine is None)
+        return Judgement.OVER_SHARE if mine and self._over(mine, size, parties) else Judgement.WELCOME
+
+    def _over(self, mine: _Held, size: int, parties: int) -> bool:
+        requests, share = mine.requests + 1, 2 * parties
+        return requests * share > self._most.requests or (mine.size + size) * share > self._most.size
+
+    def enter(self, who: Party, size: int) -> None:
+        """Count a request in."""
+        mine = self._held.setdefault(who, _Held())
+        for held in (mine, self._total):
+            held.requests += 1
+            held.size += size
+
+    def leave(self, who: Party, size: int) -> None:
+        """Count a request out that came in with this size."""
+        mine = self._held[who]
+        for held in (mine, self._total):
+            held.requests -= 1
+            held.size -= size
+        if not mine.requests:
+            del self._held[who]

@@ -1,0 +1,28 @@
+"""Other scripts' letters, digits and marks that mean one of ASCII: full-width, mathematical, superscript ones.
+
+It is what NFKC (Unicode, UAX #15) does as far as ASCII comes of it, letter by letter: NFKC itself may make 18
+characters of one, and of most letters nothing that any shape is made of.
+"""
+
+import unicodedata
+from itertools import chain
+
+# Where Unicode has compatibility characters and digits: the basic plane without Han, Hangul and surrogates, and the
+# mathematical and enclosed ones above it.
+_PLACES = (range(0x80, 0x3400), range(0xA000, 0xAC00), range(0xF900, 0x10000), range(0x10000, 0x12000))
+_ABOVE = (range(0x1D400, 0x1D800), range(0x1F100, 0x1F200), range(0x1FBF0, 0x1FBFA))
+
+
+def _meaning(code: int) -> str:
+    character = chr(code)
+    digit = unicodedata.decimal(character, None)
+    plain = unicodedata.normalize("NFKC", character) if digit is None else str(digit)
+    return plain if plain.isascii() else ""
+
+
+_ASCII = {code: plain for code in chain(*_PLACES, *_ABOVE) if (plain := _meaning(code))}
+
+
+def in_ascii(text: str) -> str:
+    """Return the text with each character that means ASCII written in it; all others stay."""
+    return text if text.isascii() else text.translate(_ASCII)

@@ -1,0 +1,207 @@
+"""Floods at the door: who sends too much is told when to come again, and everybody else is served."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support import ORIGIN, Installation, get_json, installation, page_views, until, wire
+
+from proxy.edge import admission, turns
+from proxy.edge.turns import Turns
+
+OTHER = "93.184.216.35"
+HEAD = f"POST /shop-tools/e HTTP/1.1\r\nHost: t.shop.example\r\nOrigin: {ORIGIN}\r\n"
+
+
+@asynccontextmanager
+async def shop_with(directory: Path, **limits: int) -> AsyncIterator[Installation]:
+    async with installation(directory, more={"limits": limits}) as shop:
+        yield shop
+
+
+async def limited(shop: Installation) -> dict[str, float]:
+    async with shop.session.get(f"{shop.operator}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    start = 'capi_proxy_limited_total{reason="'
+    return {line[len(start) :].partition('"')[0]: float(line.split()[-1]) for line in lines if line.startswith(start)}
+
+
+async def conditions(shop: Installation) -> list[tuple[str, str, bool]]:
+    status = await get_json(shop.session, f"{shop.operator}/api/status")
+    return [(one["code"], one["subject"], one["failing"]) for one in status["conditions"]]
+
+
+async def test_beyond_its_rate_an_address_is_told_to_come_again(tmp_path: Path) -> None:
+    """The 429 names the seconds, a page may read it, another visitor is served, and readiness is degraded at most."""
+    async with shop_with(tmp_path, requests_per_second=1, burst=3) as shop:
+        answers = [await shop.post(page_views([f"r{number}"])) for number in range(5)]
+        other = await shop.post(page_views(["r9"]), X_Forwarded_For=OTHER)
+        found, counts = await conditions(shop), await limited(shop)
+
+    assert [status for status, _, _ in answers] == [204, 204, 204, 429, 429]
+    headers = answers[-1][1]
+    assert int(headers["Retry-After"]) in range(1, 4)
+    assert headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert headers["Access-Control-Allow-Credentials"] == "true"
+    assert headers["Access-Control-Expose-Headers"] == "Retry-After"
+    assert other[0] == 204
+    assert found == [("limited", "rate", False)]
+    assert counts == {"rate": 2}
+
+
+async def test_an_ipv6_line_is_one_client(tmp_path: Path) -> None:
+    """Addresses of one /64 share what one client may send; the next /64 is another."""
+    async with shop_with(tmp_path, requests_per_second=1, burst=2) as shop:
+        statuses = [
+            (await shop.post(page_views([address]), X_Forwarded_For=address))[0]
+            for address in ("2606:2800:220:1::1", "2606:2800:220:1::2", "2606:2800:220:1:9::3", "2606:2800:220:2::1")
+        ]
+
+    assert statuses == [204, 204, 429, 204]
+
+
+async def test_a_refused_request_needs_no_body(tmp_path: Path) -> None:
+    """The 429 comes before the body was sent."""
+    async with shop_with(tmp_path, requests_per_second=1, burst=1) as shop:
+        await shop.post(page_views(["b1"]))
+        async with half_sent(shop, 1, "Content-Length: 50000") as (reader,):
+            first = await asyncio.wait_for(reader.readline(), 10)
+
+    assert first.split()[1] == b"429"
+
+
+async def test_each_event_counts(tmp_path: Path) -> None:
+    """A request with many events costs as much as that many requests."""
+    events = [{"name": "PageView", "id": f"e{number}"} for number in range(50)]
+    async with shop_with(tmp_path, requests_per_second=1, burst=10) as shop:
+        first, second = await shop.post(wire(*events)), await shop.post(page_views(["one"]))
+
+    assert (first[0], second[0]) == (204, 429)
+    assert int(second[1]["Retry-After"]) > 30
+
+
+async def test_health_is_asked_without_limit(tmp_path: Path) -> None:
+    """While a client floods, and even from its address, the load balancer's question is answered with 200."""
+    async with shop_with(tmp_path, requests_per_second=1, burst=1) as shop:
+        for number in range(5):
+            await shop.post(page_views([f"h{number}"]))
+            async with shop.session.get(f"{shop.public}/healthz") as answer:
+                assert answer.status == 200
+
+
+async def test_the_tag_is_limited_too(tmp_path: Path) -> None:
+    """Every door but health counts: a flood of another kind is no way around."""
+    async with shop_with(tmp_path, requests_per_second=1, burst=3) as shop:
+        statuses = []
+        for path in ("/shop-tools/m.js", "/nowhere", "/shop-tools/n.gif", "/shop-tools/m.js"):
+            headers = {"X-Forwarded-For": OTHER, "Referer": "https://shop.example/"}
+            async with shop.session.get(shop.public + path, headers=headers) as answer:
+                statuses.append(answer.status)
+
+    assert statuses == [200, 404, 200, 429]
+
+
+@asynccontextmanager
+async def half_sent(shop: Installation, count: int, framing: str) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """Hold requests of one visitor whose bodies do not come."""
+    streams = [await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port) for _ in range(count)]
+    for _, writer in streams:
+        writer.write(f"{HEAD}X-Forwarded-For: 93.184.216.34\r\n{framing}\r\n\r\n".encode())
+    try:
+        yield [reader for reader, _ in streams]
+    finally:
+        for _, writer in streams:
+            writer.close()
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 60000", "Transfer-Encoding: chunked"])
+async def test_bodies_under_way_are_bounded_and_shared(
+    tmp_path: Path, framing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One visitor's unfinished bodies take half of the room at most, whatever their framing says; others come in."""
+    monkeypatch.setattr(admission, "MOST_BYTES", 10 * 65_536)
+    async with shop_with(tmp_path) as shop, half_sent(shop, 12, framing) as readers:
+
+        async def over() -> bool:
+            return (await limited(shop)).get("share", 0) == 7
+
+        await until(over, what="seven refused bodies")
+        tasks = [asyncio.create_task(reader.readline()) for reader in readers]
+        answered, silent = await asyncio.wait(tasks, timeout=0.2)
+        other = await shop.post(page_views(["small"]), X_Forwarded_For=OTHER)
+        for task in silent:
+            task.cancel()
+
+    assert [task.result().split()[1] for task in answered] == [b"429"] * 7
+    assert len(silent) == 5
+    assert other[0] == 204
+
+
+async def test_beyond_the_bound_everybody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where even a first request finds no room, the answer is 503 with Retry-After and CORS."""
+    monkeypatch.setattr(admission, "MOST_BYTES", 10)
+    async with shop_with(tmp_path) as shop:
+        status, headers, _ = await shop.post(page_views(["none"]))
+
+    assert (status, headers["Retry-After"], headers["Access-Control-Allow-Origin"]) == (503, "5", ORIGIN)
+
+
+async def test_a_queue_that_fills_is_shared(tmp_path: Path) -> None:
+    """While nothing is delivered one client cannot fill the queue: at its limit it waits, and another is taken."""
+    more = {"queue": {"max_events": 1000}, "limits": {"requests_per_second": 400, "burst": 400}}
+    async with installation(tmp_path, more=more) as shop:
+        await shop.fault(mode="500", **{"for": 600})
+        taken = 0
+        for number in range(40):
+            events = [{"name": "PageView", "id": f"q{number}-{step}"} for step in range(50)]
+            taken += 50 * ((await shop.post(wire(*events)))[0] == 204)
+        other = await shop.post(page_views(["other"]), X_Forwarded_For=OTHER)
+        async with shop.session.get(f"{shop.public}/healthz") as answer:
+            health = answer.status
+
+    assert 400 <= taken < 1000
+    assert (other[0], health) == (204, 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("PUT", "/shop-tools/e", {}, 405),
+        ("POST", "/shop-tools/e", {"Content-Encoding": "gzip"}, 415),
+        ("POST", "/shop-tools/e", {}, 400),
+        ("DELETE", "/shop-tools/c", {}, 405),
+    ],
+)
+async def test_every_answer_can_be_read_by_a_page_of_the_site(
+    tmp_path: Path, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    """Whatever is wrong, a page of the site may read the answer and its Retry-After; only a foreign one may not."""
+    async with shop_with(tmp_path) as shop:
+        for origin, expected in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
+            async with shop.session.request(
+                method, shop.public + path, data=b"{", headers={**headers, "Origin": origin}
+            ) as answer:
+                assert answer.headers.get("Access-Control-Allow-Origin") == expected
+                assert (answer.headers.get("Access-Control-Expose-Headers") == "Retry-After") is (expected is not None)
+                if expected:
+                    assert answer.status == status
+
+
+async def test_clients_take_turns() -> None:
+    """With sixty requests of one client ready, another client's is worked on in the next round, and order is kept."""
+    circle, order = Turns(), list[str]()
+
+    async def request(who: str, number: int) -> None:
+        await circle.mine(who)
+        order.append(f"{who}{number}")
+
+    tasks = [asyncio.create_task(request("a", number)) for number in range(60)]
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(request("b", number)) for number in range(2)]
+    await asyncio.gather(*tasks)
+
+    assert order.index("b0") <= 3 * turns.AT_ONCE
+    assert order.index("b1") <= 4 * turns.AT_ONCE
+    assert [one for one in order if one[0] == "a"] == [f"a{number}" for number in range(60)]

@@ -1,0 +1,80 @@
+"""What a stranger on the way may not change: which tag a cache keeps, and who speaks for an https site."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from support import ORIGIN, Installation, installation, page_views, raw_config, served
+
+from proxy import config
+from proxy.app import running
+from proxy.simulator.app import make_app
+
+
+@pytest.fixture(name="twins", scope="module")
+async def _twins(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    """Two sites under one prefix word, told apart by host; the second opts out of GPC."""
+    directory = tmp_path_factory.mktemp("twins")
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        raw = raw_config(graph, directory / "data")
+        raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"], "gpc": "ignore"})
+        async with running(config.parse(raw, {}, base=directory)) as proxy:
+            yield Installation(session, graph, proxy)
+
+
+async def tag(shop: Installation, host: str, forwarded: str) -> bytes:
+    headers = {"Host": host, "Accept-Encoding": "identity", "X-Forwarded-Host": forwarded}
+    async with shop.session.get(f"{shop.public}/shop-tools/m.js", headers=headers) as answer:
+        return await answer.read()
+
+
+async def test_a_forwarded_host_does_not_choose_the_tag(twins: Installation) -> None:
+    """A cache that keeps by Host cannot be made to keep another site's tag through X-Forwarded-Host."""
+    script = await tag(twins, "t.shop.example", "t.other.example")
+
+    assert b"order-shop-" in script
+    assert script == await tag(twins, "t.shop.example", "t.shop.example")
+    assert b"order-other-" in await tag(twins, "t.other.example", "t.shop.example")
+
+
+async def test_a_forwarded_host_does_not_choose_what_gpc_says(twins: Installation) -> None:
+    """The well-known resource is cached as well, so Host alone decides."""
+    statuses = []
+    for host, forwarded in (("t.shop.example", "t.other.example"), ("t.other.example", "t.shop.example")):
+        headers = {"Host": host, "X-Forwarded-Host": forwarded}
+        async with twins.session.get(f"{twins.public}/.well-known/gpc.json", headers=headers) as answer:
+            statuses.append(answer.status)
+
+    assert statuses == [200, 404]
+
+
+async def test_a_forwarded_host_still_finds_the_site_of_an_event(twins: Installation) -> None:
+    """What no cache keeps is found by the visitor's host, also behind a proxy that rewrites Host."""
+    status, _, _ = await twins.post(page_views(["xfh"]), Host="backend:8080", X_Forwarded_Host="t.shop.example")
+
+    assert status == 204
+
+
+@pytest.mark.parametrize(
+    ("origin", "proto", "status"),
+    [
+        ("http://shop.example", "https", 403),
+        ("http://www.shop.example:8080", "http, https", 403),
+        ("http://shop.example", "http", 204),
+        ("http://shop.example", "", 204),
+        (ORIGIN, "https", 204),
+        (ORIGIN, "http", 204),
+        ("http://localhost:3000", "https", 204),
+    ],
+)
+async def test_a_page_by_plain_http_does_not_speak_for_an_https_site(
+    tmp_path: Path, origin: str, proto: str, status: int
+) -> None:
+    """Over https only https pages, and those of the machine itself, may send; a site by http is not locked out."""
+    async with installation(tmp_path, domains=["shop.example", "localhost"]) as shop:
+        headers = {"X_Forwarded_Proto": proto} if proto else {}
+        found, answer, _ = await shop.post(page_views(["scheme"]), Origin=origin, **headers)
+
+    assert found == status
+    assert ("Access-Control-Allow-Origin" in answer) is (status == 204)

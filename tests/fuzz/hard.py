@@ -1,0 +1,25 @@
+"""Texts made to be dear: each unit, repeated, looks like many secrets and is none."""
+
+HARD = {
+    "telephone numbers": "0049 00 1234567, ",
+    "telephone numbers with plus": "+1 ",
+    "national numbers": "01/02/2026 ",
+    "American numbers": "212-555-123 ",
+    "zeros": "00",
+    "IBANs": "DE89 ",
+    "IBANs, long": "DE00 3704 0044 0532 0130 00 ",
+    "cards": "4111 1111 1111 1112 ",
+    "coordinates": "1.2345, 181.2345;",
+    "base64": "aGVsbG8gd29ybGQg ",
+    "base64, alike": "aGVsbG8gd ",
+    "words": "abcdefghijklmnopqrs ",
+    "long words": "ab/ab-ab_ab+",
+    "keys": "aB1-",
+    "UUIDs": "123e4567-e89b-12d3-a456-426614174000 ",
+    "JWTs": "eyJ",
+    "at signs": "a@b ",
+    "percent signs": "%2525",
+    "ligatures": "\ufdfa",
+    "foreign digits": "\u0661",
+    "accents": "e\u0301 ",
+}

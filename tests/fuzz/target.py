@@ -1,0 +1,145 @@
+"""The browser's door without its socket: what routes, rules and answers make of a request, and what that costs."""
+
+import math
+import time
+from ipaddress import ip_network
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+from maker import NOW, PIXELS, Choices, Maker
+
+from proxy.config import parse
+from proxy.model import Facts, Outcome
+from proxy.rules import tables
+from proxy.rules.address import Networks, believed_host, client
+from proxy.rules.identity import host_of
+from proxy.rules.ingest import belongs, ingest, ingest_image
+from proxy.rules.keeper import Keeper, KeeperKeys
+from proxy.rules.routing import Routes
+from proxy.rules.visitor import Policy
+from proxy.settings import Settings
+
+STATUSES = {200, 204, 400, 413}
+"""What the door may answer to what anybody sends; never a 5xx."""
+_AGAIN = 20
+_PREFIX = "/k7f2q9w3"
+# Settings that lead through different rules, with the header that names the visitor's address.
+_SITES: tuple[tuple[str, dict[str, object]], ...] = (
+    ("X-Forwarded-For", {}),
+    ("Forwarded", {"remember_match": True, "country": "DE", "keep_url_params": ["utm_source", "x"], "bots": "mark"}),
+    ("CF-Connecting-IP", {"consent": "required", "gpc": "ldu", "bots": "ignore"}),
+    ("Forwarded", {"sensitive": "restricted", "dnt": "drop", "ldu": True}),
+)
+
+
+class Request(NamedTuple):
+    """A request to one of the sites."""
+
+    site: int
+    facts: Facts
+    path: str
+    is_image: bool
+
+
+class Finding(NamedTuple):
+    """A request that was not answered as it must be, and how."""
+
+    what: str
+    request: Request
+
+
+def drawn(choices: Choices) -> Request:
+    """Make a request."""
+    site, kind = choices.below(len(_SITES)), choices.below(20)
+    facts = Maker(choices).facts()
+    if choices.below(4) == 0:
+        facts = facts._replace(cookie=f"{facts.cookie[:4000]}; {_KEEPERS[choices.below(len(_KEEPERS))]}")
+    path = f"{_PREFIX}/e" if kind else facts.referer[:200]
+    return Request(site, facts, path, is_image=kind == 1)
+
+
+class Door:
+    """A proxy of several sites."""
+
+    def __init__(self) -> None:
+        tables.prepare()
+        self._trusted = Networks([ip_network("10.0.0.0/8")])
+        self._sites = [_settings(changes).site[0] for _, changes in _SITES]
+        self._policies = [
+            Policy(site, self._trusted, _KEYS, header, (b"k" * 32,))
+            for site, (header, _) in zip(self._sites, _SITES, strict=True)
+        ]
+        self._routes = Routes((site, [_PREFIX]) for site in self._sites)
+
+    def answer(self, request: Request) -> Outcome:
+        """Answer a request as the listener does."""
+        facts, policy = request.facts, self._policies[request.site]
+        host = believed_host(facts.host, facts.forwarded_host, facts.peer, self._trusted)
+        self._routes.find(host, request.path)
+        belongs(policy.site, host_of(facts.origin or facts.referer))
+        client(facts.peer, facts.forwarded, self._trusted, header=policy.client_ip_header)
+        return ingest_image(facts, policy) if request.is_image else ingest(facts, policy)
+
+    def wrong(self, request: Request, most_seconds: float = math.inf) -> str:
+        """Return what is wrong with the answer to a request, or nothing.
+
+        Args:
+            request: What a stranger sends.
+            most_seconds: Processor time that an answer may take; the least of several counts, if the first takes more.
+        """
+        start = time.thread_time()
+        try:
+            outcome = self.answer(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
+            return f"{type(error).__name__}: {error}"
+        took = time.thread_time() - start
+        if faults := getattr(outcome, "faults", ()):
+            return f"fault: {faults[0]}"
+        if outcome.status not in STATUSES:
+            return f"status {outcome.status}"
+        if outcome.body:
+            orjson.loads(outcome.body)
+        if took > most_seconds and (took := self.seconds(request)) > most_seconds:
+            return f"{took * 1000:.1f} ms for {len(outcome.records)} records"
+        return ""
+
+    def seconds(self, request: Request) -> float:
+        """Return the least processor time of several answers."""
+        return min(self._once(request) for _ in range(_AGAIN))
+
+    def _once(self, request: Request) -> float:
+        start = time.thread_time()
+        self.answer(request)
+        return time.thread_time() - start
+
+
+def _settings(changes: dict[str, object]) -> Settings:
+    pixels = [{"id": pixel, "access_token": "t"} for pixel in PIXELS[:3]]
+    site = {"name": "shop", "domains": ["shop.example", "straße.de"], "pixel": pixels}
+    return parse({"site": [site | changes]}, {}, base=Path()).settings
+
+
+_KEYS = KeeperKeys("a secret that is long enough for tests")
+_KEPT = Keeper(visitor="1" * 32, since=NOW, fbp="fb.1.1763000000000.1", match={"em": ("a" * 64,)}, match_seen=NOW)
+_SEALED = _KEYS.seal(_KEPT, "shop", now=NOW, entropy=1)
+_KEEPERS = [
+    f"{_KEYS.names('shop')[0]}={value}" for value in (_SEALED, _SEALED[:-5], "A" * len(_SEALED), _SEALED * 3, "é")
+]
+
+
+def packed(request: Request) -> bytes:
+    """Write a request as a seed."""
+    facts = request.facts._asdict()
+    body = facts.pop("body")
+    return orjson.dumps(
+        {"site": request.site, "path": request.path, "image": request.is_image, "facts": facts, "body": body.hex()},
+        option=orjson.OPT_INDENT_2,
+    )
+
+
+def unpacked(seed: bytes) -> Request:
+    """Read a seed."""
+    raw = orjson.loads(seed)
+    facts = Facts(**raw["facts"], body=bytes.fromhex(raw["body"]))
+    return Request(raw["site"], facts, raw["path"], is_image=raw["image"])

@@ -1,0 +1,44 @@
+"""What strangers make up is answered: a small part of ``make fuzz``, and everything it ever found."""
+
+from pathlib import Path
+
+import pytest
+from maker import Bytes, Chance
+from target import Door, drawn, packed, unpacked
+
+COUNT = 3000
+SEEDS = sorted((Path(__file__).parent / "seeds").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def door() -> Door:
+    return Door()
+
+
+def test_no_made_up_request_leads_to_an_error(door: Door) -> None:
+    """Thousands of odd bodies and headers: no exception, no fault of ours, no 5xx."""
+    wrong = {number: found for number in range(COUNT) if (found := door.wrong(drawn(Chance(number))))}
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
+def test_what_was_found_once_is_mended(door: Door, seed: Path) -> None:
+    """Each request that was answered wrongly, or took too long, is answered."""
+    assert door.wrong(unpacked(seed.read_bytes())) == ""
+
+
+def test_the_requests_are_worth_sending(door: Door) -> None:
+    """They are taken, refused and dropped in turn, and most of them get as far as the rules."""
+    outcomes = [door.answer(drawn(Chance(number))) for number in range(300)]
+
+    assert {outcome.status for outcome in outcomes} == {200, 204, 400, 413}
+    assert sum(len(outcome.records) > 0 for outcome in outcomes) > 100
+    assert len({row.reason for outcome in outcomes for row in outcome.dropped}) >= 8
+    assert sum(len(outcome.redactions) > 0 for outcome in outcomes) > 50
+
+
+def test_a_seed_is_the_request() -> None:
+    """What is written down is sent again as it was, whoever decided."""
+    for request in (drawn(Chance(1)), drawn(Bytes(bytes(range(256)) * 20))):
+        assert unpacked(packed(request)) == request

@@ -1,0 +1,164 @@
+"""Ledger rows that nobody waits for: bounded in memory and on disk, written in slices with appends in between."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+from support import PIXEL, SECRET, record, until
+
+from proxy.model import Fate, FateNews, LedgerRow, Status
+from proxy.queue import sqlite
+from proxy.queue.base import Filter, Trouble
+from proxy.queue.local import LocalQueue
+from proxy.queue.notes import Notes
+from proxy.queue.seal import Sealer
+from proxy.settings import Queue, Retention
+
+NOON = 1_790_000_000_000
+SLICE = 1000
+
+
+def row(number: int, name: str = "PageView") -> LedgerRow:
+    return LedgerRow(NOON, "99", name, f"id-{number}", NOON // 1000, Status.DROPPED, "unknown_pixel")
+
+
+def open_queue(directory: Path, heard: list[Trouble] | None = None, most_bytes: int = 1 << 30) -> LocalQueue:
+    return LocalQueue.open(
+        directory,
+        Sealer(SECRET),
+        limits=Queue(min_free_bytes=0),
+        retention=Retention(ledger_max_bytes=most_bytes),
+        now=lambda: NOON,
+        on_broken=lambda _error: None,
+        on_trouble=lambda trouble: heard.append(trouble) if heard is not None else None,
+    )
+
+
+@pytest.fixture(name="queue")
+async def _queue(tmp_path: Path) -> AsyncIterator[LocalQueue]:
+    queue = open_queue(tmp_path)
+    yield queue
+    await queue.close()
+
+
+async def written(queue: LocalQueue) -> None:
+    async def empty() -> bool:
+        return not queue._store.notes
+
+    await until(empty, seconds=60, what="all notes in the ledger")
+    await queue._writer.do(lambda: None)
+
+
+def test_notes_in_memory_are_bounded_in_bytes() -> None:
+    """Beyond the bound the youngest are left out and counted, long ones sooner, and what was written makes room."""
+    short, long = Notes(100_000), Notes(100_000)
+    short.add([row(n) for n in range(1000)], [])
+    long.add([row(n, "x" * 9500) for n in range(1000)], [])
+    counts = len(short), len(long)
+    batch = short.take(150)
+    short.written(batch, 0)
+    short.add([row(n) for n in range(1000)], [(NOON, b"k", Fate.FIRED)])
+
+    assert 150 < counts[0] < 200
+    assert counts[1] < 11
+    assert len(short) == pytest.approx(counts[0], abs=2)
+    assert len(short) + short.lost + 150 == 2001
+
+
+def test_notes_given_back_come_first_again() -> None:
+    """What could not be written now keeps its place."""
+    line = Notes()
+    line.add([row(n) for n in range(5)], [(n, b"k", Fate.FIRED) for n in range(5)])
+    line.give_back(line.take(7))
+    batch = line.take(100)
+
+    assert [one.id for one in batch.rows] == [f"id-{n}" for n in range(5)]
+    assert [at for at, _, _ in batch.news] == list(range(5))
+
+
+async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: LocalQueue) -> None:
+    """100,000 notes: no transaction writes more than a slice, and appends that come now are served in between."""
+    inserted: list[int] = []
+
+    def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+        if sql.startswith("BEGIN"):
+            inserted.append(0)
+        elif inserted:
+            inserted[-1] += sql.startswith("INSERT INTO ledger")
+        return True
+
+    await queue._writer.do(lambda: setattr(queue._store._db, "exec_trace", trace))
+    queue.note([row(number) for number in range(100_000)])
+    await queue._writer.do(lambda: setattr(queue._store, "_noted_at", 0.0))
+    left = []
+    for number in range(10):
+        await queue.append([record(number)])
+        left.append(len(queue._store.notes))
+    await written(queue)
+
+    assert max(inserted) <= SLICE
+    assert sum(inserted) + queue.stats().lost_notes == 100_000
+    assert left[-1] >= left[0] - 20 * SLICE
+    assert left[0] > 10 * SLICE
+
+
+async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bound of 1 MiB means about 1 MiB of pages, at any time and not only every ten minutes."""
+    monkeypatch.setattr(sqlite, "_NOTE_EVERY_S", 0.0)
+    queue = open_queue(tmp_path, most_bytes=1 << 20)
+    sizes = []
+
+    def pages() -> int:
+        sql = "SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'ledger_%' OR name LIKE 'fate_%'"
+        return int(queue._store._one(sql) or 0)
+
+    for start in range(0, 60_000, 6000):
+        news = [FateNews("PageView", f"id-{start + n}", Fate.BLOCKED) for n in range(1500)]
+        queue.note([row(start + n, "x" * 100) for n in range(6000)], news, ("99", PIXEL))
+        await written(queue)
+        sizes.append(await queue._writer.do(pages))
+    newest = [found.id async for found in queue.events(Filter(limit=1))]
+    await queue.close()
+
+    assert max(sizes) < 1.6 * (1 << 20)
+    assert sizes[-1] > 0.7 * (1 << 20)
+    assert newest == ["id-59999"]
+
+
+async def test_notes_beyond_the_bound_are_counted_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst beyond the memory for notes: one word at its beginning, one when all are written, and a count."""
+    heard: list[Trouble] = []
+    queue = open_queue(tmp_path, heard)
+    monkeypatch.setattr(queue._store.notes, "_most_bytes", 1 << 20)
+    queue.note([row(number) for number in range(10_000)])
+    queue.note([row(number) for number in range(10_000)])
+    await written(queue)
+
+    async def over() -> bool:
+        return len(heard) == 2
+
+    await until(over, what="the end of the trouble")
+    lost = queue.stats().lost_notes
+    await queue.close()
+
+    assert 15_000 < lost < 20_000
+    assert [(one.code, bool(one.detail)) for one in heard] == [
+        ("ledger_incomplete", True),
+        ("ledger_incomplete", False),
+    ]
+
+
+async def test_a_note_that_cannot_be_written_ends_nothing(queue: LocalQueue) -> None:
+    """It is left out and counted; its neighbours are written and events are stored."""
+    queue.note([row(1), row(2, "\ud800"), row(3)])
+    await written(queue)
+    stored = await asyncio.wait_for(queue.append([record(1)]), 10)
+    found = [one.id async for one in queue.events(Filter())]
+
+    assert (stored.duplicates, found, queue.stats().lost_notes) == ((), ["id-3", "id-1"], 1)

@@ -1,0 +1,217 @@
+"""No body costs much: what is looked at, proved and asked of libraries is bounded, however a text is made."""
+
+import base64
+import re
+from collections import Counter
+from typing import Any
+
+import orjson
+import phonenumbers
+import pytest
+from dateutil import parser
+from hard import HARD
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from leak_samples import secrets
+from stdnum import iban
+
+from proxy.model import Facts, Outcome
+from proxy.rules import numbering, shapes
+from proxy.rules.address import Networks
+from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, Effort
+from proxy.rules.ingest import ingest
+from proxy.rules.keeper import KeeperKeys
+from proxy.rules.redact import clean_data, clean_url, limits_of
+from proxy.rules.shapes import Shape, may_hold_shapes, shape_of
+from proxy.rules.visitor import Policy
+from proxy.settings import Site
+
+NOW = 1_764_000_000_000
+BODY = 62_000
+LIMITS = limits_of(frozenset({"utm_source"}), frozenset({"email"}))
+
+
+class Counts(Counter[str]):
+    """How often the dear parts were asked, and over how many characters the coarse look went."""
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
+    """Count every call that a text can bring about."""
+    found = Counts()
+
+    def counted(holder: object, name: str, label: str) -> None:
+        original = getattr(holder, name)
+
+        def call(*given: Any, **named: Any) -> Any:
+            found[label] += 1
+            return original(*given, **named)
+
+        monkeypatch.setattr(holder, name, call)
+
+    counted(iban, "is_valid", "proofs")
+    counted(numbering, "is_possible", "proofs")
+    counted(shapes, "urlsafe_b64decode", "proofs")
+    counted(shapes, "is_noise", "proofs")
+    counted(phonenumbers, "parse", "numbers")
+    counted(parser, "parse", "dates")
+    original = shapes._SUSPECTS
+
+    class Coarse:
+        def Match(self, text: bytes) -> list[int] | None:  # noqa: N802 - RE2's name
+            found["characters"] += len(text)
+            found["looks"] += 1
+            matches: list[int] | None = original.Match(text)
+            return matches
+
+    monkeypatch.setattr(shapes, "_SUSPECTS", Coarse())
+    return found
+
+
+def filled(unit: str, size: int = BODY) -> str:
+    """Repeat a text until it has so many bytes."""
+    return unit * (size // len(unit.encode()))
+
+
+def body(match: dict[str, Any] | None = None, events: int = 1, **data: Any) -> bytes:
+    hits = [
+        {"name": "Lead", "id": f"id-{number}", "at": NOW, "pixels": ["1", "2", "3"], "data": data}
+        for number in range(events)
+    ]
+    everybody = {pixel: match or {} for pixel in "123"}
+    return orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "match": everybody, "events": hits})
+
+
+def take(wire: bytes) -> Outcome:
+    pixels = [{"id": pixel, "access_token": "t"} for pixel in "123"]
+    site = Site.model_validate(
+        {"name": "shop", "domains": ["shop.example"], "pixel": pixels, "remember_match": True}, context={"resolve": str}
+    )
+    assert len(wire) <= 64 * 1024
+    facts = Facts(now=NOW, entropy=1, peer="93.184.216.34", host="t.shop.example", origin="https://shop.example")
+    outcome = ingest(facts._replace(body=wire), Policy(site, Networks(), KeeperKeys("s" * 32)))
+    assert outcome.status in {200, 204}
+    return outcome
+
+
+@pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
+def test_one_long_text_is_not_read(counts: Counts, unit: str) -> None:
+    """A text that fills the body gets the coarse look alone, and leaves only if that finds nothing in it."""
+    outcome = take(body(note=filled(unit)))
+
+    assert counts["proofs"] == 0
+    assert counts["characters"] < 5 * BODY
+    assert outcome.records
+    assert max(len(record.payload) for record in outcome.records) < 5000 or not may_hold_shapes(filled(unit).encode())
+
+
+@pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
+def test_many_short_texts_are_read_within_a_budget(counts: Counts, unit: str) -> None:
+    """As many texts as a body holds are proved as often as one request may ask, and those behind are not read."""
+    text = filled(unit, 60)
+    take(body(notes=[text] * (BODY // (len(text.encode()) + 3))))
+
+    assert counts["proofs"] <= MOST // 40
+    assert counts["looks"] <= MOST // 20
+    assert counts["characters"] < 5 * BODY
+
+
+@pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
+def test_a_text_has_few_candidates(counts: Counts, unit: str) -> None:
+    """The longest text that is read proves a few candidates of each shape; with more it is taken for a secret."""
+    effort = Effort()
+    shape = shape_of(filled(unit, MOST_TEXT)[:MOST_TEXT], effort)
+
+    assert counts["proofs"] <= 4 * MOST_CANDIDATES
+    assert effort.left >= 0 or shape is Shape.UNREAD
+
+
+def test_customer_information_asks_libraries_seldom(counts: Counts) -> None:
+    """Numbers and dates of one request come to a few calls, though each of three pixels names other people."""
+    people = {
+        pixel: {
+            "ph": [f"{pixel}{number}" for number in range(1_111_111, 1_111_411)],
+            "phone": f"+1 212 555 {pixel}111",
+            "db": [f"{day}. May 19{pixel}0" for day in range(300)],
+        }
+        for pixel in "123"
+    }
+    take(orjson.dumps(orjson.loads(body()) | {"match": people}))
+
+    assert counts["numbers"] <= 60
+    assert counts["dates"] <= 80
+
+
+@pytest.mark.parametrize("text", ["." * 500, "1 " * 250, "12. March 1980" + " " * 60 + "x"])
+def test_no_long_text_is_read_as_a_date(counts: Counts, text: str) -> None:
+    """No date is as long as what makes reading one slow."""
+    take(body({"db": text}))
+
+    assert counts["dates"] == 0
+
+
+def test_whom_a_page_names_to_several_pixels_is_read_once(counts: Counts) -> None:
+    """The same number for three pixels, remembered and sent, is one look into the numbering plans."""
+    take(body({"ph": "+49 30 1234567", "country": "de"}))
+
+    assert counts["numbers"] == 1
+
+
+def test_the_budget_is_the_requests() -> None:
+    """What one event has used up, the next one of the request does not have."""
+    texts = [f"+49 30 {number}" for number in range(1_000_000, 1_000_000 + 100)]
+    effort = Effort()
+    first, *_, last = [clean_data({"notes": texts}, LIMITS, effort).removed for _ in range(8)]
+
+    assert set(first) == {Shape.PHONE}
+    assert set(last) == {Shape.UNREAD}
+
+
+def test_what_cannot_be_read_does_not_leave() -> None:
+    """Without any effort left, addresses and texts that look like secrets are redacted, and plain words still leave."""
+    spent = Effort(0)
+
+    assert clean_data({"note": "call 0049301234567", "name": "shoes"}, LIMITS, spent).value == {
+        "note": "[redacted]",
+        "name": "shoes",
+    }
+    assert clean_url("https://shop.example/u/anna@x.de?utm_source=anna@x", LIMITS, spent).removed == (Shape.UNREAD,) * 2
+
+
+@pytest.mark.parametrize("front", ["https://shop.example", "https://shop.example/?"])
+def test_an_address_of_a_thousand_parts_is_not_looked_through(counts: Counts, front: str) -> None:
+    """Behind a hundred segments of a path or parameters of a query nothing is read, and nothing leaves."""
+    part = "&utm_source=" if "?" in front else "/"
+    cleaned = clean_url(front + f"{part}a@x" * 500, LIMITS, Effort())
+
+    assert counts["looks"] <= 205
+    assert Shape.UNREAD in cleaned.removed
+    assert cleaned.value.count("a@x") <= 100
+
+
+@given(secret=secrets(), before=st.text(max_size=30), after=st.text(max_size=30), is_id=st.booleans())
+@settings(deadline=None, derandomize=True, max_examples=600)
+def test_the_coarse_look_misses_nothing(secret: tuple[Shape, str], before: str, after: str, *, is_id: bool) -> None:
+    """Whatever is found with every pattern is found when only those are asked that the coarse look names."""
+    text = f"{before} {secret[1]} {after}"
+    found = shape_of(text, Effort(), is_id=is_id)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "_SUSPECTS", _Everything())
+        thorough = shape_of(text, Effort(10 * MOST), is_id=is_id)
+
+    assert found == thorough
+
+
+class _Everything:
+    """Suspects everything; percent-encoding and JWTs only where they are, since no other pattern judges them."""
+
+    def Match(self, text: bytes) -> list[int]:  # noqa: N802 - RE2's name
+        jwt = re.search(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2}", text)
+        asks = {shapes._Suspect.ENCODED: b"%" in text, shapes._Suspect.JWT: jwt is not None}
+        return [suspect for suspect in shapes._Suspect if asks.get(suspect, True)]
+
+
+@pytest.mark.parametrize("size", [4097, 70_000])
+def test_a_secret_in_base64_is_found_within_bounds(size: int) -> None:
+    """What is too long to be decoded does not leave either."""
+    assert shape_of(base64.b64encode(b"anna@mail.example " * (size // 18)).decode(), Effort()) is Shape.UNREAD

@@ -1,0 +1,121 @@
+"""Names and ids of events rest and leave in the clear, so what names a person is in none of them."""
+
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import orjson
+import pytest
+from leak_samples import ENCODINGS
+
+from proxy.model import Consent, DropReason, Facts, Outcome
+from proxy.rules.address import Networks
+from proxy.rules.ingest import ingest
+from proxy.rules.keeper import KeeperKeys
+from proxy.rules.visitor import Policy
+from proxy.settings import Site
+
+NOW = 1_764_000_000_000
+REDACTED = "[redacted]"
+CONTACTS = {
+    "mail": "anna@mail.example",
+    "mail in a sentence": "Lead of anna@mail.example",
+    "mail, full-width sign": "anna\uff20mail.example",
+    "telephone": "+49 30 1234567",
+    "telephone, E.164": "tel:+493012345678",
+    "account": "DE89370400440532013000",
+}
+# What shops and their plugins use for ids and names, telephone-like ones among them.
+ORDINARY = [
+    *("1002", "0301234567", "4930123456", "49301234567", "493012345678", "1764000000000", "4111111111111111", "#1002"),
+    *("order-shop-1002", "order-shop-0049301234567", "gid://shopify/Order/5123456789012", "cs_live_a1B2c3D4e5F6g7H8"),
+    *(
+        str(UUID(int=2**127 + 12345)),
+        f"{2**127:032x}",
+        "ob3_plugin-set_7f3c",
+        "Purchase.1764000000",
+        "2026-11-25 12:00",
+    ),
+    *("Lead+1", "A+B", "50%", "100%_off", "a@b", "react@18.2.0", "logo@2x.png", "Größe", "購入", "+1", "+12345"),
+]
+
+
+def take(hits: list[dict[str, Any]], *, site: dict[str, Any] | None = None, gpc: str = "", **members: Any) -> Outcome:
+    usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}]}
+    policy = Policy(
+        Site.model_validate(usual | (site or {}), context={"resolve": str}), Networks(), KeeperKeys("s" * 32)
+    )
+    wire = {"v": 1, "sent": NOW, "url": "https://shop.example/", "fbp": "fb.1.1.1", "events": hits} | members
+    facts = Facts(now=NOW, entropy=1, peer="93.184.216.34", host="t.shop.example", origin="https://shop.example")
+    return ingest(facts._replace(body=orjson.dumps(wire), gpc=gpc), policy)
+
+
+def hit(**changes: Any) -> dict[str, Any]:
+    return {"name": "Lead", "id": "id-1", "at": NOW, "pixels": ["1"], "data": {}} | changes
+
+
+@pytest.mark.parametrize("field", ["name", "id"])
+@pytest.mark.parametrize("contact", CONTACTS.values(), ids=CONTACTS)
+def test_contact_data_in_a_name_or_id_neither_rests_nor_leaves(contact: str, field: str) -> None:
+    """The event is dropped by name, its neighbour is stored, and the ledger's row holds ``[redacted]``."""
+    outcome = take([hit(**{field: contact}), hit(id="id-2")])
+
+    assert outcome.status == 204
+    assert [record.id for record in outcome.records] == ["id-2"]
+    (row,) = outcome.dropped
+    assert (row.reason, getattr(row, field)) == (DropReason.CONTACT_DATA, REDACTED)
+    assert row.findings == (f"event_{field}:unusable",)
+    assert contact not in repr(outcome)
+
+
+@pytest.mark.parametrize("write", ENCODINGS.values(), ids=ENCODINGS)
+def test_encoded_contact_data_is_found(write: Any) -> None:
+    """Percent-encoding and base64 hide nothing."""
+    (row,) = take([hit(id=write("anna.schmidt@mail.example"))]).dropped
+
+    assert (row.id, row.reason) == (REDACTED, DropReason.CONTACT_DATA)
+
+
+DROPPED: list[tuple[dict[str, Any], DropReason]] = [
+    ({"gpc": "1"}, DropReason.GPC),
+    ({"site": {"consent": "required"}}, DropReason.NO_CONSENT),
+    ({"consent": Consent.REVOKED}, DropReason.NO_CONSENT),
+    ({"webdriver": True}, DropReason.BOT),
+]
+
+
+@pytest.mark.parametrize(("circumstances", "reason"), DROPPED)
+@pytest.mark.parametrize("field", ["name", "id"])
+def test_the_ledger_of_a_visit_that_may_not_be_measured_holds_nobody(
+    circumstances: dict[str, Any], reason: DropReason, field: str
+) -> None:
+    """Whatever an event is dropped for, its row names nobody; nor does the one of a pixel of somebody else."""
+    outcome = take([hit(**{field: "anna@mail.example"}), hit(id="b@mail.example", pixels=["9"])], **circumstances)
+
+    assert {row.reason for row in outcome.dropped} == {reason, DropReason.UNKNOWN_PIXEL}
+    assert "mail.example" not in repr(outcome)
+
+
+@pytest.mark.parametrize("word", ORDINARY)
+def test_ordinary_names_and_ids_stay(word: str) -> None:
+    """Order numbers are digits too, and no id is doubted for looking like a number, a card or a key."""
+    (record,) = take([hit(id=word, name=word[:50])]).records
+
+    assert (record.id, record.name) == (word, word[:50])
+
+
+def test_news_of_such_events_is_not_kept() -> None:
+    """News of a browser's copy is joined by name and id, and noted with them."""
+    news = [{"name": "Lead", "id": one, "pixel": "fired"} for one in ("id-1", "anna@mail.example", quote("a@b.de"))]
+
+    assert [one.id for one in take([], fates=news).fates] == ["id-1"]
+
+
+def test_a_body_full_of_usual_ids_uses_up_nothing() -> None:
+    """Hundreds of UUIDs, which look like keys from afar, leave the budget to what is worth reading."""
+    texts = [f"call +49 30 123456{number}" for number in range(10, 100)]
+    hits = [hit(id=str(UUID(int=number << 100)), data={"note": text}) for number, text in enumerate(texts)]
+    outcome = take(hits)
+
+    assert len(outcome.records) == len(texts)
+    assert {redaction.what for redaction in outcome.redactions} == {"phone"}

@@ -1,0 +1,161 @@
+"""What strangers send is not kept in memory: every cache holds few short keys, and none holds what may be a secret."""
+
+import gc
+import importlib
+import itertools
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import _lru_cache_wrapper
+from types import ModuleType
+from typing import Any
+
+import orjson
+import pytest
+
+import proxy
+from proxy.hosts import ascii_host
+from proxy.model import Facts
+from proxy.rules import tables
+from proxy.rules.address import Networks, client, is_trusted
+from proxy.rules.bots import bot_reason
+from proxy.rules.identity import host_of, registrable
+from proxy.rules.ingest import ingest
+from proxy.rules.keeper import KeeperKeys
+from proxy.rules.visitor import Policy
+from proxy.settings import Site
+
+NOW = 1_764_000_000_000
+SECRET = "secret-0123456789"
+MOST_BYTES = 1_000_000
+_LONGEST_HOST = 253
+
+
+def modules() -> Iterator[ModuleType]:
+    """Yield every module of the project that can be imported without running it."""
+    for found in pkgutil.walk_packages(proxy.__path__, "proxy."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def caches() -> list["_lru_cache_wrapper[Any]"]:
+    """Return all caches of ours, those of methods and objects too."""
+    list(modules())
+    return [one for one in gc.get_objects() if isinstance(one, _lru_cache_wrapper) and _is_ours(one)]
+
+
+def _is_ours(cache: "_lru_cache_wrapper[Any]") -> bool:
+    return str(getattr(cache, "__module__", "")).startswith("proxy.")
+
+
+def held(cache: "_lru_cache_wrapper[Any]") -> Iterator[str | bytes]:
+    """Yield every text that a cache holds, in keys and values, however deep."""
+    waiting: list[Any] = gc.get_referents(cache)
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType) or callable(one):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str | bytes):
+            yield one
+        elif isinstance(one, dict | list | tuple | frozenset | set) or type(one).__name__ == "_lru_list_elem":
+            waiting += gc.get_referents(one)
+
+
+def strangers() -> None:
+    """Send thousands of requests, each with long texts of its own wherever there is room for them."""
+    site = Site.model_validate(
+        {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}]},
+        context={"resolve": str},
+    )
+    policy = Policy(site, Networks(), KeeperKeys("s" * 32))
+    for number in range(3000):
+        text = f"{SECRET}-{number}-"
+        long = text * 100
+        address = f"https://www.shop.example/{long}?{text}={text}&token={long}"
+        data = {text: text, long[:2000]: long, "page": address, "value": 1}
+        hit = {"name": text, "id": text, "at": NOW, "pixels": ["1", "2"], "data": data}
+        match = {"1": {"em": text, "ph": text, "fn": text, "country": text, text: text}}
+        wire = {"v": 1, "sent": NOW, "url": address, "referrer": address, "match": match, "events": [hit]}
+        facts = Facts(
+            now=NOW,
+            entropy=number,
+            peer=f"2001:db8::{number % 7000:x}",
+            host=f"{text}.shop.example",
+            origin=f"https://{text}.shop.example",
+            referer=address,
+            cookie=f"{text}={long}; _fbp={long}",
+            user_agent=long,
+            brands=text,
+            platform=text,
+            forwarded=long,
+            body=orjson.dumps(wire),
+        )
+        ingest(facts, policy)
+        ingest(facts._replace(origin="", host=long), policy)
+        host_of(address)
+        host_of(long)
+        host_of(f"https://é{number}.example/{long}")
+        registrable(host_of(f"https://x{number}.example"))
+        registrable(long)
+        bot_reason(long, webdriver=False)
+        client(text, long, Networks())
+        is_trusted(long[:60], Networks())
+
+
+@pytest.fixture(scope="module")
+def filled() -> Mapping[str, list[str | bytes]]:
+    """Return what each cache holds after strangers came by."""
+    tables.prepare()
+    strangers()
+    found = itertools.groupby(sorted(caches(), key=_name), key=_name)
+    return {name: [text for cache in group for text in held(cache)] for name, group in found}
+
+
+def _name(cache: "_lru_cache_wrapper[Any]") -> str:
+    return f"{cache.__module__}.{getattr(cache, '__qualname__', '')}"
+
+
+# Built from our own tables and configuration, not from what strangers send.
+OURS = {
+    "proxy.rules.money._currencies",
+    "proxy.rules.numbering._plans",
+    "proxy.rules.numbering.prepare",
+    "proxy.rules.places._english_countries",
+    "proxy.rules.places._foreign_countries",
+    "proxy.rules.places._states",
+    "proxy.rules.places.hashed_countries",
+    "proxy.rules.redact.limits_of",
+}
+
+
+def test_every_cache_is_bounded() -> None:
+    """No cache grows without end, in whatever module it will be."""
+    found = caches()
+
+    assert len(found) >= len(OURS)
+    assert [_name(one) for one in found if one.cache_parameters()["maxsize"] is None] == []
+
+
+def test_no_cache_holds_long_texts(filled: Mapping[str, list[str | bytes]]) -> None:
+    """What a stranger can put into a cache is no longer than a host name, and all of it less than a megabyte."""
+    theirs = {name: texts for name, texts in filled.items() if name not in OURS}
+
+    assert {name for name, texts in theirs.items() for text in texts if len(text) > _LONGEST_HOST} == set()
+    assert sum(len(text) for texts in theirs.values() for text in texts) < MOST_BYTES
+
+
+def test_caches_hold_hosts_but_never_addresses(filled: Mapping[str, list[str | bytes]]) -> None:
+    """No path, query, cookie, user agent, name, id or contact data of a request stays behind; hosts and IPs may."""
+    texts = [text for held_texts in filled.values() for text in held_texts if isinstance(text, str)]
+
+    assert [text for text in texts if SECRET in text and not text.endswith(".shop.example")] == []
+    assert [text for text in texts if "/" in text and SECRET in text] == []
+
+
+def test_hosts_in_other_letters_are_few() -> None:
+    """Their cache is bounded too, and long names do not reach it."""
+    for number in range(1000):
+        ascii_host(f"é{number}" * 20)
+
+    assert max(len(text) for cache in caches() if "hosts" in _name(cache) for text in held(cache)) <= _LONGEST_HOST
