@@ -79,7 +79,7 @@ class DeadLetters:
         number, at, pixel, name, identity, time_s, reason, code, subcode, message, trace, attempts, sealed = row
         record = self._opened(number, pixel, sealed)
         words = Words(code, subcode, message, trace)
-        payload = record.payload if record else b""
+        payload = record.whole if record else b""
         return DeadLetter(number, at, pixel, name, identity, time_s, reason, words, attempts, payload)
 
     def _opened(self, number: int, pixel: Any, sealed: Any) -> Record | None:
