@@ -15,6 +15,7 @@ import click
 from fakegraph import FakeGraph, served
 from rig import Machine, Slice, goal, percentile, ratio, rounds, running, slices, start, table, workplace, wrk
 from stock import fill, queue_of
+from visitor import visiting
 
 from proxy.model import LedgerRow, Status
 from proxy.queue.base import Settlement
@@ -131,6 +132,24 @@ class Bench:
         )
         goal("events/s of events committed alone", whole.rate, 20_000)
 
+    async def slow(self, seconds: float) -> None:
+        """Deliver what came in an outage to a Graph that takes longer for larger batches; a lone event came before."""
+        shutil.rmtree(self.small.directory / "data")
+        self.graph.arrivals.clear()
+        self.graph.per_event, self.graph.most_under_way = 0.001, 0
+        async with running(self.small), visiting(self.small) as visitor:
+            await visitor.event("first", _PIXEL)
+            await self.graph.took(1)
+            self.graph.modes[_PIXEL] = "down"
+            await wrk(self.small, "slow", connections=128, seconds=seconds)
+            self.graph.modes[_PIXEL] = "ok"
+            await self.small.drained(120)
+        taken = [arrival for arrival in self.graph.arrivals if arrival.good]
+        rate = sum(arrival.events for arrival in taken[2:]) / (taken[-1].at - taken[1].at)
+        self.graph.per_event = 0.0
+        print(f"\nanswers that take 1 ms for each event: {self.graph.taken()} events, {rate:.0f} events/s")
+        goal("requests under way at most", self.graph.most_under_way, 2)
+
     def _memory(self, when: str) -> None:
         goal(f"MB of memory at most, {when}", self.large.memory_mb(peak=True), 150, most=True)
 
@@ -160,6 +179,7 @@ async def bench(many: int, few: int, count: int, seconds: float) -> None:
             await parts.deliver(min(count, 4))
             await parts.drain()
             await parts.singles(few // 5)
+            await parts.slow(seconds)
 
 
 @click.command()

@@ -46,6 +46,11 @@ class FakeGraph:
     """By pixel."""
     latencies: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds before an answer, by pixel."""
+    per_event: float = 0.0
+    """Seconds that each event of a request adds to them, as with the real Graph: a full batch takes longer."""
+    under_way: int = 0
+    most_under_way: int = 0
+    """Requests that waited for their answer at once."""
     watched: re.Pattern[bytes] | None = None
     """Event ids to account for, in a group of the pattern; none by default, since that costs time."""
     arrivals: list[Arrival] = field(default_factory=list)
@@ -112,15 +117,22 @@ class _Connection(asyncio.Protocol):
     def _serve(self, head: bytes, body: bytes) -> None:
         if found := _PIXEL.match(head):
             pixel = found[1].decode()
-            answer, latency = self._graph.take(pixel, body), self._graph.latencies[pixel]
+            answer = self._graph.take(pixel, body)
+            latency = self._graph.latencies[pixel] + self._graph.per_event * self._graph.arrivals[-1].events
         else:
             answer, latency = self._graph.control(body) if body else self._graph.counts(), 0.0
         if answer is None:
             return
         if latency:
-            asyncio.get_running_loop().call_later(latency, self._write, answer)
+            self._graph.under_way += 1
+            self._graph.most_under_way = max(self._graph.most_under_way, self._graph.under_way)
+            asyncio.get_running_loop().call_later(latency, self._write_late, answer)
         else:
             self._write(answer)
+
+    def _write_late(self, answer: bytes) -> None:
+        self._graph.under_way -= 1
+        self._write(answer)
 
     def _write(self, answer: bytes) -> None:
         if self._transport and not self._transport.is_closing():
@@ -144,11 +156,12 @@ async def served(graph: FakeGraph, port: int = 0) -> AsyncIterator[str]:
 
 @click.command()
 @click.option("--port", default=8899, show_default=True)
-def main(port: int) -> None:
+@click.option("--per-event", default=0.0, show_default=True, help="Seconds that each event adds to an answer.")
+def main(port: int, per_event: float) -> None:
     """Run the fake Graph alone."""
 
     async def work() -> None:
-        async with served(FakeGraph(), port) as address:
+        async with served(FakeGraph(per_event=per_event), port) as address:
             print(address, flush=True)
             await asyncio.Event().wait()
 

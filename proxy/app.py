@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,16 @@ from proxy.edge.collect import Collector
 from proxy.edge.conditions import Conditions
 from proxy.edge.connections import Terms
 from proxy.edge.descriptors import affordable
+from proxy.edge.expiry import Expiry
 from proxy.edge.faults import Faults
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
+from proxy.edge.lane import Lane
 from proxy.edge.listener import listen
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
-from proxy.edge.sender import Lane, Sender
+from proxy.edge.sender import Sender
 from proxy.keys import people_key, prefix_of
 from proxy.queue.base import QueueBrokenError, Trouble
 from proxy.queue.local import DataDirLock, LocalQueue
@@ -144,6 +146,8 @@ async def running(config: Config) -> AsyncIterator[Running]:
         sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
         sender.start()
         stack.push_async_callback(sender.stop, _GRACE_S)
+        expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
+        stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
         limits = settings.limits.model_copy(update={"connections": affordable(settings.limits.connections, conditions)})
         admission = Admission(
             limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
@@ -254,6 +258,12 @@ def _entry(settings: Settings, secret: str) -> Entry:
         trusted=trusted,
         client_ip_header=settings.server.forwarding_header,
     )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def now_ms() -> int:

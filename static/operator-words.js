@@ -1,7 +1,9 @@
 /** What the operator's page calls things: statuses, reasons and faults in words for the owner. */
 
 /**
- * @typedef {{ pixel: string, waiting: number, paused: string, failures: number, last_error: string }} Lane
+ * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} Words What Meta said.
+ * @typedef {{ pixel: string, waiting: number, suspects: number, oldest: number, oldest_suspect: number, paused: string,
+ *   failures: number, last_error: string, words: Words }} Lane Ages in ms.
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
  * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
@@ -92,6 +94,15 @@ export const TITLES = {
 export const trouble = (reason) =>
   TROUBLES[reason] || (/^http_\d+$/.test(reason) ? `Meta answered with HTTP ${reason.slice(5)}` : reason);
 
+/** @param {string} detail A reason, and Meta’s words if it said any. */
+const halt = (detail) => {
+  const [reason, words] = detail.split("; Meta says: ");
+  return trouble(reason) + (words ? ` (${words})` : "");
+};
+
+/** @param {number} ms */
+export const age = (ms) => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`);
+
 /** @param {Row} row */
 export const why = ({ status, reason, fate }) => {
   if (status == "dropped") return DROPPED[reason] || reason;
@@ -115,11 +126,23 @@ export const advice = ({ code, subject, detail }) => {
   switch (code) {
     case "pixel_paused":
       return (
-        `Pixel ${subject} is paused: ${trouble(detail)}. Its events wait and none is lost. ` +
+        `Pixel ${subject} is paused: ${halt(detail)}. Its events wait and none is lost. ` +
         "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
       );
+    case "graph_errors":
+      return `Events of pixel ${subject} wait: ${halt(detail)}. The proxy tries again by itself, and none is lost.`;
+    case "pixel_not_configured":
+      return (
+        `Pixel ${subject} is not in the configuration: ${detail}. Add it again and restart to deliver them; ` +
+        "what grows older than 7 days becomes a dead letter."
+      );
     case "delivery_late":
-      return `Events of pixel ${subject} arrive late at Meta: ${detail}.`;
+      return `Events of pixel ${subject} wait too long for Meta: ${detail}.`;
+    case "suspects_late":
+      return (
+        `Events of pixel ${subject} that Meta refused together wait for the search for the bad ones: ${detail}. ` +
+        "Somebody sends many bad events; the dead letters show which."
+      );
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
     case "housekeeping":

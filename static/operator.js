@@ -6,7 +6,7 @@
  */
 
 import { byId, make, say, chip, moment, title, button, reconcile, fillTable } from "./operator-elements.js";
-import { DEAD, STATUSES, FATES, TITLES, trouble, why, oddities, advice, count, clock } from "./operator-words.js";
+import { DEAD, STATUSES, FATES, TITLES, trouble, why, oddities, advice, age, count, clock } from "./operator-words.js";
 
 /** @typedef {import("./operator-words.js").Lane} Lane */
 /** @typedef {import("./operator-words.js").State} State */
@@ -99,9 +99,20 @@ const LANES = [
       return chip(failures ? ["Trying again", "warn"] : waiting ? ["Delivering", "good"] : ["All delivered", "good"]);
     },
   },
-  { label: "Waiting", kind: "number-cell", show: ({ waiting }) => `${count(waiting)} ${waiting == 1 ? "event" : "events"}` },
+  {
+    label: "Waiting",
+    kind: "number-cell",
+    show: ({ waiting, suspects, oldest, oldest_suspect: older }) => [
+      `${count(waiting)} ${waiting == 1 ? "event" : "events"}`,
+      suspects ? make("span", { class: "why" }, `${count(suspects)} of them refused together, searched for the bad ones`) : "",
+      waiting ? make("span", { class: "why" }, `the oldest for ${age(Math.max(oldest, older))}`) : "",
+    ],
+  },
   { label: "Failures", kind: "number-cell", show: ({ failures }) => count(failures) },
-  { label: "Last error", show: ({ last_error: error }) => (error ? trouble(error) : "none") },
+  {
+    label: "Last error",
+    show: ({ last_error: error, words }) => (error ? [make("span", { class: "line" }, trouble(error)), ...graphWords(words)] : "none"),
+  },
 ];
 
 /** @type {Lane[]} */
@@ -142,7 +153,7 @@ const health = poll(() => ask("api/status"), showHealth, showSilence);
 
 // -- dead letters
 
-/** @param {Letter} letter */
+/** @param {Words} words @returns {(HTMLElement | string)[]} */
 const graphWords = ({ code, subcode, message, fbtrace_id: trace }) => {
   const codes = [code != null && `code ${code}`, subcode != null && `subcode ${subcode}`, trace && `trace ${trace}`];
   const known = codes.filter(Boolean).join(", ");

@@ -76,8 +76,14 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 @asynccontextmanager
 async def graph_session(most_seconds: float) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the client session to Graph: no cookies, verified TLS, ``most_seconds`` for a whole request."""
+    """Open the client session to Graph: no cookies, verified TLS, ``most_seconds`` for a whole request.
+
+    Connections are not bounded here: each lane bounds its own, and in a pool that all share, pixels whose requests hang
+    would keep the connections that a healthy pixel waits for.
+    """
     async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=most_seconds), cookie_jar=aiohttp.DummyCookieJar()
+        timeout=aiohttp.ClientTimeout(total=most_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
     ) as session:
         yield session

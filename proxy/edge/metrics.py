@@ -32,6 +32,12 @@ class Metrics:
         self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
         self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._suspects = Gauge(
+            "capi_proxy_suspect_events",
+            "Events that wait because Graph refused a batch with them",
+            ["pixel"],
+            registry=self.registry,
+        )
         self._withheld = Gauge(
             "capi_proxy_withheld_events",
             "Events since start that waited when their person was suppressed, and were dropped",
@@ -111,6 +117,9 @@ class Metrics:
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
+        self._suspects.clear()
+        for pixel, events in stats.suspects.items():
+            self._suspects.labels(pixel).set(events)
         for reason, events in stats.withheld.items():
             self._withheld.labels(reason).set(events)
         for kind, count in stats.suppressions.items():

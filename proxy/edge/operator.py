@@ -1,6 +1,5 @@
 """The operator listener: dashboard, metrics, health, and the JSON that the dashboard and the commands use."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,12 +10,12 @@ from aiohttp import hdrs, web
 from proxy.edge.conditions import Conditions
 from proxy.edge.files import static_file
 from proxy.edge.guesses import Guesses
+from proxy.edge.lane import Lane
 from proxy.edge.metrics import Metrics
 from proxy.edge.password import PasswordGate
 from proxy.edge.people import BadQueryError, PeopleApi
-from proxy.edge.sender import Lane
 from proxy.model import MAX_AGE_MS, LedgerRow, Status
-from proxy.queue.base import DeadLetter, Filter, Queue, QueueError
+from proxy.queue.base import DeadLetter, Filter, Oldest, Queue, QueueError, Stats
 from proxy.rules.identity import host_of
 from proxy.rules.ingest import problem
 
@@ -24,8 +23,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MOST_ROWS = 1000
-# Delivery that has not succeeded for so long, with work waiting, is a fault somebody should look at.
-_LAG_SECONDS = 15 * 60
+# An event that waits so long for its first delivery is a fault somebody should look at.
+_LATE_MS = 15 * 60 * 1000
+# The search for bad events may take its time, and whoever sends them must not make readiness fail.
+_SUSPECTS_LATE_MS = 60 * 60 * 1000
 _SCRIPTS = ("operator.js", "operator-elements.js", "operator-words.js")
 _PAGES = {"/": ("operator.html", "text/html"), **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS}}
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
@@ -114,8 +115,8 @@ class Operator:
 
     async def _readiness(self) -> dict[str, Any]:
         await self._look_at_queue()
-        for pixel, lane in self._lanes.items():
-            self._look_at_lane(pixel, lane)
+        for pixel, oldest in (await self._oldest()).items():
+            self._look_at_lane(pixel, oldest)
         conditions = self._conditions.current()
         failing = any(condition.failing for condition in conditions)
         status = "failing" if failing else "degraded" if conditions else "ready"
@@ -133,30 +134,46 @@ class Operator:
         else:
             self._conditions.clear("queue")
 
-    def _look_at_lane(self, pixel: str, lane: Lane) -> None:
-        if not lane.state.paused and self._lag(lane) > _LAG_SECONDS:
-            detail = f"nothing delivered for {self._lag(lane):.0f} s"
-            self._conditions.report("delivery_late", pixel, detail, failing=True)
-        else:
-            self._conditions.clear("delivery_late", pixel)
+    async def _oldest(self) -> Mapping[str, Oldest]:
+        """Return since when events of each pixel wait; nothing while the queue cannot tell."""
+        try:
+            return await self._queue.oldest(self._lanes.keys())
+        except QueueError:
+            return {}
 
-    def _lag(self, lane: Lane) -> float:
-        since = lane.state.working_since
-        return 0.0 if since is None else time.monotonic() - since
+    def _look_at_lane(self, pixel: str, oldest: Oldest) -> None:
+        fresh = 0 if self._lanes[pixel].state.paused else self._age(oldest.fresh)
+        self._report_age("delivery_late", pixel, fresh, _LATE_MS, failing=True)
+        self._report_age("suspects_late", pixel, self._age(oldest.suspect), _SUSPECTS_LATE_MS, failing=False)
+
+    def _report_age(self, code: str, pixel: str, age: int, most: int, *, failing: bool) -> None:
+        if age > most:
+            self._conditions.report(code, pixel, f"the oldest arrived {age // 60_000} min ago", failing=failing)
+        else:
+            self._conditions.clear(code, pixel)
+
+    def _age(self, arrived: int | None) -> int:
+        return 0 if arrived is None else max(0, self._now() - arrived)
 
     async def _status(self, _request: web.Request) -> web.Response:
+        readiness, oldest = await self._readiness(), await self._oldest()
         stats = self._queue.stats()
-        lanes = [
-            {
-                "pixel": pixel,
-                "waiting": stats.waiting.get(pixel, 0),
-                "paused": lane.state.paused,
-                "failures": lane.state.failures,
-                "last_error": lane.state.last_error,
-            }
-            for pixel, lane in self._lanes.items()
-        ]
-        return _json({**await self._readiness(), "lanes": lanes, "dead": stats.dead})
+        lanes = [self._lane(pixel, stats, oldest.get(pixel, Oldest())) for pixel in self._lanes]
+        return _json({**readiness, "lanes": lanes, "dead": stats.dead})
+
+    def _lane(self, pixel: str, stats: Stats, oldest: Oldest) -> Mapping[str, Any]:
+        state = self._lanes[pixel].state
+        return {
+            "pixel": pixel,
+            "waiting": stats.waiting.get(pixel, 0),
+            "suspects": stats.suspects.get(pixel, 0),
+            "oldest": self._age(oldest.fresh),
+            "oldest_suspect": self._age(oldest.suspect),
+            "paused": state.paused,
+            "failures": state.failures,
+            "last_error": state.last_error,
+            "words": asdict(state.words),
+        }
 
     async def _events(self, request: web.Request) -> web.Response:
         wanted = _filter(request.query)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxy.model import DropReason, FateNews, LedgerRow, Record, Status, SuppressionKind, Words
+from proxy.model import Dead, DropReason, FateNews, LedgerRow, Record, Status, SuppressionKind, Words
 
 
 class QueueError(Exception):
@@ -56,6 +56,13 @@ class Segment:
     attempts: int
     strikes: int
     records: tuple[Record, ...]
+    at: int = 0
+    """Server clock in milliseconds when its events arrived."""
+    suspect: int = 0
+    """Not 0 once a batch with these events was refused: they ride in batches of at most so many events.
+
+    Negative where they came from the same network as other bad events: those come after all other suspects.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +99,15 @@ class Remainder:
     attempts: int
     strikes: int
     records: tuple[Record, ...]
+    at: int = 0
+    """As of their segment; 0: they arrive now."""
+    suspect: int = 0
+    """See ``Segment.suspect``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The end of one delivery attempt, applied whole or not at all."""
+    """What an attempt decided, applied whole or not at all."""
 
     done: tuple[int, ...] = ()
     """Segments that are gone."""
@@ -104,6 +115,8 @@ class Settlement:
     """Segments that stay, one attempt older."""
     struck: bool = False
     """The attempt was a 2xx that counted nothing."""
+    suspects: tuple[tuple[int, int], ...] = ()
+    """Segments that stay, one attempt older, as suspects: which, and their new ``suspect``."""
     remainders: tuple[Remainder, ...] = ()
     dead: tuple[Letter, ...] = ()
     rows: tuple[LedgerRow, ...] = ()
@@ -155,12 +168,29 @@ class Stats:
     """Ledger rows and news of browser copies since start that were left out of the ledger."""
     suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)
     """How many there are."""
+    suspects: Mapping[str, int] = field(default_factory=dict)
+    """How many of the waiting events are suspects, by pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """When the oldest waiting events of a pixel arrived: server clock in milliseconds, None where none wait."""
+
+    fresh: int | None = None
+    suspect: int | None = None
 
 
 def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
     """Return the ledger row of a record that is not sent after all."""
     identity = (record.pixel, record.name, record.id, record.time_s)
     return LedgerRow(now, *identity, Status.DROPPED, reason, record.fate, findings=record.findings)
+
+
+def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRow:
+    """Return the ledger row of a record that becomes a dead letter."""
+    identity = (record.pixel, record.name, record.id, record.time_s)
+    trace = verdict.words.fbtrace_id
+    return LedgerRow(now, *identity, Status.DEAD, verdict.reason, record.fate, trace, attempts, record.findings)
 
 
 class Queue(Protocol):
@@ -176,10 +206,15 @@ class Queue(Protocol):
     def note(self, rows: Sequence[LedgerRow], fates: Sequence[FateNews] = (), pixels: Sequence[str] = ()) -> None:
         """Write ledger rows, and fates of events of these pixels, soon; nobody waits, and a crash may lose them."""
 
-    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """Claim unclaimed segments of a pixel, ``most`` events together, at least one segment if there is any.
 
-        The oldest come first, or with ``newest`` the youngest.
+        Args:
+            pixel: Its id.
+            most: The bound; only a single segment may hold more.
+            newest: The youngest come first, otherwise the oldest.
+            suspect: Claim suspects, which are not claimed otherwise: those that may ride in the largest batches, the
+                youngest of them first, as many as together fill one such batch.
         """
 
     async def release(self, segments: Sequence[Segment]) -> None:
@@ -229,6 +264,15 @@ class Queue(Protocol):
 
         What is being delivered at this moment is not called back; should it fail, it is dropped.
         """
+
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """Make dead letters ``too_old`` of a bounded number of unclaimed events that happened before a moment.
+
+        Return how many of each pixel, and whether there may be more.
+        """
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """Say since when events of these pixels wait."""
 
     def stats(self) -> Stats:
         """Say how full the queue is, at no cost."""

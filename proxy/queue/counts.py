@@ -43,10 +43,16 @@ class Counts:
     """Changed by the writer thread, read by any."""
 
     def __init__(
-        self, waiting: Mapping[str, int], dead: int, suppressions: Mapping[SuppressionKind, int] | None = None
+        self,
+        waiting: Mapping[str, int],
+        dead: int,
+        suspects: Mapping[str, int],
+        suppressions: Mapping[SuppressionKind, int] | None = None,
     ) -> None:
         self.waiting: Tally[str] = Tally(waiting)
         """Events, by pixel."""
+        self.suspects: Tally[str] = Tally(suspects)
+        """Those of them that are suspects."""
         self.withheld: Tally[DropReason] = Tally()
         """Events that waited and were dropped."""
         self.dead: Tally[str] = Tally({"": dead})
@@ -55,8 +61,11 @@ class Counts:
         self.total = sum(waiting.values())
         """Events that wait, of all pixels."""
         self._tallies: tuple[Tally[str] | Tally[DropReason] | Tally[SuppressionKind], ...] = (
-            *(self.waiting, self.withheld),
-            *(self.dead, self.suppressions),
+            self.waiting,
+            self.suspects,
+            self.withheld,
+            self.dead,
+            self.suppressions,
         )
         self._lock = Lock()
         self._snapshot: Stats | None = None
@@ -80,6 +89,11 @@ class Counts:
         with self._lock:
             if self._snapshot is None:
                 dead = self.dead.values.get("", 0)
-                withheld, suppressions = dict(self.withheld.values), dict(self.suppressions.values)
-                self._snapshot = Stats(dict(self.waiting.values), dead, withheld, suppressions=suppressions)
+                self._snapshot = Stats(
+                    dict(self.waiting.values),
+                    dead,
+                    dict(self.withheld.values),
+                    suppressions=dict(self.suppressions.values),
+                    suspects=dict(self.suspects.values),
+                )
             return self._snapshot

@@ -15,6 +15,7 @@ from proxy.queue.base import (
     DeadLetter,
     Erased,
     Filter,
+    Oldest,
     QueueBrokenError,
     QueueFullError,
     Segment,
@@ -31,8 +32,10 @@ from proxy.queue.writer import Writer
 from proxy.settings import Queue, Retention
 
 DATABASE_FILE, LOCK_FILE = "queue.db", "lock"
-# A step of the writer thread that takes longer is a disk that hangs: nothing new is taken, and health says so.
-_HANGS_S = 1.5
+# A step of the writer thread that takes longer is a disk that is slow, and health says so.
+_SLOW_S = 1.5
+# One that takes this long is a disk that hangs: whoever comes is refused at once instead of waiting for it.
+_HANGS_S = 8.0
 _READY_S = 1.0
 # Dead letters that are read, put back or removed at a time, so that no append waits long for it.
 _LETTERS = 100
@@ -113,7 +116,7 @@ class LocalQueue:
 
     async def append(self, records: Sequence[Record]) -> Stored:
         """See ``base.Queue``."""
-        if why := self._full():
+        if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
         return await self._writer.append(records)
 
@@ -123,9 +126,9 @@ class LocalQueue:
         news = ((now, event_key(pixel, one.name, one.id), one.fate) for one in fates for pixel in pixels)
         self._store.notes.add(rows, news)
 
-    async def claim(self, pixel: str, *, most: int, newest: bool = False) -> tuple[Segment, ...]:
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest))
+        return await self._writer.do(lambda: self._store.claim(pixel, most, newest=newest, suspect=suspect))
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``base.Queue``."""
@@ -205,6 +208,14 @@ class LocalQueue:
             total += count
         return total
 
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.expire(before_s))
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """See ``base.Queue``."""
+        return await self._writer.do(lambda: self._store.oldest(pixels))
+
     def stats(self) -> Stats:
         """See ``base.Queue``."""
         return replace(self._store.counts.stats(), lost_notes=self._store.notes.lost)
@@ -216,11 +227,11 @@ class LocalQueue:
 
     def refuses(self) -> str:
         """See ``base.Queue``."""
-        return str(self._writer.broken) if self._writer.broken else self._full()
+        return str(self._writer.broken) if self._writer.broken else self._full(most_busy_s=_SLOW_S)
 
-    def _full(self) -> str:
+    def _full(self, *, most_busy_s: float) -> str:
         limits = self._limits
-        if self._writer.busy_s > _HANGS_S:
+        if self._writer.busy_s > most_busy_s:
             return f"the disk of data_dir has not answered for {self._writer.busy_s:.0f} seconds"
         if self._store.room.short:
             return self._store.room.short
@@ -234,11 +245,11 @@ class LocalQueue:
         """See ``base.Queue``; what waits for a slow disk that makes progress counts as committed after a second."""
         if self._writer.broken:
             raise self._writer.broken
-        if why := self._full():
+        if why := self._full(most_busy_s=_SLOW_S):
             raise QueueFullError(why)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._writer.do(self._store.touch), _READY_S)
-        if why := self._full():
+        if why := self._full(most_busy_s=_SLOW_S):
             raise QueueFullError(why)
 
     async def close(self) -> None:

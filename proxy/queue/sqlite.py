@@ -11,7 +11,8 @@ Invariants
 On disk (``queue.db``)
     meta     schema facts, a sealed word that proves the secret fits, the last number of a dead letter, how much news
              each fate_D holds
-    segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel
+    segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived, the
+             bound of its batches if it is a suspect, and when its oldest event happened
     seen_0…3 16-byte event key with the visitor's 4-byte hash; a table covers 16 hours and is emptied whole
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
@@ -26,6 +27,7 @@ was written, so it ends the process.
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,11 +35,13 @@ from typing import Any
 
 import apsw
 
-from proxy.model import DAY_MS, Record
+from proxy.model import DAY_MS, Dead, Record
 from proxy.queue import dead, marks, segments
 from proxy.queue.base import (
     DeadLetter,
     Filter,
+    Letter,
+    Oldest,
     QueueBrokenError,
     QueueError,
     QueueFullError,
@@ -46,6 +50,7 @@ from proxy.queue.base import (
     Settlement,
     Stored,
     Trouble,
+    dead_row,
     dropped_row,
 )
 from proxy.queue.counts import Counts
@@ -150,8 +155,9 @@ class SqliteStore:
         self.ledger = Ledger(self._db)
         self._migrate(version)
         self._dead = DeadLetters(self._db, self._sealer)
-        self.counts = Counts(Segments.count(self._db), self._dead.count(), Marks.count(self._db))
-        self._segments = Segments(self._db, self._sealer, self.counts)
+        waiting, suspects = Segments.count(self._db)
+        self.counts = Counts(waiting, self._dead.count(), suspects, Marks.count(self._db))
+        self._segments = Segments(self._db, self._sealer, self.counts, self._now)
         self.marks = Marks(self._db, self.counts.suppressions)
         """Suppressions."""
 
@@ -187,7 +193,7 @@ class SqliteStore:
         steps: dict[int, Sequence[Callable[[], None]]] = {
             2: (self.ledger.add_findings, self._add_marks),
             3: (self.ledger.add_totals, self._number_letters),
-            4: (),  # withdrawals among the marks, which an older program cannot read
+            4: (self._add_suspects,),  # and withdrawals among the marks, which an older program cannot read
         }
         for layout, changes in steps.items():
             if 0 < version < layout:
@@ -201,6 +207,9 @@ class SqliteStore:
 
     def _number_letters(self) -> None:
         DeadLetters.start_numbers(self._db)
+
+    def _add_suspects(self) -> None:
+        segments.migrate(self._db, self._now())
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -313,9 +322,11 @@ class SqliteStore:
 
     # -- delivery
 
-    def claim(self, pixel: str, most: int, *, newest: bool = False) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed segments of a pixel, or the newest, without what was suppressed since."""
-        while claimed := self._segments.claim(pixel, most, newest=newest):
+    def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
+        """Claim unclaimed segments of a pixel, without what was suppressed since; see ``base.Queue``."""
+        while claimed := (
+            self._segments.claim_suspects(pixel, most) if suspect else self._segments.claim(pixel, most, newest=newest)
+        ):
             if kept := tuple(segment for one in claimed if (segment := self._permitted(one))):
                 return kept
         return ()
@@ -336,11 +347,26 @@ class SqliteStore:
     def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
         """Write the end of a delivery attempt."""
         self._segments.settle(claimed, settlement)
-        letters = [letter for letter in settlement.dead if not self.marks.refusal(letter.record)]
-        for letter in letters:
-            self._dead.bury(letter, self._now())
-        self.counts.dead.add("", len(letters))
+        self._bury(settlement.dead)
         self.ledger.write(settlement.rows)
+
+    def _bury(self, letters: Sequence[Letter]) -> None:
+        permitted = [letter for letter in letters if not self.marks.refusal(letter.record)]
+        for letter in permitted:
+            self._dead.bury(letter, self._now())
+        self.counts.dead.add("", len(permitted))
+
+    def expire(self, before_s: int) -> tuple[dict[str, int], bool]:
+        """Make dead letters of a slice of what is too old; see ``base.Queue``."""
+        taken, more = self._segments.expire(before_s)
+        dead = Dead("too_old")
+        self._bury([Letter(record, dead.reason, dead.words, segment.attempts) for segment, record in taken])
+        self.ledger.write(dead_row(record, dead, self._now(), segment.attempts) for segment, record in taken)
+        return Counter(record.pixel for _, record in taken), more
+
+    def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """Say since when events of these pixels wait."""
+        return {pixel: self._segments.oldest(pixel) for pixel in pixels}
 
     # -- dead letters
 

@@ -294,13 +294,37 @@ async def test_a_paused_pixel_is_explained(desk: Desk) -> None:
     await desk.send({"name": "Lead", "id": "waits", "pixels": [OTHER]})
 
     await expect(desk.page.locator("#banner")).to_contain_text(
-        f"Pixel {OTHER} is paused: Meta refuses the access token. Its events wait and none is lost."
+        re.compile(
+            rf"Pixel {OTHER} is paused: Meta refuses the access token \(.*\)\. Its events wait and none is lost\."
+        )
     )
     lane = desk.page.locator("#lanes tr", has_text=OTHER)
     await expect(lane).to_contain_text(re.compile("Paused.*1 event"))
     await desk.fault(mode="none")
     await expect(desk.page.locator("#banner")).to_contain_text("Ready", timeout=20_000)
     await expect(desk.row("waits")).to_contain_text("Delivered")
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "state", "words"),
+    [
+        ("500", "code 2", "degraded", "Service temporarily unavailable"),
+        ("190", "code 190", "failing", "Error validating access token"),
+    ],
+)
+async def test_while_graph_refuses_the_banner_is_not_green_and_metas_words_are_shown(
+    desk: Desk, mode: str, code: str, state: str, words: str
+) -> None:
+    """What Meta says of a refused token, or while it is down, stands in the banner and in the row of the pixel."""
+    await desk.open()
+    await desk.fault(mode=mode, pixel=OTHER)
+    await desk.send({"name": "Lead", "id": "waits", "pixels": [OTHER]})
+
+    await expect(desk.page.locator("#banner")).to_contain_text(words)
+    await expect(desk.page.locator("#banner")).to_have_attribute("data-state", state)
+    lane = desk.page.locator("#lanes tr", has_text=OTHER)
+    await expect(lane).to_contain_text(words)
+    await expect(lane).to_contain_text(code)
 
 
 async def test_a_proxy_that_is_down_is_said_to_be_down(page: Page, tmp_path: Path) -> None:

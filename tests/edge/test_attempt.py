@@ -1,12 +1,14 @@
-"""One attempt at a batch: bad events are found, good ones delivered, a sick pixel is not mistaken for sick events."""
+"""What one answer decides, when a pixel is at fault rather than its events, and who is suspected first."""
 
-import math
 from collections.abc import Callable, Sequence
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support import record
 
-from proxy.edge.attempt import Attempt, attempt
+from proxy.edge.attempt import Attempt, Doubt, Offenders, attempt, probe, trial
 from proxy.model import Dead, Delivered, Pause, Record, Retry, Split, Verdict, Words
 
 CONTENT = Words(100, 2804017, "bad event")
@@ -28,91 +30,161 @@ class FakeGraph:
         return Split(words) if len(records) > 1 else Dead("rejected", words)
 
 
-def poisoned(numbers: set[int], words: Words = CONTENT) -> FakeGraph:
-    ids = {f"id-{number}" for number in numbers}
-    return FakeGraph(lambda one: words if one.id in ids else None)
+def number_of(one: Record) -> int:
+    return int(one.id.removeprefix("id-"))
 
 
-def ids(result: Attempt) -> tuple[list[str], list[str], list[str]]:
-    delivered = sorted(one.id for one, _ in result.delivered)
-    return delivered, sorted(one.id for one, _ in result.dead), sorted(one.id for one in result.left)
+def records(count: int) -> list[Record]:
+    return [record(number) for number in range(count)]
 
 
-@pytest.mark.parametrize("position", [0, 1, 333, 499, 500, 998, 999])
-async def test_one_bad_event_in_a_thousand_costs_22_requests_at_most(position: int) -> None:
-    """Wherever it stands, one bad event is isolated in about 2·log₂ n requests and the other 999 are delivered."""
-    graph = poisoned({position})
-    result = await attempt([record(number) for number in range(1000)], graph)
-
-    assert [one.id for one, _ in result.dead] == [f"id-{position}"]
-    assert len(result.delivered) == 999
-    assert graph.requests <= 22
+def sizes(result: Attempt) -> tuple[int, int, int, int]:
+    return len(result.delivered), len(result.dead), len(result.suspects), len(result.left)
 
 
-async def test_ten_bad_events_in_a_thousand_cost_no_good_one() -> None:
-    """Ten scattered bad events are buried, the other 990 are delivered."""
-    graph = poisoned({number * 97 for number in range(10)})
-    result = await attempt([record(number) for number in range(1000)], graph)
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Delivered(8, 8), (8, 0, 0, 0)),
+        (Split(CONTENT), (0, 0, 8, 0)),
+        (Retry("down"), (0, 0, 0, 8)),
+        (Pause("token"), (0, 0, 0, 8)),
+    ],
+)
+async def test_one_answer_decides_a_batch(answer: Verdict, expected: tuple[int, int, int, int]) -> None:
+    """A batch is delivered, suspected or left as a whole, and only a pause or a retry halts."""
 
-    assert (len(result.delivered), len(result.dead), result.left, result.halt) == (990, 10, [], None)
-    assert graph.requests <= 10 * 2 * math.ceil(math.log2(1000)) + 1
+    async def send(_records: Sequence[Record]) -> Verdict:
+        return answer
+
+    result = await attempt(records(8), send, Offenders())
+
+    assert sizes(result) == expected
+    assert result.halt == (answer if isinstance(answer, Pause | Retry) else None)
 
 
-async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
-    """Ten bad events side by side at the head of a batch are buried even when their code is a general one."""
-    graph = poisoned(set(range(10)), ODD)
-    result = await attempt([record(number) for number in range(1000)], graph)
+@given(st.integers(2, 1000))
+def test_half_of_a_refused_batch_rides_together(count: int) -> None:
+    """The bound is a power of two, half of the batch or the next one above, and always less than the batch."""
+    batch = records(count)
+    (bound,) = {bound for _, bound in Offenders().bounds(batch)}
 
-    assert (len(result.delivered), len(result.dead), result.halt) == (990, 10, None)
+    assert count / 2 <= bound < count
+    assert bound & (bound - 1) == 0
+
+
+def at(address: str, number: int = 0) -> Record:
+    one = record(number)
+    document = orjson.loads(one.payload)
+    document["user_data"]["client_ip_address"] = address
+    return one._replace(payload=orjson.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("offender", "other", "known"),
+    [
+        ("203.0.113.9", "203.0.113.9", True),
+        ("203.0.113.9", "203.0.113.8", False),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2:9::9", True),
+        ("2001:db8:1:2:3::4", "2001:db8:1:3:3::4", False),
+    ],
+)
+def test_an_offender_is_known_by_its_network(offender: str, other: str, *, known: bool) -> None:
+    """An IPv4 address or an IPv6 /64 that a refused event came from is suspected first, and no other."""
+    offenders = Offenders()
+    offenders.add(at(offender))
+    honest = [at(f"198.51.100.{number}", number) for number in range(20)]
+    bounds = [bound for _, bound in offenders.bounds([at(other, 99), *honest])]
+
+    assert bounds == ([-1, *[32] * 20] if known else [16] * 21)
+
+
+def test_a_batch_of_an_offender_alone_is_searched_a_few_at_a_time() -> None:
+    """Whoever shares a network with a stranger is still found among its bad events, after everybody else."""
+    offenders = Offenders()
+    batch = [at("203.0.113.9", number) for number in range(100)]
+    offenders.add(batch[0])
+
+    assert {bound for _, bound in offenders.bounds(batch)} == {-8}
+
+
+def test_offenders_are_bounded() -> None:
+    """However many networks bad events come from, the latest thousand are remembered."""
+    offenders = Offenders()
+    for number in range(3000):
+        offenders.add(at(f"10.{number // 250}.{number % 250}.1"))
+
+    assert len(offenders._sources) == 1000
 
 
 async def test_a_sick_pixel_pauses_and_buries_nothing() -> None:
-    """When every event fails alone with one general code, the pixel pauses, soon, and all events are left."""
+    """When 16 events, spread over all, fail alone with one general code, the pixel pauses and all events are left."""
     graph = FakeGraph(lambda _: ODD)
-    result = await attempt([record(number) for number in range(1000)], graph)
+    result = await trial(records(1000), graph)
 
-    assert (result.delivered, result.dead, len(result.left)) == ([], [], 1000)
-    assert result.halt == Pause("systemic", ODD)
-    assert graph.requests < 40
+    assert (sizes(result), result.halt) == ((0, 0, 0, 1000), Pause("systemic", ODD))
+    assert graph.requests == 16
 
 
 @pytest.mark.parametrize(("count", "halted"), [(7, False), (8, True), (9, True), (16, True)])
 async def test_eight_events_are_the_least_that_speak_for_a_pixel(count: int, *, halted: bool) -> None:
     """Fewer than eight events that all fail alike are buried; eight or more pause the pixel."""
-    result = await attempt([record(number) for number in range(count)], FakeGraph(lambda _: ODD))
+    result = await trial(records(count), FakeGraph(lambda _: ODD))
 
     assert (result.halt is not None, len(result.dead)) == (halted, 0 if halted else count)
 
 
-async def test_a_whole_batch_of_bad_content_is_buried() -> None:
-    """Subcodes that speak of one event's content never pause a pixel, however many events they hit."""
-    result = await attempt([record(number) for number in range(40)], FakeGraph(lambda _: CONTENT))
+async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
+    """Ten bad events side by side are buried even when their code is a general one, since another is delivered."""
+    graph = FakeGraph(lambda one: ODD if number_of(one) < 10 else None)
+    result = await trial(records(1000), graph)
 
-    assert (len(result.dead), result.halt) == (40, None)
+    assert (result.halt, sizes(result)) == (None, (1, 1, 0, 998))
 
 
-async def test_events_that_fail_differently_are_buried() -> None:
-    """Different codes are different faults of events, not one of the pixel."""
-    words = [ODD, Words(100, 34, "another")]
-    graph = FakeGraph(lambda one: words[int(one.id.removeprefix("id-")) % 2])
-    result = await attempt([record(number) for number in range(20)], graph)
+@pytest.mark.parametrize(
+    "bad",
+    [lambda _: CONTENT, lambda one: [ODD, Words(100, 34, "another")][number_of(one) // 2 % 2]],
+    ids=["content", "different codes"],
+)
+async def test_bad_content_and_different_faults_never_pause(bad: Callable[[Record], Words]) -> None:
+    """Subcodes that speak of one event's content, and different codes, are faults of events."""
+    result = await trial(records(41), FakeGraph(bad))
 
-    assert (len(result.dead), result.halt) == (20, None)
+    assert result.halt is None
+    assert result.dead
 
 
 @pytest.mark.parametrize("halt", [Retry("down"), Pause("token")])
 async def test_a_fault_on_the_way_keeps_what_is_undecided(halt: Retry | Pause) -> None:
-    """When Graph fails in the middle of halving, what was decided stays decided and every other event is left."""
-    answers = iter([Split(CONTENT), Delivered(4, 4), Split(CONTENT), Dead("never"), halt])
+    """When Graph fails in the middle of a trial, nothing is buried and every event is left."""
+    answers = iter([Dead("rejected", ODD), Dead("rejected", ODD), halt])
 
     async def send(_records: Sequence[Record]) -> Verdict:
         return next(answers)
 
-    async def failing(records: Sequence[Record]) -> Verdict:
-        verdict = await send(records)
-        return halt if isinstance(verdict, Dead) else verdict
+    result = await trial(records(12), send)
 
-    result = await attempt([record(number) for number in range(8)], failing)
+    assert (sizes(result), result.halt) == ((0, 0, 0, 12), halt)
 
-    assert ids(result) == (["id-0", "id-1", "id-2", "id-3"], [], ["id-4", "id-5", "id-6", "id-7"])
-    assert result.halt == halt
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+async def test_a_probe_of_a_sick_pixel_buries_nothing(count: int) -> None:
+    """While a pixel refuses every event alike, even a few that are left wait on."""
+    result = await probe(records(count), FakeGraph(lambda _: ODD), Offenders())
+
+    assert (sizes(result), result.halt) == ((0, 0, 0, count), Pause("systemic", ODD))
+
+
+async def test_doubt_needs_refusals_in_a_row_with_one_general_code() -> None:
+    """A delivery, a refusal of content and another code begin anew; what is no refusal changes nothing."""
+    other = Words(100, 34, "another")
+    doubt = Doubt()
+    harmless: list[Verdict] = [*[Split(ODD)] * 3, Delivered(1, 1), *[Dead("rejected", ODD)] * 3]
+    for verdict in [*harmless, Split(CONTENT), Split(other)]:
+        doubt.note(verdict)
+        assert not doubt.grave
+    rest: list[Verdict] = [Split(other), Retry("down"), Dead("rejected", other), Split(other)]
+    for verdict in rest:
+        doubt.note(verdict)
+    assert doubt.grave

@@ -9,25 +9,30 @@ from pydantic import SecretStr
 from support import PIXEL, record, until
 
 from proxy.edge.conditions import Conditions
+from proxy.edge.lane import Lane
 from proxy.edge.metrics import Metrics
-from proxy.edge.sender import Lane
 from proxy.model import Delivered, Record, Retry, Verdict
-from proxy.queue.base import QueueFullError, Segment, Settlement, Stats
+from proxy.queue.base import QueueError, QueueFullError, Segment, Settlement, Stats
 from proxy.rules import pace
 from proxy.settings import Pixel
 
 
 class FakeQueue:
-    """Has one segment; is out of disk for the first so many settlements."""
+    """Has one segment; the first so many settlements fail, as on a full disk."""
 
-    def __init__(self, full: int) -> None:
+    def __init__(self, full: int, error: QueueError | None = None) -> None:
         self.segments = [Segment(1, PIXEL, 0, 0, (record(1),))]
         self.full = full
+        self.error = error or QueueFullError("the disk is full")
         self.asked = 0
         self.settled: list[Settlement] = []
 
-    async def claim(self, _pixel: str, *, most: int, newest: bool) -> tuple[Segment, ...]:
+    async def claim(
+        self, _pixel: str, *, most: int, newest: bool = False, suspect: bool = False
+    ) -> tuple[Segment, ...]:
         del most, newest
+        if suspect:
+            return ()
         claimed, self.segments = tuple(self.segments), []
         return claimed
 
@@ -40,7 +45,7 @@ class FakeQueue:
     async def settle(self, _segments: Sequence[Segment], settlement: Settlement) -> None:
         self.asked += 1
         if self.asked <= self.full:
-            raise QueueFullError("the disk is full")
+            raise self.error
         self.settled.append(settlement)
 
 
@@ -87,6 +92,40 @@ async def test_a_full_disk_makes_no_lane_send_twice(monkeypatch: pytest.MonkeyPa
     assert [row.id for row in queue.settled[0].rows] == ["id-1"]
 
 
+async def test_a_settlement_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain fault of the queue while a delivery is recorded costs no second delivery, and leaves nothing claimed."""
+    monkeypatch.setattr(pace, "PROBE_S", 0.01)
+    queue, graph = FakeQueue(full=1, error=QueueError("OSError in the queue")), FakeGraph()
+    one = lane(queue, graph)
+    running = asyncio.create_task(one.run())
+
+    async def settled() -> bool:
+        return bool(queue.settled)
+
+    await until(settled, what="the settlement", seconds=5)
+    one.stop()
+    await running
+
+    assert (graph.requests, queue.asked) == (1, 2)
+
+
+async def test_what_can_never_be_recorded_is_given_up_to_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the queue refuses a settlement again and again, the claim ends and the events go out once more."""
+    monkeypatch.setattr(pace, "PROBE_S", 0.01)
+    queue, graph = FakeQueue(full=7, error=QueueError("TypeError in the queue")), FakeGraph()
+    one = lane(queue, graph)
+    running = asyncio.create_task(one.run())
+
+    async def settled() -> bool:
+        return bool(queue.settled)
+
+    await until(settled, what="the settlement", seconds=5)
+    one.stop()
+    await running
+
+    assert (graph.requests, queue.asked) == (2, 8)
+
+
 async def test_a_lane_ends_though_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked to stop, a lane that cannot record its delivery gives up; the event is delivered again after the start."""
     monkeypatch.setattr(pace, "PROBE_S", 0.01)
@@ -115,9 +154,11 @@ class Backlog(FakeQueue):
     def stats(self) -> Stats:
         return Stats({PIXEL: 1000 * len(self.segments)}, 0)
 
-    async def claim(self, _pixel: str, *, most: int, newest: bool) -> tuple[Segment, ...]:
+    async def claim(
+        self, _pixel: str, *, most: int, newest: bool = False, suspect: bool = False
+    ) -> tuple[Segment, ...]:
         del most
-        if not self.segments:
+        if suspect or not self.segments:
             return ()
         segment = self.segments.pop(-1 if newest else 0)
         self.claims.append((newest, segment.id))
@@ -241,3 +282,38 @@ async def test_a_fault_of_ours_does_not_end_the_lane(
     await running
 
     assert "a fault of ours" in caplog.text
+
+
+class Slow(FakeGraph):
+    """Answers a lone event at once and larger batches later; knows how many of those were under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = self.most_under_way = 0
+
+    async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
+        if len(records) > 1:
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
+            # Far more than three times what a lone event takes.
+            await asyncio.sleep(0.05)
+            self.under_way -= 1
+        return await super().send(pixel, records)
+
+
+async def test_one_quick_small_batch_does_not_narrow_the_window_for_good() -> None:
+    """Behind a lone event that was answered at once, a backlog of full batches goes out several at a time."""
+    queue, graph = Backlog(40), Slow()
+    full = [
+        Segment(number, PIXEL, 0, 0, tuple(record(k) for k in range(number * 9, number * 9 + 9)))
+        for number in range(40)
+    ]
+    queue.segments = [*full, Segment(99, PIXEL, 0, 0, (record(999),))]
+    one = lane(queue, graph)
+    running = asyncio.create_task(one.run())
+    await until(queue.empty, what="the empty backlog")
+    one.stop()
+    await running
+
+    assert queue.claims[0] == (True, 99)
+    assert graph.most_under_way == pace.WINDOW_MOST

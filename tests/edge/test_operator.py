@@ -182,7 +182,7 @@ async def test_readiness_names_a_paused_pixel(tmp_path: Path) -> None:
             async with shop.session.get(f"{shop.operator}/readyz") as answer:
                 return answer.status == 200
 
-        assert reasons == [f"pixel_paused {PIXEL}: token"]
+        assert reasons[0].startswith(f"pixel_paused {PIXEL}: token; Meta says: code 190")
         assert await until(ready, what="readiness")
 
 

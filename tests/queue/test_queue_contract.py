@@ -18,6 +18,7 @@ from proxy.model import DAY_MS, Fate, FateNews, LedgerRow, Record, Status, Words
 from proxy.queue.base import (
     Filter,
     Letter,
+    Oldest,
     QueueBrokenError,
     QueueError,
     QueueFullError,
@@ -650,12 +651,39 @@ async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_pa
     assert new > max(numbers)
 
 
+async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
+    """What waits is delivered as fresh, counts as arrived at the upgrade, and expires by when it happened."""
+    queue = open_queue(tmp_path, clock)
+    old, young = record(1, time_s=NOON // 1000 - 60), record(2, time_s=NOON // 1000)
+    await queue.append([old, young])
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        _write_as_layout_3(db)
+
+    clock.now += HOUR
+    again = open_queue(tmp_path, clock)
+    assert await again.oldest([PIXEL]) == {PIXEL: Oldest(clock.now, None)}
+    assert await again.expire(before_s=NOON // 1000 - 3600) == ({}, False)
+    assert await again.expire(before_s=NOON // 1000) == ({PIXEL: 1}, False)
+    assert await claimed(again) == [young]
+    await again.close()
+
+
+def _write_as_layout_3(db: apsw.Connection) -> None:
+    """Take from a file what layout 3 did not know: arrivals, suspects, and when the oldest event happened."""
+    db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
+    for column in ("at", "suspect", "oldest_s"):
+        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+    db.pragma("user_version", 3)
+
+
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
     """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
     head = orjson.dumps([waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.fate, waiting.mark])
     packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
     sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
     with closing(apsw.Connection(str(path))) as db:
+        _write_as_layout_3(db)
         for column in ("findings", "total"):
             db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN {column}")
         db.execute("DROP TABLE mark")

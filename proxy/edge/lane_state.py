@@ -1,0 +1,58 @@
+"""How a lane fares: what health and dashboard show of it, and the conditions it reports."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from proxy.edge.conditions import Conditions
+from proxy.model import Pause, Retry, Words
+from proxy.rules.words import told, without_token
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """Go on after so many seconds, usually none."""
+
+    seconds: float
+
+
+Halt: TypeAlias = Cooldown | Pause | Retry
+
+
+@dataclass(slots=True)
+class LaneState:
+    """Failures in a row, and what Graph said last."""
+
+    pixel: str
+    conditions: Conditions
+    token: str = ""
+    """Never shown, not even when Graph repeats it."""
+    paused: str = ""
+    failures: int = 0
+    last_error: str = ""
+    words: Words = field(default_factory=Words)
+    """Graph's words about ``last_error``."""
+
+    def fail(self, halt: Pause | Retry) -> None:
+        """Count a failure."""
+        paused = isinstance(halt, Pause)
+        if paused != bool(self.paused):
+            self.failures = 0
+        self.failures += 1
+        self.paused, self.last_error = halt.reason if paused else "", halt.reason
+        self.words = without_token(halt.words, self.token)
+        if paused:
+            self.conditions.report("pixel_paused", self.pixel, self._detail(), failing=True)
+            self.conditions.clear("graph_errors", self.pixel)
+        else:
+            self.conditions.report("graph_errors", self.pixel, self._detail())
+            self.conditions.clear("pixel_paused", self.pixel)
+
+    def _detail(self) -> str:
+        words = told(self.words)
+        return f"{self.last_error}; Meta says: {words}" if words else self.last_error
+
+    def recover(self) -> None:
+        """Note a good answer."""
+        for code in ("pixel_paused", "graph_errors"):
+            self.conditions.clear(code, self.pixel)
+        self.failures, self.paused, self.last_error, self.words = 0, "", "", Words()

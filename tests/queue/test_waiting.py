@@ -1,0 +1,168 @@
+"""What waits: suspects apart from fresh events, since when, and what becomes of it when it grows too old."""
+
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from support import PIXEL, SECRET, record
+
+from proxy.model import Record, Status
+from proxy.queue.base import Filter, Oldest, Remainder, Segment, Settlement
+from proxy.queue.local import LocalQueue
+from proxy.queue.seal import Sealer
+from proxy.settings import Queue, Retention
+
+NOON = 1_790_000_000_000
+
+
+def open_queue(directory: Path) -> LocalQueue:
+    """Each event arrives a few milliseconds after the one before."""
+    return LocalQueue.open(
+        directory,
+        Sealer(SECRET),
+        limits=Queue(),
+        retention=Retention(),
+        now=count(NOON).__next__,
+        on_broken=lambda _error: None,
+    )
+
+
+@pytest.fixture(name="queue")
+async def _queue(tmp_path: Path) -> AsyncIterator[LocalQueue]:
+    queue = open_queue(tmp_path)
+    yield queue
+    await queue.close()
+
+
+def ids(segments: Sequence[Segment]) -> list[str]:
+    return [found.id for segment in segments for found in segment.records]
+
+
+async def suspect(queue: LocalQueue, numbers: Sequence[int], bound: int) -> None:
+    """Put a segment of these events among the suspects."""
+    await queue.append([record(number, time_s=NOON // 1000) for number in numbers])
+    (segment,) = await queue.claim(PIXEL, most=1, newest=True)
+    await queue.settle([segment], Settlement(suspects=((segment.id, bound),)))
+
+
+async def damage(queue: LocalQueue) -> None:
+    """Damage all that waits."""
+    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01'"))
+
+
+async def test_suspects_and_fresh_events_are_claimed_apart(queue: LocalQueue) -> None:
+    """A claim of fresh events never holds a suspect, nor the other way round; both wait."""
+    await suspect(queue, [1, 2], 2)
+    await queue.append([record(3)])
+
+    assert (queue.stats().waiting, queue.stats().suspects) == ({PIXEL: 3}, {PIXEL: 2})
+    assert ids(await queue.claim(PIXEL, most=1000)) == ["id-3"]
+    (segment,) = await queue.claim(PIXEL, most=1000, suspect=True)
+    assert (ids([segment]), segment.suspect, segment.attempts) == (["id-1", "id-2"], 2, 1)
+
+
+async def test_suspects_are_claimed_by_batches_the_least_suspected_first(queue: LocalQueue) -> None:
+    """First what may ride in the largest batches, the newest of it, one batch at a time; offenders' come last."""
+    for numbers, bound in (([1], 4), ([2], -8), ([3, 4, 5], 4), ([6], 1), ([7, 8], 4), ([9], -1)):
+        await suspect(queue, numbers, bound)
+    claims = [await queue.claim(PIXEL, most=1000, suspect=True) for _ in range(6)]
+
+    assert [ids(claim) for claim in claims] == [
+        ["id-7", "id-8", "id-3", "id-4", "id-5"],
+        ["id-1"],
+        ["id-6"],
+        ["id-9"],
+        ["id-2"],
+        [],
+    ]
+
+
+async def test_suspects_survive_a_restart_as_suspects(tmp_path: Path) -> None:
+    """What was learned of them, and when they arrived, is in the file."""
+    queue = open_queue(tmp_path)
+    await suspect(queue, [1, 2, 3], 2)
+    (segment,) = await queue.claim(PIXEL, most=1, suspect=True)
+    rest = Remainder(PIXEL, 2, 0, segment.records[1:], segment.at, -1)
+    await queue.settle([segment], Settlement(done=(segment.id,), remainders=(rest,)))
+    await queue.close()
+
+    again = open_queue(tmp_path)
+    (found,) = await again.claim(PIXEL, most=1, suspect=True)
+    assert (again.stats().waiting, again.stats().suspects) == ({PIXEL: 2}, {PIXEL: 2})
+    assert (ids([found]), found.suspect, found.attempts, found.at) == (["id-2", "id-3"], -1, 2, segment.at)
+    await again.settle([found], Settlement(done=(found.id,)))
+    assert (again.stats().waiting, again.stats().suspects) == ({}, {})
+    await again.close()
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_a_claim_that_meets_only_damaged_segments_goes_on_behind_them(queue: LocalQueue, *, newest: bool) -> None:
+    """However many damaged segments stand in front, a sound one is claimed, from either end."""
+    for number in range(9):
+        await queue.append([record(number)])
+    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01' WHERE id<>5"))
+
+    assert ids(await queue.claim(PIXEL, most=1, newest=newest)) == ["id-4"]
+
+
+async def test_since_when_events_wait_is_told_by_their_arrival(queue: LocalQueue) -> None:
+    """Fresh events and suspects each have their oldest arrival; what is under way counts, what is damaged does not."""
+    assert await queue.oldest([PIXEL, "other"]) == {PIXEL: Oldest(), "other": Oldest()}
+    await queue.append([record(1)])
+    await damage(queue)
+    assert await queue.claim(PIXEL, most=1) == ()
+    await queue.append([record(2)])
+    (fresh,) = await queue.claim(PIXEL, most=1)
+    await suspect(queue, [3], 1)
+    await suspect(queue, [4], 64)
+    (younger,) = await queue.claim(PIXEL, most=1, suspect=True)
+    (older,) = await queue.claim(PIXEL, most=1, suspect=True)
+
+    assert older.at < younger.at
+    assert await queue.oldest([PIXEL]) == {PIXEL: Oldest(fresh.at, older.at)}
+
+
+def aged(number: int, seconds: int) -> Record:
+    return record(number, time_s=NOON // 1000 - seconds)
+
+
+async def test_what_is_too_old_becomes_a_dead_letter_wherever_it_waits(queue: LocalQueue) -> None:
+    """Old events of any pixel, fresh or suspect, are buried with a row; the young of their segment stay as they are."""
+    await queue.append([aged(1, 100), aged(2, 10)])
+    await suspect(queue, [3], 1)
+    other = aged(4, 100)._replace(pixel="gone")
+    await queue.append([other])
+
+    assert await queue.expire(before_s=NOON // 1000 - 50) == ({PIXEL: 1, "gone": 1}, False)
+    assert await queue.expire(before_s=NOON // 1000 - 50) == ({}, False)
+    letters = await queue.dead(Filter())
+    assert {(letter.pixel, letter.event_id, letter.reason) for letter in letters} == {
+        (PIXEL, "id-1", "too_old"),
+        ("gone", "id-4", "too_old"),
+    }
+    rows = [row async for row in queue.events(Filter())]
+    assert {(row.status, row.reason, row.id) for row in rows} == {
+        (Status.DEAD, "too_old", "id-1"),
+        (Status.DEAD, "too_old", "id-4"),
+    }
+    assert (queue.stats().waiting, queue.stats().suspects) == ({PIXEL: 2}, {PIXEL: 1})
+    assert await queue.expire(before_s=NOON // 1000 + 1) == ({PIXEL: 2}, False)
+    assert (queue.stats().waiting, queue.stats().suspects, queue.stats().dead) == ({}, {}, 4)
+
+
+async def test_expiry_goes_in_slices_and_leaves_what_is_under_way(queue: LocalQueue) -> None:
+    """One call looks at a bounded number of events, whatever waits, and never takes what a lane has claimed."""
+    for start in range(0, 1500, 300):
+        await queue.append([aged(number, 100) for number in range(start, start + 300)])
+    claimed = await queue.claim(PIXEL, most=1)
+    slices = []
+    while True:
+        expired, more = await queue.expire(before_s=NOON // 1000)
+        slices.append(sum(expired.values()))
+        if not more:
+            break
+
+    assert max(slices) <= 800
+    assert sum(slices) == 1200
+    assert queue.stats().waiting == {PIXEL: len(ids(claimed))}
