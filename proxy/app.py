@@ -137,7 +137,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         loop = asyncio.get_running_loop()
         broken: asyncio.Future[None] = loop.create_future()
         metrics, conditions = Metrics(), Conditions(now_ms)
-        loop.set_exception_handler(Faults(conditions).in_loop)
+        loop.set_exception_handler(Faults(conditions, metrics).in_loop)
         stack.callback(loop.set_exception_handler, None)
         queue = open_queue(config, secret, broken, conditions)
         stack.push_async_callback(queue.close)

@@ -72,7 +72,9 @@ def test_the_configuration_is_found_by_itself(tmp_path: Path) -> None:
     assert "/etc/capi-proxy/config.toml" in nowhere.stderr
 
 
-@pytest.mark.parametrize("command", [["events"], ["dead", "list"], ["snippet"], ["erase", "--email", "a@b.test"]])
+@pytest.mark.parametrize(
+    "command", [["events"], ["dead", "list"], ["suppressions", "list"], ["snippet"], ["erase", "--email", "a@b.test"]]
+)
 def test_commands_that_send_nothing_need_no_token(command: list[str], tmp_path: Path) -> None:
     """The token's variable may be absent in the owner's shell; only serving and checking ask for it."""
     path = written(tmp_path / "c.toml")

@@ -4,7 +4,7 @@ from aiohttp import hdrs, web
 
 from proxy.model import Facts
 from proxy.rules.address import PSEUDO_HEADER, Client, Networks, believed_host, client
-from proxy.rules.intake import MAX_BODY
+from proxy.rules.limits import BODY
 
 
 class Arrival:
@@ -19,7 +19,7 @@ class Arrival:
         self._forwarded, self._pseudo = self.said(header), self.said(PSEUDO_HEADER)
         self.client: Client = client(self._peer, self._forwarded, trusted, header=header, pseudo=self._pseudo)
         claimed = request.content_length
-        self.size = (MAX_BODY if request.can_read_body else 0) if claimed is None else claimed
+        self.size = (BODY if request.can_read_body else 0) if claimed is None else claimed
         """Bytes of the body; the most there may be where it does not say."""
 
     def said(self, name: str) -> str:

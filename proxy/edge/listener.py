@@ -56,7 +56,7 @@ class Listener(web.BaseSite):
         self._address = address
         self._terms = terms
         self._connections = Connections(terms)
-        self._faults = Faults(terms.conditions)
+        self._faults = Faults(terms.conditions, terms.metrics)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
