@@ -126,8 +126,9 @@ async def test_metas_words_about_a_token_stand_in_status_and_once_in_the_log(
 
 
 def test_a_condition_changes_with_what_is_wrong() -> None:
-    """A pause takes the place of errors, errors that of a pause, and a delivery ends both."""
-    conditions = Conditions(lambda: NOW)
+    """A pause takes the place of errors, errors that of a pause; a delivery ends a pause at once, errors soon after."""
+    now = NOW
+    conditions = Conditions(lambda: now)
     state = LaneState(PIXEL, conditions)
 
     def codes() -> list[tuple[str, str]]:
@@ -140,6 +141,12 @@ def test_a_condition_changes_with_what_is_wrong() -> None:
     assert (code, len(detail) < 260) == ("pixel_paused", True)
     state.fail(Retry("timeout"))
     assert codes() == [("graph_errors", "timeout")]
+    state.recover()
+    now += 9_000
+    assert codes() == [("graph_errors", "timeout")]
+    now += 2_000
+    assert codes() == []
+    state.fail(Pause("token"))
     state.recover()
     assert codes() == []
 
