@@ -194,7 +194,7 @@ class Lane:
             segments = await self._queue.claim(self.pixel.id, most=most, suspect=True)
         if not segments:
             return _IDLE
-        return await self._work_on(segments, self._probe if self.state.paused == _SYSTEMIC else self._attempt)
+        return await self._work_on(segments, self._ask)
 
     async def _search_once(self) -> list[Halt]:
         """Send some batches of suspects at once; each is settled as it is answered."""
@@ -207,15 +207,11 @@ class Lane:
         if batches and self._doubt.grave:
             together = tuple(segment for batch in batches for segment in batch)
             return [await self._guarded(self._work_on(together, self._trial))]
-        return await asyncio.gather(*(self._guarded(self._work_on(batch, self._attempt)) for batch in batches))
+        return await asyncio.gather(*(self._guarded(self._work_on(batch, self._ask)) for batch in batches))
 
-    async def _attempt(self, records: Sequence[Record], most: int) -> Attempt:
-        result = await attempt(records[:most], self._send, self._offenders)
-        result.left += records[most:]
-        return result
-
-    async def _probe(self, records: Sequence[Record], most: int) -> Attempt:
-        result = await probe(records[:most], self._send, self._offenders)
+    async def _ask(self, records: Sequence[Record], most: int) -> Attempt:
+        way = probe if self.state.paused == _SYSTEMIC else attempt
+        result = await way(records[:most], self._send, self._offenders)
         result.left += records[most:]
         return result
 

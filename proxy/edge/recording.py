@@ -44,7 +44,7 @@ class Recording:
         await self._insist(lambda: self._queue.release(segments))
 
     async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
-        """Ask again: on a full disk for as long as it takes, after other faults a few times, of a broken queue never."""
+        """Ask again: on a full disk for as long as it takes, after other faults a few times, if it is broken never."""
         faults = 0
         while True:
             try:
