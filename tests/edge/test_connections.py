@@ -376,6 +376,27 @@ async def test_a_fault_of_ours_is_told_without_the_request(
     assert not any(word in caplog.text for word in ("planted", "Traceback"))
 
 
+async def test_what_the_event_loop_meets_is_told_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client's network error in a transport is no line; an error of ours in a callback is told by its place."""
+    loop = asyncio.get_running_loop()
+
+    def broken() -> None:
+        raise KeyError("planted@mail.example")
+
+    async with installation(tmp_path) as shop:
+        timed_out = OSError(110, "Connection timed out")
+        loop.call_exception_handler({"message": "Fatal error on transport", "exception": timed_out})
+        before = list(caplog.records)
+        loop.call_soon(broken)
+        found = await conditions(shop)
+
+    assert before == []
+    assert found == ["fault KeyError"]
+    assert not any(word in caplog.text for word in ("planted", "Traceback"))
+
+
 async def test_a_visitor_behind_a_trusted_proxy_shares_its_connections(tmp_path: Path) -> None:
     """A trusted proxy may open more connections than one client."""
     limits = {"connections_per_address": 2}
