@@ -39,6 +39,7 @@ class DropReason(StrEnum):
     TOO_OLD = "too_old"
     CONTACT_DATA = "contact_data"
     MISSING_VALUE = "missing_value"
+    MISSING_CURRENCY = "missing_currency"
     LITTLE_IDENTITY = "little_identity"
     NO_CONSENT = "no_consent"
     GPC = "gpc"
@@ -108,6 +109,8 @@ class Hit(NamedTuple):
     pixels: tuple[str, ...]
     data: Mapping[str, Any]
     fate: Fate
+    place: int = 0
+    """Its index among the ``events`` of the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class FateNews:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A member of ``events`` that is not an event: which one, and why."""
+    """A member of ``events`` that is no event, or one too many: which one, and why."""
 
     index: int
     id: str
@@ -144,6 +147,10 @@ class Visit(NamedTuple):
     hits: tuple[Hit, ...] = ()
     fates: tuple[FateNews, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    surplus: int = 0
+    """Further members of ``events`` that are refused without being looked at or named."""
+    findings: tuple[str, ...] = ()
+    """What of it was too long to be read, as an event's findings say it."""
 
 
 class Redaction(NamedTuple):
@@ -174,11 +181,13 @@ class Event(NamedTuple):
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     people: tuple[bytes, ...] = ()
     """Digests of whom it is about."""
-    redactions: tuple[Redaction, ...] = ()
 
 
 class Record(NamedTuple):
-    """An event at rest: its CAPI payload and what the queue must know without opening it."""
+    """An event at rest: its CAPI payload and what the queue must know without opening it.
+
+    The payload is in two JSON objects: what is the event's own, and what all events of one request and pixel share.
+    """
 
     pixel: str
     name: str
@@ -193,6 +202,13 @@ class Record(NamedTuple):
     """Held against the suppressions; 16 bytes each."""
     worth: bytes = b""
     """Four bytes that tell the values of Purchases apart, for the duplicate memory only; not kept."""
+    shared: bytes = b""
+    """The other part of the payload, no member of which is in ``payload``; empty when that is the whole."""
+
+    @property
+    def whole(self) -> bytes:
+        """The payload as Graph takes it."""
+        return b"%b,%b" % (self.payload[:-1], self.shared[1:]) if self.shared else self.payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,16 +244,20 @@ class Outcome(NamedTuple):
     records: tuple[Record, ...] = ()
     dropped: tuple[LedgerRow, ...] = ()
     refused: int = 0
-    """Members of ``events`` that were none."""
+    """Members of ``events`` that were none, or too many."""
+    unknown_pixels: int = 0
+    """Events, for each pixel counted, that the one ledger row with this reason stands for."""
     fates: tuple[FateNews, ...] = ()
     visitors: tuple[bytes, ...] = ()
     """Whose news ``fates`` may be: four bytes each, as in a record."""
     pixels: tuple[str, ...] = ()
     """The site's pixels: ``fates`` may speak of any of them."""
     redactions: tuple[Redaction, ...] = ()
-    """What the records would have leaked."""
+    """What the records would have leaked: of addresses once, of custom data once for each event."""
     misdirected: bool = False
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
+    faults: tuple[str, ...] = ()
+    """Errors of ours that the request led to, one for each event that could not be read: type and place in our code."""
 
 
 @dataclass(frozen=True, slots=True)

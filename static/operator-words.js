@@ -18,6 +18,7 @@ const DROPPED = {
   too_old: "it happened more than 7 days ago, which Meta refuses",
   contact_data: "its name or id is somebody’s contact data",
   missing_value: "a Purchase without a value that can be read, which Meta refuses",
+  missing_currency: "a Purchase without a currency that can be read, which Meta refuses",
   little_identity: "too little to match a person by, which Meta refuses",
   no_consent: "the visitor has not consented",
   gpc: "the browser sends Global Privacy Control",
@@ -53,6 +54,7 @@ const ODDITIES = {
   missing: "missing",
   misplaced: "in the wrong place",
   conflict: "another visitor brought it with another value",
+  cut: "longer, or more values, than is read; the rest left out",
 };
 
 /** @type {Record<string, string>} Why a pixel stopped or waits. */
@@ -119,6 +121,7 @@ export const oddities = ({ reason, findings }) =>
     .filter((finding) => finding != reason)
     .map((finding) => {
       const [field, word] = finding.split(":");
+      if (field == "events") return `the first of ${word} for such pixels in one request`;
       return MACHINES[finding] || `${field}: ${ODDITIES[word] || word}`;
     });
 
@@ -173,8 +176,6 @@ export const advice = ({ code, subject, detail }) => {
       return `Requests for ${subject} belong to no site: ${detail}`;
     case "operator_password":
       return `This listener was asked with ${detail} Each is answered late.`;
-    case "storing":
-      return `Events could not be stored (${detail}), so pages were asked to try again later.`;
     case "proxy_protocol":
       return `Connections were closed: ${detail}`;
     case "fault":

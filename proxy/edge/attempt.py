@@ -75,7 +75,7 @@ def _half(events: int) -> int:
 
 def _source(record: Record) -> str:
     """Return the visitor's network, /64 for IPv6; without a public address what else tells visitors apart."""
-    found = _ADDRESS.search(record.payload)
+    found = _ADDRESS.search(record.shared or record.payload)
     if found is None:
         return record.visitor.hex()
     try:

@@ -9,13 +9,14 @@ from proxy.edge.admission import Admission
 from proxy.edge.answers import GIF, JSON, refusal
 from proxy.edge.arrival import Arrival
 from proxy.edge.conditions import Conditions
+from proxy.edge.faults import Faults
 from proxy.edge.metrics import Metrics
 from proxy.edge.turns import Turns
 from proxy.model import DAY_MS, Facts, LedgerRow, Outcome, Record, Status, SuppressionKind
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.fairness import Party
 from proxy.rules.ingest import ingest, ingest_image
-from proxy.rules.intake import MAX_BODY
+from proxy.rules.limits import BODY
 from proxy.rules.visitor import Policy
 from proxy.settings import Site
 
@@ -56,6 +57,7 @@ class Collector:
         self._admission = admission
         self._metrics = metrics
         self._conditions = conditions
+        self._faults = Faults(conditions, metrics)
         self._wake = wake
         self._now = now
         self._entropy = entropy
@@ -64,15 +66,16 @@ class Collector:
         """Answer what the tag posts."""
         if visit.request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             return refusal(415, "content-encoding: accepted: identity")
-        outcome = ingest(await self.facts(visit), self._policies[visit.site.name])
+        outcome = ingest(await self.facts(visit), self._policies[visit.site.name], visit.arrival.client)
         kind = JSON if outcome.body else None
         answer = web.Response(status=outcome.status, body=outcome.body, content_type=kind)
         return await self._store(visit, outcome, answer)
 
     async def image(self, visit: Visit) -> web.Response:
         """Answer with the image, which tells of a visit without scripts."""
-        outcome = ingest_image(await self.facts(visit), self._policies[visit.site.name])
-        return await self._store(visit, outcome, web.Response(body=GIF, content_type="image/gif"))
+        outcome = ingest_image(await self.facts(visit), self._policies[visit.site.name], visit.arrival.client)
+        image = web.Response(body=GIF, content_type="image/gif")
+        return await self._store(visit, outcome, refusal(400, "cannot be read") if outcome.faults else image)
 
     async def facts(self, visit: Visit) -> Facts:
         """Read the body, wait for the client's turn, then return what the rules judge.
@@ -81,23 +84,30 @@ class Collector:
             web.HTTPRequestEntityTooLarge: when the body is longer than accepted.
             web.HTTPRequestTimeout: when it comes too slowly.
         """
-        if visit.arrival.size > MAX_BODY:
-            raise web.HTTPRequestEntityTooLarge(MAX_BODY)
+        if visit.arrival.size > BODY:
+            raise web.HTTPRequestEntityTooLarge(BODY)
         body = await visit.request.read()
         await self.turns.mine(visit.who)
         return visit.arrival.facts(body, now=self._now(), entropy=self._entropy())
 
     async def _store(self, visit: Visit, outcome: Outcome, content: web.Response) -> web.Response:
         """Answer only after the records are durable."""
-        self._admission.charge(visit.who, len(outcome.records) + len(outcome.dropped))
+        events = {(record.name, record.id) for record in outcome.records}
+        self._admission.charge(visit.who, len(events | {(row.name, row.id) for row in outcome.dropped}))
         try:
             await self._store_consent(outcome)
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
             self._conditions.report("queue", detail=str(error), failing=True)
-            return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
-        self._after(outcome, stored)
+            return _not_stored()
+        except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
+            self._faults.report(error, lost="events are not stored, and pages try again")
+            return _not_stored()
+        try:
+            self._after(outcome, stored)
+        except Exception as error:  # noqa: BLE001 - what was stored stays stored, and the answer says so
+            self._faults.report(error, lost="ledger and metrics lack what was stored")
         for cookie in outcome.cookies:
             content.headers.add(hdrs.SET_COOKIE, cookie)
         content.headers[hdrs.CACHE_CONTROL] = "no-store"
@@ -112,6 +122,7 @@ class Collector:
             self._metrics.lifted(await self._queue.lift(outcome.granted, [kind], now))
 
     def _after(self, outcome: Outcome, stored: Stored) -> None:
+        self._wake({record.pixel for record in outcome.records})
         now = self._now()
         duplicates = tuple(_duplicate_row(record, now) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, now) for record, reason in stored.refused)
@@ -119,11 +130,15 @@ class Collector:
         if rows or outcome.fates:
             self._queue.note(rows, outcome.fates, outcome.pixels, outcome.visitors)
         self._metrics.outcome(outcome, stored)
-        self._wake({record.pixel for record in outcome.records})
+        self._faults.tell(outcome.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:
             self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
         if outcome.misdirected:
             self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
+
+
+def _not_stored() -> web.Response:
+    return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
 
 
 def _duplicate_row(record: Record, now: int) -> LedgerRow:

@@ -32,7 +32,7 @@ class Graph:
     async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
         """Send one batch and judge the answer."""
         body = capi.body(
-            (record.payload for record in records),
+            (record.whole for record in records),
             access_token=pixel.access_token.get_secret_value(),
             app_secret=pixel.app_secret.get_secret_value(),
             test_event_code=self.test_code(pixel),

@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from proxy.edge.connections import Connection, Terms
 from proxy.edge.faults import Faults
 from proxy.rules.ingest import problem
-from proxy.rules.intake import MAX_BODY
+from proxy.rules.limits import BODY
 
 MOST_HEADERS = 16 * 1024
 """Bytes of the headers of a request together, as they come."""
@@ -149,6 +149,7 @@ class HttpConnection(RequestHandler):
     def _arrived(self) -> None:
         self._payload = self._messages[-1][1]
         self._head = self._got = 0
+        self._connection.spoke = True
         if len(self._messages) > PIPELINED:
             self._connection.ended("pipelining")
             self.close()
@@ -159,7 +160,7 @@ class HttpConnection(RequestHandler):
             self._until(self._since + self._limits.body_seconds)
 
     def _is_over_long(self, data: bytes) -> bool:
-        left = MOST_HEADERS - self._head
+        left = max(MOST_HEADERS - self._head, 0)
         return len(data) > left and b"\r\n\r\n" not in data[:left]
 
     def _refuse_headers(self) -> None:
@@ -174,7 +175,7 @@ class HttpConnection(RequestHandler):
             self._until(math.inf)
             return
         self._got += size
-        more = min(self._got, MAX_BODY) / BODY_RATE
+        more = min(self._got, BODY) / BODY_RATE
         self._until(self._since + self._limits.body_seconds + more)
 
     def _go_on_with_headers(self, size: int) -> None:

@@ -3,11 +3,13 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
+from collections import Counter as Counted
 from collections.abc import Iterable
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from proxy.model import Outcome, SuppressionKind, Verdict
+from proxy.model import DropReason, Fate, Outcome, SuppressionKind, Verdict
 from proxy.queue.base import Stats, Stored
 
 
@@ -30,6 +32,7 @@ class Metrics:
         self._misdirected = self._counter(
             "misdirected", "Requests with a forwarding header from an untrusted private peer"
         )
+        self._faults = self._counter("faults", "Errors of ours that a request led to", "place")
         self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
         self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
@@ -86,21 +89,23 @@ class Metrics:
         if outcome.refused:
             self._events.labels("refused", "").inc(outcome.refused)
         for row in outcome.dropped:
-            self._events.labels("dropped", row.reason).inc()
+            one_for_all = row.reason == DropReason.UNKNOWN_PIXEL
+            self._events.labels("dropped", row.reason).inc(outcome.unknown_pixels if one_for_all else 1)
         for _, reason in stored.refused:
             self._events.labels("dropped", reason).inc()
-        for findings in (*(one.findings for one in outcome.records), *(row.findings for row in outcome.dropped)):
-            for finding in findings:
-                self._findings.labels(*finding.split(":")).inc()
-        for news in outcome.fates:
-            self._fates.labels(news.fate).inc()
-        for record in outcome.records:
-            self._fates.labels(record.fate).inc()
-        for what, place in outcome.redactions:
-            self._redacted.labels(what, place).inc()
+        for finding, count in _findings(outcome).items():
+            self._findings.labels(*finding.split(":")).inc(count)
+        for fate, count in _fates(outcome).items():
+            self._fates.labels(fate).inc(count)
+        for (what, place), count in Counted(outcome.redactions).items():
+            self._redacted.labels(what, place).inc(count)
         self._reused.inc(stored.reused)
         self._conflicts.inc(len(stored.conflicts))
         self._misdirected.inc(outcome.misdirected)
+
+    def fault(self, place: str) -> None:
+        """Count an error of ours."""
+        self._faults.labels(place).inc()
 
     def verdict(self, pixel: str, verdict: Verdict) -> None:
         """Count one answer of Graph."""
@@ -136,3 +141,13 @@ class Metrics:
         self._lost_notes.set(stats.lost_notes)
         self._foreign_news.set(stats.foreign_news)
         return generate_latest(self.registry)
+
+
+def _findings(outcome: Outcome) -> Counted[str]:
+    """Count findings; of a row that stands for many events the only one is their number."""
+    dropped = (row.findings for row in outcome.dropped if row.reason != DropReason.UNKNOWN_PIXEL)
+    return Counted(chain.from_iterable((*(record.findings for record in outcome.records), *dropped)))
+
+
+def _fates(outcome: Outcome) -> Counted[Fate]:
+    return Counted([news.fate for news in outcome.fates] + [record.fate for record in outcome.records])

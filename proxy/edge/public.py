@@ -22,7 +22,7 @@ from proxy.rules.address import Networks
 from proxy.rules.fairness import Party, party
 from proxy.rules.identity import host_of
 from proxy.rules.ingest import belongs
-from proxy.rules.intake import MAX_BODY
+from proxy.rules.limits import BODY
 from proxy.rules.routing import Door, Entrance, Routes, site_of
 from proxy.rules.visitor import Policy
 from proxy.settings import Site
@@ -78,7 +78,7 @@ class Public:
         }
         self._choices = ChoiceDoor(queue, metrics)
         self._foreign = Foreign(conditions, now)
-        self._faults = Faults(conditions)
+        self._faults = Faults(conditions, metrics)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -86,7 +86,7 @@ class Public:
 
     def app(self) -> web.Application:
         """Return the application; it holds no lifetime of its own."""
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application(client_max_size=BODY)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_route("*", "/{path:.*}", self._enter)
         return app
@@ -130,17 +130,27 @@ class Public:
         """Answer a request, or refuse it before its body is read; a page of the site can read either."""
         who = party(arrival.client.address)
         is_ours = entrance is not None and _may_send(entrance.site, _page(arrival), secure=arrival.secure)
-        refused = self._admission.refusal(who, min(arrival.size, MAX_BODY))
+        refused = self._admission.refusal(who, min(arrival.size, BODY))
         if refused:
             await self._collector.turns.mine(who)
             response = refusal(refused.status, refused.why, retry_seconds=refused.retry_seconds)
         else:
-            with self._admission.under_way(who, min(arrival.size, MAX_BODY)):
-                response = await self._answered(request, arrival, entrance, who, is_ours=is_ours)
+            response = await self._held(request, arrival, entrance, who, is_ours=is_ours)
         origin = arrival.said(hdrs.ORIGIN)
         if origin and is_ours and entrance and entrance.door is not Door.TAG:
             allow(response, origin)
         return response
+
+    async def _held(
+        self, request: web.Request, arrival: Arrival, entrance: Entrance | None, who: Party, *, is_ours: bool
+    ) -> web.Response:
+        """Answer while the request holds its room."""
+        size = min(arrival.size, BODY)
+        self._admission.enter(who, size)
+        try:
+            return await self._answered(request, arrival, entrance, who, is_ours=is_ours)
+        finally:
+            self._admission.leave(who, size)
 
     async def _answered(
         self, request: web.Request, arrival: Arrival, entrance: Entrance | None, who: Party, *, is_ours: bool
@@ -155,14 +165,14 @@ class Public:
         try:
             return await self._doors[entrance.door](Visit(request, arrival, entrance.site, who, is_ours))
         except web.HTTPRequestEntityTooLarge:
-            return refusal(413, f"body: too large; accepted: {MAX_BODY} bytes")
+            return refusal(413, f"body: too large; accepted: {BODY} bytes")
         except web.HTTPRequestTimeout:
             return refusal(408, "body: it came too slowly")
         except (OSError, web.RequestPayloadError):
             raise  # the client hung up, or sent no body that can be read: the connection's business
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page must hear that it may try again
-            self._faults.report(error)
-            return refusal(500, "a fault of ours; try again")
+        except Exception as error:  # noqa: BLE001 - the same request would fail again, so no page shall repeat it
+            self._faults.report(error, lost="requests are refused")
+            return refusal(400, "cannot be read")
 
     async def _nowhere(self, request: web.Request, arrival: Arrival) -> web.Response:
         host = arrival.said(hdrs.HOST)

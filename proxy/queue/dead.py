@@ -48,7 +48,7 @@ class DeadLetters:
         SQLite itself gives the largest number again once its row is gone, so that a page which is minutes old would
         replay or discard another letter.
         """
-        db.execute("INSERT OR REPLACE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
+        db.execute("INSERT OR IGNORE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
 
     def count(self) -> int:
         """Return how many there are."""
@@ -79,7 +79,7 @@ class DeadLetters:
         number, at, pixel, name, identity, time_s, reason, code, subcode, message, trace, attempts, sealed = row
         record = self._opened(number, pixel, sealed)
         words = Words(code, subcode, message, trace)
-        payload = record.payload if record else b""
+        payload = record.whole if record else b""
         return DeadLetter(number, at, pixel, name, identity, time_s, reason, words, attempts, payload)
 
     def _opened(self, number: int, pixel: Any, sealed: Any) -> Record | None:

@@ -1,67 +1,104 @@
 """Records ↔ the bytes of one segment, and the key by which a repeat is known.
 
-A segment is what one commit wrote for one pixel. Layout, per record: two big-endian 32-bit lengths, a JSON list of
-what the queue must know, the payload byte for byte as Graph will get it.
+A segment is what one commit wrote for one pixel. Layout 3: the byte 3, the length of the index (32 bits, big-endian),
+the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, mark, people,
+length. Of each record: name, id, time, browser copy, findings, the number of its shared part, length of the payload.
+
+Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
+JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
 """
 
 import struct
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import Any
 
 import orjson
 
 from proxy.model import Fate, Record
 
+_LAYOUT = b"\x03"
+_INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
-_MOST_BYTES = 1 << 20
+MOST_BYTES = 2 << 20
+"""Bytes of all payloads of a segment as Graph gets them."""
 DIGEST = 16
 """Bytes of one of a record's ``people``."""
+
+
+def wire_size(record: Record) -> int:
+    """Return the bytes of a record's payload as Graph gets it."""
+    return len(record.payload) + len(record.shared)
 
 
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Cut records of one pixel, in order, into what one segment may hold."""
     chunk: list[Record] = []
-    size = 0
+    total = 0
     for record in records:
-        if chunk and (len(chunk) >= _MOST_RECORDS or size + len(record.payload) > _MOST_BYTES):
+        if chunk and (len(chunk) >= _MOST_RECORDS or total + wire_size(record) > MOST_BYTES):
             yield chunk
-            chunk, size = [], 0
+            chunk, total = [], 0
         chunk.append(record)
-        size += len(record.payload)
+        total += wire_size(record)
     if chunk:
         yield chunk
 
 
 def pack(records: Iterable[Record]) -> bytes:
-    """Write the records of one pixel; the pixel itself stands beside the segment."""
-    parts = []
+    """Write the records of one pixel, each different shared part once; the pixel itself stands beside the segment."""
+    numbers: dict[tuple[Any, ...], int] = {}
+    entries, payloads = [], []
     for record in records:
-        facts = (record.name, record.id, record.time_s, record.visitor.hex(), record.fate, record.mark)
-        head = orjson.dumps((*facts, record.findings, b"".join(record.people).hex()))
-        parts += [_LENGTHS.pack(len(head), len(record.payload)), head, record.payload]
-    return b"".join(parts)
+        alike = (record.shared, record.visitor, record.mark, record.people)
+        number = numbers.setdefault(alike, len(numbers))
+        facts = (record.name, record.id, record.time_s, record.fate, record.findings)
+        entries.append((*facts, number, len(record.payload)))
+        payloads.append(record.payload)
+    parts = [(visitor.hex(), mark, b"".join(people).hex(), len(part)) for part, visitor, mark, people in numbers]
+    index = orjson.dumps((parts, entries))
+    return b"".join((_LAYOUT, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
 
 
 def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
-    """Read what ``pack`` wrote.
+    """Read what ``pack`` wrote, in this version or an older one.
 
     Raises:
         ValueError: when the bytes are not a segment.
     """
-    return tuple(_records(packed, pixel))
+    if packed[:1] == _LAYOUT:
+        return tuple(_records(packed, pixel))
+    return tuple(_old_records(packed, pixel))
 
 
 def _records(packed: bytes, pixel: str) -> Iterator[Record]:
+    start = len(_LAYOUT) + _INDEX.size
+    at = start + int.from_bytes(packed[len(_LAYOUT) : start], "big")
+    parts, entries = orjson.loads(packed[start:at])
+    if at + sum(part[-1] for part in parts) + sum(entry[-1] for entry in entries) != len(packed):
+        raise ValueError("a segment has not the length that its index says")
+    shared = []
+    for visitor, mark, people, length in parts:
+        shared.append((packed[at : at + length], bytes.fromhex(visitor), mark, _digests(people)))
+        at += length
+    for name, identity, time_s, fate, findings, number, length in entries:
+        part, visitor, mark, people = shared[number]
+        facts = (pixel, name, identity, time_s, visitor, Fate(fate), mark)
+        yield Record(*facts, packed[at : at + length], tuple(findings), people, shared=part)
+        at += length
+
+
+def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:
     at = 0
     while at < len(packed):
         try:
-            head_size, size = _LENGTHS.unpack_from(packed, at)
+            head_size, length = _LENGTHS.unpack_from(packed, at)
         except struct.error as error:
             raise ValueError("a segment ends within a length") from error
         at += _LENGTHS.size
-        end = at + head_size + size
+        end = at + head_size + length
         if end > len(packed):
             raise ValueError("a segment ends within a record")
         name, identity, time_s, visitor, fate, mark, *later = orjson.loads(packed[at : at + head_size])

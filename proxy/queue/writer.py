@@ -136,6 +136,7 @@ class Writer:
             QueueError: when they were not stored.
         """
         size = sum(len(record.payload) + _RECORD_BYTES for record in records)
+        size += sum({record.pixel: len(record.shared) for record in records}.values())
         if self._bytes and self._bytes + size > self._bounds.bytes:
             raise QueueFullError(f"events of {self._bytes} bytes wait for the disk already")
         stored: Stored = await self._submit(self._waiting.calls, Append(records), size)

@@ -38,26 +38,26 @@ _BUSY_STATUS = {408, 429}
 _USAGE_FULL = 95
 
 
-def record(event: Event) -> Record:
-    """Write an event as Graph takes it (Meta, server event parameters)."""
-    payload: dict[str, Any] = {
-        "event_name": event.name,
-        "event_time": event.time_s,
-        "event_id": event.id,
-        "action_source": "website",
-        "user_data": event.user_data,
-    }
+def shared(event: Event) -> bytes:
+    """Return what all events of one request and pixel say alike, as Graph takes it (Meta, server event parameters)."""
+    payload: dict[str, Any] = {"action_source": "website", "user_data": event.user_data}
     if event.url:
         payload["event_source_url"] = event.url
     if event.referrer:
         payload["referrer_url"] = event.referrer
-    if event.custom_data:
-        payload["custom_data"] = event.custom_data
     if event.options is not None:
         options, country, state = event.options
         payload["data_processing_options"] = options
         payload["data_processing_options_country"] = country
         payload["data_processing_options_state"] = state
+    return orjson.dumps(payload)
+
+
+def record(event: Event, alike: bytes | None = None) -> Record:
+    """Write an event as Graph takes it, in two parts; ``alike`` is the shared one, when it was written already."""
+    payload: dict[str, Any] = {"event_name": event.name, "event_time": event.time_s, "event_id": event.id}
+    if event.custom_data:
+        payload["custom_data"] = event.custom_data
     return Record(
         pixel=event.pixel,
         name=event.name,
@@ -70,6 +70,7 @@ def record(event: Event) -> Record:
         findings=event.findings,
         people=event.people,
         worth=_worth(event),
+        shared=shared(event) if alike is None else alike,
     )
 
 

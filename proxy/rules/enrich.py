@@ -1,6 +1,6 @@
 """``Visit`` + what only the server knows → one ``Event`` per hit and pixel, or a named reason why not."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.people import digests
 from proxy.rules.raw import sha256
-from proxy.rules.redact import clean_data, clean_url, limits_of, origin_of
+from proxy.rules.redact import Limits, clean_data, clean_url, limits_of, origin_of
 from proxy.rules.values import STANDARD_EVENTS, checked
 from proxy.rules.visitor import match_keys
 from proxy.settings import Pixel, Site
@@ -52,44 +52,101 @@ class _Page(NamedTuple):
     url: str
     referrer: str
     visitor: bytes
-    redactions: tuple[Redaction, ...]
+    findings: tuple[str, ...]
 
 
-def enrich(context: Context) -> Iterator[Event | LedgerRow]:
-    """Yield an event for each hit and pixel, or the ledger row of its drop."""
-    pixels = {pixel.id: pixel for pixel in context.site.pixel}
-    matched: dict[str, Matched] = {}
-    page: _Page | None = None
-    for named in context.visit.hits:
-        claimed = labels.without_contact_data(named, context.effort)
-        time = _event_time(claimed, context)
-        hit, odd = _checked(context, claimed)
-        for pixel_id in hit.pixels:
-            reason = _drop_reason(context, hit, pixels.get(pixel_id), time)
+class Judged(NamedTuple):
+    """What one hit comes to, pixel by pixel."""
+
+    events: list[Event]
+    dropped: list[LedgerRow]
+    unknown: int
+    """Pixels that the site does not list."""
+    foreign: LedgerRow | None
+    """The drop for the first of these."""
+
+
+class Enricher:
+    """Judges the hits of one request; what they share is worked out when the first of them needs it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._pixels = {pixel.id: pixel for pixel in context.site.pixel}
+        self._matched: dict[str, Matched] = {}
+        self._page: _Page | None = None
+        self.redactions: list[Redaction] = []
+        """What the events so far would have leaked: of addresses once, of custom data once for each hit."""
+
+    def judge(self, claimed: Hit) -> Judged:
+        """Return an event for each pixel of a hit, or the ledger row of its drop."""
+        context, time = self._context, _event_time(claimed, self._context)
+        hit = labels.without_contact_data(claimed, context.effort)
+        pixels = [pixel for one in hit.pixels if (pixel := self._pixels.get(one))]
+        data, odd = _checked(context, hit) if pixels else (hit.data, ())
+        clean: Mapping[str, Any] | None = None
+        events, dropped = [], []
+        for pixel in pixels:
+            reason, findings = self._objection(hit, data, odd, pixel, time)
             if reason is not None:
-                yield _dropped(context, hit, pixel_id, time, reason, findings=_why(reason, context, hit, odd))
+                dropped.append(_dropped(context, hit, pixel.id, time, reason, findings=findings))
                 continue
-            if pixel_id not in matched:
-                matched[pixel_id] = _matched(context, pixel_id)
-            who = matched[pixel_id]
-            if who.too_little:
-                yield _dropped(context, hit, pixel_id, time, DropReason.LITTLE_IDENTITY, findings=who.findings)
-            else:
-                page = page or _page(context)
-                yield _event(context, page, hit, pixel_id=pixel_id, time=time, matched=who, odd=odd)
+            clean = self._cleaned(data) if clean is None else clean
+            alike = (context, self._page or self._read_page(), self._matched[pixel.id])
+            events.append(_event(*alike, hit, clean, pixel_id=pixel.id, time=time, odd=odd))
+        unknown = len(hit.pixels) - len(pixels)
+        return Judged(events, dropped, unknown, self._foreign(hit, time) if unknown else None)
+
+    def _foreign(self, hit: Hit, time: int) -> LedgerRow:
+        pixel = next(one for one in hit.pixels if one not in self._pixels)
+        return _dropped(self._context, hit, pixel, time, DropReason.UNKNOWN_PIXEL)
+
+    def _objection(
+        self, hit: Hit, data: Mapping[str, Any], odd: tuple[str, ...], pixel: Pixel, time: int
+    ) -> tuple[DropReason | None, tuple[str, ...]]:
+        """Return why an event is not sent to a pixel, if so, and the findings that led to it."""
+        context = self._context
+        reason = _drop_reason(context, hit, data, pixel, time)
+        if reason is not None:
+            return reason, _why(reason, context, hit, odd)
+        who = self._matched.get(pixel.id)
+        if who is None:
+            who = self._matched[pixel.id] = _matched(context, pixel.id)
+        return (DropReason.LITTLE_IDENTITY, who.findings) if who.too_little else (None, ())
+
+    def _cleaned(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        cleaned = clean_data(data, _limits(self._context.site), self._context.effort)
+        self.redactions += [Redaction(what, "custom_data") for what in cleaned.removed]
+        clean: Mapping[str, Any] = cleaned.value
+        return clean
+
+    def _read_page(self) -> _Page:
+        context, visit = self._context, self._context.visit
+        visitor, findings = visitor_of(context), _bot(context) + visit.findings
+        if context.site.sensitive == "restricted":
+            self._page = _Page(origin_of(visit.url), "", visitor, findings)
+            return self._page
+        url, in_url = clean_url(visit.url, _limits(context.site), context.effort)
+        referrer, in_referrer = clean_url(visit.referrer, _limits(context.site), context.effort)
+        self.redactions += [Redaction(what, "url") for what in in_url]
+        self.redactions += [Redaction(what, "referrer") for what in in_referrer]
+        self._page = _Page(url, referrer, visitor, findings)
+        return self._page
 
 
-def _checked(context: Context, hit: Hit) -> tuple[Hit, tuple[str, ...]]:
-    """Return the hit with the data that its site lets out, as Meta reads them, and what was odd about them."""
+def _limits(site: Site) -> Limits:
+    return limits_of(site.keep_url_params, site.block_keys)
+
+
+def _checked(context: Context, hit: Hit) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return the custom data of a hit that its site lets out, as Meta reads them, and what was odd about them."""
     given = hit.data
     if context.site.sensitive == "restricted":
         given = {key: given[key] for key in _RESTRICTED_DATA if key in given}
-    data, findings = checked(hit.name, given)
-    return (hit._replace(data=data) if hit.data else hit), findings
+    return checked(hit.name, given)
 
 
 def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
-    context: Context, hit: Hit, pixel_id: str, time: int, reason: DropReason, *, findings: tuple[str, ...]
+    context: Context, hit: Hit, pixel_id: str, time: int, reason: DropReason, *, findings: tuple[str, ...] = ()
 ) -> LedgerRow:
     return LedgerRow(
         at=context.facts.now,
@@ -110,7 +167,7 @@ def _why(reason: DropReason, context: Context, hit: Hit, odd: tuple[str, ...]) -
     match reason:
         case DropReason.BOT:
             return _bot(context)
-        case DropReason.MISSING_VALUE:
+        case DropReason.MISSING_VALUE | DropReason.MISSING_CURRENCY:
             return odd
         case DropReason.CONTACT_DATA:
             return labels.findings(hit)
@@ -138,11 +195,9 @@ def _event_time(hit: Hit, context: Context) -> int:
     return min(now, now - (context.visit.sent - hit.at))
 
 
-def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> DropReason | None:
-    """Return the first reason not to send this hit to this pixel; other people's pixels come first."""
-    if pixel is None:
-        return DropReason.UNKNOWN_PIXEL
-    if context.forbidden is not None or labels.findings(hit):
+def _drop_reason(context: Context, hit: Hit, data: Mapping[str, Any], pixel: Pixel, time: int) -> DropReason | None:
+    """Return the first reason not to send a hit with these data to this pixel."""
+    if context.forbidden is not None or not labels.is_public(hit):
         return context.forbidden or DropReason.CONTACT_DATA
     if context.facts.now - time > _ACCEPTED_AGE_MS:
         return DropReason.TOO_OLD
@@ -150,7 +205,18 @@ def _drop_reason(context: Context, hit: Hit, pixel: Pixel | None, time: int) -> 
         return DropReason.EXCLUDED
     if context.site.sensitive == "restricted" and hit.name not in STANDARD_EVENTS:
         return DropReason.RESTRICTED
-    return DropReason.MISSING_VALUE if hit.name == "Purchase" and "value" not in hit.data else None
+    return _incomplete(data) if hit.name == "Purchase" else None
+
+
+def _incomplete(purchase: Mapping[str, Any]) -> DropReason | None:
+    """Return what a Purchase lacks that Meta requires (custom data parameters; subcodes 2804009 and 2804011).
+
+    Of a value without a currency in other events only a third party says that it is refused (2804023), so they are
+    sent.
+    """
+    if "value" not in purchase:
+        return DropReason.MISSING_VALUE
+    return None if "currency" in purchase else DropReason.MISSING_CURRENCY
 
 
 def wants(events: tuple[str, ...], name: str) -> bool:
@@ -180,29 +246,21 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
     user_data.update((key, value) for key, value in plain.items() if value)
     if context.keeper.visitor:
         user_data["external_id"] = [*user_data.get("external_id", ()), sha256(context.keeper.visitor)]
-    return user_data, tuple(f"{key}:unusable" for key in keys.rejected)
+    odd = [f"{key}:unusable" for key in keys.rejected] + [f"{key}:cut" for key in keys.cut]
+    return user_data, tuple(odd)
 
 
-def _page(context: Context) -> _Page:
-    visit, visitor = context.visit, visitor_of(context)
-    if context.site.sensitive == "restricted":
-        return _Page(origin_of(visit.url), "", visitor, ())
-    allowed = limits_of(context.site.keep_url_params, context.site.block_keys)
-    url, in_url = clean_url(visit.url, allowed, context.effort)
-    referrer, in_referrer = clean_url(visit.referrer, allowed, context.effort)
-    return _Page(url, referrer, visitor, _redactions(in_url, "url") + _redactions(in_referrer, "referrer"))
-
-
-def _redactions(removed: Sequence[str], place: str) -> tuple[Redaction, ...]:
-    return tuple([Redaction(what, place) for what in removed]) if removed else ()
-
-
-def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and the pixel's
-    context: Context, page: _Page, hit: Hit, *, pixel_id: str, time: int, matched: Matched, odd: tuple[str, ...]
+def _event(  # noqa: PLR0913 - what is the visit's, the page's, the pixel's and the hit's
+    context: Context,
+    page: _Page,
+    matched: Matched,
+    hit: Hit,
+    data: Mapping[str, Any],
+    *,
+    pixel_id: str,
+    time: int,
+    odd: tuple[str, ...],
 ) -> Event:
-    data, in_data = clean_data(
-        hit.data, limits_of(context.site.keep_url_params, context.site.block_keys), context.effort
-    )
     return Event(
         pixel=pixel_id,
         name=hit.name,
@@ -217,8 +275,7 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the hit's and th
         visitor=page.visitor,
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
-        findings=_bot(context) + matched.findings + odd,
-        redactions=page.redactions + _redactions(in_data, "custom_data"),
+        findings=page.findings + matched.findings + odd,
     )
 
 

@@ -3,36 +3,54 @@
 Nothing here touches a socket, a clock or a disk, so the HTTP front can be exchanged without touching a rule.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import orjson
 
-from proxy.model import Consent, DropReason, Event, Facts, Fate, Hit, Outcome, Redaction, Visit
-from proxy.rules import address, capi, consent, identity, intake
+from proxy.model import Consent, DropReason, Facts, Fate, Hit, Outcome, Refusal, Visit
+from proxy.rules import address, consent, identity, intake, limits
 from proxy.rules.bots import bot_reason
 from proxy.rules.effort import Effort
-from proxy.rules.enrich import Context, enrich, visitors_of
+from proxy.rules.enrich import Context, visitors_of
+from proxy.rules.events import written
+from proxy.rules.faults import fault
 from proxy.rules.keeper import Keeper
 from proxy.rules.labels import public_news
 from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_from_now, place_of, proven
 from proxy.settings import Site
 
 
-def ingest(facts: Facts, policy: Policy) -> Outcome:
-    """Judge one request to the collect address."""
+def ingest(facts: Facts, policy: Policy, client: address.Client | None = None) -> Outcome:
+    """Judge one request to the collect address; nothing raises.
+
+    Args:
+        facts: The request.
+        policy: What the configuration says of its site.
+        client: Who asks, where the door has found out already.
+    """
     try:
-        visit = intake.visit(facts.body)
+        return _outcome(intake.visit(facts.body), facts, policy, client)
     except intake.Malformed as error:
-        return Outcome(413 if len(facts.body) > intake.MAX_BODY else 400, problem(str(error)))
-    return _outcome(visit, facts, policy)
+        return Outcome(413 if len(facts.body) > limits.BODY else 400, problem(str(error)))
+    except Exception as error:  # noqa: BLE001 - sent again it would fail again, so the tag is told to give up
+        return Outcome(400, problem("cannot be read"), faults=(fault(error),))
 
 
-def ingest_image(facts: Facts, policy: Policy) -> Outcome:
-    """Judge one request to the ``<noscript>`` image: a PageView of the page named by the Referer, for every pixel."""
+def ingest_image(facts: Facts, policy: Policy, client: address.Client | None = None) -> Outcome:
+    """Judge one request to the ``<noscript>`` image: a PageView of the page named by the Referer, for every pixel.
+
+    Args:
+        facts: The request.
+        policy: What the configuration says of its site.
+        client: Who asks, where the door has found out already.
+    """
     pixels = tuple(pixel.id for pixel in policy.site.pixel)
     hit = Hit("PageView", f"{facts.entropy:032x}", facts.now, pixels, {}, Fate.PENDING)
-    return _outcome(Visit(sent=facts.now, url=facts.referer, hits=(hit,)), facts, policy)
+    url, findings = intake.address(facts.referer, "event_source_url")
+    try:
+        return _outcome(Visit(sent=facts.now, url=url, hits=(hit,), findings=findings), facts, policy, client)
+    except Exception as error:  # noqa: BLE001 - as above
+        return Outcome(400, problem("cannot be read"), faults=(fault(error),))
 
 
 def problem(why: str) -> bytes:
@@ -52,35 +70,46 @@ def home(site: Site, host: str) -> str:
     )
 
 
-def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
-    client = address.client(
+def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client | None) -> Outcome:
+    visit, facts = _bounded(visit, facts)
+    client = known or address.client(
         facts.peer, facts.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=facts.forwarded_pseudo
     )
     context = _context(visit, facts, policy, client)
-    events, dropped = [], []
-    redactions: list[Redaction] = []
-    for result in enrich(context):
-        if isinstance(result, Event):
-            events.append(capi.record(result))
-            redactions += result.redactions
-        else:
-            dropped.append(result)
-    status, body = _answer(visit)
+    events = written(context)
+    refused = _in_order(visit.refused, events.refused)
+    status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
     return Outcome(
         status=status,
         body=body,
         cookies=_cookies(context, policy),
         withdrawn=proven(context.kept, policy)[:1] if visit.consent is Consent.REVOKED else (),
         granted=proven(context.kept, policy) if visit.consent is Consent.GRANTED and not context.forbidden else (),
-        records=tuple(events),
-        dropped=tuple(dropped),
-        refused=len(visit.refused),
+        records=tuple(events.records),
+        dropped=tuple(events.dropped),
+        refused=len(refused) + visit.surplus,
+        unknown_pixels=events.unknown_pixels,
         fates=public_news(visit.fates, context.effort),
         visitors=visitors_of(context) if visit.fates else (),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
-        redactions=tuple(redactions),
+        redactions=tuple(events.redactions),
         misdirected=client.misdirected,
+        faults=tuple(events.faults),
     )
+
+
+def _in_order(unread: Sequence[Refusal], unwritten: Sequence[Refusal]) -> Sequence[Refusal]:
+    return sorted([*unread, *unwritten], key=lambda refusal: refusal.index) if unwritten else unread
+
+
+def _bounded(visit: Visit, facts: Facts) -> tuple[Visit, Facts]:
+    """Cut the headers that are longer than they are read; of a forwarding list a stranger wrote the left end."""
+    if len(facts.forwarded) > limits.ADDRESS:
+        facts = facts._replace(forwarded=limits.cut_list(facts.forwarded))
+    if len(facts.user_agent) > limits.USER_AGENT:
+        facts = facts._replace(user_agent=facts.user_agent[: limits.USER_AGENT])
+        visit = visit._replace(findings=(*visit.findings, "client_user_agent:cut"))
+    return visit, facts
 
 
 def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client) -> Context:
@@ -147,13 +176,11 @@ def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     return (*context.ids.cookies, keeper_cookie(context.keeper, where, facts, policy))
 
 
-def _answer(visit: Visit) -> tuple[int, bytes]:
+def _answer(refused: Sequence[Refusal], surplus: int, *, all_wrong: bool) -> tuple[int, bytes]:
     """204 when every event was taken or knowingly dropped, 200 names the refused, 400 when all of them were."""
-    if not visit.refused:
+    if not refused:
         return 204, b""
-    refused: list[Mapping[str, Any]] = [
-        {"index": refusal.index, "id": refusal.id, "why": refusal.why} for refusal in visit.refused
-    ]
-    if visit.hits:
-        return 200, orjson.dumps({"refused": refused})
-    return 400, orjson.dumps({"error": "every event is wrong", "refused": refused[:20]})
+    named = [{"index": refusal.index, "id": refusal.id, "why": refusal.why} for refusal in refused]
+    if all_wrong:
+        return 400, orjson.dumps({"error": "every event is wrong", "refused": named[:20]})
+    return 200, orjson.dumps({"refused": named, **({"more": surplus} if surplus else {})})

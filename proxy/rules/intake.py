@@ -3,26 +3,28 @@
 A bad event is refused by itself, so that it never costs its neighbours; only a body that is no visit at all raises.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeGuard, TypeVar
 
 import orjson
 
 from proxy.model import Consent, Fate, FateNews, Hit, Refusal, Visit
+from proxy.rules import limits
 
-MAX_BODY = 64 * 1024
-MAX_EVENTS = 1000
-_MAX_NAME = 100
-_MAX_ID = 200
-_MAX_TEXT = 8192
-_MAX_PIXELS = 50
-# Meta flattens custom data; contents is a list of objects, so four levels are plenty.
-_MAX_DEPTH = 16
 # The latest time a JavaScript Date can hold, in ms.
 _MAX_TIME = 8_640_000_000_000_000
+# Meta's numbers for states have four digits (Meta, data processing options).
+_MAX_PLACE = 9999
 _FATES = {fate.value: fate for fate in Fate}
 _CONSENTS = {consent.value: consent for consent in Consent}
 _Member = TypeVar("_Member", Consent, Fate)
+# A pair of surrogates, half of one, any other escape. Half of one is what ``slice`` leaves of an emoji.
+_HEX = rb"[0-9a-fA-F]"
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB]%b{2}\\u[dD][c-fC-F]%b{2}|(u[dD][89a-fA-F]%b{2})|.)" % (_HEX, _HEX, _HEX), re.DOTALL
+)
 
 
 class Malformed(ValueError):  # noqa: N818 - the caller's fault, not an error of ours
@@ -40,10 +42,12 @@ def visit(body: bytes) -> Visit:
         raise Malformed(f"v: {_short(wire.get('v'))}; accepted: 1")
     events, fates = _list(wire, "events"), _list(wire, "fates")
     hits, refused = _sorted_out(events)
+    url, about_url = _address(wire, "url", "event_source_url")
+    referrer, about_referrer = _address(wire, "referrer", "referrer_url")
     return Visit(
         sent=_time(wire.get("sent"), "sent"),
-        url=_text(wire, "url"),
-        referrer=_text(wire, "referrer"),
+        url=url,
+        referrer=referrer,
         fbp=_text(wire, "fbp"),
         fbc=_text(wire, "fbc"),
         consent=_member(_CONSENTS, wire.get("consent", "unknown"), "consent"),
@@ -54,14 +58,24 @@ def visit(body: bytes) -> Visit:
         hits=tuple(hits),
         fates=tuple(_news(fates)),
         refused=tuple(refused),
+        surplus=max(0, len(events) - 2 * limits.EVENTS),
+        findings=about_url + about_referrer,
     )
 
 
+def address(text: str, field: str) -> tuple[str, tuple[str, ...]]:
+    """Return as much of an address as is read, and the finding, under its field's name, if that is not all of it."""
+    if limits.is_short(text):
+        return text, ()
+    cut = limits.cut_address(text)
+    return cut, (f"{field}:cut" if cut else f"{field}:unusable",)
+
+
 def _object(body: bytes) -> dict[str, Any]:
-    if len(body) > MAX_BODY:
-        raise Malformed(f"body: {len(body)} bytes; accepted: {MAX_BODY}")
+    if len(body) > limits.BODY:
+        raise Malformed(f"body: {len(body)} bytes; accepted: {limits.BODY}")
     try:
-        wire = orjson.loads(body)
+        wire = _parsed(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"body: not JSON ({str(error)[:80]}); accepted: a JSON object") from error
     if not isinstance(wire, dict):
@@ -69,56 +83,92 @@ def _object(body: bytes) -> dict[str, Any]:
     return wire
 
 
+def _parsed(body: bytes) -> Any:
+    """Return what JSON says, half characters as U+FFFD, as browsers send them (WHATWG, Encoding)."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"\\u" not in body:
+            raise
+        return orjson.loads(_ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], body))
+
+
 def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[Refusal]]:
-    hits, refused = [], []
-    for index, event in enumerate(events):
+    hits: list[Hit] = []
+    refused = []
+    rows = members = 0
+    for index, event in enumerate(events[: limits.EVENTS]):
         try:
-            hits.append(_hit(event))
+            _check_rows(rows)
+            hit = _hit(event, index)
+            members += _members(hit.data, limits.MEMBERS - members)
+            _check_rows(rows := rows + len(hit.pixels))
+            hits.append(hit)
         except Malformed as error:
-            claimed = event.get("id") if isinstance(event, dict) else None
-            refused.append(Refusal(index, claimed[:_MAX_ID] if isinstance(claimed, str) else "", str(error)))
-    return hits, refused
+            refused.append(Refusal(index, _claimed(event), str(error)))
+    return hits, refused + _surplus(events)
 
 
-def _hit(event: Any) -> Hit:
+def _check_rows(rows: int) -> None:
+    if rows > limits.ROWS:
+        raise Malformed(f"pixels: {rows} with those of events before; accepted: {limits.ROWS} in a body")
+
+
+def _surplus(events: list[Any]) -> list[Refusal]:
+    """Name what comes behind the last accepted event, as much of it again: an answer has an end too."""
+    named = enumerate(events[limits.EVENTS : 2 * limits.EVENTS], limits.EVENTS)
+    why = f"events: {len(events)}; accepted: the first {limits.EVENTS} of a body"
+    return [Refusal(index, _claimed(event), why) for index, event in named]
+
+
+def _claimed(event: Any) -> str:
+    claimed = event.get("id") if isinstance(event, dict) else None
+    return claimed[: limits.ID] if isinstance(claimed, str) else ""
+
+
+def _hit(event: Any, index: int) -> Hit:
     if not isinstance(event, dict):
         raise Malformed("event: not an object; accepted: an object")
     data = event.get("data", {})
     if not isinstance(data, dict):
         raise Malformed("data: not an object; accepted: an object")
-    _check_depth(data)
     return Hit(
-        name=_label(event.get("name"), "name", _MAX_NAME),
-        id=_label(event.get("id"), "id", _MAX_ID),
+        name=_label(event.get("name"), "name", limits.NAME),
+        id=_label(event.get("id"), "id", limits.ID),
         at=_time(event.get("at"), "at"),
         pixels=_pixels(event.get("pixels")),
         data=data,
         fate=_member(_FATES, event.get("pixel", "pending"), "pixel"),
+        place=index,
     )
 
 
 def _news(fates: list[Any]) -> Iterator[FateNews]:
-    """Yield the fates that can be read; a wrong one costs nothing but itself."""
-    for entry in fates:
+    """Yield the fates that can be read; a wrong one costs nothing but itself, and so do those too many."""
+    for entry in fates[: limits.EVENTS]:
         if not isinstance(entry, dict):
             continue
         name, identity, fate = entry.get("name"), entry.get("id"), entry.get("pixel")
-        if _is_label(name, _MAX_NAME) and _is_label(identity, _MAX_ID) and isinstance(fate, str) and fate in _FATES:
+        if _is_label(name, limits.NAME) and _is_label(identity, limits.ID) and isinstance(fate, str) and fate in _FATES:
             yield FateNews(name, identity, _FATES[fate])
 
 
 def _list(wire: Mapping[str, Any], key: str) -> list[Any]:
     value = wire.get(key, [])
-    if not isinstance(value, list) or len(value) > MAX_EVENTS:
-        got = len(value) if isinstance(value, list) else _short(value)
-        raise Malformed(f"{key}: {got}; accepted: a list of at most {MAX_EVENTS}")
+    if not isinstance(value, list):
+        raise Malformed(f"{key}: {_short(value)}; accepted: a list")
     return value
 
 
 def _text(wire: Mapping[str, Any], key: str) -> str:
     """Return an optional text; one of another type or size is as good as none."""
     value = wire.get(key, "")
-    return value if isinstance(value, str) and len(value) <= _MAX_TEXT else ""
+    return value if isinstance(value, str) and len(value) <= limits.ADDRESS else ""
+
+
+def _address(wire: Mapping[str, Any], key: str, field: str) -> tuple[str, tuple[str, ...]]:
+    value = wire.get(key, "")
+    return address(value, field) if isinstance(value, str) else ("", ())
 
 
 def _label(value: Any, key: str, most: int) -> str:
@@ -138,8 +188,9 @@ def _time(value: Any, key: str) -> int:
 
 
 def _pixels(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not 0 < len(value) <= _MAX_PIXELS or not all(map(_is_pixel, value)):
-        raise Malformed(f"pixels: {_short(value)}; accepted: a list of 1 to {_MAX_PIXELS} pixel ids, digits in quotes")
+    if not isinstance(value, list) or not 0 < len(value) <= limits.PIXELS or not all(map(_is_pixel, value)):
+        accepted = f"a list of 1 to {limits.PIXELS} pixel ids, digits in quotes"
+        raise Malformed(f"pixels: {_short(value)}; accepted: {accepted}")
     return tuple(dict.fromkeys(value))
 
 
@@ -158,24 +209,36 @@ def _dpo(value: Any) -> tuple[tuple[str, ...], int, int] | None:
     if value is None:
         return None
     match value:
-        case [[] | ["LDU"] as options, int(country), int(state)]:
+        case [[] | ["LDU"] as options, int(country), int(state)] if _is_place(country) and _is_place(state):
             return tuple(options), int(country), int(state)
         case _:
             return ("LDU",), 0, 0
 
 
+def _is_place(number: int) -> bool:
+    return 0 <= number <= _MAX_PLACE
+
+
 def _match(value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
         return {}
-    return {pixel: keys for pixel, keys in value.items() if _is_pixel(pixel) and isinstance(keys, dict)}
+    first = islice(value.items(), limits.PIXELS)
+    return {pixel: keys for pixel, keys in first if _is_pixel(pixel) and isinstance(keys, dict)}
 
 
-def _check_depth(data: dict[str, Any] | list[Any], depth: int = 0) -> None:
-    if depth == _MAX_DEPTH and data:
-        raise Malformed(f"data: nested deeper than {_MAX_DEPTH}; accepted: {_MAX_DEPTH} levels")
+def _members(data: Mapping[str, Any] | list[Any], most: int, depth: int = 0) -> int:
+    """Return how many members data have, at all levels; none is looked at behind the last accepted one."""
+    if depth == limits.DEPTH and data:
+        raise Malformed(f"data: nested deeper than {limits.DEPTH}; accepted: {limits.DEPTH} levels")
+    count = len(data)
+    if count > most:
+        raise Malformed(
+            f"data: too many members, with those of the events before; accepted: {limits.MEMBERS} in a body"
+        )
     for member in data.values() if isinstance(data, dict) else data:
         if isinstance(member, dict | list):
-            _check_depth(member, depth + 1)
+            count += _members(member, most - count, depth + 1)
+    return count
 
 
 def _short(value: Any) -> str:

@@ -4,12 +4,13 @@ Each check returns what may be sent, None for nothing, and how its findings end 
 data parameters, whose samples show amounts as numbers and as text, and currencies in either case.
 """
 
-import math
 import re
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import pycountry
+
+from proxy.rules import limits
 
 Checked: TypeAlias = tuple[Any, tuple[str, ...]]
 
@@ -25,18 +26,17 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,' \u2019\u00a0\u2009\u202f])[0-9]{3}(\1[0-9]{3})*(?:([.,])[0-9]+)?")
 # No amount is longer, and the patterns above cost the square of a text's length.
 _MOST_CHARACTERS = 40
-# As many digits before the point as a number of JSON is sure to keep.
-_MOST_DIGITS = 15
 
 
 def amount(given: Any) -> Checked:
     """Return a number for a number, and for text that can only be one.
 
-    ``12,50`` and ``1.299,00`` are clear; ``1,299`` is one of two numbers, and so none.
+    ``12,50`` and ``1.299,00`` are clear; ``1,299`` is one of two numbers, and so none. Nor is what is so large that
+    readers of JSON do not agree on it.
     """
     if isinstance(given, str):
         return _amount_of(given.strip())
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+    if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) < limits.NUMBER:
         return NOTHING if given is None else UNUSABLE
     return given, DOUBTFUL if given < 0 else FINE
 
@@ -45,11 +45,11 @@ def _amount_of(text: str) -> Checked:
     if not text:
         return NOTHING
     plain = _plain(text) if len(text) <= _MOST_CHARACTERS else None
-    if plain is None or len(plain.lstrip("+-").partition(".")[0]) > _MOST_DIGITS:
+    if plain is None:
         return UNUSABLE
     number = int(plain) if plain.lstrip("+-").isdecimal() else float(plain)
     words = (DOUBTFUL if number < 0 else FINE) + (FINE if plain == text else REPAIRED)
-    return (number, words) if math.isfinite(number) else UNUSABLE
+    return (number, words) if abs(number) < limits.NUMBER else UNUSABLE
 
 
 def _plain(text: str) -> str | None:

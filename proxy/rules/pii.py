@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from proxy.rules import contact, places
+from proxy.rules import contact, limits, places
 from proxy.rules.effort import Effort
 from proxy.rules.raw import (
     MAX_LENGTH,
@@ -24,9 +24,6 @@ from proxy.rules.raw import (
     sha256,
     trim,
 )
-
-MAX_VALUES = 16
-"""Values read per key; Meta names no limit, a request needs one."""
 
 Rule = Callable[[str, str], str | None]
 
@@ -122,6 +119,8 @@ class MatchKeys(NamedTuple):
     """Ids that Meta wants as they are."""
     rejected: tuple[str, ...] = ()
     """Keys that had a value of no use; for counting."""
+    cut: tuple[str, ...] = ()
+    """Keys that had more values than are read."""
 
 
 NOTHING = MatchKeys()
@@ -158,7 +157,7 @@ def match_keys(
         effort: What is left of the request's budget; a value that is beyond it is rejected. None: a whole budget.
     """
     effort = effort or Effort()
-    given = _by_key(raw)
+    given, cut = _by_key(raw)
     if not given:
         return NOTHING
     place = _place(given.get("country", ()), country)
@@ -170,6 +169,7 @@ def match_keys(
         {key: found for key, digests in hashed.items() if (found := _distinct(digests))},
         {key: first for key, ids in plain.items() if (first := _first(ids))},
         tuple(key for key, values in (hashed | plain).items() if None in values),
+        tuple(cut),
     )
 
 
@@ -184,14 +184,17 @@ def too_little(user_data: Mapping[str, object]) -> bool:
     return any(present <= broad for broad in _TOO_BROAD)
 
 
-def _by_key(raw: Mapping[str, object]) -> dict[str, list[object]]:
+def _by_key(raw: Mapping[str, object]) -> tuple[dict[str, list[object]], dict[str, None]]:
     given: dict[str, list[object]] = {}
+    cut: dict[str, None] = {}
     for name, value in raw.items():
         if key := _ALIASES.get(name) or _key(name):
             values = given.setdefault(key, [])
             values += value if isinstance(value, list | tuple) else [value]
-            del values[MAX_VALUES:]
-    return given
+            if len(values) > limits.VALUES:
+                cut[key] = None
+                del values[limits.VALUES :]
+    return given, cut
 
 
 def _key(name: str) -> str | None:
@@ -242,6 +245,8 @@ def _plain(key: str, value: object) -> str | int | None:
     if not text:
         return text
     if not is_usable(text) or "@" in text or not text.strip("0-"):
+        return None
+    if len(text) > limits.ID or not text.isascii() or not text.isprintable():
         return None
     if key not in _PLAIN_INTEGERS:
         return text

@@ -139,10 +139,10 @@ async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(http, "BODY_RATE", 100)
     body = orjson.dumps(page_views(["steady"]))
     head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode()
-    async with shop_with(tmp_path, body_seconds=0.3) as shop, clients(shop) as connect:
+    async with shop_with(tmp_path, body_seconds=1) as shop, clients(shop) as connect:
         client = await connect()
         client.writer.write(head)
-        step = len(body) // 8
+        step = len(body) // 14
         for start in range(0, len(body), step):
             client.writer.write(body[start : start + step])
             await asyncio.sleep(0.1)
@@ -153,7 +153,7 @@ async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.usefixtures("quick")
 async def test_a_kept_connection_ends_after_its_silence(tmp_path: Path) -> None:
     """Between requests a connection may be silent for longer than for its first byte, and then it ends unanswered."""
-    async with shop_with(tmp_path, first_byte_seconds=0.1, keep_alive_seconds=1) as shop, clients(shop) as connect:
+    async with shop_with(tmp_path, first_byte_seconds=1, keep_alive_seconds=2) as shop, clients(shop) as connect:
         client = await connect()
         assert (await client.ask(TAG)).split()[1] == b"200"
         rest = await client.answer()
@@ -187,6 +187,19 @@ async def test_headers_together_are_bounded(tmp_path: Path, pieces: list[bytes])
     assert count == 1
     if sum(map(len, pieces)) < 30_000:  # behind more, the answer may be lost with what the proxy left unread
         assert answer.startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_follows_an_upgrade_is_bounded(tmp_path: Path) -> None:
+    """A client that asks for another protocol and goes on at length is not kept in memory: its connection ends."""
+    upgrade = TAG[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    async with shop_with(tmp_path) as shop, clients(shop) as connect:
+        client = await connect()
+        client.writer.write(upgrade + (b"z" * 6000 + b"\r\n\r\n") * 100)
+        await client.answer()
+        told = await (await connect()).ask(TAG)
+
+    assert told.split()[1] == b"200"
 
 
 @pytest.mark.usefixtures("quick")
@@ -252,6 +265,27 @@ async def test_one_address_cannot_hold_all_connections(tmp_path: Path) -> None:
     assert kept != b""
     assert lost.count(b"HTTP/1.1") == 0
     assert "address_full public" in found
+
+
+async def test_a_carrier_may_bring_new_visitors_as_fast_as_they_are_answered(tmp_path: Path) -> None:
+    """One address may open more connections than it may hold: those that were answered make room at once."""
+    async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
+        lines = [await (await connect()).ask(TAG) for _ in range(30)]
+
+    assert [line.split()[1:2] for line in lines] == [[b"200"]] * 30
+
+
+async def test_a_crowd_that_says_nothing_is_refused_at_its_limit(tmp_path: Path) -> None:
+    """Connections that never asked make room only after a while, so that connecting again and again costs little."""
+    async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
+        held = [await connect() for _ in range(3)]
+        refused = [await (await connect()).answer() for _ in range(20)]
+        told = [await client.ask(TAG) for client in held]
+        counts = await ended(shop, "address"), await ended(shop, "silent")
+
+    assert refused == [b""] * 20
+    assert [line.split()[1:2] for line in told] == [[b"200"]] * 3
+    assert counts == (20, 0)
 
 
 @pytest.mark.usefixtures("quick")
@@ -348,10 +382,31 @@ async def test_a_fault_of_ours_is_told_without_the_request(
         answers = [await shop.post(page_views(["f1"])) for _ in range(3)]
         found = await conditions(shop)
 
-    assert {status for status, _, _ in answers} == {500}
+    assert {status for status, _, _ in answers} == {400}
     assert answers[0][1]["Access-Control-Allow-Origin"] == ORIGIN
-    assert [one for one in found if one.startswith("fault KeyError in test_connections.py")]
+    assert [one for one in found if one.startswith("fault KeyError in proxy.edge.collect.Collector.collect")]
     assert sum("fault" in record.message for record in caplog.records) == 1
+    assert not any(word in caplog.text for word in ("planted", "Traceback"))
+
+
+async def test_what_the_event_loop_meets_is_told_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client's network error in a transport is no line; an error of ours in a callback is told by its place."""
+    loop = asyncio.get_running_loop()
+
+    def broken() -> None:
+        raise KeyError("planted@mail.example")
+
+    async with installation(tmp_path) as shop:
+        timed_out = OSError(110, "Connection timed out")
+        loop.call_exception_handler({"message": "Fatal error on transport", "exception": timed_out})
+        before = list(caplog.records)
+        loop.call_soon(broken)
+        found = await conditions(shop)
+
+    assert before == []
+    assert found == ["fault KeyError"]
     assert not any(word in caplog.text for word in ("planted", "Traceback"))
 
 

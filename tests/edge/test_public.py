@@ -112,7 +112,6 @@ BAD_BODIES: dict[str, tuple[bytes, int]] = {
     "deep nesting": (b"[" * 10_000, 400),
     "deep data": (NESTED % (b'{"a":' * 200 + b"1" + b"}" * 200), 400),
     "invalid UTF-8": (b'{"v":1,"sent":1,"url":"\xff\xfe"}', 400),
-    "a lone surrogate": (b'{"v":1,"sent":1,"url":"\\ud800","events":[]}', 400),
     "a huge integer": (b'{"v":1,"sent":' + b"9" * 400 + b',"events":[]}', 400),
     "too large": (b'{"v":1,"sent":1,"url":"' + b"x" * 70_000 + b'"}', 413),
 }

@@ -774,6 +774,58 @@ def _write_as_layout_1(path: Path, waiting: Record) -> None:
         db.pragma("user_version", 1)
 
 
+async def test_what_the_version_before_left_waiting_is_delivered(tmp_path: Path, clock: Clock) -> None:
+    """A segment whose records have their whole payload each is read beside those that share parts of it."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    await queue.close()
+    head = orjson.dumps(["PageView", "id-1", record(1).time_s, b"abcd".hex(), Fate.FIRED, "", ["em:unusable"], ""])
+    packed = struct.pack(">II", len(head), len(record(1).payload)) + head + record(1).payload
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        db.execute("UPDATE segment SET sealed=?", (Sealer(SECRET).seal(packed, PIXEL.encode()),))
+
+    again = open_queue(tmp_path, clock)
+    await again.append([halves(2), halves(3)])
+
+    found = await claimed(again)
+    assert sorted(found, key=lambda one: one.id) == [
+        record(1)._replace(findings=("em:unusable",)),
+        halves(2),
+        halves(3),
+    ]
+    await again.close()
+
+
+def halves(number: int) -> Record:
+    """A record whose payload is in two parts."""
+    own = orjson.dumps({"event_name": "PageView", "event_id": f"id-{number}"})
+    return record(number)._replace(payload=own, shared=b'{"user_data":{"fbp":"fb.1.1.1"}}')
+
+
+async def test_a_claim_is_bounded_by_what_graph_will_get(queue: LocalQueue) -> None:
+    """Records that take little room at rest, as they share most of their payload, make no request without end."""
+    part = b'{"user_data":{"fbp":"%b"}}' % (b"x" * 16_000)
+    for start in range(0, 1000, 100):
+        await queue.append([halves(start + number)._replace(shared=part) for number in range(100)])
+
+    found = await claimed(queue)
+    assert 4 << 20 <= sum(len(record.whole) for record in found) <= 6 << 20
+
+
+async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:
+    """The letter shows what Graph refused, though it shared parts with its neighbours; replayed it is as it was."""
+    refused, other = (one._replace(time_s=NOON // 1000) for one in (halves(1), halves(2)))
+    await queue.append([refused, other])
+    segments = await queue.claim(PIXEL, most=1000)
+    letter = Letter(refused, "rejected", Words(), 1)
+    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=(letter,)))
+    (found,) = await queue.dead(Filter())
+    await queue.replay([found.id], not_before_s=0)
+
+    assert orjson.loads(found.payload) == orjson.loads(refused.payload) | orjson.loads(refused.shared)
+    assert await claimed(queue) == [refused]
+
+
 async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
     """A segment that does not open is kept and named in the log, and the rest is delivered."""
     await queue.append([record(1)])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.model import Dead, Delivered, Event, Fate, Pause, Record, Retry, Split, Verdict, Words
-from proxy.rules.capi import body, clock_ahead, cooldown, is_content_subcode, judge, proof, record
+from proxy.rules.capi import body, clock_ahead, cooldown, is_content_subcode, judge, proof, record, shared
 
 # Secret "app_secret", token "token".
 PROOF = "059a4ea9403818b051f7309a311095ac009e10fdbaeafbc3ea4d066fab212e18"
@@ -453,7 +453,8 @@ def test_a_record_has_the_payload_as_graph_takes_it(changes: dict[str, Any], mem
     written = record(Event(**(EVENT | changes)))
 
     expected = {key: value for key, value in (PAYLOAD | members).items() if value is not None}
-    assert orjson.loads(written.payload) == expected
+    assert orjson.loads(written.whole) == expected
+    assert orjson.loads(written.payload).keys().isdisjoint(orjson.loads(written.shared))
 
 
 def test_a_record_says_outside_what_the_queue_must_know() -> None:
@@ -463,8 +464,19 @@ def test_a_record_says_outside_what_the_queue_must_know() -> None:
     assert written == Record(
         *("123", "Purchase", "order-1", 1_764_000_000, b"abcd", Fate.FIRED, "bot:crawler", written.payload),
         worth=written.worth,
+        shared=written.shared,
     )
-    assert b"crawler" not in written.payload
+    assert b"crawler" not in written.whole
+
+
+def test_events_of_one_visitor_share_all_but_their_own() -> None:
+    """Name, time, id and custom data are the event's; the rest is written once and serves all of them."""
+    alike = shared(Event(**EVENT))
+    first, second = (record(Event(**EVENT | {"id": identity}), alike) for identity in ("order-1", "order-2"))
+
+    assert first.shared is second.shared is alike
+    assert orjson.loads(first.payload).keys() == {"event_name", "event_time", "event_id", "custom_data"}
+    assert orjson.loads(second.whole) == orjson.loads(first.whole) | {"event_id": "order-2"}
 
 
 # Name and custom data of an event; whether it is worth the same as a Purchase of 9.5 euros, None: worth nothing.

@@ -1,14 +1,17 @@
 """A hit becomes one event for each pixel, or is dropped for the first reason that applies."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Redaction, Status, Visit
+from proxy.rules import enrich
 from proxy.rules.effort import Effort
-from proxy.rules.enrich import Context, enrich, visitor_of, wants
+from proxy.rules.enrich import Context, Enricher, visitor_of, wants
 from proxy.rules.identity import BrowserIds, Place
+from proxy.rules.redact import Cleaned, Limits, clean_data
 from proxy.rules.values import STANDARD_EVENTS
 from proxy.settings import Site
 
@@ -58,17 +61,24 @@ def context(*hits: Hit, **changes: Any) -> Context:
 
 
 def results(given: Context) -> list[Event | LedgerRow]:
-    return list(enrich(given))
+    """Events and drops of all hits, in the order of the pixels that the site lists, other people's first."""
+    enricher = Enricher(given)
+    found: list[Event | LedgerRow] = []
+    for one in given.visit.hits:
+        judged = enricher.judge(one)
+        found += [judged.foreign] if judged.foreign else []
+        found += sorted([*judged.events, *judged.dropped], key=lambda result: one.pixels.index(result.pixel))
+    return found
 
 
 def the_event(given: Context) -> Event:
-    (result,) = enrich(given)
+    (result,) = results(given)
     assert isinstance(result, Event)
     return result
 
 
 def reasons(given: Context) -> list[str]:
-    return ["" if isinstance(result, Event) else result.reason for result in enrich(given)]
+    return ["" if isinstance(result, Event) else result.reason for result in results(given)]
 
 
 NOBODY: dict[str, Any] = {"ids": BrowserIds("", "", ()), "address": ""}
@@ -87,8 +97,14 @@ DROPS: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
     ({}, {"pixels": ("789",)}, DropReason.EXCLUDED),
     ({"site": RESTRICTED}, {"name": "BookedTherapy"}, DropReason.RESTRICTED),
     ({}, {"name": "Purchase", "data": {"currency": "EUR"}}, DropReason.MISSING_VALUE),
+    ({}, {"name": "Purchase", "data": {"value": 9.5}}, DropReason.MISSING_CURRENCY),
     (NOBODY, {}, DropReason.LITTLE_IDENTITY),
 ]
+
+FINDINGS = {
+    DropReason.BOT: ("bot:crawler",),
+    DropReason.MISSING_CURRENCY: ("currency:missing",),
+}
 
 # All of these faults at once, the first of them decides.
 PRECEDENCE: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
@@ -106,6 +122,7 @@ PRECEDENCE: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
     ({"site": RESTRICTED} | NOBODY, {"pixels": ("789",), "name": "Own"}, DropReason.EXCLUDED),
     ({"site": RESTRICTED} | NOBODY, {"name": "Own"}, DropReason.RESTRICTED),
     ({"site": RESTRICTED} | NOBODY, {"name": "Purchase"}, DropReason.MISSING_VALUE),
+    ({"site": RESTRICTED} | NOBODY, {"name": "Purchase", "data": {"value": 1}}, DropReason.MISSING_CURRENCY),
     ({"site": RESTRICTED} | NOBODY, {"name": "Lead"}, DropReason.LITTLE_IDENTITY),
 ]
 
@@ -146,7 +163,7 @@ WANTED = [
     ((), "PageView", False),
 ]
 
-AMOUNTS = [0, 1, -1, 9.99, 2**63]
+AMOUNTS = [0, 1, -1, 9.99, 10**15 - 1, 1e-300]
 NO_AMOUNTS: list[Any] = [
     None,
     True,
@@ -159,6 +176,11 @@ NO_AMOUNTS: list[Any] = [
     "Infinity",
     "-inf",
     "1e999",
+    10**15,
+    -(2**63),
+    1e20,
+    1e300,
+    "1e20",
     [],
     [9.99],
     {},
@@ -181,7 +203,7 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
             status=Status.DROPPED,
             reason=reason,
             fate=Fate.FIRED,
-            findings=("bot:crawler",) if reason is DropReason.BOT else (),
+            findings=FINDINGS.get(reason, ()),
             visitor=visitor_of(whole),
         )
     ]
@@ -220,7 +242,7 @@ def test_one_hit_is_judged_for_each_pixel_by_itself() -> None:
     """What one pixel does not get, the others do, in the order of the hit."""
     bought = hit(name="Lead", pixels=("456", "999", "789", "123"))
 
-    assert reasons(context(bought)) == ["", DropReason.UNKNOWN_PIXEL, DropReason.EXCLUDED, ""]
+    assert reasons(context(bought)) == [DropReason.UNKNOWN_PIXEL, "", DropReason.EXCLUDED, ""]
 
 
 @pytest.mark.parametrize("value", AMOUNTS)
@@ -235,6 +257,71 @@ def test_a_number_is_a_value(value: Any) -> None:
 def test_what_is_no_number_is_no_value(value: Any) -> None:
     """A purchase whose value Graph could not read is dropped, knowingly."""
     assert reasons(context(hit(name="Purchase", data={"value": value}))) == [DropReason.MISSING_VALUE]
+
+
+@pytest.mark.parametrize("currency", [None, "", "Euro", 978, ["EUR"], {}])
+def test_a_purchase_without_a_currency_is_dropped_as_one_without_a_value(currency: Any) -> None:
+    """Meta requires both, and what is no code of three letters is none; the ledger has the reason."""
+    (row,) = results(context(hit(name="Purchase", data={"value": 9.5, "currency": currency})))
+
+    assert isinstance(row, LedgerRow)
+    assert (row.reason, row.findings[-1]) == (DropReason.MISSING_CURRENCY, "currency:missing")
+
+
+@pytest.mark.parametrize("currency", ["EUR", "usd", "MRU", "XYZ"])
+def test_a_currency_that_meta_may_know_is_sent(currency: str) -> None:
+    """Lower case is accepted by Meta, and its list of currencies is not public: any three letters go out."""
+    assert reasons(context(hit(name="Purchase", data={"value": 9.5, "currency": currency}))) == [""]
+
+
+def test_a_value_without_a_currency_costs_no_other_event() -> None:
+    """No page of Meta's says that it is refused outside of a Purchase, so it is sent with a finding."""
+    assert the_event(context(hit(name="AddToCart", data={"value": 9.5}))).findings == ("currency:missing",)
+
+
+@pytest.mark.parametrize("number", [1e20, "1e20", 2**64 - 1, -(2**63), 1e300])
+@pytest.mark.parametrize("field", ["num_items", "predicted_ltv", "net_revenue", "value"])
+def test_a_number_that_json_readers_disagree_on_is_left_out(field: str, number: Any) -> None:
+    """Beyond 15 digits a number is a mistake; the event goes out without it and says so."""
+    sent = the_event(context(hit(name="AddToCart", data={field: number, "contents": [{"id": 1, "quantity": number}]})))
+
+    assert sent.custom_data == {"contents": [{"id": 1}]}
+    assert f"{field}:unusable" in sent.findings
+    assert "contents.quantity:unusable" in sent.findings
+
+
+def test_custom_data_are_cleaned_once_for_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pixels an event has, the search for contact data in it runs once."""
+    cleaned = []
+
+    def counted(data: Mapping[str, Any], limits: Limits, effort: Effort) -> Cleaned:
+        cleaned.append(data)
+        return clean_data(data, limits, effort)
+
+    monkeypatch.setattr(enrich, "clean_data", counted)
+    pixels = [{"id": str(number), "access_token": "t"} for number in range(9)]
+    bought = hit(data={"text": "anna@x.de"}, pixels=tuple(pixel["id"] for pixel in pixels))
+    sent = results(context(bought, site=site(pixel=pixels)))
+
+    assert [one.custom_data for one in sent if isinstance(one, Event)] == [{"text": "[redacted]"}] * 9
+    assert len(cleaned) == 1
+
+
+def test_many_pixels_of_other_people_are_one_row() -> None:
+    """The first of them has the row, and the number of all goes with it."""
+    judged = Enricher(context()).judge(hit(pixels=("123", "1", "2", "3")))
+
+    assert (len(judged.events), judged.dropped, judged.unknown) == (1, [], 3)
+    assert judged.foreign is not None
+    assert (judged.foreign.pixel, judged.foreign.reason) == ("1", DropReason.UNKNOWN_PIXEL)
+
+
+def test_what_was_too_long_is_a_finding_of_the_event() -> None:
+    """A key with more values than are read is named, and so is what intake cut."""
+    given = context(hit(), match={"123": {"fn": list("abcdef")}})
+    given = given._replace(visit=given.visit._replace(findings=("event_source_url:cut",)))
+
+    assert the_event(given).findings == ("event_source_url:cut", "fn:cut")
 
 
 def test_data_are_sent_as_meta_reads_them() -> None:
@@ -252,7 +339,7 @@ def test_a_drop_says_what_led_to_it() -> None:
     bought = hit(name="Purchase", data={"value": "1,299", "currency": "EUR"})
     unknown = context(hit(), match={"123": {"em": "nobody", "ge": "f"}}, user_agent="x", **NOBODY)
 
-    assert [row.findings for row in (*enrich(context(bought)), *enrich(unknown))] == [
+    assert [row.findings for row in (*results(context(bought)), *results(unknown))] == [
         ("value:unusable",),
         ("em:unusable",),
     ]
@@ -292,8 +379,17 @@ def test_an_event_has_what_the_page_and_the_request_say() -> None:
         options=(("LDU",), 0, 0),
         visitor=the_event(context(hit())).visitor,
         fate=Fate.BLOCKED,
-        redactions=(Redaction("parameter", "url"),),
     )
+
+
+def test_what_would_have_leaked_is_named_once() -> None:
+    """Of addresses once for the request, of custom data once for each event, whatever the number of pixels."""
+    enricher = Enricher(context(hit()))
+    for number in range(2):
+        enricher.judge(hit(id=f"id-{number}", data={"text": "anna@x.de"}, pixels=("123", "456")))
+
+    in_data = Redaction("email", "custom_data")
+    assert sorted(enricher.redactions) == [in_data, in_data, Redaction("parameter", "url")]
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -322,7 +418,7 @@ def test_restricted_sites_send_the_least() -> None:
 @pytest.mark.parametrize("name", sorted(STANDARD_EVENTS))
 def test_restricted_sites_keep_standard_names(name: str) -> None:
     """All names of Meta's own list pass."""
-    assert reasons(context(hit(name=name, data={"value": 1}), site=RESTRICTED)) == [""]
+    assert reasons(context(hit(name=name, data={"value": 1, "currency": "EUR"}), site=RESTRICTED)) == [""]
 
 
 @pytest.mark.parametrize("name", ["Own", "purchase", "Page View", "SubmitApplication "])
@@ -342,7 +438,7 @@ def test_restricted_sites_drop_names_of_their_own(name: str) -> None:
 )
 def test_a_bot_is_dropped_or_marked(bot: str | None, forbidden: DropReason | None, expected: tuple[str, str]) -> None:
     """A marked event is sent and says why it may be doubted."""
-    (result,) = enrich(context(hit(), bot=bot, forbidden=forbidden))
+    (result,) = results(context(hit(), bot=bot, forbidden=forbidden))
 
     found = ("", result.mark) if isinstance(result, Event) else (result.reason, "")
     assert found == expected

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.model import Consent, DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
-from proxy.rules import capi, intake
+from proxy.rules import capi, intake, limits
 from proxy.rules.address import Networks
 from proxy.rules.ingest import ingest, ingest_image
 from proxy.rules.keeper import Keeper, KeeperKeys
@@ -62,8 +62,8 @@ def take(body: bytes, *, facts: Facts = FACTS, **changes: Any) -> Outcome:
 
 
 def written(record: Record) -> dict[str, Any]:
-    outside = {key: value for key, value in record._asdict().items() if key not in {"people", "worth"}}
-    return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.payload)}
+    outside = {key: value for key, value in record._asdict().items() if key not in {"people", "worth", "shared"}}
+    return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.whole)}
 
 
 def opened(cookie: str) -> str:
@@ -95,7 +95,7 @@ def as_golden(outcome: Outcome) -> Any:
 
 def visible(outcome: Outcome) -> str:
     """All that is stored, listed or answered because of a request, and the payloads once more in lower case."""
-    parts = [outcome.body, *(record.payload for record in outcome.records), repr(outcome).encode()]
+    parts = [outcome.body, *(record.whole for record in outcome.records), repr(outcome).encode()]
     return b"\n".join([*parts, *(part.lower() for part in parts)]).decode()
 
 
@@ -132,7 +132,7 @@ OUTCOMES: list[tuple[str, bytes, dict[str, Any], tuple[int, int, list[DropReason
     ("all-refused", wire(None, 7), {}, (400, 0, [], 2, True)),
     ("no-json", b"", {}, (400, 0, [], 0, False)),
     ("no-visit", b"{}", {}, (400, 0, [], 0, False)),
-    ("too-large", b" " * (intake.MAX_BODY + 1), {}, (413, 0, [], 0, False)),
+    ("too-large", b" " * (limits.BODY + 1), {}, (413, 0, [], 0, False)),
     ("bot", wire(event(), webdriver=True), {}, (204, 0, [DropReason.BOT], 0, False)),
     ("bot-marked", wire(event(), webdriver=True), {"bots": "mark"}, (204, 1, [], 0, True)),
     ("bot-ignored", wire(event(), webdriver=True), {"bots": "ignore"}, (204, 1, [], 0, True)),
@@ -610,8 +610,8 @@ def test_no_request_breaks_the_rules(body: bytes, headers: dict[str, Any]) -> No
 
 def test_records_are_what_graphs_language_makes_of_events() -> None:
     """The payload in the record is the one that capi writes, byte for byte."""
-    (kept,) = take(wire(event(name="Purchase", data={"value": 1}))).records
-    payload = orjson.loads(kept.payload)
+    (kept,) = take(wire(event(name="Purchase", data={"value": 1, "currency": "EUR"}))).records
+    payload = orjson.loads(kept.whole)
 
     again = capi.record(
         Event(
@@ -622,7 +622,7 @@ def test_records_are_what_graphs_language_makes_of_events() -> None:
             url="https://shop.example/",
             referrer="",
             user_data=payload["user_data"],
-            custom_data={"value": 1},
+            custom_data={"value": 1, "currency": "EUR"},
             options=None,
             visitor=kept.visitor,
             fate=kept.fate,

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.model import Consent, Fate, FateNews, Hit, Refusal, Visit
-from proxy.rules import intake
-from proxy.rules.intake import MAX_BODY, MAX_EVENTS, Malformed
+from proxy.rules import intake, limits
+from proxy.rules.intake import Malformed
 
 SENT = 1_764_000_000_000
 LAST_DATE = 8_640_000_000_000_000
@@ -59,13 +59,10 @@ NO_VISITS = [
     (wire(sent=1e300), "sent: 1e+300; accepted: milliseconds since 1970"),
     (wire(sent=LAST_DATE + 1), f"sent: {LAST_DATE + 1}; accepted: milliseconds since 1970"),
     (wire(sent={}), "sent: a dict of 0; accepted: milliseconds since 1970"),
-    (wire(events=None), "events: missing; accepted: a list of at most 1000"),
-    (wire(events={"0": event()}), "events: a dict of 1; accepted: a list of at most 1000"),
-    (wire(events="none"), "events: 'none'; accepted: a list of at most 1000"),
-    (wire(events=[0] * 1001), "events: 1001; accepted: a list of at most 1000"),
-    (wire(events=[0] * 10_000), "events: 10000; accepted: a list of at most 1000"),
-    (wire(fates={}), "fates: a dict of 0; accepted: a list of at most 1000"),
-    (wire(fates=[0] * 1001), "fates: 1001; accepted: a list of at most 1000"),
+    (wire(events=None), "events: missing; accepted: a list"),
+    (wire(events={"0": event()}), "events: a dict of 1; accepted: a list"),
+    (wire(events="none"), "events: 'none'; accepted: a list"),
+    (wire(fates={}), "fates: a dict of 0; accepted: a list"),
     (wire(consent="maybe"), "consent: 'maybe'; accepted: granted, unknown, revoked"),
     (wire(consent="Granted"), "consent: 'Granted'; accepted: granted, unknown, revoked"),
     (wire(consent=True), "consent: True; accepted: granted, unknown, revoked"),
@@ -79,7 +76,8 @@ NO_JSON = {
     "blank": b" ",
     "cut": b'{"v": 1',
     "not-utf-8": b'{"v": "\xff\xfe"}',
-    "lone-surrogate": b'{"v": "\\ud800"}',
+    "surrogate-cut-short": b'{"v": "\\ud80"}',
+    "surrogate-without-an-end": b'{"v": "\\ud8',
     "nan": b'{"v": NaN}',
     "infinite": b'{"v": 1e999}',
     "deep": b"[" * 60_000,
@@ -89,6 +87,7 @@ NO_JSON = {
     "nul": b"\x00",
     "form": b"v=1&sent=2",
 }
+TOO_MANY = "data: too many members, with those of the events before; accepted: 1000 in a body"
 
 # An event that is none; what the caller reads.
 NO_EVENTS: list[tuple[Any, str]] = [
@@ -100,6 +99,14 @@ NO_EVENTS: list[tuple[Any, str]] = [
     (event(data="value=1"), "data: not an object; accepted: an object"),
     (event(data=nested(17)), "data: nested deeper than 16; accepted: 16 levels"),
     (event(data={"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}), "data: nested deeper than 16; accepted: 16 levels"),
+    (
+        event(data={"a": list(range(1000))}),
+        "data: too many members, with those of the events before; accepted: 1000 in a body",
+    ),
+    (
+        event(data={str(number): {} for number in range(1001)}),
+        "data: too many members, with those of the events before; accepted: 1000 in a body",
+    ),
     (without("name"), "name: missing; accepted: 1 to 100 printable characters"),
     (event(name=""), "name: a str of 0; accepted: 1 to 100 printable characters"),
     (event(name=7), "name: 7; accepted: 1 to 100 printable characters"),
@@ -156,8 +163,13 @@ EDGES = {
 FORGIVEN = [
     ("url", 7, ""),
     ("url", None, ""),
-    ("url", "x" * 8193, ""),
-    ("url", "x" * 8192, "x" * 8192),
+    ("url", "x" * 2049, ""),
+    ("url", "x" * 2048, "x" * 2048),
+    ("url", "https://x/?" + "a" * 2048, "https://x/"),
+    ("url", "https://x/#" + "a" * 2048, "https://x/"),
+    ("url", "https://x/" + "é" * 1020, ""),
+    ("url", "https://x/p?" + "é" * 1020, "https://x/p"),
+    ("fbp", "x" * 2049, ""),
     ("referrer", ["https://shop.example"], ""),
     ("fbp", 1, ""),
     ("fbc", {}, ""),
@@ -176,6 +188,9 @@ FORGIVEN = [
     ("dpo", [["LDU"], True, False], (("LDU",), 1, 0)),
     ("dpo", [["LDU"]], (("LDU",), 0, 0)),
     ("dpo", [["LDU"], 1.5, 1000], (("LDU",), 0, 0)),
+    ("dpo", [[], 10_000, 0], (("LDU",), 0, 0)),
+    ("dpo", [[], 0, -1], (("LDU",), 0, 0)),
+    ("dpo", [[], 0, 2**64 - 1], (("LDU",), 0, 0)),
     ("dpo", [["LDU"], None, None], (("LDU",), 0, 0)),
     ("dpo", [["anna@x.de"], 0, 0], (("LDU",), 0, 0)),
     ("dpo", ["LDU", 0, 0], (("LDU",), 0, 0)),
@@ -256,7 +271,7 @@ def test_what_is_no_json_says_so(body: bytes) -> None:
     assert re.fullmatch(r"body: not JSON \(.{1,80}\); accepted: a JSON object", complaint(body))
 
 
-@pytest.mark.parametrize("size", [MAX_BODY + 1, 10 * MAX_BODY])
+@pytest.mark.parametrize("size", [limits.BODY + 1, 10 * limits.BODY])
 def test_a_body_has_a_limit(size: int) -> None:
     """What is longer than 64 KiB is not even parsed."""
     assert complaint(b" " * size) == f"body: {size} bytes; accepted: 65536"
@@ -266,7 +281,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
     """The limit itself is allowed."""
     body = wire(event())
 
-    assert len(intake.visit(body + b" " * (MAX_BODY - len(body))).hits) == 1
+    assert len(intake.visit(body + b" " * (limits.BODY - len(body))).hits) == 1
 
 
 @pytest.mark.parametrize(("wrong", "why"), NO_EVENTS, ids=[str(number) for number in range(len(NO_EVENTS))])
@@ -292,11 +307,62 @@ def test_the_edges_are_accepted(edge: Any) -> None:
     assert (len(visit.hits), visit.refused) == (1, ())
 
 
-def test_a_thousand_events_are_one_visit() -> None:
-    """The largest number of events is read, however many of them are wrong."""
-    visit = intake.visit(wire(*[0] * (MAX_EVENTS - 1), event()))
+def test_events_beyond_the_limit_are_refused_by_name_and_their_neighbours_are_not() -> None:
+    """The first 200 are read, as many again are named with the reason, further ones are counted."""
+    visit = intake.visit(wire(*(event(id=f"id-{number}") for number in range(450))))
 
-    assert (len(visit.hits), len(visit.refused)) == (1, MAX_EVENTS - 1)
+    why = "events: 450; accepted: the first 200 of a body"
+    assert [hit.id for hit in visit.hits] == [f"id-{number}" for number in range(200)]
+    assert visit.refused == tuple(Refusal(number, f"id-{number}", why) for number in range(200, 400))
+    assert visit.surplus == 50
+
+
+def test_an_event_that_passes_the_pairs_of_event_and_pixel_is_refused_by_itself() -> None:
+    """400 pairs are read; the event that would bring more is refused, and a smaller one behind it would be too."""
+    fifty = [str(number) for number in range(50)]
+    visit = intake.visit(wire(*(event(id=f"id-{number}", pixels=fifty) for number in range(9)), event(id="last")))
+
+    accepted = "accepted: 400 in a body"
+    assert [hit.place for hit in visit.hits] == list(range(8))
+    assert visit.refused == (
+        Refusal(8, "id-8", f"pixels: 450 with those of events before; {accepted}"),
+        Refusal(9, "last", f"pixels: 450 with those of events before; {accepted}"),
+    )
+
+
+def test_news_beyond_the_limit_cost_no_event() -> None:
+    """200 news of browser copies are read, further ones are passed over."""
+    news = [{"name": "PageView", "id": f"id-{number}", "pixel": "fired"} for number in range(1001)]
+    visit = intake.visit(wire(event(), fates=news))
+
+    assert ([one.id for one in visit.fates], len(visit.hits)) == ([f"id-{number}" for number in range(200)], 1)
+
+
+# A text as JSON writes it; what is read.
+HALVES = [
+    (rb"\ud83d", "\ufffd"),
+    (rb"a\uDE00b", "a\ufffdb"),
+    (rb"\ud83d\ude00\ud83d", "\U0001f600\ufffd"),
+    (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+    (rb"\\ud83d\ud83d", "\\ud83d\ufffd"),
+    (rb"\n\ud83d\"", '\n\ufffd"'),
+]
+
+
+@pytest.mark.parametrize(("written", "text"), HALVES)
+def test_half_a_character_costs_no_event(written: bytes, text: str) -> None:
+    """A text that a script cut through an emoji is read with U+FFFD in its place, and the body with it."""
+    body = wire(event(data={"title": "HALF"})).replace(b"HALF", written)
+
+    assert [hit.data for hit in intake.visit(body).hits] == [{"title": text}]
+
+
+def test_what_is_cut_of_an_address_is_a_finding() -> None:
+    """The findings name the address as Meta does: its query was cut, or nothing of it could be kept."""
+    long = "https://shop.example/p?" + "a" * 2048
+    visit = intake.visit(wire(event(), url=long, referrer=long.replace("?", "/")))
+
+    assert visit.findings == ("event_source_url:cut", "referrer_url:unusable")
 
 
 @pytest.mark.parametrize(
@@ -354,3 +420,27 @@ def test_contact_data_in_the_wrong_place_is_not_repeated(key: str, planted: str)
         (why,) = texts(wire(event(**{key: wrong})))
 
         assert planted not in why
+
+
+def test_the_members_of_a_body_are_counted_together() -> None:
+    """The event that passes the limit is refused by itself, and a smaller one behind it is taken."""
+    big, small = {"a": [1] * 600}, {"a": 1}
+    visit = intake.visit(wire(event(id="1", data=big), event(id="2", data=big), event(id="3", data=small)))
+
+    assert [hit.id for hit in visit.hits] == ["1", "3"]
+    assert [refusal.id for refusal in visit.refused] == ["2"]
+
+
+def test_nothing_behind_the_last_member_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of thousands of empty lists costs as many looks as there are accepted members."""
+    looks: list[Any] = []
+    original = intake._members
+
+    def looked(*given: Any) -> int:
+        looks.append(given)
+        return original(*given)
+
+    monkeypatch.setattr(intake, "_members", looked)
+    intake.visit(wire(event(data={"a": [[[]] * 900] * 20})))
+
+    assert len(looks) <= 1001

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.rules.pii import MAX_VALUES, MatchKeys, match_keys, normalise, too_little
+from proxy.rules import limits
+from proxy.rules.pii import MatchKeys, match_keys, normalise, too_little
 
 KEYS = ("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id")
 PARTIAL = ("f5first", "f5last", "fi", "doby", "dobm", "dobd", "app_user_id")
@@ -423,7 +424,7 @@ def test_no_input_crashes(raw: dict[str, object], country: str) -> None:
 
     for key, digests in found.hashed.items():
         assert digests
-        assert len(digests) == len(set(digests)) <= 2 * MAX_VALUES
+        assert len(digests) == len(set(digests)) <= 2 * limits.VALUES
         assert all(PASSED.fullmatch(digest) for digest in digests)
         assert key in {*KEYS, *PARTIAL}
     assert all(found.plain.values())
@@ -528,9 +529,9 @@ def test_numbers_count_where_text_of_digits_does() -> None:
 
 def test_lists_keep_order_without_repeats() -> None:
     """Several values of one key are hashed each, equal ones once, useless ones named once."""
-    found = match_keys({"email": ["B@x.de", "a@x.de", " b@X.de", "null", "nobody", "", sha256("a@x.de")]})
+    found = match_keys({"email": ["B@x.de", " b@X.de", "nobody", sha256("a@x.de")], "fn": ["Anna", None, ""]})
 
-    assert found == MatchKeys({"em": [sha256("b@x.de"), sha256("a@x.de")]}, {}, ("em",))
+    assert found == MatchKeys({"em": [sha256("b@x.de"), sha256("a@x.de")], "fn": [sha256("anna")]}, {}, ("em",))
 
 
 def test_a_key_under_two_names_has_the_values_of_both() -> None:
@@ -539,8 +540,18 @@ def test_a_key_under_two_names_has_the_values_of_both() -> None:
 
 
 def test_only_so_many_values_are_read() -> None:
-    """A list without end costs no more than one of the longest length."""
-    assert len(match_keys({"em": [f"a{i}@x.de" for i in range(1000)]}).hashed["em"]) == MAX_VALUES
+    """A list without end costs no more than one of the longest length, and the key is named as cut."""
+    found = match_keys({"em": [f"a{i}@x.de" for i in range(1000)], "ln": ["a", "b"], "LastName": ["c", "d", "e"]})
+
+    assert (len(found.hashed["em"]), len(found.hashed["ln"]), found.cut) == (limits.VALUES, limits.VALUES, ("em", "ln"))
+
+
+@pytest.mark.parametrize("value", ["x" * 201, "é" * 20, "a\u0001b"])
+def test_an_id_in_the_clear_is_short_and_plain(value: str) -> None:
+    """What Meta takes as it is has at most 200 printable ASCII characters; anything else is named and left out."""
+    assert match_keys({"subscription_id": value, "anon_id": "x" * 200}) == MatchKeys(
+        {}, {"anon_id": "x" * 200}, ("subscription_id",)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""What one browser request may hold: every limit that a stranger's body or header meets, in one place.
+
+A body of 64 KiB names its visitor once, but each of its events becomes a record for each of its pixels. Without a
+budget 1,000 short events, with the longest addresses and match keys beside them, came to 40 MB of queue. What is over
+a limit is refused or left out by name, never in silence; ``docs/how-it-works.md`` has the table.
+"""
+
+BODY = 64 * 1024
+"""Bytes of a body. Browsers let the keepalive requests of a page hold 64 KiB together (WHATWG, Fetch)."""
+EVENTS = 200
+"""Events of a body, and as many news of browser copies. Those behind are refused."""
+ROWS = 400
+"""Pairs of event and pixel in a body. An event that passes it is refused."""
+PIXELS = 50
+"""Pixels of one event, and pixels with match keys of their own."""
+NAME = 100
+"""Characters of an event's name; the Pixel's own limit is said to be 50."""
+ID = 200
+"""Characters of an event's id, and of an id that Meta takes in the clear."""
+DEPTH = 16
+"""Levels of custom data; Meta flattens them, and ``contents`` has two."""
+MEMBERS = 1000
+"""Members of all custom data of a body, at all levels: each costs about as much as ten characters that are read."""
+VALUES = 4
+"""Values read of one match key. Meta names no limit."""
+USER_AGENT = 512
+"""Characters of a user agent that are read; the longest of a phone's in-app browser has some 400."""
+ADDRESS = 2048
+"""Bytes of an address or of a forwarding header that are read."""
+RECORDS = 256 * 1024
+"""Bytes of what one request writes: payloads, and what queue and ledger note of each. What the events of one pixel
+share counts once. An event that passes it is refused."""
+SHARED = 16 * 1024
+"""Bytes that the other limits let the shared part of a pixel's records have at most; a test holds them together."""
+SEGMENTS = 300 * 1024
+"""Bytes that one request can come to in the queue, sealed; follows from the others and from how segments are cut."""
+NUMBER = 10**15
+"""Where amounts and counts end: below it every whole number of JSON is exact, whoever reads it (IEEE 754)."""
+
+
+def cut_address(text: str) -> str:
+    """Return an address that is not too long, else what stands before its query, or nothing if that is too long too."""
+    if is_short(text):
+        return text
+    bare = text[: ADDRESS + 1].partition("#")[0].partition("?")[0]
+    return bare if is_short(bare) else ""
+
+
+def is_short(text: str) -> bool:
+    """Tell whether an address has at most ``ADDRESS`` bytes."""
+    return len(text) <= ADDRESS and (text.isascii() or len(text.encode(errors="replace")) <= ADDRESS)
+
+
+def cut_list(header: str) -> str:
+    """Return the right end of a comma-separated header, whole entries only: the left one was written by a stranger."""
+    return header if len(header) <= ADDRESS else header[-ADDRESS:].partition(",")[2]
