@@ -190,6 +190,19 @@ async def test_headers_together_are_bounded(tmp_path: Path, pieces: list[bytes])
 
 
 @pytest.mark.usefixtures("quick")
+async def test_what_follows_an_upgrade_is_bounded(tmp_path: Path) -> None:
+    """A client that asks for another protocol and goes on at length is not kept in memory: its connection ends."""
+    upgrade = TAG[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    async with shop_with(tmp_path) as shop, clients(shop) as connect:
+        client = await connect()
+        client.writer.write(upgrade + (b"z" * 6000 + b"\r\n\r\n") * 100)
+        await client.answer()
+        told = await (await connect()).ask(TAG)
+
+    assert told.split()[1] == b"200"
+
+
+@pytest.mark.usefixtures("quick")
 async def test_pipelining_is_bounded(tmp_path: Path) -> None:
     """A few requests sent ahead are answered in order; four hundred at once end the connection."""
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
