@@ -54,7 +54,7 @@ async def test_the_pixel_in_the_worker_is_mirrored(lab: Lab, page: Page) -> None
 
 
 async def test_an_init_in_the_worker_costs_only_what_is_called_there(lab: Lab, page: Page) -> None:
-    """Partytown's own example: the worker's PageView keeps its browser copy, and later events are mirrored for all pixels of the site."""
+    """Partytown's own example: what is called later is mirrored for all pixels; the worker's PageView has no id."""
     await visit(lab, page, page_with(SYNC, CALLS, ""), fires=2)
     await until(lambda: lab.events, "the tag mirrors the Lead")
     ids = {name: identity for _, name, identity in lab.fired_pairs}
