@@ -10,13 +10,12 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp.http_parser
-from aiohttp import hdrs, web
 
 from proxy.config import Config
 from proxy.edge.admission import Admission
@@ -28,7 +27,7 @@ from proxy.edge.expiry import Expiry
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
 from proxy.edge.lane import Lane
-from proxy.edge.listener import Listener
+from proxy.edge.listener import listen
 from proxy.edge.metrics import Metrics
 from proxy.edge.operator import Access, Operator
 from proxy.edge.public import Entry, Public
@@ -48,7 +47,6 @@ log = logging.getLogger(__name__)
 
 SECRET_FILE = "secret"  # noqa: S105 - a file name
 _GRACE_S = 10.0
-_BACKLOG = 2048
 _OPERATOR_CONNECTIONS = 64
 
 
@@ -185,8 +183,8 @@ async def running(config: Config) -> AsyncIterator[Running]:
         )
         operator_terms = Terms("operator", few, conditions, metrics)
         public_terms = Terms("public", limits, conditions, metrics, entry.trusted, settings.server.proxy_protocol)
-        operator_address = await _listen(stack, operator.app(), settings.server.operator_listen, operator_terms)
-        public_address = await _listen(stack, public.app(), settings.server.listen, public_terms, drain=public.drain)
+        operator_address = await listen(stack, operator.app(), settings.server.operator_listen, operator_terms)
+        public_address = await listen(stack, public.app(), settings.server.listen, public_terms, drain=public.drain)
         yield Running(public_address, operator_address, queue, broken)
         public.accepting = False
 
@@ -258,38 +256,10 @@ def _entry(settings: Settings, secret: str) -> Entry:
     )
 
 
-async def _listen(
-    stack: AsyncExitStack,
-    app: web.Application,
-    address: Address,
-    terms: Terms,
-    *,
-    drain: Callable[[float], Awaitable[None]] | None = None,
-) -> Address:
-    """Serve an application; port 0 finds a free one."""
-    # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
-    app.on_response_prepare.append(_say_less)
-    runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = Listener(runner, address, terms, backlog=_BACKLOG)
-    await site.start()
-    if drain:
-        stack.push_async_callback(drain, _GRACE_S)
-    stack.push_async_callback(site.stop)
-    host, port = runner.addresses[0][:2]
-    return Address(host, port)
-
-
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
-    """Keep the versions of our parts to ourselves."""
-    response.headers.pop(hdrs.SERVER, None)
 
 
 def now_ms() -> int:

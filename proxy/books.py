@@ -187,6 +187,8 @@ class _Remote:
             ) from error
         if status == HTTPStatus.UNAUTHORIZED:
             raise BooksError("the running proxy refuses operator_password: it was started with another one")
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise BooksError("the running proxy had too many wrong passwords; try again in some minutes")
         return _answer(status, body)
 
 
@@ -194,7 +196,9 @@ def _answer(status: int, body: bytes) -> Any:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise BooksError(f"what answers on operator_listen is no capi-proxy (HTTP status {status}, no JSON)") from None
+        answer = None
+    if not isinstance(answer, dict):
+        raise BooksError(f"what answers on operator_listen is no capi-proxy (HTTP status {status})")
     if status != HTTPStatus.OK:
         raise BooksError(f"the running proxy refuses: {answer.get('error', status)}")
     return answer

@@ -213,9 +213,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a 
 @_CONFIG
 @_filters
 @_LIMIT
-@click.option(
-    "--status", type=click.Choice([one.value for one in Status], case_sensitive=False), help="How the event ended."
-)
+@click.option("--status", type=_STATUS, help="How the event ended.")
 @_JSON
 def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
     """List finished events, newest first."""

@@ -53,9 +53,7 @@ def _rules(settings: Settings, site: Site, prefix: str, host: str) -> str:
         serves_gpc=site.gpc != "ignore",
         announces=server.proxy_protocol,
     )
-    trusted = (
-        '["127.0.0.1/32", "::1/128"]' if listen.is_loopback else "[the web server's address, as the proxy sees it]"
-    )
+    trusted = _LOOPBACK if listen.is_loopback else "[the web server's address, as the proxy sees it]"
     head = _RULES.format(listen=listen.authority, trusted=trusted)
     # A visitor could write a header that the rules do not write; Cloudflare writes its own.
     if server.forwarding_header not in {"X-Forwarded-For", "CF-Connecting-IP"}:

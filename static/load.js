@@ -16,6 +16,8 @@
   });
   let load = () => {
     load = () => {};
+    // The Pixel never runs a grant that waits behind a revoke; it has not been here to obey either.
+    fbq.queue = fbq.queue.filter((/** @type {any[]} */ [command]) => command != "consent");
     if (shy && /** @type {any} */ (navigator).globalPrivacyControl) return;
     const script = document.createElement("script");
     script.src = "https://connect.facebook.net/en_US/fbevents.js";
@@ -25,7 +27,7 @@
   fbq.loaded = true;
   fbq.version = "2.0";
   fbq.queue = [];
-  waits ? fbq("consent", "revoke") : load();
+  waits || load();
   for (const id of ids) fbq("init", id);
   fbq("track", "PageView");
 })();

@@ -53,20 +53,30 @@
 
   /** @type {Record<string, any>} The events each pixel heard. */
   const mirrored = {};
-  let broken = false;
+  /** @type {unknown} */
+  let broken;
 
-  /** @type {Map<Letter, unknown>} What the proxy did not take yet, and whether it is on its way. */
-  const letters = new Map();
+  /** @type {Set<Letter>} What the proxy did not take yet. */
+  const letters = new Set();
   /** @type {Letter} The one that takes events. */
   let draft = {};
   /** Bytes left in it, its first event apart: so all its events have less than 60,000. */
   let room = 0;
   let pause = 1;
   let timer = 0;
-  /** The address that was told last: of the first event, then of each PageView. */
+  /** The address of the first event, then of each PageView or change of address: a new one is a route. */
   let viewed = "";
+  /** @type {unknown} Whether the PageView of a route is not sent yet, since the page may send its own. */
+  let due;
+  /** @type {unknown} Whether `disablePushState` is ours on some stub, so that a copy of it is no wish of the page. */
+  let routing;
+  /** @type {unknown} Whether `window.fbq` was read through an accessor of the tag. */
+  let reached;
 
+  /** Calls, stubs and queues; and letters on their way. */
   const heard = new WeakSet();
+  /** @type {any[]} Calls that wait for the Pixel. */
+  let waiting = [];
 
   /** @param {(...given: any[]) => any} work */
   const guard =
@@ -81,7 +91,7 @@
   /** @param {unknown} given @returns {Bag | undefined} what JSON can carry of an object, unless nothing or too much */
   const copy = guard((given) => {
     const text = JSON.stringify(given);
-    const size = new TextEncoder().encode(text).length;
+    const { size } = new Blob([text]);
     if (/^{"/.test(text) && size < 4e4) {
       room -= size;
       return JSON.parse(text);
@@ -113,19 +123,19 @@
 
   /** @param {Letter} letter @param {string} cookies */
   const post = async (letter, cookies) => {
-    const body = JSON.stringify({
-      v: 1,
-      sent: now(),
-      consent,
-      webdriver,
-      gpc,
-      fbp: keepCookie(cookies, "_fbp", Math.floor(Math.random() * 1e18), ""),
-      fbc: keepCookie(cookies, "_fbc", click, click),
-      match: !held && pixels,
-      ...letter,
-    });
-    letters.set(letter, 1);
+    heard.add(letter);
     try {
+      const body = JSON.stringify({
+        v: 1,
+        sent: now(),
+        consent,
+        webdriver,
+        gpc,
+        fbp: keepCookie(cookies, "_fbp", Math.floor(Math.random() * 1e18), ""),
+        fbc: keepCookie(cookies, "_fbc", click, click),
+        match: !held && pixels,
+        ...letter,
+      });
       const answer = await fetch(address, {
         method: "POST",
         body,
@@ -134,9 +144,12 @@
         keepalive: body.length < 4e3,
       });
       if (/408|429|5../.test(/** @type {any} */ (answer.status))) throw answer;
+      // The proxy says 204, or 200 with JSON. What is not is of somebody who answers in its place.
+      if (answer.status == 200) await answer.json();
       letters.delete(letter);
+      pause = 1;
     } catch (/** @type {any} */ problem) {
-      letters.set(letter, 0);
+      heard.delete(letter);
       timer ||= setTimeout(
         resume,
         (+problem.headers?.get("Retry-After") || (pause *= 2)) * (1 + Math.random()) * 1e3,
@@ -148,10 +161,10 @@
   const letter = () => {
     const url = location + "";
     room -= 200;
-    if (letters.get(draft) != 0 || draft.url != url || room < 0) {
+    if (!letters.has(draft) || heard.has(draft) || draft.url != url || room < 0) {
       room = 2e4;
       draft = { url, referrer, dpo, events: [], fates: [] };
-      if (letters.size < 20) letters.set(draft, 0);
+      if (letters.size < 20) letters.add(draft);
       queueMicrotask(flush);
     }
     return draft;
@@ -161,18 +174,17 @@
   const flush = guard((last) => {
     broken ||= last;
     if (!held) {
-      for (const mark in mirrored) {
-        const event = mirrored[mark];
+      Object.values(mirrored).map((event) => {
         const { name, id, pixel: before } = event;
         const pixel = (event.pixel = event._waits?.() ? (broken ? "blocked" : "pending") : "fired");
         if (!before) setTimeout(flush, 1e4, 1);
         else if (before != pixel) letter().fates.push({ name, id, pixel });
-      }
-      unshelve()?.map((/** @type {Letter} */ one) => one.events?.[0]?.at > now() - 864e5 && letters.set(one, 0));
+      });
+      unshelve()?.map((/** @type {Letter} */ one) => one.events?.[0]?.at > now() - 864e5 && letters.add(one));
     }
     if (timer || /** @type {any} */ (document).prerendering) return;
     const cookies = document.cookie;
-    for (const [one, flies] of letters) if (!flies && !one.events == held) post(one, cookies);
+    for (const one of letters) if (!heard.has(one) && !one.events == held) post(one, cookies);
   });
 
   const resume = () => {
@@ -197,7 +209,7 @@
           writeCookie("_fbc", "", 0);
           unshelve();
           letters.clear();
-          letters.set({ consent: "revoked" }, 0);
+          letters.add({ consent: "revoked" });
         }
         held = true;
       }
@@ -219,13 +231,39 @@
   };
   commands.addPixelId = commands.init;
 
+  const view = guard(() => {
+    due = false;
+    for (const id in pixels) aloof[id] || page.fbq("trackSingle", id, "PageView");
+  });
+
+  const tell = () => due && view();
+
+  const route = guard(() => {
+    const before = viewed;
+    tell();
+    viewed &&= location + "";
+    due =
+      viewed != before &&
+      !quiet &&
+      // The Pixel watches routes from its first event on; where none will come any more, the tag does so for it.
+      // With the page "complete", a Pixel that is not there has failed to load, though the tag came too late to hear it.
+      (broken ||
+        (document.readyState < "d" && !page.fbq.callMethod) ||
+        !Object.values(mirrored).every((event) => event._waits?.()));
+    // Later, since some pages send a PageView themselves; but before any other event and before the next change.
+    setTimeout(tell);
+  });
+
   /**
-   * @param {any} call @param {any} [queue] where it waits @param {number} [at]
+   * @param {any} call @param {any} [queued] @param {number} [at]
    * @returns {Call} what the Pixel shall see of it
    */
-  const hear = (call, queue, at = now()) => {
+  const hear = (call, queued, at = now()) => {
     try {
-      const [command, ...given] = call[0].trim ? call : call[0];
+      // What the snippet kept stands in the queue too, and a queue may move to another stub.
+      if (heard.has(call) || !heard.add(call)) return call;
+      const flat = call[0].trim;
+      const [command, ...given] = flat ? call : call[0];
       const [track, report, single] = /^report(.+)|^track(Single)?(Custom)?$/.exec(command) || [];
       if (!track) return commands[command](...given), call;
       const place = report ? 1 : single ? 3 : 2;
@@ -235,19 +273,24 @@
       // The Pixel reads the id by either key, nested, or as a number.
       let id = options?.eventID || options?.event_id;
       id = id?.eventID || id;
-      if (!name.trim) return call;
-      if (!/^s|^num/.test(id && typeof id)) {
+      // The Pixel refuses a trackSingle that waits as one array.
+      if (!name.trim || (single && queued && !flat)) return call;
+      const shows = name == "PageView";
+      shows || tell();
+      // Of the types only a string and a number have an r.
+      if (!/r/.test(id && typeof id)) {
         // Without a digit it is no order's number but a variable that nobody filled in.
         const prefix = /Purchase,.*[1-9]/.test(/** @type {any} */ ([name, data.order_id])) && orders;
         given[place] = { ...options, eventID: (id = prefix ? prefix + data.order_id : "" + Math.random()) };
-        call = [command, ...given];
+        const full = [command, ...given];
+        heard.add((call = flat ? full : [full]));
       }
       id += "";
       /** @type {Copy} */
       const event = { name, id, at, pixels: [], data: copy(data) };
       // The Pixel's silent rules: nobody hears an event before init, a pixel set to trackSingleOnly hears no track,
       // and each pixel hears one tracked PageView a page.
-      const rare = !single && name == "PageView" && !page.fbq?.allowDuplicatePageViews;
+      const rare = shows && !single && !page.fbq?.allowDuplicatePageViews;
       for (const key in pixels) {
         if (single ? key !== given[0] : aloof[key]) continue;
         const mark = key + name + (rare ? "" : id);
@@ -255,10 +298,13 @@
           const { url, events } = letter();
           mirrored[mark] = event;
           if (event.pixels.push(key) < 2) events.push(event);
-          if (name == "PageView" || !viewed) viewed = url;
+          if (shows || !viewed) {
+            viewed = url;
+            due = false;
+          }
         }
         // The Pixel puts a call back on its queue while it waits for consent or for its config.
-        mirrored[mark]._waits = () => queue?.includes(call);
+        mirrored[mark]._waits = () => waiting.includes(call);
       }
     } catch {}
     return call;
@@ -266,11 +312,16 @@
 
   /**
    * @param {any} object @param {string} key @param {(value: any) => any} change
+   * @param {any} [get] the accessor that stood there and goes on as if it were alone
+   * @param {any} [set]
    */
-  const trap = guard((object, key, change) => {
+  const trap = guard((object, key, change, get, set) => {
     let value = change(object[key]);
-    object.__defineGetter__(key, () => value);
-    object.__defineSetter__(key, (/** @type {any} */ next) => (value = change(next)));
+    object.__defineGetter__(key, () => ((reached = true), get ? get.call(object) : value));
+    object.__defineSetter__(key, (/** @type {any} */ next) => {
+      set?.call(object, next);
+      value = change(next);
+    });
   });
 
   /** @param {(value: any, first: unknown) => void} work */
@@ -284,8 +335,9 @@
     queue.push = /** @param {Call[]} calls */ (...calls) =>
       push.apply(
         queue,
-        calls.map((call) => hear(call, queue)),
+        calls.map((call) => hear(call, 1)),
       );
+    waiting = queue;
     if (EXTRAS && limit && !page.fbq?.callMethod) queue.unshift(limit);
     queue.push(...queue.splice(0));
   });
@@ -294,16 +346,22 @@
     /** @param {any} take */
     const hearing = (take) => take && (/** @param {any[]} given */ (...given) => take.apply(fbq, hear(given)));
     trap(fbq, "callMethod", hearing);
+    const known = fbq.getState?.()?.pixels;
+    // A Pixel that has taken over, but not even an init, waits for a grant; and here none was heard.
+    if (known == "" && consent == "unknown" && fbq.queue?.[0]) held = true;
     // Pixels whose init was taken before the tag came. What the Pixel sends by itself has no id; from its first event
     // on it will not be told to leave that to us.
-    fbq.getState?.().pixels.map((/** @type {any} */ { id, eventCount }) => {
+    known?.map((/** @type {any} */ { id, eventCount }) => {
+      quiet ||= eventCount && !routing;
+      if (pixels[id]) return;
       commands.init(id);
-      if (eventCount) {
-        quiet = true;
-        mirrored[id + "PageView"] = {};
-      }
+      if (eventCount) mirrored[id + "PageView"] = {};
     });
-    quiet || trap(fbq, "disablePushState", /** @param {any} value */ (value) => (quiet = value) || true);
+    if (!quiet) {
+      trap(fbq, "disablePushState", (/** @type {any} */ value) => fbq != (quiet = value));
+      quiet &&= !routing;
+      routing = true;
+    }
     trap(fbq, "queue", hearQueue);
     if (EXTRAS) {
       if (limit) fbq.callMethod?.(...limit);
@@ -317,32 +375,48 @@
     }
   });
 
-  const view = () => {
-    for (const id in pixels) aloof[id] || page.fbq("trackSingle", id, "PageView");
-  };
+  // Others define `window.fbq` too, as Meta's plugin for WooCommerce, which waits for a stub that comes late.
+  const look = guard(() => {
+    reached = false;
+    hearCalls(page.fbq);
+    if (!reached) trap(page, "fbq", hearCalls, page.__lookupGetter__("fbq"), page.__lookupSetter__("fbq"));
+  });
 
-  const route = () => setTimeout(() => quiet || (viewed && viewed != /** @type {any} */ (location) && view()));
+  const looked = guard((event) => {
+    look();
+    // Events that waited may have been fired now; the answer to that news renews cookies that the Pixel wrote.
+    if (/fbevents|signals/.test(event.target.src)) flush(event.type == "error");
+  });
 
   const leave = guard(() => {
     if (!document.hidden) return;
+    tell();
     flush(1);
     if (!held && letters.size) {
-      localStorage[address] = JSON.stringify([...letters.keys()]);
+      localStorage[address] = JSON.stringify([...letters]);
       letters.clear();
     }
   });
 
-  page.navigation ? page.navigation.addEventListener("currententrychange", route) : setInterval(route, 500);
+  kept.map((/** @type {[Call, unknown, number]} */ one) => hear(...one));
+  look();
+  setInterval(look, 1e3);
+  // As the Pixel does it, with the same blind spots; a page may have taken the methods before.
+  if (!quiet)
+    ["pushState", "replaceState"].map((method) => {
+      const change = /** @type {any} */ (history)[method];
+      /** @type {any} */ (history)[method] = (/** @type {any[]} */ ...given) => {
+        tell();
+        change.apply(history, given);
+        route();
+      };
+    });
+  addEventListener("popstate", route);
   document.addEventListener("visibilitychange", leave);
   addEventListener("pageshow", (event) => event.persisted && !page.fbq?.callMethod && view());
   addEventListener("online", resume);
-  addEventListener(
-    "error",
-    (event) => flush(/fbevents|signals/.test(/** @type {any} */ (event.target).src)),
-    true,
-  );
+  document.addEventListener("load", looked, true);
+  document.addEventListener("error", looked, true);
   document.addEventListener("prerenderingchange", resume);
-  kept.map((/** @type {[Call, undefined, number]} */ one) => hear(...one));
-  trap(window, "fbq", hearCalls);
   if (EXTRAS) ask?.(commands.consent);
 })();

@@ -8,13 +8,14 @@
  * The proxy puts what the id of an order begins with in place of "__ORDERS__": nothing where orders give no ids.
  */
 {
-  /** @type {any} [call, , when] each; `on` once somebody listens */
+  /** @type {any} [call, whether it may wait, when] each; `on` once somebody listens: the trap, or the tag */
   let kept = (/** @type {any} */ (self)[Symbol.for("fbq")] ||= []);
 
   /** @param {any} call @returns {any} the same, or, if it is an event without an id, a copy that has one */
   let hear = (call) => {
     try {
-      let flat = [...(call[0].trim ? call : call[0])];
+      let { trim } = call[0];
+      let flat = [...(trim ? call : call[0])];
       let [, report, single] = /** @type {any} */ (/^(report)|^track(Single)?(Custom)?$/.exec(flat[0]));
       let place = report ? 2 : single ? 4 : 3;
       let order = (flat[place - 1] ??= {}).order_id;
@@ -27,23 +28,26 @@
             ? "__ORDERS__" + order
             : Math.random(),
         };
-        call = flat;
+        call = trim ? flat : [flat];
       }
     } catch {}
-    kept.push([call, , Date.now()]);
+    kept.push([call, 1, Date.now()]);
     return call;
   };
 
-  /** @param {any} object @param {string} name @param {(value: any) => any} change @param {any} [value] */
-  let trap = (object, name, change, value = object[name]) => {
-    object.__defineGetter__(name, () => value);
-    object.__defineSetter__(name, (/** @type {any} */ next) => (value = next && change(next)));
-    object[name] = value;
-  };
+  /**
+   * @param {any} object @param {string} name @param {(value: any) => any} change @param {any} [value]
+   * @param {any} [set] what stood there waits for a value too, as the accessor of Meta's plugin for WooCommerce does
+   */
+  let trap = (object, name, change, value = object[name], set = object.__lookupSetter__(name)) => (
+    object.__defineGetter__(name, () => value),
+    object.__defineSetter__(name, (/** @type {any} */ next) => ((value = next && change(next)), set?.(value))),
+    value && (object[name] = value),
+    1
+  );
 
   // A snippet that stands in a page twice, or comes after the tag, must not take the accessor over.
-  kept.on ||
-    trap(
+  kept.on ||= trap(
     self,
     "fbq",
     (fbq) => (
@@ -59,5 +63,4 @@
       fbq
     ),
   );
-  kept.on = 1;
 }

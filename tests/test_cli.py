@@ -18,6 +18,8 @@ from click.testing import CliRunner, Result
 from harness import ROOT, free_port
 from support import SECRET, served, until
 
+from proxy import config
+from proxy.app import running
 from proxy.cli import main
 from proxy.model import Status
 from proxy.settings import address_of
@@ -70,7 +72,9 @@ def test_the_configuration_is_found_by_itself(tmp_path: Path) -> None:
     assert "/etc/capi-proxy/config.toml" in nowhere.stderr
 
 
-@pytest.mark.parametrize("command", [["events"], ["dead", "list"], ["snippet"], ["erase", "--email", "a@b.test"]])
+@pytest.mark.parametrize(
+    "command", [["events"], ["dead", "list"], ["suppressions", "list"], ["snippet"], ["erase", "--email", "a@b.test"]]
+)
 def test_commands_that_send_nothing_need_no_token(command: list[str], tmp_path: Path) -> None:
     """The token's variable may be absent in the owner's shell; only serving and checking ask for it."""
     path = written(tmp_path / "c.toml")
@@ -212,7 +216,9 @@ async def test_metas_words_cannot_steer_the_terminal(options: list[str], tmp_pat
     ("answer", "words"),
     [
         (web.Response(status=401), "refuses operator_password"),
+        (web.Response(status=429), "too many wrong passwords"),
         (web.Response(text="<html>", content_type="text/html"), "no capi-proxy"),
+        (web.Response(text="[]", content_type="application/json"), "no capi-proxy"),
         (web.Response(status=503, body=b'{"error": "the disk is full"}'), "the disk is full"),
     ],
 )
@@ -224,6 +230,21 @@ async def test_an_operator_that_refuses_is_explained(answer: web.Response, words
     assert done.returncode == 1
     assert words in done.stderr
     assert "Error" not in done.stderr
+
+
+async def test_a_password_changed_under_a_running_proxy_is_named(tmp_path: Path) -> None:
+    """Beside a real proxy that was started with another password, the command says that this is what differs."""
+    text = SOUND.replace("env:NOT_SET_HERE", "token").replace(
+        "[[site]]", 'listen = "127.0.0.1:0"\noperator_listen = "127.0.0.1:{}"\noperator_password = "{}"\n[[site]]', 1
+    )
+    port = free_port()
+    first = written(tmp_path / "first.toml", text.format(port, "the password of the start"))
+    async with running(config.load(Path(first), {})):
+        right = await asked("events", "--config", first)
+        wrong = await asked("events", "--config", written(tmp_path / "second.toml", text.format(port, "another")))
+
+    assert (right.returncode, wrong.returncode) == (0, 1)
+    assert "refuses operator_password: it was started with another one" in wrong.stderr
 
 
 @pytest.mark.parametrize("host", ["[::1]", "[::]"])

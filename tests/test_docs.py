@@ -30,6 +30,22 @@ def test_every_reason_to_drop_is_documented(reason: DropReason) -> None:
     assert f"`{reason}`" in "".join(path.read_text() for path in DOCUMENTS)
 
 
+CODES = sorted(
+    {
+        code
+        for path in (ROOT / "proxy").rglob("*.py")
+        for code in re.findall(r"""(?:\breport|_note)\(\s*"([a-z_]+)\"""", path.read_text())
+    }
+)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_condition_is_explained(code: str) -> None:
+    """Whoever meets a condition finds it in the page about operating, and in plain words on the dashboard."""
+    assert f"| `{code}` |" in (ROOT / "docs" / "operating.md").read_text()
+    assert f'case "{code}":' in (ROOT / "static" / "operator-words.js").read_text()
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     """Every link to a file of the project leads to one."""

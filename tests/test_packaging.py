@@ -36,7 +36,9 @@ def test_pins_and_lock_agree() -> None:
     assert [pin for pin in pinned if f"{pin} \\" not in tested] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "package-lock.json"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "requirements-fuzz.lock", "package-lock.json"]
+)
 def test_locks_hold_hashes_and_no_addresses(name: str) -> None:
     """Lock files name versions and hashes, never where to download from."""
     text = (ROOT / name).read_text()

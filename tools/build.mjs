@@ -5,12 +5,14 @@ import { minify } from "terser";
 const STATIC = new URL("../static/", import.meta.url);
 const COMPRESS = { passes: 4, unsafe_arrows: true, pure_getters: true, keep_fargs: false };
 const FORMAT = { ascii_only: true };
+// Nothing of the tag that a page or the Pixel can see is a boolean made here; the accessors of the tag compare.
+const SHORT = { booleans_as_integers: true };
 
 /** @param {boolean} EXTRAS */
-const program = (EXTRAS) => ({
+const program = (EXTRAS, more = {}) => ({
   ecma: 2021,
   toplevel: true,
-  compress: { ...COMPRESS, global_defs: { EXTRAS }, unsafe: true },
+  compress: { ...COMPRESS, global_defs: { EXTRAS }, unsafe: true, ...more },
   mangle: { properties: { regex: /^_[a-z]+$/, reserved: ["_fbq"] } },
   format: FORMAT,
 });
@@ -26,8 +28,8 @@ const expression = {
 
 const parts = (await readdir(new URL("consent/", STATIC))).filter((name) => /^\w+\.js$/.test(name));
 const builds = [
-  { file: "tag.min.js", source: "tag.js", options: program(false) },
-  { file: "tag.extras.min.js", source: "tag.js", options: program(true) },
+  { file: "tag.min.js", source: "tag.js", options: program(false, SHORT) },
+  { file: "tag.extras.min.js", source: "tag.js", options: program(true, SHORT) },
   { file: "trap.min.js", source: "trap.js", options: program(false) },
   { file: "load.min.js", source: "load.js", options: program(false) },
   ...parts.map((name) => ({

@@ -1,8 +1,7 @@
 """Who comes in at the door: each client at its rate, its share where room is scarce, before a body is read."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.edge.conditions import Conditions
@@ -68,14 +67,13 @@ class Admission:
             return self._refused("full", 503, "too much under way; try again later", _BUSY_SECONDS)
         return None
 
-    @contextmanager
-    def under_way(self, who: Party, size: int) -> Iterator[None]:
-        """Hold the room of a request until it is answered."""
+    def enter(self, who: Party, size: int) -> None:
+        """Hold the room of a request that was let in."""
         self._shares.enter(who, size)
-        try:
-            yield
-        finally:
-            self._shares.leave(who, size)
+
+    def leave(self, who: Party, size: int) -> None:
+        """Give the room back; the size is that of ``enter``."""
+        self._shares.leave(who, size)
 
     def charge(self, who: Party, events: int) -> None:
         """Count the further events of a request: it was judged as one."""

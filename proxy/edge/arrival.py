@@ -10,22 +10,24 @@ from proxy.rules.limits import BODY
 class Arrival:
     """One request; ``header`` is the name of the one that carries the visitor's address."""
 
-    __slots__ = ("_header", "_request", "client", "size")
+    __slots__ = ("_forwarded", "_headers", "_peer", "_pseudo", "_request", "client", "size")
 
     def __init__(self, request: web.Request, trusted: Networks, header: str) -> None:
         self._request = request
-        self._header = header
-        self.client: Client = client(
-            request.remote or "", self.said(header), trusted, header=header, pseudo=self.said(PSEUDO_HEADER)
-        )
+        self._headers = request.headers
+        self._peer = request.remote or ""
+        self._forwarded, self._pseudo = self.said(header), self.said(PSEUDO_HEADER)
+        self.client: Client = client(self._peer, self._forwarded, trusted, header=header, pseudo=self._pseudo)
         claimed = request.content_length
         self.size = (BODY if request.can_read_body else 0) if claimed is None else claimed
         """Bytes of the body; the most there may be where it does not say."""
 
     def said(self, name: str) -> str:
         """Return a header: its lines joined by commas, bytes that are no UTF-8 replaced."""
-        lines = self._request.headers.getall(name, ())
-        joined = ("; " if name == hdrs.COOKIE else ", ").join(lines)
+        lines = self._headers.getall(name, None)
+        if lines is None:
+            return ""
+        joined = lines[0] if len(lines) == 1 else ("; " if name == hdrs.COOKIE else ", ").join(lines)
         return joined if joined.isascii() else joined.encode(errors="surrogateescape").decode(errors="replace")
 
     @property
@@ -37,7 +39,8 @@ class Arrival:
 
     def forwarded_host(self, trusted: Networks) -> str:
         """Return the host the visitor asked for, by a trusted proxy's word where there is one."""
-        return believed_host(self.said(hdrs.HOST), self.said("X-Forwarded-Host"), self._request.remote or "", trusted)
+        host, forwarded = self.said(hdrs.HOST), self.said("X-Forwarded-Host")
+        return believed_host(host, forwarded, self._peer, trusted) if forwarded else host
 
     def facts(self, body: bytes, *, now: int, entropy: int) -> Facts:
         """Return what the rules judge."""
@@ -45,7 +48,7 @@ class Arrival:
         return Facts(
             now=now,
             entropy=entropy,
-            peer=self._request.remote or "",
+            peer=self._peer,
             host=said(hdrs.HOST),
             secure=self._request.secure,
             origin=said(hdrs.ORIGIN),
@@ -56,8 +59,8 @@ class Arrival:
             platform=said("Sec-CH-UA-Platform"),
             gpc=said("Sec-GPC"),
             dnt=said("DNT"),
-            forwarded=said(self._header),
-            forwarded_pseudo=said(PSEUDO_HEADER),
+            forwarded=self._forwarded,
+            forwarded_pseudo=self._pseudo,
             forwarded_proto=said("X-Forwarded-Proto"),
             forwarded_host=said("X-Forwarded-Host"),
             body=body,

@@ -91,7 +91,8 @@ class Collector:
 
     async def _store(self, visit: Visit, outcome: Outcome, content: web.Response) -> web.Response:
         """Answer only after the records are durable."""
-        self._admission.charge(visit.who, len(outcome.records) + len(outcome.dropped))
+        events = {(record.name, record.id) for record in outcome.records}
+        self._admission.charge(visit.who, len(events | {(row.name, row.id) for row in outcome.dropped}))
         try:
             await self._store_consent(outcome)
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()

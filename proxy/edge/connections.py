@@ -23,8 +23,9 @@ _CLOSING_SWEEPS = 5
 """How many sweeps a closing connection has for the rest of its answer."""
 _MOST_LOOKS = 64
 _SILENT_S = 1.0
-"""How long a connection must have been silent to make room for another of its own address: else a crowd of one address
-that connects again and again would cost more than being refused."""
+"""How long a connection without any request must have been silent to make room for another of its address. A crowd that
+connects again as soon as it is closed would else cost more than being refused; a carrier's visitors have all asked.
+"""
 _FREED = 16
 _LASTS_MS = 60_000
 
@@ -61,7 +62,7 @@ class Speaker(Protocol):
 class Connection:
     """One connection: whose it is, and until when it may stay as it is."""
 
-    __slots__ = ("_connections", "closing", "deadline", "party", "peer", "seen", "speaker", "transport")
+    __slots__ = ("_connections", "closing", "deadline", "party", "peer", "seen", "speaker", "spoke", "transport")
 
     def __init__(self, connections: "Connections", peer: Peer, who: Party | None) -> None:
         self._connections = connections
@@ -74,6 +75,8 @@ class Connection:
         """Time of the event loop, as with ``seen``."""
         self.seen = asyncio.get_running_loop().time()
         """When the client last gave a sign of life."""
+        self.spoke = False
+        """It has sent a request."""
         self.closing = 0
 
     def touch(self) -> None:
@@ -211,9 +214,8 @@ class Connections:
     def _evicted(self, order: Order, silent_s: float = 0.0) -> bool:
         latest = asyncio.get_running_loop().time() - silent_s
         for connection in islice(order, _MOST_LOOKS):
-            if connection.seen > latest:
-                return False
-            if connection.speaker is None or connection.speaker.waits():
+            may_go = connection.spoke or connection.seen <= latest
+            if may_go and connection.speaker and connection.speaker.waits():
                 self.count("silent")
                 self.remove(connection)
                 connection.abort()

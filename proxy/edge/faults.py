@@ -19,7 +19,7 @@ class Faults:
         self._conditions = conditions
         self._metrics = metrics
 
-    def report(self, error: BaseException | None, *, lost: str = "requests fail with 500") -> None:
+    def report(self, error: BaseException | None, *, lost: str = "an error of ours while answering") -> None:
         """Say where an error came from, once in a while for each place, and what is lost by it."""
         self.tell([fault(error)] if error else ["unknown"], lost=lost)
 

@@ -149,6 +149,7 @@ class HttpConnection(RequestHandler):
     def _arrived(self) -> None:
         self._payload = self._messages[-1][1]
         self._head = self._got = 0
+        self._connection.spoke = True
         if len(self._messages) > PIPELINED:
             self._connection.ended("pipelining")
             self.close()

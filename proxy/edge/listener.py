@@ -7,11 +7,11 @@ socket for good then. Here each connection gets its place first, and one that ha
 import asyncio
 import errno
 import socket
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from proxy.edge.connections import Connection, Connections, Terms
 from proxy.edge.faults import Faults
@@ -22,6 +22,8 @@ from proxy.settings import Address
 _AT_ONCE = 64
 """Connections taken before others have their turn in the loop."""
 _PAUSE_S = 0.2
+_BACKLOG = 2048
+_GRACE_S = 10.0
 _LASTS_MS = 60 * 60_000
 _SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -148,3 +150,42 @@ def _listening(addresses: Iterable[tuple[int, Any]], backlog: int) -> list[socke
             listening.setblocking(False)
         stack.pop_all()
         return sockets
+
+
+async def listen(
+    stack: AsyncExitStack,
+    app: web.Application,
+    address: Address,
+    terms: Terms,
+    *,
+    drain: Callable[[float], Awaitable[None]] | None = None,
+) -> Address:
+    """Serve an application until the stack unwinds; return the address, whose port 0 became a free one.
+
+    Args:
+        stack: Takes what ends the listener: it stops listening, drains, then closes its connections.
+        app: What answers.
+        address: Where to listen.
+        terms: On what clients are served.
+        drain: Waits until no request is under way, at most so many seconds.
+
+    Raises:
+        OSError: when the address cannot be listened on.
+    """
+    # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
+    app.on_response_prepare.append(_say_less)
+    runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = Listener(runner, address, terms, backlog=_BACKLOG)
+    await site.start()
+    if drain:
+        stack.push_async_callback(drain, _GRACE_S)
+    stack.push_async_callback(site.stop)
+    host, port = runner.addresses[0][:2]
+    return Address(host, port)
+
+
+async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
+    """Keep the versions of our parts to ourselves."""
+    response.headers.pop(hdrs.SERVER, None)

@@ -135,12 +135,22 @@ class Public:
             await self._collector.turns.mine(who)
             response = refusal(refused.status, refused.why, retry_seconds=refused.retry_seconds)
         else:
-            with self._admission.under_way(who, min(arrival.size, BODY)):
-                response = await self._answered(request, arrival, entrance, who, is_ours=is_ours)
+            response = await self._held(request, arrival, entrance, who, is_ours=is_ours)
         origin = arrival.said(hdrs.ORIGIN)
         if origin and is_ours and entrance and entrance.door is not Door.TAG:
             allow(response, origin)
         return response
+
+    async def _held(
+        self, request: web.Request, arrival: Arrival, entrance: Entrance | None, who: Party, *, is_ours: bool
+    ) -> web.Response:
+        """Answer while the request holds its room."""
+        size = min(arrival.size, BODY)
+        self._admission.enter(who, size)
+        try:
+            return await self._answered(request, arrival, entrance, who, is_ours=is_ours)
+        finally:
+            self._admission.leave(who, size)
 
     async def _answered(
         self, request: web.Request, arrival: Arrival, entrance: Entrance | None, who: Party, *, is_ours: bool

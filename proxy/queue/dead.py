@@ -48,7 +48,7 @@ class DeadLetters:
         SQLite itself gives the largest number again once its row is gone, so that a page which is minutes old would
         replay or discard another letter.
         """
-        db.execute("INSERT OR REPLACE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
+        db.execute("INSERT OR IGNORE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
 
     def count(self) -> int:
         """Return how many there are."""

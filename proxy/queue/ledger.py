@@ -20,7 +20,7 @@ from proxy.queue.segment import event_key
 
 # A search looks at so many rows at a time, and returns so many, so that no append waits long for it.
 SLICE = 5000
-FOUND = 250
+FOUND = 100
 # And forgets this many: about 2 ms.
 _FORGOTTEN = 2000
 # On disk, beside a row's texts and of one piece of news; measured with dbstat. A row of layout 1 or 2 in all.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from proxy.model import FateNews, LedgerRow, Record, SuppressionKind
 from proxy.queue.base import (
@@ -30,6 +30,8 @@ from proxy.queue.segment import event_key
 from proxy.queue.sqlite import SqliteStore
 from proxy.queue.writer import Writer
 from proxy.settings import Queue, Retention
+
+T = TypeVar("T")
 
 DATABASE_FILE, LOCK_FILE = "queue.db", "lock"
 # A step of the writer thread that takes longer is a disk that is slow, and health says so.
@@ -141,10 +143,10 @@ class LocalQueue:
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """See ``base.Queue``; read in slices, so that no append waits for a long search."""
         left = wanted.limit
-        for day in await self._writer.look_up(self._store.ledger.days):
+        for day in await self._look_up(self._store.ledger.days):
             before = 1 << 62
             while before and left:
-                rows, before = await self._writer.look_up(partial(self._store.ledger.read, day, before, wanted))
+                rows, before = await self._look_up(partial(self._store.ledger.read, day, before, wanted))
                 for row in rows[:left]:
                     yield row
                 left -= len(rows[:left])
@@ -155,7 +157,7 @@ class LocalQueue:
         while (left := wanted.limit - len(letters)) > 0:
             before = letters[-1].id if letters else wanted.before
             page = replace(wanted, before=before, limit=min(left, _LETTERS))
-            found = await self._writer.look_up(partial(self._store.dead, page))
+            found = await self._look_up(partial(self._store.dead, page))
             letters += found
             if len(found) < page.limit:
                 break
@@ -214,7 +216,22 @@ class LocalQueue:
 
     async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
         """See ``base.Queue``."""
-        return await self._writer.do(lambda: self._store.oldest(pixels))
+        return await self._look_up(lambda: self._store.oldest(pixels))
+
+    async def _look_up(self, work: Callable[[], T]) -> T:
+        """Look something up on the writer thread; wait as long as the disk does something.
+
+        Raises:
+            QueueError: when it could not be read, or the disk hangs.
+        """
+        found = asyncio.ensure_future(self._writer.look_up(work))
+        try:
+            while not (await asyncio.wait({found}, timeout=_READY_S))[0]:
+                if why := self._busy(_SLOW_S):
+                    raise QueueFullError(why)
+            return found.result()
+        finally:
+            found.cancel()
 
     def stats(self) -> Stats:
         """See ``base.Queue``."""
@@ -229,10 +246,14 @@ class LocalQueue:
         """See ``base.Queue``."""
         return str(self._writer.broken) if self._writer.broken else self._full(most_busy_s=_SLOW_S)
 
+    def _busy(self, most_s: float) -> str:
+        busy = self._writer.busy_s
+        return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > most_s else ""
+
     def _full(self, *, most_busy_s: float) -> str:
         limits = self._limits
-        if self._writer.busy_s > most_busy_s:
-            return f"the disk of data_dir has not answered for {self._writer.busy_s:.0f} seconds"
+        if why := self._busy(most_busy_s):
+            return why
         if self._store.room.short:
             return self._store.room.short
         if self._store.used_bytes > limits.max_bytes:

@@ -21,8 +21,8 @@ from proxy.queue.segment import chunks, pack, unpack, wire_size
 
 log = logging.getLogger(__name__)
 
-# Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
-_MOST_CLAIMED_BYTES = 4 << 20
+# Of payloads as Graph gets them; the last segment may overfill it.
+_MOST_CLAIMED_BYTES = 3 << 20
 # Segments and records looked through in one transaction.
 _SLICE = 500
 _SLICE_RECORDS = 2000
@@ -42,7 +42,7 @@ CREATE TABLE segment(
 {_INDEXES}
 """
 _ABOVE_ALL = 1 << 62
-_FACTS = "id, n, pixel, attempts, strikes, at, suspect, length(sealed)"
+_FACTS = "id, n, pixel, attempts, strikes, at, suspect"
 
 
 def migrate(db: apsw.Connection, now: int) -> None:
@@ -142,12 +142,11 @@ class Segments:
         found: list[Segment] = []
         events = size = 0
         for row in self._unclaimed(order, pixel):
-            n, length = row[1], row[-1]
-            if found and (events + n > most or size + length > _MOST_CLAIMED_BYTES):
+            if found and (events + row[1] > most or size >= _MOST_CLAIMED_BYTES):
                 break
             if segment := self._read(row):
                 found.append(segment)
-                events, size = events + n, size + _wire_size(segment)
+                events, size = events + row[1], size + _bytes(segment)
         return tuple(found)
 
     def claim_suspects(self, pixel: str, most: int) -> tuple[Segment, ...]:
@@ -155,13 +154,13 @@ class Segments:
         found: list[Segment] = []
         events = size = 0
         for row in self._suspects(pixel):
-            suspect, length = row[-2:]
+            suspect = row[-1]
             bound = min(most, abs(found[0].suspect if found else suspect))
-            if found and (suspect != found[0].suspect or events >= bound or size + length > _MOST_CLAIMED_BYTES):
+            if found and (suspect != found[0].suspect or events >= bound or size >= _MOST_CLAIMED_BYTES):
                 break
             if segment := self._read(row):
                 found.append(segment)
-                events, size = events + len(segment.records), size + _wire_size(segment)
+                events, size = events + len(segment.records), size + _bytes(segment)
         return tuple(found)
 
     def _suspects(self, pixel: str) -> Iterator[Any]:
@@ -177,7 +176,7 @@ class Segments:
 
     def _read(self, row: Sequence[Any]) -> Segment | None:
         """Open a segment and claim it; one that was damaged on disk stays claimed, so that it holds up no other."""
-        number, _, pixel, attempts, strikes, at, suspect, _ = row
+        number, _, pixel, attempts, strikes, at, suspect = row
         self.claims.add(number)
         rows: list[Any] = self._db.execute("SELECT sealed FROM segment WHERE id=?", (number,)).fetchall()
         try:
@@ -286,8 +285,7 @@ class Segments:
             self._counts.suspects.add(segment.pixel, len(segment.records))
 
 
-def _wire_size(segment: Segment) -> int:
-    """Return the bytes of its payloads as Graph gets them: what its records share is sent with each."""
+def _bytes(segment: Segment) -> int:
     return sum(map(wire_size, segment.records))
 
 

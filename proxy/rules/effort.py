@@ -14,12 +14,16 @@ MOST_CANDIDATES = 16
 class Effort:
     """What is left of a request's budget, and what was worked out with it. Once at its end it stays there."""
 
-    __slots__ = ("digests", "left")
+    __slots__ = ("blocked", "digests", "left", "shapes")
 
     def __init__(self, units: int = MOST) -> None:
         self.left = units
         self.digests: dict[tuple[str, str, str], tuple[str, ...] | None] = {}
         """By match key, raw value and country, so that whom a page names to several pixels is read once."""
+        self.blocked: dict[str, bool] = {}
+        """By name of a parameter or member."""
+        self.shapes: dict[tuple[str, bool], str | None] = {}
+        """By text, and whether it is an id, so that what several events say alike is read once; likewise above."""
 
     def spend(self, units: int) -> bool:
         """Take units, and tell whether there were as many."""

@@ -196,7 +196,7 @@ def _event_time(hit: Hit, context: Context) -> int:
 
 def _drop_reason(context: Context, hit: Hit, data: Mapping[str, Any], pixel: Pixel, time: int) -> DropReason | None:
     """Return the first reason not to send a hit with these data to this pixel."""
-    if context.forbidden is not None or labels.findings(hit):
+    if context.forbidden is not None or not labels.is_public(hit):
         return context.forbidden or DropReason.CONTACT_DATA
     if context.facts.now - time > _ACCEPTED_AGE_MS:
         return DropReason.TOO_OLD

@@ -119,16 +119,20 @@ class Shares:
 
     def enter(self, who: Party, size: int) -> None:
         """Count a request in."""
-        mine = self._held.setdefault(who, _Held())
-        for held in (mine, self._total):
-            held.requests += 1
-            held.size += size
+        mine = self._held.get(who)
+        if mine is None:
+            mine = self._held[who] = _Held()
+        mine.requests += 1
+        mine.size += size
+        self._total.requests += 1
+        self._total.size += size
 
     def leave(self, who: Party, size: int) -> None:
         """Count a request out that came in with this size."""
         mine = self._held[who]
-        for held in (mine, self._total):
-            held.requests -= 1
-            held.size -= size
+        mine.requests -= 1
+        mine.size -= size
+        self._total.requests -= 1
+        self._total.size -= size
         if not mine.requests:
             del self._held[who]

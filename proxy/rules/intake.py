@@ -96,11 +96,12 @@ def _parsed(body: bytes) -> Any:
 def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[Refusal]]:
     hits: list[Hit] = []
     refused = []
-    rows = 0
+    rows = members = 0
     for index, event in enumerate(events[: limits.EVENTS]):
         try:
             _check_rows(rows)
             hit = _hit(event, index)
+            members += _members(hit.data, limits.MEMBERS - members)
             _check_rows(rows := rows + len(hit.pixels))
             hits.append(hit)
         except Malformed as error:
@@ -131,7 +132,6 @@ def _hit(event: Any, index: int) -> Hit:
     data = event.get("data", {})
     if not isinstance(data, dict):
         raise Malformed("data: not an object; accepted: an object")
-    _check_depth(data)
     return Hit(
         name=_label(event.get("name"), "name", limits.NAME),
         id=_label(event.get("id"), "id", limits.ID),
@@ -226,12 +226,19 @@ def _match(value: Any) -> dict[str, dict[str, Any]]:
     return {pixel: keys for pixel, keys in first if _is_pixel(pixel) and isinstance(keys, dict)}
 
 
-def _check_depth(data: dict[str, Any] | list[Any], depth: int = 0) -> None:
+def _members(data: Mapping[str, Any] | list[Any], most: int, depth: int = 0) -> int:
+    """Return how many members data have, at all levels; none is looked at behind the last accepted one."""
     if depth == limits.DEPTH and data:
         raise Malformed(f"data: nested deeper than {limits.DEPTH}; accepted: {limits.DEPTH} levels")
+    count = len(data)
+    if count > most:
+        raise Malformed(
+            f"data: too many members, with those of the events before; accepted: {limits.MEMBERS} in a body"
+        )
     for member in data.values() if isinstance(data, dict) else data:
         if isinstance(member, dict | list):
-            _check_depth(member, depth + 1)
+            count += _members(member, most - count, depth + 1)
+    return count
 
 
 def _short(value: Any) -> str:

@@ -22,6 +22,11 @@ def without_contact_data(hit: Hit, effort: Effort) -> Hit:
     return hit._replace(name=_public(hit.name, effort), id=_public(hit.id, effort))
 
 
+def is_public(hit: Hit) -> bool:
+    """Tell whether neither name nor id was redacted."""
+    return REDACTED not in (hit.name, hit.id)
+
+
 def findings(hit: Hit) -> tuple[str, ...]:
     """Return which of name and id were redacted."""
     words = {"event_name:unusable": hit.name, "event_id:unusable": hit.id}
@@ -30,10 +35,10 @@ def findings(hit: Hit) -> tuple[str, ...]:
 
 def public_news(fates: Iterable[FateNews], effort: Effort) -> tuple[FateNews, ...]:
     """Return the news of browser copies whose names and ids may rest."""
-    return tuple(news for news in fates if _is_public(news, effort))
+    return tuple(news for news in fates if _may_rest(news, effort))
 
 
-def _is_public(news: FateNews, effort: Effort) -> bool:
+def _may_rest(news: FateNews, effort: Effort) -> bool:
     if not may_hold_shapes(f"{news.name} {news.id}".encode(errors="replace"), is_id=True):
         return True
     return news.name == _public(news.name, effort) and news.id == _public(news.id, effort)

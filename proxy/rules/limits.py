@@ -19,6 +19,8 @@ ID = 200
 """Characters of an event's id, and of an id that Meta takes in the clear."""
 DEPTH = 16
 """Levels of custom data; Meta flattens them, and ``contents`` has two."""
+MEMBERS = 1000
+"""Members of all custom data of a body, at all levels: each costs about as much as ten characters that are read."""
 VALUES = 4
 """Values read of one match key. Meta names no limit."""
 USER_AGENT = 512

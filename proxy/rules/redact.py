@@ -174,12 +174,18 @@ class _Cleaner:
             return None
         shape = shape_of(_blanks(value), self._effort) if reads else None
         if plain not in self._limits.keep:
-            self.removed.append(shape or (KEY if _is_blocked(plain, self._limits.block) else PARAMETER))
+            self.removed.append(shape or (KEY if self._is_blocked(plain) else PARAMETER))
             return None
         if shape is None:
             return parameter
         self.removed.append(shape)
         return name + equals + REDACTED
+
+    def _is_blocked(self, name: str) -> bool:
+        known = self._effort.blocked
+        if name not in known:
+            known[name] = _is_blocked(name, self._limits.block)
+        return known[name]
 
     def members(self, data: Mapping[str, Any]) -> dict[str, Any]:
         if self.is_flat and not self.reads:
@@ -187,14 +193,14 @@ class _Cleaner:
         clean = {}
         for name, value in data.items():
             public = self._text(name) if self.reads else name
-            if _is_blocked(public, self._limits.block):
+            if self._is_blocked(public):
                 self.removed.append(KEY)
             else:
                 clean[public] = self._value(value, is_id=name in _IDS)
         return clean
 
     def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        clean = {name: value for name, value in data.items() if not _is_blocked(name, self._limits.block)}
+        clean = {name: value for name, value in data.items() if not self._is_blocked(name)}
         self.removed += [KEY] * (len(data) - len(clean))
         return clean
 

@@ -163,11 +163,19 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
     # Words and names of members are most of all texts.
     if len(text) < _SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
-    if effort.left < 0:
-        return Shape.UNREAD
+    known = (text, is_id)
+    if known not in effort.shapes:
+        if effort.left < 0:
+            return Shape.UNREAD
+        effort.shapes[known] = _read(text, effort, _CERTAIN if is_id else _ALL)
+    found = effort.shapes[known]
+    return None if found is None else Shape(found)
+
+
+def _read(text: str, effort: Effort, shapes: Collection[_Suspect]) -> Shape | None:
     try:
         _spend(effort, _LOOK + len(text) // 8)
-        return _found(text, effort, _CERTAIN if is_id else _ALL)
+        return _found(text, effort, shapes)
     except _TooMuchError:
         return Shape.UNREAD
 

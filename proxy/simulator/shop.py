@@ -241,7 +241,8 @@ class _Shop:
         return response
 
     def _pixel(self, switches: dict[str, str], choice: str) -> str:
-        ask = switches["consent"] == "ask"
+        # Of a stored consent nothing is said: a grant that waits in the queue behind a revoke is never run.
+        ask = switches["consent"] == "ask" and choice != "granted"
         address = escape(self._settings.tag_url)
         tags = {
             "trap": f'<script>{self._settings.trap}</script>\n<script async src="{address}"></script>',
@@ -253,7 +254,6 @@ class _Shop:
             standin_url=_script_json(self._standin_url(switches["pixel"])),
             pixel_id=_script_json(self._settings.pixel_id),
             revoke='fbq("consent", "revoke");' if ask else "",
-            grant='fbq("consent", "grant");' if ask and choice == "granted" else "",
         )
 
     def _standin_url(self, pixel: str) -> str:

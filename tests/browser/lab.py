@@ -135,7 +135,8 @@ class Lab:
         origin = request.headers.get("Origin", "*")
         shared = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
         later = {"Retry-After": "0", "Access-Control-Expose-Headers": "Retry-After"} if status >= 400 else {}
-        return web.Response(status=status, headers=shared | later)
+        body = None if status == 204 else '{"refused": []}'
+        return web.Response(status=status, text=body, content_type="application/json", headers=shared | later)
 
     async def _blocked(self, request: web.Request) -> web.StreamResponse:
         return _cut(request)

@@ -18,6 +18,7 @@ from tagpage import STUB, script, until
 PLACEMENTS = {
     "none": "",
     "trap": "TRAP",  # and the tag after the Pixel has taken over
+    "snippet": f'TRAP<script async src="{TAG}" onload="lab.heard()"></script>',  # before the Pixel
     "sync": f'<script src="{TAG}"></script>',
     "early": f'<script async src="{TAG}" onload="lab.heard()"></script>',  # before the Pixel
     "late": "",  # after the Pixel has taken over
@@ -36,7 +37,7 @@ lab.script = (src) => new Promise((resolve) => {
   var first = document.getElementsByTagName("script")[0]; first.parentNode.insertBefore(s, first);
 });
 lab.load = async (src) => {
-  if (lab.placement == "early") await lab.tagged;
+  if (/snippet|early/.test(lab.placement)) await lab.tagged;
   return lab.script(src || "/fbevents.js?calls=taken");
 };
 lab.when = async (look) => {
@@ -64,7 +65,7 @@ lab.before = Object.getOwnPropertyNames(window);
 lab.drive = async (ready, late, then) => {
   await lab.when(ready);
   if (/trap|late/.test(lab.placement)) await lab.script("TAG");
-  if (lab.placement == "early") await lab.tagged;
+  if (/snippet|early/.test(lab.placement)) await lab.tagged;
   try { await late() } catch (error) { lab.log.push(String(error)) }
   await lab.when(then);
   window.fbq && fbq("trackCustom", "End");

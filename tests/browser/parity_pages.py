@@ -150,7 +150,7 @@ COMMANDS_TABLE = {
         [STUBBED, script(INIT, "fbq.push(['track', 'Lead'])", "_fbq.push(['trackSingle', '111', 'Contact'])")],
         late="fbq(['trackCustom', 'Own', {a: 1}]); fbq.push(['track', 'Lead', {}, {eventID: 'p.1'}]);"
         "fbq.push(['init', '222']); fbq.push(['track', 'Search']);",
-        fires="111 Lead, 111 Contact, 111 Own, 111 Lead, 111 Search, 222 Search",
+        fires="111 Lead, 111 Own, 111 Lead, 111 Search, 222 Search",
     ),
     "push on the queue": Scenario(
         [STUBBED, script(INIT, "fbq.queue.push(['track', 'Lead'], ['track', 'Contact'])")],
@@ -162,9 +162,6 @@ COMMANDS_TABLE = {
         late="fbq('consent', 'grant'); await lab.ready();",
         fires=BOTH,
         ready=LOCKED,
-    ),
-    "consent revoked and granted at once": plain(
-        "fbq('consent', 'revoke');", INIT, VIEW, LEAD, "fbq('consent', 'grant');", BOTH
     ),
     "consent revoked after load": Scenario(
         [STUBBED, script(INIT, VIEW)],
@@ -342,9 +339,36 @@ STUBS_TABLE = {
     ),
 }  # fmt: skip
 
+DEFINE = "Object.defineProperty(window, 'fbq', {value: n, writable: true, configurable: true, enumerable: true})"
+# Meta's plugin for WooCommerce, were it before the base code: it waits for an assignment, then sends its own event.
+PLUGIN = """Object.defineProperty(window, 'fbq', {configurable: true, enumerable: true, get() {}, set(value) {
+  Object.defineProperty(window, 'fbq', {value, writable: true, configurable: true, enumerable: true});
+  lab.ready().then(() => { fbq('track', 'ViewContent', {}, {eventID: 'woo'}); lab.served = true });
+}})"""
 BLOCKED = script(f"(function () {{ {STUB} lab.load('/blocked.js') }})()")
 
 PIXEL_TABLE = {
+    "consent revoked and granted before the Pixel comes": Scenario(
+        [STUBBED, script("fbq('consent', 'revoke')", INIT, VIEW, LEAD, "fbq('consent', 'grant')")],
+        late=CONTACT, ready=LOCKED, then="true", mirrors=f"{BOTH}, 111 Contact", ends=False,
+    ),
+    "consent granted once more": Scenario(
+        [STUBBED, script("fbq('consent', 'revoke')", INIT, VIEW, LEAD, "fbq('consent', 'grant')")],
+        late="fbq('consent', 'grant'); await lab.ready();" + CONTACT, ready=LOCKED, fires=f"{BOTH}, 111 Contact",
+    ),
+    "an event before the init": Scenario(
+        [STUBBED, script(LEAD, INIT, VIEW)], late=LEAD, fires="111 PageView, 111 Lead",
+    ),
+    "an address cleaned before the first event": Scenario(
+        [STUBBED, script(INIT, VIEW, "history.replaceState({}, '', '?clean')")], late=LEAD, fires=BOTH,
+    ),
+    "a stub that is defined, not assigned": Scenario(
+        [stub(f"{STUB.replace('var n = window.fbq = function', 'var n = function')} {DEFINE}"), script(INIT, VIEW)],
+        late=LEAD, fires=BOTH,
+    ),
+    "a plugin that waits for the stub": Scenario(
+        [script(PLUGIN), *HERE], late=LEAD, ready="lab.served", fires="111 PageView, 111 ViewContent, 111 Lead",
+    ),
     "the Pixel blocked": Scenario(
         [BLOCKED, script(INIT, VIEW)],
         late=LEAD, ready="lab.failed", then="true", mirrors=BOTH, ends=False,

@@ -21,6 +21,7 @@ from proxy.settings import Site
 from proxy.simulator.shop import config_script, standin_script
 
 TAG = '<script src="/k/m.js"></script>'
+ASYNC = '<script async src="/k/m.js"></script>'
 STUB = """
   if (window.fbq) return;
   var n = window.fbq = function () {
@@ -88,6 +89,9 @@ class Stage:
     html: str = ""
     site: Site = field(default_factory=site)
     statuses: list[int] = field(default_factory=list)
+    page_of_another: bool = False
+    """Whether a 200 is the HTML of a rule that answers every address, not the proxy's JSON."""
+    retry_after: str = "0"
     letters: list[dict[str, Any]] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
     arrived: list[dict[str, Any]] = field(default_factory=list)
@@ -187,7 +191,16 @@ def _app(here: Stage) -> web.Application:
         here.arrived.append({"body": await request.json(), "headers": request.headers})
         status = here.statuses.pop(0) if here.statuses else 204
         here.answered += 1
-        return _lost(request) if not status else web.Response(status=status, headers={"Retry-After": "0"})
+        if not status:
+            return _lost(request)
+        if here.page_of_another:
+            return web.Response(status=status, text="<!doctype html><title>shop</title>", content_type="text/html")
+        return web.Response(
+            status=status,
+            text='{"refused": []}',
+            content_type="application/json",
+            headers={"Retry-After": here.retry_after},
+        )
 
     app = web.Application(client_max_size=2**20)
     app.add_routes(

@@ -23,8 +23,16 @@ Tabs = dict[str, Tab]
 SCENARIOS = COMMANDS_TABLE | SETUPS_TABLE
 # What commands do does not depend on where the tag stands; how the Pixel is set up does.
 GROUPS = {"commands": (COMMANDS_TABLE, ["none", "trap", "sync"]), "setups": (SETUPS_TABLE, list(PLACEMENTS))}
-# A trap has no bytes to spare for what waits in a queue before it comes; the guide says that it stands first.
-LEFT_OUT = {("a stub assigned with a full queue", "trap")}
+# A trap has no bytes to spare for what waits in a queue before it comes, nor to look after its accessor: the tag does
+# both when it is there, and here it comes last.
+LEFT_OUT = {
+    (name, "trap")
+    for name in (
+        "a stub assigned with a full queue",
+        "a stub that is defined, not assigned",
+        "a plugin that waits for the stub",
+    )
+}
 BARE = [(group, name) for group, (table, _) in GROUPS.items() for name in table]
 BESIDE = [
     (group, name, placement)

@@ -532,10 +532,30 @@ async def test_consent_revoked_in_the_queue_makes_no_cookie(visit: Visit, contex
 
 
 async def test_consent_granted_in_the_queue(visit: Visit) -> None:
-    """A grant that waits in the queue behind a revoke is found."""
-    hits = await visit.play('fbq("consent", "revoke");' + INIT + 'fbq("track", "Lead"); fbq("consent", "grant");')
+    """A grant that waits in the queue behind a revoke is never run; another, after load, lets all go."""
+    await visit.open('fbq("consent", "revoke");' + INIT + 'fbq("track", "Lead"); fbq("consent", "grant");')
+    await visit.page.wait_for_function("Boolean(fbq.callMethod)")
+    await visit.run('fbq("track", "Contact");')
 
-    assert only(hits, [{"ev": ""}]) == [{"ev": "Lead"}]
+    held = await visit.page.evaluate("Array.from(fbq.queue, (call) => call[0])")
+    assert (visit.sent, held) == ([], ["init", "track", "consent", "track"])
+
+    await visit.run('fbq("consent", "grant");')
+    await visit.ready()
+    assert [hit["ev"] for hit in await visit.finish()] == ["Lead", "Contact"]
+
+
+@pytest.mark.parametrize(("order", "taken"), [("queued", []), ("live", ["Lead"])])
+async def test_a_waiting_array_names_no_pixel(visit: Visit, order: Order, taken: list[str]) -> None:
+    """A trackSingle that waits in the queue as one array is refused with a warning; a live one is taken."""
+    call = '_fbq.push(["trackSingle", "1", "Lead"]);'
+    await visit.open(INIT + (call if order == "queued" else ""))
+    await visit.ready()
+    if order == "live":
+        await visit.run(call)
+
+    assert [hit["ev"] for hit in await visit.finish()] == taken
+    assert len(visit.warnings) == 1 - len(taken)
 
 
 async def test_null_this_counts_as_automatic(visit: Visit) -> None:

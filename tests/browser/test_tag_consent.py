@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Page
-from tagpage import ALONE, BASE, CALLS, TAG, Stage, script, site, stage, until
+from tagpage import ALONE, BASE, CALLS, INIT, TAG, TRAP, Stage, script, site, stage, until
 
 
 @pytest.fixture(name="here")
@@ -34,25 +34,89 @@ async def test_nothing_leaves_before_consent(here: Stage) -> None:
 async def test_a_withdrawal_is_told_once(here: Stage) -> None:
     """A revoke after events went out is told without events, ends the cookies, and holds what follows."""
     await here.show(TAG, BASE, CALLS)
-    await until(lambda: here.letters, "a letter")
+    await here.take_over()
+    await until(lambda: len(here.fates) == 2, "both events are told to have fired")
     await here.run("fbq('consent', 'revoke')", "fbq('consent', 'revoke')", "fbq('track', 'Contact')")
-    await until(lambda: len(here.letters) == 2, "the withdrawal")
+    await until(lambda: any(letter["consent"] == "revoked" for letter in here.letters), "the withdrawal")
     assert not await here.run("return document.cookie")
     await here.run("fbq('consent', 'grant')")
     await here.settle()
 
-    withdrawal = here.letters[1]
+    [withdrawal] = [letter for letter in here.letters if letter["consent"] == "revoked"]
     assert withdrawal == {"v": 1, "sent": withdrawal["sent"], "consent": "revoked", "webdriver": True, "match": False}
-    assert {letter["consent"] for letter in here.letters[2:]} == {"granted"}
+    assert {letter["consent"] for letter in here.letters[here.letters.index(withdrawal) + 1 :]} == {"granted"}
     assert here.fired_pairs == here.mirrored_pairs
 
 
 async def test_a_first_revoke_withdraws_nothing(here: Stage) -> None:
     """A page that revokes before anything was sent, as Meta advises, sends nothing."""
     await here.show(TAG, BASE, script("fbq('consent', 'revoke')"), CALLS, script("fbq('consent', 'grant')"))
-    await here.settle()
+    await here.settle(["letters"])
 
     assert "revoked" not in {letter["consent"] for letter in here.letters}
+
+
+RETURNING = script(
+    "document.cookie = '_fbp=fb.1.5.7;domain=shop.test;path=/'",
+    "document.cookie = '_fbc=fb.1.5.abc;domain=shop.test;path=/'",
+)
+STORED = script(
+    "fbq('consent', 'revoke')",
+    "fbq('init', '111')",
+    "fbq('track', 'PageView')",
+    "fbq('track', 'Lead')",
+    "fbq('consent', 'grant')",
+)
+WAITS = "window.fbq && fbq.callMethod && fbq.queue.length"
+
+
+@pytest.mark.parametrize("placement", ["trap", "sync", "early", "late"])
+async def test_a_stored_consent_lets_all_events_out_and_keeps_the_browser_ids(here: Stage, placement: str) -> None:
+    """Of revoke, events and grant before the Pixel came, each event is mirrored once, and cookies stay as they were.
+
+    The Pixel stays locked, since it never runs a grant that waits in its queue; so these are the only copies.
+    """
+    head = {"trap": TRAP, "sync": TAG}.get(placement, "")
+    await here.show(RETURNING, head, BASE, STORED, TAG if placement == "early" else "")
+    await here.page.wait_for_function(WAITS)
+    if placement in {"trap", "late"}:
+        await here.page.add_script_tag(url="/k/m.js")
+    await here.settle(["letters"])
+
+    assert [event["name"] for event in here.events] == ["PageView", "Lead", "End"]
+    assert {letter["consent"] for letter in here.letters} == {"granted"}
+    assert {(letter["fbp"], letter["fbc"]) for letter in here.letters} == {("fb.1.5.7", "fb.1.5.abc")}
+    assert await here.run("return document.cookie") == "_fbp=fb.1.5.7; _fbc=fb.1.5.abc"
+    assert here.fired == []
+
+
+@pytest.mark.parametrize("placement", ["trap", "late"])
+async def test_a_tag_behind_a_locked_pixel_waits_for_the_grant(here: Stage, placement: str) -> None:
+    """A tag that comes when the Pixel has taken a revoke, and holds its init, holds the events too."""
+    held = STORED.replace(";\nfbq('consent', 'grant')", "")
+    await here.show(TRAP if placement == "trap" else "", BASE, held)
+    await here.page.wait_for_function(WAITS)
+    await here.page.add_script_tag(url="/k/m.js")
+    await here.run("fbq('track', 'Contact')")
+    await here.page.evaluate("new Promise((done) => setTimeout(done, 50))")
+    assert here.letters == []
+    await here.run("fbq('consent', 'grant')")
+    await here.settle()
+
+    assert {name for _, name, _ in here.mirrored_pairs} == {"PageView", "Lead", "Contact"}
+    assert here.fired_pairs == here.mirrored_pairs
+
+
+@pytest.mark.parametrize("placement", ["trap", "sync"])
+async def test_an_event_before_init_stays_out_however_often_it_is_replayed(here: Stage, placement: str) -> None:
+    """What the Pixel drops, because no pixel was there yet, is not mirrored when the tag hears the queue again."""
+    await here.show(TRAP if placement == "trap" else TAG, BASE, script("fbq('track', 'Lead')"), INIT)
+    if placement == "trap":
+        await here.page.add_script_tag(url="/k/m.js")
+    await here.run("fbq.queue = fbq.queue.slice()")
+    await here.settle()
+
+    assert here.fired_pairs == here.mirrored_pairs == []
 
 
 async def test_required_consent_holds_until_granted(here: Stage) -> None:
@@ -128,6 +192,17 @@ async def test_click_ids_are_kept_as_the_pixel_keeps_them(
 
     found = here.letters[0].get("fbc", "")
     assert re.fullmatch(expected or f"{re.escape(stored)}", found)
+
+
+async def test_a_click_id_at_the_end_of_the_referrer_is_kept(here: Stage) -> None:
+    """The page that follows the landing page takes the click id from where it came from, to its last letter."""
+    await here.show("<a href=/next>next</a>", path="/?fbclid=abc")
+    here.html = f"<!doctype html>{TAG}{ALONE}{CALLS}"
+    await here.page.click("a")
+    await until(lambda: here.letters, "a letter")
+
+    assert here.letters[0]["referrer"].endswith("fbclid=abc")
+    assert here.letters[0]["fbc"].endswith(".abc")
 
 
 async def test_no_cookie_is_made_when_the_page_forbids_it(here: Stage) -> None:

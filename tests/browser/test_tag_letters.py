@@ -1,5 +1,6 @@
 """What the tag sends, what becomes of it, and what it tells about the Pixel."""
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -118,7 +119,7 @@ async def test_events_of_different_options_travel_apart(here: Stage) -> None:
             "fbq('consent', 'grant')",
         ),
     )
-    await here.settle()
+    await here.settle(["letters"])
 
     told = [(letter["events"][0]["name"], letter.get("dpo"), letter["url"][-5:]) for letter in here.letters]
     assert [entry[:2] for entry in told[:3]] == [("A", None), ("B", [["LDU"], 0, 0]), ("C", [["LDU"], 0, 0])]
@@ -245,6 +246,50 @@ async def test_a_retry_does_not_wait_when_the_line_is_back(here: Stage) -> None:
     news = "window.news = setInterval(() => dispatchEvent(new Event('online')), 50)"
     await here.page.evaluate(news)
     await until(lambda: len(here.arrived) == 4, "the last attempt", seconds=5)
+
+
+async def test_the_page_of_somebody_else_is_no_answer(here: Stage) -> None:
+    """A 200 with the HTML of a rule that answers every address is a failure: the same letter is sent again."""
+    here.page_of_another = True
+    here.statuses[:] = [200, 200]
+    await here.show(TAG, ALONE, CALLS)
+    await until(lambda: len(here.arrived) == 3, "two retries", 20)
+
+    assert len({json.dumps(letter["body"]["events"]) for letter in here.arrived}) == 1
+
+
+async def test_what_somebody_else_answered_outlives_the_page(here: Stage) -> None:
+    """What only a catch-all rule answered goes out from the next page of the site."""
+    here.page_of_another = True
+    here.statuses[:] = [200]
+    await here.show(TAG, ALONE, CALLS)
+    await until(lambda: here.answered, "the answer of a catch-all rule")
+    await here.show(TAG, ALONE, INIT, script("fbq('track', 'Contact')"))
+    await until(lambda: len(here.arrived) > 1 and "Contact" in {event["name"] for event in here.events}, "more letters")
+    first = {event["id"] for event in here.arrived[0]["body"]["events"]}
+    await until(
+        lambda: first <= {event["id"] for one in here.arrived[1:] for event in one["body"]["events"]}, "it again"
+    )
+
+
+async def test_the_tag_waits_as_long_as_it_is_told(here: Stage) -> None:
+    """After a 429 nothing is sent before its Retry-After is over, later events included; then all is."""
+    here.statuses[:] = [429]
+    here.retry_after = "60"
+    await here.page.clock.install()
+    await here.show(TAG, ALONE, CALLS)
+    await until(lambda: here.answered, "a 429")
+    # By the end of another request the page has read the answer.
+    another = "fetch('/k/m.js').then((answer) => answer.text())"
+    await here.page.evaluate(another)
+    await here.page.clock.fast_forward(59_000)
+    await here.run("fbq('track', 'Contact')")
+    await here.page.evaluate(another)
+    assert here.answered == 1
+    await here.page.clock.fast_forward(121_000)
+    await until(lambda: "Contact" in {event["name"] for event in here.events}, "what waited")
+
+    assert len(here.arrived) > 1
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 200])

@@ -1,11 +1,12 @@
 """Sites without base code: the tag brings the Pixel itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Page, Route
-from tagpage import BASE, CALLS, TAG, Stage, script, site, stage, until
+from tagpage import BASE, CALLS, TAG, TRAP, Stage, script, site, stage, until
 
 from proxy.edge.files import tag_of
 from proxy.simulator.shop import config_script, standin_script
@@ -65,6 +66,18 @@ async def test_the_pixel_comes_with_the_grant(here: Stage) -> None:
     assert ("111", "Lead") in names(here)
 
 
+async def test_a_visitor_who_says_no_first_gets_the_pixel_with_the_yes(here: Stage) -> None:
+    """A refusal before the Pixel is loaded does not lock it for ever: with the grant, all events fire."""
+    here.site = site(load_pixel=True, consent="required")
+    await here.show(TAG, script("fbq('consent', 'revoke')", "fbq('track', 'Lead')"))
+    await here.page.wait_for_load_state()
+    await here.run("fbq('consent', 'grant')")
+    await here.settle()
+
+    assert here.fired_pairs == here.mirrored_pairs
+    assert ("111", "Lead") in names(here)
+
+
 async def test_privacy_control_keeps_the_pixel_away(here: Stage) -> None:
     """Where Global Privacy Control means no sending, the Pixel is not even loaded, and `fbq` does no harm."""
     await here.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
@@ -82,3 +95,33 @@ def test_it_costs_little() -> None:
     with_pixel, without = (len(tag_of(site(load_pixel=load)).bodies["br"]) for load in (True, False))
 
     assert 0 < with_pixel - without <= 300
+
+
+AFTER_LOAD = script("""addEventListener("load", function () {
+  var tag = document.createElement("script");
+  tag.src = "/k/m.js";
+  document.head.append(tag);
+})""")
+
+
+async def test_a_tag_that_hangs_may_be_kept_out_of_the_page_s_way(page: Page) -> None:
+    """Put in after load, as the guide shows, a tag that hangs holds nothing back; once there, it missed nothing.
+
+    The usual async script does hold the window's load event back, as the browser defines it.
+    """
+    released = asyncio.Event()
+
+    async def hang(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    async with stage(page) as here:
+        await page.route("**/k/m.js", hang)
+        await here.show(TRAP, AFTER_LOAD, BASE, CALLS)
+        await page.wait_for_load_state("load")
+        await here.take_over()
+        released.set()
+        await here.settle()
+
+        assert here.fired_pairs == here.mirrored_pairs
+        assert [event["name"] for event in here.events] == ["PageView", "Lead", "End"]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Page
-from tagpage import ALONE, BASE, CALLS, INIT, TAG, Stage, script, site, stage, until
+from tagpage import ALONE, ASYNC, BASE, CALLS, INIT, TAG, TRAP, Stage, script, site, stage, until
 
 
 @pytest.fixture(name="here")
@@ -28,11 +28,14 @@ def views(here: Stage) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("poll", [False, True], ids=["told by the browser", "looked at"])
-async def test_routes_are_mirrored_with_ids(here: Stage, poll: bool) -> None:  # noqa: FBT001 - a table
+# Chromium, and what it is without the Navigation API: the best that can be had here for Safari before 26.2.
+BROWSERS = {"navigation": "", "no navigation": "delete window.navigation"}
+
+
+@pytest.mark.parametrize("browser_is", BROWSERS)
+async def test_routes_are_mirrored_with_ids(here: Stage, browser_is: str) -> None:
     """Push, replace, fragment and back each give one PageView of the new address, the same one on both sides."""
-    if poll:
-        await here.page.add_init_script("delete window.navigation")
+    await here.page.add_init_script(BROWSERS[browser_is])
     await here.show(TAG, BASE, CALLS)
     await here.take_over()
     moves = ["history.pushState({}, '', '/a')", "history.replaceState({}, '', '/b')", "location.hash = 'c'"]
@@ -113,3 +116,163 @@ async def test_a_route_before_the_first_event_is_none(here: Stage) -> None:
     await here.settle()
 
     assert views(here) == []
+
+
+# What a page does, in one task where nothing is awaited, and what the Pixel alone counts.
+QUICK: dict[str, tuple[str, list[str]]] = {
+    "three routes within 300 ms": (
+        "for (const at of [1, 2, 3]) { history.pushState({}, '', '/' + at); await later(100) }",
+        ["PageView /1", "PageView /2", "PageView /3"],
+    ),
+    "push, replace and push in one task": (
+        "history.pushState({}, '', '/1'); history.replaceState({}, '', '/2'); history.pushState({}, '', '/3')",
+        ["PageView /1", "PageView /2", "PageView /3"],
+    ),
+    "there and back in one task": (
+        "history.pushState({}, '', '/1'); history.pushState({}, '', '/')",
+        ["PageView /1", "PageView /"],
+    ),
+    "a route, then an event in one task": (
+        "history.pushState({}, '', '/1'); fbq('track', 'Purchase', {value: 1, currency: 'EUR'})",
+        ["PageView /1", "Purchase /1"],
+    ),
+}
+LATER = "const later = (ms) => new Promise((done) => setTimeout(done, ms))"
+
+
+def told(hits: list[dict[str, str]]) -> list[str]:
+    """Name and place of all that the Pixel sent after its first two events, but for the last."""
+    return [f"{hit['ev']} /{hit['dl'].split('/', 3)[3]}" for hit in hits if hit["ev"] != "End"][2:]
+
+
+@pytest.mark.parametrize("browser_is", BROWSERS)
+@pytest.mark.parametrize("tag", ["", TAG], ids=["alone", "with the tag"])
+@pytest.mark.parametrize("case", QUICK)
+async def test_no_route_is_too_short(here: Stage, case: str, tag: str, browser_is: str) -> None:
+    """Each route is told in its place, with its own address, however soon the next thing happens."""
+    moves, wanted = QUICK[case]
+    await here.page.add_init_script(BROWSERS[browser_is])
+    await here.show(tag, BASE, CALLS)
+    await here.take_over()
+    await here.page.evaluate(f"async () => {{ {LATER}; {moves}; await later(30) }}")
+    await here.settle(["fired", *(["letters"] if tag else [])])
+
+    assert told(here.fired) == wanted
+    if tag:
+        assert here.fired_pairs == here.mirrored_pairs
+        urls = {event["id"]: letter["url"] for letter in here.letters for event in letter.get("events", [])}
+        assert {hit["eid"]: hit["dl"] for hit in here.fired} == urls
+
+
+async def test_a_fragment_right_behind_a_route_is_another(here: Stage) -> None:
+    """Both are counted as without the tag, though the first may bear the address of the second."""
+    await here.show(TAG, BASE, CALLS)
+    await here.take_over()
+    await go(here, "history.pushState({}, '', '/1'); location.hash = 'top'")
+    await here.settle()
+
+    assert told(here.fired)[-1] == "PageView /1#top"
+    assert len(told(here.fired)) == 2
+    assert here.fired_pairs == here.mirrored_pairs
+
+
+@pytest.mark.parametrize("browser_is", BROWSERS)
+async def test_a_route_left_at_once_is_told(here: Stage, browser_is: str) -> None:
+    """A route whose page is left in the same task, or a tenth of a second later, is mirrored."""
+    await here.page.add_init_script(BROWSERS[browser_is])
+    for wait in (0, 100):
+        here.letters.clear()
+        await here.show(TAG, BASE, CALLS)
+        await here.take_over()
+        leave = "location.href = '/other'"
+        move = f"history.pushState({{}}, '', '/1'); {f'setTimeout(() => {{ {leave} }}, {wait})' if wait else leave}"
+        await here.page.evaluate(f"() => {{ {move} }}")
+        await here.page.wait_for_url("**/other")
+        await until(lambda: "1" in views(here), f"the route left after {wait} ms")
+
+
+CLEANED = "history.replaceState({}, '', location.pathname)"
+
+
+@pytest.mark.parametrize("placement", ["alone", "sync before", "sync behind", "trap"])
+async def test_an_address_cleaned_before_the_first_event_fires_is_no_route(here: Stage, placement: str) -> None:
+    """A page that takes parameters out of its address, before the Pixel has sent anything, has one PageView."""
+    before = {"sync before": TAG, "trap": TRAP + ASYNC}.get(placement, "")
+    behind = TAG if placement == "sync behind" else ""
+    clean = script(f"addEventListener('DOMContentLoaded', () => {{ {CLEANED} }})")
+    await here.show(before, BASE, behind, CALLS, clean, path="/?utm_source=x&fbclid=abc")
+    await here.take_over()
+    channels = ["fired"] if placement == "alone" else ["fired", "letters"]
+    await here.settle(channels)
+
+    assert [hit["ev"] for hit in here.fired] == ["PageView", "Lead", "End"]
+    if placement != "alone":
+        assert here.fired_pairs == here.mirrored_pairs
+
+
+STIR = """async () => {
+  history.back();
+  for (const type of ["online", "error"]) dispatchEvent(new Event(type));
+  document.dispatchEvent(new Event("error"));
+  document.dispatchEvent(new Event("prerenderingchange"));
+  Object.defineProperty(document, "hidden", {value: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+  const script = document.createElement("script");
+  script.src = "data:text/javascript,";
+  document.head.append(script);
+  await new Promise((done) => { script.onload = () => setTimeout(done, 1100) });
+}"""
+
+
+RESTORED = 'dispatchEvent(new PageTransitionEvent("pageshow", {persisted: true}))'
+
+
+@pytest.mark.parametrize("pixel", [BASE, ALONE], ids=["loaded", "blocked"])
+@pytest.mark.parametrize("harm", ["window.fbq = null", "delete window.fbq", "window.fbq = 7"])
+async def test_a_page_without_fbq_hears_nothing_of_the_tag(here: Stage, harm: str, pixel: str) -> None:
+    """After an opt-out script took `fbq` away, the tag throws nothing at routes, errors, hiding and coming back."""
+    problems: list[str] = []
+    here.page.on("pageerror", lambda error: problems.append(str(error)))
+    await here.show(TAG, pixel, CALLS)
+    if pixel == BASE:
+        await here.take_over()
+    await here.page.wait_for_load_state("load")
+    await here.run(harm)
+    for move in ("history.pushState({}, '', '/a')", "history.replaceState({}, '', '/b')", "location.hash = 'c'"):
+        await go(here, move)
+    # Of a page from the cache the Pixel itself makes a PageView, and throws.
+    await here.page.evaluate(STIR if pixel == BASE else STIR.replace("history.back()", RESTORED))
+
+    assert problems == []
+    assert [event["name"] for event in here.events] == ["PageView", "Lead"]
+
+
+async def test_a_wrapper_of_fbq_leaves_routes_to_the_tag(here: Stage) -> None:
+    """A script that wraps `fbq`, and copies what stands on it, is no page that keeps its routes to itself."""
+    wrap = (
+        "(function (old) { window.fbq = Object.assign(function () { return old.apply(this, arguments) }, old) })(fbq)"
+    )
+    await here.show(TAG, BASE, CALLS)
+    await here.take_over()
+    await here.run(wrap)
+    await go(here, "history.pushState({}, '', '/a')")
+    await here.settle()
+
+    assert views(here) == ["", "a"]
+    assert here.fired_pairs == here.mirrored_pairs
+
+
+async def test_a_tag_behind_the_trap_knows_what_was_not_sent_yet(here: Stage) -> None:
+    """After another event was sent, the page's first `track PageView` is mirrored; both are told to have fired."""
+    await here.show(TRAP, BASE, INIT, script("fbq('track', 'Lead')"))
+    await here.take_over()
+    await here.page.add_script_tag(url="/k/m.js")
+    await here.run("fbq('track', 'PageView')")
+    await here.settle()
+
+    assert here.fired_pairs == here.mirrored_pairs
+    assert [(event["name"], event["pixel"]) for event in here.events] == [
+        ("Lead", "fired"),
+        ("PageView", "fired"),
+        ("End", "fired"),
+    ]

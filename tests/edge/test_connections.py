@@ -139,10 +139,10 @@ async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(http, "BODY_RATE", 100)
     body = orjson.dumps(page_views(["steady"]))
     head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode()
-    async with shop_with(tmp_path, body_seconds=0.3) as shop, clients(shop) as connect:
+    async with shop_with(tmp_path, body_seconds=1) as shop, clients(shop) as connect:
         client = await connect()
         client.writer.write(head)
-        step = len(body) // 8
+        step = len(body) // 14
         for start in range(0, len(body), step):
             client.writer.write(body[start : start + step])
             await asyncio.sleep(0.1)
@@ -153,7 +153,7 @@ async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.usefixtures("quick")
 async def test_a_kept_connection_ends_after_its_silence(tmp_path: Path) -> None:
     """Between requests a connection may be silent for longer than for its first byte, and then it ends unanswered."""
-    async with shop_with(tmp_path, first_byte_seconds=0.1, keep_alive_seconds=1) as shop, clients(shop) as connect:
+    async with shop_with(tmp_path, first_byte_seconds=1, keep_alive_seconds=2) as shop, clients(shop) as connect:
         client = await connect()
         assert (await client.ask(TAG)).split()[1] == b"200"
         rest = await client.answer()
@@ -252,6 +252,27 @@ async def test_one_address_cannot_hold_all_connections(tmp_path: Path) -> None:
     assert kept != b""
     assert lost.count(b"HTTP/1.1") == 0
     assert "address_full public" in found
+
+
+async def test_a_carrier_may_bring_new_visitors_as_fast_as_they_are_answered(tmp_path: Path) -> None:
+    """One address may open more connections than it may hold: those that were answered make room at once."""
+    async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
+        lines = [await (await connect()).ask(TAG) for _ in range(30)]
+
+    assert [line.split()[1:2] for line in lines] == [[b"200"]] * 30
+
+
+async def test_a_crowd_that_says_nothing_is_refused_at_its_limit(tmp_path: Path) -> None:
+    """Connections that never asked make room only after a while, so that connecting again and again costs little."""
+    async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
+        held = [await connect() for _ in range(3)]
+        refused = [await (await connect()).answer() for _ in range(20)]
+        told = [await client.ask(TAG) for client in held]
+        counts = await ended(shop, "address"), await ended(shop, "silent")
+
+    assert refused == [b""] * 20
+    assert [line.split()[1:2] for line in told] == [[b"200"]] * 3
+    assert counts == (20, 0)
 
 
 @pytest.mark.usefixtures("quick")

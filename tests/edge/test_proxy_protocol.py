@@ -5,7 +5,7 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -187,22 +187,24 @@ async def test_a_health_check_that_resets_is_nothing_to_tell(start: bytes, caplo
 
 
 async def test_announced_clients_have_their_own_limit() -> None:
-    """Behind one balancer each announced client may have its connections; the balancer itself any number."""
+    """Behind one balancer a client beyond its limit loses its longest silent connection; others lose none."""
     head = HEADERS["v1-tcp4"][0]
     keeping = REQUEST.replace(b"Connection: close\r\n", b"")
     async with listening(limits=Limits(connections_per_address=2)) as address:
-        streams = [await asyncio.open_connection(*address) for _ in range(3)]
-        answers = []
-        for reader, writer in streams:
-            writer.write(head + keeping)
-            with suppress(ConnectionError):
-                answers.append(await asyncio.wait_for(reader.readline(), 10))
-        other = await said(address, HEADERS["v2-tcp6"][0], REQUEST)
+        streams = [await asyncio.open_connection(*address) for _ in range(4)]
+        for (reader, writer), start in zip(streams, (HEADERS["v2-tcp6"][0], head, head, head), strict=True):
+            writer.write(start + keeping)
+            assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"200"
+        lost = await asyncio.wait_for(streams[1][0].read(), 10)
+        kept = []
+        for reader, writer in (streams[0], *streams[2:]):
+            writer.write(REQUEST)
+            kept.append((await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200"))
         for _, writer in streams:
             writer.close()
 
-    assert [line.split()[1:2] for line in answers].count([b"200"]) == 2
-    assert other[:15] == b"HTTP/1.1 200 OK"
+    assert b"HTTP/1.1" not in lost
+    assert kept == [1, 1, 1]
 
 
 async def test_stopping_sends_away_who_announced_nobody() -> None:

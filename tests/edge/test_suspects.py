@@ -275,6 +275,52 @@ async def test_suspects_wait_while_graph_is_unwell_and_one_request_at_a_time_ask
         async with delivering(queue, graph):
             await emptied(queue)
         assert await buried(queue) == {"id-3"}
-    # The search has up to four requests under way when Graph falls ill; from then on it is one at a time.
-    assert most <= 4
+    # The search has up to eight requests under way when Graph falls ill; from then on it is one at a time.
+    assert most <= 8
     assert len(graph.taken) == 63
+
+
+async def test_an_event_that_makes_graph_fail_does_not_hold_those_behind_it(tmp_path: Path) -> None:
+    """Where Graph answers every batch with one certain event by an error, newer and older events get past it."""
+    graph = FakeGraph(lambda _: None)
+    send = graph.send
+
+    async def ill(pixel: Pixel, records: Sequence[Record]) -> Verdict:
+        if any(one.id == "id-500" for one in records):
+            return Retry("down")
+        return await send(pixel, records)
+
+    graph.send = ill  # type: ignore[method-assign,assignment]
+    async with opened(tmp_path) as queue:
+        await append(queue, range(1000), 1)
+        async with delivering(queue, graph):
+
+            async def past() -> bool:
+                return len(graph.taken) >= 490
+
+            await until(past, what="newer events", seconds=30)
+        assert queue.stats().dead == 0
+
+
+async def test_a_honest_event_ends_a_pause_that_bad_ones_led_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bad events alone look like a sick pixel; the next good event is tried soon, not at the next probe."""
+    monkeypatch.setattr(pace, "PROBE_S", 1000.0)
+    monkeypatch.setattr(pace, "FRESH_S", 0.01)
+    graph = FakeGraph(among(set(range(20)), ODD))
+    async with opened(tmp_path) as queue:
+        await append(queue, range(20), 1)
+        async with delivering(queue, graph) as lane:
+
+            async def paused() -> bool:
+                return lane.state.paused == "systemic"
+
+            await until(paused, what="the pause")
+            await queue.append([record(100)])
+            lane.wake()
+
+            async def delivered() -> bool:
+                return graph.taken["id-100"] == 1
+
+            await until(delivered, what="the honest event")

@@ -21,11 +21,12 @@ from vfs import Operation, installed
 from proxy import config
 from proxy.app import running
 from proxy.model import DropReason
-from proxy.queue import sqlite
+from proxy.queue import local, sqlite
 from proxy.queue.base import QueueBrokenError, dropped_row
 from proxy.queue.local import LocalQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite import SqliteStore
+from proxy.queue.troubles import HOUSEKEEPING, INCOMPLETE, QUEUE
 from proxy.settings import Queue, Retention
 
 # What health must tell within, and what a request must be answered within.
@@ -147,12 +148,13 @@ class Pages:
 
 
 async def health(proxy: Installation) -> tuple[int, int, set[str]]:
-    """Return what healthz and readyz answer, and the conditions with what they are about."""
+    """Return what healthz and readyz answer, and the queue's conditions with what they are about."""
     async with proxy.session.get(f"{proxy.public}/healthz") as healthy:
         await healthy.read()
     async with proxy.session.get(f"{proxy.operator}/readyz") as ready:
         document = orjson.loads(await ready.read())
-    names = {f"{one['code']} {one['subject']}".rstrip() for one in document["conditions"]}
+    ours = [one for one in document["conditions"] if one["code"] in {QUEUE, HOUSEKEEPING, INCOMPLETE}]
+    names = {f"{one['code']} {one['subject']}".rstrip() for one in ours}
     return healthy.status, ready.status, names
 
 
@@ -324,8 +326,11 @@ async def test_a_fault_of_ours_in_housekeeping_breaks_the_queue(
     assert late == 503
 
 
-async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A flush that does not return: within 2 s health is 503 and pages get 503; when it returns, all goes on."""
+    monkeypatch.setattr(local, "_HANGS_S", local._SLOW_S)
     goes_on = asyncio.Event()
     loop = asyncio.get_running_loop()
     hanging = False
@@ -342,6 +347,8 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(tmp_path: Path
             waits = asyncio.create_task(pages.post())
             await until(partial(_unhealthy, proxy), seconds=4 * TELLS_S, what="503 of healthz and readyz")
             late = await pages.post()
+            async with proxy.session.get(f"{proxy.operator}/api/events") as listed:
+                status = listed.status
             hanging = False
             goes_on.set()
             first = await waits
@@ -351,7 +358,7 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(tmp_path: Path
 
             await until(well, what="all well again")
 
-    assert (first, late) == (204, 503)
+    assert (first, late, status) == (204, 503, 503)
     assert pages.acknowledged <= await waiting_ids(tmp_path / "data")
 
 

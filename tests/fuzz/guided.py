@@ -6,7 +6,9 @@ It ends with the first request that is answered wrongly; libFuzzer writes its ch
 costs is not looked at here, since counting coverage costs more: ``run.py --choices CORPUS`` does that afterwards.
 """
 
+import random
 import sys
+from pathlib import Path
 
 import atheris
 
@@ -28,6 +30,14 @@ def once(data: bytes) -> None:
     assert not wrong, wrong
 
 
+def sown(corpus: Path) -> None:
+    """Begin with choices that are long enough for whole requests; from nothing, libFuzzer takes long to get there."""
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number in range(100):
+        (corpus / f"sown-{number}").write_bytes(random.Random(number).randbytes(1500))  # noqa: S311 - repeatable
+
+
 if __name__ == "__main__":
+    sown(Path(sys.argv[1]))
     atheris.Setup(sys.argv, once)
     atheris.Fuzz()

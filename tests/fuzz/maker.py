@@ -271,7 +271,7 @@ class Maker:
     # The wire
 
     def _body(self) -> bytes:
-        self._room = self._pick((2000, 20_000, 40_000))
+        self._room = self._pick((300, 1000, 1000, 2000, 2000, 5000, 20_000, 40_000))
         wire = self._wire()
         try:
             body = orjson.dumps(wire)

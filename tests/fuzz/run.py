@@ -13,8 +13,9 @@ from maker import Bytes, Chance
 from target import Door, Finding, Request, drawn, packed, unpacked
 
 SEEDS = sorted((Path(__file__).parent / "seeds").glob("*.json"))
-_MOST_FOUND = 20
+_MOST_FOUND = 500
 _COLLECT_EVERY = 2000
+_TELL_EVERY = 50_000
 
 
 @click.command()
@@ -36,6 +37,8 @@ def main(count: int, first: int, milliseconds: float, choices: Path | None, foun
             click.echo(wrong)
         if sent % _COLLECT_EVERY == 0:
             gc.collect()
+        if sent % _TELL_EVERY == 0:
+            click.echo(f"{sent} requests from {first}")
         if len(findings) >= _MOST_FOUND:
             break
     if found:

@@ -147,7 +147,7 @@ def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger
 
     assert [row.id for row in rows] == [f"{TODAY}-{n}" for n in range(2999, 1999, -1)]
     assert {row.fate for row in rows} == {Fate.FIRED}
-    assert (slices, len(statements)) == (4, 12)
+    assert (slices, len(statements)) == (10, 30)
 
 
 def test_a_search_that_finds_nothing_looks_at_a_slice_at_a_time(ledger: Ledger) -> None:

@@ -247,7 +247,7 @@ async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Cloc
     await open_queue(tmp_path, clock).close()
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
         db.execute("INSERT INTO mark VALUES(?, 'opted_out', ?), (?, 'erased', ?)", (ANNA, NOON, BERT, NOON))
-        _as_layout_2(db)
+        _as_layout_3(db)
     queue = open_queue(tmp_path, clock)
 
     assert await taken(queue, about(1, ANNA), about(2, BERT)) == [
@@ -261,8 +261,11 @@ async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Cloc
         assert db.pragma("user_version") == SCHEMA_VERSION
 
 
-def _as_layout_2(db: apsw.Connection) -> None:
-    db.pragma("user_version", 2)
+def _as_layout_3(db: apsw.Connection) -> None:
+    db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
+    for column in ("at", "suspect", "oldest_s"):
+        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+    db.pragma("user_version", 3)
 
 
 async def test_an_erasure_removes_what_there_is(queue: LocalQueue) -> None:

@@ -109,7 +109,7 @@ def test_one_long_text_is_not_read(counts: Counts, unit: str) -> None:
 def test_many_short_texts_are_read_within_a_budget(counts: Counts, unit: str) -> None:
     """As many texts as a body holds are proved as often as one request may ask, and those behind are not read."""
     text = filled(unit, 60)
-    take(body(notes=[text] * (BODY // (len(text.encode()) + 3))))
+    take(body(notes=[f"{number}{text}" for number in range(min(990, BODY // (len(text.encode()) + 6)))]))
 
     assert counts["proofs"] <= MOST // 40
     assert counts["looks"] <= MOST // 20
@@ -158,12 +158,13 @@ def test_whom_a_page_names_to_several_pixels_is_read_once(counts: Counts) -> Non
 
 
 def test_the_budget_is_the_requests() -> None:
-    """What one event has used up, the next one of the request does not have."""
-    texts = [f"+49 30 {number}" for number in range(1_000_000, 1_000_000 + 100)]
+    """What one event has used up, the next one of the request does not have; what was read once is known."""
     effort = Effort()
-    first, *_, last = [clean_data({"notes": texts}, LIMITS, effort).removed for _ in range(8)]
+    texts = [[f"+49 30 {number}{event}" for number in range(100_000, 100_100)] for event in range(8)]
+    first, *_, last = [clean_data({"notes": one}, LIMITS, effort).removed for one in texts]
+    again = clean_data({"notes": texts[0]}, LIMITS, effort).removed
 
-    assert set(first) == {Shape.PHONE}
+    assert set(first) == set(again) == {Shape.PHONE}
     assert set(last) == {Shape.UNREAD}
 
 

@@ -87,6 +87,7 @@ NO_JSON = {
     "nul": b"\x00",
     "form": b"v=1&sent=2",
 }
+TOO_MANY = "data: too many members, with those of the events before; accepted: 1000 in a body"
 
 # An event that is none; what the caller reads.
 NO_EVENTS: list[tuple[Any, str]] = [
@@ -98,6 +99,14 @@ NO_EVENTS: list[tuple[Any, str]] = [
     (event(data="value=1"), "data: not an object; accepted: an object"),
     (event(data=nested(17)), "data: nested deeper than 16; accepted: 16 levels"),
     (event(data={"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}), "data: nested deeper than 16; accepted: 16 levels"),
+    (
+        event(data={"a": list(range(1000))}),
+        "data: too many members, with those of the events before; accepted: 1000 in a body",
+    ),
+    (
+        event(data={str(number): {} for number in range(1001)}),
+        "data: too many members, with those of the events before; accepted: 1000 in a body",
+    ),
     (without("name"), "name: missing; accepted: 1 to 100 printable characters"),
     (event(name=""), "name: a str of 0; accepted: 1 to 100 printable characters"),
     (event(name=7), "name: 7; accepted: 1 to 100 printable characters"),
@@ -411,3 +420,27 @@ def test_contact_data_in_the_wrong_place_is_not_repeated(key: str, planted: str)
         (why,) = texts(wire(event(**{key: wrong})))
 
         assert planted not in why
+
+
+def test_the_members_of_a_body_are_counted_together() -> None:
+    """The event that passes the limit is refused by itself, and a smaller one behind it is taken."""
+    big, small = {"a": [1] * 600}, {"a": 1}
+    visit = intake.visit(wire(event(id="1", data=big), event(id="2", data=big), event(id="3", data=small)))
+
+    assert [hit.id for hit in visit.hits] == ["1", "3"]
+    assert [refusal.id for refusal in visit.refused] == ["2"]
+
+
+def test_nothing_behind_the_last_member_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of thousands of empty lists costs as many looks as there are accepted members."""
+    looks: list[Any] = []
+    original = intake._members
+
+    def looked(*given: Any) -> int:
+        looks.append(given)
+        return original(*given)
+
+    monkeypatch.setattr(intake, "_members", looked)
+    intake.visit(wire(event(data={"a": [[[]] * 900] * 20})))
+
+    assert len(looks) <= 1001

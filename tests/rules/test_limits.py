@@ -25,6 +25,7 @@ DOCUMENTED = {
     "name": limits.NAME,
     "id": limits.ID,
     "levels of custom data": limits.DEPTH,
+    "members of custom data": limits.MEMBERS,
     "amounts and counts": limits.NUMBER,
     "values of one match key": limits.VALUES,
     "user agent": limits.USER_AGENT,

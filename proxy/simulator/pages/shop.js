@@ -139,7 +139,8 @@ function startCheckout(form) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     rememberBuyer(Object.fromEntries(new FormData(form)));
-    const order_id = `FH-${Date.now().toString(36).toUpperCase()}`;
+    // The year brings a digit, by which the tag tells a number from a variable that nobody filled in.
+    const order_id = `FH-${new Date().getFullYear()}-${Date.now().toString(36).toUpperCase()}`;
     sessionStorage.setItem("order", JSON.stringify({ ...describe(lines()), order_id }));
     sessionStorage.removeItem("cart");
     location.href = "/thank-you";

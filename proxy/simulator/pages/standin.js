@@ -656,13 +656,19 @@
     drain();
   }
 
-  /** While something is locked only a waiting consent call is taken out of the queue. */
+  /** While something is locked nothing is taken out of the queue: a grant that waits there is never run. */
   function drain() {
-    for (;;) {
-      const at = locks.size ? fbq.queue.findIndex(isConsent) : 0;
-      if (at < 0 || at >= fbq.queue.length) return;
-      run(window.fbq, at ? fbq.queue.splice(at, 1)[0] : fbq.queue.shift());
+    while (!locks.size && fbq.queue.length) {
+      const call = fbq.queue.shift();
+      if (refused(call)) warn("trackSingle cannot wait in the queue as one array.");
+      else run(window.fbq, call);
     }
+  }
+
+  /** Seen of the real Pixel for trackSingle; for trackSingleCustom it is assumed. @param {ArrayLike<any>} call */
+  function refused(call) {
+    const [command] = unwrap(call);
+    return command !== call[0] && /^trackSingle/.test(command);
   }
 
   /** @param {ArrayLike<any>} call */
