@@ -24,6 +24,7 @@ from proxy.edge.conditions import Conditions
 from proxy.edge.connections import Terms
 from proxy.edge.descriptors import affordable
 from proxy.edge.expiry import Expiry
+from proxy.edge.faults import Faults
 from proxy.edge.files import tag_of
 from proxy.edge.graph import Graph, graph_session
 from proxy.edge.lane import Lane
@@ -133,8 +134,11 @@ async def running(config: Config) -> AsyncIterator[Running]:
         lock = DataDirLock(config.data_dir)
         stack.callback(lock.close)
         secret = installation_secret(settings, config.data_dir)
-        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        broken: asyncio.Future[None] = loop.create_future()
         metrics, conditions = Metrics(), Conditions(now_ms)
+        loop.set_exception_handler(Faults(conditions, metrics).in_loop)
+        stack.callback(loop.set_exception_handler, None)
         queue = open_queue(config, secret, broken, conditions)
         stack.push_async_callback(queue.close)
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))

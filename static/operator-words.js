@@ -175,8 +175,6 @@ export const advice = ({ code, subject, detail }) => {
       return `Requests for ${subject} belong to no site: ${detail}`;
     case "operator_password":
       return `This listener was asked with ${detail} Each is answered late.`;
-    case "storing":
-      return `Events could not be stored (${detail}), so pages were asked to try again later.`;
     case "proxy_protocol":
       return `Connections were closed: ${detail}`;
     case "fault":

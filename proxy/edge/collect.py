@@ -65,14 +65,14 @@ class Collector:
         """Answer what the tag posts."""
         if visit.request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             return refusal(415, "content-encoding: accepted: identity")
-        outcome = ingest(await self.facts(visit), self._policies[visit.site.name])
+        outcome = ingest(await self.facts(visit), self._policies[visit.site.name], visit.arrival.client)
         kind = JSON if outcome.body else None
         answer = web.Response(status=outcome.status, body=outcome.body, content_type=kind)
         return await self._store(visit, outcome, answer)
 
     async def image(self, visit: Visit) -> web.Response:
         """Answer with the image, which tells of a visit without scripts."""
-        outcome = ingest_image(await self.facts(visit), self._policies[visit.site.name])
+        outcome = ingest_image(await self.facts(visit), self._policies[visit.site.name], visit.arrival.client)
         image = web.Response(body=GIF, content_type="image/gif")
         return await self._store(visit, outcome, refusal(400, "cannot be read") if outcome.faults else image)
 

@@ -214,7 +214,7 @@ class Connections:
     def _evicted(self, order: Order, silent_s: float = 0.0) -> bool:
         latest = asyncio.get_running_loop().time() - silent_s
         for connection in islice(order, _MOST_LOOKS):
-            may_go = connection.spoke or connection.seen <= latest
+            may_go = connection.transport and (connection.spoke or connection.seen <= latest)
             if may_go and connection.speaker and connection.speaker.waits():
                 self.count("silent")
                 self.remove(connection)

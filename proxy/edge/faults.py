@@ -3,7 +3,9 @@
 What an error says may quote a visitor, and so may a traceback's last line; where it happened does not.
 """
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from proxy.edge.conditions import Conditions
 from proxy.edge.metrics import Metrics
@@ -19,9 +21,17 @@ class Faults:
         self._conditions = conditions
         self._metrics = metrics
 
-    def report(self, error: BaseException | None, *, lost: str = "an error of ours while answering") -> None:
+    def report(self, error: BaseException | None, *, lost: str = "requests fail with 500") -> None:
         """Say where an error came from, once in a while for each place, and what is lost by it."""
         self.tell([fault(error)] if error else ["unknown"], lost=lost)
+
+    def in_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what the event loop would log with a traceback: transports report a client's network here too."""
+        error = context.get("exception")
+        if error is None:
+            loop.default_exception_handler(context)
+        elif not isinstance(error, OSError):
+            self.report(error, lost="a task of the proxy ended")
 
     def tell(self, places: Iterable[str], *, lost: str) -> None:
         """Do so for errors that were caught and named already."""

@@ -160,7 +160,7 @@ class HttpConnection(RequestHandler):
             self._until(self._since + self._limits.body_seconds)
 
     def _is_over_long(self, data: bytes) -> bool:
-        left = MOST_HEADERS - self._head
+        left = max(MOST_HEADERS - self._head, 0)
         return len(data) > left and b"\r\n\r\n" not in data[:left]
 
     def _refuse_headers(self) -> None:

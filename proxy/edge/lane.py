@@ -13,7 +13,6 @@ the same events go out again with the same ids.
 import asyncio
 import logging
 import time
-from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -23,9 +22,11 @@ from proxy.edge.conditions import Conditions
 from proxy.edge.graph import Graph
 from proxy.edge.lane_state import Cooldown, Halt, LaneState
 from proxy.edge.metrics import Metrics
+from proxy.edge.pacing import Pacing
+from proxy.edge.recording import Recording
 from proxy.edge.settling import settlement
 from proxy.model import MAX_AGE_MS, Dead, Pause, Record, Retry, Status, Verdict
-from proxy.queue.base import Queue, QueueBrokenError, QueueError, QueueFullError, Segment
+from proxy.queue.base import Queue, QueueError, Segment
 from proxy.rules import pace
 from proxy.rules.capi import MAX_BATCH
 from proxy.settings import Pixel
@@ -37,8 +38,6 @@ _PROBE_EVENTS = 8
 # Batches of suspects under way at once. At 0.3 s an answer that is 27 requests a second, enough for three bad events a
 # second from as many networks, each of which takes about 8 requests among honest ones.
 _SUSPECT_BATCHES = 8
-# So often is the queue asked to record an answer before the events are given up to be sent again.
-_MOST_FAULTS = 5
 _TOO_OLD = Dead("too_old")
 _SYSTEMIC, _REFUSED = "systemic", "rejected"
 _IDLE = Cooldown(-1)
@@ -60,6 +59,7 @@ class Lane:
         chance: Callable[[], float],
     ) -> None:
         self.pixel = pixel
+        self._conditions = conditions
         self.state = LaneState(pixel.id, conditions, pixel.access_token.get_secret_value())
         self._queue = queue
         self._graph = graph
@@ -69,14 +69,9 @@ class Lane:
         self._work = asyncio.Event()
         self._work.set()
         self._stopping = asyncio.Event()
+        self._recording = Recording(queue, conditions, self._stopping)
         self._change = asyncio.Condition()
-        self._well = False
-        """The last answer was good: helpers may work."""
-        self._window = 1
-        self._batch = MAX_BATCH
-        """How many fresh events go out together."""
-        self._latencies: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=pace.RECENT))
-        """Seconds of the latest good answers, by likeness of size."""
+        self._pacing = Pacing()
         self._offenders = Offenders()
         self._doubt = Doubt()
         self._handed: Pause | Retry | None = None
@@ -151,7 +146,7 @@ class Lane:
     def _may_help(self, rank: int) -> bool:
         stats = self._queue.stats()
         fresh = stats.waiting.get(self.pixel.id, 0) - stats.suspects.get(self.pixel.id, 0)
-        return self._well and rank < self._window and fresh > self._batch * (rank + 1)
+        return self._pacing.well and rank < self._pacing.window and fresh > self._pacing.batch * (rank + 1)
 
     def _may_search(self) -> bool:
         return not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
@@ -186,7 +181,7 @@ class Lane:
         try:
             return await step
         except QueueError as error:
-            log.warning("pixel %s: the queue does not answer (%s)", self.pixel.id, error)
+            self._conditions.report("queue", detail=str(error), failing=True)
         except Exception:
             # A lane that ends would be silent for ever; its events are still in the queue.
             log.exception("pixel %s: a fault of ours in delivery", self.pixel.id)
@@ -194,13 +189,13 @@ class Lane:
 
     async def _step(self, *, newest: bool) -> Halt:
         """Make one attempt and say what to wait for before the next."""
-        most = min(_PROBE_EVENTS, self._batch) if self.state.paused else self._batch
+        most = _PROBE_EVENTS if self.state.paused else self._pacing.batch
         segments = await self._queue.claim(self.pixel.id, most=most, newest=newest)
         if not segments and newest and self.state.failures:
             segments = await self._queue.claim(self.pixel.id, most=most, suspect=True)
         if not segments:
             return _IDLE
-        return await self._work_on(segments, self._probe if self.state.paused == _SYSTEMIC else self._attempt)
+        return await self._work_on(segments, self._ask)
 
     async def _search_once(self) -> list[Halt]:
         """Send some batches of suspects at once; each is settled as it is answered."""
@@ -213,15 +208,11 @@ class Lane:
         if batches and self._doubt.grave:
             together = tuple(segment for batch in batches for segment in batch)
             return [await self._guarded(self._work_on(together, self._trial))]
-        return await asyncio.gather(*(self._guarded(self._work_on(batch, self._attempt)) for batch in batches))
+        return await asyncio.gather(*(self._guarded(self._work_on(batch, self._ask)) for batch in batches))
 
-    async def _attempt(self, records: Sequence[Record], most: int) -> Attempt:
-        result = await attempt(records[:most], self._send, self._offenders)
-        result.left += records[most:]
-        return result
-
-    async def _probe(self, records: Sequence[Record], most: int) -> Attempt:
-        result = await probe(records[:most], self._send, self._offenders)
+    async def _ask(self, records: Sequence[Record], most: int) -> Attempt:
+        way = probe if self.state.paused == _SYSTEMIC else attempt
+        result = await way(records[:most], self._send, self._offenders)
         result.left += records[most:]
         return result
 
@@ -239,9 +230,9 @@ class Lane:
             latency = time.monotonic() - started
             settled = settlement(segments, result, self._now())
         except BaseException:
-            await self._insist(lambda: self._queue.release(segments))
+            await self._recording.release(segments)
             raise
-        await self._settle(lambda: self._queue.settle(segments, settled), segments)
+        await self._recording.settle(segments, settled)
         self._count(result)
         return self._conclude(result, latency, fresh=not segments[0].suspect)
 
@@ -264,33 +255,6 @@ class Lane:
 
     # -- what it comes to
 
-    async def _settle(self, record: Callable[[], Awaitable[None]], segments: Sequence[Segment]) -> None:
-        """Record what Graph answered; if that cannot be, give the events up to be sent again."""
-        try:
-            await self._insist(record)
-        except QueueError:
-            with suppress(QueueError):
-                await self._insist(lambda: self._queue.release(segments))
-            raise
-
-    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
-        """Ask the queue until it has done it, so that nothing is sent twice or stays claimed.
-
-        A full disk is asked again for as long as it takes, any other fault but a broken queue a few times.
-        """
-        faults = 0
-        while True:
-            try:
-                return await call()
-            except QueueBrokenError:
-                raise
-            except QueueError as error:
-                faults += not isinstance(error, QueueFullError)
-                if faults >= _MOST_FAULTS or self._stopping.is_set():
-                    raise
-                log.warning("pixel %s: what was delivered cannot be recorded yet (%s)", self.pixel.id, error)
-            await self._rest(pace.PROBE_S)
-
     def _count(self, result: Attempt) -> None:
         for record, dead in result.dead:
             if dead.reason == _REFUSED:
@@ -300,25 +264,16 @@ class Lane:
 
     def _conclude(self, result: Attempt, latency: float, *, fresh: bool) -> Halt:
         if result.halt is not None:
-            self._well, self._window = False, pace.narrow(self._window)
-            if isinstance(result.halt, Retry):
-                # Graph may fail for one of the events; in smaller batches the others get past it.
-                self._batch = pace.fewer(self._batch)
+            self._pacing.failed(result.halt, fresh=fresh)
             return result.halt
         if not (result.delivered or result.suspects or any(dead is not _TOO_OLD for _, dead in result.dead)):
             # Graph was not asked.
             return Cooldown(0)
         self.state.recover()
         if fresh and result.suspects:
-            self._batch = pace.fewer(len(result.suspects))
+            self._pacing.refused(len(result.suspects))
         cooldown = max((verdict.cooldown for _, verdict in result.delivered), default=0.0)
         if fresh and result.delivered:
-            self._batch = pace.more(self._batch)
-            self._widen(len(result.delivered), latency)
-        self._well = cooldown == 0 and (self._well or bool(result.delivered))
+            self._pacing.delivered(len(result.delivered), latency)
+        self._pacing.well = cooldown == 0 and (self._pacing.well or bool(result.delivered))
         return Cooldown(cooldown)
-
-    def _widen(self, events: int, latency: float) -> None:
-        latencies = self._latencies[pace.like(events)]
-        latencies.append(latency)
-        self._window = pace.widen(self._window, latencies)

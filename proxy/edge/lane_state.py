@@ -7,6 +7,8 @@ from proxy.edge.conditions import Conditions
 from proxy.model import Pause, Retry, Words
 from proxy.rules.words import told, without_token
 
+_LASTS_MS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Cooldown:
@@ -52,7 +54,8 @@ class LaneState:
         return f"{self.last_error}; Meta says: {words}" if words else self.last_error
 
     def recover(self) -> None:
-        """Note a good answer."""
-        for code in ("pixel_paused", "graph_errors"):
-            self.conditions.clear(code, self.pixel)
+        """Note a good answer; the condition lasts a little longer, so that errors now and then are one condition."""
+        if self.failures and not self.paused:
+            self.conditions.report("graph_errors", self.pixel, self._detail(), lasts_ms=_LASTS_MS)
+        self.conditions.clear("pixel_paused", self.pixel)
         self.failures, self.paused, self.last_error, self.words = 0, "", "", Words()

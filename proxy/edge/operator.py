@@ -142,9 +142,11 @@ class Operator:
             return {}
 
     def _look_at_lane(self, pixel: str, oldest: Oldest) -> None:
-        fresh = 0 if self._lanes[pixel].state.paused else self._age(oldest.fresh)
+        state = self._lanes[pixel].state
+        fresh = 0 if state.paused else self._age(oldest.fresh)
+        suspect = 0 if state.failures else self._age(oldest.suspect)
         self._report_age("delivery_late", pixel, fresh, _LATE_MS, failing=True)
-        self._report_age("suspects_late", pixel, self._age(oldest.suspect), _SUSPECTS_LATE_MS, failing=False)
+        self._report_age("suspects_late", pixel, suspect, _SUSPECTS_LATE_MS, failing=False)
 
     def _report_age(self, code: str, pixel: str, age: int, most: int, *, failing: bool) -> None:
         if age > most:

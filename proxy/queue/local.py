@@ -187,11 +187,11 @@ class LocalQueue:
         """See ``base.Queue``."""
         if not any(map(self._store.marks.may_hold, people)):
             return set()
-        return await self._writer.look_up(lambda: self._store.marks.of(people))
+        return await self._look_up(lambda: self._store.marks.of(people))
 
     async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
         """See ``base.Queue``."""
-        return await self._writer.look_up(lambda: self._store.marks.newest(kind, limit))
+        return await self._look_up(lambda: self._store.marks.newest(kind, limit))
 
     async def erase(self, people: Collection[bytes], at: int) -> Erased:
         """See ``base.Queue``; in slices, so that no append waits for a long search."""

@@ -21,7 +21,7 @@ from proxy.queue.segment import chunks, pack, unpack, wire_size
 
 log = logging.getLogger(__name__)
 
-# Of payloads as Graph gets them; the last segment may overfill it.
+# Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
 _MOST_CLAIMED_BYTES = 3 << 20
 # Segments and records looked through in one transaction.
 _SLICE = 500
@@ -146,7 +146,7 @@ class Segments:
                 break
             if segment := self._read(row):
                 found.append(segment)
-                events, size = events + row[1], size + _bytes(segment)
+                events, size = events + row[1], size + _wire_size(segment)
         return tuple(found)
 
     def claim_suspects(self, pixel: str, most: int) -> tuple[Segment, ...]:
@@ -160,7 +160,7 @@ class Segments:
                 break
             if segment := self._read(row):
                 found.append(segment)
-                events, size = events + len(segment.records), size + _bytes(segment)
+                events, size = events + len(segment.records), size + _wire_size(segment)
         return tuple(found)
 
     def _suspects(self, pixel: str) -> Iterator[Any]:
@@ -285,7 +285,8 @@ class Segments:
             self._counts.suspects.add(segment.pixel, len(segment.records))
 
 
-def _bytes(segment: Segment) -> int:
+def _wire_size(segment: Segment) -> int:
+    """Return the bytes of its payloads as Graph gets them: what its records share is sent with each."""
     return sum(map(wire_size, segment.records))
 
 

@@ -20,23 +20,35 @@ from proxy.rules.visitor import Policy, forget, keeper_cookie, kept_by, kept_fro
 from proxy.settings import Site
 
 
-def ingest(facts: Facts, policy: Policy) -> Outcome:
-    """Judge one request to the collect address; nothing raises."""
+def ingest(facts: Facts, policy: Policy, client: address.Client | None = None) -> Outcome:
+    """Judge one request to the collect address; nothing raises.
+
+    Args:
+        facts: The request.
+        policy: What the configuration says of its site.
+        client: Who asks, where the door has found out already.
+    """
     try:
-        return _outcome(intake.visit(facts.body), facts, policy)
+        return _outcome(intake.visit(facts.body), facts, policy, client)
     except intake.Malformed as error:
         return Outcome(413 if len(facts.body) > limits.BODY else 400, problem(str(error)))
     except Exception as error:  # noqa: BLE001 - sent again it would fail again, so the tag is told to give up
         return Outcome(400, problem("cannot be read"), faults=(fault(error),))
 
 
-def ingest_image(facts: Facts, policy: Policy) -> Outcome:
-    """Judge one request to the ``<noscript>`` image: a PageView of the page named by the Referer, for every pixel."""
+def ingest_image(facts: Facts, policy: Policy, client: address.Client | None = None) -> Outcome:
+    """Judge one request to the ``<noscript>`` image: a PageView of the page named by the Referer, for every pixel.
+
+    Args:
+        facts: The request.
+        policy: What the configuration says of its site.
+        client: Who asks, where the door has found out already.
+    """
     pixels = tuple(pixel.id for pixel in policy.site.pixel)
     hit = Hit("PageView", f"{facts.entropy:032x}", facts.now, pixels, {}, Fate.PENDING)
     url, findings = intake.address(facts.referer, "event_source_url")
     try:
-        return _outcome(Visit(sent=facts.now, url=url, hits=(hit,), findings=findings), facts, policy)
+        return _outcome(Visit(sent=facts.now, url=url, hits=(hit,), findings=findings), facts, policy, client)
     except Exception as error:  # noqa: BLE001 - as above
         return Outcome(400, problem("cannot be read"), faults=(fault(error),))
 
@@ -58,9 +70,9 @@ def home(site: Site, host: str) -> str:
     )
 
 
-def _outcome(visit: Visit, facts: Facts, policy: Policy) -> Outcome:
+def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client | None) -> Outcome:
     visit, facts = _bounded(visit, facts)
-    client = address.client(
+    client = known or address.client(
         facts.peer, facts.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=facts.forwarded_pseudo
     )
     context = _context(visit, facts, policy, client)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import record
+from support import PIXEL, record
 
 from proxy.edge.attempt import Attempt, Doubt, Offenders, attempt, probe, trial
-from proxy.model import Dead, Delivered, Pause, Record, Retry, Split, Verdict, Words
+from proxy.model import Dead, Delivered, Event, Fate, Pause, Record, Retry, Split, Verdict, Words
+from proxy.rules import capi
 
 CONTENT = Words(100, 2804017, "bad event")
 ODD = Words(100, None, "bad pixel")
@@ -74,10 +74,22 @@ def test_half_of_a_refused_batch_rides_together(count: int) -> None:
 
 
 def at(address: str, number: int = 0) -> Record:
-    one = record(number)
-    document = orjson.loads(one.payload)
-    document["user_data"]["client_ip_address"] = address
-    return one._replace(payload=orjson.dumps(document))
+    """Return an event from an address, as the rules write it; its custom data and visitor are the stranger's choice."""
+    return capi.record(
+        Event(
+            pixel=PIXEL,
+            name="Lead",
+            id=f"id-{number}",
+            time_s=record(1).time_s,
+            url="",
+            referrer="",
+            user_data={"client_ip_address": address, "client_user_agent": "agent"},
+            custom_data={"client_ip_address": f"192.0.2.{number % 250}"},
+            options=None,
+            visitor=number.to_bytes(4, "big"),
+            fate=Fate.PENDING,
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,19 @@ async def test_headers_together_are_bounded(tmp_path: Path, pieces: list[bytes])
 
 
 @pytest.mark.usefixtures("quick")
+async def test_what_follows_an_upgrade_is_bounded(tmp_path: Path) -> None:
+    """A client that asks for another protocol and goes on at length is not kept in memory: its connection ends."""
+    upgrade = TAG[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    async with shop_with(tmp_path) as shop, clients(shop) as connect:
+        client = await connect()
+        client.writer.write(upgrade + (b"z" * 6000 + b"\r\n\r\n") * 100)
+        await client.answer()
+        told = await (await connect()).ask(TAG)
+
+    assert told.split()[1] == b"200"
+
+
+@pytest.mark.usefixtures("quick")
 async def test_pipelining_is_bounded(tmp_path: Path) -> None:
     """A few requests sent ahead are answered in order; four hundred at once end the connection."""
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
@@ -373,6 +386,27 @@ async def test_a_fault_of_ours_is_told_without_the_request(
     assert answers[0][1]["Access-Control-Allow-Origin"] == ORIGIN
     assert [one for one in found if one.startswith("fault KeyError in proxy.edge.collect.Collector.collect")]
     assert sum("fault" in record.message for record in caplog.records) == 1
+    assert not any(word in caplog.text for word in ("planted", "Traceback"))
+
+
+async def test_what_the_event_loop_meets_is_told_without_a_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client's network error in a transport is no line; an error of ours in a callback is told by its place."""
+    loop = asyncio.get_running_loop()
+
+    def broken() -> None:
+        raise KeyError("planted@mail.example")
+
+    async with installation(tmp_path) as shop:
+        timed_out = OSError(110, "Connection timed out")
+        loop.call_exception_handler({"message": "Fatal error on transport", "exception": timed_out})
+        before = list(caplog.records)
+        loop.call_soon(broken)
+        found = await conditions(shop)
+
+    assert before == []
+    assert found == ["fault KeyError"]
     assert not any(word in caplog.text for word in ("planted", "Traceback"))
 
 

@@ -81,7 +81,7 @@ async def condition(session: aiohttp.ClientSession, operator: str, code: str) ->
 
 
 async def test_health_is_not_green_while_graph_answers_errors(tmp_path: Path) -> None:
-    """While Graph answers 500 a condition names the pixel, with Meta's words; it is over with the first delivery."""
+    """While Graph answers 500 a condition names the pixel, with Meta's words; it is over soon after a delivery."""
     async with installation(tmp_path) as shop:
         await shop.fault(mode="500", **{"for": 2})
         await shop.post(page_views(["e-1"]))
@@ -91,7 +91,7 @@ async def test_health_is_not_green_while_graph_answers_errors(tmp_path: Path) ->
         async def ready() -> bool:
             return bool((await get_json(shop.session, f"{shop.operator}/readyz"))["status"] == "ready")
 
-        assert await until(ready, what="readiness")
+        assert await until(ready, what="readiness", seconds=60)
 
     (lane,) = status["lanes"]
     (one,) = status["conditions"]
@@ -126,8 +126,9 @@ async def test_metas_words_about_a_token_stand_in_status_and_once_in_the_log(
 
 
 def test_a_condition_changes_with_what_is_wrong() -> None:
-    """A pause takes the place of errors, errors that of a pause, and a delivery ends both."""
-    conditions = Conditions(lambda: NOW)
+    """A pause takes the place of errors, errors that of a pause; a delivery ends a pause at once, errors soon after."""
+    now = NOW
+    conditions = Conditions(lambda: now)
     state = LaneState(PIXEL, conditions)
 
     def codes() -> list[tuple[str, str]]:
@@ -140,6 +141,12 @@ def test_a_condition_changes_with_what_is_wrong() -> None:
     assert (code, len(detail) < 260) == ("pixel_paused", True)
     state.fail(Retry("timeout"))
     assert codes() == [("graph_errors", "timeout")]
+    state.recover()
+    now += 9_000
+    assert codes() == [("graph_errors", "timeout")]
+    now += 2_000
+    assert codes() == []
+    state.fail(Pause("token"))
     state.recover()
     assert codes() == []
 

@@ -693,7 +693,10 @@ async def _answers(session: aiohttp.ClientSession, machine: Machine, name: str) 
 
 @pytest.mark.parametrize("rounds", [3])
 async def test_a_really_full_disk_refuses_and_recovers(tmp_path: Path, say: Say, rounds: int) -> None:
-    """While full: 503 with Retry-After, not ready; with room again, no restart: 204, ready, nothing was lost."""
+    """While full: 503 with Retry-After, not ready; with room again, no restart: 204, ready, nothing was lost.
+
+    The log has a line when the disk is full and one when it is over, however many requests were refused.
+    """
     acknowledged: set[str] = set()
     sizes, refused = [], 0
     async with (
@@ -726,6 +729,7 @@ async def test_a_really_full_disk_refuses_and_recovers(tmp_path: Path, say: Say,
     )
 
     assert account.missing == set()
+    assert len([line for line in machine.log().splitlines() if "queue" in line or "disk" in line]) <= 2 * rounds
     assert max(sizes) < 150
     assert "Traceback" not in machine.log()
 
