@@ -10,6 +10,7 @@ import { DEAD, STATUSES, FATES, TITLES, trouble, why, oddities, advice, age, cou
 
 /** @typedef {import("./operator-words.js").Lane} Lane */
 /** @typedef {import("./operator-words.js").State} State */
+/** @typedef {import("./operator-words.js").Words} Words */
 /** @typedef {import("./operator-words.js").Row} Row */
 /** @typedef {import("./operator-words.js").Letter} Letter */
 

@@ -11,11 +11,12 @@
 (() => {
   /**
    * @typedef {[collect: string, domain: string, stamp: string, orders: string, quiet: unknown, held: unknown,
-   *   gpcDrops: unknown, limited?: unknown, ask?: (tell: (verb: string) => void) => void]} Site
+   *   gpcDrops: unknown, limited?: unknown, ask?: ((tell: (verb: string) => void) => void) | 0, forwarded?: string[]]} Site
    *   collect: last part of the address that takes events, beside this file; domain: where cookies stand; stamp: what
    *   their values begin with; orders: what the id of an order begins with, "" where orders give no ids; quiet: nobody
    *   asks for PageViews of routes; held: everything waits for a grant; gpcDrops: Global Privacy Control keeps the page
-   *   from making cookies. Extras: limited: it means Limited Data Use; ask: where else than in `fbq` consent is given
+   *   from making cookies. Extras: limited: it means Limited Data Use; ask: where else than in `fbq` consent is given;
+   *   forwarded: pixels that hear an event where no `init` was heard on the page
    * @typedef {Record<string, any>} Bag
    * @typedef {ArrayLike<any>} Call
    * @typedef {{ name: string, id: string, at: number, pixels: string[], data?: Bag, pixel?: string }} Told
@@ -23,7 +24,7 @@
    * @typedef {Bag} Letter has events, and news of them; without, it is a withdrawal
    */
 
-  let [collect, domain, stamp, orders, quiet, held, gpcDrops, limited, ask] = /** @type {Site} */ (
+  let [collect, domain, stamp, orders, quiet, held, gpcDrops, limited, ask, forwarded] = /** @type {Site} */ (
     /** @type {unknown} */ ("__SITE__")
   );
   const page = /** @type {any} */ (window);
@@ -55,6 +56,8 @@
   const mirrored = {};
   /** @type {unknown} */
   let broken;
+  /** @type {unknown} Whether the Pixel runs where the page cannot see what it does. */
+  let away;
 
   /** @type {Set<Letter>} What the proxy did not take yet. */
   const letters = new Set();
@@ -176,7 +179,8 @@
     if (!held) {
       Object.values(mirrored).map((event) => {
         const { name, id, pixel: before } = event;
-        const pixel = (event.pixel = event._waits?.() ? (broken ? "blocked" : "pending") : "fired");
+        const pixel = (event.pixel =
+          EXTRAS && away ? "pending" : event._waits?.() ? (broken ? "blocked" : "pending") : "fired");
         if (!before) setTimeout(flush, 1e4, 1);
         else if (before != pixel) letter().fates.push({ name, id, pixel });
       });
@@ -290,6 +294,7 @@
       const event = { name, id, at, pixels: [], data: copy(data) };
       // The Pixel's silent rules: nobody hears an event before init, a pixel set to trackSingleOnly hears no track,
       // and each pixel hears one tracked PageView a page.
+      if (EXTRAS && away && !Object.keys(pixels)[0]) forwarded?.map((pixel) => commands.init(pixel));
       const rare = shows && !single && !page.fbq?.allowDuplicatePageViews;
       for (const key in pixels) {
         if (single ? key !== given[0] : aloof[key]) continue;
@@ -368,9 +373,11 @@
       // A bare forwarder, as Partytown's: the Pixel lives elsewhere, so the function itself may be wrapped.
       queueMicrotask(() => {
         if (fbq.queue || fbq.callMethod || page.fbq != fbq) return;
-        const forwarder = new Proxy(fbq, { apply: (to, self, given) => to.apply(self, hear(given)) });
+        // No Proxy: its text is that of native code, and Partytown lets the Pixel's worker see such a function.
+        const forwarder = Object.assign((/** @type {any[]} */ ...given) => fbq(.../** @type {any} */ (hear(given))), fbq);
         heard.add(forwarder);
         page.fbq = forwarder;
+        away = true;
       });
     }
   });
@@ -418,5 +425,5 @@
   document.addEventListener("load", looked, true);
   document.addEventListener("error", looked, true);
   document.addEventListener("prerenderingchange", resume);
-  if (EXTRAS) ask?.(commands.consent);
+  if (EXTRAS) ask && ask(commands.consent);
 })();

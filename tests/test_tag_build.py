@@ -67,8 +67,8 @@ def test_the_settings_of_a_site_stand_in_its_tag(case: str) -> None:
 
 def test_extras_cost_only_the_sites_that_use_them() -> None:
     """What few sites need is not in the tag of the others."""
-    assert b"Proxy" not in tag_of(site()).bodies[""]
-    assert b"Proxy" in tag_of(site(forwarded_pixel=True)).bodies[""]
+    assert b"Object.assign((" not in tag_of(site()).bodies[""]
+    assert b"Object.assign((" in tag_of(site(forwarded_pixel=True)).bodies[""]
     assert b"LDU" in tag_of(site(gpc="ldu")).bodies[""]
 
 

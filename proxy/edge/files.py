@@ -84,8 +84,11 @@ def _settings(site: Site) -> str:
         _quoted(_orders(site)),
         *(str(int(flag)) for flag in flags),
     ]
-    if site.consent_from and not site.load_pixel:
-        words.append(ask_of(site, static_file))
+    asks = site.consent_from and not site.load_pixel
+    if asks or site.forwarded_pixel:
+        words.append(ask_of(site, static_file) if asks else "0")
+    if site.forwarded_pixel:
+        words.append(orjson.dumps([pixel.id for pixel in site.pixel]).decode())
     return f"[{','.join(words)}]"
 
 

@@ -4,6 +4,7 @@ It is what NFKC (Unicode, UAX #15) does as far as ASCII comes of it, letter by l
 characters of one, and of most letters nothing that any shape is made of.
 """
 
+import re
 import unicodedata
 from itertools import chain
 
@@ -23,6 +24,14 @@ def _meaning(code: int) -> str:
 _ASCII = {code: plain for code in chain(*_PLACES, *_ABOVE) if (plain := _meaning(code))}
 
 
+# Most texts hold none of these, and looking for them takes a fraction of the time of writing the text anew. Characters
+# beyond the basic plane are looked for as a whole: one of them in the set would make a list of the set.
+_MEANING = re.compile(f"[{re.escape(''.join(chr(code) for code in _ASCII if code < 0x10000))}]")
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+
+
 def in_ascii(text: str) -> str:
     """Return the text with each character that means ASCII written in it; all others stay."""
-    return text if text.isascii() else text.translate(_ASCII)
+    if text.isascii() or not (_MEANING.search(text) or _BEYOND.search(text)):
+        return text
+    return text.translate(_ASCII)

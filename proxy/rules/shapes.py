@@ -143,10 +143,17 @@ class _TooMuchError(Exception):
 def may_hold_shapes(text: bytes, *, is_id: bool = False) -> bool:
     """Tell whether any of many texts, written one after another in UTF-8, may hold a shape; most do not.
 
-    It is the coarse look alone, and costs microseconds; ``is_id`` as with ``shape_of``.
+    It is the coarse look alone, and costs microseconds; ``is_id`` as with ``shape_of``. Where much is not ASCII, the
+    answer is yes.
     """
-    if not text.isascii():
-        text = in_ascii(text.decode(errors="replace")).encode()
+    if _is_suspicious(text, is_id=is_id):
+        return True
+    if text.isascii():
+        return False
+    return len(text) > MOST_TEXT or _is_suspicious(in_ascii(text.decode(errors="replace")).encode(), is_id=is_id)
+
+
+def _is_suspicious(text: bytes, *, is_id: bool) -> bool:
     suspects = _SUSPECTS.Match(text)
     return suspects is not None and not (is_id and _OF_IDS.isdisjoint(suspects))
 

@@ -51,6 +51,8 @@ class Lab:
 
     site: Site = field(default_factory=tagpage.site)
     pages: dict[str, str] = field(default_factory=dict)
+    scripts: dict[str, str] = field(default_factory=dict)
+    """Scripts of the page's own, by path."""
     headers: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     status: int = 204
@@ -93,6 +95,8 @@ class Lab:
     # -- answers
 
     async def _page(self, request: web.Request) -> web.Response:
+        if request.path in self.scripts:
+            return _script(self.scripts[request.path])
         html = self.pages.get(request.path, self.pages.get("/", ""))
         return web.Response(text=html, content_type="text/html", headers=self.headers)
 

@@ -34,7 +34,7 @@ def main(count: int, first: int, milliseconds: float, choices: Path | None, foun
     for sent, request in enumerate(requests(choices, range(first, first + count)), 1):
         if wrong := door.wrong(request, milliseconds / 1000):
             findings.append(Finding(wrong, request))
-            click.echo(wrong)
+            click.echo(f"request {sent}: {wrong}")
         if sent % _COLLECT_EVERY == 0:
             gc.collect()
         if sent % _TELL_EVERY == 0:

@@ -1,7 +1,9 @@
 """The browser's door without its socket: what routes, rules and answers make of a request, and what that costs."""
 
+import base64
 import math
 import time
+import zlib
 from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
@@ -145,13 +147,17 @@ def packed(request: Request) -> bytes:
     facts = request.facts._asdict()
     body = facts.pop("body")
     return orjson.dumps(
-        {"site": request.site, "path": request.path, "image": request.is_image, "facts": facts, "body": body.hex()},
+        {"site": request.site, "path": request.path, "image": request.is_image, "facts": facts, "body": _small(body)},
         option=orjson.OPT_INDENT_2,
     )
+
+
+def _small(body: bytes) -> str:
+    return base64.b85encode(zlib.compress(body, 9)).decode()
 
 
 def unpacked(seed: bytes) -> Request:
     """Read a seed."""
     raw = orjson.loads(seed)
-    facts = Facts(**raw["facts"], body=bytes.fromhex(raw["body"]))
+    facts = Facts(**raw["facts"], body=zlib.decompress(base64.b85decode(raw["body"])))
     return Request(raw["site"], facts, raw["path"], is_image=raw["image"])

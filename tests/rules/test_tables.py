@@ -11,8 +11,10 @@ import phonenumbers
 import pycountry
 import pytest
 from phonenumbers import PhoneNumberFormat
+from support import raw_config
 
 from proxy import config
+from proxy.app import running
 from proxy.model import Facts
 from proxy.rules import numbering, places, tables
 from proxy.rules.address import Networks
@@ -108,7 +110,7 @@ def test_no_rule_opens_a_file() -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"PYTHONPATH": f"{Path(__file__).parents[2]}:{Path(__file__).parents[1]}", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def test_no_number_compiles_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +161,20 @@ def test_states_and_countries_are_known_from_the_start() -> None:
     assert places.country("Deutschland") == places.country("Germany") == "de"
     assert places.state("Kalifornia", "us") is None
     assert places.state("California", "us") == "ca"
+
+
+async def test_the_tables_stand_before_the_first_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that starts builds them before it listens; one that cannot does not listen at all."""
+    built: list[str] = []
+    monkeypatch.setattr(tables, "prepare", lambda: built.append("built"))
+    loaded = config.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path)
+    async with running(loaded):
+        assert built == ["built"]
+
+    monkeypatch.setattr(tables, "prepare", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        async with running(loaded):
+            pytest.fail("it listens")
 
 
 if __name__ == "__main__":
