@@ -115,7 +115,8 @@ class Enricher:
 
     def _cleaned(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         cleaned = clean_data(data, _limits(self._context.site), self._context.effort)
-        self.redactions += [Redaction(what, "custom_data") for what in cleaned.removed]
+        if cleaned.removed:
+            self.redactions += [Redaction(what, "custom_data") for what in cleaned.removed]
         clean: Mapping[str, Any] = cleaned.value
         return clean
 

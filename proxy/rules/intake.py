@@ -6,7 +6,7 @@ A bad event is refused by itself, so that it never costs its neighbours; only a 
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 import orjson
 
@@ -99,19 +99,18 @@ def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[Refusal]]:
     rows = members = 0
     for index, event in enumerate(events[: limits.EVENTS]):
         try:
-            _check_rows(rows)
-            hit = _hit(event, index)
+            # What passes the limit leaves it passed, so that the events behind cost nothing.
+            hit = _hit(event, index) if rows <= limits.ROWS else _one_too_many(rows)
             members += _members(hit.data, limits.MEMBERS - members)
-            _check_rows(rows := rows + len(hit.pixels))
-            hits.append(hit)
+            rows += len(hit.pixels)
+            hits.append(hit if rows <= limits.ROWS else _one_too_many(rows))
         except Malformed as error:
             refused.append(Refusal(index, _claimed(event), str(error)))
-    return hits, refused + _surplus(events)
+    return hits, refused + _surplus(events) if len(events) > limits.EVENTS else refused
 
 
-def _check_rows(rows: int) -> None:
-    if rows > limits.ROWS:
-        raise Malformed(f"pixels: {rows} with those of events before; accepted: {limits.ROWS} in a body")
+def _one_too_many(rows: int) -> NoReturn:
+    raise Malformed(f"pixels: {rows} with those of events before; accepted: {limits.ROWS} in a body")
 
 
 def _surplus(events: list[Any]) -> list[Refusal]:

@@ -809,7 +809,7 @@ async def test_a_claim_is_bounded_by_what_graph_will_get(queue: LocalQueue) -> N
         await queue.append([halves(start + number)._replace(shared=part) for number in range(100)])
 
     found = await claimed(queue)
-    assert 4 << 20 <= sum(len(record.whole) for record in found) <= 6 << 20
+    assert 2 << 20 <= sum(len(record.whole) for record in found) <= 5 << 20
 
 
 async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:
