@@ -92,4 +92,4 @@ def _noted(what: Record | LedgerRow) -> int:
     """Return how many bytes that is, as JSON writes them, at most."""
     words = f"{what.name}{what.id}"
     size = (len(words) if words.isascii() else len(words.encode())) + words.count('"') + words.count("\\")
-    return size + sum(len(finding) + 3 for finding in what.findings) + _FRAME
+    return size + _FRAME + (sum([len(finding) + 3 for finding in what.findings]) if what.findings else 0)

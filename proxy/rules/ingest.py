@@ -89,7 +89,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client |
         dropped=tuple(events.dropped),
         refused=len(refused) + visit.surplus,
         unknown_pixels=events.unknown_pixels,
-        fates=public_news(visit.fates, context.effort),
+        fates=public_news(visit.fates, context.effort) if visit.fates else (),
         visitors=visitors_of(context) if visit.fates else (),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(events.redactions),
@@ -115,7 +115,7 @@ def _bounded(visit: Visit, facts: Facts) -> tuple[Visit, Facts]:
 def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client) -> Context:
     site, effort = policy.site, Effort()
     where, cookies = place_of(facts, believed=client.believed), identity.cookies_of(facts.cookie)
-    kept = kept_by(facts, where, cookies, policy)
+    kept, sealed = kept_by(facts, where, cookies, policy)
     ids = _ids(visit, facts, where, cookies, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else _bot(visit, facts)
@@ -139,6 +139,7 @@ def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client)
         kept=kept,
         people_keys=policy.people_keys,
         keeper=kept_from_now(kept, visit, ids, facts, policy, effort) if where.at_home else kept,
+        sealed=sealed,
     )
 
 
@@ -173,7 +174,8 @@ def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     if context.forbidden:
         # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
         return (keeper_cookie(kept, where, facts, policy),) if context.forbidden is DropReason.OPTED_OUT else ()
-    return (*context.ids.cookies, keeper_cookie(context.keeper, where, facts, policy))
+    sealed = context.sealed if context.keeper == kept else ""
+    return (*context.ids.cookies, keeper_cookie(context.keeper, where, facts, policy, sealed=sealed))
 
 
 def _answer(refused: Sequence[Refusal], surplus: int, *, all_wrong: bool) -> tuple[int, bytes]:
