@@ -48,11 +48,13 @@ class _Budget:
             record = capi.record(event, alike)
             size += len(record.payload) + _noted(record)
             records.append(record)
-        size += sum(map(_noted, judged.dropped)) if judged.dropped else 0
+        if judged.dropped:
+            size += sum(map(_noted, judged.dropped))
         if size > self._left:
             return None
         self._left -= size
-        self._shared.update(new)
+        if new:
+            self._shared |= new
         return records
 
 

@@ -106,8 +106,8 @@ def cookies_of(header: str) -> dict[str, str]:
     cookies: dict[str, str] = {}
     for part in header.split(";", _MOST_COOKIES)[:_MOST_COOKIES]:
         name, equals, value = part.strip().partition("=")
-        if equals:
-            cookies.setdefault(name, value.strip('"'))
+        if equals and name not in cookies:
+            cookies[name] = value.strip('"') if '"' in value else value
     return cookies
 
 

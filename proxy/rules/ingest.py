@@ -78,7 +78,9 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client |
     context = _context(visit, facts, policy, client)
     events = written(context)
     refused = _in_order(visit.refused, events.refused)
-    status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
+    status, body = 204, b""
+    if refused:
+        status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
     return Outcome(
         status=status,
         body=body,
@@ -179,9 +181,7 @@ def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
 
 
 def _answer(refused: Sequence[Refusal], surplus: int, *, all_wrong: bool) -> tuple[int, bytes]:
-    """204 when every event was taken or knowingly dropped, 200 names the refused, 400 when all of them were."""
-    if not refused:
-        return 204, b""
+    """Name the refused: with 200 beside others that were taken or knowingly dropped, with 400 when all were refused."""
     named = [{"index": refusal.index, "id": refusal.id, "why": refusal.why} for refusal in refused]
     if all_wrong:
         return 400, orjson.dumps({"error": "every event is wrong", "refused": named[:20]})

@@ -192,7 +192,7 @@ def _pixels(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= limits.PIXELS or not all(map(_is_pixel, value)):
         accepted = f"a list of 1 to {limits.PIXELS} pixel ids, digits in quotes"
         raise Malformed(f"pixels: {_short(value)}; accepted: {accepted}")
-    return tuple(dict.fromkeys(value))
+    return tuple(dict.fromkeys(value)) if len(value) > 1 else tuple(value)
 
 
 def _is_pixel(value: Any) -> bool:

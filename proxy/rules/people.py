@@ -43,7 +43,7 @@ def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
 
 @lru_cache(maxsize=16)
 def number_hash(visitor: str) -> str:
-    """Return a visitor number as Meta gets it; random as it is, it may rest here until its request's next use of it."""
+    """Return a visitor number as Meta gets it: each request needs it twice, and a random number is no contact data."""
     return sha256(visitor)
 
 

@@ -146,16 +146,18 @@ def may_hold_shapes(text: bytes, *, is_id: bool = False) -> bool:
     It is the coarse look alone, and costs microseconds; ``is_id`` as with ``shape_of``. Where much is not ASCII, the
     answer is yes.
     """
-    if _is_suspicious(text, is_id=is_id):
-        return True
-    if text.isascii():
-        return False
-    return len(text) > MOST_TEXT or _is_suspicious(in_ascii(text.decode(errors="replace")).encode(), is_id=is_id)
-
-
-def _is_suspicious(text: bytes, *, is_id: bool) -> bool:
     suspects = _SUSPECTS.Match(text)
-    return suspects is not None and not (is_id and _OF_IDS.isdisjoint(suspects))
+    if not suspects or (is_id and _OF_IDS.isdisjoint(suspects)):
+        return not text.isascii() and _may_hold_others(text, is_id=is_id)
+    return True
+
+
+def _may_hold_others(text: bytes, *, is_id: bool) -> bool:
+    """Tell whether a text may hold a shape in characters that mean ASCII."""
+    if len(text) > MOST_TEXT:
+        return True
+    suspects = _SUSPECTS.Match(in_ascii(text.decode(errors="replace")).encode())
+    return bool(suspects) and not (is_id and _OF_IDS.isdisjoint(suspects))
 
 
 def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:

@@ -37,9 +37,10 @@ def place_of(facts: Facts, *, believed: bool, own_page: bool = False) -> identit
     host, secure = facts.host, facts.secure
     if believed:
         host = facts.forwarded_host.rpartition(",")[2].strip() or host
-        secure = secure or facts.forwarded_proto.rpartition(",")[2].strip().lower() == "https"
     page = host if own_page else facts.origin or facts.referer
     secure = secure or page.startswith("https://")
+    if believed and not secure:
+        secure = facts.forwarded_proto.rpartition(",")[2].strip().lower() == "https"
     return identity.place(identity.host_of(host), identity.host_of(page), secure=secure)
 
 
