@@ -61,7 +61,7 @@ class Ledger:
         self._add_column("total")
 
     def add_copies(self) -> None:
-        """Give the tables of layout 3 what layout 4 has."""
+        """Give the tables of layout 4 what layout 5 has."""
         self._add_column("copy")
 
     def _add_column(self, name: str) -> None:

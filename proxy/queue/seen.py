@@ -55,7 +55,7 @@ class Seen:
 
     @staticmethod
     def add_worth(db: apsw.Connection) -> None:
-        """Give the tables of layout 3 what layout 4 has."""
+        """Give the tables of layout 4 what layout 5 has."""
         for table in _TABLES:
             db.execute(f"ALTER TABLE {table} ADD COLUMN worth BLOB")
 
