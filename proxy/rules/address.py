@@ -148,7 +148,7 @@ def _hops(header: str, value: str) -> Iterator[str]:
         return _forwarded_for(value)
     if header == _WITH_PORT and "[" not in value:
         return iter((value.rpartition(":")[0],))
-    return iter((value,)) if header in _ONE_ADDRESS else reversed(value.split(","))
+    return iter((value,)) if "," not in value or header in _ONE_ADDRESS else reversed(value.split(","))
 
 
 def _forwarded_for(value: str) -> Iterator[str]:

@@ -77,7 +77,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client |
     )
     context = _context(visit, facts, policy, client)
     events = written(context)
-    refused = _in_order(visit.refused, events.refused)
+    refused = _in_order(visit.refused, events.refused) if visit.refused or events.refused else ()
     status, body = 204, b""
     if refused:
         status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
