@@ -299,13 +299,13 @@ async def test_the_tag_is_served_compressed(shop: Installation, accepted: str, c
 
 
 async def test_the_tag_fits_its_budget_as_served(shop: Installation) -> None:
-    """The default site's tag takes at most 2,048 bytes on the wire with brotli."""
+    """The default site's tag takes at most 2,200 bytes on the wire with brotli."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         headers = {"Accept-Encoding": "br"}
         async with session.get(f"{shop.public}/shop-tools/m.js", headers=headers) as answer:
             size = len(await answer.read())
 
-    assert size <= 2048
+    assert size <= 2200
 
 
 async def test_the_image_is_a_page_view_of_its_referer(shop: Installation) -> None:
