@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,11 @@ access_token = "{TOKEN}"
                 env={**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "tests" / "faults")},
                 stderr=log,
             )
-        await until(lambda: self._accepts(session), what="the proxy's start")
+        try:
+            await until(lambda: self._accepts(session), seconds=90, what="the proxy's start")
+        except BaseException:
+            await self.kill()
+            raise
 
     def command(self) -> tuple[str, ...]:
         """Return what is run."""
@@ -112,7 +116,8 @@ access_token = "{TOKEN}"
     async def kill(self) -> None:
         """End it as a crash would."""
         assert self.process
-        self.process.kill()
+        with suppress(ProcessLookupError):
+            self.process.kill()
         await self.process.wait()
 
     async def terminate(self) -> int:
