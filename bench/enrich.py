@@ -18,6 +18,7 @@ from rig import SECRET, Machine, browser_headers, start, table, workplace
 from proxy import config
 from proxy.app import people_keys
 from proxy.model import Facts
+from proxy.rules import tables
 from proxy.rules.address import Networks
 from proxy.rules.ingest import ingest
 from proxy.rules.keeper import KeeperKeys
@@ -149,6 +150,7 @@ def measure(bodies: Sequence[bytes], policy: Policy) -> tuple[float, float]:
 
 def bench(count: int, size: int) -> None:
     """Measure both kinds in turn."""
+    tables.prepare()  # as ``serve`` does
     pages = Pages()
     policy = _policy()
     kinds = {"PageView, anonymous": pages.page_view, "Purchase, all contact data": pages.purchase}

@@ -25,7 +25,7 @@ _ONE_ADDRESS = frozenset({_CLOUDFLARE, _WITH_PORT, "fastly-client-ip", "true-cli
 _CLASS_E = IPv4Network("240.0.0.0/4")
 _LONGEST = 80
 # What may be a bare address, and no more (IPv4 at the end of IPv6: RFC 4291); nothing else is remembered.
-_BARE = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+_IN_BARE, _LONGEST_BARE = "0123456789ABCDEFabcdef:.", 45
 _PORT = r"(?::[\w.-]+)?"
 _NODE = re.compile(rf"\[([^\]]*)\]{_PORT}|([^:]*){_PORT}|(.*)", re.ASCII)
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -49,8 +49,11 @@ class Networks:
         self._ranges = {4: _ranges(four), 6: _ranges(six)}
 
     def __contains__(self, address: Address) -> bool:
-        first, last = self._ranges[address.version]
-        number = int(address)
+        return self.hold(address.version, int(address))
+
+    def hold(self, version: int, number: int) -> bool:
+        """Tell the same of an address as a number."""
+        first, last = self._ranges[version]
         at = bisect_right(first, number)
         return at > 0 and number <= last[at - 1]
 
@@ -75,6 +78,10 @@ class _Node(NamedTuple):
     address: Address
     text: str
     """Its shortest form, which costs about as much to write as to read."""
+    version: int
+    number: int
+    public: bool
+    """A visitor may have it."""
 
 
 class Client(NamedTuple):
@@ -100,22 +107,21 @@ def client(
     near = _parsed(peer)
     if near is None:
         return Client("")
-    if near.address not in trusted:
-        public = near.address not in _NOBODYS
-        return Client(near.text, public=public, misdirected=bool(forwarded) and not public)
+    if not trusted.hold(near.version, near.number):
+        return Client(near.text, public=near.public, misdirected=bool(forwarded) and not near.public)
     name = header.lower()
     said = _walked(_hops(name, forwarded), trusted)
     if name == _CLOUDFLARE and said and said.address in _CLASS_E:
         said = _parsed(pseudo)
     if said is None:
         return Client("", believed=True)
-    return Client(said.text, public=said.address not in _NOBODYS, believed=True)
+    return Client(said.text, public=said.public, believed=True)
 
 
 def is_trusted(peer: str, trusted: Networks) -> bool:
     """Tell whether the forwarding headers of this peer are believed."""
     near = _parsed(peer)
-    return near is not None and near.address in trusted
+    return near is not None and trusted.hold(near.version, near.number)
 
 
 def believed_host(host: str, forwarded_host: str, peer: str, trusted: Networks) -> str:
@@ -131,7 +137,7 @@ def is_address(text: str) -> bool:
 
 def _walked(hops: Iterator[str], trusted: Networks) -> _Node | None:
     for hop in map(_parsed, islice(hops, _MOST_HOPS)):
-        if hop is None or hop.address not in trusted:
+        if hop is None or not trusted.hold(hop.version, hop.number):
             return hop
     return None
 
@@ -173,7 +179,7 @@ def _parsed(text: str) -> _Node | None:
     if len(text) > _LONGEST:
         return None
     text = text.strip()
-    return _remembered(text) if _BARE.fullmatch(text) else _read(text)
+    return _remembered(text) if len(text) <= _LONGEST_BARE and not text.strip(_IN_BARE) else _read(text)
 
 
 def _read(text: str) -> _Node | None:
@@ -181,12 +187,16 @@ def _read(text: str) -> _Node | None:
     node = next(filter(None, match.groups()), "").partition("%")[0] if match else ""
     try:
         if ":" not in node:
-            return _Node(IPv4Address(node), node)
+            return _node(IPv4Address(node), node)
         six = IPv6Address(node)
     except ValueError:
         return None
     address = six.ipv4_mapped or six
-    return _Node(address, str(address))
+    return _node(address, str(address))
+
+
+def _node(address: Address, text: str) -> _Node:
+    return _Node(address, text, address.version, int(address), address not in _NOBODYS)
 
 
 _remembered = lru_cache(maxsize=1024)(_read)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import crawleruseragents
 import re2
@@ -54,6 +55,8 @@ def bot_reason(user_agent: str, *, webdriver: bool, brands: str = "", platform: 
     return _header_reason(user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT])
 
 
+# Few browsers make up most visits. In-app browsers, whose user agents hardly repeat, cost nothing worth more room.
+@lru_cache(maxsize=256)
 def _header_reason(user_agent: str, brands: str, platform: str) -> str | None:
     said = user_agent.encode(errors="replace")
     if _HEADLESS.Match(said) or (brands and _HEADLESS.Match(brands.encode(errors="replace"))):

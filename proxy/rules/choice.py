@@ -70,7 +70,7 @@ def _at_the_door(facts: Facts, policy: Policy) -> tuple[identity.Place, Keeper]:
     """A visitor who follows a link brings no origin, and a Referer of anywhere; the page is then our own."""
     believed = address.is_trusted(facts.peer, policy.trusted)
     where = place_of(facts, believed=believed, own_page=not facts.origin)
-    return where, kept_by(facts, where, identity.cookies_of(facts.cookie), policy)
+    return where, kept_by(facts, where, identity.cookies_of(facts.cookie), policy).keeper
 
 
 def _gpc(site: Site, facts: Facts) -> Gpc:

@@ -9,9 +9,8 @@ from proxy.rules import labels, pii
 from proxy.rules.effort import Effort
 from proxy.rules.identity import BrowserIds, Place, cookies_of
 from proxy.rules.keeper import NOTHING, Keeper
-from proxy.rules.people import digests
-from proxy.rules.raw import sha256
-from proxy.rules.redact import Limits, clean_data, clean_url, limits_of, origin_of
+from proxy.rules.people import digests, number_hash
+from proxy.rules.redact import clean_data, clean_url, limits_of, origin_of
 from proxy.rules.values import STANDARD_EVENTS, checked
 from proxy.rules.visitor import match_keys
 from proxy.settings import Pixel, Site
@@ -42,6 +41,8 @@ class Context(NamedTuple):
     """What the visitor's keeper held until now."""
     keeper: Keeper = NOTHING
     """What the visitor's keeper holds from now on."""
+    sealed: str = ""
+    """What the visitor's keeper held, as its cookie may be set again if that stays the same."""
     people_keys: Sequence[bytes] = ()
     """Under which people have digests."""
 
@@ -72,6 +73,7 @@ class Enricher:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._pixels = {pixel.id: pixel for pixel in context.site.pixel}
+        self._limits = limits_of(context.site.keep_url_params, context.site.block_keys)
         self._matched: dict[str, Matched] = {}
         self._page: _Page | None = None
         self.redactions: list[Redaction] = []
@@ -91,8 +93,8 @@ class Enricher:
                 dropped.append(_dropped(context, hit, pixel.id, time, reason, findings=findings))
                 continue
             clean = self._cleaned(data) if clean is None else clean
-            alike = (context, self._page or self._read_page(), self._matched[pixel.id])
-            events.append(_event(*alike, hit, clean, pixel_id=pixel.id, time=time, odd=odd))
+            page, who = self._page or self._read_page(), self._matched[pixel.id]
+            events.append(_event(context, page, who, hit, clean, pixel_id=pixel.id, time=time, odd=odd))
         unknown = len(hit.pixels) - len(pixels)
         return Judged(events, dropped, unknown, self._foreign(hit, time) if unknown else None)
 
@@ -114,7 +116,9 @@ class Enricher:
         return (DropReason.LITTLE_IDENTITY, who.findings) if who.too_little else (None, ())
 
     def _cleaned(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        cleaned = clean_data(data, _limits(self._context.site), self._context.effort)
+        if not data:
+            return data
+        cleaned = clean_data(data, self._limits, self._context.effort)
         if cleaned.removed:
             self.redactions += [Redaction(what, "custom_data") for what in cleaned.removed]
         clean: Mapping[str, Any] = cleaned.value
@@ -126,16 +130,13 @@ class Enricher:
         if context.site.sensitive == "restricted":
             self._page = _Page(origin_of(visit.url), "", visitor, findings)
             return self._page
-        url, in_url = clean_url(visit.url, _limits(context.site), context.effort)
-        referrer, in_referrer = clean_url(visit.referrer, _limits(context.site), context.effort)
-        self.redactions += [Redaction(what, "url") for what in in_url]
-        self.redactions += [Redaction(what, "referrer") for what in in_referrer]
+        url, in_url = clean_url(visit.url, self._limits, context.effort)
+        referrer, in_referrer = clean_url(visit.referrer, self._limits, context.effort)
+        if in_url or in_referrer:
+            self.redactions += [Redaction(what, "url") for what in in_url]
+            self.redactions += [Redaction(what, "referrer") for what in in_referrer]
         self._page = _Page(url, referrer, visitor, findings)
         return self._page
-
-
-def _limits(site: Site) -> Limits:
-    return limits_of(site.keep_url_params, site.block_keys)
 
 
 def _checked(context: Context, hit: Hit) -> tuple[Mapping[str, Any], tuple[str, ...]]:
@@ -238,17 +239,18 @@ def _user_data(context: Context, pixel_id: str) -> tuple[dict[str, Any], tuple[s
     keys = match_keys(context.visit, pixel_id, context.facts, context.site, context.effort)
     user_data: dict[str, Any] = {**keys.plain, **context.keeper.match, **keys.hashed}
     ids, facts = context.ids, context.facts
-    plain = {
-        "client_ip_address": context.address,
-        "client_user_agent": facts.user_agent,
-        "fbp": ids.fbp,
-        "fbc": ids.fbc,
-    }
-    user_data.update((key, value) for key, value in plain.items() if value)
+    if context.address:
+        user_data["client_ip_address"] = context.address
+    if facts.user_agent:
+        user_data["client_user_agent"] = facts.user_agent
+    user_data["fbp"] = ids.fbp
+    if ids.fbc:
+        user_data["fbc"] = ids.fbc
     if context.keeper.visitor:
-        user_data["external_id"] = [*user_data.get("external_id", ()), sha256(context.keeper.visitor)]
-    odd = [f"{key}:unusable" for key in keys.rejected] + [f"{key}:cut" for key in keys.cut]
-    return user_data, tuple(odd)
+        user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(context.keeper.visitor)]
+    if not keys.rejected and not keys.cut:
+        return user_data, ()
+    return user_data, (*(f"{key}:unusable" for key in keys.rejected), *(f"{key}:cut" for key in keys.cut))
 
 
 def _event(  # noqa: PLR0913 - what is the visit's, the page's, the pixel's and the hit's

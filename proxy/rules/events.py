@@ -48,11 +48,13 @@ class _Budget:
             record = capi.record(event, alike)
             size += len(record.payload) + _noted(record)
             records.append(record)
-        size += sum(map(_noted, judged.dropped)) if judged.dropped else 0
+        if judged.dropped:
+            size += sum(map(_noted, judged.dropped))
         if size > self._left:
             return None
         self._left -= size
-        self._shared.update(new)
+        if new:
+            self._shared |= new
         return records
 
 
@@ -92,4 +94,4 @@ def _noted(what: Record | LedgerRow) -> int:
     """Return how many bytes that is, as JSON writes them, at most."""
     words = f"{what.name}{what.id}"
     size = (len(words) if words.isascii() else len(words.encode())) + words.count('"') + words.count("\\")
-    return size + sum(len(finding) + 3 for finding in what.findings) + _FRAME
+    return size + _FRAME + (sum([len(finding) + 3 for finding in what.findings]) if what.findings else 0)

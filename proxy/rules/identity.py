@@ -37,6 +37,7 @@ _FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.
 _FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * _CLICK_ID_MAX}}})(?=&|$)")
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
 _AUTHORITY_MAX = 2048
+_SHORT = 100  # hardly any site's origin is longer
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
@@ -61,10 +62,19 @@ class BrowserIds(NamedTuple):
 def host_of(authority: str) -> str:
     """Return the host of a ``Host`` header, an origin or an address as hosts are compared: no scheme, port, final dot.
 
-    Nothing is remembered: a Referer may be long, and may hold what lets somebody in.
+    Only what is short and has no path is remembered: a Referer may be long, and may hold what lets somebody in.
     """
+    if len(authority) <= _SHORT and authority.count("/") <= 2:
+        return _remembered_host(authority)
+    return _host_in(authority)
+
+
+def _host_in(authority: str) -> str:
     match = _AUTHORITY.match(authority[:_AUTHORITY_MAX])
     return ascii_host(match[1] or match[2] or "") if match else ""
+
+
+_remembered_host = lru_cache(maxsize=1024)(_host_in)
 
 
 def registrable(host: str) -> str:
@@ -96,8 +106,8 @@ def cookies_of(header: str) -> dict[str, str]:
     cookies: dict[str, str] = {}
     for part in header.split(";", _MOST_COOKIES)[:_MOST_COOKIES]:
         name, equals, value = part.strip().partition("=")
-        if equals:
-            cookies.setdefault(name, value.strip('"'))
+        if equals and name not in cookies:
+            cookies[name] = value.strip('"') if '"' in value else value
     return cookies
 
 
@@ -132,8 +142,9 @@ def _fbclid(query: str) -> str:
     return unquote_plus(match[1]) if match else ""
 
 
+@lru_cache(maxsize=1024)
 def place(host: str, page: str, *, secure: bool) -> Place:
-    """Return how the proxy's host stands to a page's."""
+    """Return how the proxy's host stands to a page's; both as ``host_of`` writes them."""
     domain = registrable(host)
     return Place(host == page or domain == registrable(page) != "", domain, secure)
 
@@ -158,30 +169,30 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     never back into a cookie that somebody deleted. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
     """
     jar = cookies if where.at_home else {}
-    stamp = f"fb.{_index(where)}.{now}."
     shown_fbp = valid_fbp(jar.get("_fbp", "")) or valid_fbp(fbp)
-    chosen_fbp = shown_fbp or kept_fbp or f"{stamp}{entropy % 10**18}"
-    shown_fbc = [value for value in (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc)) if value]
-    known_fbc = [*shown_fbc, kept_fbc] if kept_fbc else shown_fbc
-    chosen_fbc = _newest_click(known_fbc, click_id(url) or click_id(referrer), stamp)
+    chosen_fbp = shown_fbp or kept_fbp or f"{_stamp(where, now)}{entropy % 10**18}"
+    shown_fbc = (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc))
+    click = click_id(url) or click_id(referrer)
+    if click:
+        chosen_fbc = _newest_click((*shown_fbc, kept_fbc), click, _stamp(where, now))
+    else:
+        chosen_fbc = shown_fbc[0] or shown_fbc[1] or kept_fbc
     if not where.at_home:
         return BrowserIds(chosen_fbp, chosen_fbc, ())
-    pairs = (
-        ("_fbp", shown_fbp or ("" if kept_fbp else chosen_fbp)),
-        ("_fbc", chosen_fbc if chosen_fbc in shown_fbc or chosen_fbc != kept_fbc else ""),
-    )
-    return BrowserIds(chosen_fbp, chosen_fbc, tuple(set_cookie(name, value, where) for name, value in pairs if value))
+    ours = [set_cookie("_fbp", chosen_fbp, where)] if shown_fbp or not kept_fbp else []
+    if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != kept_fbc):
+        ours.append(set_cookie("_fbc", chosen_fbc, where))
+    return BrowserIds(chosen_fbp, chosen_fbc, tuple(ours))
 
 
-def _index(where: Place) -> int:
-    return where.domain.count(".") if where.at_home else 1
+def _stamp(where: Place, now: int) -> str:
+    """Return how an id begins that is made now."""
+    return f"fb.{where.domain.count('.') if where.at_home else 1}.{now}."
 
 
-def _newest_click(known: list[str], click: str, stamp: str) -> str:
+def _newest_click(known: tuple[str, ...], click: str, stamp: str) -> str:
     """Keep the stored value of the same click with its first time; another click replaces it."""
-    if not click:
-        return known[0] if known else ""
-    return next((value for value in known if click in _notations(value)), stamp + click)
+    return next((value for value in known if value and click in _notations(value)), stamp + click)
 
 
 def _notations(fbc: str) -> tuple[str, str]:

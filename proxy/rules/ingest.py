@@ -78,7 +78,9 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client |
     context = _context(visit, facts, policy, client)
     events = written(context)
     refused = _in_order(visit.refused, events.refused)
-    status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
+    status, body = 204, b""
+    if refused:
+        status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
     return Outcome(
         status=status,
         body=body,
@@ -89,7 +91,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client |
         dropped=tuple(events.dropped),
         refused=len(refused) + visit.surplus,
         unknown_pixels=events.unknown_pixels,
-        fates=public_news(visit.fates, context.effort),
+        fates=public_news(visit.fates, context.effort) if visit.fates else (),
         visitors=visitors_of(context) if visit.fates else (),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(events.redactions),
@@ -115,7 +117,7 @@ def _bounded(visit: Visit, facts: Facts) -> tuple[Visit, Facts]:
 def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client) -> Context:
     site, effort = policy.site, Effort()
     where, cookies = place_of(facts, believed=client.believed), identity.cookies_of(facts.cookie)
-    kept = kept_by(facts, where, cookies, policy)
+    kept, sealed = kept_by(facts, where, cookies, policy)
     ids = _ids(visit, facts, where, cookies, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else _bot(visit, facts)
@@ -139,6 +141,7 @@ def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client)
         kept=kept,
         people_keys=policy.people_keys,
         keeper=kept_from_now(kept, visit, ids, facts, policy, effort) if where.at_home else kept,
+        sealed=sealed,
     )
 
 
@@ -173,13 +176,12 @@ def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
     if context.forbidden:
         # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
         return (keeper_cookie(kept, where, facts, policy),) if context.forbidden is DropReason.OPTED_OUT else ()
-    return (*context.ids.cookies, keeper_cookie(context.keeper, where, facts, policy))
+    sealed = context.sealed if context.keeper == kept else ""
+    return (*context.ids.cookies, keeper_cookie(context.keeper, where, facts, policy, sealed=sealed))
 
 
 def _answer(refused: Sequence[Refusal], surplus: int, *, all_wrong: bool) -> tuple[int, bytes]:
-    """204 when every event was taken or knowingly dropped, 200 names the refused, 400 when all of them were."""
-    if not refused:
-        return 204, b""
+    """Name the refused: with 200 beside others that were taken or knowingly dropped, with 400 when all were refused."""
     named = [{"index": refusal.index, "id": refusal.id, "why": refusal.why} for refusal in refused]
     if all_wrong:
         return 400, orjson.dumps({"error": "every event is wrong", "refused": named[:20]})

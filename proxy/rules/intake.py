@@ -56,7 +56,7 @@ def visit(body: bytes) -> Visit:
         gpc=wire.get("gpc") is True,
         match=_match(wire.get("match", {})),
         hits=tuple(hits),
-        fates=tuple(_news(fates)),
+        fates=tuple(_news(fates)) if fates else (),
         refused=tuple(refused),
         surplus=max(0, len(events) - 2 * limits.EVENTS),
         findings=about_url + about_referrer,
@@ -101,7 +101,7 @@ def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[Refusal]]:
         try:
             # What passes the limit leaves it passed, so that the events behind cost nothing.
             hit = _hit(event, index) if rows <= limits.ROWS else _one_too_many(rows)
-            members += _members(hit.data, limits.MEMBERS - members)
+            members += _members(hit.data, limits.MEMBERS - members) if hit.data else 0
             rows += len(hit.pixels)
             hits.append(hit if rows <= limits.ROWS else _one_too_many(rows))
         except Malformed as error:
@@ -167,13 +167,15 @@ def _text(wire: Mapping[str, Any], key: str) -> str:
 
 def _address(wire: Mapping[str, Any], key: str, field: str) -> tuple[str, tuple[str, ...]]:
     value = wire.get(key, "")
-    return address(value, field) if isinstance(value, str) else ("", ())
+    if not isinstance(value, str):
+        return "", ()
+    return (value, ()) if value.isascii() and len(value) <= limits.ADDRESS else address(value, field)
 
 
 def _label(value: Any, key: str, most: int) -> str:
-    if not _is_label(value, most):
-        raise Malformed(f"{key}: {_short(value)}; accepted: 1 to {most} printable characters")
-    return value
+    if _is_label(value, most):
+        return value
+    raise Malformed(f"{key}: {_short(value)}; accepted: 1 to {most} printable characters")
 
 
 def _is_label(value: Any, most: int) -> TypeGuard[str]:
@@ -181,7 +183,7 @@ def _is_label(value: Any, most: int) -> TypeGuard[str]:
 
 
 def _time(value: Any, key: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_TIME:
+    if (type(value) is not int and type(value) is not float) or not 0 < value <= _MAX_TIME:
         raise Malformed(f"{key}: {_short(value)}; accepted: milliseconds since 1970")
     return int(value)
 
@@ -190,7 +192,7 @@ def _pixels(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= limits.PIXELS or not all(map(_is_pixel, value)):
         accepted = f"a list of 1 to {limits.PIXELS} pixel ids, digits in quotes"
         raise Malformed(f"pixels: {_short(value)}; accepted: {accepted}")
-    return tuple(dict.fromkeys(value))
+    return tuple(dict.fromkeys(value)) if len(value) > 1 else tuple(value)
 
 
 def _is_pixel(value: Any) -> bool:
@@ -198,9 +200,10 @@ def _is_pixel(value: Any) -> bool:
 
 
 def _member(known: Mapping[str, _Member], value: Any, key: str) -> _Member:
-    if not isinstance(value, str) or value not in known:
+    member = known.get(value) if isinstance(value, str) else None
+    if member is None:
         raise Malformed(f"{key}: {_short(value)}; accepted: {', '.join(known)}")
-    return known[value]
+    return member
 
 
 def _dpo(value: Any) -> tuple[tuple[str, ...], int, int] | None:
@@ -230,7 +233,7 @@ def _place(number: Any) -> int | None:
 
 
 def _match(value: Any) -> dict[str, dict[str, Any]]:
-    if not isinstance(value, dict):
+    if not value or not isinstance(value, dict):
         return {}
     first = islice(value.items(), limits.PIXELS)
     return {pixel: keys for pixel, keys in first if _is_pixel(pixel) and isinstance(keys, dict)}
@@ -246,7 +249,7 @@ def _members(data: Mapping[str, Any] | list[Any], most: int, depth: int = 0) -> 
             f"data: too many members, with those of the events before; accepted: {limits.MEMBERS} in a body"
         )
     for member in data.values() if isinstance(data, dict) else data:
-        if isinstance(member, dict | list):
+        if type(member) is dict or type(member) is list:  # JSON has no others
             count += _members(member, most - count, depth + 1)
     return count
 

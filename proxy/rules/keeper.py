@@ -58,6 +58,14 @@ class Keeper(NamedTuple):
     """Under which digest (hex) an opt-out or a withdrawal is on the proxy's list; only with it can that be lifted."""
 
 
+class Found(NamedTuple):
+    """A keeper as a request brings it."""
+
+    keeper: Keeper
+    sealed: str
+    """The cookie's value, where it can be set again as it is if the keeper stays the same; else empty."""
+
+
 NOTHING = Keeper()
 _CONSENT, _MATCH = Keeper._fields.index("consent"), Keeper._fields.index("match")
 # Before ``match`` stands a place that an earlier version used and none reads any more.
@@ -94,26 +102,33 @@ class KeeperKeys:
 
     def open(self, value: str, site: str, *, now: int) -> Keeper | None:
         """Return what a cookie's value holds, or None if we did not seal it for this site within 400 days."""
+        found = self._found(value, site, now)
+        return found.keeper if found else None
+
+    def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> Found | None:
+        """Return the keeper among the cookies of a request, newest name first."""
+        for name in self.names(site):
+            if name in cookies and (found := self._found(cookies[name], site, now)):
+                return found
+        return None
+
+    def _found(self, value: str, site: str, now: int) -> Found | None:
         sealed = _decoded(value)
         head, nonce = sealed[:_HEAD], sealed[_HEAD - _NONCE : _HEAD]
         secret_id = head[1 : 1 + _ID]
         if head[:1] != _VERSION or secret_id not in self._secrets:
             return None
         seconds = int.from_bytes(head[1 + _ID : 1 + _ID + _TIME], "big")
-        if not -_DAY_S <= now // 1000 - seconds <= MAX_AGE_S:  # several proxies have several clocks
+        age = now // 1000 - seconds
+        if not -_DAY_S <= age <= MAX_AGE_S:  # several proxies have several clocks
             return None
         try:
             plain = self._cipher(secret_id, seconds // _DAY_S).decrypt(nonce, sealed[_HEAD:], head + site.encode())
         except (InvalidTag, ValueError):  # ValueError: shorter than a nonce or a tag
             return None
-        return _unpacked(orjson.loads(plain))
-
-    def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> Keeper | None:
-        """Return the keeper among the cookies of a request, newest name first."""
-        for name in self.names(site):
-            if name in cookies and (keeper := self.open(cookies[name], site, now=now)):
-                return keeper
-        return None
+        # Set again for up to a day, it is believed for up to a day less than the browser keeps it.
+        is_fresh = secret_id == self._current and 0 <= age < _DAY_S
+        return Found(_unpacked(orjson.loads(plain)), value if is_fresh else "")
 
     def _cipher_of(self, secret_id: bytes, day: int) -> AESGCM:
         return AESGCM(derive(self._secrets[secret_id], f"keeper:{day}"))
@@ -125,7 +140,13 @@ class KeeperKeys:
 
 
 def renewed(kept: Keeper, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> Keeper:
-    """Return the keeper after another permitted visit; what stays the same keeps its first time."""
+    """Return the keeper after another permitted visit; what stays the same keeps its first time.
+
+    It is the same keeper if nothing of it is new.
+    """
+    is_same = (visitor, ids.fbp, ids.fbc, "") == (kept.visitor, kept.fbp, kept.fbc, kept.suppression)
+    if is_same and (consent is Consent.UNKNOWN or consent is kept.consent):
+        return kept
     return kept._replace(
         visitor=visitor,
         since=kept.since if visitor == kept.visitor else now,
@@ -169,9 +190,11 @@ def _packed(keeper: Keeper) -> list[Any]:
 
 def _unpacked(packed: list[Any]) -> Keeper:
     """Read what we wrote; what a later version wrote besides is passed over."""
-    fields = [*packed[:_MATCH], *packed[_MATCH + 1 : len(NOTHING) + 1]]
+    fields = packed[: len(NOTHING) + 1]
+    del fields[_MATCH]  # the retired place
     fields[_CONSENT] = _CONSENTS[fields[_CONSENT]]
-    fields[_MATCH] = {key: tuple(map(_long_hash, hashes)) for key, hashes in fields[_MATCH].items()}
+    if fields[_MATCH]:
+        fields[_MATCH] = {key: tuple(map(_long_hash, hashes)) for key, hashes in fields[_MATCH].items()}
     return Keeper(*fields)
 
 

@@ -24,7 +24,7 @@ def without_contact_data(hit: Hit, effort: Effort) -> Hit:
 
 def is_public(hit: Hit) -> bool:
     """Tell whether neither name nor id was redacted."""
-    return REDACTED not in (hit.name, hit.id)
+    return hit.name != REDACTED != hit.id
 
 
 def findings(hit: Hit) -> tuple[str, ...]:

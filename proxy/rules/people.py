@@ -7,10 +7,12 @@ somebody shares a link, nor by an address that many use.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 from proxy.rules.pii import match_keys
+from proxy.rules.raw import sha256
 from proxy.rules.reference import resolve
 
 DIGEST = 16
@@ -31,7 +33,21 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
         user_data: Match keys by Meta's names: lists of SHA-256 in hex, and ``fbp``.
         keys: Keys of the installation's secrets, the current one first: suppressions made under an old one still fit.
     """
-    known = list(_identifiers(user_data)) if keys else []
+    return _digests_of(_identifiers(user_data), keys) if keys else ()
+
+
+def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the digests of the browser with this visitor number, likewise."""
+    return _digests_of([_identifier("external_id", number_hash(visitor))], keys) if keys else ()
+
+
+@lru_cache(maxsize=16)
+def number_hash(visitor: str) -> str:
+    """Return a visitor number as Meta gets it: each request needs it twice, and a random number is no contact data."""
+    return sha256(visitor)
+
+
+def _digests_of(known: Sequence[bytes], keys: Sequence[bytes]) -> tuple[bytes, ...]:
     return tuple([blake2b(text, key=key, digest_size=DIGEST).digest() for key in keys for text in known])
 
 
@@ -87,11 +103,14 @@ def identifiers(raw: Mapping[str, Sequence[str]], countries: Iterable[str]) -> d
     return found
 
 
-def _identifiers(user_data: Mapping[str, Any]) -> Iterator[bytes]:
-    for name in HASHED:
-        for value in user_data.get(name, ()):
-            # Meta's libraries sign what they hashed with an appendix.
-            yield f"{name}:{value.partition('.')[0]}".encode()
+def _identifiers(user_data: Mapping[str, Any]) -> list[bytes]:
+    found = [_identifier(name, value) for name in HASHED for value in user_data.get(name, ())]
     if fbp := user_data.get("fbp"):
         # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
-        yield f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode()
+        found.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
+    return found
+
+
+def _identifier(name: str, value: str) -> bytes:
+    # Meta's libraries sign what they hashed with an appendix.
+    return f"{name}:{value.partition('.')[0]}".encode()

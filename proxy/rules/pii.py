@@ -221,9 +221,11 @@ def _digests(key: str, value: object, country: str, year: int, effort: Effort) -
     if len(text) > MAX_LENGTH or (key not in _IDS and is_other_digest(text)):
         return None
     known = (key, text, country)
-    if known not in effort.digests:
-        effort.digests[known] = _forms(key, text, country, year) if effort.spend(_cost(key, text)) else None
-    return effort.digests[known]
+    if known in effort.digests:
+        return effort.digests[known]
+    found = _forms(key, text, country, year) if effort.spend(_cost(key, text)) else None
+    effort.digests[known] = found
+    return found
 
 
 def _cost(key: str, text: str) -> int:
@@ -236,7 +238,7 @@ def _forms(key: str, text: str, country: str, year: int) -> tuple[str, ...] | No
     form = normalise(key, text, country=country, year=year)
     if form is None:
         return None
-    return tuple(sha256(form) for form in (places.city_forms(form) if key == "ct" else (form,)))
+    return tuple(map(sha256, places.city_forms(form))) if key == "ct" else (sha256(form),)
 
 
 def _plain(key: str, value: object) -> str | int | None:

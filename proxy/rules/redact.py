@@ -34,6 +34,7 @@ _URL = re.compile(
         (?:\#(?P<fragment>.*))?""",
     re.VERBOSE | re.DOTALL,
 )
+_PORT = _URL.groupindex["port"]
 _NOT_THERE = str.maketrans("", "", "\t\r\n")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 _PLUS_FOR_BLANK = re.compile(r"(?<=[A-Za-z0-9])\+")
@@ -54,6 +55,8 @@ _IDS = frozenset({
 })  # fmt: skip
 # Characters of an address that is looked at; the wire has none that is longer.
 _LONGEST = 8192
+# Characters of a name whose answer is remembered; pages use a few dozen names.
+_SHORT = 32
 # Segments of a path and parameters of a query that are looked at.
 _MOST_PARTS = 100
 _ADDRESS_IN_JSON = re.compile(rb'"http', re.IGNORECASE)
@@ -108,7 +111,7 @@ def clean_data(data: Mapping[str, Any], limits: Limits, effort: Effort) -> Clean
         return Cleaned(cleaner.members(data), tuple(cleaner.removed))
     # What JSON escapes has other neighbours there than in its text.
     cleaner.reads = b"\\" in written or may_hold_shapes(written)
-    cleaner.is_flat = written.count(b"{") == 1 and _ADDRESS_IN_JSON.search(written) is None
+    cleaner.has_addresses = _ADDRESS_IN_JSON.search(written) is not None
     return Cleaned(cleaner.members(data), tuple(cleaner.removed))
 
 
@@ -121,19 +124,22 @@ class _Cleaner:
         self.removed: list[str] = []
         self.reads = True
         """False where no text holds any shape, so that none needs to be read."""
-        self.is_flat = False
-        """Neither objects nor addresses are among the values."""
+        self.has_addresses = True
+        """False where none is among the values."""
 
     def url(self, url: str) -> str:
         match = _parse(url)
         if match is None:
             return ""
-        scheme, user, host, port, path, query, fragment = match.groups(default="")
+        scheme, user, host, port, path, query, fragment = match.groups("")
         if user:
             self.removed.append(USER)
         if fragment:
             self.removed.append(FRAGMENT)
-        reads = self.reads and may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
+        if query or not _is_plain(path):
+            reads = self.reads and may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
+        else:
+            reads = False
         kept = self._query(query, reads=reads) if query else ""
         authority = f"{host}:{port}" if port else host
         return f"{scheme.lower()}://{authority}{self._path(path, reads=reads)}{'?' + kept if kept else ''}".rstrip()
@@ -163,32 +169,34 @@ class _Cleaner:
         parameters = query.split("&", _MOST_PARTS)
         if len(parameters) > _MOST_PARTS:
             self.removed.append(Shape.UNREAD)
-        found = (self._parameter(parameter, reads=reads) for parameter in parameters[:_MOST_PARTS])
-        return "&".join(parameter for parameter in found if parameter is not None)
-
-    def _parameter(self, parameter: str, *, reads: bool) -> str | None:
-        name, equals, value = parameter.partition("=")
-        plain = unquote_plus(name) if "%" in name or "+" in name else name
-        # The click id is read elsewhere, and goes to Meta as fbc.
-        if plain == "fbclid":
-            return None
-        shape = shape_of(_blanks(value), self._effort) if reads else None
-        if plain not in self._limits.keep:
-            self.removed.append(shape or (KEY if self._is_blocked(plain) else PARAMETER))
-            return None
-        if shape is None:
-            return parameter
-        self.removed.append(shape)
-        return name + equals + REDACTED
+            del parameters[_MOST_PARTS:]
+        kept = []
+        for parameter in parameters:
+            name, equals, value = parameter.partition("=")
+            plain = unquote_plus(name) if "%" in name or "+" in name else name
+            # The click id is read elsewhere, and goes to Meta as fbc.
+            if plain == "fbclid":
+                continue
+            shape = shape_of(_blanks(value), self._effort) if reads else None
+            if plain not in self._limits.keep:
+                self.removed.append(shape or (KEY if self._is_blocked(plain) else PARAMETER))
+            elif shape is None:
+                kept.append(parameter)
+            else:
+                self.removed.append(shape)
+                kept.append(name + equals + REDACTED)
+        return "&".join(kept)
 
     def _is_blocked(self, name: str) -> bool:
+        if len(name) <= _SHORT:
+            return _is_short_blocked(name, self._limits.block)
         known = self._effort.blocked
         if name not in known:
             known[name] = _is_blocked(name, self._limits.block)
         return known[name]
 
     def members(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        if self.is_flat and not self.reads:
+        if not self.reads and not self.has_addresses:
             return self._named(data)
         clean = {}
         for name, value in data.items():
@@ -200,9 +208,15 @@ class _Cleaner:
         return clean
 
     def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        clean = {name: value for name, value in data.items() if not self._is_blocked(name)}
+        """Return data whose names alone matter."""
+        clean = {name: self._within(value) for name, value in data.items() if not self._is_blocked(name)}
         self.removed += [KEY] * (len(data) - len(clean))
         return clean
+
+    def _within(self, value: Any) -> Any:
+        if type(value) is dict:
+            return self._named(value)
+        return [self._within(one) for one in value] if type(value) is list else value
 
     def _value(self, value: Any, *, is_id: bool) -> Any:
         if isinstance(value, str):
@@ -226,6 +240,12 @@ class _Cleaner:
         return _REDACTED_TEXT
 
 
+def _is_plain(path: str) -> bool:
+    """Tell whether a path has no segments but ASCII words in lower case, which hold no shape."""
+    words = path.replace("/", "")
+    return not words or (words.isascii() and words.islower() and words.isalpha())
+
+
 def _blanks(value: str) -> str:
     return _PLUS_FOR_BLANK.sub(" ", value) if "+" in value else value
 
@@ -237,6 +257,9 @@ def _is_blocked(name: str, block: frozenset[str]) -> bool:
         words = _SEPARATORS.sub("_", words)
     words = words.strip("_")
     return words.rpartition("_")[2] in block or words.replace("_", "") in block
+
+
+_is_short_blocked = lru_cache(maxsize=1024)(_is_blocked)
 
 
 def origin_of(url: str) -> str:
@@ -261,4 +284,4 @@ def _parse(url: str) -> re.Match[str] | None:
         front, mark, rest = text.partition("?")
         text = front.replace("\\", "/") + mark + rest
     match = _URL.fullmatch(text)
-    return match if match and int(match["port"] or 0) < 2**16 else None
+    return match if match and (not match[_PORT] or int(match[_PORT]) < 2**16) else None

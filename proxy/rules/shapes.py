@@ -120,7 +120,7 @@ _ALL = (
     *_CERTAIN,
     *(_Suspect.CARD, _Suspect.COORDINATES, _Suspect.WITH_ZEROS, _Suspect.NATIONAL, _Suspect.NORTH_AMERICAN),
 )
-_OF_IDS = frozenset((*_CERTAIN, _Suspect.ENCODED, _Suspect.BASE64))
+_SUSPECTS_OF_IDS = _coarse([_COARSE[suspect] for suspect in (*_CERTAIN, _Suspect.ENCODED, _Suspect.BASE64)])
 _Proof = Callable[[re.Match[str]], bool]
 # Suspect → the shape it may be, the exact pattern, what proves a match of it.
 _EXACT: dict[_Suspect, tuple[Shape, re.Pattern[str], _Proof]] = {
@@ -146,16 +146,12 @@ def may_hold_shapes(text: bytes, *, is_id: bool = False) -> bool:
     It is the coarse look alone, and costs microseconds; ``is_id`` as with ``shape_of``. Where much is not ASCII, the
     answer is yes.
     """
-    if _is_suspicious(text, is_id=is_id):
+    suspects = _SUSPECTS_OF_IDS if is_id else _SUSPECTS
+    if suspects.Match(text):
         return True
     if text.isascii():
         return False
-    return len(text) > MOST_TEXT or _is_suspicious(in_ascii(text.decode(errors="replace")).encode(), is_id=is_id)
-
-
-def _is_suspicious(text: bytes, *, is_id: bool) -> bool:
-    suspects = _SUSPECTS.Match(text)
-    return suspects is not None and not (is_id and _OF_IDS.isdisjoint(suspects))
+    return len(text) > MOST_TEXT or bool(suspects.Match(in_ascii(text.decode(errors="replace")).encode()))
 
 
 def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:

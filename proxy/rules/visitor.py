@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from proxy.model import Facts, Visit
 from proxy.rules import address, identity, memory, pii
 from proxy.rules.effort import Effort
-from proxy.rules.keeper import MAX_AGE_S, NOTHING, Keeper, KeeperKeys, renewed
-from proxy.rules.people import digests
-from proxy.rules.raw import sha256
+from proxy.rules.keeper import MAX_AGE_S, NOTHING, Found, Keeper, KeeperKeys, renewed
+from proxy.rules.people import number_digests
 from proxy.settings import Site
 
 
@@ -38,16 +37,20 @@ def place_of(facts: Facts, *, believed: bool, own_page: bool = False) -> identit
     host, secure = facts.host, facts.secure
     if believed:
         host = facts.forwarded_host.rpartition(",")[2].strip() or host
-        secure = secure or facts.forwarded_proto.rpartition(",")[2].strip().lower() == "https"
     page = host if own_page else facts.origin or facts.referer
     secure = secure or page.startswith("https://")
+    if believed and not secure:
+        secure = facts.forwarded_proto.rpartition(",")[2].strip().lower() == "https"
     return identity.place(identity.host_of(host), identity.host_of(page), secure=secure)
 
 
-def kept_by(facts: Facts, where: identity.Place, cookies: Mapping[str, str], policy: Policy) -> Keeper:
+_NONE = Found(NOTHING, "")
+
+
+def kept_by(facts: Facts, where: identity.Place, cookies: Mapping[str, str], policy: Policy) -> Found:
     """Return what the browser's keeper holds; a cookie of another site is none of ours."""
-    kept = policy.keys.find(cookies, policy.site.name, now=facts.now) if where.at_home and cookies else None
-    return kept or NOTHING
+    found = policy.keys.find(cookies, policy.site.name, now=facts.now) if where.at_home and cookies else None
+    return found or _NONE
 
 
 def kept_from_now(  # noqa: PLR0913, PLR0917 - what was kept, what came, and what it may cost
@@ -79,8 +82,7 @@ def proven(kept: Keeper, policy: Policy) -> tuple[bytes, ...]:
     came as claims of a page, and whoever may claim them could speak for others.
     """
     suppressed = (bytes.fromhex(kept.suppression),) if kept.suppression else ()
-    number = {"external_id": (sha256(kept.visitor),)} if kept.visitor else {}
-    return (*suppressed, *digests(number, policy.people_keys))
+    return (*suppressed, *number_digests(kept.visitor, policy.people_keys)) if kept.visitor else suppressed
 
 
 def forget(kept: Keeper, where: identity.Place, facts: Facts, policy: Policy) -> tuple[str, ...]:
@@ -92,8 +94,16 @@ def forget(kept: Keeper, where: identity.Place, facts: Facts, policy: Policy) ->
     return (*identity.forget_cookies(where), keeper_cookie(words, where, facts, policy), *ended)
 
 
-def keeper_cookie(keeper: Keeper, where: identity.Place, facts: Facts, policy: Policy) -> str:
-    """Return the cookie that keeps what we know of a browser."""
+def keeper_cookie(keeper: Keeper, where: identity.Place, facts: Facts, policy: Policy, *, sealed: str = "") -> str:
+    """Return the cookie that keeps what we know of a browser.
+
+    Args:
+        keeper: What we know.
+        where: How the proxy stands to the page.
+        facts: The request that it answers.
+        policy: What the configuration says of its site.
+        sealed: The keeper as it was sealed for an earlier answer, where that may be set again.
+    """
     site = policy.site.name
-    value = policy.keys.seal(keeper, site, now=facts.now, entropy=facts.entropy)
+    value = sealed or policy.keys.seal(keeper, site, now=facts.now, entropy=facts.entropy)
     return identity.set_cookie(policy.keys.names(site)[0], value, where, seconds=MAX_AGE_S, http_only=True)

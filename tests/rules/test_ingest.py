@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.model import Consent, DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
+from proxy.model import DAY_MS, Consent, DropReason, Event, Facts, LedgerRow, Outcome, Record, Status
 from proxy.rules import capi, intake, limits
 from proxy.rules.address import Networks
 from proxy.rules.ingest import ingest, ingest_image
@@ -214,7 +214,7 @@ def test_the_host_a_trusted_proxy_saw_is_believed(peer: str, host: str, cookies:
 def keeper_of(outcome: Outcome) -> tuple[Keeper | None, str]:
     """What the answer's keeper holds, and the cookie of the next request."""
     jar = dict(cookie.partition("; ")[0].split("=", 1) for cookie in outcome.cookies)
-    return KEYS.find(jar, "shop", now=NOW), f"{KEEPER}={jar.get(KEEPER, '')}"
+    return KEYS.open(jar.get(KEEPER, ""), "shop", now=NOW), f"{KEEPER}={jar.get(KEEPER, '')}"
 
 
 def user_data_of(outcome: Outcome) -> dict[str, Any]:
@@ -240,6 +240,57 @@ def test_ids_only_the_keeper_knows_go_on_the_server_copy_alone() -> None:
     sent = user_data_of(outcome)
     assert (sent["fbp"], sent["fbc"]) == (FBP, FBC)
     assert [cookie.partition("=")[0] for cookie in outcome.cookies] == [KEEPER]
+
+
+def values_of_visits(*bodies: bytes, pause_ms: int = 1000, **changes: Any) -> list[str]:
+    """What one browser's keeper cookie is after each of its visits."""
+    values: list[str] = []
+    for number, body in enumerate(bodies):
+        cookie = "; ".join([f"_fbp={FBP}", *values[-1:]])
+        facts = FACTS._replace(now=NOW + number * pause_ms, entropy=43 + number, cookie=cookie)
+        values.append(keeper_of(take(body, facts=facts, **changes))[1])
+    return values
+
+
+GRANT = wire(event(), consent="granted")
+
+
+def test_a_visit_that_tells_nothing_new_gets_the_same_visitor_cookie_for_a_day() -> None:
+    """The answer sets it again, and seals it anew only when a day has passed."""
+    within = values_of_visits(GRANT, GRANT, wire(event()), GRANT)
+    daily = values_of_visits(GRANT, GRANT, pause_ms=DAY_MS)
+
+    assert (len(set(within)), len(set(daily))) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("second", "changes"),
+    [
+        (wire(event(), consent="revoked"), {}),
+        (wire(event(), url="https://shop.example/?fbclid=new", consent="granted"), {}),
+        (wire(event(), match={PIXEL: {"em": "anna@shop.example"}}, consent="granted"), {"remember_match": True}),
+    ],
+    ids=["withdrawal", "click", "match"],
+)
+def test_what_a_visit_changes_is_sealed_at_once(second: bytes, changes: dict[str, Any]) -> None:
+    """A withdrawal, a new click, and match keys to remember, whose half hour begins again with each event."""
+    first, changed, *_ = values_of_visits(GRANT, second, **changes)
+    again = values_of_visits(second, second, **changes) if changes else []
+
+    assert changed not in {first, f"{KEEPER}="}
+    assert len(set(again)) == len(again)
+
+
+def test_what_an_old_secret_sealed_is_sealed_with_the_current_one() -> None:
+    """Though nothing changed, the next answer sets the cookie under its new name."""
+    keys = KeeperKeys("another secret that is long enough", ["a secret for tests that is long enough"])
+    (first,) = values_of_visits(GRANT)
+    facts = FACTS._replace(cookie=f"_fbp={FBP}; {first}", body=GRANT)
+    found = ingest(facts, replace(policy(), keys=keys)).cookies[-1].partition(";")[0]
+
+    name, _, value = found.partition("=")
+    assert name == keys.names("shop")[0] != KEEPER
+    assert KeeperKeys("another secret that is long enough").open(value, "shop", now=NOW) is not None
 
 
 def test_what_the_browser_shows_beats_the_keeper() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from proxy.model import DAY_MS, Consent
 from proxy.rules import keeper
 from proxy.rules.identity import BrowserIds
-from proxy.rules.keeper import MAX_AGE_S, MAX_VALUE, Keeper, KeeperKeys, renewed
+from proxy.rules.keeper import MAX_AGE_S, MAX_VALUE, Found, Keeper, KeeperKeys, renewed
 
 NOW = 1_764_000_000_000
 OLD, NEW = "an old secret that is long enough", "a new secret that is long enough"
@@ -88,9 +88,20 @@ def test_old_secrets_still_open() -> None:
     (old_name,), value = KeeperKeys(OLD).names("shop"), seal(FULL, keys=KeeperKeys(OLD))
 
     assert both.names("shop") == (*KEYS.names("shop"), old_name)
-    assert both.find({old_name: value}, "shop", now=NOW) == FULL
-    assert both.find({old_name: value, both.names("shop")[0]: seal(Keeper("ab"))}, "shop", now=NOW) == Keeper("ab")
-    assert both.find({both.names("shop")[0]: "forged", old_name: value}, "shop", now=NOW) == FULL
+    newest, other = both.names("shop")[0], seal(Keeper("ab"))
+    assert both.find({old_name: value}, "shop", now=NOW) == Found(FULL, "")
+    assert both.find({old_name: value, newest: other}, "shop", now=NOW) == Found(Keeper("ab"), other)
+    assert both.find({newest: "forged", old_name: value}, "shop", now=NOW) == Found(FULL, "")
+
+
+@pytest.mark.parametrize(("age_s", "again"), [(-1, False), (0, True), (86_399, True), (86_400, False)])
+def test_a_value_may_be_set_again_for_a_day(age_s: int, *, again: bool) -> None:
+    """What was sealed less than a day ago, by a clock that is not ahead, need not be sealed anew."""
+    (name,), value = KEYS.names("shop"), seal(FULL)
+
+    found = KEYS.find({name: value}, "shop", now=NOW + age_s * 1000)
+
+    assert found == Found(FULL, value if again else "")
 
 
 @pytest.mark.parametrize("entropy", [0, 1, 2**96, 2**128 - 1])
