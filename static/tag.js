@@ -5,17 +5,20 @@
  * takes calls) and `queue` (where they wait for it), become accessors through which calls pass. What the trap in the
  * page kept before is taken first (trap.js).
  *
- * The proxy puts the settings of the site in place of the string "__SITE__", once, at start: see `Site`. The build
- * makes two files of this one: with EXTRAS, for the sites that need them, and without.
+ * The proxy puts the settings of the site in place of "__SITE__" and "__EXTRAS__", once, at start: see `Site` and
+ * `Extras`; and what the id of an order begins with in place of "__ORDERS__": where orders give no ids, a number that is
+ * another each time. The build makes two files of this one: with EXTRAS, for the sites that need them, and without.
+ *
+ * Budget: what repeats in the same words costs nearly nothing compressed; so `map` stands for every loop.
  */
 (() => {
   /**
-   * @typedef {[collect: string, domain: string, stamp: string, orders: string, quiet: unknown, held: unknown,
-   *   gpcDrops: unknown, limited?: unknown, ask?: ((tell: (verb: string) => void) => void) | 0, forwarded?: string[]]} Site
+   * @typedef {[collect: string, domain: string, stamp: string, quiet: unknown, held: unknown, gpcDrops: unknown]} Site
    *   collect: last part of the address that takes events, beside this file; domain: where cookies stand; stamp: what
-   *   their values begin with; orders: what the id of an order begins with, "" where orders give no ids; quiet: nobody
-   *   asks for PageViews of routes; held: everything waits for a grant; gpcDrops: Global Privacy Control keeps the page
-   *   from making cookies. Extras: limited: it means Limited Data Use; ask: where else than in `fbq` consent is given;
+   *   their values begin with; quiet: nobody asks for PageViews of routes; held: everything waits for a grant;
+   *   gpcDrops: Global Privacy Control keeps the page from making cookies
+   * @typedef {[limited: unknown, ask: ((tell: (verb: string) => void) => void) | 0, forwarded?: string[]]} Extras
+   *   limited: Global Privacy Control means Limited Data Use; ask: where else than in `fbq` consent is given;
    *   forwarded: pixels that hear an event where no `init` was heard on the page
    * @typedef {Record<string, any>} Bag
    * @typedef {ArrayLike<any>} Call
@@ -24,13 +27,17 @@
    * @typedef {Bag} Letter has events, and news of them; without, it is a withdrawal
    */
 
-  let [collect, domain, stamp, orders, quiet, held, gpcDrops, limited, ask, forwarded] = /** @type {Site} */ (
-    /** @type {unknown} */ ("__SITE__")
-  );
+  let [collect, domain, stamp, quiet, held, gpcDrops] = /** @type {Site} */ (/** @type {unknown} */ ("__SITE__"));
+  /** @type {unknown} */
+  let limited;
+  /** @type {any} */
+  let ask;
+  /** @type {Extras[2]} */
+  let forwarded;
+  if (EXTRAS) [limited, ask, forwarded] = /** @type {Extras} */ (/** @type {unknown} */ ("__EXTRAS__"));
   const page = /** @type {any} */ (window);
-  const { webdriver, globalPrivacyControl: gpc } = /** @type {any} */ (navigator);
-  const { referrer } = document;
   const now = Date.now;
+  const gpc = /** @type {any} */ (navigator).globalPrivacyControl;
 
   const address = /** @type {any} */ (document.currentScript)?.src.replace(/[^/]*$/, collect);
   const kept = (page[Symbol.for("fbq")] ||= []);
@@ -39,10 +46,10 @@
   kept.on = kept.push = now;
 
   // The proxy reads stranger click ids from the address; these are safe to write as they are.
-  const click = /[?&#]fbclid=([\w-]{1,500})(?![^&#\s])/.exec(location + " " + referrer)?.[1];
+  const click = /[?&#]fbclid=([\w-]{1,500})(?![^&#\s])/.exec(location + " " + document.referrer)?.[1];
 
   /** @type {Record<string, Bag>} Matching data of each pixel. */
-  const pixels = /** @type {any} */ ({ __proto__: null });
+  const pixels = /** @type {any} */ ({});
   /** @type {Bag} Pixels that hear no `track`. */
   const aloof = {};
   /** @type {any} */
@@ -50,7 +57,8 @@
   let cookieless = gpc && gpcDrops;
   // Where Global Privacy Control means Limited Data Use, the Pixel has to hear of it before any event.
   const limit = EXTRAS && limited && gpc && ["dataProcessingOptions", ["LDU"], 0, 0];
-  let consent = "unknown";
+  /** @type {string | undefined} What the page said; nothing, and the proxy takes it for "unknown". */
+  let consent;
 
   /** @type {Record<string, any>} The events each pixel heard. */
   const mirrored = {};
@@ -59,8 +67,8 @@
   /** @type {unknown} Whether the Pixel runs where the page cannot see what it does. */
   let away;
 
-  /** @type {Set<Letter>} What the proxy did not take yet. */
-  const letters = new Set();
+  /** @type {Letter[]} What the proxy did not take yet. */
+  let letters = [];
   /** @type {Letter} The one that takes events. */
   let draft = {};
   /** Bytes left in it, its first event apart: so all its events have less than 60,000. */
@@ -68,7 +76,7 @@
   let pause = 1;
   let timer = 0;
   /** The address of the first event, then of each PageView or change of address: a new one is a route. */
-  let viewed = "";
+  let viewed = /** @type {any} */ (undefined);
   /** @type {unknown} Whether the PageView of a route is not sent yet, since the page may send its own. */
   let due;
   /** @type {unknown} Whether `disablePushState` is ours on some stub, so that a copy of it is no wish of the page. */
@@ -94,27 +102,16 @@
   /** @param {unknown} given @returns {Bag | undefined} what JSON can carry of an object, unless nothing or too much */
   const copy = guard((given) => {
     const text = JSON.stringify(given);
-    const { size } = new Blob([text]);
+    const size = new Blob([text]).size;
     if (/^{"/.test(text) && size < 4e4) {
       room -= size;
       return JSON.parse(text);
     }
   });
 
-  /** @param {string} name @param {string} value @param {number} seconds */
-  const writeCookie = (name, value, seconds) => {
-    document.cookie = `${name}=${value};domain=${domain};path=/;max-age=${seconds}`;
-  };
-
-  /**
-   * @param {string} cookies @param {string} name @param {unknown} payload
-   * @param {any} same what a cookie that may stay contains
-   */
-  const keepCookie = (cookies, name, payload, same) => {
-    let value = cookies.match(`\\b${name}=(fb[^;]+)`)?.[1];
-    if (!held && !cookieless && payload && !value?.includes(same))
-      writeCookie(name, (value = stamp + now() + "." + payload), 7776e3);
-    return value;
+  /** @param {string} name @param {string} value none ends the cookie */
+  const writeCookie = (name, value) => {
+    document.cookie = `${name}=${value};domain=${domain};path=/;max-age=${value ? 7776e3 : 0}`;
   };
 
   /** @type {() => any} the letters that were put aside, by this or an earlier page; they never hold contact data */
@@ -124,32 +121,43 @@
     return JSON.parse(text);
   });
 
-  /** @param {Letter} letter @param {string} cookies */
-  const post = async (letter, cookies) => {
+  /** @param {Letter} letter */
+  const post = async (letter) => {
+    const cookies = document.cookie;
+    /**
+     * @param {string} name @param {unknown} payload
+     * @param {any} same what a cookie that may stay contains
+     */
+    const keepCookie = (name, payload, same) => {
+      let value = cookies.match(`\\b${name}=(fb[^;]+)`)?.[1];
+      if (!held && !cookieless && payload && !value?.includes(same))
+        writeCookie(name, (value = stamp + now() + "." + payload));
+      return value;
+    };
     heard.add(letter);
     try {
       const body = JSON.stringify({
-        v: 1,
         sent: now(),
+        v: 1,
         consent,
-        webdriver,
+        webdriver: navigator.webdriver,
         gpc,
-        fbp: keepCookie(cookies, "_fbp", Math.floor(Math.random() * 1e18), ""),
-        fbc: keepCookie(cookies, "_fbc", click, click),
+        fbp: keepCookie("_fbp", Math.floor(Math.random() * 1e18), ""),
+        fbc: keepCookie("_fbc", click, click),
         match: !held && pixels,
         ...letter,
       });
       const answer = await fetch(address, {
+        credentials: "include",
         method: "POST",
         body,
-        credentials: "include",
         // All keepalive requests of a page share 64 KiB; above that `fetch` refuses.
         keepalive: body.length < 4e3,
       });
       if (/408|429|5../.test(/** @type {any} */ (answer.status))) throw answer;
       // The proxy says 204, or 200 with JSON. What is not is of somebody who answers in its place.
       if (answer.status == 200) await answer.json();
-      letters.delete(letter);
+      letters = letters.filter((one) => one != letter);
       pause = 1;
     } catch (/** @type {any} */ problem) {
       heard.delete(letter);
@@ -160,17 +168,15 @@
     }
   };
 
-  /** @returns {Letter} */
-  const letter = () => {
-    const url = location + "";
+  /** Makes a new draft where the last one cannot take what comes now. */
+  const renew = () => {
     room -= 200;
-    if (!letters.has(draft) || heard.has(draft) || draft.url != url || room < 0) {
+    if (!letters.includes(draft) || heard.has(draft) || draft.url != location || room < 0) {
       room = 2e4;
-      draft = { url, referrer, dpo, events: [], fates: [] };
-      if (letters.size < 20) letters.add(draft);
+      draft = { url: location + "", referrer: document.referrer, dpo, events: [], fates: [] };
+      letters[19] || letters.push(draft);
       queueMicrotask(flush);
     }
-    return draft;
   };
 
   /** @param {any} [last] whether what waits for the Pixel will wait for ever */
@@ -182,13 +188,15 @@
         const pixel = (event.pixel =
           EXTRAS && away ? "pending" : event._waits?.() ? (broken ? "blocked" : "pending") : "fired");
         if (!before) setTimeout(flush, 1e4, 1);
-        else if (before != pixel) letter().fates.push({ name, id, pixel });
+        else if (before != pixel) {
+          renew();
+          draft.fates.push({ name, id, pixel });
+        }
       });
-      unshelve()?.map((/** @type {Letter} */ one) => one.events?.[0]?.at > now() - 864e5 && letters.add(one));
+      unshelve()?.map((/** @type {Letter} */ one) => one.events?.[0]?.at > now() - 864e5 && letters.push(one));
     }
     if (timer || /** @type {any} */ (document).prerendering) return;
-    const cookies = document.cookie;
-    for (const one of letters) if (!heard.has(one) && !one.events == held) post(one, cookies);
+    letters.map((one) => heard.has(one) || !one.events != held || post(one));
   });
 
   const resume = () => {
@@ -196,11 +204,15 @@
     flush();
   };
 
+  /** @param {any} id @param {unknown} [match] */
+  const init = (id, match) => {
+    if (id > 0) pixels[id] = { ...copy(match), ...pixels[id] };
+  };
+
   /** @type {Record<string, (...given: any[]) => void>} */
   const commands = {
-    init(id, match) {
-      if (id > 0) pixels[id] = { ...copy(match), ...pixels[id] };
-    },
+    init,
+    addPixelId: init,
 
     consent(verb) {
       if (verb == "grant") {
@@ -208,43 +220,40 @@
         consent = "granted";
       }
       if (verb == "revoke") {
-        if (!held && viewed) {
-          writeCookie("_fbp", "", 0);
-          writeCookie("_fbc", "", 0);
+        if (viewed && !held) {
+          writeCookie("_fbp", "");
+          writeCookie("_fbc", "");
           unshelve();
-          letters.clear();
-          letters.add({ consent: "revoked" });
+          letters = [{ consent: "revoked" }];
         }
         held = true;
       }
       queueMicrotask(flush);
     },
 
-    dataProcessingOptions(options, country, state) {
+    dataProcessingOptions(...given) {
       // The Pixel takes one argument or three, and ignores two.
-      if (arguments.length == 2) return;
-      dpo = [options, country | 0, state | 0];
+      if (given.length == 2) return;
+      dpo = given;
       draft = {};
     },
 
     set(key, value, id) {
-      if (key == "userData") for (id in pixels) Object.assign(pixels[id], copy(value));
+      if (key == "userData") Object.keys(pixels).map((one) => (pixels[one] = { ...pixels[one], ...copy(value) }));
       cookieless ||= key == "firstPartyCookies" && !value;
       if (key == "trackSingleOnly") aloof[id] = value;
     },
   };
-  commands.addPixelId = commands.init;
 
-  const view = guard(() => {
+  /** @param {any} [wanted] */
+  const view = guard((wanted = due) => {
     due = false;
-    for (const id in pixels) aloof[id] || page.fbq("trackSingle", id, "PageView");
+    if (wanted) Object.keys(pixels).map((id) => aloof[id] || page.fbq("trackSingle", id, "PageView"));
   });
-
-  const tell = () => due && view();
 
   const route = guard(() => {
     const before = viewed;
-    tell();
+    view();
     viewed &&= location + "";
     due =
       viewed != before &&
@@ -255,7 +264,7 @@
         (document.readyState < "d" && !page.fbq.callMethod) ||
         !Object.values(mirrored).every((event) => event._waits?.()));
     // Later, since some pages send a PageView themselves; but before any other event and before the next change.
-    setTimeout(tell);
+    setTimeout(view);
   });
 
   /**
@@ -263,31 +272,30 @@
    * @returns {Call} what the Pixel shall see of it
    */
   const hear = (call, queued, at = now()) => {
-    try {
+    guard(() => {
       // What the snippet kept stands in the queue too, and a queue may move to another stub.
-      if (heard.has(call) || !heard.add(call)) return call;
+      if (heard.has(call) || !heard.add(call)) return;
       const flat = call[0].trim;
       const [command, ...given] = flat ? call : call[0];
       const [track, report, single] = /^report(.+)|^track(Single)?(Custom)?$/.exec(command) || [];
-      if (!track) return commands[command](...given), call;
+      if (!track) return commands[command](...given);
       const place = report ? 1 : single ? 3 : 2;
-      const options = given[place];
       const data = (given[place - 1] ??= {});
       const name = report == "CustomEvent" ? data.event : report || given[place - 2];
       // The Pixel reads the id by either key, nested, or as a number.
-      let id = options?.eventID || options?.event_id;
+      let id = given[place]?.eventID || given[place]?.event_id;
       id = id?.eventID || id;
       // The Pixel refuses a trackSingle that waits as one array.
-      if (!name.trim || (single && queued && !flat)) return call;
+      if (!name.trim || (single && queued && !flat)) return;
       const shows = name == "PageView";
-      shows || tell();
+      shows || view();
       // Of the types only a string and a number have an r.
       if (!/r/.test(id && typeof id)) {
         // Without a digit it is no order's number but a variable that nobody filled in.
-        const prefix = /Purchase,.*[1-9]/.test(/** @type {any} */ ([name, data.order_id])) && orders;
-        given[place] = { ...options, eventID: (id = prefix ? prefix + data.order_id : "" + Math.random()) };
-        const full = [command, ...given];
-        heard.add((call = flat ? full : [full]));
+        const ordered = /Purchase,.*[1-9]/.test(/** @type {any} */ ([name, data.order_id]));
+        given[place] = { ...given[place], eventID: (id = ordered ? "__ORDERS__" + data.order_id : Math.random()) };
+        call = [command, ...given];
+        heard.add((call = flat ? call : [call]));
       }
       id += "";
       /** @type {Copy} */
@@ -295,23 +303,22 @@
       // The Pixel's silent rules: nobody hears an event before init, a pixel set to trackSingleOnly hears no track,
       // and each pixel hears one tracked PageView a page.
       if (EXTRAS && away && !Object.keys(pixels)[0]) forwarded?.map((pixel) => commands.init(pixel));
-      const rare = shows && !single && !page.fbq?.allowDuplicatePageViews;
-      for (const key in pixels) {
-        if (single ? key !== given[0] : aloof[key]) continue;
-        const mark = key + name + (rare ? "" : id);
+      Object.keys(pixels).map((key) => {
+        if (single ? key !== given[0] : aloof[key]) return;
+        const mark = key + name + (shows && !single && !page.fbq?.allowDuplicatePageViews ? "" : id);
         if (!mirrored[mark]) {
-          const { url, events } = letter();
+          renew();
           mirrored[mark] = event;
-          if (event.pixels.push(key) < 2) events.push(event);
-          if (shows || !viewed) {
-            viewed = url;
+          if (event.pixels.push(key) < 2) draft.events.push(event);
+          if (!viewed || shows) {
+            viewed = draft.url;
             due = false;
           }
         }
         // The Pixel puts a call back on its queue while it waits for consent or for its config.
         mirrored[mark]._waits = () => waiting.includes(call);
-      }
-    } catch {}
+      });
+    })();
     return call;
   };
 
@@ -353,13 +360,13 @@
     trap(fbq, "callMethod", hearing);
     const known = fbq.getState?.()?.pixels;
     // A Pixel that has taken over, but not even an init, waits for a grant; and here none was heard.
-    if (known == "" && consent == "unknown" && fbq.queue?.[0]) held = true;
+    if (known == "" && !consent && fbq.queue?.[0]) held = true;
     // Pixels whose init was taken before the tag came. What the Pixel sends by itself has no id; from its first event
     // on it will not be told to leave that to us.
     known?.map((/** @type {any} */ { id, eventCount }) => {
       quiet ||= eventCount && !routing;
       if (pixels[id]) return;
-      commands.init(id);
+      init(id);
       if (eventCount) mirrored[id + "PageView"] = {};
     });
     if (!quiet) {
@@ -397,11 +404,11 @@
 
   const leave = guard(() => {
     if (!document.hidden) return;
-    tell();
+    view();
     flush(1);
-    if (!held && letters.size) {
-      localStorage[address] = JSON.stringify([...letters]);
-      letters.clear();
+    if (!held && letters[0]) {
+      localStorage[address] = JSON.stringify(letters);
+      letters = [];
     }
   });
 
@@ -413,17 +420,17 @@
     ["pushState", "replaceState"].map((method) => {
       const change = /** @type {any} */ (history)[method];
       /** @type {any} */ (history)[method] = (/** @type {any[]} */ ...given) => {
-        tell();
+        view();
         change.apply(history, given);
         route();
       };
     });
-  addEventListener("popstate", route);
-  document.addEventListener("visibilitychange", leave);
-  addEventListener("pageshow", (event) => event.persisted && !page.fbq?.callMethod && view());
   addEventListener("online", resume);
+  addEventListener("popstate", route);
+  addEventListener("pageshow", (event) => event.persisted && !page.fbq?.callMethod && view(true));
   document.addEventListener("load", looked, true);
   document.addEventListener("error", looked, true);
   document.addEventListener("prerenderingchange", resume);
+  document.addEventListener("visibilitychange", leave);
   if (EXTRAS) ask && ask(commands.consent);
 })();

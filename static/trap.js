@@ -5,7 +5,8 @@
  * finds the kept calls under the symbol below and hears all others by itself. It stands in every page of the site, so
  * each byte counts: hence `let`, and accessors defined the old way, which are enumerable and configurable by nature.
  *
- * The proxy puts what the id of an order begins with in place of "__ORDERS__": nothing where orders give no ids.
+ * The proxy puts what the id of an order begins with in place of "__ORDERS__"; where orders give no ids, a number
+ * that is another each time.
  */
 {
   /** @type {any} [call, whether it may wait, when] each; `on` once somebody listens: the trap, or the tag */

@@ -49,51 +49,58 @@ class Asset:
 
 def tag_of(site: Site) -> Asset:
     """Return the browser tag with a site's settings in it."""
-    extras = site.gpc == "ldu" or site.forwarded_pixel or (site.consent_from and not site.load_pixel)
-    tag = _filled("tag.extras.min.js" if extras else "tag.min.js", b'"__SITE__"', _settings(site))
-    return Asset.of(tag + _base_code(site) if site.load_pixel else tag)
+    settings = {"__SITE__": _settings(site), "__ORDERS__": _orders(site)}
+    if site.gpc == "ldu" or site.forwarded_pixel or (site.consent_from and not site.load_pixel):
+        tag = _filled("tag.extras.min.js", settings | {"__EXTRAS__": _extras(site)})
+    else:
+        tag = _filled("tag.min.js", settings)
+    return Asset.of(tag + _base_code(site) if site.load_pixel else tag.strip(b";\n"))
 
 
 def trap_of(site: Site) -> str:
     """Return the script that stands in the page and keeps its calls until the tag is there."""
-    return _filled("trap.min.js", b"__ORDERS__", _orders(site)).decode().strip()
+    return _filled("trap.min.js", {"__ORDERS__": _orders(site)}).decode().strip()
 
 
 def _base_code(site: Site) -> bytes:
     ids = orjson.dumps([pixel.id for pixel in site.pixel]).decode()
     flags = f"{int(site.consent == 'required')},{int(site.gpc == 'drop')}"
-    script = _filled("load.min.js", b'"__PIXEL__"', f"[{ids},{flags}]")
+    script = _filled("load.min.js", {"__PIXEL__": f"[{ids},{flags}]"})
     # The Pixel has to hear the answers too, and the tag hears all that `fbq` hears.
     asking = f"({ask_of(site, static_file)})(a=>fbq('consent',a))\n" if site.consent_from else ""
     return script + asking.encode()
 
 
-def _filled(name: str, placeholder: bytes, value: str) -> bytes:
+def _filled(name: str, expressions: Mapping[str, str]) -> bytes:
+    """Return a script of ``static/`` with expressions in place of strings that name them."""
     script = static_file(name)
-    if script.count(placeholder) != 1:
-        raise ValueError(f"{name} must hold its placeholder exactly once")
-    return script.replace(placeholder, value.encode())
+    for placeholder, expression in expressions.items():
+        text = _quoted(placeholder).encode()
+        if script.count(text) != 1:
+            raise ValueError(f"{name} must hold its placeholder {placeholder} exactly once")
+        script = script.replace(text, expression.encode())
+    return script
 
 
 def _settings(site: Site) -> str:
     """Return what the tag takes for its ``Site`` (tag.js)."""
-    flags = (not site.route_page_views, site.consent == "required", site.gpc == "drop", site.gpc == "ldu")
-    words = [
-        _quoted(site.collect_name),
-        _cookie_place(site),
-        _quoted(_orders(site)),
-        *(str(int(flag)) for flag in flags),
-    ]
+    flags = (not site.route_page_views, site.consent == "required", site.gpc == "drop")
+    words = [_quoted(site.collect_name), _cookie_place(site), *(str(int(flag)) for flag in flags)]
+    return f"[{','.join(words)}]"
+
+
+def _extras(site: Site) -> str:
+    """Return what the tag takes for its ``Extras`` (tag.js)."""
     asks = site.consent_from and not site.load_pixel
-    if asks or site.forwarded_pixel:
-        words.append(ask_of(site, static_file) if asks else "0")
+    words = [str(int(site.gpc == "ldu")), ask_of(site, static_file) if asks else "0"]
     if site.forwarded_pixel:
         words.append(orjson.dumps([pixel.id for pixel in site.pixel]).decode())
     return f"[{','.join(words)}]"
 
 
 def _orders(site: Site) -> str:
-    return f"order-{site.name}-" if site.order_ids else ""
+    """Return what the id of an order begins with; where orders give no ids, another each time."""
+    return _quoted(f"order-{site.name}-") if site.order_ids else 'Math.random()+"-"'
 
 
 def _cookie_place(site: Site) -> str:

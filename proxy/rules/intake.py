@@ -207,18 +207,29 @@ def _member(known: Mapping[str, _Member], value: Any, key: str) -> _Member:
 
 
 def _dpo(value: Any) -> tuple[tuple[str, ...], int, int] | None:
-    """Read ``[["LDU"], country, state]``; what cannot be read counts as Limited Data Use, the careful answer."""
+    """Read what a page gave: options, alone or with the numbers of a country and a state, 0 where it named none.
+
+    What cannot be read counts as Limited Data Use, the careful answer.
+    """
     if value is None:
         return None
     match value:
-        case [[] | ["LDU"] as options, int(country), int(state)] if _is_place(country) and _is_place(state):
-            return tuple(options), int(country), int(state)
+        case [[] | ["LDU"] as options, *numbers]:
+            country, state = (*map(_place, numbers), 0, 0)[:2]
+            if country is not None and state is not None:
+                return tuple(options), country, state
         case _:
-            return ("LDU",), 0, 0
+            pass
+    return ("LDU",), 0, 0
 
 
-def _is_place(number: int) -> bool:
-    return 0 <= number <= _MAX_PLACE
+def _place(number: Any) -> int | None:
+    """Return the number of a place, which pages write as text too; nothing where it is none."""
+    if number is None:
+        return 0
+    if isinstance(number, str) and number.isascii() and number.isdecimal() and len(number) <= len(str(_MAX_PLACE)):
+        number = int(number)
+    return int(number) if isinstance(number, int) and 0 <= number <= _MAX_PLACE else None
 
 
 def _match(value: Any) -> dict[str, dict[str, Any]]:

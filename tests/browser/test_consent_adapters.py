@@ -41,7 +41,7 @@ async def _answers(here: Stage, name: str) -> None:
     if not MANAGERS[name].tells:
         await here.page.evaluate("() => new Promise(setTimeout)")
     await here.run(click("false"))
-    await until(lambda: here.letters[-1]["consent"] == "revoked", "the withdrawal")
+    await until(lambda: here.letters[-1].get("consent") == "revoked", "the withdrawal")
     await here.run("fbq('track', 'Contact')")
     await _quiet(here)
     assert [event["name"] for event in here.events] == CARRIED

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from playwright.async_api import BrowserContext, Page
-from tagpage import BASE, CALLS, INIT, LOAD, TAG, Stage, script, stage, until
+from tagpage import BASE, CALLS, INIT, LOAD, TAG, Stage, script, site, stage, until
+
+from proxy.edge.files import trap_of
 
 MADE = re.compile(r"0\.\d+")
 TWO = script("fbq('init', '111')", "fbq('init', '222')")
@@ -173,6 +175,21 @@ async def test_a_given_id_stays_and_a_missing_one_is_made(here: Stage, command: 
     assert here.fired_pairs == here.mirrored_pairs
     found = {name: "" if MADE.fullmatch(identity) else identity for _, name, identity in here.fired_pairs}
     assert {row: identity for row, (_, identity) in GIVEN.items()} == found
+
+
+@pytest.mark.parametrize("placement", ["sync", "trap"])
+async def test_an_order_gives_no_id_where_the_site_says_so(here: Stage, placement: str) -> None:
+    """With `order_ids = false` two Purchases of one order have ids of their own, the same ones on both sides."""
+    here.site = site(order_ids=False)
+    trap = f"<script>{trap_of(here.site)}</script>" if placement == "trap" else ""
+    buy = "fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 1002})"
+    await here.show(trap, TAG, BASE, INIT, script(buy, buy))
+    await here.settle()
+
+    assert here.fired_pairs == here.mirrored_pairs
+    ids = {identity for _, _, identity in here.fired_pairs}
+    assert len(ids) == 2
+    assert "1002" not in ids
 
 
 def _listen(page: Page, console: list[str]) -> None:

@@ -160,7 +160,7 @@ EDGES = {
 }
 
 # A member that is not worth losing events for; what is read instead.
-FORGIVEN = [
+FORGIVEN: list[tuple[str, Any, Any]] = [
     ("url", 7, ""),
     ("url", None, ""),
     ("url", "x" * 2049, ""),
@@ -187,6 +187,13 @@ FORGIVEN = [
     ("dpo", [["LDU"], 1, 1000], (("LDU",), 1, 1000)),
     ("dpo", [["LDU"], True, False], (("LDU",), 1, 0)),
     ("dpo", [["LDU"]], (("LDU",), 0, 0)),
+    ("dpo", [[]], ((), 0, 0)),
+    ("dpo", [[], "1", "1000"], ((), 1, 1000)),
+    ("dpo", [[], None, None], ((), 0, 0)),
+    ("dpo", [[], 0, "x"], (("LDU",), 0, 0)),
+    ("dpo", [[], "1" * 5, 0], (("LDU",), 0, 0)),
+    ("dpo", [[], 1, 1000, "more"], ((), 1, 1000)),
+    ("dpo", [], (("LDU",), 0, 0)),
     ("dpo", [["LDU"], 1.5, 1000], (("LDU",), 0, 0)),
     ("dpo", [[], 10_000, 0], (("LDU",), 0, 0)),
     ("dpo", [[], 0, -1], (("LDU",), 0, 0)),
