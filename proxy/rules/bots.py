@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from hashlib import blake2b
 
 import crawleruseragents
 import re2
@@ -10,6 +10,8 @@ import re2
 # The longest user agent of a phone's in-app browser has some 400 characters; beyond that only cost grows.
 _MAX_LENGTH = 512
 _MAX_HINT = 256
+_MOST_REASONS = 2048
+_REASONS: dict[bytes, str | None] = {}
 
 
 def _any_of(patterns: Iterable[str], *, case_sensitive: bool) -> re2.Set:
@@ -55,9 +57,17 @@ def bot_reason(user_agent: str, *, webdriver: bool, brands: str = "", platform: 
     return _header_reason(user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT])
 
 
-# Few browsers make up most visits. In-app browsers, whose user agents hardly repeat, cost nothing worth more room.
-@lru_cache(maxsize=256)
 def _header_reason(user_agent: str, brands: str, platform: str) -> str | None:
+    """Few browsers make up most visits, so answers are remembered, by a digest alone; no header holds a line end."""
+    browser = blake2b(f"{user_agent}\n{brands}\n{platform}".encode(errors="replace"), digest_size=16).digest()
+    if browser not in _REASONS:
+        if len(_REASONS) >= _MOST_REASONS:
+            _REASONS.clear()
+        _REASONS[browser] = _read_reason(user_agent, brands, platform)
+    return _REASONS[browser]
+
+
+def _read_reason(user_agent: str, brands: str, platform: str) -> str | None:
     said = user_agent.encode(errors="replace")
     if _HEADLESS.Match(said) or (brands and _HEADLESS.Match(brands.encode(errors="replace"))):
         return "headless"

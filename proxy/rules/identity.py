@@ -37,7 +37,8 @@ _FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.
 _FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * _CLICK_ID_MAX}}})(?=&|$)")
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
 _AUTHORITY_MAX = 2048
-_SHORT = 100  # hardly any site's origin is longer
+_SHORT = 100  # hardly any site's host is longer
+_BEHIND_HOST = frozenset("/?#\\@")
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
@@ -62,10 +63,11 @@ class BrowserIds(NamedTuple):
 def host_of(authority: str) -> str:
     """Return the host of a ``Host`` header, an origin or an address as hosts are compared: no scheme, port, final dot.
 
-    Only what is short and has no path is remembered: a Referer may be long, and may hold what lets somebody in.
+    Only bare hosts are remembered: a Referer may be long, and may hold what lets somebody in.
     """
-    if len(authority) <= _SHORT and authority.count("/") <= 2:
-        return _remembered_host(authority)
+    bare = authority.removeprefix("https://")
+    if len(bare) <= _SHORT and _BEHIND_HOST.isdisjoint(bare):
+        return _remembered_host(bare)
     return _host_in(authority)
 
 
