@@ -38,7 +38,6 @@ _FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * _CLICK_ID_MAX}}})(?=&|$)")
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
 _AUTHORITY_MAX = 2048
 _SHORT = 100  # hardly any site's host is longer
-_BEHIND_HOST = frozenset("/?#\\@")
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
@@ -66,7 +65,7 @@ def host_of(authority: str) -> str:
     Only bare hosts are remembered: a Referer may be long, and may hold what lets somebody in.
     """
     bare = authority.removeprefix("https://")
-    if len(bare) <= _SHORT and _BEHIND_HOST.isdisjoint(bare):
+    if len(bare) <= _SHORT and "/" not in bare and "?" not in bare and "#" not in bare and "@" not in bare:
         return _remembered_host(bare)
     return _host_in(authority)
 
