@@ -57,8 +57,6 @@
   let cookieless = gpc && gpcDrops;
   // Where Global Privacy Control means Limited Data Use, the Pixel has to hear of it before any event.
   const limit = EXTRAS && limited && gpc && ["dataProcessingOptions", ["LDU"], 0, 0];
-  /** @type {string | undefined} What the page said; nothing, and the proxy takes it for "unknown". */
-  let consent;
 
   /** @type {Record<string, any>} The events each pixel heard. */
   const mirrored = {};
@@ -75,6 +73,7 @@
   let room = 0;
   let pause = 1;
   let timer = 0;
+  let consent = "unknown";
   /** The address of the first event, then of each PageView or change of address: a new one is a route. */
   let viewed = /** @type {any} */ (undefined);
   /** @type {unknown} Whether the PageView of a route is not sent yet, since the page may send its own. */
@@ -137,11 +136,11 @@
     heard.add(letter);
     try {
       const body = JSON.stringify({
-        sent: now(),
-        v: 1,
         consent,
-        webdriver: navigator.webdriver,
+        sent: now(),
         gpc,
+        v: 1,
+        webdriver: navigator.webdriver,
         fbp: keepCookie("_fbp", Math.floor(Math.random() * 1e18), ""),
         fbc: keepCookie("_fbc", click, click),
         match: !held && pixels,
@@ -359,8 +358,8 @@
     const hearing = (take) => take && (/** @param {any[]} given */ (...given) => take.apply(fbq, hear(given)));
     trap(fbq, "callMethod", hearing);
     const known = fbq.getState?.()?.pixels;
-    // A Pixel that has taken over, but not even an init, waits for a grant; and here none was heard.
-    if (known == "" && !consent && fbq.queue?.[0]) held = true;
+    // A Pixel that has taken over, but not even an init, waits for a grant; and here none was heard ("granted" < "h").
+    if (known == "" && consent > "h" && fbq.queue?.[0]) held = true;
     // Pixels whose init was taken before the tag came. What the Pixel sends by itself has no id; from its first event
     // on it will not be told to leave that to us.
     known?.map((/** @type {any} */ { id, eventCount }) => {
