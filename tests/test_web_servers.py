@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,9 +287,12 @@ class Visit:
 
 
 @pytest.fixture(name="open_to_meta")
-def _open_to_meta(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let addresses of loopback be sent, as those of visitors are."""
+def _open_to_meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let addresses of loopback be sent, as those of visitors are, whatever was remembered of them."""
     monkeypatch.setattr(address, "_NOBODYS", address.Networks())
+    address._remembered.cache_clear()
+    yield
+    address._remembered.cache_clear()
 
 
 @pytest.mark.usefixtures("open_to_meta")
