@@ -34,7 +34,9 @@ def page(base: str, event: str) -> str:
         script(f"fbq('init', '{PIXEL}')", f"fbq('track', '{event}')"),
         script(f"navigator.sendBeacon('{base}/plain')"),
         f'<script src="{base}/fbevents.js"></script>',
-        *(f'<img src="{base}{path}">' for path in (CONTROL_IMAGE, "/plain.png", f"{PREFIX}/n.gif")),
+        *(f'<img src="{base}{path}">' for path in (CONTROL_IMAGE, "/plain.png")),
+        # Later than the tag: no page loads both, and the image's answer brings a browser id of its own.
+        script(f"setTimeout(() => {{ new Image().src = '{base}{PREFIX}/n.gif' }}, 500)"),
     )
 
 
@@ -85,9 +87,11 @@ async def visit(directory: Path, aliases: tuple[str, ...], beacons: set[str]) ->
             await front.lead(START, "/path", seconds=START_SECONDS)
             front.arrivals.clear()
             await ledger(proxy, "Contact", fate="blocked")
+            await front.saw(PLACEMENTS["/path"][0], "GET", f"{PREFIX}/n.gif")
             await front.lead("/path", "/name")
             await front.asked("/name")
             rows = await ledger(proxy, "Lead", fate="blocked")
+            await front.saw(PLACEMENTS["/name"][0], "GET", f"{PREFIX}/n.gif")
             for host in beacons:
                 await front.saw(host, "POST", "/plain")
         return Account(front, rows, beacons)

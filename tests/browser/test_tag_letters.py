@@ -26,7 +26,8 @@ async def test_a_letter_says_what_the_wire_asks_for(here: Stage) -> None:
     lead, contact = letter["events"]
     assert letter["url"] == f"http://www.shop.test:{here.origin.rpartition(':')[2]}/shop?x=1#top"
     assert letter["v"] == 1
-    assert set(letter) == {"v", "sent", "url", "referrer", "fbp", "webdriver", "match", "events", "fates"}
+    members = {"v", "sent", "url", "referrer", "fbp", "consent", "webdriver", "match", "events", "fates"}
+    assert set(letter) == members
     assert (letter["referrer"], letter["match"], letter["fates"]) == ("", {"111": {}}, [])
     assert 0 <= letter["sent"] - lead["at"] < 5000
     assert lead == {
