@@ -15,7 +15,7 @@ from proxy.edge.turns import Turns
 from proxy.model import DAY_MS, Facts, LedgerRow, Outcome, Record, Status, SuppressionKind
 from proxy.queue.base import Queue, QueueError, Stored, dropped_row
 from proxy.rules.fairness import Party
-from proxy.rules.ingest import ingest, ingest_image
+from proxy.rules.ingest import ingest_image, ingest_parts
 from proxy.rules.limits import BODY
 from proxy.rules.visitor import Policy
 from proxy.settings import Site
@@ -66,7 +66,9 @@ class Collector:
         """Answer what the tag posts."""
         if visit.request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             return refusal(415, "content-encoding: accepted: identity")
-        outcome = ingest(await self.facts(visit), self._policies[visit.site.name], visit.arrival.client)
+        facts = await self.facts(visit)
+        parts = ingest_parts(facts, self._policies[visit.site.name], visit.arrival.client)
+        outcome = await self.turns.work(visit.who, parts)
         kind = JSON if outcome.body else None
         answer = web.Response(status=outcome.status, body=outcome.body, content_type=kind)
         return await self._store(visit, outcome, answer)

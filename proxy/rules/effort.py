@@ -1,7 +1,15 @@
 """How closely a stranger's request is read: a budget of work, so that no body costs more than a few milliseconds.
 
-What is bounded is counted, not timed, so the same request always gets the same answer.
+What is bounded is counted, not timed, so the same request always gets the same answer. Large requests are worked on in
+parts, so that others have their turn between them.
 """
+
+from collections.abc import Generator
+from typing import TypeAlias, TypeVar
+
+T = TypeVar("T")
+Parts: TypeAlias = Generator[None, None, T]
+"""Work that pauses after each part of a millisecond or two; the last part returns the result."""
 
 MOST = 16_000
 """Units of one request. A unit is a character read by one pattern: some 20 to 200 ns."""
@@ -29,3 +37,13 @@ class Effort:
         """Take units, and tell whether there were as many."""
         self.left -= units
         return self.left >= 0
+
+
+def whole(parts: Parts[T]) -> T:
+    """Do all parts of a work at a stretch."""
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            result: T = end.value
+            return result

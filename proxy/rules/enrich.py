@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from proxy.model import MAX_AGE_MS, DropReason, Event, Facts, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules import labels, pii
 from proxy.rules.effort import Effort
-from proxy.rules.identity import BrowserIds, Place, cookies_of
+from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.keeper import NOTHING, Keeper
 from proxy.rules.people import digests, number_hash
 from proxy.rules.redact import clean_data, clean_url, limits_of, origin_of
@@ -37,6 +37,8 @@ class Context(NamedTuple):
     """Set when nothing of the visit may leave."""
     where: Place
     effort: Effort
+    visitor: bytes
+    """Four bytes that tell visitors apart."""
     kept: Keeper = NOTHING
     """What the visitor's keeper held until now."""
     keeper: Keeper = NOTHING
@@ -52,7 +54,6 @@ class _Page(NamedTuple):
 
     url: str
     referrer: str
-    visitor: bytes
     findings: tuple[str, ...]
 
 
@@ -126,16 +127,16 @@ class Enricher:
 
     def _read_page(self) -> _Page:
         context, visit = self._context, self._context.visit
-        visitor, findings = visitor_of(context), _bot(context) + visit.findings
+        findings = _bot(context) + visit.findings
         if context.site.sensitive == "restricted":
-            self._page = _Page(origin_of(visit.url), "", visitor, findings)
+            self._page = _Page(origin_of(visit.url), "", findings)
             return self._page
         url, in_url = clean_url(visit.url, self._limits, context.effort)
         referrer, in_referrer = clean_url(visit.referrer, self._limits, context.effort)
         if in_url or in_referrer:
             self.redactions += [Redaction(what, "url") for what in in_url]
             self.redactions += [Redaction(what, "referrer") for what in in_referrer]
-        self._page = _Page(url, referrer, visitor, findings)
+        self._page = _Page(url, referrer, findings)
         return self._page
 
 
@@ -160,7 +161,7 @@ def _dropped(  # noqa: PLR0913 - a row of the ledger has many columns
         reason=reason,
         fate=hit.fate,
         findings=findings,
-        visitor=visitor_of(context),
+        visitor=context.visitor,
     )
 
 
@@ -275,7 +276,7 @@ def _event(  # noqa: PLR0913 - what is the visit's, the page's, the pixel's and 
         people=matched.people,
         custom_data=data,
         options=context.options,
-        visitor=page.visitor,
+        visitor=context.visitor,
         fate=hit.fate,
         mark=f"bot:{context.bot}" if context.bot else "",
         findings=page.findings + matched.findings + odd,
@@ -286,23 +287,13 @@ def _bot(context: Context) -> tuple[str, ...]:
     return (f"bot:{context.bot}",) if context.bot else ()
 
 
-def visitor_of(context: Context) -> bytes:
-    """Return four bytes that tell visitors apart: by the id the browser showed, else by address and user agent."""
-    return _four_bytes(_shown(context) or _without_id(context))
+def visitor_of(shown: str, address: str, user_agent: str) -> bytes:
+    """Return four bytes that tell visitors apart.
 
-
-def visitors_of(context: Context) -> tuple[bytes, ...]:
-    """Return the same, and who this would have been before it had an id: its first answer may have given it one."""
-    return tuple(dict.fromkeys((visitor_of(context), _four_bytes(_without_id(context)))))
-
-
-def _shown(context: Context) -> str:
-    return context.visit.fbp or cookies_of(context.facts.cookie).get("_fbp", "")
-
-
-def _without_id(context: Context) -> str:
-    return f"{context.address} {context.facts.user_agent}"
-
-
-def _four_bytes(name: str) -> bytes:
+    Args:
+        shown: The browser's id, as the page or its cookie showed it; empty when it had none.
+        address: The visitor's, by which with the user agent a visitor without an id is told.
+        user_agent: As sent.
+    """
+    name = shown or f"{address} {user_agent}"
     return blake2b(name.encode(errors="replace"), digest_size=4).digest()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from proxy.model import LedgerRow, Record, Redaction, Refusal
 from proxy.rules import capi, limits
+from proxy.rules.effort import Parts
 from proxy.rules.enrich import Context, Enricher, Judged
 from proxy.rules.faults import fault
 
@@ -58,15 +59,19 @@ class _Budget:
         return records
 
 
-def written(context: Context) -> Written:
-    """Judge and write the hits of a visit, in order."""
+def written(context: Context) -> Parts[Written]:
+    """Judge and write the hits of a visit, in order; pause after each part of ``limits.PART`` pairs."""
     enricher, budget = Enricher(context), _Budget()
     records: list[Record] = []
     dropped: list[LedgerRow] = []
     refused, faults = [], []
     foreign: LedgerRow | None = None
-    unknown = 0
+    unknown = part = 0
     for hit in context.visit.hits:
+        if part > limits.PART:
+            part = 0
+            yield
+        part += len(hit.pixels)
         try:
             judged = enricher.judge(hit)
             fresh = budget.records(judged)

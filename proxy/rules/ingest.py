@@ -1,4 +1,4 @@
-"""The hot path as a pure function: ``Facts`` of a request → ``Outcome``.
+"""The hot path, pure: ``Facts`` of a request → ``Outcome``, in parts if it is large.
 
 Nothing here touches a socket, a clock or a disk, so the HTTP front can be exchanged without touching a rule.
 """
@@ -10,8 +10,8 @@ import orjson
 from proxy.model import Consent, DropReason, Facts, Fate, Hit, Outcome, Refusal, Visit
 from proxy.rules import address, consent, identity, intake, limits
 from proxy.rules.bots import bot_reason
-from proxy.rules.effort import Effort
-from proxy.rules.enrich import Context, visitors_of
+from proxy.rules.effort import Effort, Parts, whole
+from proxy.rules.enrich import Context, visitor_of
 from proxy.rules.events import written
 from proxy.rules.faults import fault
 from proxy.rules.keeper import Keeper
@@ -21,6 +21,11 @@ from proxy.settings import Site
 
 
 def ingest(facts: Facts, policy: Policy, client: address.Client | None = None) -> Outcome:
+    """Judge one request to the collect address at a stretch; see ``ingest_parts``."""
+    return whole(ingest_parts(facts, policy, client))
+
+
+def ingest_parts(facts: Facts, policy: Policy, client: address.Client | None = None) -> Parts[Outcome]:
     """Judge one request to the collect address; nothing raises.
 
     Args:
@@ -29,7 +34,7 @@ def ingest(facts: Facts, policy: Policy, client: address.Client | None = None) -
         client: Who asks, where the door has found out already.
     """
     try:
-        return _outcome(intake.visit(facts.body), facts, policy, client)
+        return (yield from _outcome(intake.visit(facts.body), facts, policy, client))
     except intake.Malformed as error:
         return Outcome(413 if len(facts.body) > limits.BODY else 400, problem(str(error)))
     except Exception as error:  # noqa: BLE001 - sent again it would fail again, so the tag is told to give up
@@ -48,7 +53,7 @@ def ingest_image(facts: Facts, policy: Policy, client: address.Client | None = N
     hit = Hit("PageView", f"{facts.entropy:032x}", facts.now, pixels, {}, Fate.PENDING)
     url, findings = intake.address(facts.referer, "event_source_url")
     try:
-        return _outcome(Visit(sent=facts.now, url=url, hits=(hit,), findings=findings), facts, policy, client)
+        return whole(_outcome(Visit(sent=facts.now, url=url, hits=(hit,), findings=findings), facts, policy, client))
     except Exception as error:  # noqa: BLE001 - as above
         return Outcome(400, problem("cannot be read"), faults=(fault(error),))
 
@@ -70,13 +75,13 @@ def home(site: Site, host: str) -> str:
     )
 
 
-def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client | None) -> Outcome:
+def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client | None) -> Parts[Outcome]:
     visit, facts = _bounded(visit, facts)
     client = known or address.client(
         facts.peer, facts.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=facts.forwarded_pseudo
     )
     context = _context(visit, facts, policy, client)
-    events = written(context)
+    events = yield from written(context)
     refused = _in_order(visit.refused, events.refused) if visit.refused or events.refused else ()
     status, body = 204, b""
     if refused:
@@ -92,7 +97,7 @@ def _outcome(visit: Visit, facts: Facts, policy: Policy, known: address.Client |
         refused=len(refused) + visit.surplus,
         unknown_pixels=events.unknown_pixels,
         fates=public_news(visit.fates, context.effort) if visit.fates else (),
-        visitors=visitors_of(context) if visit.fates else (),
+        visitors=_visitors(context) if visit.fates else (),
         pixels=tuple([pixel.id for pixel in policy.site.pixel]),
         redactions=tuple(events.redactions),
         misdirected=client.misdirected,
@@ -121,12 +126,13 @@ def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client)
     ids = _ids(visit, facts, where, cookies, kept)
     gpc = consent.signals_gpc(facts.gpc, visit)
     bot = None if site.bots == "ignore" else _bot(visit, facts)
+    address_sent = client.address if client.public else ""
     return Context(
         site=site,
         facts=facts,
         visit=visit,
         ids=ids,
-        address=client.address if client.public else "",
+        address=address_sent,
         options=consent.options(site, visit, gpc=gpc),
         bot=bot,
         forbidden=consent.forbids(
@@ -138,11 +144,17 @@ def _context(visit: Visit, facts: Facts, policy: Policy, client: address.Client)
         ),
         where=where,
         effort=effort,
+        visitor=visitor_of(visit.fbp or cookies.get("_fbp", ""), address_sent, facts.user_agent),
         kept=kept,
         people_keys=policy.people_keys,
         keeper=kept_from_now(kept, visit, ids, facts, policy, effort) if where.at_home else kept,
         sealed=sealed,
     )
+
+
+def _visitors(context: Context) -> tuple[bytes, ...]:
+    """Return who brings news of browser copies, and who that was before its first answer gave it an id."""
+    return tuple(dict.fromkeys((context.visitor, visitor_of("", context.address, context.facts.user_agent))))
 
 
 def _bot(visit: Visit, facts: Facts) -> str | None:

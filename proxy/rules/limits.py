@@ -11,6 +11,8 @@ EVENTS = 200
 """Events of a body, and as many news of browser copies. Those behind are refused."""
 ROWS = 400
 """Pairs of event and pixel in a body. An event that passes it is refused."""
+PART = 50
+"""Pairs of event and pixel that are worked on at a stretch, before it is somebody else's turn."""
 PIXELS = 50
 """Pixels of one event, and pixels with match keys of their own."""
 NAME = 100

@@ -97,7 +97,7 @@ async def test_an_error_of_the_door_itself_has_an_answer_too(
     def wrong(*_given: Any) -> Any:
         raise KeyError(SECRET_WORD)
 
-    monkeypatch.setattr(collect, "ingest", wrong)
+    monkeypatch.setattr(collect, "ingest_parts", wrong)
     status, headers, body = await shop.post(page_views(["any"]))
 
     assert (status, body) == (400, b'{"error":"cannot be read"}')

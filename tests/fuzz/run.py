@@ -21,7 +21,7 @@ _TELL_EVERY = 50_000
 @click.command()
 @click.option("--count", default=1_000_000, show_default=True, help="requests")
 @click.option("--from", "first", default=0, show_default=True, help="number of the first one")
-@click.option("--milliseconds", default=5.0, show_default=True, help="processor time of one answer")
+@click.option("--milliseconds", default=5.0, show_default=True, help="processor time at a stretch")
 @click.option("--choices", type=click.Path(path_type=Path), help="directory of guided.py, whose requests are sent too")
 @click.option("--found", type=click.Path(path_type=Path), help="directory for what is found")
 def main(count: int, first: int, milliseconds: float, choices: Path | None, found: Path | None) -> None:

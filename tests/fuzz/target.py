@@ -15,8 +15,9 @@ from proxy.config import parse
 from proxy.model import Facts, Outcome
 from proxy.rules import tables
 from proxy.rules.address import Networks, believed_host, client
+from proxy.rules.effort import Parts
 from proxy.rules.identity import host_of
-from proxy.rules.ingest import belongs, ingest, ingest_image
+from proxy.rules.ingest import belongs, ingest_image, ingest_parts
 from proxy.rules.keeper import Keeper, KeeperKeys
 from proxy.rules.routing import Routes
 from proxy.rules.visitor import Policy
@@ -25,10 +26,6 @@ from proxy.settings import Settings
 STATUSES = {200, 204, 400, 413}
 """What the door may answer to what anybody sends; never a 5xx."""
 _AGAIN = 40
-# A letter of the tag has a hundred events at most; each pair of event and pixel beyond is work of its own, as it would
-# be in a second request.
-_FREE_ROWS = 100
-_ROW_S = 25e-6
 _PREFIX = "/k7f2q9w3"
 # Settings that lead through different rules, with the header that names the visitor's address.
 _SITES: tuple[tuple[str, dict[str, object]], ...] = (
@@ -80,47 +77,55 @@ class Door:
 
     def answer(self, request: Request) -> Outcome:
         """Answer a request as the listener does."""
+        return self._answer(request)[0]
+
+    def _answer(self, request: Request) -> tuple[Outcome, float]:
+        """Return the answer, and how many seconds of processor time its longest part took."""
+        start, longest = time.thread_time(), 0.0
+        parts = self._parts(request)
+        while True:
+            try:
+                next(parts)
+            except StopIteration as end:
+                return end.value, max(longest, time.thread_time() - start)
+            now = time.thread_time()
+            start, longest = now, max(longest, now - start)
+
+    def _parts(self, request: Request) -> Parts[Outcome]:
         facts, policy = request.facts, self._policies[request.site]
         host = believed_host(facts.host, facts.forwarded_host, facts.peer, self._trusted)
         self._routes.find(host, request.path)
         belongs(policy.site, host_of(facts.origin or facts.referer))
         client(facts.peer, facts.forwarded, self._trusted, header=policy.client_ip_header)
-        return ingest_image(facts, policy) if request.is_image else ingest(facts, policy)
+        if request.is_image:
+            return ingest_image(facts, policy)
+        return (yield from ingest_parts(facts, policy))
 
     def wrong(self, request: Request, most_seconds: float = math.inf) -> str:
         """Return what is wrong with the answer to a request, or nothing.
 
         Args:
             request: What a stranger sends.
-            most_seconds: Processor time that an answer may take, beside that of each pair of event and pixel from the
-                hundred-and-first on; the least of several counts, if the first takes more.
+            most_seconds: Processor time that an answer may take before others have their turn; the least of several
+                counts, if the first takes more.
         """
-        start = time.thread_time()
         try:
-            outcome = self.answer(request)
+            outcome, took = self._answer(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
             return f"{type(error).__name__}: {error}"
-        took = time.thread_time() - start
         if faults := getattr(outcome, "faults", ()):
             return f"fault: {faults[0]}"
         if outcome.status not in STATUSES:
             return f"status {outcome.status}"
         if outcome.body:
             orjson.loads(outcome.body)
-        rows = _rows(outcome)
-        most_seconds += _ROW_S * max(0, rows - _FREE_ROWS)
         if took > most_seconds and (took := self.seconds(request)) > most_seconds:
-            return f"{took * 1000:.1f} ms for {rows} pairs of event and pixel"
+            return f"{took * 1000:.1f} ms for {_rows(outcome)} pairs of event and pixel"
         return ""
 
     def seconds(self, request: Request) -> float:
-        """Return the least processor time of several answers."""
-        return min(self._once(request) for _ in range(_AGAIN))
-
-    def _once(self, request: Request) -> float:
-        start = time.thread_time()
-        self.answer(request)
-        return time.thread_time() - start
+        """Return the least processor time that the longest part of an answer takes, of several answers."""
+        return min(self._answer(request)[1] for _ in range(_AGAIN))
 
 
 def _rows(outcome: Outcome) -> int:

@@ -9,7 +9,7 @@ import pytest
 from proxy.model import DropReason, Event, Facts, Fate, Hit, LedgerRow, Redaction, Status, Visit
 from proxy.rules import enrich
 from proxy.rules.effort import Effort
-from proxy.rules.enrich import Context, Enricher, visitor_of, wants
+from proxy.rules.enrich import Context, Enricher, wants
 from proxy.rules.identity import BrowserIds, Place
 from proxy.rules.redact import Cleaned, Limits, clean_data
 from proxy.rules.values import STANDARD_EVENTS
@@ -204,7 +204,7 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
             reason=reason,
             fate=Fate.FIRED,
             findings=FINDINGS.get(reason, ()),
-            visitor=visitor_of(whole),
+            visitor=whole.visitor,
         )
     ]
 
