@@ -17,9 +17,9 @@ from rig import Machine, Slice, goal, percentile, ratio, rounds, running, slices
 from stock import fill, queue_of
 from visitor import visiting
 
-from proxy.model import LedgerRow, Status
-from proxy.queue.base import Settlement
-from proxy.queue.local import LocalQueue
+from proxy.model.ledger import LedgerRow, Status
+from proxy.queue.contract import Settlement
+from proxy.queue.sqlite.engine import LocalQueue
 
 _PIXEL = "1001"
 _BATCH = 1000
@@ -159,7 +159,9 @@ async def _settle(queue: LocalQueue) -> float:
     segments = await queue.claim(_PIXEL, most=_BATCH)
     now = time.time_ns() // 1_000_000
     rows = tuple(
-        LedgerRow(now, one.pixel, one.name, one.id, one.time_s, Status.DELIVERED, "", one.fate, "A1b2C3d4E5f", 1)
+        LedgerRow(
+            now, one.pixel, one.name, one.id, one.time_s, Status.DELIVERED, "", one.browser_copy, "A1b2C3d4E5f", 1
+        )
         for segment in segments
         for one in segment.records
     )

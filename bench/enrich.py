@@ -15,14 +15,14 @@ import click
 import orjson
 from rig import SECRET, Machine, browser_headers, start, table, workplace
 
-from proxy import config
-from proxy.app import people_keys
-from proxy.model import Facts
+from proxy.app import person_keys
+from proxy.config import load
+from proxy.model.request import BrowserRequest
 from proxy.rules import tables
-from proxy.rules.address import Networks
-from proxy.rules.ingest import ingest
-from proxy.rules.keeper import KeeperKeys
-from proxy.rules.visitor import Policy
+from proxy.rules.browser import ingest
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks
 
 _PIXEL = "1001"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -89,10 +89,10 @@ class Pages:
 _NOW = time.time_ns() // 1_000_000
 
 
-def _facts(body: bytes, cookie: str = "") -> Facts:
+def _facts(body: bytes, cookie: str = "") -> BrowserRequest:
     headers = browser_headers()
     chance = random.Random(body)
-    return Facts(
+    return BrowserRequest(
         now=_NOW,
         entropy=int.from_bytes(body[-40:-24]),
         peer="127.0.0.1",
@@ -118,16 +118,16 @@ def _address(chance: random.Random) -> str:
 
 def _policy() -> Policy:
     with workplace() as place:
-        settings = config.load(Machine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
+        settings = load.load(Machine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
     return Policy(
         settings.site[0],
         Networks(settings.server.trusted_proxies),
-        KeeperKeys(SECRET),
-        people_keys=people_keys(settings, SECRET),
+        VisitorCookieKeys(SECRET),
+        person_keys=person_keys(settings, SECRET),
     )
 
 
-def _returning(body: bytes, policy: Policy) -> Facts:
+def _returning(body: bytes, policy: Policy) -> BrowserRequest:
     """Return a request of a visitor whom an answer has given cookies."""
     outcome = ingest(_facts(body), policy)
     if outcome.status != 204 or not outcome.records or not outcome.cookies:
@@ -143,8 +143,8 @@ def _us(work: Callable[[], object], count: int) -> float:
 
 def measure(bodies: Sequence[bytes], policy: Policy) -> tuple[float, float]:
     """Return the µs of ``ingest`` and of ``orjson.loads`` for a body."""
-    facts = [_returning(body, policy) for body in bodies]
-    rules = _us(lambda: [ingest(one, policy) for one in facts], len(facts))
+    request = [_returning(body, policy) for body in bodies]
+    rules = _us(lambda: [ingest(one, policy) for one in request], len(request))
     return rules, _us(lambda: [orjson.loads(body) for body in bodies], len(bodies))
 
 

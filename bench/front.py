@@ -8,10 +8,10 @@ import apsw
 import click
 import rig  # noqa: F401 - finds the proxy
 
-from proxy.cli import main as cli
-from proxy.model import Record
-from proxy.queue.base import Segment, Stored
-from proxy.queue.local import LocalQueue
+from proxy.cli.commands import main as cli
+from proxy.model.record import Record
+from proxy.queue.contract import Segment, Stored
+from proxy.queue.sqlite.engine import LocalQueue
 
 
 class _SlowFile(apsw.VFSFile):

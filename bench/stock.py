@@ -11,11 +11,13 @@ from pathlib import Path
 import orjson
 from rig import SECRET
 
-from proxy.model import DAY_MS, Fate, Record
-from proxy.queue.base import QueueBrokenError
-from proxy.queue.local import DataDirLock, LocalQueue
+from proxy.config.schema import Queue, Retention
+from proxy.model.event import BrowserCopy
+from proxy.model.record import Record
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer
-from proxy.settings import Queue, Retention
+from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
 
 # About what a commit under load holds.
 _GROUP = 64
@@ -51,7 +53,7 @@ def records(count: int, pixel: str, *, days: float = 0.0) -> Iterator[Record]:
             },
         }
         visitor = chance.randbytes(4)
-        yield Record(pixel, "ViewContent", identity, happened, visitor, Fate.FIRED, "", orjson.dumps(payload))
+        yield Record(pixel, "ViewContent", identity, happened, visitor, BrowserCopy.FIRED, "", orjson.dumps(payload))
 
 
 def _broken(error: QueueBrokenError) -> None:

@@ -16,8 +16,8 @@ from aiohttp import web
 from playwright.async_api import CDPSession, Page, async_playwright
 from rig import goal
 
-from proxy.edge.files import tag_of
-from proxy.settings import Site
+from proxy.config.schema import Site
+from proxy.edge.tag.build import tag_of
 
 _SLOWER = 4
 _SITE = Site.model_validate(

@@ -17,32 +17,32 @@ from pathlib import Path
 
 import aiohttp.http_parser
 
-from proxy.config import Config
+from proxy.config.load import Config
+from proxy.config.schema import Address, Pixel, Settings, Site
+from proxy.delivery.client import Graph, graph_session
+from proxy.delivery.expiry import Expiry
+from proxy.delivery.lane import Lane
+from proxy.delivery.sender import Sender
 from proxy.edge.admission import Admission
 from proxy.edge.collect import Collector
-from proxy.edge.conditions import Conditions
-from proxy.edge.connections import Terms
-from proxy.edge.descriptors import affordable
-from proxy.edge.expiry import Expiry
-from proxy.edge.faults import Faults
-from proxy.edge.files import tag_of
-from proxy.edge.graph import Graph, graph_session
-from proxy.edge.lane import Lane
-from proxy.edge.listener import listen
-from proxy.edge.metrics import Metrics
-from proxy.edge.operator import Access, Operator
+from proxy.edge.net.connections import Terms
+from proxy.edge.net.descriptors import affordable
+from proxy.edge.net.listener import listen
 from proxy.edge.public import Entry, Public
-from proxy.edge.sender import Sender
-from proxy.keys import people_key, prefix_of
-from proxy.queue.base import QueueBrokenError, Trouble
-from proxy.queue.local import DataDirLock, LocalQueue
+from proxy.edge.tag.build import tag_of
+from proxy.model.keys import person_key, prefix_of
+from proxy.operator.api import Access, Operator
+from proxy.queue.contract import QueueBrokenError, Trouble
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
 from proxy.rules import tables
-from proxy.rules.address import Networks
-from proxy.rules.keeper import KeeperKeys
-from proxy.rules.routing import Routes
-from proxy.rules.visitor import Policy
-from proxy.settings import Address, Pixel, Settings, Site
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks
+from proxy.rules.request.routes import Routes
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.faults import Faults
+from proxy.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +113,9 @@ def prefixes(settings: Settings, secret: str, site: Site) -> list[str]:
     return [prefix_of(one, site.name) for one in secrets_]
 
 
-def people_keys(settings: Settings, secret: str) -> list[bytes]:
+def person_keys(settings: Settings, secret: str) -> list[bytes]:
     """Return the keys of people's digests, the current one first."""
-    return [people_key(one) for one in (secret, *(old.get_secret_value() for old in settings.server.old_secrets))]
+    return [person_key(one) for one in (secret, *(old.get_secret_value() for old in settings.server.old_secrets))]
 
 
 @asynccontextmanager
@@ -180,7 +180,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             lanes=sender.lanes,
             conditions=conditions,
             now=now_ms,
-            people_keys=people_keys(settings, secret),
+            person_keys=person_keys(settings, secret),
         )
         few = limits.model_copy(
             update={"connections": _OPERATOR_CONNECTIONS, "connections_per_address": _OPERATOR_CONNECTIONS + 1}
@@ -246,12 +246,13 @@ def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics
 
 def _entry(settings: Settings, secret: str) -> Entry:
     old = [one.get_secret_value() for one in settings.server.old_secrets]
-    keys, people = KeeperKeys(secret, old), people_keys(settings, secret)
+    keys, person_digests = VisitorCookieKeys(secret, old), person_keys(settings, secret)
     trusted = Networks(settings.server.trusted_proxies)
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
         policies={
-            site.name: Policy(site, trusted, keys, settings.server.forwarding_header, people) for site in settings.site
+            site.name: Policy(site, trusted, keys, settings.server.forwarding_header, person_digests)
+            for site in settings.site
         },
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,

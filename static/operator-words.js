@@ -1,13 +1,13 @@
 /** What the operator's page calls things: statuses, reasons and faults in words for the owner. */
 
 /**
- * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} Words What Meta said.
+ * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} GraphError What Meta said.
  * @typedef {{ pixel: string, waiting: number, suspects: number, oldest: number, oldest_suspect: number, paused: string,
- *   failures: number, last_error: string, words: Words }} Lane Ages in ms.
+ *   failures: number, last_error: string, graph_error: GraphError }} Lane Ages in ms.
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
  * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
- *   fate: string, fbtrace_id: string, attempts: number, findings: string[] }} Row
+ *   browser_copy: string, fbtrace_id: string, attempts: number, findings: string[] }} Row
  * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
  *   code: number | null, subcode: number | null, message: string, fbtrace_id: string, attempts: number,
  *   event: Record<string, unknown> }} Letter
@@ -80,7 +80,7 @@ export const STATUSES = {
 };
 
 /** @type {Record<string, [text: string, kind: string]>} */
-export const FATES = {
+export const COPIES = {
   fired: ["Fired", "good"],
   blocked: ["Blocked", "warn"],
   pending: ["Not known", ""],
@@ -107,12 +107,12 @@ const halt = (detail) => {
 export const age = (ms) => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`);
 
 /** @param {Row} row */
-export const why = ({ status, reason, fate }) => {
+export const why = ({ status, reason, browser_copy }) => {
   if (status == "dropped") return DROPPED[reason] || reason;
   if (status == "dead") return DEAD[reason] || reason;
   if (status == "duplicate") return "the same visitor sent this name and id before";
   if (MACHINES[reason]) return `sent, but ${MACHINES[reason]}`;
-  return reason || (fate == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
+  return reason || (browser_copy == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
 };
 
 /** @param {Row} row */

@@ -6,11 +6,11 @@
  */
 
 import { byId, make, say, chip, moment, title, button, reconcile, fillTable } from "./operator-elements.js";
-import { DEAD, STATUSES, FATES, TITLES, trouble, why, oddities, advice, age, count, clock } from "./operator-words.js";
+import { DEAD, STATUSES, COPIES, TITLES, trouble, why, oddities, advice, age, count, clock } from "./operator-words.js";
 
 /** @typedef {import("./operator-words.js").Lane} Lane */
 /** @typedef {import("./operator-words.js").State} State */
-/** @typedef {import("./operator-words.js").Words} Words */
+/** @typedef {import("./operator-words.js").GraphError} GraphError */
 /** @typedef {import("./operator-words.js").Row} Row */
 /** @typedef {import("./operator-words.js").Letter} Letter */
 
@@ -112,7 +112,7 @@ const LANES = [
   { label: "Failures", kind: "number-cell", show: ({ failures }) => count(failures) },
   {
     label: "Last error",
-    show: ({ last_error: error, words }) => (error ? [make("span", { class: "line" }, trouble(error)), ...graphWords(words)] : "none"),
+    show: ({ last_error: error, graph_error: said }) => (error ? [make("span", { class: "line" }, trouble(error)), ...graphError(said)] : "none"),
   },
 ];
 
@@ -154,8 +154,8 @@ const health = poll(() => ask("api/status"), showHealth, showSilence);
 
 // -- dead letters
 
-/** @param {Words} words @returns {(HTMLElement | string)[]} */
-const graphWords = ({ code, subcode, message, fbtrace_id: trace }) => {
+/** @param {GraphError} words @returns {(HTMLElement | string)[]} */
+const graphError = ({ code, subcode, message, fbtrace_id: trace }) => {
   const codes = [code != null && `code ${code}`, subcode != null && `subcode ${subcode}`, trace && `trace ${trace}`];
   const known = codes.filter(Boolean).join(", ");
   return [
@@ -183,7 +183,7 @@ const LETTER_COLUMNS = [
     label: "Why",
     show: (letter) => [
       make("span", { class: "line" }, DEAD[letter.reason] || letter.reason),
-      ...graphWords(letter),
+      ...graphError(letter),
       make("details", {}, make("summary", {}, "What was sent"), make("pre", {}, JSON.stringify(letter.event, null, 2))),
     ],
   },
@@ -265,7 +265,7 @@ const ROW_COLUMNS = [
       ];
     },
   },
-  { label: "Browser copy", show: ({ fate }) => chip(FATES[fate] || [fate, ""]) },
+  { label: "Browser copy", show: ({ browser_copy }) => chip(COPIES[browser_copy] || [browser_copy, ""]) },
   { label: "Attempts", kind: "number-cell", show: ({ attempts }) => (attempts ? count(attempts) : "") },
   { label: "Meta’s trace", show: ({ fbtrace_id: trace }) => trace && make("code", {}, trace) },
 ];
@@ -275,8 +275,8 @@ const totalsOf = (rows) => {
   /** @param {(row: Row) => unknown} wanted */
   const amount = (wanted) => rows.filter(wanted).length;
   const delivered = amount(({ status }) => status == "delivered");
-  const paired = amount(({ status, fate }) => status == "delivered" && fate == "fired");
-  const recovered = amount(({ status, fate }) => status == "delivered" && fate == "blocked");
+  const paired = amount(({ status, browser_copy }) => status == "delivered" && browser_copy == "fired");
+  const recovered = amount(({ status, browser_copy }) => status == "delivered" && browser_copy == "blocked");
   return [
     { label: "Delivered", number: count(delivered), meaning: "counted by Meta" },
     { label: "Recovered", number: count(recovered), meaning: "delivered, browser copy blocked" },

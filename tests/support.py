@@ -12,10 +12,11 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from proxy import config
 from proxy.app import Running, running
-from proxy.model import Fate, Record
-from proxy.simulator.app import make_app
+from proxy.config import load
+from proxy.model.event import BrowserCopy
+from proxy.model.record import Record
+from proxy.simulator.graph.app import make_app
 
 PIXEL = "1234567890"
 TOKEN = "token-of-the-pixel-KEEP-OUT"
@@ -42,7 +43,7 @@ def record(number: int = 1, *, pixel: str = PIXEL, visitor: bytes = b"abcd", tim
             "user_data": {"client_user_agent": USER_AGENT, "fbp": f"fb.1.1700000000000.{number}"},
         }
     )
-    return Record(pixel, "PageView", f"id-{number}", happened, visitor, Fate.FIRED, "", payload)
+    return Record(pixel, "PageView", f"id-{number}", happened, visitor, BrowserCopy.FIRED, "", payload)
 
 
 async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = 20.0, what: str = "condition") -> Any:
@@ -176,6 +177,6 @@ async def installation(
         raw = raw_config(graph, directory / "data", **site)
         for table, settings in (more or {}).items():
             raw[table] = {**raw.get(table, {}), **settings}
-        loaded = config.parse(raw, {}, base=directory)
+        loaded = load.parse(raw, {}, base=directory)
         async with running(loaded) as proxy:
             yield Installation(session, graph, proxy)

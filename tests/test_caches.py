@@ -13,16 +13,16 @@ import orjson
 import pytest
 
 import proxy
-from proxy.hosts import ascii_host
-from proxy.model import Facts
+from proxy.config.hosts import ascii_host
+from proxy.config.schema import Site
+from proxy.model.request import BrowserRequest
 from proxy.rules import tables
-from proxy.rules.address import Networks, client, is_trusted
-from proxy.rules.bots import bot_reason
-from proxy.rules.identity import host_of, registrable
-from proxy.rules.ingest import ingest
-from proxy.rules.keeper import KeeperKeys
-from proxy.rules.visitor import Policy
-from proxy.settings import Site
+from proxy.rules.browser import ingest
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.permission.bots import bot_reason
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks, client, is_trusted
+from proxy.rules.request.sites import host_of, registrable
 
 NOW = 1_764_000_000_000
 SECRET = "secret-0123456789"
@@ -68,7 +68,7 @@ def strangers() -> None:
         {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}]},
         context={"resolve": str},
     )
-    policy = Policy(site, Networks(), KeeperKeys("s" * 32))
+    policy = Policy(site, Networks(), VisitorCookieKeys("s" * 32))
     for number in range(3000):
         text = f"{SECRET}-{number}-"
         long = text * 100
@@ -77,7 +77,7 @@ def strangers() -> None:
         hit = {"name": text, "id": text, "at": NOW, "pixels": ["1", "2"], "data": data}
         match = {"1": {"em": text, "ph": text, "fn": text, "country": text, text: text}}
         wire = {"v": 1, "sent": NOW, "url": address, "referrer": address, "match": match, "events": [hit]}
-        facts = Facts(
+        request = BrowserRequest(
             now=NOW,
             entropy=number,
             peer=f"2001:db8::{number % 7000:x}",
@@ -91,8 +91,8 @@ def strangers() -> None:
             forwarded=long,
             body=orjson.dumps(wire),
         )
-        ingest(facts, policy)
-        ingest(facts._replace(origin="", host=long), policy)
+        ingest(request, policy)
+        ingest(request._replace(origin="", host=long), policy)
         host_of(address)
         host_of(long)
         host_of(f"https://é{number}.example/{long}")
@@ -118,14 +118,14 @@ def _name(cache: "_lru_cache_wrapper[Any]") -> str:
 
 # Built from our own tables and configuration, not from what strangers send.
 OURS = {
-    "proxy.rules.money._currencies",
-    "proxy.rules.numbering._plans",
-    "proxy.rules.numbering.prepare",
-    "proxy.rules.places._english_countries",
-    "proxy.rules.places._foreign_countries",
-    "proxy.rules.places._states",
-    "proxy.rules.places.hashed_countries",
-    "proxy.rules.redact.limits_of",
+    "proxy.rules.payload.money._currencies",
+    "proxy.rules.match.phone_plans._plans",
+    "proxy.rules.match.phone_plans.prepare",
+    "proxy.rules.match.location._english_countries",
+    "proxy.rules.match.location._foreign_countries",
+    "proxy.rules.match.location._states",
+    "proxy.rules.match.location.hashed_countries",
+    "proxy.rules.payload.redact.limits_of",
 }
 
 

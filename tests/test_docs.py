@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from test_config import KEYS
+from setting_keys import KEYS
 
-from proxy.cli import main
-from proxy.model import DropReason
+from proxy.cli.commands import main
+from proxy.model.event import DropReason
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")])

@@ -97,7 +97,7 @@ def test_the_console_script_and_the_demo_are_installed(installed: Path, tmp_path
     """``capi-proxy`` runs, and the demo's pages and the simulator are part of what is installed."""
     version = subprocess.run([installed / "capi-proxy", "--version"], capture_output=True, text=True, check=True)
     code = (
-        "from proxy.simulator.shop import ShopSettings, make_shop; from proxy.simulator.app import make_app;"
+        "from proxy.simulator.shop.app import ShopSettings, make_shop; from proxy.simulator.graph.app import make_app;"
         "make_shop(ShopSettings('1', 'a', 'b', 'c')); make_app(); print('ok')"
     )
     parts = subprocess.run(
@@ -120,7 +120,7 @@ def test_a_wheel_takes_nothing_from_an_earlier_build(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
 
-    assert "proxy/cli.py" in names
+    assert "proxy/cli/commands.py" in names
     assert "proxy/static/tag.min.js" in names
     assert [name for name in names if "removed" in name] == []
 

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from proxy.edge.files import tag_of, trap_of
-from proxy.settings import ConsentSource, Site
+from proxy.config.schema import ConsentSource, Site
+from proxy.edge.tag.build import tag_of, trap_of
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "static"

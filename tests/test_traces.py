@@ -16,8 +16,8 @@ from conftest import Say
 from harness import ROOT, Machine
 from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, served, until, wire
 
-from proxy.rules.keeper import Keeper, KeeperKeys
-from proxy.simulator.app import make_app
+from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
+from proxy.simulator.graph.app import make_app
 
 APP_SECRET, PASSWORD, OTHER_TOKEN = "app-secret-KEEP-OUT", "operator-password-KEEP-OUT", "stale-token-KEEP-OUT"
 EMAIL, PHONE, NAME, SURNAME = "anna.planted@mail.example", "+493012345678", "Annaplanted", "Quirkplanted"
@@ -259,7 +259,7 @@ def test_the_run_was_real(traces: Traces) -> None:
 
 def test_the_keeper_shows_nothing() -> None:
     """The cookie that holds the ids shows none of them."""
-    keys = KeeperKeys(SECRET)
-    value = keys.seal(Keeper("ab" * 16, fbp=FBP, fbc=FBC), "shop", now=1_764_000_000_000, entropy=1)
+    keys = VisitorCookieKeys(SECRET)
+    value = keys.seal(VisitorCookie("ab" * 16, fbp=FBP, fbc=FBC), "shop", now=1_764_000_000_000, entropy=1)
 
     assert found_in(base64.urlsafe_b64decode(value + "==") + value.encode()) == set()

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.app import SECRET_FILE, existing_secret
-from proxy.config import Config
+from proxy.config.load import Config
 from proxy.doctor.finding import Finding
-from proxy.queue.inspect import is_held, is_opened_by
-from proxy.queue.local import DATABASE_FILE, LOCK_FILE
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.inspect import is_held, is_opened_by
 
 _KEY = "server.data_dir"
 _FILES = (DATABASE_FILE, LOCK_FILE, SECRET_FILE)

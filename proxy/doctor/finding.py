@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from proxy.settings import Settings
+from proxy.config.schema import Settings
 
 
 @dataclass(frozen=True, slots=True)

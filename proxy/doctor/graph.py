@@ -4,14 +4,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from proxy.app import now_ms
-from proxy.config import Config
+from proxy.config.load import Config
+from proxy.config.schema import Pixel
+from proxy.delivery.client import Graph, graph_session
 from proxy.doctor.finding import Finding
-from proxy.edge.conditions import Conditions
-from proxy.edge.graph import Graph, graph_session
-from proxy.model import Delivered, Event, Fate
-from proxy.rules import capi
-from proxy.rules.pii import match_keys
-from proxy.settings import Pixel
+from proxy.graph import payload
+from proxy.model.event import BrowserCopy, Event
+from proxy.model.verdict import Delivered
+from proxy.rules.match.keys import match_keys
+from proxy.telemetry.conditions import Conditions
 
 
 async def send_tests(config: Config) -> AsyncIterator[Finding]:
@@ -24,11 +25,11 @@ async def send_tests(config: Config) -> AsyncIterator[Finding]:
                 if not sender.test_code(pixel):
                     yield Finding(f"pixel {pixel.id}: no valid test_event_code, so no test event was sent", failed=True)
                     continue
-                verdict = await sender.send(pixel, [capi.record(_test_event(pixel, f"https://{site.domains[0]}/"))])
+                verdict = await sender.send(pixel, [payload.record(_test_event(pixel, f"https://{site.domains[0]}/"))])
                 if isinstance(verdict, Delivered):
                     yield Finding(f"pixel {pixel.id}: Graph took a test event (fbtrace_id {verdict.fbtrace_id})")
                 else:
-                    message = verdict.words.message or getattr(verdict, "reason", "")
+                    message = verdict.graph_error.message or getattr(verdict, "reason", "")
                     yield Finding(f"pixel {pixel.id}: {type(verdict).__name__.lower()}: {message}", failed=True)
 
 
@@ -46,5 +47,5 @@ def _test_event(pixel: Pixel, url: str) -> Event:
         custom_data={},
         options=None,
         visitor=b"",
-        fate=Fate.PENDING,
+        browser_copy=BrowserCopy.PENDING,
     )

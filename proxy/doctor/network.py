@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from proxy.config.schema import Address, Settings
 from proxy.doctor.finding import Finding
-from proxy.settings import Address, Settings
 
 # Nobody's own proxies fill so much of the internet: the largest networks that CDNs publish are /12 and /32.
 _WIDEST = {4: 7, 6: 19}

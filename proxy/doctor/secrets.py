@@ -4,9 +4,9 @@ import zlib
 from collections.abc import Iterator
 
 from proxy.app import existing_secret
-from proxy.config import Config
+from proxy.config.load import Config
+from proxy.config.schema import Settings
 from proxy.doctor.finding import Finding, is_for_meta
-from proxy.settings import Settings
 
 # A random secret of 32 characters takes 34 bytes or more, even in hexadecimal digits; one that repeats itself, fewer.
 _LEAST_COMPRESSED = 32

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from proxy.app import existing_secret, prefixes
-from proxy.config import Config
+from proxy.config.load import Config
+from proxy.config.schema import Site
 from proxy.doctor.finding import Finding, is_for_meta
-from proxy.rules.identity import is_public_suffix
-from proxy.rules.paths import concerns
-from proxy.settings import Site
+from proxy.doctor.listed_addresses import concerns
+from proxy.rules.request.sites import is_public_suffix
 
 _EXAMPLES = ("example", "example.com", "example.net", "example.org")  # RFC 2606
 _EXAMPLE_PIXEL = "1234567890"

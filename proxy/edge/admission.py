@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.edge.conditions import Conditions
-from proxy.edge.metrics import Metrics
+from proxy.config.schema import Limits
 from proxy.rules.fairness import Buckets, Judgement, Party, Shares, price
-from proxy.settings import Limits
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.metrics import Metrics
 
 MOST_BYTES = 32 << 20
 """Bytes of bodies that may be on their way or waiting for the disk."""

@@ -2,8 +2,8 @@
 
 from aiohttp import hdrs, web
 
-from proxy.edge.files import Asset
-from proxy.rules.ingest import problem
+from proxy.rules.browser import problem
+from proxy.static_files import Asset
 
 JSON = "application/json"
 GIF = (

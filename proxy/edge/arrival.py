@@ -2,9 +2,9 @@
 
 from aiohttp import hdrs, web
 
-from proxy.model import Facts
-from proxy.rules.address import PSEUDO_HEADER, Client, Networks, believed_host, client
+from proxy.model.request import BrowserRequest
 from proxy.rules.limits import BODY
+from proxy.rules.request.client_address import PSEUDO_HEADER, Client, Networks, believed_host, client
 
 
 class Arrival:
@@ -42,10 +42,10 @@ class Arrival:
         host, forwarded = self.said(hdrs.HOST), self.said("X-Forwarded-Host")
         return believed_host(host, forwarded, self._peer, trusted) if forwarded else host
 
-    def facts(self, body: bytes, *, now: int, entropy: int) -> Facts:
+    def facts(self, body: bytes, *, now: int, entropy: int) -> BrowserRequest:
         """Return what the rules judge."""
         said = self.said
-        return Facts(
+        return BrowserRequest(
             now=now,
             entropy=entropy,
             peer=self._peer,

@@ -5,20 +5,25 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from proxy.config.schema import Site
 from proxy.edge.admission import Admission
 from proxy.edge.answers import GIF, JSON, refusal
 from proxy.edge.arrival import Arrival
-from proxy.edge.conditions import Conditions
-from proxy.edge.faults import Faults
-from proxy.edge.metrics import Metrics
 from proxy.edge.turns import Turns
-from proxy.model import DAY_MS, Facts, LedgerRow, Outcome, Record, Status, SuppressionKind
-from proxy.queue.base import Queue, QueueError, Stored, dropped_row
+from proxy.model.decision import Decision
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.record import Record
+from proxy.model.request import BrowserRequest
+from proxy.model.suppression import SuppressionKind
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import Queue, QueueError, Stored, dropped_row
+from proxy.rules.browser import ingest_image, ingest_parts
 from proxy.rules.fairness import Party
-from proxy.rules.ingest import ingest_image, ingest_parts
 from proxy.rules.limits import BODY
-from proxy.rules.visitor import Policy
-from proxy.settings import Site
+from proxy.rules.policy import Policy
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.faults import Faults
+from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
 _CONFLICT = "two visitors brought a Purchase under one id with different values"
@@ -79,7 +84,7 @@ class Collector:
         image = web.Response(body=GIF, content_type="image/gif")
         return await self._store(visit, outcome, refusal(400, "cannot be read") if outcome.faults else image)
 
-    async def facts(self, visit: Visit) -> Facts:
+    async def facts(self, visit: Visit) -> BrowserRequest:
         """Read the body, wait for the client's turn, then return what the rules judge.
 
         Raises:
@@ -92,7 +97,7 @@ class Collector:
         await self.turns.mine(visit.who)
         return visit.arrival.facts(body, now=self._now(), entropy=self._entropy())
 
-    async def _store(self, visit: Visit, outcome: Outcome, content: web.Response) -> web.Response:
+    async def _store(self, visit: Visit, outcome: Decision, content: web.Response) -> web.Response:
         """Answer only after the records are durable."""
         events = {(record.name, record.id) for record in outcome.records}
         self._admission.charge(visit.who, len(events | {(row.name, row.id) for row in outcome.dropped}))
@@ -115,7 +120,7 @@ class Collector:
         content.headers[hdrs.CACHE_CONTROL] = "no-store"
         return content
 
-    async def _store_consent(self, outcome: Outcome) -> None:
+    async def _store_consent(self, outcome: Decision) -> None:
         kind, now = SuppressionKind.WITHDRAWAL, self._now()
         if outcome.withdrawn:
             await self._queue.suppress(outcome.withdrawn, kind, now)
@@ -123,14 +128,14 @@ class Collector:
         if outcome.granted:
             self._metrics.lifted(await self._queue.lift(outcome.granted, [kind], now))
 
-    def _after(self, outcome: Outcome, stored: Stored) -> None:
+    def _after(self, outcome: Decision, stored: Stored) -> None:
         self._wake({record.pixel for record in outcome.records})
         now = self._now()
         duplicates = tuple(_duplicate_row(record, now) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, now) for record, reason in stored.refused)
         rows = (*outcome.dropped, *duplicates, *refused)
-        if rows or outcome.fates:
-            self._queue.note(rows, outcome.fates, outcome.pixels, outcome.visitors)
+        if rows or outcome.copy_updates:
+            self._queue.note(rows, outcome.copy_updates, outcome.pixels, outcome.visitors)
         self._metrics.outcome(outcome, stored)
         self._faults.tell(outcome.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:
@@ -145,5 +150,5 @@ def _not_stored() -> web.Response:
 
 def _duplicate_row(record: Record, now: int) -> LedgerRow:
     identity = (record.pixel, record.name, record.id, record.time_s)
-    facts = (now, *identity, Status.DUPLICATE, "", record.fate)
+    facts = (now, *identity, Status.DUPLICATE, "", record.browser_copy)
     return LedgerRow(*facts, findings=record.findings, visitor=record.visitor)

@@ -8,8 +8,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 
-from proxy.edge.conditions import Conditions
-from proxy.rules.identity import host_of
+from proxy.rules.request.sites import host_of
+from proxy.telemetry.conditions import Conditions
 
 _TIMES = 3
 _MOST_NAMES = 256

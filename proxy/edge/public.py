@@ -7,25 +7,24 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from proxy.config.schema import Site
 from proxy.edge.admission import Admission
 from proxy.edge.answers import JSON, PREFLIGHT, allow, refusal, script
 from proxy.edge.arrival import Arrival
-from proxy.edge.choice import ChoiceDoor
 from proxy.edge.collect import Collector, Visit
-from proxy.edge.conditions import Conditions
-from proxy.edge.faults import Faults
-from proxy.edge.files import Asset
 from proxy.edge.foreign import Foreign
-from proxy.edge.metrics import Metrics
-from proxy.queue.base import Queue
-from proxy.rules.address import Networks
+from proxy.edge.opt_out import OptOutDoor
+from proxy.queue.contract import Queue
 from proxy.rules.fairness import Party, party
-from proxy.rules.identity import host_of
-from proxy.rules.ingest import belongs
 from proxy.rules.limits import BODY
-from proxy.rules.routing import Door, Entrance, Routes, site_of
-from proxy.rules.visitor import Policy
-from proxy.settings import Site
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks
+from proxy.rules.request.routes import Door, Entrance, Routes, site_of
+from proxy.rules.request.sites import belongs, host_of
+from proxy.static_files import Asset
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.faults import Faults
+from proxy.telemetry.metrics import Metrics
 
 _METHODS = {
     Door.TAG: (hdrs.METH_GET, hdrs.METH_HEAD),
@@ -76,7 +75,7 @@ class Public:
             Door.IMAGE: self._image,
             Door.CHOICE: self._choice,
         }
-        self._choices = ChoiceDoor(queue, metrics)
+        self._choices = OptOutDoor(queue, metrics)
         self._foreign = Foreign(conditions, now)
         self._faults = Faults(conditions, metrics)
         self._under_way = 0

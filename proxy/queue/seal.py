@@ -13,7 +13,7 @@ from itertools import count
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from proxy.keys import derive
+from proxy.model.keys import derive
 
 _VERSION = b"\x01"
 _ID, _SALT, _COUNTER = 4, 16, 8

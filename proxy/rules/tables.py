@@ -1,12 +1,13 @@
 """What rules look things up in: built before the first request, so that no rule opens a file or waits for one."""
 
-from proxy import hosts
-from proxy.rules import money, numbering, places
+from proxy.config import hosts
+from proxy.rules.match import location, phone_plans
+from proxy.rules.payload import money
 
 
 def prepare() -> None:
     """Build every table that is not built on import: half a second and some 15 MB, once for a process."""
     hosts.prepare()
     money.prepare()
-    numbering.prepare()
-    places.prepare()
+    phone_plans.prepare()
+    location.prepare()

@@ -10,8 +10,8 @@ from string import ascii_lowercase, digits
 
 from firefox import UBLOCK
 
-from proxy.keys import prefix_of
-from proxy.rules.paths import FETCH, IMAGE, SCRIPT, match
+from proxy.doctor.listed_addresses import FETCH, IMAGE, SCRIPT, match
+from proxy.model.keys import prefix_of
 
 ENGINE = Path(__file__).with_name("engine.mjs")
 SUFFIXES = Path("/usr/share/publicsuffix/public_suffix_list.dat")

@@ -7,7 +7,7 @@ manager allows marketing without asking. It returns a function by which the visi
 import json
 from typing import Any, NamedTuple
 
-from proxy.settings import Site
+from proxy.config.schema import Site
 
 
 class Manager(NamedTuple):

@@ -14,9 +14,9 @@ from typing import Any
 import tagpage
 from aiohttp import web
 
-from proxy.edge.files import tag_of, trap_of
-from proxy.settings import Site
-from proxy.simulator.shop import config_script, standin_script
+from proxy.config.schema import Site
+from proxy.edge.tag.build import tag_of, trap_of
+from proxy.simulator.shop.app import config_script, standin_script
 
 TAG = "/k/m.js"
 COLLECT = "/k/e"
@@ -31,7 +31,7 @@ TAKEN_OVER = "window.fbq && fbq.callMethod && !fbq.queue.length"
 
 
 @dataclass(frozen=True)
-class Letter:
+class NewDeadLetter:
     """One request to the collect address."""
 
     body: dict[str, Any]
@@ -56,7 +56,7 @@ class Lab:
     headers: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     status: int = 204
-    letters: list[Letter] = field(default_factory=list)
+    letters: list[NewDeadLetter] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,7 +133,7 @@ class Lab:
     async def _collect(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         status = self.statuses.pop(0) if self.statuses else self.status
-        self.letters.append(Letter(json.loads(text), len(text.encode()), status))
+        self.letters.append(NewDeadLetter(json.loads(text), len(text.encode()), status))
         if not status:
             return _cut(request)
         origin = request.headers.get("Origin", "*")

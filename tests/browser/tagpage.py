@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 from playwright.async_api import Page, Request
 
-from proxy.edge.files import tag_of, trap_of
-from proxy.settings import Site
-from proxy.simulator.shop import config_script, standin_script
+from proxy.config.schema import Site
+from proxy.edge.tag.build import tag_of, trap_of
+from proxy.simulator.shop.app import config_script, standin_script
 
 TAG = '<script src="/k/m.js"></script>'
 ASYNC = '<script async src="/k/m.js"></script>'
@@ -137,9 +137,13 @@ class Stage:
         return [event for letter in self.letters for event in letter.get("events", [])]
 
     @property
-    def fates(self) -> list[tuple[str, str]]:
+    def copy_updates(self) -> list[tuple[str, str]]:
         """Later news of events: name and fate."""
-        return [(fate["name"], fate["pixel"]) for letter in self.letters for fate in letter.get("fates", [])]
+        return [
+            (browser_copy["name"], browser_copy["pixel"])
+            for letter in self.letters
+            for browser_copy in letter.get("fates", [])
+        ]
 
     @property
     def mirrored_pairs(self) -> list[Pair]:

@@ -11,7 +11,7 @@ from firefox import GPC, START, Front, document, firefox, fronted, resolved
 from support import PIXEL, SECRET, Installation, get_json, installation, until
 from tagpage import BASE, script
 
-from proxy.keys import prefix_of
+from proxy.model.keys import prefix_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -52,7 +52,7 @@ class Account:
     def row(self, name: str) -> tuple[str, str, str]:
         """Return how the one event of a name ended."""
         (row,) = (row for row in self.rows if row["name"] == name)
-        return row["status"], row["reason"], row["fate"]
+        return row["status"], row["reason"], row["browser_copy"]
 
 
 async def ledger(proxy: Installation, name: str, **wanted: str) -> list[dict[str, Any]]:
@@ -86,11 +86,11 @@ async def visit(directory: Path, aliases: tuple[str, ...], beacons: set[str]) ->
         async with firefox(directory / "profile", address + START, preferences, blocker=True):
             await front.lead(START, "/path", seconds=START_SECONDS)
             front.arrivals.clear()
-            await ledger(proxy, "Contact", fate="blocked")
+            await ledger(proxy, "Contact", browser_copy="blocked")
             await front.saw(PLACEMENTS["/path"][0], "GET", f"{PREFIX}/n.gif")
             await front.lead("/path", "/name")
             await front.asked("/name")
-            rows = await ledger(proxy, "Lead", fate="blocked")
+            rows = await ledger(proxy, "Lead", browser_copy="blocked")
             await front.saw(PLACEMENTS["/name"][0], "GET", f"{PREFIX}/n.gif")
             for host in beacons:
                 await front.saw(host, "POST", "/plain")

@@ -7,9 +7,9 @@ from cmps import MANAGERS, click, install, site_of
 from playwright.async_api import Browser, Page
 from tagpage import Stage, stage
 
-from proxy.edge.asking import ask_of
-from proxy.edge.files import static_file
-from proxy.settings import Site
+from proxy.config.schema import Site
+from proxy.edge.tag.consent_adapters import ask_of
+from proxy.static_files import static_file
 
 Verbs = Callable[..., Awaitable[list[str]]]
 

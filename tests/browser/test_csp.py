@@ -12,7 +12,7 @@ from lab import TAG, TAKEN_OVER, Lab, laboratory
 from playwright.async_api import Page
 from tagpage import BASE, CALLS, script, until
 
-from proxy.edge.files import trap_of
+from proxy.edge.tag.build import trap_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "install.md"
 NONCE = "n0nce"

@@ -14,7 +14,7 @@ from conftest import USER_AGENT
 from playwright.async_api import Browser, Page, Route, expect
 from support import VISITOR_ADDRESS, get_json, until
 
-from proxy.demo import Demo, demo
+from proxy.cli.demo import Demo, demo
 
 # Where the README's picture is kept; it is rewritten only when asked for.
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "demo.png"

@@ -11,7 +11,7 @@ from firefox import GPC, Preference, document, firefox, fronted, resolved
 from support import PIXEL, SECRET, Installation, get_json, installation, until
 from tagpage import BASE, script
 
-from proxy.keys import prefix_of
+from proxy.model.keys import prefix_of
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -13,12 +13,13 @@ import pytest
 from aiohttp import web
 from playwright.async_api import ConsoleMessage, Page, Request, expect
 
-from proxy import config
 from proxy.app import Running, running
-from proxy.edge.files import static_file
-from proxy.model import DropReason, Fate, Status
-from proxy.rules import capi
-from proxy.simulator.app import make_app
+from proxy.config import load
+from proxy.graph import verdict
+from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.ledger import Status
+from proxy.simulator.graph.app import make_app
+from proxy.static_files import static_file
 
 PIXEL, OTHER = "1234567890", "2222222222"
 SHOP = "http://shop.test"
@@ -45,12 +46,12 @@ class Desk:
         await self.page.goto(f"{self.origin}/{query}")
         await expect(self.page.locator("#updated")).not_to_be_empty()
 
-    async def send(self, *events: Mapping[str, Any], fates: tuple[Mapping[str, Any], ...] = ()) -> None:
+    async def send(self, *events: Mapping[str, Any], copy_updates: tuple[Mapping[str, Any], ...] = ()) -> None:
         """Send events as the tag does."""
         now = int(time.time() * 1000)
         full = [{"at": now, "pixels": [PIXEL], "pixel": "fired", **event} for event in events]
         facts = {"url": f"{SHOP}/p", "fbp": "fb.1.1764000000000.123456789", "consent": "granted"}
-        body = {"v": 1, "sent": now, **facts, "events": full, "fates": list(fates)}
+        body = {"v": 1, "sent": now, **facts, "events": full, "fates": list(copy_updates)}
         url = f"http://127.0.0.1:{self.proxy.public.port}/k/e"
         async with self.http.post(url, json=body, headers={"Origin": SHOP, "User-Agent": "a browser"}) as answer:
             assert answer.status == 204, await answer.text()
@@ -82,7 +83,7 @@ async def _simulator() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def _config(directory: Path, simulator: str, operator_port: int = 0) -> config.Config:
+def _config(directory: Path, simulator: str, operator_port: int = 0) -> load.Config:
     raw = {
         "server": {
             "listen": "127.0.0.1:0",
@@ -100,7 +101,7 @@ def _config(directory: Path, simulator: str, operator_port: int = 0) -> config.C
             }
         ],
     }
-    return config.parse(raw, {}, base=directory)
+    return load.parse(raw, {}, base=directory)
 
 
 @pytest.fixture(name="desk")
@@ -168,7 +169,7 @@ async def test_later_news_of_a_browser_copy_are_shown(quiet: Desk) -> None:
     await quiet.send({"name": "Lead", "id": "late", "pixel": "pending"})
     await expect(quiet.row("late")).to_contain_text("Not known")
 
-    await quiet.send(fates=({"name": "Lead", "id": "late", "pixel": "blocked"},))
+    await quiet.send(copy_updates=({"name": "Lead", "id": "late", "pixel": "blocked"},))
 
     await expect(quiet.row("late")).to_contain_text("Blocked")
 
@@ -355,8 +356,8 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(quiet: Desk) 
 def test_every_reason_has_plain_words() -> None:
     """Each status, fate, drop reason and cause of a pause or retry is spelled out by the page."""
     script = static_file("operator-words.js").decode()
-    causes = {*capi._PAUSES.values(), *capi._RETRIES.values(), "transient", "timeout", "network", "systemic"}
+    causes = {*verdict._PAUSES.values(), *verdict._RETRIES.values(), "transient", "timeout", "network", "systemic"}
     oddities = {"repaired", "unusable", "doubtful", "missing", "misplaced"}
-    words = {*Status, *Fate, *DropReason, *causes, *oddities, "rejected", "not_received"}
+    words = {*Status, *BrowserCopy, *DropReason, *causes, *oddities, "rejected", "not_received"}
 
     assert sorted(word for word in words if not re.search(rf"^  {word}: ", script, re.MULTILINE)) == []

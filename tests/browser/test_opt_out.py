@@ -12,11 +12,11 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from support import PIXEL, SECRET, Installation, get_json, installation, served, until, wire
 from tagpage import BASE, script
 
-from proxy.keys import people_key
-from proxy.rules.keeper import KeeperKeys
-from proxy.rules.reference import resolve
+from proxy.model.keys import person_key
+from proxy.rules.identity.reference import resolve
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 
-KEYS = KeeperKeys(SECRET)
+KEYS = VisitorCookieKeys(SECRET)
 (NAME,) = KEYS.names("shop")
 LEAF = "/shop-tools/c"
 ASK = "(target) => fetch(target, { credentials: 'include' })"
@@ -145,4 +145,4 @@ async def test_a_script_of_the_site_reads_nothing_lasting(
     assert keeper
     assert [text for text in read if keeper.visitor in text] == []
     assert len(references) == len(read)
-    assert len({resolve(one, [people_key(SECRET)]) for one in references} - {None}) == 1
+    assert len({resolve(one, [person_key(SECRET)]) for one in references} - {None}) == 1

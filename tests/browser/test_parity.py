@@ -82,7 +82,7 @@ def has_id(options: Any) -> bool:
     return bool(identity) and not isinstance(identity, bool) and isinstance(identity, str | int | float)
 
 
-def place_of(command: Any) -> int | None:
+def cookie_scope_of(command: Any) -> int | None:
     """Tell where the argument after the custom data stands in a call, behind what `this` was and the command."""
     if re.match("report.", str(command)):
         return 3
@@ -92,7 +92,7 @@ def place_of(command: Any) -> int | None:
 def same_call(bare: Sequence[Any], call: Sequence[Any]) -> bool:
     """Tell whether a call is the same but for what the tag may add: an id, `{}` for custom data left out, a `this`."""
     bare = [call[0] if call[0] == "fbq" else bare[0], *bare[1:]]
-    place = place_of(bare[1]) if len(bare) > 1 else None
+    place = cookie_scope_of(bare[1]) if len(bare) > 1 else None
     if place is None or list(call) == bare:
         return list(call) == bare
     full = [*bare, *[UNDEFINED] * (place + 1 - len(bare))]

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request
 
-from proxy.simulator.shop import ShopSettings, config_script, make_shop, standin_script
+from proxy.simulator.shop.app import ShopSettings, config_script, make_shop, standin_script
 
 Hit = dict[str, str]
 Order = Literal["queued", "live"]

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page
 from tagpage import BASE, CALLS, INIT, LOAD, TAG, Stage, script, site, stage, until
 
-from proxy.edge.files import trap_of
+from proxy.edge.tag.build import trap_of
 
 MADE = re.compile(r"0\.\d+")
 TWO = script("fbq('init', '111')", "fbq('init', '222')")

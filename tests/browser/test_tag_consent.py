@@ -35,7 +35,7 @@ async def test_a_withdrawal_is_told_once(here: Stage) -> None:
     """A revoke after events went out is told without events, ends the cookies, and holds what follows."""
     await here.show(TAG, BASE, CALLS)
     await here.take_over()
-    await until(lambda: len(here.fates) == 2, "both events are told to have fired")
+    await until(lambda: len(here.copy_updates) == 2, "both events are told to have fired")
     await here.run("fbq('consent', 'revoke')", "fbq('consent', 'revoke')", "fbq('track', 'Contact')")
     await until(lambda: any(letter.get("consent") == "revoked" for letter in here.letters), "the withdrawal")
     assert not await here.run("return document.cookie")

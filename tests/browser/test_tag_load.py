@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Page, Route
 from tagpage import BASE, CALLS, TAG, TRAP, Stage, script, site, stage, until
 
-from proxy.edge.files import tag_of
-from proxy.simulator.shop import config_script, standin_script
+from proxy.edge.tag.build import tag_of
+from proxy.simulator.shop.app import config_script, standin_script
 
 
 async def meta(route: Route) -> None:

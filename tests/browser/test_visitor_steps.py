@@ -14,11 +14,11 @@ from playwright.async_api import Browser, BrowserContext, Page, Response
 from support import PIXEL, SECRET, Installation, get_json, installation, served, until
 from tagpage import ALONE, script
 
-from proxy.model import Consent
-from proxy.rules.keeper import MAX_AGE_S, Keeper, KeeperKeys
+from proxy.model.request import Consent
+from proxy.rules.identity.visitor_cookie import MAX_AGE_S, VisitorCookie, VisitorCookieKeys
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "identity.md"
-KEYS = KeeperKeys(SECRET)
+KEYS = VisitorCookieKeys(SECRET)
 (KEEPER,) = KEYS.names("shop")
 FIRST_CLICK, SECOND_CLICK = "IwAR0-First_Click", "IwAR0-first_click"
 NO_EVENT = ("no event", "no event", "no event", "_fbp and _fbc ended; keeper, with that word and no id")
@@ -164,7 +164,7 @@ async def test_the_steps_of_the_document(browser: Browser, walk: Walk) -> None:
     assert set(left) == {KEEPER}
     word = KEYS.open(left[KEEPER], "shop", now=round(time.time() * 1000))
     assert word
-    assert word._replace(suppression="") == Keeper(consent=Consent.REVOKED)
+    assert word._replace(suppression="") == VisitorCookie(consent=Consent.REVOKED)
     assert rows == list(documented().values())
     assert walk.clicks == [FIRST_CLICK] * 3 + [SECOND_CLICK, ""]
     assert (kept["httpOnly"], kept["sameSite"], kept["domain"], kept["path"]) == (True, "Lax", ".shop.example", "/")

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from support import ORIGIN, Installation, get_json, installation, page_views, until
 
-from proxy.edge import connections, http
+from proxy.edge.net import connections, http
 
 ADDRESSES = [f"127.0.0.{number}" for number in range(2, 30)]
 """Of loopback; not trusted here, so each is a client of its own."""
@@ -377,7 +377,7 @@ async def test_a_fault_of_ours_is_told_without_the_request(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("planted@mail.example")
 
-    monkeypatch.setattr("proxy.edge.collect.ingest", broken)
+    monkeypatch.setattr("proxy.edge.collect.ingest_parts", broken)
     async with installation(tmp_path) as shop:
         answers = [await shop.post(page_views(["f1"])) for _ in range(3)]
         found = await conditions(shop)

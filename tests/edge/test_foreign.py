@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from support import Installation, get_json, installation, page_views, raw_config, served
 
-from proxy import config
 from proxy.app import running
-from proxy.edge.conditions import Conditions
+from proxy.config import load
 from proxy.edge.foreign import Foreign
-from proxy.simulator.app import make_app
+from proxy.simulator.graph.app import make_app
+from proxy.telemetry.conditions import Conditions
 
 
 @pytest.fixture(name="shop")
@@ -55,7 +55,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
     async with served(make_app()) as graph:
         raw = raw_config(graph, tmp_path / "data")
         raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"]})
-        async with running(config.parse(raw, {}, base=tmp_path)) as proxy, aiohttp.ClientSession() as session:
+        async with running(load.parse(raw, {}, base=tmp_path)) as proxy, aiohttp.ClientSession() as session:
             shop = Installation(session, graph, proxy)
             for _ in range(3):
                 assert (await shop.post(page_views(["h1"]), Host="backend:8080"))[0] == 404

@@ -84,8 +84,8 @@ async def test_a_stranger_does_not_tell_of_the_buyers_browser(shop: Installation
 
     async def joined() -> bool:
         (row,) = await rows(shop, 1)
-        return bool(row["fate"] == "blocked")
+        return bool(row["browser_copy"] == "blocked")
 
     await until(joined, what="the buyer's own news")
-    assert forged["fate"] == "fired"
+    assert forged["browser_copy"] == "fired"
     assert "visitor" not in forged

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from support import ORIGIN, Installation, installation, page_views, raw_config, served
 
-from proxy import config
 from proxy.app import running
-from proxy.simulator.app import make_app
+from proxy.config import load
+from proxy.simulator.graph.app import make_app
 
 
 @pytest.fixture(name="twins", scope="module")
@@ -19,7 +19,7 @@ async def _twins(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inst
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data")
         raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"], "gpc": "ignore"})
-        async with running(config.parse(raw, {}, base=directory)) as proxy:
+        async with running(load.parse(raw, {}, base=directory)) as proxy:
             yield Installation(session, graph, proxy)
 
 

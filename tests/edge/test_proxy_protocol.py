@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, served, until
 
-from proxy import config
 from proxy.app import running
-from proxy.edge import connections, proxy_protocol
-from proxy.edge.conditions import Conditions
-from proxy.edge.connections import Terms
-from proxy.edge.listener import Listener
-from proxy.edge.metrics import Metrics
-from proxy.edge.proxy_protocol import Header, MalformedHeaderError, parse
-from proxy.rules.address import Networks
-from proxy.settings import Address, Limits
-from proxy.simulator.app import make_app
+from proxy.config import load
+from proxy.config.schema import Address, Limits
+from proxy.edge.net import connections, proxy_protocol
+from proxy.edge.net.connections import Terms
+from proxy.edge.net.listener import Listener
+from proxy.edge.net.proxy_protocol import Header, MalformedHeaderError, parse
+from proxy.rules.request.client_address import Networks
+from proxy.simulator.graph.app import make_app
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.metrics import Metrics
 
 LOOPBACK = Networks([ip_network("127.0.0.0/8")])
 NOBODY_HERE = Networks([ip_network("10.0.0.0/8")])
@@ -250,7 +250,7 @@ async def test_an_event_carries_the_announced_address(tmp_path: Path) -> None:
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["proxy_protocol"] = True
-        async with running(config.parse(raw, {}, base=tmp_path)) as proxy:
+        async with running(load.parse(raw, {}, base=tmp_path)) as proxy:
             answer = await said((proxy.public.host, proxy.public.port), HEADERS["v2-tcp4"][0] + request)
 
             async def arrived() -> list[dict[str, dict[str, str]]]:

@@ -26,7 +26,7 @@ from support import (
     wire,
 )
 
-from proxy.edge.files import static_file
+from proxy.static_files import static_file
 
 
 @pytest.fixture(name="shop", scope="module")
@@ -368,7 +368,7 @@ async def test_later_news_comes_alone(shop: Installation) -> None:
 
     async def told() -> bool:
         found = await get_json(shop.session, f"{shop.operator}/api/events?id=with-news")
-        return [row["fate"] for row in found["events"]] == ["blocked"]
+        return [row["browser_copy"] for row in found["events"]] == ["blocked"]
 
     assert status == 204
     assert await until(told, what="the news")

@@ -10,9 +10,9 @@ import pytest
 from support import ORIGIN, PIXEL, Installation, get_json, installation, page_views, until, wire
 
 from proxy.edge import collect
-from proxy.edge.metrics import Metrics
-from proxy.queue.local import LocalQueue
-from proxy.rules.enrich import Enricher, Judged
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.rules.judge import Enricher, Judged
+from proxy.telemetry.metrics import Metrics
 
 SECRET_WORD = "anna@x.de"
 
@@ -71,7 +71,7 @@ async def test_an_error_nobody_foresaw_is_a_refusal_of_its_event(
     assert {(status, body) for status, _, body in answers} == {
         (200, b'{"refused":[{"index":0,"id":"bad","why":"cannot be read"}]}')
     }
-    assert place.startswith("TypeError in proxy.rules.events.written, line ")
+    assert place.startswith("TypeError in proxy.rules.records.written, line ")
     assert await metric(shop, "capi_proxy_faults_total") == {f'place="{place}"': 3}
     assert caplog.text.count("TypeError") == 1
     assert SECRET_WORD not in caplog.text

@@ -16,7 +16,7 @@ from harness import Machine, loaded, settled_account
 from support import served
 from test_graph_faults import FAULTS
 
-from proxy.simulator.app import make_app
+from proxy.simulator.graph.app import make_app
 
 
 async def one_round(

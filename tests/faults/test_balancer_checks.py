@@ -9,7 +9,7 @@ import aiohttp
 from harness import Machine
 from support import served
 
-from proxy.simulator.app import make_app
+from proxy.simulator.graph.app import make_app
 
 _OTHER = "127.0.0.2"
 """Not trusted, so it speaks plain HTTP."""

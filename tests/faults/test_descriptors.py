@@ -14,9 +14,9 @@ import pytest
 from harness import Machine
 from support import browser_headers, get_json, page_views, served, until
 
-from proxy.edge.conditions import Conditions
-from proxy.edge.descriptors import affordable
-from proxy.simulator.app import make_app
+from proxy.edge.net.descriptors import affordable
+from proxy.simulator.graph.app import make_app
+from proxy.telemetry.conditions import Conditions
 
 _LIMITED = """
 import resource, runpy, sys

@@ -32,13 +32,14 @@ from support import (
 from vfs import DISK_FAULTS, Before, Operation, failing, installed, slow
 
 from proxy import app
-from proxy.model import DAY_MS, LedgerRow, Status
-from proxy.queue import room, sqlite
-from proxy.queue.base import Filter, QueueBrokenError, QueueFullError, Settlement
-from proxy.queue.local import LocalQueue
+from proxy.config.schema import Queue, Retention
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
 from proxy.queue.seal import Sealer
-from proxy.settings import Queue, Retention
-from proxy.simulator.app import make_app
+from proxy.queue.sqlite import disk_space, store
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.simulator.graph.app import make_app
 
 NOON = 1_790_000_000_000
 TMPFS_BYTES = 24 << 20
@@ -58,7 +59,7 @@ from pathlib import Path
 from vfs import DISK_FAULTS, Disk
 fail, switch = DISK_FAULTS[sys.argv.pop(1)], Path(sys.argv.pop(1))
 disk = Disk(lambda *facts: fail(*facts) if switch.exists() else None)
-from proxy.cli import main
+from proxy.cli.commands import main
 main()
 """
 
@@ -66,7 +67,7 @@ main()
 @pytest.fixture(autouse=True)
 def _small_ballasts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many images, one small ballast each; the processes have theirs in full."""
-    monkeypatch.setattr(room, "_BALLAST_BYTES", 4096)
+    monkeypatch.setattr(disk_space, "_BALLAST_BYTES", 4096)
 
 
 @dataclass
@@ -160,7 +161,7 @@ async def test_an_io_error_in_a_checkpoint_breaks_the_queue_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, *, forgets: bool
 ) -> None:
     """When the main file cannot be written the queue says so, acknowledges no more, and loses nothing."""
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 20)
     broken = Broken()
     stored: list[str] = []
     with installed(forgets=forgets) as disk:
@@ -548,9 +549,9 @@ async def refusal(machine: Machine) -> tuple[int | None, str]:
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, words = await asyncio.wait_for(process.communicate(), 30)
-    assert b"Traceback" not in words, words.decode()
-    return process.returncode, words.decode()
+    _, graph_error = await asyncio.wait_for(process.communicate(), 30)
+    assert b"Traceback" not in graph_error, graph_error.decode()
+    return process.returncode, graph_error.decode()
 
 
 async def ended_in_order(directory: Path) -> tuple[Machine, Path]:
@@ -571,10 +572,10 @@ async def test_a_damaged_file_is_refused_with_advice(tmp_path: Path, start: int,
     damaged = bytearray(file.read_bytes())
     damaged[start : start + size] = b"\x5a" * size
     file.write_bytes(damaged)
-    code, words = await refusal(machine)
+    code, graph_error = await refusal(machine)
 
     assert code == 1
-    assert "keep a copy, then restore it or move it away to start empty" in words
+    assert "keep a copy, then restore it or move it away to start empty" in graph_error
     assert file.read_bytes() == bytes(damaged)
 
 
@@ -585,10 +586,10 @@ async def test_a_file_that_lost_what_we_wrote_is_refused_with_advice(tmp_path: P
     database = apsw.Connection(str(file))
     database.execute("DELETE FROM meta WHERE key=?", (key,))
     database.close()
-    code, words = await refusal(machine)
+    code, graph_error = await refusal(machine)
 
     assert code == 1
-    assert str(file) in words
+    assert str(file) in graph_error
 
 
 @pytest.mark.parametrize("name", ["data", "data/queue.db"])
@@ -597,7 +598,7 @@ async def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path,
     async with served(make_app()) as graph, aiohttp.ClientSession() as session:
         machine, _ = await ended_in_order(tmp_path)
         with unwritable(tmp_path / name):
-            code, words = await refusal(machine)
+            code, graph_error = await refusal(machine)
         healthy = Machine(tmp_path, graph)
         await healthy.start(session)
 
@@ -608,7 +609,7 @@ async def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path,
         assert await healthy.terminate() == 0
 
     assert code == 1
-    assert str(tmp_path / name) in words
+    assert str(tmp_path / name) in graph_error
 
 
 # -- a disk that is really full

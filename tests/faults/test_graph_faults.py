@@ -19,9 +19,9 @@ from conftest import Say
 from harness import Machine, settled_account
 from support import Installation, browser_headers, get_json, installation, page_views, raw_config, served, until
 
-from proxy import config
 from proxy.app import running
-from proxy.simulator.app import make_app
+from proxy.config import load
+from proxy.simulator.graph.app import make_app
 
 SECONDS = 10.0
 # All starts at once would take longer than a start may.
@@ -266,7 +266,7 @@ async def _answering(directory: Path, bodies: list[bytes]) -> AsyncIterator[tupl
     app = web.Application()
     app.router.add_post("/{version}/{pixel}/events", answer)
     async with served(app) as graph, aiohttp.ClientSession() as session:
-        loaded = config.parse(raw_config(graph, directory / "data"), {}, base=directory)
+        loaded = load.parse(raw_config(graph, directory / "data"), {}, base=directory)
         async with running(loaded) as proxy:
             yield Installation(session, graph, proxy), asked
 

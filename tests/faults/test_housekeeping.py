@@ -18,16 +18,16 @@ import pytest
 from support import PIXEL, SECRET, Installation, page_views, raw_config, record, until, wire
 from vfs import Operation, installed
 
-from proxy import config
 from proxy.app import running
-from proxy.model import DropReason
-from proxy.queue import local, sqlite
-from proxy.queue.base import QueueBrokenError, dropped_row
-from proxy.queue.local import LocalQueue
+from proxy.config import load
+from proxy.config.schema import Queue, Retention
+from proxy.model.event import DropReason
+from proxy.queue.contract import QueueBrokenError, dropped_row
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import SqliteStore
-from proxy.queue.troubles import HOUSEKEEPING, INCOMPLETE, QUEUE
-from proxy.settings import Queue, Retention
+from proxy.queue.sqlite import engine, store
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.store import SqliteStore
+from proxy.queue.sqlite.troubles import HOUSEKEEPING, INCOMPLETE, QUEUE
 
 # What health must tell within, and what a request must be answered within.
 TELLS_S, ANSWERS_S = 2.0, 8.0
@@ -121,7 +121,7 @@ def told_of_housekeeping(faults: list[Fault]) -> Iterator[None]:
 @asynccontextmanager
 async def proxy_without_graph(directory: Path) -> AsyncIterator[Installation]:
     """Run a proxy whose events all wait."""
-    loaded = config.parse(raw_config(NOBODY, directory / "data"), {}, base=directory)
+    loaded = load.parse(raw_config(NOBODY, directory / "data"), {}, base=directory)
     patience = aiohttp.ClientTimeout(total=ANSWERS_S)
     async with aiohttp.ClientSession(timeout=patience) as session, running(loaded) as proxy:
         yield Installation(session, NOBODY, proxy)
@@ -189,8 +189,8 @@ async def waiting_ids(directory: Path) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 10)
-    monkeypatch.setattr(sqlite, "_TIDY_EVERY_S", 0.1)
+    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 10)
+    monkeypatch.setattr(store, "_TIDY_EVERY_S", 0.1)
 
 
 SURVIVED: dict[str, tuple[list[Prepare], str]] = {
@@ -333,7 +333,7 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flush that does not return: within 2 s health is 503 and pages get 503; when it returns, all goes on."""
-    monkeypatch.setattr(local, "_HANGS_S", local._SLOW_S)
+    monkeypatch.setattr(engine, "_HANGS_S", engine._SLOW_S)
     goes_on = asyncio.Event()
     loop = asyncio.get_running_loop()
     hanging = False

@@ -14,7 +14,7 @@ from conftest import Say
 from harness import ROOT, Machine, loaded, settled_account
 from support import served, until
 
-from proxy.simulator.app import make_app
+from proxy.simulator.graph.app import make_app
 
 KILLS = int(os.environ.get("CAPI_PROXY_KILLS", "20"))
 ROUNDS = 50  # kills between two accounts: the simulator remembers 100,000 copies
@@ -128,11 +128,11 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
             cwd=ROOT,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, words = await asyncio.wait_for(second.communicate(), 30)
+        _, graph_error = await asyncio.wait_for(second.communicate(), 30)
         async with loaded(machine, "alone") as load:
             await until(lambda: _reached(load.acknowledged, 30), what="load")
         await machine.terminate()
 
     assert second.returncode == 1
-    assert b"another capi-proxy works here; stop it first" in words
-    assert b"Traceback" not in words
+    assert b"another capi-proxy works here; stop it first" in graph_error
+    assert b"Traceback" not in graph_error

@@ -16,12 +16,14 @@ from conftest import Say
 from support import SECRET, record
 from vfs import Disk, Operation, installed
 
-from proxy.model import LedgerRow, Record, Status, Words
-from proxy.queue import room, sqlite
-from proxy.queue.base import Filter, Letter, QueueBrokenError, QueueError, Remainder, Segment, Settlement
-from proxy.queue.local import LocalQueue
+from proxy.config.schema import Queue, Retention
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.record import Record
+from proxy.model.verdict import GraphError
+from proxy.queue.contract import Filter, NewDeadLetter, QueueBrokenError, QueueError, Remainder, Segment, Settlement
 from proxy.queue.seal import Sealer
-from proxy.settings import Queue, Retention
+from proxy.queue.sqlite import disk_space, store
+from proxy.queue.sqlite.engine import LocalQueue
 
 CUTS = int(os.environ.get("CAPI_PROXY_CUTS", "12"))
 CLIENTS = 12
@@ -136,7 +138,7 @@ def _settlement(pixel: str, segments: tuple[Segment, ...], chance: random.Random
     return Settlement(
         done=numbers,
         remainders=(Remainder(pixel, 1, 0, tuple(rest)),) if rest else (),
-        dead=tuple(Letter(one, "rejected", Words(), 1) for one in dead),
+        dead=tuple(NewDeadLetter(one, "rejected", GraphError(), 1) for one in dead),
         rows=(*(_row(one, Status.DELIVERED) for one in delivered), *(_row(one, Status.DEAD) for one in dead)),
     )
 
@@ -171,7 +173,7 @@ async def lost(image: Path, promise: Promise) -> str:
         "a retry was swallowed": {*held, *fresh} != promise.asked.keys(),
         f"integrity: {intact}": intact != "ok",
     }
-    return "; ".join(words for words, broken in checks.items() if broken)
+    return "; ".join(graph_error for graph_error, broken in checks.items() if broken)
 
 
 async def _claimed(queue: LocalQueue) -> list[str]:
@@ -187,12 +189,12 @@ async def run(directory: Path, seed: int, places: Counter[str]) -> tuple[int, st
     promise = Promise()
     try:
         image = await _lives(directory, seed, promise, places)
-        words = await lost(image, promise)
+        graph_error = await lost(image, promise)
     except Exception as error:  # noqa: BLE001 - whatever a damaged file leads to, it is an answer
         return len(promise.stored), f"all {len(promise.stored)} records, perhaps: {error!r}"
-    if not words:
+    if not graph_error:
         shutil.rmtree(image)
-    return len(promise.stored), words
+    return len(promise.stored), graph_error
 
 
 async def _lives(directory: Path, seed: int, promise: Promise, places: Counter[str]) -> Path:
@@ -214,12 +216,12 @@ async def account(
 ) -> tuple[int, dict[int, str]]:
     """Run so often, print the account; return the number acknowledged, and what was wrong by seed."""
     # Checkpoint and start the log anew several times a run, since that is where most can go wrong.
-    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 60)
-    monkeypatch.setattr(room, "_BALLAST_BYTES", 4096)
+    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 60)
+    monkeypatch.setattr(disk_space, "_BALLAST_BYTES", 4096)
     places: Counter[str] = Counter()
     ends = {seed: await run(directory, seed, places) for seed in range(runs)}
     acknowledged = sum(stored for stored, _ in ends.values())
-    losses = {seed: words for seed, (_, words) in ends.items() if words}
+    losses = {seed: graph_error for seed, (_, graph_error) in ends.items() if graph_error}
     cuts = ", ".join(f"{number} {place}" for place, number in sorted(places.items()))
     say(f"{runs} runs, {title}: {acknowledged} acknowledged, {len(losses)} runs with losses; cut at: {cuts}")
     return acknowledged, losses
@@ -242,15 +244,15 @@ async def test_the_same_with_fewer_syncs_is_seen_to_lose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say, synchronous: str
 ) -> None:
     """With a weaker ``synchronous`` patched in, the same harness finds acknowledged records lost: it can fail."""
-    monkeypatch.setattr(sqlite.SqliteStore, "_open", _weaker(sqlite.SqliteStore._open, synchronous))
+    monkeypatch.setattr(store.SqliteStore, "_open", _weaker(store.SqliteStore._open, synchronous))
     runs = max(8, CUTS // 4)
     _, losses = await account(tmp_path, runs, monkeypatch, say, f"synchronous={synchronous}")
 
-    assert any("records" in words for words in losses.values())
+    assert any("records" in graph_error for graph_error in losses.values())
 
 
-def _weaker(opened: Callable[[sqlite.SqliteStore], None], synchronous: str) -> Callable[[sqlite.SqliteStore], None]:
-    def opened_weaker(store: sqlite.SqliteStore) -> None:
+def _weaker(opened: Callable[[store.SqliteStore], None], synchronous: str) -> Callable[[store.SqliteStore], None]:
+    def opened_weaker(store: store.SqliteStore) -> None:
         opened(store)
         store._db.pragma("synchronous", synchronous)
 

@@ -11,17 +11,18 @@ from typing import NamedTuple
 import orjson
 from maker import NOW, PIXELS, Choices, Maker
 
-from proxy.config import parse
-from proxy.model import Facts, Outcome
+from proxy.config.load import parse
+from proxy.config.schema import Settings
+from proxy.model.decision import Decision
+from proxy.model.request import BrowserRequest
 from proxy.rules import tables
-from proxy.rules.address import Networks, believed_host, client
+from proxy.rules.browser import ingest_image, ingest_parts
 from proxy.rules.effort import Parts
-from proxy.rules.identity import host_of
-from proxy.rules.ingest import belongs, ingest_image, ingest_parts
-from proxy.rules.keeper import Keeper, KeeperKeys
-from proxy.rules.routing import Routes
-from proxy.rules.visitor import Policy
-from proxy.settings import Settings
+from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks, believed_host, client
+from proxy.rules.request.routes import Routes
+from proxy.rules.request.sites import belongs, host_of
 
 STATUSES = {200, 204, 400, 413}
 """What the door may answer to what anybody sends; never a 5xx."""
@@ -40,7 +41,7 @@ class Request(NamedTuple):
     """A request to one of the sites."""
 
     site: int
-    facts: Facts
+    facts: BrowserRequest
     path: str
     is_image: bool
 
@@ -75,11 +76,11 @@ class Door:
         ]
         self._routes = Routes((site, [_PREFIX]) for site in self._sites)
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request) -> Decision:
         """Answer a request as the listener does."""
         return self._answer(request)[0]
 
-    def _answer(self, request: Request) -> tuple[Outcome, float]:
+    def _answer(self, request: Request) -> tuple[Decision, float]:
         """Return the answer, and how many seconds of processor time its longest part took."""
         start, longest = time.thread_time(), 0.0
         parts = self._parts(request)
@@ -91,7 +92,7 @@ class Door:
             now = time.thread_time()
             start, longest = now, max(longest, now - start)
 
-    def _parts(self, request: Request) -> Parts[Outcome]:
+    def _parts(self, request: Request) -> Parts[Decision]:
         facts, policy = request.facts, self._policies[request.site]
         host = believed_host(facts.host, facts.forwarded_host, facts.peer, self._trusted)
         self._routes.find(host, request.path)
@@ -128,7 +129,7 @@ class Door:
         return min(self._answer(request)[1] for _ in range(_AGAIN))
 
 
-def _rows(outcome: Outcome) -> int:
+def _rows(outcome: Decision) -> int:
     unknown = getattr(outcome, "unknown_pixels", 0)
     return len(outcome.records) + len(outcome.dropped) + outcome.refused + int(unknown)
 
@@ -139,8 +140,10 @@ def _settings(changes: dict[str, object]) -> Settings:
     return parse({"site": [site | changes]}, {}, base=Path()).settings
 
 
-_KEYS = KeeperKeys("a secret that is long enough for tests")
-_KEPT = Keeper(visitor="1" * 32, since=NOW, fbp="fb.1.1763000000000.1", match={"em": ("a" * 64,)}, match_seen=NOW)
+_KEYS = VisitorCookieKeys("a secret that is long enough for tests")
+_KEPT = VisitorCookie(
+    visitor="1" * 32, since=NOW, fbp="fb.1.1763000000000.1", match={"em": ("a" * 64,)}, match_seen=NOW
+)
 _SEALED = _KEYS.seal(_KEPT, "shop", now=NOW, entropy=1)
 _KEEPERS = [
     f"{_KEYS.names('shop')[0]}={value}" for value in (_SEALED, _SEALED[:-5], "A" * len(_SEALED), _SEALED * 3, "é")
@@ -164,5 +167,5 @@ def _small(body: bytes) -> str:
 def unpacked(seed: bytes) -> Request:
     """Read a seed."""
     raw = orjson.loads(seed)
-    facts = Facts(**raw["facts"], body=zlib.decompress(base64.b85decode(raw["body"])))
+    facts = BrowserRequest(**raw["facts"], body=zlib.decompress(base64.b85decode(raw["body"])))
     return Request(raw["site"], facts, raw["path"], is_image=raw["image"])

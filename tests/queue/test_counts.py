@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from support import PIXEL, SECRET, record
 
-from proxy.queue.base import QueueError, Remainder, Stats
-from proxy.queue.local import LocalQueue
+from proxy.config.schema import Queue, Retention
+from proxy.queue.contract import QueueError, Remainder, Stats
 from proxy.queue.seal import Sealer
-from proxy.settings import Queue, Retention
+from proxy.queue.sqlite.engine import LocalQueue
 
 NOON = 1_790_000_000_000
 

@@ -4,10 +4,12 @@ import apsw
 import pytest
 from support import PIXEL
 
-from proxy.model import DAY_MS, Fate, LedgerRow, Status
-from proxy.queue.base import Filter
-from proxy.queue.ledger import FOUND, SLICE, Ledger
-from proxy.queue.segment import event_key
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.units import DAY_MS
+from proxy.queue.codec import event_key
+from proxy.queue.contract import Filter
+from proxy.queue.sqlite.ledger import FOUND, SLICE, Ledger
 
 TODAY = 20_000
 KEPT = 1 << 40
@@ -60,7 +62,9 @@ def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
 def test_news_live_as_long_as_the_events_they_may_join(ledger: Ledger) -> None:
     """News of browser copies go with the days of their events, not before."""
     write(ledger, TODAY, 1)
-    ledger.write_news([((TODAY - 8) * DAY_MS, b"old", b"", Fate.FIRED), (TODAY * DAY_MS, b"new", b"", Fate.FIRED)])
+    ledger.write_news(
+        [((TODAY - 8) * DAY_MS, b"old", b"", BrowserCopy.FIRED), (TODAY * DAY_MS, b"new", b"", BrowserCopy.FIRED)]
+    )
     forget_all(ledger, TODAY - 7)
 
     assert ledger.days("fate") == [TODAY]
@@ -87,8 +91,8 @@ def test_the_size_is_what_the_rows_take(ledger: Ledger, letter: str, length: int
 def test_the_size_of_news_is_counted_too(ledger: Ledger) -> None:
     """News of browser copies take room as well; of news about one event only the latest counts."""
     at = TODAY * DAY_MS
-    for fate in (Fate.BLOCKED, Fate.FIRED):
-        ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", fate) for n in range(20_000))
+    for browser_copy in (BrowserCopy.BLOCKED, BrowserCopy.FIRED):
+        ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", browser_copy) for n in range(20_000))
 
     assert ledger.size() == pytest.approx(pages_of(ledger), rel=1 / 4)
 
@@ -116,7 +120,7 @@ def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, news: i
     at = TODAY * DAY_MS
     write(ledger, TODAY - 1, 500)
     write(ledger, TODAY, rows)
-    ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", Fate.FIRED) for n in range(news))
+    ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", BrowserCopy.FIRED) for n in range(news))
     forget_all(ledger, TODAY - 7, most_bytes=1_000_000)
     kept_rows = sum(rows_of(ledger, f"ledger_{day}") for day in ledger.days())
     kept_news = rows_of(ledger, f"fate_{TODAY}")
@@ -130,7 +134,7 @@ def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger
     for day in range(TODAY - 6, TODAY + 1):
         write(ledger, day, 3000)
         keys = (event_key(PIXEL, "Lead", f"{day}-{n}") for n in range(3000))
-        ledger.write_news((day * DAY_MS, key, b"", Fate.FIRED) for key in keys)
+        ledger.write_news((day * DAY_MS, key, b"", BrowserCopy.FIRED) for key in keys)
     statements: list[str] = []
 
     def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
@@ -146,7 +150,7 @@ def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger
         slices += 1
 
     assert [row.id for row in rows] == [f"{TODAY}-{n}" for n in range(2999, 1999, -1)]
-    assert {row.fate for row in rows} == {Fate.FIRED}
+    assert {row.browser_copy for row in rows} == {BrowserCopy.FIRED}
     assert (slices, len(statements)) == (10, 30)
 
 
@@ -167,10 +171,12 @@ def test_the_latest_news_of_an_event_count(ledger: Ledger) -> None:
     """News of a later day replace those of an earlier one."""
     write(ledger, TODAY, 1)
     key = event_key(PIXEL, "Lead", f"{TODAY}-0")
-    ledger.write_news([(TODAY * DAY_MS, key, b"", Fate.FIRED), ((TODAY - 1) * DAY_MS, key, b"", Fate.BLOCKED)])
+    ledger.write_news(
+        [(TODAY * DAY_MS, key, b"", BrowserCopy.FIRED), ((TODAY - 1) * DAY_MS, key, b"", BrowserCopy.BLOCKED)]
+    )
     ((row,), _) = ledger.read(TODAY, 1 << 62, Filter())
 
-    assert row.fate == Fate.FIRED
+    assert row.browser_copy == BrowserCopy.FIRED
 
 
 def test_a_row_that_sqlite_cannot_hold_costs_no_other(ledger: Ledger) -> None:

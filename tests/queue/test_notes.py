@@ -8,13 +8,14 @@ import apsw
 import pytest
 from support import PIXEL, SECRET, record, until
 
-from proxy.model import Fate, FateNews, LedgerRow, Status
-from proxy.queue import sqlite
-from proxy.queue.base import Filter, Trouble
-from proxy.queue.local import LocalQueue
-from proxy.queue.notes import Notes
+from proxy.config.schema import Queue, Retention
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
+from proxy.queue.contract import Filter, Trouble
 from proxy.queue.seal import Sealer
-from proxy.settings import Queue, Retention
+from proxy.queue.sqlite import store
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.notes import Notes
 
 NOON = 1_790_000_000_000
 SLICE = 1000
@@ -59,7 +60,7 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
     counts = len(short), len(long)
     batch = short.take(150)
     short.written(batch, 0)
-    short.add([row(n) for n in range(1000)], [(NOON, b"k", (b"",), Fate.FIRED)])
+    short.add([row(n) for n in range(1000)], [(NOON, b"k", (b"",), BrowserCopy.FIRED)])
 
     assert 150 < counts[0] < 200
     assert counts[1] < 11
@@ -70,7 +71,7 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
 def test_notes_given_back_come_first_again() -> None:
     """What could not be written now keeps its place."""
     line = Notes()
-    line.add([row(n) for n in range(5)], [(n, b"k", (b"",), Fate.FIRED) for n in range(5)])
+    line.add([row(n) for n in range(5)], [(n, b"k", (b"",), BrowserCopy.FIRED) for n in range(5)])
     line.give_back(line.take(7))
     batch = line.take(100)
 
@@ -108,7 +109,7 @@ async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bound of 1 MiB means about 1 MiB of pages, at any time and not only every ten minutes."""
-    monkeypatch.setattr(sqlite, "_NOTE_EVERY_S", 0.0)
+    monkeypatch.setattr(store, "_NOTE_EVERY_S", 0.0)
     queue = open_queue(tmp_path, most_bytes=1 << 20)
     sizes = []
 
@@ -117,7 +118,7 @@ async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
         return int(queue._store._one(sql) or 0)
 
     for start in range(0, 60_000, 6000):
-        news = [FateNews("PageView", f"id-{start + n}", Fate.BLOCKED) for n in range(1500)]
+        news = [BrowserCopyUpdate("PageView", f"id-{start + n}", BrowserCopy.BLOCKED) for n in range(1500)]
         queue.note([row(start + n, "x" * 100) for n in range(6000)], news, ("99", PIXEL))
         await written(queue)
         sizes.append(await queue._writer.do(pages))

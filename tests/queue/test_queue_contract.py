@@ -14,10 +14,15 @@ import orjson
 import pytest
 from support import PIXEL, SECRET, record, until
 
-from proxy.model import DAY_MS, Fate, FateNews, LedgerRow, Record, Status, Words
-from proxy.queue.base import (
+from proxy.config.schema import Queue, Retention
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
+from proxy.model.record import Record
+from proxy.model.units import DAY_MS
+from proxy.model.verdict import GraphError
+from proxy.queue.contract import (
     Filter,
-    Letter,
+    NewDeadLetter,
     Oldest,
     QueueBrokenError,
     QueueError,
@@ -25,9 +30,8 @@ from proxy.queue.base import (
     Remainder,
     Settlement,
 )
-from proxy.queue.local import DataDirBusyError, DataDirLock, LocalQueue
 from proxy.queue.seal import Sealer
-from proxy.settings import Queue, Retention
+from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
 
 NOON = 1_790_000_000_000
 HOUR = 60 * 60 * 1000
@@ -263,8 +267,8 @@ async def test_a_failed_attempt_is_remembered(queue: LocalQueue) -> None:
 async def dead_letter(queue: LocalQueue, number: int = 1, *, time_s: int = NOON // 1000) -> int:
     await queue.append([record(number, time_s=time_s)])
     segments = await queue.claim(PIXEL, most=10)
-    words = Words(100, 2804017, "Graph's words", "trace")
-    letters = tuple(Letter(found, "rejected", words, 2) for found in segments[0].records)
+    graph_error = GraphError(100, 2804017, "Graph's words", "trace")
+    letters = tuple(NewDeadLetter(found, "rejected", graph_error, 2) for found in segments[0].records)
     await queue.settle(segments, Settlement(done=(segments[0].id,), dead=letters))
     return (await queue.dead(Filter()))[0].id
 
@@ -275,7 +279,7 @@ async def test_a_dead_letter_keeps_everything(queue: LocalQueue) -> None:
     (letter,) = await queue.dead(Filter())
 
     assert (letter.name, letter.event_id, letter.reason, letter.attempts) == ("PageView", "id-1", "rejected", 2)
-    assert letter.words == Words(100, 2804017, "Graph's words", "trace")
+    assert letter.graph_error == GraphError(100, 2804017, "Graph's words", "trace")
     assert letter.payload == record(1, time_s=NOON // 1000).payload
     assert queue.stats().dead == 1
 
@@ -329,7 +333,7 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
     """No step on the writer thread opens or removes more than a hundred, so that appends get their turn."""
     await queue.append([record(number, time_s=NOON // 1000) for number in range(450)])
     segments = await queue.claim(PIXEL, most=1000)
-    letters = tuple(Letter(found, "rejected", Words(), 1) for one in segments for found in one.records)
+    letters = tuple(NewDeadLetter(found, "rejected", GraphError(), 1) for one in segments for found in one.records)
     await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=letters))
     sizes = sizes_of_steps(queue)
     found = await queue.dead(Filter(limit=400))
@@ -454,11 +458,11 @@ async def test_the_ledger_is_filtered(queue: LocalQueue, wanted: Filter, ids: li
 
 async def test_later_news_of_a_browser_copy_joins_its_event(queue: LocalQueue) -> None:
     """News that comes before or after the row is written shows in the row."""
-    queue.note((), [FateNews("PageView", "id-1", Fate.BLOCKED)], [PIXEL])
+    queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL])
     queue.note([row(1), row(2)])
 
     async def joined() -> bool:
-        return [found.fate for found in await listed(queue)] == [Fate.PENDING, Fate.BLOCKED]
+        return [found.browser_copy for found in await listed(queue)] == [BrowserCopy.PENDING, BrowserCopy.BLOCKED]
 
     assert await until(joined, what="news in the ledger")
 
@@ -468,11 +472,16 @@ async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: LocalQueue)
     honest, other, stranger = (letter * 4 for letter in (b"a", b"b", b"c"))
     await queue.append([record(1, visitor=honest), record(1, visitor=other)])
     queue.note([replace(row(1), visitor=honest), replace(row(1), visitor=other)])
-    for visitor, fate in ((other, Fate.BLOCKED), (stranger, Fate.BLOCKED), (honest, Fate.FIRED), (b"", Fate.BLOCKED)):
-        queue.note((), [FateNews("PageView", "id-1", fate)], [PIXEL], [visitor])
+    for visitor, browser_copy in (
+        (other, BrowserCopy.BLOCKED),
+        (stranger, BrowserCopy.BLOCKED),
+        (honest, BrowserCopy.FIRED),
+        (b"", BrowserCopy.BLOCKED),
+    ):
+        queue.note((), [BrowserCopyUpdate("PageView", "id-1", browser_copy)], [PIXEL], [visitor])
 
     async def joined() -> bool:
-        return [found.fate for found in await listed(queue)] == [Fate.BLOCKED, Fate.FIRED]
+        return [found.browser_copy for found in await listed(queue)] == [BrowserCopy.BLOCKED, BrowserCopy.FIRED]
 
     assert await until(joined, what="news in the ledger")
     assert queue.stats().foreign_news == 2
@@ -482,10 +491,10 @@ async def test_news_find_the_event_from_before_the_browser_had_an_id(queue: Loca
     """The first answer gives a browser its id, under which its news come; they join what it brought without."""
     await queue.append([record(1, visitor=b"bare")])
     queue.note([replace(row(1), visitor=b"bare")])
-    queue.note((), [FateNews("PageView", "id-1", Fate.BLOCKED)], [PIXEL], [b"fbp1", b"bare"])
+    queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"fbp1", b"bare"])
 
     async def joined() -> bool:
-        return [found.fate for found in await listed(queue)] == [Fate.BLOCKED]
+        return [found.browser_copy for found in await listed(queue)] == [BrowserCopy.BLOCKED]
 
     assert await until(joined, what="news in the ledger")
     assert queue.stats().foreign_news == 0
@@ -761,7 +770,9 @@ def write_as_layout_3(db: apsw.Connection) -> None:
 
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
     """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
-    head = orjson.dumps([waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.fate, waiting.mark])
+    head = orjson.dumps(
+        [waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.browser_copy, waiting.mark]
+    )
     packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
     sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
     with closing(apsw.Connection(str(path))) as db:
@@ -779,7 +790,9 @@ async def test_what_the_version_before_left_waiting_is_delivered(tmp_path: Path,
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     await queue.close()
-    head = orjson.dumps(["PageView", "id-1", record(1).time_s, b"abcd".hex(), Fate.FIRED, "", ["em:unusable"], ""])
+    head = orjson.dumps(
+        ["PageView", "id-1", record(1).time_s, b"abcd".hex(), BrowserCopy.FIRED, "", ["em:unusable"], ""]
+    )
     packed = struct.pack(">II", len(head), len(record(1).payload)) + head + record(1).payload
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
         db.execute("UPDATE segment SET sealed=?", (Sealer(SECRET).seal(packed, PIXEL.encode()),))
@@ -817,7 +830,7 @@ async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:
     refused, other = (one._replace(time_s=NOON // 1000) for one in (halves(1), halves(2)))
     await queue.append([refused, other])
     segments = await queue.claim(PIXEL, most=1000)
-    letter = Letter(refused, "rejected", Words(), 1)
+    letter = NewDeadLetter(refused, "rejected", GraphError(), 1)
     await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=(letter,)))
     (found,) = await queue.dead(Filter())
     await queue.replay([found.id], not_before_s=0)

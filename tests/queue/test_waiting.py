@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from support import PIXEL, SECRET, record
 
-from proxy.model import Record, Status
-from proxy.queue.base import Filter, Oldest, Remainder, Segment, Settlement
-from proxy.queue.local import LocalQueue
+from proxy.config.schema import Queue, Retention
+from proxy.model.ledger import Status
+from proxy.model.record import Record
+from proxy.queue.contract import Filter, Oldest, Remainder, Segment, Settlement
 from proxy.queue.seal import Sealer
-from proxy.settings import Queue, Retention
+from proxy.queue.sqlite.engine import LocalQueue
 
 NOON = 1_790_000_000_000
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from support import record, until
 
-from proxy.model import Record
-from proxy.queue.base import QueueBrokenError, QueueFullError
-from proxy.queue.writer import Bounds, Work, Writer
+from proxy.model.record import Record
+from proxy.queue.contract import QueueBrokenError, QueueFullError
+from proxy.queue.sqlite.writer import Bounds, Work, Writer
 
 
 class FakeStore:

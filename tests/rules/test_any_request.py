@@ -5,11 +5,11 @@ from typing import Any
 import orjson
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_ingest import FACTS, NOW, PIXEL, policy
+from test_browser import FACTS, NOW, PIXEL, policy
 
-from proxy.model import Facts
+from proxy.model.request import BrowserRequest
 from proxy.rules import limits
-from proxy.rules.ingest import ingest, ingest_image
+from proxy.rules.browser import ingest, ingest_image
 
 # Texts that have broken readers of text: halves and ends of Unicode, marks, separators, what looks like something.
 ODD = st.sampled_from([
@@ -106,8 +106,8 @@ SITES = st.fixed_dictionaries(
 @settings(max_examples=400, deadline=None)
 def test_no_body_and_no_header_leads_to_an_error(body: bytes, headers: dict[str, Any], changes: dict[str, Any]) -> None:
     """Not one rule raises, and the answer is one of four; whatever is stored can be read again."""
-    facts = FACTS._replace(body=body, **headers)
-    outcome = ingest(facts, policy(("127.0.0.0/8", "10.0.0.0/8"), **changes))
+    request = FACTS._replace(body=body, **headers)
+    outcome = ingest(request, policy(("127.0.0.0/8", "10.0.0.0/8"), **changes))
 
     assert outcome.faults == ()
     assert outcome.status in {204, 200, 400, 413}
@@ -143,7 +143,7 @@ def test_a_good_event_is_stored_whatever_stands_beside_it(before: list[Any], aft
 def test_headers_that_no_door_lets_through_are_answered_too() -> None:
     """Even half a character, which cannot be written, ends in a refusal by name and a fault that is counted."""
     body = orjson.dumps({"v": 1, "sent": NOW, "events": [GOOD]})
-    outcome = ingest(Facts(**FACTS._asdict() | {"body": body, "user_agent": "\ud800"}), policy())
+    outcome = ingest(BrowserRequest(**FACTS._asdict() | {"body": body, "user_agent": "\ud800"}), policy())
 
     assert (outcome.status, outcome.refused, outcome.records) == (400, 1, ())
-    assert outcome.faults[0].startswith("TypeError in proxy.rules.capi.shared")
+    assert outcome.faults[0].startswith("TypeError in proxy.graph.payload.shared")

@@ -5,7 +5,7 @@ from random import Random
 import crawleruseragents
 import pytest
 
-from proxy.rules.bots import bot_reason
+from proxy.rules.permission.bots import bot_reason
 
 CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"
 DESKTOP = f"Mozilla/5.0 (X11; Linux x86_64) {CHROME} Safari/537.36"
@@ -132,13 +132,15 @@ def test_the_list_means_the_same_to_another_engine() -> None:
     """Every user agent that the list gives as an example, people's, and mixtures of both get the list's own answer."""
     listed = crawleruseragents.CRAWLER_USER_AGENTS_DATA
     examples = [one for entry in listed for one in entry.get("instances", ())]
-    people = [*PEOPLE, WINDOWS, MAC_CHROME, PHONE, FIREFOX, SAFARI, IPHONE_SAFARI]
+    person_digests = [*PEOPLE, WINDOWS, MAC_CHROME, PHONE, FIREFOX, SAFARI, IPHONE_SAFARI]
     chance = Random(1)  # noqa: S311 - the same mixtures each time
-    pieces = [piece for one in (*examples, *people, *(entry["pattern"] for entry in listed)) for piece in one.split()]
+    pieces = [
+        piece for one in (*examples, *person_digests, *(entry["pattern"] for entry in listed)) for piece in one.split()
+    ]
     mixed = [" ".join(chance.choices(pieces, k=6)) for _ in range(1000)]
     odd = ["", "\u0663bot", "bot\u00a0x", "a\nGooglebot\n", "\ud800", "\U0001f916", "\u017fpider", "googlebot/"]
 
-    asked = [one[:512] for one in (*examples, *people, *mixed, *odd)]
+    asked = [one[:512] for one in (*examples, *person_digests, *mixed, *odd)]
     answers = [bot_reason(one, webdriver=False) in {"crawler", "headless"} for one in asked]
     expected = [crawleruseragents.is_crawler(one) or _is_headless(one) for one in asked]
 

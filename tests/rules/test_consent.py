@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from proxy.model import Consent, DropReason, Visit
-from proxy.rules.consent import forbids, options, signals_dnt, signals_gpc
-from proxy.rules.keeper import NOTHING, Keeper
-from proxy.settings import Site
+from proxy.config.schema import Site
+from proxy.model.event import DropReason
+from proxy.model.request import Consent, Visit
+from proxy.rules.identity.visitor_cookie import NOTHING, VisitorCookie
+from proxy.rules.permission.consent import forbids, options, signals_dnt, signals_gpc
 
 GRANTED, UNKNOWN, REVOKED = Consent.GRANTED, Consent.UNKNOWN, Consent.REVOKED
 GPC, NO_CONSENT, BOT = DropReason.GPC, DropReason.NO_CONSENT, DropReason.BOT
@@ -40,21 +41,21 @@ SIGNALS = [
 ]
 
 # The keeper, settings of the site, consent of the page, DNT; what forbids it.
-WORDS: list[tuple[Keeper, dict[str, str], Consent, bool, DropReason | None]] = [
+WORDS: list[tuple[VisitorCookie, dict[str, str], Consent, bool, DropReason | None]] = [
     (NOTHING, {}, UNKNOWN, True, None),
     (NOTHING, {"dnt": "drop"}, UNKNOWN, True, DNT),
     (NOTHING, {"dnt": "drop"}, GRANTED, True, DNT),
     (NOTHING, {"dnt": "drop"}, GRANTED, False, None),
-    (Keeper(opted_out=True), {}, UNKNOWN, False, OPTED_OUT),
-    (Keeper(opted_out=True), {}, GRANTED, False, OPTED_OUT),
-    (Keeper(opted_out=True, consent=GRANTED), {"consent": "required"}, GRANTED, False, OPTED_OUT),
-    (Keeper(opted_out=True), {"dnt": "drop"}, GRANTED, True, DNT),
-    (Keeper(consent=REVOKED), {}, UNKNOWN, False, NO_CONSENT),
-    (Keeper(consent=REVOKED), {}, GRANTED, False, None),
-    (Keeper(consent=REVOKED), {"consent": "required"}, UNKNOWN, False, NO_CONSENT),
-    (Keeper(consent=GRANTED), {}, UNKNOWN, False, None),
-    (Keeper(consent=GRANTED), {}, REVOKED, False, NO_CONSENT),
-    (Keeper(consent=GRANTED), {"consent": "required"}, UNKNOWN, False, NO_CONSENT),
+    (VisitorCookie(opted_out=True), {}, UNKNOWN, False, OPTED_OUT),
+    (VisitorCookie(opted_out=True), {}, GRANTED, False, OPTED_OUT),
+    (VisitorCookie(opted_out=True, consent=GRANTED), {"consent": "required"}, GRANTED, False, OPTED_OUT),
+    (VisitorCookie(opted_out=True), {"dnt": "drop"}, GRANTED, True, DNT),
+    (VisitorCookie(consent=REVOKED), {}, UNKNOWN, False, NO_CONSENT),
+    (VisitorCookie(consent=REVOKED), {}, GRANTED, False, None),
+    (VisitorCookie(consent=REVOKED), {"consent": "required"}, UNKNOWN, False, NO_CONSENT),
+    (VisitorCookie(consent=GRANTED), {}, UNKNOWN, False, None),
+    (VisitorCookie(consent=GRANTED), {}, REVOKED, False, NO_CONSENT),
+    (VisitorCookie(consent=GRANTED), {"consent": "required"}, UNKNOWN, False, NO_CONSENT),
 ]
 
 # Settings of the site; consent, GPC, whether a public address is known, whether it is a bot; what forbids it.
@@ -118,7 +119,7 @@ def test_the_first_reason_forbids_the_visit(
 
 @pytest.mark.parametrize(("kept", "changes", "consent", "dnt", "expected"), WORDS)
 def test_the_keeper_and_the_browser_have_a_word(
-    kept: Keeper, changes: dict[str, str], consent: Consent, *, dnt: bool, expected: DropReason | None
+    kept: VisitorCookie, changes: dict[str, str], consent: Consent, *, dnt: bool, expected: DropReason | None
 ) -> None:
     """An opt-out holds whatever the page says, a withdrawal until it tells of a grant; no kept grant is one."""
     visit = Visit(sent=1, consent=consent)

@@ -15,16 +15,18 @@ from hypothesis import strategies as st
 from leak_samples import secrets
 from stdnum import iban
 
-from proxy.model import Facts, Outcome
-from proxy.rules import numbering, shapes
-from proxy.rules.address import Networks
+from proxy.config.schema import Site
+from proxy.model.decision import Decision
+from proxy.model.request import BrowserRequest
+from proxy.rules.browser import ingest
 from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, Effort
-from proxy.rules.ingest import ingest
-from proxy.rules.keeper import KeeperKeys
-from proxy.rules.redact import clean_data, clean_url, limits_of
-from proxy.rules.shapes import Shape, may_hold_shapes, shape_of
-from proxy.rules.visitor import Policy
-from proxy.settings import Site
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.match import phone_plans
+from proxy.rules.payload import secret_shapes
+from proxy.rules.payload.redact import clean_data, clean_url, limits_of
+from proxy.rules.payload.secret_shapes import Shape, may_hold_shapes, shape_of
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks
 
 NOW = 1_764_000_000_000
 BODY = 62_000
@@ -50,12 +52,12 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
         monkeypatch.setattr(holder, name, call)
 
     counted(iban, "is_valid", "proofs")
-    counted(numbering, "is_possible", "proofs")
-    counted(shapes, "urlsafe_b64decode", "proofs")
-    counted(shapes, "is_noise", "proofs")
+    counted(phone_plans, "is_possible", "proofs")
+    counted(secret_shapes, "urlsafe_b64decode", "proofs")
+    counted(secret_shapes, "is_noise", "proofs")
     counted(phonenumbers, "parse", "numbers")
     counted(parser, "parse", "dates")
-    original = shapes._SUSPECTS
+    original = secret_shapes._SUSPECTS
 
     class Coarse:
         def Match(self, text: bytes) -> list[int] | None:  # noqa: N802 - RE2's name
@@ -64,7 +66,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
             matches: list[int] | None = original.Match(text)
             return matches
 
-    monkeypatch.setattr(shapes, "_SUSPECTS", Coarse())
+    monkeypatch.setattr(secret_shapes, "_SUSPECTS", Coarse())
     return found
 
 
@@ -82,14 +84,16 @@ def body(match: dict[str, Any] | None = None, events: int = 1, **data: Any) -> b
     return orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "match": everybody, "events": hits})
 
 
-def take(wire: bytes) -> Outcome:
+def take(wire: bytes) -> Decision:
     pixels = [{"id": pixel, "access_token": "t"} for pixel in "123"]
     site = Site.model_validate(
         {"name": "shop", "domains": ["shop.example"], "pixel": pixels, "remember_match": True}, context={"resolve": str}
     )
     assert len(wire) <= 64 * 1024
-    facts = Facts(now=NOW, entropy=1, peer="93.184.216.34", host="t.shop.example", origin="https://shop.example")
-    outcome = ingest(facts._replace(body=wire), Policy(site, Networks(), KeeperKeys("s" * 32)))
+    request = BrowserRequest(
+        now=NOW, entropy=1, peer="93.184.216.34", host="t.shop.example", origin="https://shop.example"
+    )
+    outcome = ingest(request._replace(body=wire), Policy(site, Networks(), VisitorCookieKeys("s" * 32)))
     assert outcome.status in {200, 204}
     return outcome
 
@@ -128,7 +132,7 @@ def test_a_text_has_few_candidates(counts: Counts, unit: str) -> None:
 
 def test_customer_information_asks_libraries_seldom(counts: Counts) -> None:
     """Numbers and dates of one request come to a few calls, though each of three pixels names other people."""
-    people = {
+    person_digests = {
         pixel: {
             "ph": [f"{pixel}{number}" for number in range(1_111_111, 1_111_411)],
             "phone": f"+1 212 555 {pixel}111",
@@ -136,7 +140,7 @@ def test_customer_information_asks_libraries_seldom(counts: Counts) -> None:
         }
         for pixel in "123"
     }
-    take(orjson.dumps(orjson.loads(body()) | {"match": people}))
+    take(orjson.dumps(orjson.loads(body()) | {"match": person_digests}))
 
     assert counts["numbers"] <= 60
     assert counts["dates"] <= 80
@@ -197,7 +201,7 @@ def test_the_coarse_look_misses_nothing(secret: tuple[Shape, str], before: str, 
     text = f"{before} {secret[1]} {after}"
     found = shape_of(text, Effort(), is_id=is_id)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shapes, "_SUSPECTS", _Everything())
+        patch.setattr(secret_shapes, "_SUSPECTS", _Everything())
         thorough = shape_of(text, Effort(10 * MOST), is_id=is_id)
 
     assert found == thorough
@@ -208,8 +212,8 @@ class _Everything:
 
     def Match(self, text: bytes) -> list[int]:  # noqa: N802 - RE2's name
         jwt = re.search(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2}", text)
-        asks = {shapes._Suspect.ENCODED: b"%" in text, shapes._Suspect.JWT: jwt is not None}
-        return [suspect for suspect in shapes._Suspect if asks.get(suspect, True)]
+        asks = {secret_shapes._Suspect.ENCODED: b"%" in text, secret_shapes._Suspect.JWT: jwt is not None}
+        return [suspect for suspect in secret_shapes._Suspect if asks.get(suspect, True)]
 
 
 @pytest.mark.parametrize("size", [4097, 70_000])

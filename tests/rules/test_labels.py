@@ -8,12 +8,14 @@ import orjson
 import pytest
 from leak_samples import ENCODINGS
 
-from proxy.model import Consent, DropReason, Facts, Outcome
-from proxy.rules.address import Networks
-from proxy.rules.ingest import ingest
-from proxy.rules.keeper import KeeperKeys
-from proxy.rules.visitor import Policy
-from proxy.settings import Site
+from proxy.config.schema import Site
+from proxy.model.decision import Decision
+from proxy.model.event import DropReason
+from proxy.model.request import BrowserRequest, Consent
+from proxy.rules.browser import ingest
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks
 
 NOW = 1_764_000_000_000
 REDACTED = "[redacted]"
@@ -40,14 +42,16 @@ ORDINARY = [
 ]
 
 
-def take(hits: list[dict[str, Any]], *, site: dict[str, Any] | None = None, gpc: str = "", **members: Any) -> Outcome:
+def take(hits: list[dict[str, Any]], *, site: dict[str, Any] | None = None, gpc: str = "", **members: Any) -> Decision:
     usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}]}
     policy = Policy(
-        Site.model_validate(usual | (site or {}), context={"resolve": str}), Networks(), KeeperKeys("s" * 32)
+        Site.model_validate(usual | (site or {}), context={"resolve": str}), Networks(), VisitorCookieKeys("s" * 32)
     )
     wire = {"v": 1, "sent": NOW, "url": "https://shop.example/", "fbp": "fb.1.1.1", "events": hits} | members
-    facts = Facts(now=NOW, entropy=1, peer="93.184.216.34", host="t.shop.example", origin="https://shop.example")
-    return ingest(facts._replace(body=orjson.dumps(wire), gpc=gpc), policy)
+    request = BrowserRequest(
+        now=NOW, entropy=1, peer="93.184.216.34", host="t.shop.example", origin="https://shop.example"
+    )
+    return ingest(request._replace(body=orjson.dumps(wire), gpc=gpc), policy)
 
 
 def hit(**changes: Any) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def test_news_of_such_events_is_not_kept() -> None:
     """News of a browser's copy is joined by name and id, and noted with them."""
     news = [{"name": "Lead", "id": one, "pixel": "fired"} for one in ("id-1", "anna@mail.example", quote("a@b.de"))]
 
-    assert [one.id for one in take([], fates=news).fates] == ["id-1"]
+    assert [one.id for one in take([], fates=news).copy_updates] == ["id-1"]
 
 
 def test_a_body_full_of_usual_ids_uses_up_nothing() -> None:

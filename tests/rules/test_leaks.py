@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leak_samples import ADDRESSES, ENCODINGS, HARMLESS, MISTAKEN, SECRETS, TEXTS, secrets
 
+from proxy.config.schema import Site
 from proxy.rules.effort import Effort
-from proxy.rules.redact import clean_data, clean_url, limits_of
-from proxy.rules.shapes import Shape
-from proxy.settings import Site
+from proxy.rules.payload.redact import clean_data, clean_url, limits_of
+from proxy.rules.payload.secret_shapes import Shape
 
 _DEFAULTS = Site.model_fields
 LIMITS = limits_of(_DEFAULTS["keep_url_params"].default | {"sku"}, _DEFAULTS["block_keys"].default)

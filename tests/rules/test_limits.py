@@ -7,14 +7,16 @@ from typing import Any
 
 import orjson
 import pytest
-from test_ingest import FACTS, NOW, PIXEL, policy
+from test_browser import FACTS, NOW, PIXEL, policy
 
-from proxy.model import Facts, Outcome, Record
+from proxy.model.decision import Decision
+from proxy.model.record import Record
+from proxy.model.request import BrowserRequest
+from proxy.queue.codec import chunks, pack
 from proxy.queue.seal import Sealer
-from proxy.queue.segment import chunks, pack
 from proxy.rules import limits
-from proxy.rules.ingest import ingest, ingest_image
-from proxy.rules.pii import _PLAIN, _RULES
+from proxy.rules.browser import ingest, ingest_image
+from proxy.rules.match.keys import _PLAIN, _RULES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-it-works.md"
 DOCUMENTED = {
@@ -101,7 +103,7 @@ WORST = {
     "one-large-event-for-all": worst(ALL, data={"own": "x " * 20_000}),
     "events-without-end": worst(["0"], data={"a": 1}),
 }
-LONG = Facts(
+LONG = BrowserRequest(
     **FACTS._asdict()
     | {
         "user_agent": "\ufffd" * 8000,
@@ -112,7 +114,7 @@ LONG = Facts(
 )
 
 
-def sealed_bytes(outcome: Outcome) -> int:
+def sealed_bytes(outcome: Decision) -> int:
     by_pixel: dict[str, list[Record]] = {}
     for record in outcome.records:
         by_pixel.setdefault(record.pixel, []).append(record)
@@ -141,11 +143,11 @@ def test_the_worst_requests_come_near_the_bound() -> None:
 
 def test_a_long_user_agent_is_cut_and_named() -> None:
     """The first 512 characters are sent, since the browser's name stands in front; a finding says so."""
-    facts = FACTS._replace(body=worst([PIXEL], data={}), user_agent=FACTS.user_agent + " x" * 400)
-    outcome = ingest(facts, policy())
+    request = FACTS._replace(body=worst([PIXEL], data={}), user_agent=FACTS.user_agent + " x" * 400)
+    outcome = ingest(request, policy())
     sent = orjson.loads(outcome.records[0].whole)["user_data"]["client_user_agent"]
 
-    assert (sent, outcome.records[0].findings) == (facts.user_agent[:512], ("client_user_agent:cut",))
+    assert (sent, outcome.records[0].findings) == (request.user_agent[:512], ("client_user_agent:cut",))
 
 
 def test_the_referer_of_the_image_is_cut_as_an_address() -> None:
@@ -161,7 +163,7 @@ def test_the_referer_of_the_image_is_cut_as_an_address() -> None:
 @pytest.mark.parametrize("left", ["1.1.1.1, " * 500, "x" * 5000 + ", "])
 def test_of_a_long_forwarding_list_the_right_end_counts(left: str) -> None:
     """What a stranger wrote at the left cannot keep the trusted proxy's word from being read."""
-    facts = FACTS._replace(body=worst([PIXEL]), peer="10.0.0.1", forwarded=left + "93.184.216.34")
-    outcome = ingest(facts, policy(("10.0.0.0/8",)))
+    request = FACTS._replace(body=worst([PIXEL]), peer="10.0.0.1", forwarded=left + "93.184.216.34")
+    outcome = ingest(request, policy(("10.0.0.0/8",)))
 
     assert orjson.loads(outcome.records[0].whole)["user_data"]["client_ip_address"] == "93.184.216.34"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.rules.effort import Effort
-from proxy.rules.redact import REDACTED, clean_data, clean_url, limits_of, origin_of
+from proxy.rules.payload.redact import REDACTED, clean_data, clean_url, limits_of, origin_of
 
 KEEP = limits_of(frozenset({"utm_source", "utm_content", "sku", "pin"}), frozenset({"email", "firstname", "pin"}))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.reference import LENGTH, make, resolve
+from proxy.rules.identity.reference import LENGTH, make, resolve
 
 KEY, OLD = b"k" * 32, b"o" * 32
 DIGEST = bytes(range(16))

@@ -13,15 +13,16 @@ import pytest
 from phonenumbers import PhoneNumberFormat
 from support import raw_config
 
-from proxy import config
 from proxy.app import running
-from proxy.model import Facts
-from proxy.rules import numbering, places, tables
-from proxy.rules.address import Networks
-from proxy.rules.ingest import ingest
-from proxy.rules.keeper import KeeperKeys
-from proxy.rules.pii import match_keys
-from proxy.rules.visitor import Policy
+from proxy.config import load
+from proxy.model.request import BrowserRequest
+from proxy.rules import tables
+from proxy.rules.browser import ingest
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.match import location, phone_plans
+from proxy.rules.match.keys import match_keys
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks
 
 NOW = 1_764_000_000_000
 _READS = {"open", "import", "os.listdir", "os.scandir"}
@@ -32,14 +33,14 @@ def policy() -> Policy:
     raw = {
         "site": [{"name": "shop", "domains": ["shop.example", "straße.de"], "pixel": [pixel], "remember_match": True}]
     }
-    site = config.parse(raw, {}, base=Path()).settings.site[0]
-    return Policy(site, Networks(), KeeperKeys("s" * 32), people_keys=(b"k" * 16,))
+    site = load.parse(raw, {}, base=Path()).settings.site[0]
+    return Policy(site, Networks(), VisitorCookieKeys("s" * 32), person_keys=(b"k" * 16,))
 
 
-def facts(number: int, match: dict[str, object], data: dict[str, object]) -> Facts:
+def request(number: int, match: dict[str, object], data: dict[str, object]) -> BrowserRequest:
     hit = {"name": "Purchase", "id": f"id-{number}", "at": NOW, "pixels": ["123"], "data": {"value": 1} | data}
     wire = {"v": 1, "sent": NOW, "url": "https://www.straße.de/p", "match": {"123": match}, "events": [hit]}
-    return Facts(
+    return BrowserRequest(
         now=NOW,
         entropy=number,
         peer="93.184.216.34",
@@ -57,7 +58,7 @@ def examples() -> dict[str, phonenumbers.PhoneNumber]:
     return {region: number for region, number in found.items() if number}
 
 
-def people() -> Iterator[dict[str, object]]:
+def person_digests() -> Iterator[dict[str, object]]:
     """Yield customer information of everywhere, and what nobody understands."""
     for country in pycountry.countries:
         yield {"country": country.name, "ct": "Ñuñoa", "st": country.name, "zp": "12345-6789", "db": "3. März 1980"}
@@ -93,8 +94,8 @@ def custom_data() -> Iterator[dict[str, object]]:
 
 def survey() -> None:
     """Print what the rules open or import after the tables were built."""
-    own, whole = policy(), [*((one, {}) for one in people()), *(({}, one) for one in custom_data())]
-    requests = [facts(number, match, data) for number, (match, data) in enumerate(whole)]
+    own, whole = policy(), [*((one, {}) for one in person_digests()), *(({}, one) for one in custom_data())]
+    requests = [request(number, match, data) for number, (match, data) in enumerate(whole)]
     tables.prepare()
     opened: set[str] = set()
     sys.addaudithook(lambda event, args: opened.add(f"{event} {args[0]}") if event in _READS else None)
@@ -115,7 +116,7 @@ def _environment() -> dict[str, str]:
 
 def test_no_number_compiles_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers of all regions in turn find their patterns compiled; ``re`` remembers fewer than there are."""
-    numbering.prepare()
+    phone_plans.prepare()
     numbers = {
         region: phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
         for region, number in examples().items()
@@ -143,8 +144,8 @@ def test_a_possible_number_is_what_the_library_says() -> None:
         f"{code}{start}{'7' * length}" for code in codes for start in (1, 23, 50, 91) for length in range(3, 12)
     ]
 
-    assert [one for one in numbers if _is_possible(one) and not numbering.is_possible(one)] == []
-    assert sum(numbering.is_possible(one) and not _is_possible(one) for one in numbers) < 0.02 * len(numbers)
+    assert [one for one in numbers if _is_possible(one) and not phone_plans.is_possible(one)] == []
+    assert sum(phone_plans.is_possible(one) and not _is_possible(one) for one in numbers) < 0.02 * len(numbers)
 
 
 def _is_possible(digits: str) -> bool:
@@ -158,16 +159,16 @@ def test_states_and_countries_are_known_from_the_start() -> None:
     """What is prepared is what is looked up."""
     tables.prepare()
 
-    assert places.country("Deutschland") == places.country("Germany") == "de"
-    assert places.state("Kalifornia", "us") is None
-    assert places.state("California", "us") == "ca"
+    assert location.country("Deutschland") == location.country("Germany") == "de"
+    assert location.state("Kalifornia", "us") is None
+    assert location.state("California", "us") == "ca"
 
 
 async def test_the_tables_stand_before_the_first_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that starts builds them before it listens; one that cannot does not listen at all."""
     built: list[str] = []
     monkeypatch.setattr(tables, "prepare", lambda: built.append("built"))
-    loaded = config.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path)
+    loaded = load.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path)
     async with running(loaded):
         assert built == ["built"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from proxy.simulator.dedup import Copy, Source
+from proxy.simulator.graph.dedup import Copy, Source
 
 Client = TestClient[web.Request, web.Application]
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from proxy.simulator.shop import ASSETS, PAGES, PRODUCTS, SWITCHES, ShopSettings, make_shop
+from proxy.simulator.shop.app import ASSETS, PAGES, PRODUCTS, SWITCHES, ShopSettings, make_shop
 
 SETTINGS = ShopSettings(
     pixel_id="1234567890",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from simulator_samples import NOW, copy
 
-from proxy.simulator.dedup import Copy, Source, pairs
+from proxy.simulator.graph.dedup import Copy, Source, pairs
 
 HOUR = 3600
 MESSAGE = {"action_source": "business_messaging"}

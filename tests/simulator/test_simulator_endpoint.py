@@ -9,7 +9,7 @@ from aiohttp import FormData
 from pytest_aiohttp.plugin import AiohttpClient
 from simulator_samples import EVENTS, NOW, Client, Clock, event, send, stored
 
-from proxy.simulator.app import make_app
+from proxy.simulator.graph.app import make_app
 
 PROOF = "059a4ea9403818b051f7309a311095ac009e10fdbaeafbc3ea4d066fab212e18"
 """HMAC-SHA256 of "token" under "app_secret", computed by other means."""

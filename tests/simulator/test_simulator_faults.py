@@ -11,9 +11,9 @@ from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
 from simulator_samples import EVENTS, Client, Clock, event, send, stored
 
-from proxy.simulator.app import Handler, make_app
-from proxy.simulator.faults import TICK, Order
-from proxy.simulator.state import SIMULATOR
+from proxy.simulator.graph.app import Handler, make_app
+from proxy.simulator.graph.faults import TICK, Order
+from proxy.simulator.graph.state import SIMULATOR
 
 NEVER = 30
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from simulator_samples import BARE, EMAIL, USER, event
 
-from proxy.simulator.lint import lint
+from proxy.simulator.graph.lint import lint
 
 NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 OPTIONS = "data_processing_options"

@@ -5,8 +5,8 @@ from aiohttp import FormData
 from pytest_aiohttp.plugin import AiohttpClient
 from simulator_samples import NOW, USER, Client, Clock, copy, event, send, stored
 
-from proxy.simulator.app import make_app
-from proxy.simulator.memory import Memory
+from proxy.simulator.graph.app import make_app
+from proxy.simulator.graph.memory import Memory
 
 FIRE = {"id": "123", "ev": "Purchase", "eid": "order-1", "cd[value]": "9.5", "dl": "https://shop.example/?a=ä"}
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulator_samples import NOW, event
 
-from proxy.simulator.app import make_app
+from proxy.simulator.graph.app import make_app
 
 NAMES = st.sampled_from(["data", "data[0]", "access_token", "appsecret_proof", "id", "ev", "mode", "for", "limit"])
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text()

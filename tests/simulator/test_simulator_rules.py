@@ -6,7 +6,7 @@ import orjson
 import pytest
 from simulator_samples import BARE, NOW, USER, event
 
-from proxy.simulator.rules import refuse, refuse_one
+from proxy.simulator.graph.rules import refuse, refuse_one
 
 DAY = 86_400
 VALUE, CURRENCY = ("custom_data", "value"), ("custom_data", "currency")

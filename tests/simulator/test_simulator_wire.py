@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 
-from proxy.simulator import wire
+from proxy.simulator.graph import wire
 
 ONE, TWO = {"event_name": "A", "note": "ä & ="}, {"event_name": "B"}
 BOTH = [ONE, TWO]

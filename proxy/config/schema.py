@@ -1,0 +1,327 @@
+"""The shape of the configuration: every key with its type, default, unit and what is accepted.
+
+Pure: files and environment are read in ``config.py``. The description of a field is what an error message
+says is accepted.
+"""
+
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Annotated, Literal, NamedTuple, Protocol, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+from proxy.config.hosts import ascii_host
+
+_ANY = {"0.0.0.0", "::"}
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The address as it stands in a URL (RFC 3986, 3.2.2)."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def clashes_with(self, other: "Address") -> bool:
+        """Tell whether the two cannot be listened on at once; on port 0 each gets a port of its own."""
+        if not self.port or self.port != other.port:
+            return False
+        same_family = (":" in self.host) == (":" in other.host)
+        return self.host == other.host or (same_family and not _ANY.isdisjoint({self.host, other.host}))
+
+    @property
+    def from_here(self) -> "Address":
+        """Where this machine reaches it: ``[::]`` listens on IPv6 alone."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
+
+
+class Resolver(Protocol):
+    """Turns ``env:NAME`` and ``file:PATH`` into the secret itself; raises ValueError when there is none."""
+
+    def __call__(self, reference: str, /) -> str:
+        """Return the secret that ``reference`` names."""
+
+
+def _resolved(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        raise ValueError("not a text")  # noqa: TRY004 - pydantic collects ValueError only
+    context = info.context or {}
+    resolve: Resolver = context["resolve"]
+    return "" if info.field_name in context.get("unused", ()) else resolve(value)
+
+
+def address_of(value: object) -> Address:
+    """Read ``host:port``, IPv6 in brackets.
+
+    Raises:
+        ValueError: when it is something else.
+    """
+    host, colon, port = str(value).rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise ValueError("not an address")
+    return Address(host.strip("[]"), int(port))
+
+
+def _leaf(value: str) -> str:
+    if not value or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in value) or value in {".", ".."}:
+        raise ValueError("not one path segment")
+    return value
+
+
+def _domain(value: str) -> str:
+    name = ascii_host(value)
+    if not name or any(c in name for c in "/:@* ") or name.startswith("."):
+        raise ValueError("not a host name")
+    return name
+
+
+def folded(name: str) -> str:
+    """Return a name as blocked names are compared: lower-case letters and digits only."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+# Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
+_BLOCKED = """
+    address apikey auth authorization birthdate birthday cardnumber creditcard csrf cvc cvv dateofbirth dob em email
+    emailaddress firstname fname fullname iban ip jwt lastname lat latitude lname lng login lon longitude mail
+    msisdn otp passcode passport passwd password ph phone phonenumber pin pwd secret session sessionid sid ssn
+    street surname tel telephone token username
+"""
+
+Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
+Listen = Annotated[Address, BeforeValidator(address_of)]
+Leaf = Annotated[str, AfterValidator(_leaf)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Whole = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Server(_Section):
+    """``[server]``: addresses, trust, where the data lives."""
+
+    listen: Listen = Field(Address("0.0.0.0", 8080), description='"host:port" of the public listener')
+    operator_listen: Listen = Field(
+        Address("127.0.0.1", 9090), description='"host:port" of the dashboard, metrics and health'
+    )
+    operator_password: Secret = Field(
+        SecretStr(""),
+        description="a text, env:NAME or file:PATH; required when operator_listen is not loopback",
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description='a list of networks such as "10.0.0.0/8", without host bits'
+    )
+    client_ip_header: str = Field(
+        "X-Forwarded-For", pattern=r"^[A-Za-z0-9-]+$", description="the name of one request header"
+    )
+    client_ip_preset: Literal["", "caddy", "cloudflare", "cloudfront", "fastly", "nginx"] = Field(
+        "", description='empty, or what stands in front: "caddy", "cloudflare", "cloudfront", "fastly" or "nginx"'
+    )
+    proxy_protocol: Flag = Field(False, description="true (with trusted_proxies) or false")
+    data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
+    secret: Secret = Field(
+        SecretStr(""),
+        description="32 bytes or more, env:NAME or file:PATH; absent: made and kept in data_dir",
+    )
+    old_secrets: tuple[Secret, ...] = Field((), description="a list of earlier secrets")
+
+    @property
+    def forwarding_header(self) -> str:
+        """The header that carries the visitor's address.
+
+        CloudFront and Fastly add the address they saw to the end of the usual list. Fastly's own Fastly-Client-IP is
+        not used, since a visitor can send it (Fastly, Fastly-Client-IP).
+        """
+        if self.client_ip_preset:
+            return "CF-Connecting-IP" if self.client_ip_preset == "cloudflare" else "X-Forwarded-For"
+        return self.client_ip_header
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value().encode()) < 32:
+            raise ValueError("too short")
+        return value
+
+
+class Retention(_Section):
+    """``[retention]``: how long finished events are remembered."""
+
+    ledger_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
+    ledger_max_bytes: Whole = Field(1_073_741_824, ge=1_048_576, description="bytes, 1048576 or more")
+    dead_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
+    opted_out_days: Whole = Field(400, ge=30, le=3650, description="days, 30 to 3650")
+    erased_days: Whole = Field(7, ge=7, le=400, description="days, 7 to 400")
+
+
+class Graph(_Section):
+    """``[graph]``: where events go."""
+
+    url: str = Field(
+        "https://graph.facebook.com",
+        pattern=r"^https?://[^/?#\s]+/?$",
+        description="an http(s) address without path",
+    )
+    version: str = Field("v26.0", pattern=r"^v\d+\.\d+$", description='a Graph API version such as "v26.0"')
+    timeout: float = Field(30.0, gt=0, le=120, description="seconds for one request in all, up to 120")
+
+
+class Queue(_Section):
+    """``[queue]``: the engine that keeps acknowledged events."""
+
+    engine: Literal["sqlite"] = Field("sqlite", description='"sqlite" (this version has no other engine yet)')
+    url: str = Field("", description="empty for sqlite")
+    max_events: Whole = Field(5_000_000, ge=1000, description="events that may wait, 1000 or more; then 503")
+    max_bytes: Whole = Field(21_474_836_480, ge=1_048_576, description="bytes of the file, 1048576 or more; then 503")
+    min_free_bytes: Whole = Field(134_217_728, ge=0, description="bytes of disk that stay free; below, 503")
+
+
+class Limits(_Section):
+    """``[limits]``: what one client may take of the public listener; an IPv6 client is its /64."""
+
+    requests_per_second: Whole = Field(2000, ge=1, description="requests a second of one address, 1 or more; then 429")
+    burst: Whole = Field(4000, ge=1, description="requests of one address at once, 1 or more; then 429")
+    connections: Whole = Field(4000, ge=10, description="open connections in all, 10 or more")
+    connections_per_address: Whole = Field(256, ge=1, description="open connections of one address, 1 or more")
+    first_byte_seconds: Seconds = Field(5.0, description="seconds for the first byte, up to 3600; then 408")
+    header_seconds: Seconds = Field(10.0, description="seconds for a request's headers, up to 3600; then 408")
+    body_seconds: Seconds = Field(10.0, description="seconds for a request's body, up to 3600; then 408")
+    keep_alive_seconds: Seconds = Field(75.0, description="seconds between two requests, up to 3600")
+
+
+class Pixel(_Section):
+    """``[[site.pixel]]``: one pixel (dataset) and the token that may write to it."""
+
+    id: str = Field(pattern=r"^[0-9]{1,20}$", description="the pixel id, digits in quotes")
+    access_token: Secret = Field(description="the pixel's access token: a text, env:NAME or file:PATH")
+    app_secret: Secret = Field(SecretStr(""), description="the app's secret, env:NAME or file:PATH")
+    test_event_code: str = Field("", description="the code of Events Manager's test page")
+    test_event_until: date | None = Field(None, description="a date; test_event_code is ignored after it")
+    events: tuple[str, ...] = Field(("*",), description='a list of event names; "*" is all, "!Name" excludes')
+
+
+ConsentSource = Literal[
+    "axeptio",
+    "borlabs",
+    "complianz",
+    "consent_mode",
+    "cookiebot",
+    "cookiefirst",
+    "cookieyes",
+    "didomi",
+    "gpp",
+    "iubenda",
+    "klaro",
+    "onetrust",
+    "osano",
+    "shopify",
+    "tarteaucitron",
+    "tcf",
+    "trustarc",
+    "usercentrics",
+    "wordpress",
+]
+"""What the tag can ask for consent: each has an adapter of this name in ``static/consent/``."""
+
+
+class Cmp(_Section):
+    """``[site.cmp]``: what a yes is, in the words of the consent manager (CMP) that is asked."""
+
+    implied: Flag = Field(False, description="true or false: whether what the CMP allows without asking is a yes")
+    tcf_purposes: tuple[Annotated[int, Field(strict=True, ge=1, le=11)], ...] = Field(
+        (1, 3, 4, 7), min_length=1, description="a list of TCF purposes, 1 to 11, that all need consent"
+    )
+    tcf_vendor: Whole = Field(0, ge=0, description="a vendor's number in the IAB's list; 0: no vendor is looked at")
+    tcf_provider: Whole = Field(0, ge=0, description="a number in Google's list of ad technology providers; 0: none")
+    consent_mode_layer: str = Field("dataLayer", pattern=r"^[\w$]+$", description="the name of Google's data layer")
+    onetrust_group: str = Field("C0004", min_length=1, description="the id of a OneTrust group")
+    usercentrics_service: str = Field("", description="the name of a service; empty: all of the category marketing")
+    didomi_vendor: str = Field("", description='the id of a Didomi vendor, such as "c:facebook-abc"')
+    klaro_service: str = Field("", description="the name of a Klaro service")
+    axeptio_vendor: str = Field("facebook_pixel", min_length=1, description="the name of an Axeptio vendor")
+    iubenda_purpose: Whole = Field(5, ge=1, description="the number of an iubenda purpose")
+    borlabs_service: str = Field("", description="the id of a Borlabs service")
+    tarteaucitron_service: str = Field("facebookpixel", min_length=1, description="the key of a tarteaucitron service")
+    trustarc_category: Whole = Field(3, ge=1, description="the number of a TrustArc category")
+
+
+class Site(_Section):
+    """``[[site]]``: whose pages may send, and what may leave."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="1 to 40 letters, digits, - or _")
+    domains: tuple[Domain, ...] = Field(min_length=1, description="a list of host names; sub-domains are included")
+    prefix: str = Field(
+        "",
+        pattern=r"^(/?[A-Za-z0-9][A-Za-z0-9_-]*)?$",
+        description='empty (derived) or one plain word: "/shop-tools"',
+    )
+    tag_name: Leaf = Field("m.js", description="one path segment: letters, digits, - _ .")
+    collect_name: Leaf = Field("e", description="one path segment: letters, digits, - _ .")
+    image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")
+    choice_name: Leaf = Field("c", description="one path segment: letters, digits, - _ .")
+    consent: Literal["pixel", "required"] = Field("pixel", description='"pixel" or "required"')
+    consent_from: tuple[ConsentSource, ...] = Field((), description=f"a list of {', '.join(get_args(ConsentSource))}")
+    cmp: Cmp = Field(default_factory=Cmp, description="a table")
+    gpc: Literal["drop", "ldu", "ignore"] = Field("drop", description='"drop", "ldu" or "ignore"')
+    dnt: Literal["ignore", "drop"] = Field("ignore", description='"ignore" or "drop"')
+    ldu: Flag = Field(False, description="true or false")
+    sensitive: Literal["none", "restricted"] = Field("none", description='"none" or "restricted"')
+    bots: Literal["drop", "mark", "ignore"] = Field("drop", description='"drop", "mark" or "ignore"')
+    load_pixel: Flag = Field(False, description="true or false")
+    route_page_views: Flag = Field(True, description="true or false")
+    order_ids: Flag = Field(True, description="true or false")
+    forwarded_pixel: Flag = Field(False, description="true or false")
+    visitor_id: Flag = Field(True, description="true or false")
+    remember_match: Flag = Field(False, description="true or false")
+    keep_url_params: frozenset[str] = Field(
+        frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
+        description="a list of query parameter names that may stay in addresses",
+    )
+    block_keys: frozenset[Annotated[str, AfterValidator(folded)]] = Field(
+        frozenset(_BLOCKED.split()),
+        description="a list of names of query parameters and of custom data that never leave",
+    )
+    access_keys: tuple[Secret, ...] = Field((), description="a list of keys for server events")
+    country: str = Field("", pattern=r"^([A-Za-z]{2})?$", description="ISO 3166 alpha-2 of the visitors' usual country")
+    pixel: tuple[Pixel, ...] = Field(min_length=1, description="one [[site.pixel]] or more")
+
+    @field_validator("prefix")
+    @classmethod
+    def _rooted(cls, value: str) -> str:
+        return value if not value or value.startswith("/") else "/" + value
+
+
+class Settings(_Section):
+    """The whole configuration."""
+
+    server: Server = Field(default_factory=Server, description="a table")
+    retention: Retention = Field(default_factory=Retention, description="a table")
+    graph: Graph = Field(default_factory=Graph, description="a table")
+    queue: Queue = Field(default_factory=Queue, description="a table")
+    limits: Limits = Field(default_factory=Limits, description="a table")
+    site: tuple[Site, ...] = Field(min_length=1, description="one [[site]] or more")

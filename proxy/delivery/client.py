@@ -1,0 +1,90 @@
+"""The socket to Graph: a batch goes out, a verdict comes back."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import aiohttp
+
+from proxy.config.schema import Graph as GraphSettings
+from proxy.config.schema import Pixel
+from proxy.graph import payload, verdict
+from proxy.model.record import Record
+from proxy.model.verdict import Retry, Verdict
+from proxy.telemetry.conditions import Conditions
+
+# Graph's answers are a few hundred bytes; nobody gets to fill our memory.
+_MOST_ANSWER = 1 << 20
+# Meta refuses events from the future; how far it forgives is not documented.
+_CLOCK_SECONDS = 60
+
+
+class Graph:
+    """Sends batches of one pixel at a time; raises nothing for what the network or Graph may do."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, settings: GraphSettings, now: Callable[[], int], conditions: Conditions
+    ) -> None:
+        self._conditions = conditions
+        self._session = session
+        self._base = f"{settings.url.rstrip('/')}/{settings.version}"
+        self._now = now
+
+    async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
+        """Send one batch and judge the answer."""
+        body = payload.body(
+            (record.whole for record in records),
+            access_token=pixel.access_token.get_secret_value(),
+            app_secret=pixel.app_secret.get_secret_value(),
+            test_event_code=self.test_code(pixel),
+        )
+        try:
+            async with self._session.post(
+                f"{self._base}/{pixel.id}/events",
+                data=body,
+                headers={"Content-Type": "application/json"},
+                allow_redirects=False,
+            ) as response:
+                self._compare_clocks(verdict.clock_ahead(response.headers, self._now()) or 0.0)
+                return verdict.judge(response.status, await _read(response), response.headers, len(records))
+        except TimeoutError:
+            return Retry("timeout")
+        except (aiohttp.ClientError, OSError):
+            return Retry("network")
+
+    def _compare_clocks(self, ahead: float) -> None:
+        if abs(ahead) > _CLOCK_SECONDS:
+            self._conditions.report("clock", detail=f"{ahead:+.0f} s off Meta's")
+        else:
+            self._conditions.clear("clock")
+
+    def test_code(self, pixel: Pixel) -> str:
+        """Return the pixel's test event code while it is valid."""
+        today = datetime.fromtimestamp(self._now() / 1000, UTC).date()
+        over = pixel.test_event_until is not None and today > pixel.test_event_until
+        return "" if over else pixel.test_event_code
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer to its end, or to what anybody needs of it."""
+    answer = bytearray()
+    async for chunk in response.content.iter_any():
+        answer += chunk
+        if len(answer) > _MOST_ANSWER:
+            break
+    return bytes(answer)
+
+
+@asynccontextmanager
+async def graph_session(most_seconds: float) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the client session to Graph: no cookies, verified TLS, ``most_seconds`` for a whole request.
+
+    Connections are not bounded here: each lane bounds its own, and in a pool that all share, pixels whose requests hang
+    would keep the connections that a healthy pixel waits for.
+    """
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=most_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0),
+    ) as session:
+        yield session

@@ -1,0 +1,80 @@
+"""Expiry: events too old for Meta become dead letters even where no lane moves, because its pixel is paused or gone."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+
+from proxy.graph.law import MAX_AGE_MS
+from proxy.model.ledger import Status
+from proxy.queue.contract import Queue, QueueError
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 600.0
+# Between two slices others have their turn at the queue.
+_BETWEEN_S = 0.02
+
+
+class Expiry:
+    """Looks through what waits, at the start and every ten minutes."""
+
+    def __init__(
+        self,
+        pixels: Collection[str],
+        *,
+        queue: Queue,
+        metrics: Metrics,
+        conditions: Conditions,
+        now: Callable[[], int],
+    ) -> None:
+        """Take what it looks at and tells.
+
+        Args:
+            pixels: Ids of the configured pixels.
+            queue: Where events wait.
+            metrics: Count what expired.
+            conditions: Hear of events whose pixel is not configured.
+            now: Server clock in milliseconds.
+        """
+        self._pixels = set(pixels)
+        self._queue = queue
+        self._metrics = metrics
+        self._conditions = conditions
+        self._now = now
+        self._strange: set[str] = set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except QueueError as error:
+                log.warning("what is too old could not be looked for (%s)", error)
+            except Exception:
+                # A task that ends would be silent for ever.
+                log.exception("a fault of ours in expiry")
+            await asyncio.sleep(_EVERY_S)
+
+    async def look(self) -> None:
+        """Bury what is too old, a slice at a time, and say which events wait for a pixel that is not configured.
+
+        Raises:
+            QueueError: when the queue could not do it.
+        """
+        more = True
+        while more:
+            expired, more = await self._queue.expire(before_s=(self._now() - MAX_AGE_MS) // 1000)
+            for pixel, events in expired.items():
+                self._metrics.finished(pixel, Status.DEAD, events)
+            await asyncio.sleep(_BETWEEN_S if more else 0)
+        self._name_strangers()
+
+    def _name_strangers(self) -> None:
+        waiting = {pixel: n for pixel, n in self._queue.stats().waiting.items() if pixel not in self._pixels}
+        for pixel in self._strange - waiting.keys():
+            self._conditions.clear("pixel_not_configured", pixel)
+        for pixel, events in waiting.items():
+            self._conditions.report("pixel_not_configured", pixel, f"{events} events wait")
+        self._strange = set(waiting)

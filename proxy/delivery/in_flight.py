@@ -1,0 +1,40 @@
+"""How many requests of a lane are under way, and how many fresh events each carries."""
+
+from collections import defaultdict, deque
+
+from proxy.delivery import pace
+from proxy.graph.law import MAX_BATCH
+from proxy.model.verdict import Pause, Retry
+
+_THROTTLED = "throttled"
+
+
+class Pacing:
+    """Learns from the answers of Graph."""
+
+    def __init__(self) -> None:
+        self.well = False
+        """The last answer was good: helpers may work."""
+        self.window = 1
+        self.batch = MAX_BATCH
+        """How many fresh events go out together."""
+        self._latencies: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=pace.RECENT))
+        """Seconds of the latest good answers, by likeness of size."""
+
+    def failed(self, halt: Pause | Retry, *, fresh: bool) -> None:
+        """Learn from an answer that decided nothing; ``fresh``: it was about fresh events."""
+        self.well, self.window = False, pace.narrow(self.window)
+        if fresh and isinstance(halt, Retry) and halt.reason != _THROTTLED:
+            # Graph may fail for one of the events; in smaller batches the others get past it.
+            self.batch = pace.fewer(self.batch)
+
+    def refused(self, events: int) -> None:
+        """Learn that a batch of so many fresh events was refused."""
+        self.batch = pace.fewer(events)
+
+    def delivered(self, events: int, latency: float) -> None:
+        """Learn that a batch of so many fresh events was taken after so many seconds."""
+        self.batch = pace.more(self.batch)
+        latencies = self._latencies[pace.like(events)]
+        latencies.append(latency)
+        self.window = pace.widen(self.window, latencies)

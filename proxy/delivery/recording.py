@@ -1,0 +1,59 @@
+"""What Graph answered is recorded in the queue, even if the queue must be asked more than once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from proxy.delivery import pace
+from proxy.queue.contract import Queue, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
+from proxy.telemetry.conditions import Conditions
+
+# So often is the queue asked to record an answer before the events are given up to be sent again.
+_MOST_FAULTS = 5
+
+
+class Recording:
+    """Ends the claims of one lane."""
+
+    def __init__(self, queue: Queue, conditions: Conditions, stopping: asyncio.Event) -> None:
+        self._queue = queue
+        self._conditions = conditions
+        self._stopping = stopping
+
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
+        """Record what was decided; if that cannot be, release the segments to be sent again.
+
+        Raises:
+            QueueError: when it was not recorded.
+        """
+        try:
+            await self._insist(lambda: self._queue.settle(segments, settlement))
+        except QueueError:
+            with suppress(QueueError):
+                await self.release(segments)
+            raise
+
+    async def release(self, segments: Sequence[Segment]) -> None:
+        """Give claims up.
+
+        Raises:
+            QueueError: when that cannot be.
+        """
+        await self._insist(lambda: self._queue.release(segments))
+
+    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Ask again: on a full disk for as long as it takes, after other faults a few times, if it is broken never."""
+        faults = 0
+        while True:
+            try:
+                return await call()
+            except QueueBrokenError:
+                raise
+            except QueueError as error:
+                faults += not isinstance(error, QueueFullError)
+                if faults >= _MOST_FAULTS or self._stopping.is_set():
+                    raise
+                detail = f"what was delivered cannot be recorded yet ({error})"
+                self._conditions.report("queue", detail=detail, failing=True)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pace.PROBE_S)

@@ -1,0 +1,1 @@
+"""Connections, HTTP and the PROXY protocol, for any listener."""

@@ -1,0 +1,35 @@
+"""File descriptors: how many connections this process can hold and still reach Graph, its disk and its operator."""
+
+import resource
+from pathlib import Path
+
+from proxy.telemetry.conditions import Conditions
+
+_RESERVE = 256
+"""For Graph, the operator and the queue's files."""
+_RESERVE_SHARE = 0.5
+"""The most of what is free that is kept back, where little is."""
+
+
+def affordable(wanted: int, conditions: Conditions) -> int:
+    """Raise the soft limit as far as needed and allowed; return how many of the wanted connections it allows.
+
+    Fewer than wanted are told as a condition, which lasts as long as the process.
+    """
+    used = _in_use()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = used + wanted + _RESERVE
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    free = max(soft - used, 0)
+    most = max(free - min(_RESERVE, int(free * _RESERVE_SHARE)), 1)
+    detail = f"{soft} are allowed (ulimit -n), so {most} connections instead of {wanted} (limits.connections)"
+    conditions.report("descriptors", "limit", detail)
+    return most
+
+
+def _in_use() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())

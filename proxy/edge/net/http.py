@@ -1,0 +1,225 @@
+"""HTTP on one connection: aiohttp's, with the time limits and bounds that it lacks.
+
+aiohttp has no limit for the first byte, the headers or the body of a request, and none for the headers together
+(128 fields of 8 KiB each). It logs whatever a client breaks with a traceback and the client's address.
+"""
+
+import asyncio
+import math
+from typing import Any
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+from proxy.edge.net.connections import Connection, Terms
+from proxy.rules.browser import problem
+from proxy.rules.limits import BODY
+from proxy.telemetry.faults import Faults
+
+MOST_HEADERS = 16 * 1024
+"""Bytes of the headers of a request together, as they come."""
+BODY_RATE = 2000
+"""Bytes of a body for which a client gets a second more: a phone at the edge of its network sends 64 KiB."""
+WRITE_SECONDS = 10.0
+"""How long a client may leave an answer unread that its connection cannot take."""
+PIPELINED = 8
+"""Requests that may wait on a connection for the answer before theirs. Browsers and proxies send none ahead."""
+_LINGER_S = 2.0
+_READ_BYTES = 1 << 16
+
+
+class HttpConnection(RequestHandler):
+    """One connection; ``Connection.deadline`` says until when its client may stay silent or slow."""
+
+    __slots__ = ("_connection", "_faults", "_got", "_head", "_limits", "_payload", "_since")
+
+    def __init__(self, server: web.Server, connection: Connection, terms: Terms, faults: Faults) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type] # aiohttp's way to have none
+            auto_decompress=False,
+            keepalive_timeout=terms.limits.keep_alive_seconds,
+            lingering_time=_LINGER_S,
+            read_bufsize=_READ_BYTES,
+        )
+        self._connection = connection
+        self._limits = terms.limits
+        self._faults = faults
+        self._payload: Any = None
+        """The body of the last request, which may still be coming."""
+        self._head = 0
+        """Bytes of headers that are not yet a request."""
+        self._got = 0
+        """Bytes of a body that is not yet whole."""
+        self._since = 0.0
+        self._cache["peername"] = connection.peer
+        connection.speaker = self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the first byte."""
+        super().connection_made(transport)
+        self._connection.transport = self.transport
+        self._wait(self._limits.first_byte_seconds)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give the place up."""
+        self._connection.lost()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes on in pieces that cannot hold more headers than allowed unseen."""
+        if len(data) <= MOST_HEADERS:
+            self._take(data)
+            return
+        for start in range(0, len(data), MOST_HEADERS):
+            self._take(data[start : start + MOST_HEADERS])
+
+    def pause_writing(self) -> None:
+        """Give the client time to read."""
+        super().pause_writing()
+        self._connection.deadline = self._loop.time() + WRITE_SECONDS
+
+    def resume_writing(self) -> None:
+        """Wait no longer: it has read."""
+        super().resume_writing()
+        self._until(self._since + self._limits.body_seconds if self._body_is_coming() else math.inf)
+
+    def waits(self) -> bool:
+        """Tell whether the client is who keeps this connection waiting."""
+        if self._paused or self._body_is_coming():
+            return True
+        waiter = self._waiter
+        return not self._request_count or (waiter is not None and not waiter.done())
+
+    def expire(self) -> None:
+        """End what took too long, with an answer where one can still be given."""
+        if self._paused:
+            self._connection.ended("write")
+            self._connection.abort()
+        elif self._body_is_coming():
+            self._expire_body()
+        elif self.waits():
+            self._connection.ended("header" if self._head else "first_byte")
+            self._answer_and_close(408, "the request came too slowly")
+        else:
+            self._connection.deadline = math.inf
+
+    def listening_ended(self) -> None:
+        """Go on: aiohttp ends its connections itself, each after its request."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer in JSON what could not be handled; what clients break is counted, and only what we break is told."""
+        del message  # quotes the request
+        self._tell(exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        if isinstance(exc, web.RequestPayloadError):
+            status = 400
+        why = "not as HTTP asks" if status == 400 else "a fault of ours; try again"
+        response = web.Response(status=status, body=problem(why), content_type="application/json")
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Take what aiohttp would log with a traceback."""
+        del args
+        self._tell(kw.get("exc_info"))
+
+    def _take(self, data: bytes) -> None:
+        if self._close or self._force_close:
+            return
+        was_coming = self._body_is_coming()
+        if not was_coming and self._is_over_long(data):
+            self._refuse_headers()
+            return
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count != before:
+            self._arrived()
+        elif was_coming:
+            self._go_on_with_body(len(data))
+        elif data:
+            self._go_on_with_headers(len(data))
+        self._connection.touch()
+
+    def _arrived(self) -> None:
+        self._payload = self._messages[-1][1]
+        self._head = self._got = 0
+        self._connection.spoke = True
+        if len(self._messages) > PIPELINED:
+            self._connection.ended("pipelining")
+            self.close()
+        if self._payload.is_eof():
+            self._until(math.inf)
+        else:
+            self._since = self._loop.time()
+            self._until(self._since + self._limits.body_seconds)
+
+    def _is_over_long(self, data: bytes) -> bool:
+        left = max(MOST_HEADERS - self._head, 0)
+        return len(data) > left and b"\r\n\r\n" not in data[:left]
+
+    def _refuse_headers(self) -> None:
+        self._connection.ended("headers")
+        if self.waits():
+            self._answer_and_close(431, f"headers: too long; accepted: {MOST_HEADERS} bytes")
+        else:
+            self.close()
+
+    def _go_on_with_body(self, size: int) -> None:
+        if self._payload.is_eof():
+            self._until(math.inf)
+            return
+        self._got += size
+        more = min(self._got, BODY) / BODY_RATE
+        self._until(self._since + self._limits.body_seconds + more)
+
+    def _go_on_with_headers(self, size: int) -> None:
+        if not self._head:
+            self._wait(self._limits.header_seconds)
+        self._head += size
+
+    def _body_is_coming(self) -> bool:
+        return self._payload is not None and not self._payload.is_eof()
+
+    def _expire_body(self) -> None:
+        self._connection.ended("body")
+        self._connection.deadline = math.inf
+        self._lingering_time = 0.0  # what is missing will not come
+        self._payload.set_exception(web.HTTPRequestTimeout())
+
+    def _wait(self, seconds: float) -> None:
+        self._until(self._loop.time() + seconds)
+
+    def _until(self, deadline: float) -> None:
+        """Set the time limit, but for a client that does not read: what it sends meanwhile lengthens nothing."""
+        if not self._paused:
+            self._connection.deadline = deadline
+
+    def _answer_and_close(self, status: int, why: str) -> None:
+        """Answer on a connection that is answering nothing else."""
+        if self.transport is not None:
+            self.transport.write(_plain_answer(status, why))
+        self.force_close()
+
+    def _tell(self, error: BaseException | None) -> None:
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            self._connection.ended("malformed")
+        elif isinstance(error, OSError) and self.transport is None:
+            self._connection.ended("hang_up")
+        elif not isinstance(error, web.HTTPRequestTimeout):
+            self._faults.report(error)
+
+
+def _plain_answer(status: int, why: str) -> bytes:
+    body = problem(why)
+    reason = web.Response(status=status).reason
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\n{hdrs.CONTENT_TYPE}: application/json\r\n"
+        f"{hdrs.CONTENT_LENGTH}: {len(body)}\r\n{hdrs.CONNECTION}: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,191 @@
+"""Accepts connections: takes as many as there are places, and goes on when the process has no descriptor left.
+
+asyncio accepts as long as anybody comes, and stops for a second when descriptors run out; uvloop closes the listening
+socket for good then. Here each connection gets its place first, and one that has none costs no descriptor.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any, cast
+
+from aiohttp import hdrs, web
+
+from proxy.config.schema import Address
+from proxy.edge.net.connections import Connection, Connections, Terms
+from proxy.edge.net.http import HttpConnection
+from proxy.edge.net.proxy_protocol import Greeter
+from proxy.telemetry.faults import Faults
+
+_AT_ONCE = 64
+"""Connections taken before others have their turn in the loop."""
+_PAUSE_S = 0.2
+_BACKLOG = 2048
+_GRACE_S = 10.0
+_LASTS_MS = 60 * 60_000
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class _Sockets:
+    """The listening sockets, as aiohttp expects a server to show them."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self.sockets = sockets
+
+    def close(self) -> None:
+        for listening in self.sockets:
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
+
+
+class Listener(web.BaseSite):
+    """One address to listen on, with the places of its connections."""
+
+    def __init__(self, runner: web.AppRunner, address: Address, terms: Terms, *, backlog: int) -> None:
+        """Prepare to listen.
+
+        Args:
+            runner: What answers, set up already.
+            address: Where to listen; port 0 finds a free one.
+            terms: On what its clients are served.
+            backlog: How many connections the kernel keeps until they are accepted.
+        """
+        super().__init__(runner, backlog=backlog)
+        self._address = address
+        self._terms = terms
+        self._connections = Connections(terms)
+        self._faults = Faults(terms.conditions, terms.metrics)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """The address as aiohttp logs it."""
+        return f"tcp://{self._address.host}:{self._address.port}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: when the address cannot be listened on.
+        """
+        await super().start()
+        loop = asyncio.get_running_loop()
+        host, port = self._address
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        sockets = _listening({(family, where) for family, _, _, _, where in found}, self._backlog)
+        self._server = cast("asyncio.AbstractServer", _Sockets(sockets))
+        for listening in sockets:
+            loop.add_reader(listening, self._accept, listening)
+        self._connections.start()
+
+    async def stop(self) -> None:
+        """Stop listening; requests under way go on."""
+        await super().stop()
+        self._connections.stop()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                accepted, peer = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # Others are errors of one connection that came and went (accept(2)).
+                if error.errno in _SCARCE:
+                    self._pause(listening)
+                    return
+                continue
+            self._welcome(accepted, peer)
+
+    def _welcome(self, accepted: socket.socket, peer: Any) -> None:
+        connection = self._connections.admit(peer[:2])
+        if connection is None:
+            accepted.close()
+            return
+        accepted.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._hand_over(accepted, connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _hand_over(self, accepted: socket.socket, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: self._protocol(connection), accepted)
+        except OSError:
+            accepted.close()
+            connection.lost()
+
+    def _protocol(self, connection: Connection) -> asyncio.Protocol:
+        if self._terms.announced and connection.party is None:
+            return Greeter(connection, self._http, self._complain)
+        return self._http(connection)
+
+    def _http(self, connection: Connection) -> asyncio.Protocol:
+        return HttpConnection(cast("web.Server", self._runner.server), connection, self._terms, self._faults)
+
+    def _complain(self) -> None:
+        detail = "a trusted peer sent no header of it: is server.proxy_protocol right?"
+        self._terms.conditions.report("proxy_protocol", detail=detail, lasts_ms=_LASTS_MS)
+
+    def _pause(self, listening: socket.socket) -> None:
+        self._connections.out_of_descriptors()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+        loop.call_later(_PAUSE_S, self._go_on, listening)
+
+    def _go_on(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+
+def _listening(addresses: Iterable[tuple[int, Any]], backlog: int) -> list[socket.socket]:
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(where, family=family, backlog=backlog))
+            for family, where in addresses
+        ]
+        for listening in sockets:
+            listening.setblocking(False)
+        stack.pop_all()
+        return sockets
+
+
+async def listen(
+    stack: AsyncExitStack,
+    app: web.Application,
+    address: Address,
+    terms: Terms,
+    *,
+    drain: Callable[[float], Awaitable[None]] | None = None,
+) -> Address:
+    """Serve an application until the stack unwinds; return the address, whose port 0 became a free one.
+
+    Args:
+        stack: Takes what ends the listener: it stops listening, drains, then closes its connections.
+        app: What answers.
+        address: Where to listen.
+        terms: On what clients are served.
+        drain: Waits until no request is under way, at most so many seconds.
+
+    Raises:
+        OSError: when the address cannot be listened on.
+    """
+    # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
+    app.on_response_prepare.append(_say_less)
+    runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = Listener(runner, address, terms, backlog=_BACKLOG)
+    await site.start()
+    if drain:
+        stack.push_async_callback(drain, _GRACE_S)
+    stack.push_async_callback(site.stop)
+    host, port = runner.addresses[0][:2]
+    return Address(host, port)
+
+
+async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
+    """Keep the versions of our parts to ourselves."""
+    response.headers.pop(hdrs.SERVER, None)

@@ -1,0 +1,1 @@
+"""The tag as a site serves it."""

@@ -1,0 +1,28 @@
+"""Graph's words for people: text from outside, so it is cut, made printable, and freed of the token it may repeat."""
+
+import re
+
+from proxy.model.verdict import GraphError
+
+_MOST = 200
+# "Malformed access token EAAB…" repeats the token; nothing else that long is worth reading.
+_TOKEN_LIKE = re.compile(r"[\w.~+/=-]{40,}")
+
+
+def printable(text: str, most: int = _MOST) -> str:
+    """Return a text in one line, its control and formatting characters escaped, at most so many characters long."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:most])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def without_token(graph_error: GraphError, token: str) -> GraphError:
+    """Return Graph's words without an access token."""
+    message = graph_error.message.replace(token, "[token]") if token else graph_error.message
+    return GraphError(graph_error.code, graph_error.subcode, _TOKEN_LIKE.sub("[long]", message), graph_error.fbtrace_id)
+
+
+def told(graph_error: GraphError) -> str:
+    """Return Graph's words in one line: its codes, its trace, its message; empty when it said nothing."""
+    codes = (("code", graph_error.code), ("subcode", graph_error.subcode), ("trace", printable(graph_error.fbtrace_id)))
+    parts = [f"{name} {value}" for name, value in codes if value not in (None, "")]
+    return ", ".join([*parts, *([printable(graph_error.message)] if graph_error.message else [])])

@@ -1,0 +1,33 @@
+"""An event at rest."""
+
+from typing import NamedTuple
+
+from proxy.model.event import BrowserCopy
+
+
+class Record(NamedTuple):
+    """An event at rest: its CAPI payload and what the queue must know without opening it.
+
+    The payload is in two JSON objects: what is the event's own, and what all events of one request and pixel share.
+    """
+
+    pixel: str
+    name: str
+    id: str
+    time_s: int
+    visitor: bytes
+    browser_copy: BrowserCopy
+    mark: str
+    payload: bytes
+    findings: tuple[str, ...] = ()
+    person_digests: tuple[bytes, ...] = ()
+    """Held against the suppressions; 16 bytes each."""
+    worth: bytes = b""
+    """Four bytes that tell the values of Purchases apart, for the duplicate memory only; not kept."""
+    shared: bytes = b""
+    """The other part of the payload, no member of which is in ``payload``; empty when that is the whole."""
+
+    @property
+    def whole(self) -> bytes:
+        """The payload as Graph takes it."""
+        return b"%b,%b" % (self.payload[:-1], self.shared[1:]) if self.shared else self.payload

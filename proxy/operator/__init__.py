@@ -1,0 +1,1 @@
+"""What the owner sees: dashboard, metrics, health, and the JSON behind them."""

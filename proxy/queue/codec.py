@@ -1,0 +1,136 @@
+"""Records ↔ the bytes of one segment, and the key by which a repeat is known.
+
+A segment is what one commit wrote for one pixel. Layout 3: the byte 3, the length of the index (32 bits, big-endian),
+the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, mark, people,
+length. Of each record: name, id, time, browser copy, findings, the number of its shared part, length of the payload.
+
+Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
+JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from proxy.model.event import BrowserCopy
+from proxy.model.record import Record
+
+_LAYOUT = b"\x03"
+_INDEX = struct.Struct(">I")
+_LENGTHS = struct.Struct(">II")
+# A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
+_MOST_RECORDS = 500
+MOST_BYTES = 2 << 20
+"""Bytes of all payloads of a segment as Graph gets them."""
+DIGEST = 16
+"""Bytes of one of a record's ``people``."""
+
+
+def wire_size(record: Record) -> int:
+    """Return the bytes of a record's payload as Graph gets it."""
+    return len(record.payload) + len(record.shared)
+
+
+def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Cut records of one pixel, in order, into what one segment may hold."""
+    chunk: list[Record] = []
+    total = 0
+    for record in records:
+        if chunk and (len(chunk) >= _MOST_RECORDS or total + wire_size(record) > MOST_BYTES):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(record)
+        total += wire_size(record)
+    if chunk:
+        yield chunk
+
+
+def pack(records: Iterable[Record]) -> bytes:
+    """Write the records of one pixel, each different shared part once; the pixel itself stands beside the segment."""
+    numbers: dict[tuple[Any, ...], int] = {}
+    entries, payloads = [], []
+    for record in records:
+        alike = (record.shared, record.visitor, record.mark, record.person_digests)
+        number = numbers.setdefault(alike, len(numbers))
+        facts = (record.name, record.id, record.time_s, record.browser_copy, record.findings)
+        entries.append((*facts, number, len(record.payload)))
+        payloads.append(record.payload)
+    parts = [
+        (visitor.hex(), mark, b"".join(person_digests).hex(), len(part))
+        for part, visitor, mark, person_digests in numbers
+    ]
+    index = orjson.dumps((parts, entries))
+    return b"".join((_LAYOUT, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
+
+
+def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
+    """Read what ``pack`` wrote, in this version or an older one.
+
+    Raises:
+        ValueError: when the bytes are not a segment.
+    """
+    if packed[:1] == _LAYOUT:
+        return tuple(_records(packed, pixel))
+    return tuple(_old_records(packed, pixel))
+
+
+def _records(packed: bytes, pixel: str) -> Iterator[Record]:
+    start = len(_LAYOUT) + _INDEX.size
+    at = start + int.from_bytes(packed[len(_LAYOUT) : start], "big")
+    parts, entries = orjson.loads(packed[start:at])
+    if at + sum(part[-1] for part in parts) + sum(entry[-1] for entry in entries) != len(packed):
+        raise ValueError("a segment has not the length that its index says")
+    shared = []
+    for visitor, mark, person_digests, length in parts:
+        shared.append((packed[at : at + length], bytes.fromhex(visitor), mark, _digests(person_digests)))
+        at += length
+    for name, identity, time_s, browser_copy, findings, number, length in entries:
+        part, visitor, mark, person_digests = shared[number]
+        facts = (pixel, name, identity, time_s, visitor, BrowserCopy(browser_copy), mark)
+        yield Record(*facts, packed[at : at + length], tuple(findings), person_digests, shared=part)
+        at += length
+
+
+def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:
+    at = 0
+    while at < len(packed):
+        try:
+            head_size, length = _LENGTHS.unpack_from(packed, at)
+        except struct.error as error:
+            raise ValueError("a segment ends within a length") from error
+        at += _LENGTHS.size
+        end = at + head_size + length
+        if end > len(packed):
+            raise ValueError("a segment ends within a record")
+        name, identity, time_s, visitor, browser_copy, mark, *later = orjson.loads(packed[at : at + head_size])
+        # Layout 1 had neither findings nor people.
+        findings, person_digests = later or ((), "")
+        facts = (pixel, name, identity, time_s, bytes.fromhex(visitor), BrowserCopy(browser_copy), mark)
+        yield Record(*facts, packed[at + head_size : end], tuple(findings), _digests(person_digests))
+        at = end
+
+
+def _digests(text: str) -> tuple[bytes, ...]:
+    joined = bytes.fromhex(text)
+    return tuple(joined[at : at + DIGEST] for at in range(0, len(joined), DIGEST))
+
+
+def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:
+    """Return the 8 bytes by which news of one visitor's browser copy of an event are known.
+
+    Without the secret they tell neither the visitor nor which events are of one.
+
+    Args:
+        key: The event's ``event_key``.
+        visitor: Four bytes that tell visitors apart.
+        secret: A key for this purpose alone.
+    """
+    return blake2b(key + visitor, key=secret, digest_size=8).digest()
+
+
+def event_key(pixel: str, name: str, identity: str) -> bytes:
+    """Return the 16 bytes by which a repeat of an event is known (Meta counts by name and id within a pixel)."""
+    return blake2b(f"{pixel}\0{name}\0{identity}".encode(), digest_size=16).digest()

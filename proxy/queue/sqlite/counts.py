@@ -1,0 +1,100 @@
+"""How much there is of what, without asking the tables: events that wait, dead letters, suppressions.
+
+The writer thread notes changes within a transaction; they count once it is committed, and a rollback forgets them.
+So a change costs the same however many pixels there are, and other threads never see what may be taken back.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from threading import Lock
+from typing import Generic, TypeVar
+
+from proxy.model.event import DropReason
+from proxy.model.suppression import SuppressionKind
+from proxy.queue.contract import Stats
+
+K = TypeVar("K", bound=str)
+
+
+class Tally(Generic[K]):
+    """Numbers by key, with the changes of the transaction under way apart."""
+
+    def __init__(self, values: Mapping[K, int] | None = None) -> None:
+        self.values: dict[K, int] = dict(values or {})
+        self.changes: Counter[K] = Counter()
+
+    def add(self, key: K, number: int) -> None:
+        """Note within a transaction that there are so many more, or with a negative number fewer."""
+        self.changes[key] += number
+
+    def now(self, key: K) -> int:
+        """Return what there is within the transaction under way."""
+        return self.values.get(key, 0) + self.changes[key]
+
+    def apply(self) -> None:
+        """Let the changes count; a key that comes to 0 is gone."""
+        for key, number in self.changes.items():
+            self.values[key] = self.values.get(key, 0) + number
+            if not self.values[key]:
+                del self.values[key]
+        self.changes.clear()
+
+
+class Counts:
+    """Changed by the writer thread, read by any."""
+
+    def __init__(
+        self,
+        waiting: Mapping[str, int],
+        dead: int,
+        suspects: Mapping[str, int],
+        suppressions: Mapping[SuppressionKind, int] | None = None,
+    ) -> None:
+        self.waiting: Tally[str] = Tally(waiting)
+        """Events, by pixel."""
+        self.suspects: Tally[str] = Tally(suspects)
+        """Those of them that are suspects."""
+        self.withheld: Tally[DropReason] = Tally()
+        """Events that waited and were dropped."""
+        self.dead: Tally[str] = Tally({"": dead})
+        """Dead letters, all under one key."""
+        self.suppressions: Tally[SuppressionKind] = Tally(suppressions)
+        self.total = sum(waiting.values())
+        """Events that wait, of all pixels."""
+        self._tallies: tuple[Tally[str] | Tally[DropReason] | Tally[SuppressionKind], ...] = (
+            self.waiting,
+            self.suspects,
+            self.withheld,
+            self.dead,
+            self.suppressions,
+        )
+        self._lock = Lock()
+        self._snapshot: Stats | None = None
+
+    def commit(self) -> None:
+        """Let the changes of the transaction count."""
+        if any(tally.changes for tally in self._tallies):
+            with self._lock:
+                self.total += self.waiting.changes.total()
+                for tally in self._tallies:
+                    tally.apply()
+                self._snapshot = None
+
+    def rollback(self) -> None:
+        """Forget the changes of the transaction."""
+        for tally in self._tallies:
+            tally.changes.clear()
+
+    def stats(self) -> Stats:
+        """Return what is committed; copied only after a change, and only when somebody asks."""
+        with self._lock:
+            if self._snapshot is None:
+                dead = self.dead.values.get("", 0)
+                self._snapshot = Stats(
+                    dict(self.waiting.values),
+                    dead,
+                    dict(self.withheld.values),
+                    suppressions=dict(self.suppressions.values),
+                    suspects=dict(self.suspects.values),
+                )
+            return self._snapshot

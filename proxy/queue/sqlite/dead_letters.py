@@ -1,0 +1,138 @@
+"""Dead letters: events that Graph refused for good, kept with its words until replayed, discarded or too old."""
+
+import logging
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import apsw
+
+from proxy.model.record import Record
+from proxy.model.verdict import GraphError
+from proxy.queue.codec import pack, unpack
+from proxy.queue.contract import DeadLetter, Filter, NewDeadLetter
+from proxy.queue.seal import Sealer, SealError
+from proxy.queue.sqlite.ledger import where
+
+log = logging.getLogger(__name__)
+
+# Letters forgotten in one transaction: deleting a hundred thousand at once kept appends waiting for 0.3 s.
+_SLICE = 1000
+_LAST = (1 << 63) - 1
+
+SCHEMA = """
+CREATE TABLE dead(
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, pixel TEXT NOT NULL, name TEXT NOT NULL, event_id TEXT NOT NULL,
+    time_s INTEGER NOT NULL, reason TEXT NOT NULL, code INTEGER, subcode INTEGER, message TEXT NOT NULL,
+    fbtrace_id TEXT NOT NULL, attempts INTEGER NOT NULL, sealed BLOB NOT NULL
+);
+"""
+
+
+class DeadLetters:
+    """Works on a connection it does not own, within transactions it does not start."""
+
+    def __init__(self, db: apsw.Connection, sealer: Sealer) -> None:
+        """Work on a file whose numbers were started.
+
+        Raises:
+            ValueError: when the file has lost the last number.
+        """
+        self._db = db
+        self._sealer = sealer
+        if not db.execute("SELECT 1 FROM meta WHERE key='dead_last'").fetchone():
+            raise ValueError("it has lost the last number of a dead letter")
+
+    @staticmethod
+    def start_numbers(db: apsw.Connection) -> None:
+        """Let the next letter have a number above all there are.
+
+        SQLite itself gives the largest number again once its row is gone, so that a page which is minutes old would
+        replay or discard another letter.
+        """
+        db.execute("INSERT OR IGNORE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
+
+    def count(self) -> int:
+        """Return how many there are."""
+        ((count,),) = self._db.execute("SELECT count(*) FROM dead")
+        return int(str(count))
+
+    def bury(self, letter: NewDeadLetter, at: int) -> None:
+        """Add one."""
+        record, graph_error = letter.record, letter.graph_error
+        sealed = self._sealer.seal(pack([record]), record.pixel.encode())
+        facts = (self._number(), at, record.pixel, record.name, record.id, record.time_s, letter.reason)
+        row = (
+            *facts,
+            graph_error.code,
+            graph_error.subcode,
+            graph_error.message,
+            graph_error.fbtrace_id,
+            letter.attempts,
+            sealed,
+        )
+        self._db.execute(f"INSERT INTO dead VALUES({', '.join('?' * len(row))})", row)
+
+    def _number(self) -> int:
+        """Return a number that no letter ever had."""
+        sql = "UPDATE meta SET value=value+1 WHERE key='dead_last' RETURNING value"
+        ((number,),) = self._db.execute(sql).fetchall()
+        return int(str(number))
+
+    def read(self, wanted: Filter) -> list[DeadLetter]:
+        """Return dead letters, newest first."""
+        condition, values = where(wanted, identity="event_id")
+        sql = f"SELECT * FROM dead WHERE id<?{condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        return [self._letter(row) for row in self._db.execute(sql, (wanted.before or _LAST, *values, wanted.limit))]
+
+    def _letter(self, row: Sequence[Any]) -> DeadLetter:
+        number, at, pixel, name, identity, time_s, reason, code, subcode, message, trace, attempts, sealed = row
+        record = self._opened(number, pixel, sealed)
+        graph_error = GraphError(code, subcode, message, trace)
+        payload = record.whole if record else b""
+        return DeadLetter(number, at, pixel, name, identity, time_s, reason, graph_error, attempts, payload)
+
+    def _opened(self, number: int, pixel: Any, sealed: Any) -> Record | None:
+        """Return the record of a letter; one that was damaged on disk hides no other."""
+        try:
+            return unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0]
+        except (SealError, ValueError, IndexError):
+            log.exception("dead letter %d of pixel %s was damaged on disk", number, pixel)
+            return None
+
+    def take(self, ids: Sequence[int], not_before_s: int) -> list[Record]:
+        """Remove those that are young enough and sound, and return what shall be delivered again."""
+        taken = []
+        for number in ids:
+            sql = "SELECT pixel, sealed FROM dead WHERE id=? AND time_s>=?"
+            for pixel, sealed in self._db.execute(sql, (number, not_before_s)).fetchall():
+                if record := self._opened(number, pixel, sealed):
+                    taken.append(record)
+                    self.discard([number])
+        return taken
+
+    def discard(self, ids: Sequence[int]) -> int:
+        """Remove dead letters; return how many there were."""
+        count = 0
+        for number in ids:
+            self._db.execute("DELETE FROM dead WHERE id=?", (number,))
+            count += self._db.changes()
+        return count
+
+    def erase(self, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
+        """Remove the letters about people, a few at a time.
+
+        Return how many were removed, and after which number to go on (0: no letter is left).
+        """
+        sql = "SELECT id, pixel, sealed FROM dead WHERE id>? ORDER BY id LIMIT ?"
+        rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
+        opened = [(row[0], self._opened(*row)) for row in rows]
+        about = [
+            number for number, record in opened if record and not set(person_digests).isdisjoint(record.person_digests)
+        ]
+        return self.discard(about), rows[-1][0] if rows else 0
+
+    def forget(self, before: int) -> int:
+        """Look at the oldest, remove those buried before a moment, and return how many; 0 when there are no more."""
+        oldest = "SELECT id FROM dead ORDER BY id LIMIT ?"
+        self._db.execute(f"DELETE FROM dead WHERE id IN ({oldest}) AND at<?", (_SLICE, before))  # noqa: S608
+        return self._db.changes()

@@ -1,0 +1,147 @@
+"""What the queue looks at on its disk: how much room there is, and whether its files still stand where they stood.
+
+A full disk stops more than appends: SQLite cannot even delete. So what waits must be able to leave: new events are
+refused while less than the reserve is free, and should others fill the disk all the same, a ballast file is removed,
+which makes the room that recording deliveries needs.
+"""
+
+import errno
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from proxy.queue.contract import QueueBrokenError
+from proxy.queue.sqlite.troubles import HOUSEKEEPING, QUEUE, Troubles
+
+_BALLAST_FILE = "ballast"
+# Enough for the write-ahead log of many settlements; never more than a small part of the reserve's disk.
+_BALLAST_BYTES = 16 << 20
+_BALLAST_SHARE = 20
+# Beside the ballast so much must be free before a disk that was full counts as having room again.
+_PROBE_BYTES = 1 << 16
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_GONE = {errno.ENOENT, errno.ENOTDIR}
+
+
+class DiskSpace:
+    """Looks at the disk of one directory; used from the writer thread only, but for ``short``.
+
+    A look that fails is a trouble to tell, and changes nothing: SQLite still notices a full disk by itself.
+    """
+
+    def __init__(self, directory: Path, reserve: int, troubles: Troubles) -> None:
+        self._directory = directory
+        self._reserve = reserve
+        self._troubles = troubles
+        self._ballast = directory / _BALLAST_FILE
+        self.full = False
+        """A write failed for want of room, and none has been found since."""
+        self.short = ""
+        """Why nothing new may be taken; empty when there is room."""
+        self.look()
+
+    def look(self) -> None:
+        """Measure, and make the ballast again when there is room for it."""
+        try:
+            disk = os.statvfs(self._directory)
+        except OSError as error:
+            self._cannot("disk", "the free room on the disk of data_dir cannot be measured", error)
+            return
+        self._troubles.end(HOUSEKEEPING, "disk")
+        reserved = disk.f_bavail * disk.f_frsize >= self._reserve
+        if reserved and (self.full or not self._ballast_stands()):
+            found = self._take(min(_BALLAST_BYTES, disk.f_blocks * disk.f_frsize // _BALLAST_SHARE))
+            self.full = self.full and not found
+        self._say(reserved=reserved)
+
+    def _say(self, *, reserved: bool) -> None:
+        if not reserved:
+            self.short = f"less than {self._reserve} bytes of disk are free (queue.min_free_bytes)"
+        elif self.full:
+            self.short = "the disk is full"
+        else:
+            self.short = ""
+            self._troubles.end(QUEUE, "")
+            return
+        self._troubles.begin(QUEUE, "", self.short)
+
+    def _ballast_stands(self) -> bool:
+        try:
+            return self._ballast.stat().st_size > 0
+        except OSError:
+            return False
+
+    def _take(self, size: int) -> bool:
+        """Make the ballast; tell whether the disk had room for it and a little more."""
+        try:
+            self._write(size)
+        except OSError as error:
+            with suppress(OSError):
+                self._ballast.unlink()
+            if error.errno in _NO_ROOM:
+                return False
+            self._cannot("ballast", "the ballast file cannot be made", error)
+            return True
+        self._troubles.end(HOUSEKEEPING, "ballast")
+        return True
+
+    def _write(self, size: int) -> None:
+        file = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(file, 0, size + _PROBE_BYTES)
+            os.ftruncate(file, size)
+        finally:
+            os.close(file)
+
+    def release(self) -> bool:
+        """Remove the ballast from a disk that is full; tell whether that made room."""
+        self.fill()
+        thrown = self._ballast_stands()
+        try:
+            self._ballast.unlink(missing_ok=True)
+        except OSError as error:
+            self._cannot("ballast", "the disk is full and the ballast file cannot be removed", error)
+            return False
+        return thrown
+
+    def fill(self) -> None:
+        """Remember that a write failed for want of room."""
+        self.full = True
+        self._say(reserved=True)
+
+    def _cannot(self, subject: str, text: str, error: OSError) -> None:
+        self._troubles.begin(HOUSEKEEPING, subject, f"{text}: {error.strerror}")
+
+
+class Files:
+    """Watches that the open files are still those at their paths.
+
+    Linux lets a process write to files that were removed; what is written there is gone at the next start. SQLite
+    compares i-node numbers too, but only with a rollback journal (``databaseIsUnmoved`` in its pager).
+    """
+
+    def __init__(self, paths: Iterable[Path], troubles: Troubles) -> None:
+        self._troubles = troubles
+        self._nodes = {path: path.stat().st_ino for path in paths if path.exists()}
+
+    def check(self) -> bool:
+        """Look whether all of them are there; tell whether that could be seen.
+
+        Raises:
+            QueueBrokenError: when one was removed or replaced.
+        """
+        try:
+            moved = [path for path, node in self._nodes.items() if path.stat().st_ino != node]
+        except OSError as error:
+            if error.errno in _GONE:
+                raise _moved(error.filename) from error
+            self._troubles.begin(HOUSEKEEPING, "files", f"data_dir cannot be looked at: {error.strerror}")
+            return False
+        if moved:
+            raise _moved(moved[0])
+        return True
+
+
+def _moved(path: Path | str) -> QueueBrokenError:
+    return QueueBrokenError(f"{path} was removed or replaced while the proxy ran: put data_dir back, then start again")

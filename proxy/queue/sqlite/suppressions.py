@@ -1,0 +1,137 @@
+"""Suppressions: who opted out, withdrew consent or was erased, as 16-byte keyed digests, each with a kind and a time.
+
+The digests say nothing without the installation's secret. Almost no event is about a suppressed person, so a sieve in
+memory (16 MiB, one byte for the first three of a digest) answers first; only what it lets through asks the table.
+A million suppressions send every sixteenth digest there; the sieve never grows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import apsw
+
+from proxy.config.schema import Retention
+from proxy.model.event import DropReason
+from proxy.model.record import Record
+from proxy.model.suppression import SuppressionKind
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import Suppression
+from proxy.queue.sqlite.counts import Tally
+
+SCHEMA = """
+CREATE TABLE mark(digest BLOB, kind TEXT, at INTEGER NOT NULL, PRIMARY KEY(digest, kind)) WITHOUT ROWID;
+CREATE INDEX mark_age ON mark(kind, at);
+"""
+MOST = 2_000_000
+"""Opt-outs, and as many withdrawals; beyond, the oldest are forgotten.
+
+About 100 bytes each. Whoever takes new visitor cookies from the proxy can suppress as many visitors that do not
+exist; a browser that opted out has its own word in its cookie besides.
+"""
+_SIEVE_BYTES = 3
+# Suppressions forgotten in one transaction.
+_SLICE = 2000
+_REASONS = {
+    SuppressionKind.OPT_OUT: DropReason.OPTED_OUT,
+    SuppressionKind.WITHDRAWAL: DropReason.NO_CONSENT,
+    SuppressionKind.ERASURE: DropReason.ERASED,
+}
+
+
+class SuppressionTable:
+    """Works on a connection it does not own, within transactions it does not start.
+
+    A rollback may leave the sieve with a digest that the table lacks, which costs a look and changes no answer.
+    """
+
+    def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind]) -> None:
+        self._db = db
+        self._counts = counts
+        self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
+        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES,)):
+            self._sieve[int.from_bytes(bytes(start), "big")] = 1
+
+    @staticmethod
+    def count(db: apsw.Connection) -> Mapping[SuppressionKind, int]:
+        """Return how many there are of each kind."""
+        rows = db.execute("SELECT kind, count(*) FROM mark GROUP BY kind")
+        return {SuppressionKind(str(kind)): int(str(count)) for kind, count in rows}
+
+    def may_hold(self, digest: bytes) -> bool:
+        """Tell whether a digest may be suppressed; safe to call from any thread."""
+        return self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] != 0
+
+    def add(self, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
+        """Suppress people; of two suppressions of one kind the later one counts."""
+        for digest in person_digests:
+            self._db.execute("INSERT OR IGNORE INTO mark VALUES(?, ?, ?)", (digest, kind, at))
+            self._counts.add(kind, self._db.changes())
+            self._db.execute("UPDATE mark SET at=? WHERE digest=? AND kind=? AND at<?", (at, digest, kind, at))
+            self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] = 1
+
+    def lift(self, person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int) -> list[SuppressionKind]:
+        """End suppressions of these kinds that are not younger than ``at``; return the kind of each that ended."""
+        lifted = []
+        asked = [(digest, kind) for digest in person_digests if self.may_hold(digest) for kind in kinds]
+        for digest, kind in asked:
+            self._db.execute("DELETE FROM mark WHERE digest=? AND kind=? AND at<=?", (digest, kind, at))
+            lifted += [kind] * self._db.changes()
+        for kind in lifted:
+            self._counts.add(kind, -1)
+        return lifted
+
+    def of(self, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
+        """Return the kinds of suppression that people have."""
+        return {kind for digest in person_digests for kind, _ in self._found(digest)}
+
+    def newest(self, kind: SuppressionKind | None, limit: int) -> list[Suppression]:
+        """Return suppressions of a kind, or of any, newest first."""
+        sql = "SELECT digest, at FROM mark WHERE kind=? ORDER BY at DESC LIMIT ?"
+        found = [
+            Suppression(bytes(digest), one, int(str(at)))
+            for one in ([kind] if kind else SuppressionKind)
+            for digest, at in self._db.execute(sql, (one, limit))
+        ]
+        return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+
+    def sift(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, DropReason]]]:
+        """Part records into those that may be sent and those that a suppression speaks against."""
+        judged = [(record, self.refusal(record)) for record in records]
+        return [record for record, reason in judged if not reason], [(one, reason) for one, reason in judged if reason]
+
+    def refusal(self, record: Record) -> DropReason | None:
+        """Return what speaks against a record; an erasure does if the event happened before it."""
+        for digest in record.person_digests:
+            for kind, at in self._found(digest):
+                if kind is not SuppressionKind.ERASURE or record.time_s * 1000 <= at:
+                    return _REASONS[kind]
+        return None
+
+    def _found(self, digest: bytes) -> list[tuple[SuppressionKind, int]]:
+        if not self.may_hold(digest):
+            return []
+        rows = self._db.execute("SELECT kind, at FROM mark WHERE digest=?", (digest,)).fetchall()
+        return [(SuppressionKind(str(kind)), int(str(at))) for kind, at in rows]
+
+    def forget(self, now: int, retention: Retention, most: int = MOST) -> bool:
+        """Remove a slice of the suppressions whose time is over; tell whether there may be more.
+
+        Args:
+            now: Server clock in milliseconds.
+            retention: How long each kind counts.
+            most: How many of a kind that visitors make are kept.
+        """
+        days = dict.fromkeys(SuppressionKind, retention.opted_out_days)
+        days[SuppressionKind.ERASURE] = retention.erased_days
+        removed = 0
+        for kind, most_days in days.items():
+            removed += self._forget(kind, now - most_days * DAY_MS, _SLICE)
+            if kind is not SuppressionKind.ERASURE and (beyond := self._counts.now(kind) - most) > 0:
+                removed += self._forget(kind, now + DAY_MS, min(_SLICE, beyond))
+        return removed > 0
+
+    def _forget(self, kind: SuppressionKind, before: int, limit: int) -> int:
+        old = "SELECT digest, kind FROM mark WHERE kind=? AND at<? ORDER BY at LIMIT ?"
+        self._db.execute(f"DELETE FROM mark WHERE (digest, kind) IN ({old})", (kind, before, limit))  # noqa: S608 - our own text
+        removed = self._db.changes()
+        self._counts.add(kind, -removed)
+        return removed

@@ -1,0 +1,28 @@
+"""What is wrong with the queue though it goes on: told when it begins and when it is over, not in between."""
+
+from collections.abc import Callable
+
+from proxy.queue.contract import Trouble
+
+# Codes of conditions.
+QUEUE, HOUSEKEEPING, INCOMPLETE = "queue", "housekeeping", "ledger_incomplete"
+
+
+class Troubles:
+    """Used from the writer thread; ``tell`` hands what is new to whoever shows it."""
+
+    def __init__(self, tell: Callable[[Trouble], None]) -> None:
+        self._tell = tell
+        self._current: set[tuple[str, str]] = set()
+
+    def begin(self, code: str, subject: str, detail: str) -> None:
+        """Say that something is wrong; repeated while it lasts, only the first time is told."""
+        if (code, subject) not in self._current:
+            self._current.add((code, subject))
+            self._tell(Trouble(code, subject, detail, failing=code == QUEUE))
+
+    def end(self, code: str, subject: str) -> None:
+        """Say that it is over; told if it was told that it began."""
+        if (code, subject) in self._current:
+            self._current.discard((code, subject))
+            self._tell(Trouble(code, subject, ""))

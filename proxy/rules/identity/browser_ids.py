@@ -1,0 +1,123 @@
+"""Who is asking: the site behind a cookie, the browser ids ``_fbp`` and ``_fbc``.
+
+``_fbp``/``_fbc`` are ``fb.<index>.<ms>.<payload>``, with a fifth field of 2 or 8 characters when one of Meta's own
+libraries wrote them (Meta, fbp and fbc parameters). ``index`` is the number of labels of the cookie's domain minus
+one; 1 when a server makes an id without saving a cookie. The click id is case-sensitive and opaque: it is never
+re-stamped, re-cased or invented.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import unquote, unquote_plus
+
+from proxy.rules.request.cookies import set_cookie
+from proxy.rules.request.sites import CookieScope
+
+# The Pixel ignores longer click ids, and any that holds this word (seen in the 2026 copies).
+_CLICK_ID_MAX = 500
+_PAYLOAD_MAX = 600  # what a dot becomes takes room
+_CLICK_ID_NEVER = "javascript"
+
+_OCTET = r"[!#-+\--:<-\[\]-~]"  # what a cookie may hold (RFC 6265)
+_OCTET_NO_DOT = r"[!#-+\-/-:<-\[\]-~]"
+# The two-character ones name the language of a library, and there were six (Meta, parameter builder).
+_APPENDIX = r"(?:\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8}))?"
+_HEAD = r"fb\.\d{1,2}\.\d{1,15}\."
+# The Pixel's own random part are digits, but it keeps whatever payload it finds.
+_FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{_APPENDIX}", re.ASCII)
+_FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.ASCII)
+# Three characters are the most that percent-encoding makes of one.
+_FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * _CLICK_ID_MAX}}})(?=&|$)")
+_CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
+
+
+class BrowserIds(NamedTuple):
+    """The ids for the server copy, and the ``Set-Cookie`` values that keep them."""
+
+    fbp: str
+    fbc: str
+    cookies: tuple[str, ...]
+
+
+def valid_fbp(value: str) -> str:
+    """Return ``value`` when it is a well-formed ``_fbp`` of 4 or 5 segments, else nothing."""
+    return value if value and _FBP.fullmatch(value) else ""
+
+
+def valid_fbc(value: str) -> str:
+    """Return ``value`` when it is a well-formed ``_fbc`` of 4 or 5 segments, else nothing."""
+    return value if value and _FBC.fullmatch(value) else ""
+
+
+def click_id(url: str) -> str:
+    """Return the ``fbclid`` of an address as the Pixel stores it: percent-decoded once, ``.`` as ``__DOT__``.
+
+    It is looked for in the query, then in the fragment. One that could not be read back is none.
+    """
+    if "fbclid=" not in url:
+        return ""
+    address, _, fragment = url.partition("#")  # not urlsplit, which remembers what it parsed
+    value = _fbclid(address.partition("?")[2]) or _fbclid(fragment.rpartition("?")[2])
+    if not _CLICK_ID.fullmatch(value) or _CLICK_ID_NEVER in value.lower():
+        return ""
+    payload = value.replace(".", "__DOT__")
+    return payload if len(payload) <= _PAYLOAD_MAX else ""
+
+
+def _fbclid(query: str) -> str:
+    """Return the first ``fbclid`` that is not empty."""
+    match = _FBCLID.search(query)
+    return unquote_plus(match[1]) if match else ""
+
+
+def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a new one needs
+    *,
+    scope: CookieScope,
+    cookies: Mapping[str, str],
+    fbp: str,
+    fbc: str,
+    url: str,
+    referrer: str,
+    now: int,
+    entropy: int,
+    kept_fbp: str = "",
+    kept_fbc: str = "",
+) -> BrowserIds:
+    """Choose the ids of this visitor and the cookies that keep them.
+
+    Cookies win over the body where page and proxy share a registrable domain; elsewhere the body wins and nothing is
+    set, since the browser would refuse the cookie. What only the keeper knows (``kept_…``) goes on the server copy and
+    never back into a cookie that somebody deleted. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
+    """
+    jar = cookies if scope.at_home else {}
+    shown_fbp = valid_fbp(jar.get("_fbp", "")) or valid_fbp(fbp)
+    chosen_fbp = shown_fbp or kept_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
+    shown_fbc = (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc))
+    click = click_id(url) or click_id(referrer)
+    if click:
+        chosen_fbc = _newest_click((*shown_fbc, kept_fbc), click, _stamp(scope, now))
+    else:
+        chosen_fbc = shown_fbc[0] or shown_fbc[1] or kept_fbc
+    if not scope.at_home:
+        return BrowserIds(chosen_fbp, chosen_fbc, ())
+    ours = [set_cookie("_fbp", chosen_fbp, scope)] if shown_fbp or not kept_fbp else []
+    if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != kept_fbc):
+        ours.append(set_cookie("_fbc", chosen_fbc, scope))
+    return BrowserIds(chosen_fbp, chosen_fbc, tuple(ours))
+
+
+def _stamp(scope: CookieScope, now: int) -> str:
+    """Return how an id begins that is made now."""
+    return f"fb.{scope.domain.count('.') if scope.at_home else 1}.{now}."
+
+
+def _newest_click(known: tuple[str, ...], click: str, stamp: str) -> str:
+    """Keep the stored value of the same click with its first time; another click replaces it."""
+    return next((value for value in known if value and click in _notations(value)), stamp + click)
+
+
+def _notations(fbc: str) -> tuple[str, str]:
+    """Return the click id of a value as it is, and as it was before a script percent-encoded its cookie."""
+    payload = fbc.split(".")[3]
+    return payload, unquote(payload)

@@ -1,0 +1,1 @@
+"""From customer information to match keys: normalised, hashed."""

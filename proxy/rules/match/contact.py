@@ -1,0 +1,142 @@
+"""Normal forms of what a person is: mail address, phone number, name, birth date, gender, id.
+
+The forms are those of Meta's customer information parameters. Each function takes trimmed text and returns the
+text to hash, or None where the text does not say with certainty what is meant: a hash of a guess matches nobody.
+Nothing here is cached, so that no contact data outlives its request.
+"""
+
+import datetime as dt
+import re
+import unicodedata
+
+import phonenumbers
+from dateutil import parser
+
+from proxy.rules.match import phone_plans
+
+# Characters that only quoting or a list of several addresses would explain are not part of one plain address.
+_MAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\"]+@(?:[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\".]+\.)+[^\W\d_][\w-]+")
+_CALLED_FROM_ABROAD = re.compile(r"^\+?0{2,}")
+_LETTERS = re.compile(r"[^\W\d_]")
+_NO_DIGITS = re.compile(r"\D+")
+_YEAR_FIRST = re.compile(
+    r"(\d{4})(\d{2})(\d{2})|(\d{4})\D{1,3}(\d{1,2})\D{1,3}(\d{1,2})(?:\D.*)?", re.ASCII | re.DOTALL
+)
+# Whatever of a date the text leaves open is filled differently by each, and so seen.
+_FILLERS = (dt.datetime(2000, 1, 1), dt.datetime(2001, 2, 2))  # noqa: DTZ001 - only the date is used
+# Characters of a number in any notation; its digits, those of an extension too, of which no plan knows more.
+_LONGEST_PHONE = 64
+_FEWEST_DIGITS, _MOST_DIGITS = 3, 30
+# dateutil's time grows faster than the text.
+_LONGEST_DATE = 40
+_GENDERS = {
+    word: gender
+    for gender, words in {
+        "f": "f female woman girl weiblich frau femme féminin femenino mujer femminile donna feminino mulher vrouw",
+        "m": "m male man boy männlich mann homme masculin masculino hombre maschile uomo homem",
+    }.items()
+    for word in words.split()
+}
+
+
+def bare(text: str) -> str:
+    """Return the letters, accents and digits of the text, lower-case and composed (NFC), without blanks between."""
+    if text.isascii() and text.isalnum():
+        return text.lower()
+    lower = unicodedata.normalize("NFC", text).lower()
+    return unicodedata.normalize("NFC", "".join(c for c in lower if unicodedata.category(c)[0] in "LMN"))
+
+
+def mail(text: str) -> str | None:
+    """Return the address in lower case; any domain is as good as any other."""
+    lower = text.lower()
+    return lower if _MAIL.fullmatch(lower) else None
+
+
+def phone(text: str, country: str) -> str | None:
+    """Return country code and number as digits only, if a numbering plan knows such a number.
+
+    Args:
+        text: A number in any notation. Without ``+`` or ``00`` it is read, in this order, as one of ``country``
+            that already has its country code, as a national one of ``country``, as one with any country code.
+        country: ISO 3166-1 alpha-2 code in lower case, or "" where it is not known.
+    """
+    if len(text) > _LONGEST_PHONE:
+        return None
+    text = _CALLED_FROM_ABROAD.sub("+", unicodedata.normalize("NFKC", text))
+    if not _FEWEST_DIGITS <= len(_NO_DIGITS.sub("", text)) <= _MOST_DIGITS:
+        return None
+    # Letters as digits (1-800-…) are a company's number; Meta's rule, letters dropped, would leave a stump.
+    if _LETTERS.search(text) and phonenumbers.is_alpha_number(text):
+        return None
+    _, plus, rest = text.partition("+")
+    if plus or not country:
+        return phone_plans.number("+" + (rest or text), None)
+    region = country.upper()
+    code = str(phonenumbers.country_code_for_region(region))
+    coded = phone_plans.number("+" + text, None) if _NO_DIGITS.sub("", text).startswith(code) else None
+    return coded or phone_plans.number(text, region) or phone_plans.number("+" + text, None)
+
+
+def name(text: str) -> str | None:
+    """Return the name without punctuation, accents kept.
+
+    Meta does not say what becomes of inner blanks; they go, because the browser Pixel removes them.
+    """
+    return bare(text) or None
+
+
+def first_letters(text: str, count: int) -> str | None:
+    """Return the beginning of a name, as Meta's SDKs send it under ``fi`` and ``f5first``."""
+    return bare(text)[:count] or None
+
+
+def birth_date(text: str) -> str | None:
+    """Return YYYYMMDD, year 1900 or later; None where day and month could be exchanged or the year is short."""
+    if len(text) > _LONGEST_DATE:
+        return None
+    text = unicodedata.normalize("NFKC", text)
+    if match := _YEAR_FIRST.fullmatch(text):
+        return _date(*(int(part) for part in match.groups() if part))
+    return None if text.isdigit() else _date_in_words(text)
+
+
+def _date(year: int, month: int, day: int) -> str | None:
+    try:
+        date = dt.date(year, month, day)
+    except ValueError:
+        return None
+    return f"{date:%Y%m%d}" if year >= 1900 else None
+
+
+def _date_in_words(text: str) -> str | None:
+    try:
+        readings = {
+            parser.parse(text, dayfirst=dayfirst, default=filler, ignoretz=True).date()
+            for dayfirst, filler in zip((False, True), _FILLERS, strict=True)
+        }
+    except (ValueError, OverflowError):
+        return None
+    date = readings.pop()
+    # A year of two digits would be completed by the clock.
+    return _date(date.year, date.month, date.day) if not readings and str(date.year) in text else None
+
+
+def part_of_date(text: str, low: int, high: int) -> str | None:
+    """Return a day, month or year within its bounds, as many digits as the upper bound has."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else -1
+    return f"{number:0{len(str(high))}}" if low <= number <= high else None
+
+
+def gender(text: str) -> str | None:
+    """Return ``f`` or ``m``, the only two forms Meta documents, for the words of a few languages."""
+    return _GENDERS.get(bare(text))
+
+
+def identifier(text: str) -> str | None:
+    """Return an advertiser's own id in lower case and without blanks.
+
+    Meta asks only for the same form in every channel; this is the form the browser Pixel gives it. An id of zeros is
+    what shops give to everybody who is not logged in.
+    """
+    return "".join(text.lower().split()) if text.strip("0-") else None

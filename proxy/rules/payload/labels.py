@@ -1,0 +1,49 @@
+"""Names and ids of events are a site's own words: they rest and leave in the clear, so none may name a person.
+
+What is contact data beyond doubt (an e-mail address, a telephone number with ``+``, an IBAN, a JWT; as it stands,
+percent-encoded or in base64) is not replaced by a hash, for the browser's Pixel sends its copy with the word itself,
+and the two would be counted twice. The event is dropped, and what was found stands in no ledger. Ids of mere digits
+are orders' numbers, whatever telephone number they may be.
+"""
+
+from collections.abc import Iterable
+
+from proxy.model.ledger import BrowserCopyUpdate
+from proxy.model.request import Hit
+from proxy.rules.effort import Effort
+from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
+
+REDACTED = "[redacted]"
+
+
+def without_contact_data(hit: Hit, effort: Effort) -> Hit:
+    """Return the hit; a name or an id that names a person, or cannot be read any more, is ``[redacted]``."""
+    if not may_hold_shapes(f"{hit.name} {hit.id}".encode(errors="replace"), is_id=True):
+        return hit
+    return hit._replace(name=_public(hit.name, effort), id=_public(hit.id, effort))
+
+
+def is_public(hit: Hit) -> bool:
+    """Tell whether neither name nor id was redacted."""
+    return hit.name != REDACTED != hit.id
+
+
+def findings(hit: Hit) -> tuple[str, ...]:
+    """Return which of name and id were redacted."""
+    words = {"event_name:unusable": hit.name, "event_id:unusable": hit.id}
+    return tuple(finding for finding, label in words.items() if label == REDACTED)
+
+
+def public_news(copy_updates: Iterable[BrowserCopyUpdate], effort: Effort) -> tuple[BrowserCopyUpdate, ...]:
+    """Return the news of browser copies whose names and ids may rest."""
+    return tuple(news for news in copy_updates if _may_rest(news, effort))
+
+
+def _may_rest(news: BrowserCopyUpdate, effort: Effort) -> bool:
+    if not may_hold_shapes(f"{news.name} {news.id}".encode(errors="replace"), is_id=True):
+        return True
+    return news.name == _public(news.name, effort) and news.id == _public(news.id, effort)
+
+
+def _public(label: str, effort: Effort) -> str:
+    return label if shape_of(label, effort, is_id=True) is None else REDACTED

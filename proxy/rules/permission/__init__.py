@@ -1,0 +1,1 @@
+"""Whether events may leave at all: consent, opt-outs, signals of the browser, bots."""

@@ -1,0 +1,62 @@
+"""Which site and which of its doors a public path is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy.config.schema import Site
+from proxy.rules.request.sites import home, host_of
+
+
+class Door(StrEnum):
+    """What a path of a site is for; also its metric label."""
+
+    TAG = "tag"
+    COLLECT = "collect"
+    IMAGE = "image"
+    CHOICE = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """One door of one site."""
+
+    door: Door
+    site: Site
+
+
+class Routes:
+    """All public paths of the configured sites."""
+
+    def __init__(self, sites: Iterable[tuple[Site, Sequence[str]]]) -> None:
+        """Take each site with its prefixes: the current one, and those that old secrets gave it."""
+        self._by_path: dict[str, list[Entrance]] = {}
+        for site, prefixes in sites:
+            leaves = {
+                Door.TAG: site.tag_name,
+                Door.COLLECT: site.collect_name,
+                Door.IMAGE: site.image_name,
+                Door.CHOICE: site.choice_name,
+            }
+            for prefix in dict.fromkeys(prefixes):
+                for door, leaf in leaves.items():
+                    self._by_path.setdefault(f"{prefix}/{leaf}", []).append(Entrance(door, site))
+
+    def find(self, host: str, path: str) -> Entrance | None:
+        """Return the entrance at a path: the one of the site the host belongs to, else the only one."""
+        candidates = self._by_path.get(path, [])
+        site = site_of([entrance.site for entrance in candidates], host)
+        return next((entrance for entrance in candidates if entrance.site is site), None)
+
+    def knows(self, path: str) -> bool:
+        """Tell whether a path is a door of some site, whatever the host."""
+        return path in self._by_path
+
+
+def site_of(sites: Sequence[Site], host: str) -> Site | None:
+    """Return the site a host name belongs to most closely, or the only site."""
+    homes = {len(home(site, host_of(host))): site for site in sites}
+    closest = max(homes, default=0)
+    if closest:
+        return homes[closest]
+    return sites[0] if len(sites) == 1 else None

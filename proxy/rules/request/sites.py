@@ -1,0 +1,111 @@
+"""Which site a host belongs to, and how the proxy stands to a page: hosts, domains, public suffixes."""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from publicsuffixlist import PublicSuffixList
+
+from proxy.config.hosts import MAX_HOST, ascii_host
+from proxy.config.schema import Site
+from proxy.model.request import BrowserRequest
+from proxy.rules.request.client_address import is_address
+
+_SUFFIXES = PublicSuffixList()
+
+
+_AUTHORITY_MAX = 2048
+
+
+_SHORT = 100  # hardly any site's host is longer
+
+
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
+
+
+class CookieScope(NamedTuple):
+    """How the proxy stands to the page, as far as cookies go."""
+
+    at_home: bool
+    """Page and proxy share a registrable domain, so one's cookies reach the other."""
+    domain: str
+    """Where the proxy sets cookies; empty for its host alone."""
+    secure: bool
+
+
+def host_of(authority: str) -> str:
+    """Return the host of a ``Host`` header, an origin or an address as hosts are compared: no scheme, port, final dot.
+
+    Only bare hosts are remembered: a Referer may be long, and may hold what lets somebody in.
+    """
+    bare = authority.removeprefix("https://")
+    if len(bare) <= _SHORT and "/" not in bare and "?" not in bare and "#" not in bare and "@" not in bare:
+        return _remembered_host(bare)
+    return _host_in(authority)
+
+
+def _host_in(authority: str) -> str:
+    match = _AUTHORITY.match(authority[:_AUTHORITY_MAX])
+    return ascii_host(match[1] or match[2] or "") if match else ""
+
+
+_remembered_host = lru_cache(maxsize=1024)(_host_in)
+
+
+def registrable(host: str) -> str:
+    """Return the registrable domain of a host; empty for an address, localhost or a bare public suffix.
+
+    An unknown top-level domain counts as a public suffix of one label.
+    """
+    return _registrable(host) if len(host) <= MAX_HOST else ""
+
+
+@lru_cache(maxsize=1024)
+def _registrable(host: str) -> str:
+    if is_address(host) or "." not in host:
+        return ""
+    return _SUFFIXES.privatesuffix(host) or ""
+
+
+def is_public_suffix(host: str) -> bool:
+    """Tell whether strangers have sites below this name, as below ``com`` and ``co.uk`` (Public Suffix List)."""
+    return _SUFFIXES.publicsuffix(host, accept_unknown=False) == host
+
+
+@lru_cache(maxsize=1024)
+def place(host: str, page: str, *, secure: bool) -> CookieScope:
+    """Return how the proxy's host stands to a page's; both as ``host_of`` writes them."""
+    domain = registrable(host)
+    return CookieScope(host == page or domain == registrable(page) != "", domain, secure)
+
+
+def belongs(site: Site, host: str) -> bool:
+    """Tell whether pages on this host may send to the site: its domains and their sub-domains."""
+    return home(site, host) != ""
+
+
+def home(site: Site, host: str) -> str:
+    """Return the most specific domain of a site that a host is, or is a sub-domain of; else nothing."""
+    return max(
+        (domain for domain in site.domains if host == domain or host.endswith("." + domain)), key=len, default=""
+    )
+
+
+def cookie_scope_of(request: BrowserRequest, *, believed: bool, own_page: bool = False) -> CookieScope:
+    """Return how the proxy stands to the page of a request.
+
+    A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says.
+
+    Args:
+        request: The request.
+        believed: It came from a trusted proxy, which saw the visitor's own: its word for host and scheme counts.
+        own_page: The page is the proxy's own.
+    """
+    host, secure = request.host, request.secure
+    if believed:
+        host = request.forwarded_host.rpartition(",")[2].strip() or host
+    page = host if own_page else request.origin or request.referer
+    secure = secure or page.startswith("https://")
+    if believed and not secure:
+        secure = request.forwarded_proto.rpartition(",")[2].strip().lower() == "https"
+    return place(host_of(host), host_of(page), secure=secure)

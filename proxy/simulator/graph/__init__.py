@@ -1,0 +1,1 @@
+"""A strict Graph API look-alike."""

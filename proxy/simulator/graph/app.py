@@ -1,0 +1,80 @@
+"""The simulator as an aiohttp application: a strict look-alike of Meta's two endpoints, and what it saw.
+
+`POST /{version}/{pixel}/events` answers as the Conversions API does, `/tr/` records what a browser's Pixel sends,
+`/sim/…` shows both halves of every event and orders faults. Nothing is written to disk.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from proxy.simulator.graph import endpoints, panel
+from proxy.simulator.graph.answers import Refusal, no_object
+from proxy.simulator.graph.edge import Graph
+from proxy.simulator.graph.faults import Faults
+from proxy.simulator.graph.memory import Memory
+from proxy.simulator.graph.state import SIMULATOR, Simulator, response, trace
+
+MAX_BODY = 16 * 1024 * 1024
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(
+    *,
+    tokens: Mapping[str, str] | None = None,
+    app_secrets: Mapping[str, str] | None = None,
+    now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
+) -> web.Application:
+    """Build the simulator.
+
+    Args:
+        tokens: the access token of each pixel; None admits every pixel with any non-empty token.
+        app_secrets: the app secret of a pixel, to verify `appsecret_proof` where it is given.
+        now: server time, Unix seconds.
+        clock: the monotonic clock that faults last by, seconds.
+    """
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_graph_errors])
+    memory = Memory()
+    app[SIMULATOR] = Simulator(Graph(tokens, app_secrets or {}, memory, now), memory, Faults(clock))
+    app.router.add_routes([*endpoints.ROUTES, *panel.ROUTES])
+    app.on_response_prepare.append(_open_to_all)
+    app.on_shutdown.append(_let_go)
+    return app
+
+
+async def _let_go(app: web.Application) -> None:
+    # A held request would otherwise keep the server from closing.
+    app[SIMULATOR].faults.clear()
+
+
+async def _open_to_all(_: web.Request, answer: web.StreamResponse) -> None:
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+
+
+@web.middleware
+async def _graph_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.method == "OPTIONS":
+        return web.Response(status=204, headers=PREFLIGHT)
+    try:
+        return await handler(request)
+    except (web.HTTPClientError, web.RequestPayloadError, ConnectionError) as error:
+        return response(_refusal(error, ascii(request.path)[1:-1]).answer(trace()))
+
+
+def _refusal(error: Exception, path: str) -> Refusal:
+    match error:
+        case web.HTTPRequestEntityTooLarge():
+            return Refusal(f"(#100) The body is larger than {MAX_BODY} bytes", status=413)
+        case web.HTTPMethodNotAllowed():
+            return no_object(path)
+        case web.HTTPNotFound():
+            return Refusal(f"Unknown path components: {path}", code=2500)
+        case _:
+            return Refusal("(#100) The body cannot be read")

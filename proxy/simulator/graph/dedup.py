@@ -1,0 +1,200 @@
+"""Which copies of an event Meta would count: a model of its two ways to recognise a browser and a server copy.
+
+From Meta's deduplicate-pixel-and-server-events and server-event pages:
+
+* By id: same pixel, same name, same id. For 48 h from the first copy's receipt later ones are discarded; if both
+  sides arrive within five minutes the browser's is the one kept.
+* Without ids: a server copy is discarded if a browser copy of the same name with the same `fbp` or `external_id`
+  came in the 48 h before; never the other way round, and never two copies of one side.
+* Business-messaging events are not deduplicated at all.
+
+The pages speak of pairs across the two sides. What they leave open is decided here so: two browser copies with one
+id both count; two server copies with one id count once; two different ids are two actions, whatever else is equal.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from proxy.simulator.graph.tables import HASH
+
+Source = Literal["browser", "server"]
+By = Literal["id", "fbp", "external_id"]
+Verdict = Literal["pair", "recovered", "browser_only", "twice"]
+
+WINDOW = 48 * 3600 * 1000
+PREFERENCE = 5 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One event as one side delivered it.
+
+    Attributes:
+        received_at: arrival, Unix milliseconds.
+        source: which side sent it.
+        pixel: the pixel's id.
+        name: the event's name.
+        id: the event's id, which both sides should share.
+        event: the Conversions API object, or the Pixel's parameters as a flat dict.
+    """
+
+    received_at: int
+    source: Source
+    pixel: str
+    name: str
+    id: str | None
+    event: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Pair:
+    """All copies of one event, and how Meta would count them."""
+
+    copies: list[Copy]
+    by: By | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The id any copy carries."""
+        return next((copy.id for copy in self.copies if copy.id), None)
+
+    @property
+    def event_time(self) -> int | None:
+        """When it happened by the server copy's word, Unix seconds."""
+        return next((copy.event["event_time"] for copy in self.copies if copy.source == "server"), None)
+
+    @property
+    def counted(self) -> int:
+        """How many times Meta would count it."""
+        return counted(self.copies)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`twice` for more than one count, whatever the reason; else which sides were heard."""
+        if self.counted > 1:
+            return "twice"
+        if not self.of("browser"):
+            return "recovered"
+        return "pair" if self.of("server") else "browser_only"
+
+    def of(self, source: Source) -> int:
+        """How many copies one side delivered."""
+        return sum(copy.source == source for copy in self.copies)
+
+
+def counted(copies: Sequence[Copy]) -> int:
+    """How many of these copies of one event, in order of receipt, Meta would count."""
+    return sum(len(_kept(window)) for window in _windows(copies))
+
+
+def pairs(copies: Iterable[Copy]) -> list[Pair]:
+    """The events behind these copies, in order of first receipt.
+
+    Args:
+        copies: everything accepted, oldest first.
+    """
+    matcher = _Matcher()
+    for copy in copies:
+        matcher.take(copy)
+    return matcher.found
+
+
+def match_values(copy: Copy) -> Iterator[tuple[By, str]]:
+    """The values by which a copy without a shared id can still be recognised, comparable across both sides."""
+    server = copy.source == "server"
+    keys = (copy.event.get("user_data") or {}) if server else copy.event
+    if keys.get("fbp"):
+        yield "fbp", ".".join(str(keys["fbp"]).split(".")[:4])
+    external = keys.get("external_id" if server else "ud[external_id]")
+    for value in external if isinstance(external, list) else [external] if external else []:
+        yield "external_id", _hashed(str(value))
+
+
+def _hashed(value: str) -> str:
+    # The Pixel hashes external_id, a server need not: only hashes compare.
+    return value[:64] if HASH.fullmatch(value) else hashlib.sha256(value.encode()).hexdigest()
+
+
+def _windows(copies: Sequence[Copy]) -> list[list[Copy]]:
+    windows: list[list[Copy]] = []
+    for copy in copies:
+        if not windows or copy.received_at - windows[-1][0].received_at > WINDOW:
+            windows.append([])
+        windows[-1].append(copy)
+    return windows
+
+
+def _kept(window: Sequence[Copy]) -> list[Copy]:
+    kept: list[Copy] = []
+    for copy in window:
+        kept = _after(kept, copy)
+    return kept
+
+
+def _after(kept: list[Copy], copy: Copy) -> list[Copy]:
+    if all(other.source == copy.source == "browser" for other in kept):
+        return [*kept, copy]
+    preferred = copy.source == "browser" and copy.received_at - kept[0].received_at <= PREFERENCE
+    return [copy] if preferred else kept
+
+
+def _messaging(copy: Copy) -> bool:
+    return copy.source == "server" and copy.event.get("action_source") == "business_messaging"
+
+
+_People = dict[tuple[str, str, By, str], list[Pair]]
+
+
+@dataclass(slots=True)
+class _Matcher:
+    """Sorts copies into pairs; browser copies with an id are kept apart from those without.
+
+    A server copy with an id never meets a browser copy with another, so it need not look at them.
+    """
+
+    found: list[Pair] = field(default_factory=list)
+    by_id: dict[tuple[str, str, str], Pair] = field(default_factory=dict)
+    named: _People = field(default_factory=lambda: defaultdict(list))
+    nameless: _People = field(default_factory=lambda: defaultdict(list))
+
+    def take(self, copy: Copy) -> None:
+        if _messaging(copy) or not (self._same_id(copy) or self._same_person(copy)):
+            self._open(copy)
+
+    def _same_id(self, copy: Copy) -> bool:
+        pair = self.by_id.get((copy.pixel, copy.name, copy.id)) if copy.id else None
+        if pair is None:
+            return False
+        pair.by = "id" if any(other.source != copy.source for other in pair.copies) else pair.by
+        pair.copies.append(copy)
+        return True
+
+    def _same_person(self, copy: Copy) -> bool:
+        if copy.source == "browser":
+            return False
+        for by, value in match_values(copy):
+            candidates = self._candidates((copy.pixel, copy.name, by, value), copy)
+            if candidates:
+                # One browser copy may answer for many, but one still alone is the likelier partner.
+                pair = min(candidates, key=lambda candidate: candidate.of("server"))
+                pair.copies.append(copy)
+                pair.by = by
+                return True
+        return False
+
+    def _candidates(self, key: tuple[str, str, By, str], copy: Copy) -> list[Pair]:
+        found = self.nameless[key] if copy.id else [*self.nameless[key], *self.named[key]]
+        return [pair for pair in found if copy.received_at - pair.copies[0].received_at <= WINDOW]
+
+    def _open(self, copy: Copy) -> None:
+        pair = Pair([copy])
+        self.found.append(pair)
+        if copy.id and not _messaging(copy):
+            self.by_id[copy.pixel, copy.name, copy.id] = pair
+        if copy.source == "browser":
+            people = self.named if copy.id else self.nameless
+            for by, value in match_values(copy):
+                people[copy.pixel, copy.name, by, value].append(pair)

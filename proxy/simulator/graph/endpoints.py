@@ -1,0 +1,101 @@
+"""Meta's two endpoints: the Conversions API's events edge, and the `/tr/` of browser Pixels."""
+
+import base64
+import math
+import socket
+import struct
+
+from aiohttp import web
+
+from proxy.simulator.graph import faults, wire
+from proxy.simulator.graph.answers import Answer, received
+from proxy.simulator.graph.edge import Posted, seen_by_pixel
+from proxy.simulator.graph.state import SIMULATOR, response, trace
+
+GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+NO_LINGER = struct.pack("ii", 1, 0)
+
+
+async def _events(request: web.Request) -> web.Response:
+    posted = await _posted(request)
+    fault = request.app[SIMULATOR].faults.strike(posted.pixel)
+    return await _misbehave(request, posted, fault) if fault else response(_receive(request, posted))
+
+
+async def _posted(request: web.Request) -> Posted:
+    return Posted(
+        wire.clean(request.match_info["pixel"]),
+        request.rel_url.raw_query_string,
+        request.headers.get("Content-Type", ""),
+        request.headers.get("Authorization", ""),
+        await request.read(),
+    )
+
+
+def _receive(request: web.Request, posted: Posted, poison: faults.Order | None = None) -> Answer:
+    extra = None if poison is None else lambda events: faults.poisoned(poison, events)
+    return request.app[SIMULATOR].graph.receive(posted, trace(), extra)
+
+
+async def _misbehave(request: web.Request, posted: Posted, fault: faults.Fault) -> web.Response:
+    order = fault.order
+    if order.mode == "poison":
+        return response(_receive(request, posted, order))
+    stored = _receive(request, posted) if order.after else None
+    if order.mode in faults.WORDS:
+        return response(faults.answer(order, posted.pixel, trace()))
+    if order.mode == "count":
+        return response(received(order.received, trace()))
+    if order.mode == "half":
+        await _say_half(request, stored or received(0, trace()))
+    if order.mode == "slow":
+        await _hold(request, fault, order.delay)
+        return response(stored or _receive(request, posted))
+    if order.mode == "timeout":
+        await _hold(request, fault, math.inf)
+    return _hang_up(request, rudely=order.mode == "reset")
+
+
+async def _say_half(request: web.Request, answer: Answer) -> None:
+    stream = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
+    stream.content_length = len(answer.body)
+    await stream.prepare(request)
+    await stream.write(answer.body[: len(answer.body) // 2])
+
+
+async def _hold(request: web.Request, fault: faults.Fault, seconds: float) -> None:
+    await request.app[SIMULATOR].faults.hold(fault, lambda: request.transport is not None, seconds)
+
+
+def _hang_up(request: web.Request, *, rudely: bool) -> web.Response:
+    transport = request.transport
+    if transport is not None:
+        if rudely:
+            # Only without lingering does closing send a RST, which is what clients call a reset.
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        transport.abort()
+    return web.Response()
+
+
+async def _pixel(request: web.Request) -> web.Response:
+    simulator = request.app[SIMULATOR]
+    copy = seen_by_pixel(await _pixel_parameters(request), simulator.graph.now())
+    simulator.memory.add([copy] if copy else [])
+    return web.Response(body=GIF, content_type="image/gif", headers={"Cache-Control": "no-store"})
+
+
+async def _pixel_parameters(request: web.Request) -> wire.Pairs:
+    query, body = request.rel_url.raw_query_string, await request.read()
+    try:
+        return wire.parameters(query, request.headers.get("Content-Type", ""), body)
+    except wire.UnreadableError:
+        return wire.urlencoded(query)
+
+
+ROUTES = [
+    web.post(r"/{version:v\d+\.\d+}/{pixel}/events", _events),
+    web.get("/tr", _pixel),
+    web.get("/tr/", _pixel),
+    web.post("/tr", _pixel),
+    web.post("/tr/", _pixel),
+]

@@ -1,0 +1,42 @@
+"""Files shipped with the package, and answers prepared from them once at start."""
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import brotli
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def static_file(name: str) -> bytes:
+    """Read a file of ``static/``: within the installed package, or beside it in a checkout."""
+    for directory in (_PACKAGE / "static", _PACKAGE.parent / "static"):
+        if (directory / name).is_file():
+            return (directory / name).read_bytes()
+    raise FileNotFoundError(f"static/{name} is missing: the installation is incomplete")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One body in the encodings browsers ask for."""
+
+    bodies: Mapping[str, bytes]
+    etag: str
+
+    @classmethod
+    def of(cls, body: bytes) -> "Asset":
+        """Compress a body once, as small as it gets."""
+        bodies = {"br": brotli.compress(body, quality=11), "gzip": gzip.compress(body, 9, mtime=0), "": body}
+        return cls(bodies, hashlib.sha256(body).hexdigest()[:20])
+
+    def choose(self, accepted: str) -> tuple[str, bytes]:
+        """Return the best encoding an ``Accept-Encoding`` header allows, and the body in it."""
+        offers = {part.partition(";")[0].strip(): part for part in accepted.lower().split(",")}
+        refused = ("q=0", "q=0.0", "q=0.00", "q=0.000")
+        for coding in ("br", "gzip"):
+            if coding in offers and not offers[coding].replace(" ", "").endswith(refused):
+                return coding, self.bodies[coding]
+        return "", self.bodies[""]

@@ -1,0 +1,158 @@
+"""Counters and gauges, each derived from an outcome or a verdict in this one place.
+
+Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
+"""
+
+from collections import Counter as Counted
+from collections.abc import Iterable
+from itertools import chain
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from proxy.model.decision import Decision
+from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.suppression import SuppressionKind
+from proxy.model.verdict import Verdict
+from proxy.queue.contract import Stats, Stored
+
+
+class Metrics:
+    """One registry per proxy, so that two in one process do not share counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("requests", "Public requests", "endpoint", "status")
+        self._limited = self._counter("limited", "Requests refused at the door for their number or size", "reason")
+        self._connections = self._counter(
+            "connections_ended", "Connections refused, or ended for what their client did", "listener", "reason"
+        )
+        self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
+        self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
+        self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
+        self._conflicts = self._counter("id_conflicts", "Purchases whose id another visitor brought with another value")
+        self._browser_copies = self._counter("browser_copies", "News of the browser Pixel's copies", "browser_copy")
+        self._redacted = self._counter("redacted", "What events would have leaked", "what", "place")
+        self._misdirected = self._counter(
+            "misdirected", "Requests with a forwarding header from an untrusted private peer"
+        )
+        self._faults = self._counter("faults", "Errors of ours that a request led to", "place")
+        self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
+        self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
+        self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._suspects = Gauge(
+            "capi_proxy_suspect_events",
+            "Events that wait because Graph refused a batch with them",
+            ["pixel"],
+            registry=self.registry,
+        )
+        self._withheld = Gauge(
+            "capi_proxy_withheld_events",
+            "Events since start that waited when their person was suppressed, and were dropped",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._suppressions = Gauge(
+            "capi_proxy_suppressions", "Opt-outs, withdrawals and erasures remembered", ["kind"], registry=self.registry
+        )
+        self._suppression_changes = self._counter("suppression_changes", "Suppressions by change", "kind", "change")
+        self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
+        self._lost_notes = Gauge(
+            "capi_proxy_lost_ledger_rows",
+            "Rows and news of browser copies since start that were left out of the ledger",
+            registry=self.registry,
+        )
+
+        self._foreign_news = Gauge(
+            "capi_proxy_foreign_news",
+            "News since start of browser copies of somebody else's events, which were ignored",
+            registry=self.registry,
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"capi_proxy_{name}", text, labels, registry=self.registry)
+
+    def request(self, endpoint: str, status: int) -> None:
+        """Count an answer of the public listener."""
+        self._requests.labels(endpoint, str(status)).inc()
+
+    def limited(self, reason: str) -> None:
+        """Count a request that was refused at the door."""
+        self._limited.labels(reason).inc()
+
+    def connection(self, listener: str, reason: str) -> None:
+        """Count a connection that was refused or ended early."""
+        self._connections.labels(listener, reason).inc()
+
+    def outcome(self, outcome: Decision, stored: Stored) -> None:
+        """Count what one request came to, once it is stored."""
+        duplicates = len(stored.duplicates)
+        self._events.labels("stored", "").inc(len(outcome.records) - duplicates - len(stored.refused))
+        if duplicates:
+            self._events.labels("duplicate", "").inc(duplicates)
+        if outcome.refused:
+            self._events.labels("refused", "").inc(outcome.refused)
+        for row in outcome.dropped:
+            one_for_all = row.reason == DropReason.UNKNOWN_PIXEL
+            self._events.labels("dropped", row.reason).inc(outcome.unknown_pixels if one_for_all else 1)
+        for _, reason in stored.refused:
+            self._events.labels("dropped", reason).inc()
+        for finding, count in _findings(outcome).items():
+            self._findings.labels(*finding.split(":")).inc(count)
+        for browser_copy, count in _browser_copies(outcome).items():
+            self._browser_copies.labels(browser_copy).inc(count)
+        for (what, place), count in Counted(outcome.redactions).items():
+            self._redacted.labels(what, place).inc(count)
+        self._reused.inc(stored.reused)
+        self._conflicts.inc(len(stored.conflicts))
+        self._misdirected.inc(outcome.misdirected)
+
+    def fault(self, place: str) -> None:
+        """Count an error of ours."""
+        self._faults.labels(place).inc()
+
+    def verdict(self, pixel: str, verdict: Verdict) -> None:
+        """Count one answer of Graph."""
+        reason = getattr(verdict, "reason", "")
+        self._graph.labels(pixel, type(verdict).__name__.lower(), reason).inc()
+
+    def finished(self, pixel: str, status: str, events: int) -> None:
+        """Count events whose delivery ended."""
+        self._finished.labels(pixel, status).inc(events)
+
+    def suppressed(self, kind: SuppressionKind) -> None:
+        """Count a suppression."""
+        self._suppression_changes.labels(kind, "set").inc()
+
+    def lifted(self, kinds: Iterable[SuppressionKind]) -> None:
+        """Count suppressions that ended before their time, each by its kind."""
+        for kind in kinds:
+            self._suppression_changes.labels(kind, "lifted").inc()
+
+    def render(self, stats: Stats) -> bytes:
+        """Return the Prometheus text format."""
+        self._waiting.clear()
+        for pixel, events in stats.waiting.items():
+            self._waiting.labels(pixel).set(events)
+        self._suspects.clear()
+        for pixel, events in stats.suspects.items():
+            self._suspects.labels(pixel).set(events)
+        for reason, events in stats.withheld.items():
+            self._withheld.labels(reason).set(events)
+        for kind in SuppressionKind:
+            self._suppressions.labels(kind).set(stats.suppressions.get(kind, 0))
+        self._dead.set(stats.dead)
+        self._lost_notes.set(stats.lost_notes)
+        self._foreign_news.set(stats.foreign_news)
+        return generate_latest(self.registry)
+
+
+def _findings(outcome: Decision) -> Counted[str]:
+    """Count findings; of a row that stands for many events the only one is their number."""
+    dropped = (row.findings for row in outcome.dropped if row.reason != DropReason.UNKNOWN_PIXEL)
+    return Counted(chain.from_iterable((*(record.findings for record in outcome.records), *dropped)))
+
+
+def _browser_copies(outcome: Decision) -> Counted[BrowserCopy]:
+    return Counted(
+        [news.browser_copy for news in outcome.copy_updates] + [record.browser_copy for record in outcome.records]
+    )

@@ -1,0 +1,126 @@
+"""The commands that read the books and mend them, as processes: beside a running proxy, and where none runs."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiohttp
+import orjson
+import pytest
+from harness import ROOT, Machine, free_port, settled_account
+from support import PIXEL, SECRET, record, served
+
+from proxy.config.schema import Queue, Retention
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.verdict import GraphError
+from proxy.queue.contract import NewDeadLetter, Settlement
+from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.simulator.graph.app import make_app
+
+REFUSED = 1200
+Capi: TypeAlias = Callable[..., Awaitable[tuple[int, list[str]]]]
+
+
+async def fill(data_dir: Path) -> None:
+    """Leave more dead letters than one page holds, and one of another reason."""
+    DataDirLock(data_dir).close()
+    queue = LocalQueue.open(
+        data_dir, Sealer(SECRET), limits=Queue(), retention=Retention(), now=_now, on_broken=lambda _error: None
+    )
+    await queue.append([record(number) for number in range(REFUSED + 1)])
+    segments = await queue.claim(PIXEL, most=REFUSED + 1)
+    letters = [
+        NewDeadLetter(one, "rejected", GraphError(100, 2804017, "Graph's words", "trace"), 1)
+        for segment in segments
+        for one in segment.records
+    ]
+    letters[0] = NewDeadLetter(letters[0].record, "not_received", GraphError(), 3)
+    odd, findings = record(), ("em:unusable", "value:repaired")
+    row = LedgerRow(_now(), PIXEL, odd.name, "odd", odd.time_s, Status.DELIVERED, findings=findings)
+    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=tuple(letters), rows=(row,)))
+    await queue.close()
+
+
+def _now() -> int:
+    return record().time_s * 1000
+
+
+async def run(machine: Machine, *graph_error: str) -> tuple[int, list[str]]:
+    """Run a command; return its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", *graph_error, "--config", str(machine.config)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode().splitlines()
+
+
+@pytest.fixture(name="capi", params=["beside a running proxy", "where none runs"])
+async def _capi(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Capi]:
+    """Run a command on books with dead letters, whose proxy runs or does not; Graph is away."""
+    await fill(tmp_path / "data")
+    machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
+
+    async with aiohttp.ClientSession() as session:
+        if request.param == "beside a running proxy":
+            await machine.start(session)
+        yield partial(run, machine)
+        if machine.process:
+            assert await machine.terminate() == 0
+
+
+async def _listed(capi: Capi, *options: str) -> list[dict[str, Any]]:
+    code, lines = await capi("dead", "list", "--json", "--limit", "1000", *options)
+    assert code == 0
+    return [orjson.loads(line) for line in lines]
+
+
+async def test_dead_letters_are_listed_with_graphs_words(capi: Capi) -> None:
+    """The list shows event, reason, code, subcode, message, trace and attempts, chosen by reason, newest first."""
+    (other,) = await _listed(capi, "--reason", "not_received")
+    rejected = await _listed(capi, "--reason", "rejected")
+    _, table = await capi("dead", "list", "--limit", "1")
+
+    assert (other["event_id"], other["attempts"], other["code"]) == ("id-0", 3, None)
+    assert len(rejected) == 1000
+    first = rejected[0]
+    assert (first["event_id"], first["code"], first["subcode"]) == (f"id-{REFUSED}", 100, 2804017)
+    assert (first["message"], first["fbtrace_id"], first["attempts"]) == ("Graph's words", "trace", 1)
+    assert [word in table[1] for word in ("rejected", "2804017", "trace", "Graph's words")] == [True] * 4
+
+
+async def test_events_are_listed_with_their_findings(capi: Capi) -> None:
+    """As JSON and as a table, each row says what was wrong with the event's data."""
+    code, (line,) = await capi("events", "--json", "--id", "odd")
+    _, (head, row) = await capi("events", "--id", "odd")
+
+    assert (code, orjson.loads(line)["findings"]) == (0, ["em:unusable", "value:repaired"])
+    assert head.split()[-1] == "findings"
+    assert row.endswith("em:unusable value:repaired")
+
+
+async def test_a_discard_takes_all_that_was_chosen_and_nothing_else(capi: Capi) -> None:
+    """More than a page is discarded in one go; letters of another reason stay."""
+    code, lines = await capi("dead", "discard", "--yes", "--reason", "rejected")
+
+    assert (code, lines) == (0, [f"{REFUSED} discarded"])
+    assert [letter["event_id"] for letter in await _listed(capi)] == ["id-0"]
+
+
+async def test_a_replay_delivers_all_with_their_ids(tmp_path: Path) -> None:
+    """Replayed while no proxy ran, every letter arrives after the next start with the id and the time it had."""
+    await fill(tmp_path / "data")
+    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        machine = Machine(tmp_path, graph)
+        replayed = await run(machine, "dead", "replay")
+        await machine.start(session)
+        account = await settled_account(session, graph, {f"id-{number}" for number in range(REFUSED + 1)})
+        assert await machine.terminate() == 0
+
+    assert replayed == (0, [f"{REFUSED + 1} replayed, 0 left: older than 7 days, or damaged on disk"])
+    assert (account.missing, account.copies) == (set(), 0)

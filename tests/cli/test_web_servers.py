@@ -1,0 +1,417 @@
+"""What ``snippet`` prints, in real nginx, Caddy and HAProxy before a real proxy, beside what sites usually have."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from harness import free_port
+from support import ORIGIN, USER_AGENT, Installation, get_json, page_views, raw_config, served, until
+
+from proxy.app import running
+from proxy.cli import web_servers
+from proxy.cli.web_servers import Location
+from proxy.config import load
+from proxy.edge.tag.build import tag_of
+from proxy.rules.request import client_address
+from proxy.simulator.graph.app import make_app
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFIX = "/k7f2q9w3"
+# An address of loopback that is neither the web server's nor the proxy's.
+VISITOR = "127.0.0.9"
+FORGED = "198.51.100.7"
+INDEX = "<title>the site itself</title>"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a web server's configuration is made of."""
+
+    directory: Path
+    port: int
+    """Where the web server is to listen, with TLS."""
+    upstream: str
+    """The proxy."""
+    site: str
+    """A web server with the site's own pages, for those that serve no files."""
+
+    @property
+    def certificate(self) -> Path:
+        return self.directory / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        return self.directory / "key.pem"
+
+    def place(self, **facts: Any) -> Location:
+        return Location(self.upstream, "shop.example", PREFIX, **facts)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+
+def nginx(ground: Ground, servers: str) -> list[str]:
+    """Return how to run nginx with these server blocks."""
+    user = "user root;" if os.geteuid() == 0 else ""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "\n".join(f"{kind}_temp_path {ground.directory}/{kind};" for kind in kinds)
+    upstream = web_servers.filled(web_servers.NGINX_UPSTREAM, ground.place())
+    path = ground.write(
+        "nginx.conf",
+        f"{user} daemon off; worker_processes 1; pid {ground.directory}/pid; error_log stderr;\n"
+        f"events {{}}\nhttp {{ access_log off;\n{places}\n{upstream}\n{servers}\n}}\n",
+    )
+    return [found("nginx"), "-p", str(ground.directory), "-e", "stderr", "-c", str(path)]
+
+
+def nginx_path(ground: Ground) -> list[str]:
+    """Beside rules for static files and for the routes of a single-page app."""
+    rules = web_servers.filled(web_servers.NGINX_PATH + web_servers.NGINX_GPC, ground.place())
+    return nginx(
+        ground,
+        f"""server {{
+            listen 127.0.0.1:{ground.port} ssl http2;
+            server_name shop.example;
+            ssl_certificate {ground.certificate};
+            ssl_certificate_key {ground.key};
+            root {ground.directory}/site;
+            location ~* \\.(js|css|gif|png|json)$ {{ expires 30d; try_files $uri =404; }}
+            location / {{ try_files $uri /index.html; }}
+            {rules}
+        }}""",
+    )
+
+
+def nginx_host(ground: Ground) -> list[str]:
+    """On a host of its own; only the port and the certificate are the test's."""
+    text = web_servers.filled(web_servers.NGINX_HOST, ground.place(host="t.shop.example"))
+    text = text.replace("listen 443", f"listen 127.0.0.1:{ground.port}").replace("    listen [::]:443 ssl http2;\n", "")
+    live = "/etc/letsencrypt/live/t.shop.example"
+    text = text.replace(f"{live}/fullchain.pem", str(ground.certificate))
+    return nginx(ground, text.replace(f"{live}/privkey.pem", str(ground.key)))
+
+
+def caddy(ground: Ground, site: str) -> list[str]:
+    """Return how to run Caddy with a site."""
+    path = ground.write("Caddyfile", f"{{\n admin off\n auto_https off\n skip_install_trust\n}}\n{site}\n")
+    return [found("caddy"), "run", "--adapter", "caddyfile", "--config", str(path)]
+
+
+def caddy_path(ground: Ground) -> list[str]:
+    """Beside a top-level ``try_files``, a rewrite, and a ``handle`` that takes the rest."""
+    rule = web_servers.filled(web_servers.CADDY_PATH, ground.place())
+    return caddy(
+        ground,
+        f"""https://shop.example:{ground.port} {{
+            bind 127.0.0.1
+            tls {ground.certificate} {ground.key}
+            root * {ground.directory}/site
+            encode gzip
+            try_files {{path}} /index.html
+            handle /api/* {{
+                respond "an interface"
+            }}
+            handle {{
+                file_server
+            }}
+            {rule}
+        }}""",
+    )
+
+
+def caddy_host(ground: Ground) -> list[str]:
+    """On a host of its own; only the port and the certificate are the test's."""
+    text = web_servers.filled(web_servers.CADDY_HOST, ground.place(host="t.shop.example"))
+    address = f"https://t.shop.example:{ground.port} {{\n bind 127.0.0.1\n tls {ground.certificate} {ground.key}\n"
+    return caddy(ground, text.replace("t.shop.example {\n", address))
+
+
+def haproxy(ground: Ground, text: str, mode: str, alpn: str = "h2,http/1.1") -> list[str]:
+    """Return how to run HAProxy with what stands in its only frontend, and the backends after it."""
+    both = ground.write("both.pem", ground.certificate.read_text() + ground.key.read_text())
+    path = ground.write(
+        "haproxy.cfg",
+        f"""
+defaults
+    mode {mode}
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend web
+    bind 127.0.0.1:{ground.port} ssl crt {both} alpn {alpn}
+    default_backend site
+{text}
+backend site
+    server site {ground.site.removeprefix("http://")}
+""",
+    )
+    return [found("haproxy"), "-db", "-f", str(path)]
+
+
+def haproxy_path(ground: Ground) -> list[str]:
+    return haproxy(ground, web_servers.filled(web_servers.HAPROXY_PATH, ground.place()), "http")
+
+
+def haproxy_host(ground: Ground) -> list[str]:
+    place = ground.place(host="t.shop.example")
+    return haproxy(ground, web_servers.filled(web_servers.HAPROXY_HOST, place), "http")
+
+
+def haproxy_announcing(ground: Ground) -> list[str]:
+    """The same rule, where the proxy reads the PROXY protocol."""
+    return haproxy(ground, web_servers.filled(web_servers.HAPROXY_PATH, ground.place(announces=True)), "http")
+
+
+def haproxy_tcp(version: str) -> Callable[[Ground], list[str]]:
+    """Pass bytes on, with the header of the PROXY protocol before them."""
+
+    def run(ground: Ground) -> list[str]:
+        backend = f"    use_backend all\nbackend all\n    server proxy {ground.upstream} send-proxy{version}\n"
+        return haproxy(ground, backend, "tcp", "http/1.1")
+
+    return run
+
+
+@dataclass(frozen=True)
+class Front:
+    """A web server in a usual configuration."""
+
+    run: Callable[[Ground], list[str]]
+    host: str = "shop.example"
+    announces: bool = False
+    has_site: bool = True
+    version: str = "2"
+
+
+FRONTS = {
+    "nginx, path": Front(nginx_path),
+    "nginx, host": Front(nginx_host, host="t.shop.example", has_site=False),
+    "Caddy, path": Front(caddy_path),
+    "Caddy, host": Front(caddy_host, host="t.shop.example", has_site=False),
+    "HAProxy, path": Front(haproxy_path),
+    "HAProxy, host": Front(haproxy_host, host="t.shop.example", has_site=False),
+    "HAProxy, path, PROXY protocol": Front(haproxy_announcing, announces=True),
+    "HAProxy, TCP, PROXY protocol 1": Front(haproxy_tcp(""), announces=True, has_site=False, version="1.1"),
+    "HAProxy, TCP, PROXY protocol 2": Front(haproxy_tcp("-v2"), announces=True, has_site=False, version="1.1"),
+}
+
+
+def found(program: str) -> str:
+    """Return a system program; Debian keeps some where only root looks."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/bin")
+    assert path, f"{program} is missing: run `make unit`, which installs it"
+    return path
+
+
+@pytest.fixture(name="certificate", scope="module")
+def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate for the site's names."""
+    directory = tmp_path_factory.mktemp("certificate")
+    make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=shop.example"
+    names = ("-addext", "subjectAltName=DNS:shop.example,DNS:t.shop.example")
+    files = ("-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem"))
+    subprocess.run([found("openssl"), *make.split(), *names, *files], check=True, capture_output=True)
+    return directory
+
+
+@asynccontextmanager
+async def started(ground: Ground, command: list[str]) -> AsyncIterator[None]:
+    """Run a web server until the context ends."""
+    environment = {**os.environ, "XDG_DATA_HOME": str(ground.directory), "XDG_CONFIG_HOME": str(ground.directory)}
+    log = ground.directory / "log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=output, stderr=output)
+
+    async def listens() -> bool:
+        assert process.returncode is None, log.read_text()
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", ground.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    try:
+        await until(listens, what=command[0])
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a visitor got."""
+
+    status: int
+    version: str
+    headers: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visitor who comes over the web server and forges what a web server should write."""
+
+    ground: Ground
+    front: Front
+
+    async def ask(self, path: str, *options: str) -> Answer:
+        port, head = self.ground.port, self.ground.directory / "head"
+        process = await asyncio.create_subprocess_exec(
+            *(found("curl"), "--silent", "--show-error", "--max-time", "10", "--http2", "--noproxy", "*"),
+            *("--cacert", str(self.ground.certificate), "--interface", VISITOR),
+            *("--resolve", f"{self.front.host}:{port}:127.0.0.1", "--dump-header", str(head)),
+            *("--header", f"X-Forwarded-For: {FORGED}", "--header", "X-Forwarded-Host: forged.example"),
+            *("--user-agent", USER_AGENT, *options, f"https://{self.front.host}:{port}{path}"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        body, error = await process.communicate()
+        assert process.returncode == 0, error.decode() + (self.ground.directory / "log").read_text()
+        headers = head.read_text()
+        version, status = headers.split()[:2]
+        return Answer(int(status), version.removeprefix("HTTP/"), headers, body)
+
+
+@pytest.fixture(name="open_to_meta")
+def _open_to_meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let addresses of loopback be sent, as those of visitors are, whatever was remembered of them."""
+    monkeypatch.setattr(client_address, "_NOBODYS", client_address.Networks())
+    client_address._remembered.cache_clear()
+    yield
+    client_address._remembered.cache_clear()
+
+
+@pytest.mark.usefixtures("open_to_meta")
+@pytest.mark.parametrize("front", FRONTS.values(), ids=FRONTS)
+async def test_the_printed_rule_works_beside_what_sites_usually_have(
+    front: Front, tmp_path: Path, certificate: Path
+) -> None:
+    """The tag is the tag, events get 204 and carry the visitor's own address, and the site is still there."""
+    shutil.copytree(certificate, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text(INDEX)
+    raw = raw_config("", tmp_path / "data", prefix=PREFIX)
+    raw["server"]["proxy_protocol"] = front.announces
+    async with served(make_app()) as graph, served(site_of_pages()) as site, aiohttp.ClientSession() as session:
+        raw["graph"]["url"] = graph
+        loaded = load.parse(raw, {}, base=tmp_path)
+        async with running(loaded) as proxy:
+            ground = Ground(tmp_path, free_port(), proxy.public.authority, site)
+            async with started(ground, front.run(ground)):
+                visit = Visit(ground, front)
+                await check_doors(visit, tag_of(loaded.settings.site[0]).bodies[""])
+                if front.has_site:
+                    await check_site(visit)
+                event = await only_event(Installation(session, graph, proxy))
+
+    assert event["user_data"]["client_ip_address"] == VISITOR
+
+
+def site_of_pages() -> web.Application:
+    """Return a web server that answers every address with the page of a single-page app."""
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text=INDEX, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", page)
+    return app
+
+
+async def check_doors(visit: Visit, tag: bytes) -> None:
+    script = await visit.ask(f"{PREFIX}/m.js")
+    image = await visit.ask(f"{PREFIX}/n.gif", "--header", "Referer: https://elsewhere.example/")
+    gpc = await visit.ask(web_servers.GPC_PATH)
+    body = visit.ground.write("body", orjson.dumps(page_views(["only"])).decode())
+    posted = await visit.ask(f"{PREFIX}/e", "--header", f"Origin: {ORIGIN}", "--data-binary", f"@{body}")
+
+    assert (script.status, script.body, script.version) == (200, tag, visit.front.version)
+    assert (image.status, b"referer" in image.body) == (403, True)
+    assert (gpc.status, gpc.body) == (200, b'{"gpc": true}')
+    assert (posted.status, posted.body) == (204, b"")
+    assert "Domain=shop.example; Secure" in posted.headers
+
+
+async def check_site(visit: Visit) -> None:
+    for path in ("/", "/products/7", f"{PREFIX}-of-another"):
+        page = await visit.ask(path)
+        assert (page.status, page.body.decode()) == (200, INDEX)
+
+
+async def only_event(proxy: Installation) -> dict[str, Any]:
+    await proxy.counted(1)
+    events = (await get_json(proxy.session, f"{proxy.graph}/sim/events"))["events"]
+    (event,) = (event["event"] for event in events if event["source"] == "server")
+    assert isinstance(event, dict)
+    return event
+
+
+ON_PATH = Location("127.0.0.1:8080", "shop.example", PREFIX)
+ON_HOST = Location("127.0.0.1:8080", "shop.example", PREFIX, "t.shop.example")
+DEPLOYED = {
+    "nginx/upstream.conf": (web_servers.NGINX_UPSTREAM, ON_PATH),
+    "nginx/location.conf": (f"{web_servers.NGINX_PATH}\n{web_servers.NGINX_GPC}", ON_PATH),
+    "nginx/server.conf": (web_servers.NGINX_HOST, ON_HOST),
+    "caddy/path.Caddyfile": (web_servers.CADDY_PATH, ON_PATH),
+    "haproxy/path.cfg": (web_servers.HAPROXY_PATH, ON_PATH),
+    "cloudflare/worker.js": (web_servers.CLOUDFLARE_PATH, ON_PATH),
+}
+
+
+def deployed(name: str) -> str:
+    template, place = DEPLOYED[name]
+    return web_servers.filled(template, place)
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_a_file_of_deploy_is_what_snippet_prints(name: str) -> None:
+    """Each rule in deploy/ is the printed text for the example's names."""
+    assert (ROOT / "deploy" / name).read_text() == deployed(name)
+
+
+def test_caddy_of_compose_has_the_printed_block() -> None:
+    """The container's web server runs the printed block, with the proxy's name within the network."""
+    place = Location("proxy:8080", "shop.example", PREFIX, "t.shop.example")
+    block = web_servers.filled(web_servers.CADDY_HOST, place)
+
+    assert block.split("\n", 1)[1] in (ROOT / "deploy" / "Caddyfile").read_text()
+
+
+def test_a_site_that_ignores_the_privacy_signal_gets_no_rule_for_it() -> None:
+    """Where the signal is not honoured, no text sends its well-known path to the proxy."""
+    texts = web_servers.rules(Location("127.0.0.1:8080", "shop.example", PREFIX, serves_gpc=False))
+
+    assert [name for name, text in texts.items() if "gpc" in text] == []
+
+
+def test_the_worker_asks_the_proxy_under_the_sites_own_name(tmp_path: Path) -> None:
+    """The Worker passes the request on as it is, to the host beside the site."""
+    (tmp_path / "worker.mjs").write_text(web_servers.filled(web_servers.CLOUDFLARE_PATH, ON_PATH))
+    (tmp_path / "run.mjs").write_text(
+        'import worker from "./worker.mjs";\n'
+        "globalThis.fetch = (request, init) => ({ url: request.url, method: request.method, cf: init.cf });\n"
+        'const request = new Request("https://shop.example/k7f2q9w3/e", { method: "POST", body: "{}" });\n'
+        "process.stdout.write(JSON.stringify(worker.fetch(request)));\n"
+    )
+    done = subprocess.run([found("node"), str(tmp_path / "run.mjs")], capture_output=True, text=True, check=True)
+
+    assert orjson.loads(done.stdout) == {
+        "url": "https://shop.example/k7f2q9w3/e",
+        "method": "POST",
+        "cf": {"resolveOverride": "t.shop.example"},
+    }

@@ -1,0 +1,204 @@
+"""What one answer decides, when a pixel is at fault rather than its events, and who is suspected first."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import PIXEL, record
+
+from proxy.delivery.attempt import Attempt, Doubt, Offenders, attempt, probe, trial
+from proxy.graph import payload
+from proxy.model.event import BrowserCopy, Event
+from proxy.model.record import Record
+from proxy.model.verdict import Dead, Delivered, GraphError, Pause, Retry, Split, Verdict
+
+CONTENT = GraphError(100, 2804017, "bad event")
+ODD = GraphError(100, None, "bad pixel")
+
+
+class FakeGraph:
+    """Refuses a batch that holds a bad event, as Graph does; counts the requests."""
+
+    def __init__(self, bad: Callable[[Record], GraphError | None]) -> None:
+        self._bad = bad
+        self.requests = 0
+
+    async def __call__(self, records: Sequence[Record]) -> Verdict:
+        self.requests += 1
+        graph_error = next((graph_error for one in records if (graph_error := self._bad(one))), None)
+        if graph_error is None:
+            return Delivered(len(records), len(records))
+        return Split(graph_error) if len(records) > 1 else Dead("rejected", graph_error)
+
+
+def number_of(one: Record) -> int:
+    return int(one.id.removeprefix("id-"))
+
+
+def records(count: int) -> list[Record]:
+    return [record(number) for number in range(count)]
+
+
+def sizes(result: Attempt) -> tuple[int, int, int, int]:
+    return len(result.delivered), len(result.dead), len(result.suspects), len(result.left)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Delivered(8, 8), (8, 0, 0, 0)),
+        (Split(CONTENT), (0, 0, 8, 0)),
+        (Retry("down"), (0, 0, 0, 8)),
+        (Pause("token"), (0, 0, 0, 8)),
+    ],
+)
+async def test_one_answer_decides_a_batch(answer: Verdict, expected: tuple[int, int, int, int]) -> None:
+    """A batch is delivered, suspected or left as a whole, and only a pause or a retry halts."""
+
+    async def send(_records: Sequence[Record]) -> Verdict:
+        return answer
+
+    result = await attempt(records(8), send, Offenders())
+
+    assert sizes(result) == expected
+    assert result.halt == (answer if isinstance(answer, Pause | Retry) else None)
+
+
+@given(st.integers(2, 1000))
+def test_half_of_a_refused_batch_rides_together(count: int) -> None:
+    """The bound is a power of two, half of the batch or the next one above, and always less than the batch."""
+    batch = records(count)
+    (bound,) = {bound for _, bound in Offenders().bounds(batch)}
+
+    assert count / 2 <= bound < count
+    assert bound & (bound - 1) == 0
+
+
+def at(address: str, number: int = 0) -> Record:
+    """Return an event from an address, as the rules write it; its custom data and visitor are the stranger's choice."""
+    return payload.record(
+        Event(
+            pixel=PIXEL,
+            name="Lead",
+            id=f"id-{number}",
+            time_s=record(1).time_s,
+            url="",
+            referrer="",
+            user_data={"client_ip_address": address, "client_user_agent": "agent"},
+            custom_data={"client_ip_address": f"192.0.2.{number % 250}"},
+            options=None,
+            visitor=number.to_bytes(4, "big"),
+            browser_copy=BrowserCopy.PENDING,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("offender", "other", "known"),
+    [
+        ("203.0.113.9", "203.0.113.9", True),
+        ("203.0.113.9", "203.0.113.8", False),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2:9::9", True),
+        ("2001:db8:1:2:3::4", "2001:db8:1:3:3::4", False),
+    ],
+)
+def test_an_offender_is_known_by_its_network(offender: str, other: str, *, known: bool) -> None:
+    """An IPv4 address or an IPv6 /64 that a refused event came from is suspected first, and no other."""
+    offenders = Offenders()
+    offenders.add(at(offender))
+    honest = [at(f"198.51.100.{number}", number) for number in range(20)]
+    bounds = [bound for _, bound in offenders.bounds([at(other, 99), *honest])]
+
+    assert bounds == ([-1, *[32] * 20] if known else [16] * 21)
+
+
+def test_a_batch_of_an_offender_alone_is_searched_a_few_at_a_time() -> None:
+    """Whoever shares a network with a stranger is still found among its bad events, after everybody else."""
+    offenders = Offenders()
+    batch = [at("203.0.113.9", number) for number in range(100)]
+    offenders.add(batch[0])
+
+    assert {bound for _, bound in offenders.bounds(batch)} == {-8}
+
+
+def test_offenders_are_bounded() -> None:
+    """However many networks bad events come from, the latest thousand are remembered."""
+    offenders = Offenders()
+    for number in range(3000):
+        offenders.add(at(f"10.{number // 250}.{number % 250}.1"))
+
+    assert len(offenders._sources) == 1000
+
+
+async def test_a_sick_pixel_pauses_and_buries_nothing() -> None:
+    """When 16 events, spread over all, fail alone with one general code, the pixel pauses and all events are left."""
+    graph = FakeGraph(lambda _: ODD)
+    result = await trial(records(1000), graph)
+
+    assert (sizes(result), result.halt) == ((0, 0, 0, 1000), Pause("systemic", ODD))
+    assert graph.requests == 16
+
+
+@pytest.mark.parametrize(("count", "halted"), [(7, False), (8, True), (9, True), (16, True)])
+async def test_eight_events_are_the_least_that_speak_for_a_pixel(count: int, *, halted: bool) -> None:
+    """Fewer than eight events that all fail alike are buried; eight or more pause the pixel."""
+    result = await trial(records(count), FakeGraph(lambda _: ODD))
+
+    assert (result.halt is not None, len(result.dead)) == (halted, 0 if halted else count)
+
+
+async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
+    """Ten bad events side by side are buried even when their code is a general one, since another is delivered."""
+    graph = FakeGraph(lambda one: ODD if number_of(one) < 10 else None)
+    result = await trial(records(1000), graph)
+
+    assert (result.halt, sizes(result)) == (None, (1, 1, 0, 998))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [lambda _: CONTENT, lambda one: [ODD, GraphError(100, 34, "another")][number_of(one) // 2 % 2]],
+    ids=["content", "different codes"],
+)
+async def test_bad_content_and_different_faults_never_pause(bad: Callable[[Record], GraphError]) -> None:
+    """Subcodes that speak of one event's content, and different codes, are faults of events."""
+    result = await trial(records(41), FakeGraph(bad))
+
+    assert result.halt is None
+    assert result.dead
+
+
+@pytest.mark.parametrize("halt", [Retry("down"), Pause("token")])
+async def test_a_fault_on_the_way_keeps_what_is_undecided(halt: Retry | Pause) -> None:
+    """When Graph fails in the middle of a trial, nothing is buried and every event is left."""
+    answers = iter([Dead("rejected", ODD), Dead("rejected", ODD), halt])
+
+    async def send(_records: Sequence[Record]) -> Verdict:
+        return next(answers)
+
+    result = await trial(records(12), send)
+
+    assert (sizes(result), result.halt) == ((0, 0, 0, 12), halt)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+async def test_a_probe_of_a_sick_pixel_buries_nothing(count: int) -> None:
+    """While a pixel refuses every event alike, even a few that are left wait on."""
+    result = await probe(records(count), FakeGraph(lambda _: ODD), Offenders())
+
+    assert (sizes(result), result.halt) == ((0, 0, 0, count), Pause("systemic", ODD))
+
+
+async def test_doubt_needs_refusals_in_a_row_with_one_general_code() -> None:
+    """A delivery, a refusal of content and another code begin anew; what is no refusal changes nothing."""
+    other = GraphError(100, 34, "another")
+    doubt = Doubt()
+    harmless: list[Verdict] = [*[Split(ODD)] * 3, Delivered(1, 1), *[Dead("rejected", ODD)] * 3]
+    for verdict in [*harmless, Split(CONTENT), Split(other)]:
+        doubt.note(verdict)
+        assert not doubt.grave
+    rest: list[Verdict] = [Split(other), Retry("down"), Dead("rejected", other), Split(other)]
+    for verdict in rest:
+        doubt.note(verdict)
+    assert doubt.grave

@@ -1,0 +1,78 @@
+"""Waiting grows from below a second to five minutes, and never less than Graph asked for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.delivery import pace
+from proxy.delivery.pace import backoff, probe
+
+JUST_BELOW_ONE = 1.0 - 2**-53
+
+# Failures in a row; the longest wait.
+CEILINGS = [(1, 0.8), (2, 1.6), (3, 3.2), (4, 6.4), (5, 12.8), (9, 204.8), (10, 300.0), (100, 300.0), (10**9, 300.0)]
+# Probes made; the wait before the next.
+PROBES = [(0, 5.0), (1, 10.0), (2, 20.0), (3, 40.0), (4, 80.0), (5, 160.0), (6, 300.0), (7, 300.0), (10**9, 300.0)]
+# Failures, chance, seconds Graph asked for; the wait.
+WAITS = [
+    (1, 0.0, 0.0, 0.0),
+    (1, 0.5, 0.0, 0.4),
+    (3, 0.25, 0.0, 0.8),
+    (10, 0.5, 0.0, 150.0),
+    (1, 0.5, 7.0, 7.0),
+    (10, 0.0, 7.0, 7.0),
+    (10, 0.5, 7.0, 150.0),
+    (1, 0.5, 3600.0, 3600.0),
+]
+
+
+@pytest.mark.parametrize(("failures", "ceiling"), CEILINGS)
+def test_the_ceiling_doubles_up_to_five_minutes(failures: int, ceiling: float) -> None:
+    """The longest wait starts below a second, doubles with each failure, and ends at five minutes."""
+    assert backoff(failures, JUST_BELOW_ONE) == pytest.approx(ceiling)
+
+
+@pytest.mark.parametrize(("failures", "chance", "asked", "expected"), WAITS)
+def test_the_wait_is_jittered_and_never_shorter_than_asked(
+    failures: int, chance: float, asked: float, expected: float
+) -> None:
+    """Chance picks a point below the ceiling; what Graph asks for is the least."""
+    assert backoff(failures, chance, asked=asked) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("probes", "expected"), PROBES)
+def test_a_pause_is_probed_ever_more_rarely(probes: int, expected: float) -> None:
+    """The first probe comes after 5 s, the later ones at doubling distances up to five minutes."""
+    assert probe(probes) == expected
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.floats(0, 3600))
+def test_every_wait_has_its_bounds(failures: int, chance: float, asked: float) -> None:
+    """No number of failures makes a wait negative or longer than five minutes and what was asked."""
+    assert asked <= backoff(failures, chance, asked=asked) <= max(300.0, asked)
+
+
+def test_the_window_widens_on_good_answers_and_halves_on_failures() -> None:
+    """One more request after a quick answer up to a bound, one fewer after a slow one, half after a failure."""
+    assert [pace.widen(window, [0.1, 0.1]) for window in (1, 4, pace.WINDOW_MOST)] == [2, 5, pace.WINDOW_MOST]
+    assert [pace.widen(window, [0.1, 1.0]) for window in (1, 4)] == [1, 3]
+    assert [pace.narrow(window) for window in (1, 2, 7, 8)] == [1, 1, 3, 4]
+
+
+def test_batches_are_compared_with_their_like() -> None:
+    """A batch of one event is never the measure of a full one."""
+    assert len({pace.like(events) for events in (1, 10, 100, 1000)}) == 4
+    assert pace.like(700) == pace.like(1000)
+
+
+@given(st.integers(1, 1000))
+def test_a_bound_is_the_next_power_of_two(events: int) -> None:
+    """Bounds are few, hold what they are made for, and are less than twice as large."""
+    assert events <= pace.bound(events) < 2 * events
+    assert pace.bound(events).bit_count() == 1
+
+
+def test_refused_batches_become_small_and_taken_ones_large_again() -> None:
+    """Half as many events after a refusal, down to eight; twice as many after a delivery, up to what Meta takes."""
+    assert [pace.fewer(events) for events in (1000, 17, 9, 1)] == [500, 8, 8, 8]
+    assert [pace.more(events) for events in (8, 500, 501, 1000)] == [16, 1000, 1000, 1000]

@@ -1,0 +1,238 @@
+"""What ``check`` tells about a configuration that is sound in itself."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import SECRET, raw_config, record
+
+from proxy.app import now_ms
+from proxy.config import load
+from proxy.config.schema import Queue, Retention
+from proxy.doctor import Finding, findings
+from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+
+META = "https://graph.facebook.com"
+# What a careful owner has, besides what raw_config gives.
+TOKEN = "EAAB" + "a1b2c3d4e5" * 10
+
+
+def found(directory: Path, server: dict[str, Any] | None = None, url: str = META, **site: Any) -> list[Finding]:
+    """Return what is found about a sound configuration with some keys changed."""
+    pixel = {"id": "314159265358979", "access_token": TOKEN}
+    raw = raw_config(url, directory, **{"domains": ["shop.test"], "prefix": "", "pixel": [pixel], **site})
+    raw["server"] |= server or {}
+    return list(findings(load.parse(raw, {}, base=directory)))
+
+
+def about(key: str, all_found: list[Finding]) -> list[Finding]:
+    return [one for one in all_found if one.text.startswith(key)]
+
+
+def test_nothing_is_said_of_what_is_right(tmp_path: Path) -> None:
+    """A careful configuration has no finding but for who runs the check."""
+    tmp_path.chmod(0o700)
+
+    assert [one for one in found(tmp_path) if "looked at as root" not in one.text] == []
+
+
+MISTAKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "everybody is trusted": ("server.trusted_proxies[0]", {"trusted_proxies": ["0.0.0.0/0"]}, {}),
+    "everybody is trusted, IPv6": ("server.trusted_proxies[1]", {"trusted_proxies": ["127.0.0.1/32", "::/0"]}, {}),
+    "half the internet is trusted": ("server.trusted_proxies[0]", {"trusted_proxies": ["128.0.0.0/1"]}, {}),
+    "a public suffix": ("site[0].domains[0]", {}, {"domains": ["com"]}),
+    "a suffix of two labels": ("site[0].domains[1]", {}, {"domains": ["shop.test", "co.uk"]}),
+    "hosts of one service": ("site[0].domains[0]", {}, {"domains": ["github.io"]}),
+    "the example's domain": ("site[0].domains[0]", {}, {"domains": ["shop.example"]}),
+    "the example's pixel": ("site[0].pixel[0].id", {}, {"pixel": [{"id": "1234567890", "access_token": TOKEN}]}),
+    "a secret that repeats itself": ("server.secret", {"secret": "password" * 4}, {}),
+    "a secret of one letter": ("server.secret", {"secret": "x" * 64}, {}),
+    "a password to guess": (
+        "server.operator_password",
+        {"operator_listen": "0.0.0.0:9090", "operator_password": "pw"},
+        {},
+    ),
+    "a password of one letter": (
+        "server.operator_password",
+        {"operator_listen": "10.0.0.1:9090", "operator_password": "a" * 30},
+        {},
+    ),
+    "a directory that is a file": ("server.data_dir", {"data_dir": __file__}, {}),
+    "a directory that cannot be made": ("server.data_dir", {"data_dir": f"{__file__}/data"}, {}),
+}
+
+
+@pytest.mark.parametrize(("key", "server", "site"), MISTAKES.values(), ids=MISTAKES)
+def test_what_cannot_be_right_fails(key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path) -> None:
+    """Each mistake that would lose or leak something fails the check, at its key, and shows no secret."""
+    failed = [one for one in found(tmp_path, server, **site) if one.failed]
+
+    assert [one.text.partition(":")[0] for one in failed] == [key]
+    assert "password" * 4 not in failed[0].text
+
+
+DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "open to everybody in plain HTTP": ("server.listen", {"listen": "0.0.0.0:8080"}, {}),
+    "open, and nobody trusted": ("server.listen", {"listen": "[::]:8080", "trusted_proxies": []}, {}),
+    "nobody trusted on loopback": ("server.trusted_proxies", {"trusted_proxies": []}, {}),
+    "no secret": ("server.secret", {"secret": ""}, {}),
+    "a password on loopback": ("server.operator_password", {"operator_password": "pw"}, {}),
+    "no token": ("site[0].pixel[0].access_token", {}, {"pixel": [{"id": "1", "access_token": "token"}]}),
+}
+
+
+@pytest.mark.parametrize(("key", "server", "site"), DOUBTS.values(), ids=DOUBTS)
+def test_what_may_be_meant_is_a_note(key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path) -> None:
+    """What is right in some places is told and does not fail the check."""
+    tmp_path.chmod(0o700)
+    all_found = found(tmp_path, server, **site)
+
+    assert about(key, all_found)
+    assert [one for one in all_found if one.failed] == []
+
+
+def test_simulators_may_have_the_examples_names(tmp_path: Path) -> None:
+    """Placeholders and short tokens are mistakes only where events go to Meta."""
+    all_found = found(
+        tmp_path,
+        url="http://127.0.0.1:8890",
+        domains=["shop.example"],
+        pixel=[{"id": "1234567890", "access_token": "token"}],
+    )
+
+    assert about("site[0]", all_found) == []
+
+
+@contextmanager
+def unchanged(directory: Path) -> Iterator[None]:
+    """Fail when anything in the directory is made, changed or removed."""
+
+    def look() -> dict[Path, tuple[int, int, bytes]]:
+        everything = [directory, *directory.rglob("*")]
+        return {
+            path: (path.stat().st_mtime_ns, path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+            for path in everything
+        }
+
+    before = look()
+    yield
+    assert look() == before
+
+
+def test_a_check_makes_nothing(tmp_path: Path) -> None:
+    """Where the proxy never ran, no directory, lock or secret comes from checking, whoever checks."""
+    with unchanged(tmp_path):
+        all_found = found(tmp_path, {"data_dir": str(tmp_path / "deep" / "data"), "secret": ""})
+
+    assert any("is not there yet" in one.text for one in all_found)
+    assert [one for one in all_found if one.failed] == []
+
+
+async def filled(directory: Path, secret: str) -> LocalQueue:
+    """Open a queue with an event in it."""
+    queue = LocalQueue.open(
+        directory, Sealer(secret), limits=Queue(), retention=Retention(), now=now_ms, on_broken=lambda _error: None
+    )
+    await queue.append([record()])
+    return queue
+
+
+@pytest.mark.parametrize(
+    ("server", "fails"),
+    [
+        ({}, False),
+        ({"secret": "another secret for tests, just as long"}, True),
+        ({"secret": "another secret for tests, just as long", "old_secrets": [SECRET]}, False),
+    ],
+)
+async def test_a_forgotten_old_secret_is_told(server: dict[str, Any], fails: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """Before the proxy refuses to start, the check says that no listed secret opens what rests; and changes nothing."""
+    await (await filled(tmp_path, SECRET)).close()
+    with unchanged(tmp_path):
+        failed = [one.text for one in found(tmp_path, server) if one.failed]
+
+    assert [("old_secrets" in text) for text in failed] == ([True] if fails else [])
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(100)])
+def test_a_file_that_cannot_be_read_is_left_to_the_start(content: bytes, tmp_path: Path) -> None:
+    """A damaged queue is told by the start, which says more; the check neither fails on it nor mends it."""
+    (tmp_path / "queue.db").write_bytes(content)
+    with unchanged(tmp_path):
+        assert [one for one in found(tmp_path) if one.failed] == []
+
+
+async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
+    """Beside a running proxy the check looks at nothing of its queue, and says that it runs."""
+    lock = DataDirLock(tmp_path)
+    queue = await filled(tmp_path, SECRET)
+    with unchanged(tmp_path):
+        all_found = found(tmp_path, {"secret": "another secret for tests, just as long"})
+    await queue.close()
+    lock.close()
+
+    assert any("in use by a running proxy" in one.text for one in all_found)
+    assert [one for one in all_found if one.failed] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
+    """Files of another user in the service's directory would lock it out."""
+    for name in ("lock", "lost+found"):
+        (tmp_path / name).touch()
+    os.chown(tmp_path, 12345, 12345)
+    failed = [one.text for one in found(tmp_path) if one.failed]
+
+    assert failed == [f"server.data_dir: lock in {tmp_path} must belong to user 12345, as the directory does; chown"]
+
+
+def test_a_directory_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data_dir that the user who checks cannot write fails, and both users are named."""
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may do anything
+    failed = [one.text for one in found(tmp_path) if one.failed]
+
+    assert [("cannot be written by" in text, "belongs to" in text) for text in failed] == [(True, True)]
+
+
+def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> None:
+    """Where the proxy would answer 503 from the start, the check fails."""
+    raw = raw_config(META, tmp_path, domains=["shop.test"]) | {"queue": {"min_free_bytes": 1 << 62}}
+    all_found = list(findings(load.parse(raw, {}, base=tmp_path)))
+
+    assert [one.failed for one in about("queue.min_free_bytes", all_found)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("site", "key", "address"),
+    [
+        ({"tag_name": "fbevents.js", "prefix": "/tools"}, "site[0].tag_name", "shop.test/tools/fbevents.js"),
+        ({"prefix": "/matomo"}, "site[0].prefix", "shop.test/matomo/m.js"),
+        ({"prefix": "/api", "collect_name": "collect"}, "site[0].collect_name", "shop.test/api/collect"),
+        ({"prefix": "/x", "image_name": "r"}, "site[0].image_name", "t.shop.test/x/r"),
+        ({"tag_name": "gdpr.js", "prefix": "/tools"}, "site[0].tag_name", "shop.test/tools/gdpr.js"),
+        ({"domains": ["shop.com"], "prefix": "/adv"}, "site[0].prefix", "shop.com/adv/m.js"),
+    ],
+)
+def test_addresses_that_lists_match_are_told(site: dict[str, Any], key: str, address: str, tmp_path: Path) -> None:
+    """The finding names the setting at fault, the whole address and what is better; it is a doubt, not a failure."""
+    (one,) = about("site[0]", found(tmp_path, **site))
+
+    assert one.text.startswith(f"{key}: ")
+    assert f"makes {address}, " in one.text
+    assert "; better: " in one.text
+    assert not one.failed
+
+
+@pytest.mark.parametrize("prefix", ["/shop", "/site", "/home", "/user", "/assets", "/api", "/static", "/events"])
+def test_plain_words_that_no_list_matches_are_not_told(prefix: str, tmp_path: Path) -> None:
+    """A directory is nothing to speak of where no rule matches the addresses below it."""
+    assert about("site[0]", found(tmp_path, prefix=prefix)) == []
+
+
+def test_default_names_are_not_told(tmp_path: Path) -> None:
+    """A derived prefix with the default names is nothing to speak of."""
+    assert about("site[0]", found(tmp_path)) == []

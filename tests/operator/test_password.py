@@ -1,0 +1,117 @@
+"""Guessing the operator's password: late, told, and no way to lock the owner out."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support import Installation, installation, until
+
+from proxy.operator import wrong_passwords
+from proxy.operator.wrong_passwords import FIRST_DELAY_S, LONGEST_DELAY_S, WrongPasswords
+from proxy.telemetry.conditions import Conditions
+
+PASSWORD = "the right one of the owner"
+RIGHT = {"Authorization": "Basic " + base64.b64encode(f"operator:{PASSWORD}".encode()).decode()}
+WRONG = {"Authorization": "Basic " + base64.b64encode(b"operator:a guess").decode()}
+
+
+@asynccontextmanager
+async def closed_shop(directory: Path) -> AsyncIterator[Installation]:
+    async with installation(directory, more={"server": {"operator_password": PASSWORD}}) as shop:
+        yield shop
+
+
+async def asked(shop: Installation, headers: dict[str, str] | None) -> int:
+    async with shop.session.get(f"{shop.operator}/api/status", headers=headers) as answer:
+        return answer.status
+
+
+async def test_wrong_passwords_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some wrong passwords make a condition, and one line that holds neither address nor password."""
+    monkeypatch.setattr(wrong_passwords, "FIRST_DELAY_S", 0.0)
+    async with closed_shop(tmp_path) as shop:
+        statuses = [await asked(shop, WRONG) for _ in range(7)]
+        async with shop.session.get(f"{shop.operator}/api/status", headers=RIGHT) as answer:
+            conditions = (await answer.json())["conditions"]
+
+    assert statuses == [401] * 7
+    assert [(one["code"], one["failing"]) for one in conditions] == [("operator_password", False)]
+    assert sum("operator_password" in record.message for record in caplog.records) == 1
+    assert not any(word in caplog.text for word in ("127.0.0.1", "guess:", base64.b64encode(b"operator").decode()))
+
+
+async def test_the_owner_gets_in_while_somebody_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While as many guesses as may wait are waiting, a stranger is not looked at, and who was in before is served."""
+    gate = asyncio.Event()
+    monkeypatch.setattr(WrongPasswords.__init__, "__defaults__", (lambda _: gate.wait(),))
+    async with closed_shop(tmp_path) as shop:
+        guessing = [asyncio.create_task(asked(shop, WRONG)) for _ in range(wrong_passwords._MOST_LATE)]
+
+        async def full() -> bool:
+            return await asked(shop, None) == 429
+
+        await until(full, what="as many late answers as may be")
+        unread = await asked(shop, RIGHT)
+        gate.set()
+        late = await asyncio.gather(*guessing)
+        before = await asked(shop, RIGHT)
+        gate.clear()
+        again = [asyncio.create_task(asked(shop, WRONG)) for _ in range(wrong_passwords._MOST_LATE)]
+        await asyncio.sleep(0.1)
+        known = await asked(shop, RIGHT)
+        gate.set()
+        await asyncio.gather(*again)
+
+    assert late == [401] * wrong_passwords._MOST_LATE
+    assert (unread, before, known) == (429, 200, 200)
+
+
+async def test_asking_without_a_password_is_no_guess(tmp_path: Path) -> None:
+    """A browser's first request, which has no password yet, is answered at once and counts for nothing."""
+    async with closed_shop(tmp_path) as shop:
+        for _ in range(30):
+            assert await asked(shop, None) == 401
+        async with shop.session.get(f"{shop.operator}/api/status", headers=RIGHT) as answer:
+            assert (await answer.json())["conditions"] == []
+
+
+def recorded() -> tuple[WrongPasswords, list[float], Callable[[float], None]]:
+    clock, delays = [0], list[float]()
+
+    async def sleep(seconds: float) -> None:
+        delays.append(seconds)
+
+    def forward(seconds: float) -> None:
+        clock[0] += int(seconds * 1000)
+
+    return WrongPasswords(Conditions(lambda: clock[0]), lambda: clock[0], sleep), delays, forward
+
+
+async def test_each_wrong_password_is_answered_later() -> None:
+    """The delay doubles up to its bound; the right password, or an hour without a wrong one, ends it."""
+    known, delays, forward = recorded()
+    for _ in range(7):
+        await known.wrong("192.0.2.1")
+    known.right("192.0.2.1")
+    await known.wrong("192.0.2.1")
+    forward(3601)
+    await known.wrong("192.0.2.1")
+
+    assert delays[:5] == [FIRST_DELAY_S, 0.5, 1.0, 2.0, LONGEST_DELAY_S]
+    assert delays[5:] == [LONGEST_DELAY_S, LONGEST_DELAY_S, FIRST_DELAY_S, FIRST_DELAY_S]
+
+
+async def test_many_addresses_guess_no_faster_than_one() -> None:
+    """After some wrong passwords in all, an address that was never seen waits as long as can be; memory is bounded."""
+    known, delays, _ = recorded()
+    for number in range(3000):
+        await known.wrong(f"192.0.{number // 250}.{number % 250}")
+
+    assert delays[0] == FIRST_DELAY_S
+    assert set(delays[20:]) == {LONGEST_DELAY_S}
+    assert len(known._wrong) <= 1024

@@ -1,0 +1,112 @@
+"""Segments: what is packed comes back byte for byte."""
+
+import struct
+from collections.abc import Sequence
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.model.event import BrowserCopy
+from proxy.model.record import Record
+from proxy.queue.codec import MOST_BYTES, chunks, event_key, pack, unpack, wire_size
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+RECORDS = st.lists(
+    st.builds(
+        Record,
+        pixel=st.just("1"),
+        name=TEXT,
+        id=TEXT,
+        time_s=st.integers(0, 2**40),
+        visitor=st.binary(min_size=4, max_size=4),
+        browser_copy=st.sampled_from(BrowserCopy),
+        mark=TEXT,
+        payload=st.binary(max_size=200),
+        findings=st.lists(TEXT, max_size=3).map(tuple),
+        person_digests=st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
+        worth=st.just(b""),
+        shared=st.sampled_from([b"", b'{"user_data":{}}']) | st.binary(max_size=200),
+    ),
+    max_size=20,
+)
+VISITOR = b'{"action_source":"website","user_data":{"fbp":"%b"}}' % (b"x" * 4000)
+
+
+def sample(number: int, shared: bytes = VISITOR) -> Record:
+    payload = b'{"event_name":"PageView","event_id":"%d"}' % number
+    return Record("1", "PageView", str(number), 7, b"abcd", BrowserCopy.FIRED, "", payload, ("a:cut",), shared=shared)
+
+
+def packed_as(layout: int, records: Sequence[Record]) -> bytes:
+    """What the older versions wrote: no shared parts, and in the first neither findings nor people."""
+    parts = []
+    for record in records:
+        facts = [record.name, record.id, record.time_s, record.visitor.hex(), record.browser_copy, record.mark]
+        later = [record.findings, b"".join(record.person_digests).hex()] if layout == 2 else []
+        head = orjson.dumps(facts + later)
+        parts.append(struct.pack(">II", len(head), len(record.payload)) + head + record.payload)
+    return b"".join(parts)
+
+
+@given(RECORDS)
+def test_records_come_back_as_they_were(records: list[Record]) -> None:
+    """Whatever is packed is unpacked the same, payload byte for byte."""
+    assert unpack(pack(records), "1") == tuple(records)
+
+
+@given(RECORDS)
+def test_segments_of_older_versions_are_read(records: list[Record]) -> None:
+    """Layouts 1 and 2 come back with all they had: whole payloads, and in the second findings and people."""
+    whole = [record._replace(payload=record.whole, shared=b"") for record in records]
+
+    assert unpack(packed_as(2, whole), "1") == tuple(whole)
+    assert unpack(packed_as(1, whole), "1") == tuple(one._replace(findings=(), person_digests=()) for one in whole)
+
+
+def test_what_records_share_is_written_once() -> None:
+    """100 records of one visitor take the room of one, and of another visitor's beside them too."""
+    alike = [sample(number) for number in range(100)]
+
+    assert len(pack(alike)) < len(VISITOR) + 100 * 120
+    assert len(pack([*alike, sample(7, VISITOR[:-2] + b"}}")])) < 2 * len(VISITOR) + 101 * 120
+    assert [record.whole for record in unpack(pack(alike), "1")] == [record.whole for record in alike]
+
+
+def test_the_parts_of_a_payload_make_one_object() -> None:
+    """What Graph gets of a record has the members of both parts."""
+    assert orjson.loads(sample(1).whole) == orjson.loads(sample(1).payload) | orjson.loads(VISITOR)
+    assert sample(1, b"").whole == sample(1).payload
+
+
+def test_segments_are_cut_by_what_graph_will_get() -> None:
+    """However little they take at rest, the payloads of one segment stay within a request to Graph."""
+    cut = list(chunks([sample(number, VISITOR * 4) for number in range(400)]))
+
+    assert [len(chunk) for chunk in cut] == [129, 129, 129, 13]
+    assert all(sum(map(wire_size, chunk)) <= MOST_BYTES for chunk in cut)
+    assert max(len(chunk) for chunk in chunks([sample(number) for number in range(600)])) == 500
+
+
+@given(RECORDS.filter(bool), st.data())
+def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -> None:
+    """A segment cut anywhere within a record raises, and never yields a shortened record."""
+    packed = pack(records)
+    cut = data.draw(st.integers(0, len(packed) - 1))
+    try:
+        found = unpack(packed[:cut], "1")
+    except ValueError:
+        return
+
+    assert found == tuple(records[: len(found)])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(("1", "a", "b"), ("1", "a", "c")), (("1", "a", "b"), ("2", "a", "b")), (("1", "ab", ""), ("1", "a", "b"))],
+)
+def test_different_events_have_different_keys(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    """Pixel, name and id each tell events apart, and cannot run into one another."""
+    assert event_key(*one) != event_key(*other)
+    assert len(event_key(*one)) == 16

@@ -1,0 +1,133 @@
+"""What the queue sees of its disk, and how often it speaks of it."""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from support import SECRET, record, until
+
+from proxy.config.schema import Queue, Retention
+from proxy.queue.contract import QueueFullError, Trouble
+from proxy.queue.seal import Sealer
+from proxy.queue.sqlite import store
+from proxy.queue.sqlite.disk_space import DiskSpace
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.troubles import Troubles
+
+
+class Heard:
+    """Remembers what was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, trouble: Trouble) -> None:
+        self.lines.append(f"{trouble.code} {trouble.subject}".rstrip() + ("" if trouble.detail else ": over"))
+
+
+def room(directory: Path, heard: Heard, reserve: int = 0) -> DiskSpace:
+    return DiskSpace(directory, reserve, Troubles(heard))
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: int) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, name, fail)
+
+
+def test_a_disk_that_cannot_be_measured_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a look fails there is one word at the beginning and one at the end, and events are taken."""
+    heard = Heard()
+    looked = room(tmp_path, heard)
+    with monkeypatch.context() as patch:
+        failing(patch, "statvfs", errno.EIO)
+        for _ in range(100):
+            looked.look()
+        assert looked.short == ""
+    looked.look()
+
+    assert heard.lines == ["housekeeping disk", "housekeeping disk: over"]
+
+
+@pytest.mark.parametrize("name", ["open", "posix_fallocate", "ftruncate", "close"])
+def test_a_ballast_that_cannot_be_made_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """No descriptor left, or no such call on this file system: told once, no half ballast stays, events are taken."""
+    heard = Heard()
+    with monkeypatch.context() as patch:
+        failing(patch, name, errno.EMFILE)
+        looked = room(tmp_path, heard)
+        for _ in range(100):
+            looked.look()
+        assert (looked.short, list(tmp_path.iterdir())) == ("", [])
+    looked.look()
+
+    assert heard.lines == ["housekeeping ballast", "housekeeping ballast: over"]
+
+
+def test_a_disk_that_was_full_has_room_again_when_the_ballast_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Free bytes that cannot be had (a quota) are no room: told once until the ballast could be made again."""
+    heard = Heard()
+    looked = room(tmp_path, heard)
+    assert looked.release()
+    with monkeypatch.context() as patch:
+        failing(patch, "posix_fallocate", errno.EDQUOT)
+        for _ in range(100):
+            looked.look()
+            looked.fill()
+        assert looked.short
+        assert not looked.release()
+    looked.look()
+
+    assert (looked.short, heard.lines) == ("", ["queue", "queue: over"])
+
+
+async def test_a_full_disk_is_told_once_however_often_it_is_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk is full housekeeping goes on trying, and says so once; with room again it says that once."""
+    monkeypatch.setattr(store, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(store, "_NOTE_EVERY_S", 0.0)
+    heard = Heard()
+    queue = LocalQueue.open(
+        tmp_path,
+        Sealer(SECRET),
+        limits=Queue(min_free_bytes=0),
+        retention=Retention(),
+        now=lambda: 0,
+        on_broken=lambda _error: None,
+        on_trouble=heard,
+    )
+    tended = 0
+    tend = queue._store.tend
+
+    def counted() -> bool:
+        nonlocal tended
+        tended += 1
+        return tend()
+
+    queue._store.tend = counted  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        failing(patch, "posix_fallocate", errno.ENOSPC)
+        await queue._writer.do(lambda: queue._store.room.release() and None)
+        refused = 0
+        while tended < 200:
+            try:
+                await queue.append([record(tended)])
+            except QueueFullError:
+                refused += 1
+            await queue._writer.do(lambda: None)
+    await until(lambda: _takes(queue), what="room")
+    await asyncio.sleep(0)
+    await queue.close()
+
+    assert refused
+    assert heard.lines == ["queue", "queue: over"]
+
+
+async def _takes(queue: LocalQueue) -> bool:
+    return not queue.refuses()

@@ -1,0 +1,81 @@
+"""Match keys are remembered for a visit of one person, and no longer."""
+
+from typing import Any
+
+import pytest
+
+from proxy.rules.identity.remembered_match import IDLE_MS, LONGEST_MS, forgotten, remembered, together
+from proxy.rules.identity.visitor_cookie import VisitorCookie
+
+NOW = 1_764_000_000_000
+KNOWN = {"em": ("m1", "m2"), "ph": ("p",)}
+KEEPER = VisitorCookie("ab", match=KNOWN, match_since=NOW - 1000, match_seen=NOW - 10)
+NEW: dict[str, Any] = {"match": {}, "match_since": 0, "match_seen": 0}
+
+# Case, changes of the keeper, keys of the event; what is known then, whether the visit is still the same.
+VISITS: list[tuple[str, dict[str, Any], dict[str, list[str]], dict[str, tuple[str, ...]], bool]] = [
+    ("nothing-new", {}, {}, KNOWN, True),
+    ("same-mail", {}, {"em": ["m2"]}, {"em": ("m2",), "ph": ("p",)}, True),
+    ("same-mail-signed-by-a-library", {}, {"em": ["m1.AQQAAQIB"]}, {"em": ("m1.AQQAAQIB",), "ph": ("p",)}, True),
+    ("other-mail", {}, {"em": ["x"]}, {"em": ("x",)}, False),
+    ("other-phone", {}, {"ph": ["x"]}, {"em": ("m1", "m2"), "ph": ("x",)}, True),
+    ("an-id-besides", {}, {"external_id": ["7"]}, {"em": ("m1", "m2"), "external_id": ("7",), "ph": ("p",)}, True),
+    ("same-id", {"match": {"external_id": ("7",)}}, {"external_id": ["7"]}, {"external_id": ("7",)}, True),
+    (
+        "other-id",
+        {"match": {"external_id": ("7",), "ph": ("p",)}},
+        {"external_id": ["8"]},
+        {"external_id": ("8",)},
+        False,
+    ),
+    (
+        "same-mail-other-id",
+        {"match": {"em": ("m",), "external_id": ("7",)}},
+        {"em": ["m"], "external_id": ["8"]},
+        {"em": ("m",), "external_id": ("8",)},
+        False,
+    ),
+    ("nearly-idle", {"match_seen": NOW - IDLE_MS}, {}, KNOWN, True),
+    ("idle", {"match_seen": NOW - IDLE_MS - 1}, {}, {}, False),
+    ("idle-then-known-again", {"match_seen": NOW - IDLE_MS - 1}, {"em": ["m1"]}, {"em": ("m1",)}, False),
+    ("nearly-a-day", {"match_since": NOW - LONGEST_MS}, {}, KNOWN, True),
+    ("a-day", {"match_since": NOW - LONGEST_MS - 1}, {}, {}, False),
+    ("too-many-values", NEW, {"em": list("abcdef")}, {"em": tuple("abcd")}, False),
+    ("a-key-of-no-use", NEW, {"app_user_id": ["x"]}, {}, False),
+    ("an-empty-key", NEW, {"em": []}, {}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "expected", "same"), [row[1:] for row in VISITS], ids=[row[0] for row in VISITS]
+)
+def test_a_visit_is_one_person_for_a_while(
+    changes: dict[str, Any], given: dict[str, list[str]], expected: dict[str, tuple[str, ...]], *, same: bool
+) -> None:
+    """Keys add up until somebody else is named, half an hour is idle, or a day is over."""
+    before = KEEPER._replace(**changes)
+    after = remembered(before, given, now=NOW)
+
+    since = before.match_since if same else NOW
+    assert after == before._replace(
+        match=expected, match_since=since if expected else 0, match_seen=NOW if expected else 0
+    )
+
+
+def test_the_most_telling_key_comes_first() -> None:
+    """What is left out of a full keeper is the least telling."""
+    assert list(remembered(VisitorCookie(), {"ge": ["f"], "ph": ["p"], "em": ["m"]}, now=NOW).match) == [
+        "em",
+        "ph",
+        "ge",
+    ]
+
+
+def test_a_site_that_stops_remembering_forgets() -> None:
+    """Nothing of the memory stays, everything else does."""
+    assert forgotten(KEEPER) == VisitorCookie("ab")
+
+
+def test_several_pixels_speak_of_one_person() -> None:
+    """The keys given for each pixel are put together, each value once."""
+    assert together([{"em": ["a"]}, {"em": ["a", "b"], "ph": ["p"]}, {}]) == {"em": ["a", "b"], "ph": ["p"]}

@@ -1,0 +1,81 @@
+"""The board of conditions: what stands, what passes, what a stranger can fill."""
+
+import logging
+
+import pytest
+
+from proxy.telemetry.conditions import Conditions
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(name="conditions")
+def _conditions(clock: Clock) -> Conditions:
+    return Conditions(clock)
+
+
+def test_a_state_stands_until_cleared(conditions: Conditions, clock: Clock) -> None:
+    """A reported state keeps its beginning and takes its latest detail, until it is cleared."""
+    conditions.report("clock", detail="+61 s")
+    clock.now += 10**9
+    conditions.report("clock", detail="+70 s")
+    (standing,) = conditions.current()
+    conditions.clear("clock")
+
+    assert (standing.since, standing.detail, conditions.current()) == (1_000, "+70 s", [])
+
+
+def test_a_thing_that_happens_passes(conditions: Conditions, clock: Clock) -> None:
+    """What happens counts as current for as long as said after the last time."""
+    conditions.report("full", lasts_ms=100)
+    clock.now += 99
+    conditions.report("full", lasts_ms=100)
+    clock.now += 99
+    current = conditions.current()
+    clock.now += 1
+
+    assert ([one.code for one in current], conditions.current()) == (["full"], [])
+
+
+def test_failing_conditions_come_first(conditions: Conditions, clock: Clock) -> None:
+    """The owner reads what fails before what is merely odd, each the oldest first."""
+    for code, failing in (("b", False), ("d", True), ("a", False), ("c", True)):
+        conditions.report(code, failing=failing)
+        clock.now += 1
+
+    assert [one.code for one in conditions.current()] == ["d", "c", "b", "a"]
+
+
+def test_strangers_cannot_fill_the_board(conditions: Conditions) -> None:
+    """Of each code 20 subjects are remembered, and another code has room of its own."""
+    for number in range(1_000):
+        conditions.report("origin", f"https://{number}.example")
+    conditions.report("queue")
+
+    assert len(conditions.current()) == 21
+
+
+def test_the_log_has_one_line_for_a_beginning_and_one_for_an_end(
+    conditions: Conditions, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is reported while a condition stands writes nothing more."""
+    with caplog.at_level(logging.INFO):
+        for number in range(100):
+            conditions.report("pixel_paused", "55", f"token {number}", failing=True)
+        conditions.clear("pixel_paused", "55")
+        conditions.clear("pixel_paused", "55")
+
+    assert [record.getMessage() for record in caplog.records] == ["pixel_paused 55: token 0", "pixel_paused 55: over"]
