@@ -158,7 +158,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         )
         entry = _entry(settings, secret)
         turns = Turns()
-        reader = RequestReader(turns, now=now_ms, entropy=_entropy)
+        reader = RequestReader(turns, _stamp)
         store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=sender.wake)
         public = Public(
             entry,
@@ -269,5 +269,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _entropy() -> int:
-    return secrets.randbits(128)
+def _stamp() -> tuple[int, int]:
+    """Return the clock, and 128 random bits."""
+    return time.time_ns() // 1_000_000, secrets.randbits(128)

@@ -13,7 +13,7 @@ from support import SECRET, browser_headers, served, wire
 from test_operator_client import run
 
 from proxy.model.keys import person_key
-from proxy.rules.identity.person_digest import digests
+from proxy.rules.identity.person import digests
 from proxy.rules.identity.reference import make
 from proxy.simulator.graph.app import make_app
 
