@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from proxy.config.consent_managers import CONSENT_MANAGERS
 from proxy.config.hosts import ascii_host
 from proxy.config.schema import Address, Server, Settings, address_of
 
@@ -282,9 +283,10 @@ def _unasked(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
         accepted = '"required", since consent_from names who is asked'
         yield Problem(f"site[{index}].consent", repr(site.get("consent", "pixel")), accepted)
     cmp = _table(site.get("cmp"))
-    for source, key in (("borlabs", "borlabs_service"), ("didomi", "didomi_vendor"), ("klaro", "klaro_service")):
-        if source in sources and not cmp.get(key):
-            yield Problem(f"site[{index}].cmp.{key}", "missing", f"a name, since consent_from has {source}")
+    options = ((name, option) for name, manager in CONSENT_MANAGERS.items() for option in manager.options)
+    for name, option in options:
+        if option.required and name in sources and not cmp.get(option.name):
+            yield Problem(f"site[{index}].cmp.{option.name}", "missing", f"a name, since consent_from has {name}")
 
 
 def _not_yet(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
