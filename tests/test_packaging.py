@@ -144,7 +144,9 @@ def test_the_locked_versions_are_installed(installed: Path) -> None:
 def test_the_image_is_built_from_files_that_reach_its_build() -> None:
     """Every file that the Dockerfile copies from the project exists and is let through by .dockerignore."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
-    copied = {name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]}
+    copied = {
+        name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
+    }
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
     assert copied - let_through == set()
