@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import click
 import orjson
-from rig import SECRET, Machine, browser_headers, start, table, workplace
+from rig import SECRET, PinnedMachine, browser_headers, start, table, workplace
 
 from proxy.app import person_keys
 from proxy.config import load
@@ -118,7 +118,7 @@ def _address(chance: random.Random) -> str:
 
 def _policy() -> Policy:
     with workplace() as place:
-        settings = load.load(Machine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
+        settings = load.load(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
     return Policy(
         settings.site[0],
         Networks(settings.server.trusted_proxies),

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
-from rig import SECRET
+import rig
 
 from proxy.config.schema import Queue, Retention
 from proxy.model.event import BrowserCopy
@@ -67,7 +67,7 @@ async def queue_of(directory: Path) -> AsyncIterator[LocalQueue]:
     lock = DataDirLock(data)
     queue = LocalQueue.open(
         data,
-        Sealer(SECRET),
+        Sealer(rig.SECRET),
         limits=Queue(),
         retention=Retention(),
         now=lambda: time.time_ns() // 1_000_000,
