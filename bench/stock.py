@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
-import rig
+from rig import SECRET
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
@@ -67,9 +67,9 @@ async def queue_of(directory: Path) -> AsyncIterator[LocalQueue]:
     lock = DataDirLock(data)
     queue = LocalQueue.open(
         data,
-        Sealer(rig.SECRET),
-        limits=Queue(),
-        retention=Retention(),
+        Sealer(SECRET),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
         now=lambda: time.time_ns() // 1_000_000,
         on_broken=_broken,
     )

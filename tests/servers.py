@@ -40,7 +40,7 @@ async def stand_in(app: web.Application) -> AsyncIterator[str]:
     app.middlewares.append(_watching(unexpected))
     async with served(app) as address:
         yield address
-    assert unexpected == []
+    assert not unexpected, f"Graph was asked for what it does not have: {unexpected}"
 
 
 def _watching(unexpected: list[str]) -> web.middleware:  # type: ignore[valid-type]
@@ -69,7 +69,7 @@ async def simulator(*, expected: Collection[int] = ()) -> AsyncIterator[str]:
     app[SIMULATOR] = Simulator(graph, parts.memory, parts.faults)
     async with stand_in(app) as address:
         yield address
-    assert graph.unexpected == []
+    assert not graph.unexpected, f"Graph refused unasked: {graph.unexpected}"
 
 
 class _EveryPixel(dict[str, str]):
