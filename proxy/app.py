@@ -177,6 +177,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         operator = Operator(
             access,
             queue=queue,
+            lifetime=queue,
             metrics=metrics,
             lanes=sender.lanes,
             conditions=conditions,
