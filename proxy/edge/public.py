@@ -17,7 +17,7 @@ from proxy.edge.image import ImageDoor
 from proxy.edge.opt_out import OptOutDoor
 from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.edge.turns import Turns
-from proxy.queue.contract import Queue
+from proxy.queue.contract import Intake
 from proxy.rules.fairness import ClientNetwork, client_network
 from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
@@ -60,7 +60,7 @@ class Public:
         self,
         entry: Entry,
         *,
-        queue: Queue,
+        queue: Intake,
         admission: Admission,
         metrics: Metrics,
         conditions: Conditions,

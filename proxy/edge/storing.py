@@ -11,7 +11,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Queue, QueueError, Stored, dropped_row
+from proxy.queue.contract import Intake, QueueError, Stored, dropped_row
 from proxy.rules.fairness import ClientNetwork
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import Faults
@@ -26,7 +26,7 @@ class DecisionStore:
 
     def __init__(
         self,
-        queue: Queue,
+        queue: Intake,
         *,
         admission: Admission,
         metrics: Metrics,
