@@ -54,10 +54,10 @@ def _now() -> int:
     return record().time_s * 1000
 
 
-async def run(machine: Machine, *graph_error: str) -> tuple[int, list[str]]:
+async def run(machine: Machine, *arguments: str) -> tuple[int, list[str]]:
     """Run a command; return its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", *graph_error, "--config", str(machine.config)),
+        *(sys.executable, "-m", "proxy", *arguments, "--config", str(machine.config)),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )

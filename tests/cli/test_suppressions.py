@@ -133,7 +133,7 @@ async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("arguments", "code"),
     [
         (["lift", "--yes"], 2),
         (["lift", "--yes", "ABCD"], 2),
@@ -146,9 +146,9 @@ async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
         (["lift", "--yes", "--visitor", make(b"d" * 16, b"k" * 32, 1)], 1),
     ],
 )
-async def test_a_wrong_value_lifts_nobody(machine: Machine, graph_error: Sequence[str], code: int) -> None:
+async def test_a_wrong_value_lifts_nobody(machine: Machine, arguments: Sequence[str], code: int) -> None:
     """Wrong usage ends with exit code 2, a foreign reference with 1; what is suppressed stays."""
-    assert await run(machine, "suppressions", *graph_error) == (code, [])
+    assert await run(machine, "suppressions", *arguments) == (code, [])
     assert len(await _listed(machine)) == 1
 
 
