@@ -110,7 +110,14 @@ async def _start_operator(stack: AsyncExitStack, parts: _Parts, sender: Sender) 
     server, keys = installation.settings.server, installation.person_keys()
     access = Access(server.operator_listen.host, server.operator_password.get_secret_value())
     operator = Operator(
-        access, queue=queue, metrics=metrics, lanes=sender.lanes, conditions=conditions, now=now_ms, person_keys=keys
+        access,
+        queue=queue,
+        lifetime=queue,
+        metrics=metrics,
+        lanes=sender.lanes,
+        conditions=conditions,
+        now=now_ms,
+        person_keys=keys,
     )
     terms = Terms("operator", few_connections(installation.settings.limits), conditions, metrics)
     return await listen(stack, operator.app(), server.operator_listen, terms)
