@@ -384,7 +384,7 @@ async def test_a_fault_of_ours_is_told_without_the_request(
 
     assert {status for status, _, _ in answers} == {400}
     assert answers[0][1]["Access-Control-Allow-Origin"] == ORIGIN
-    assert [one for one in found if one.startswith("fault KeyError in proxy.edge.collect.Collector.collect")]
+    assert [one for one in found if one.startswith("fault KeyError in proxy.edge.collect.CollectDoor.answer")]
     assert sum("fault" in record.message for record in caplog.records) == 1
     assert not any(word in caplog.text for word in ("planted", "Traceback"))
 
