@@ -28,7 +28,7 @@ test: lint types unit ## everything that must hold before a change lands
 
 quick: $(VENV)/.dev lint ## half a minute: lint, types of changed files, tests of rules, graph and queue
 	{ $(CHANGED); } | xargs -r $(VENV)/bin/mypy
-	CAPI_PROXY_EXAMPLES=20 $(PY) -m pytest tests/rules tests/graph tests/queue
+	CAPI_PROXY_EXAMPLES=20 $(PY) -m pytest -m "not long" tests/rules tests/graph tests/queue
 
 fix: $(VENV)/.dev node_modules/.done ## mend what lint can mend, format, build the tag
 	$(VENV)/bin/ruff check --fix .
