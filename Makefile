@@ -58,9 +58,9 @@ soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account 
 
 fuzz: $(VENV)/.fuzz ## COUNT (1000000) made-up requests, and a tenth as many led by coverage: no error, none over 5 ms
 	mkdir -p build/fuzz
-	PYTHONPATH=.:tests/fuzz $(PY) tests/fuzz/guided.py build/fuzz -atheris_runs=$$(($(COUNT) / 10)) -max_len=4096 \
+	PYTHONPATH=.:tests:tests/fuzz $(PY) tests/fuzz/guided.py build/fuzz -atheris_runs=$$(($(COUNT) / 10)) -max_len=4096 \
 		-artifact_prefix=build/fuzz/
-	PYTHONPATH=.:tests/fuzz $(PY) tests/fuzz/run.py --count $(COUNT) --choices build/fuzz --found build/found
+	PYTHONPATH=.:tests:tests/fuzz $(PY) tests/fuzz/run.py --count $(COUNT) --choices build/fuzz --found build/found
 
 bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (20 minutes)
 	sh tools/system.sh wrk
