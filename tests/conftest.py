@@ -10,7 +10,7 @@ from hypothesis import settings
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 # The dashboard asks more rarely where the machine is slow, and the tests share it with others.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 # A time limit for each example would say more about the others on the machine than about the code.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")

@@ -161,7 +161,7 @@ async def test_a_note_that_cannot_be_written_ends_nothing(queue: LocalQueue) -> 
     """It is left out and counted; its neighbours are written and events are stored."""
     queue.note([row(1), row(2, "\ud800"), row(3)])
     await written(queue)
-    stored = await asyncio.wait_for(queue.append([record(1)]), 10)
+    stored = await asyncio.wait_for(queue.append([record(1)]), 60)
     found = [one.id async for one in queue.events(Filter())]
 
     assert (stored.duplicates, found, queue.stats().lost_notes) == ((), ["id-3", "id-1"], 1)
