@@ -5,10 +5,10 @@ from dataclasses import replace
 import orjson
 from aiohttp import hdrs, web
 
+from proxy.edge.answers import problem
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import Queue, QueueError
-from proxy.rules.browser import problem
+from proxy.queue.contract import Intake, QueueError
 from proxy.rules.permission.opt_out import Gpc, OptOutStatus, choose, standing
 from proxy.rules.policy import Policy
 from proxy.static_files import static_file
@@ -29,7 +29,7 @@ _PAGE_HEADERS = {
 class OptOutDoor:
     """Answers requests whose origin was judged already."""
 
-    def __init__(self, queue: Queue, metrics: Metrics) -> None:
+    def __init__(self, queue: Intake, metrics: Metrics) -> None:
         self._queue = queue
         self._metrics = metrics
         self._page = static_file("choice.html").decode()

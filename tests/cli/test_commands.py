@@ -15,14 +15,15 @@ import orjson
 import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
-from harness import ROOT, free_port
-from support import SECRET, served, until
+from machine import ROOT, free_port
+from servers import served
+from support import SECRET, until
 
 from proxy.app import running
 from proxy.cli.commands import main
 from proxy.cli.terminal import Lines, printable
 from proxy.config import load
-from proxy.config.schema import address_of
+from proxy.config.address import address_of
 from proxy.model.ledger import Status
 
 SOUND = f"""

@@ -15,17 +15,18 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, served, until
+from servers import simulator
+from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, until
 
 from proxy.app import running
 from proxy.config import load
-from proxy.config.schema import Address, Limits
+from proxy.config.address import Address
+from proxy.config.schema import LimitSettings
 from proxy.edge.net import connections, proxy_protocol
 from proxy.edge.net.connections import Terms
 from proxy.edge.net.listener import Listener
 from proxy.edge.net.proxy_protocol import Header, MalformedHeaderError, parse
 from proxy.rules.request.client_address import Networks
-from proxy.simulator.graph.app import make_app
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
@@ -82,7 +83,9 @@ MALFORMED = {
 
 
 @asynccontextmanager
-async def listening(trusted: Networks = LOOPBACK, limits: Limits | None = None) -> AsyncIterator[tuple[str, int]]:
+async def listening(
+    trusted: Networks = LOOPBACK, limits: LimitSettings | None = None
+) -> AsyncIterator[tuple[str, int]]:
     """Serve an application that answers with its peer's address."""
 
     async def who(request: web.Request) -> web.Response:
@@ -92,7 +95,7 @@ async def listening(trusted: Networks = LOOPBACK, limits: Limits | None = None) 
     app.router.add_get("/", who)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    terms = Terms("public", limits or Limits(), Conditions(lambda: 0), Metrics(), trusted, announced=True)
+    terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, announced=True)
     site = Listener(runner, Address("127.0.0.1", 0), terms, backlog=8)
     await site.start()
     try:
@@ -190,7 +193,7 @@ async def test_announced_clients_have_their_own_limit() -> None:
     """Behind one balancer a client beyond its limit loses its longest silent connection; others lose none."""
     head = HEADERS["v1-tcp4"][0]
     keeping = REQUEST.replace(b"Connection: close\r\n", b"")
-    async with listening(limits=Limits(connections_per_address=2)) as address:
+    async with listening(limits=LimitSettings(connections_per_address=2)) as address:
         streams = [await asyncio.open_connection(*address) for _ in range(4)]
         for (reader, writer), start in zip(streams, (HEADERS["v2-tcp6"][0], head, head, head), strict=True):
             writer.write(start + keeping)
@@ -247,7 +250,7 @@ async def test_an_event_carries_the_announced_address(tmp_path: Path) -> None:
     headers = browser_headers(Content_Length=str(len(body)), X_Forwarded_For="8.8.8.8", Connection="close")
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     request = f"POST /shop-tools/e HTTP/1.1\r\n{lines}\r\n".encode() + body
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["proxy_protocol"] = True
         async with running(load.parse(raw, {}, base=tmp_path)) as proxy:
