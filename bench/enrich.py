@@ -14,7 +14,7 @@ from ipaddress import ip_network
 
 import click
 import orjson
-from rig import SECRET, Machine, browser_headers, start, table, workplace
+from rig import SECRET, PinnedMachine, browser_headers, start, table, workplace
 
 from proxy.app import person_keys
 from proxy.config import load
@@ -119,7 +119,7 @@ def _address(chance: random.Random) -> str:
 
 def _policy() -> Policy:
     with workplace() as place:
-        settings = load.load(Machine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
+        settings = load.load(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
     return Policy(settings.site[0], VisitorCookieKeys(SECRET), person_keys(settings, SECRET))
 
 

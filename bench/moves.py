@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 import click
 import orjson
-from rig import Machine, browser_headers, workplace
+from rig import PinnedMachine, browser_headers, workplace
 
 import proxy
 from proxy.app import running
@@ -129,7 +129,7 @@ def _body(name: str, number: int) -> bytes:
     )
 
 
-async def _trace(machine: Machine, name: str, warm: int) -> Trail:
+async def _trace(machine: PinnedMachine, name: str, warm: int) -> Trail:
     """Return the path of the last of some requests of one visitor."""
     paths: list[Trail] = []
     CollectDoor.answer = _followed(CollectDoor.answer, paths)  # type: ignore[method-assign, assignment]
@@ -153,7 +153,7 @@ async def _trace(machine: Machine, name: str, warm: int) -> Trail:
 def main(*, name: str, listed: bool) -> None:
     """Moves between files for one event of a returning visitor."""
     with workplace() as place:
-        trail = asyncio.run(_trace(Machine(place / "proxy", "http://127.0.0.1:1", limited=True), name, warm=3))
+        trail = asyncio.run(_trace(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True), name, warm=3))
     if listed:
         print("\n".join(trail.files))
     visits = trail.visits()

@@ -136,7 +136,7 @@ async def test_a_dripping_client_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that takes longer than its time as a whole is taken when it comes at the least rate or faster."""
-    monkeypatch.setattr(http, "BODY_RATE", 100)
+    monkeypatch.setattr(http, "BODY_RATE", 20)
     body = orjson.dumps(page_views(["steady"]))
     head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode()
     async with shop_with(tmp_path, body_seconds=1) as shop, clients(shop) as connect:
