@@ -139,6 +139,8 @@ class Filter:
     reason: str = ""
     before: int = 0
     """Only dead letters with a smaller number than this one."""
+    since: int | None = None
+    """Only ledger rows with a larger number than this one, in the order of their numbers; without it, newest first."""
     limit: int = 100
 
 
