@@ -17,8 +17,9 @@ from pathlib import Path
 
 import aiohttp.http_parser
 
+from proxy.config.address import Address
 from proxy.config.load import Config
-from proxy.config.schema import Address, Pixel, Settings, Site
+from proxy.config.schema import Pixel, Settings, Site
 from proxy.delivery.client import Graph, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane
@@ -176,6 +177,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         operator = Operator(
             access,
             queue=queue,
+            lifetime=queue,
             metrics=metrics,
             lanes=sender.lanes,
             conditions=conditions,

@@ -10,7 +10,9 @@ from proxy.cli.commands import main
 from proxy.model.event import DropReason
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob(".github/**/*.md")]
+)
 
 
 @pytest.mark.parametrize(("path", "name"), KEYS, ids=[".".join(key) for key in KEYS])

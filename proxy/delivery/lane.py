@@ -29,7 +29,7 @@ from proxy.graph.law import MAX_AGE_MS, MAX_BATCH
 from proxy.model.ledger import Status
 from proxy.model.record import Record
 from proxy.model.verdict import Dead, Pause, Retry, Verdict
-from proxy.queue.contract import Queue, QueueError, Segment
+from proxy.queue.contract import Outbox, QueueError, Segment
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
@@ -53,7 +53,7 @@ class Lane:
         self,
         pixel: Pixel,
         *,
-        queue: Queue,
+        queue: Outbox,
         graph: Graph,
         metrics: Metrics,
         conditions: Conditions,

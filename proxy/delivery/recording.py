@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from proxy.delivery import pace
-from proxy.queue.contract import Queue, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
+from proxy.queue.contract import Outbox, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
 from proxy.telemetry.conditions import Conditions
 
 # So often is the queue asked to record an answer before the events are given up to be sent again.
@@ -15,7 +15,7 @@ _MOST_FAULTS = 5
 class Recording:
     """Ends the claims of one lane."""
 
-    def __init__(self, queue: Queue, conditions: Conditions, stopping: asyncio.Event) -> None:
+    def __init__(self, queue: Outbox, conditions: Conditions, stopping: asyncio.Event) -> None:
         self._queue = queue
         self._conditions = conditions
         self._stopping = stopping
@@ -41,12 +41,12 @@ class Recording:
         """
         await self._insist(lambda: self._queue.release(segments))
 
-    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def _insist(self, call: Callable[[], Awaitable[object]]) -> None:
         """Ask again: on a full disk for as long as it takes, after other faults a few times, if it is broken never."""
         faults = 0
         while True:
             try:
-                return await call()
+                await call()
             except QueueBrokenError:
                 raise
             except QueueError as error:
@@ -55,5 +55,7 @@ class Recording:
                     raise
                 detail = f"what was delivered cannot be recorded yet ({error})"
                 self._conditions.report("queue", detail=detail, failing=True)
+            else:
+                return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pace.PROBE_S)

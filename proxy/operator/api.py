@@ -13,7 +13,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.operator.password import PasswordGate
 from proxy.operator.persons import BadQueryError, PersonApi
 from proxy.operator.wrong_passwords import WrongPasswords
-from proxy.queue.contract import DeadLetter, Filter, Oldest, Queue, QueueError, Stats
+from proxy.queue.contract import Archive, DeadLetter, Filter, Lifetime, Oldest, QueueError, Stats
 from proxy.rules.browser import problem
 from proxy.rules.request.sites import host_of
 from proxy.static_files import static_file
@@ -49,7 +49,8 @@ class Operator:
         self,
         access: Access,
         *,
-        queue: Queue,
+        queue: Archive,
+        lifetime: Lifetime,
         metrics: Metrics,
         lanes: Mapping[str, Lane],
         conditions: Conditions,
@@ -58,6 +59,7 @@ class Operator:
     ) -> None:
         self._access = access
         self._queue = queue
+        self._lifetime = lifetime
         self._metrics = metrics
         self._lanes = lanes
         self._conditions = conditions
@@ -129,7 +131,7 @@ class Operator:
 
     async def _look_at_queue(self) -> None:
         try:
-            await self._queue.ready()
+            await self._lifetime.ready()
         except QueueError as error:
             self._conditions.report("queue", detail=str(error), failing=True)
         else:

@@ -32,7 +32,7 @@ from support import (
 from vfs import DISK_FAULTS, Before, Operation, failing, installed, slow
 
 from proxy import app
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
@@ -89,8 +89,8 @@ def open_queue(
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
         now=now,
         on_broken=broken or Broken(),
     )
@@ -290,7 +290,7 @@ async def test_a_clock_that_jumps_a_day_loses_nothing(tmp_path: Path, jumps: tup
         (first, *rest) = await queue.claim(PIXEL, most=1 << 30)
         await queue.release(rest)
         rows = (LedgerRow(clock[0], PIXEL, one.name, one.id, one.time_s, Status.DELIVERED) for one in first.records)
-        await queue.settle([first], Settlement(done=(first.id,), rows=tuple(rows)))
+        await queue.settle([first], Settlement(done=(first.ref,), rows=tuple(rows)))
         await queue.close()
         queue = open_queue(tmp_path, now=lambda: clock[0])
     repeats = await queue.append([record(number) for number in range(40)])

@@ -8,7 +8,7 @@ import apsw
 import pytest
 from support import PIXEL, SECRET, record, until
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.queue.contract import Filter, Trouble
@@ -29,8 +29,8 @@ def open_queue(directory: Path, heard: list[Trouble] | None = None, most_bytes: 
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(ledger_max_bytes=most_bytes),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(ledger_max_bytes=most_bytes),
         now=lambda: NOON,
         on_broken=lambda _error: None,
         on_trouble=lambda trouble: heard.append(trouble) if heard is not None else None,

@@ -14,7 +14,7 @@ import pytest
 from support import PIXEL, SECRET, record, until
 from vfs import failing, installed
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.suppression import SuppressionKind
@@ -34,8 +34,8 @@ def open_queue(directory: Path, broken: list[QueueBrokenError] | None = None) ->
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
         now=lambda: NOON,
         on_broken=lambda error: broken.append(error) if broken is not None else None,
     )
@@ -110,7 +110,7 @@ async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> 
         await asyncio.to_thread(begun.wait)
         stored = await queue.append([record(1)])
         segments = await queue.claim(PIXEL, most=10)
-        await queue.settle(segments, Settlement(done=tuple(segment.id for segment in segments)))
+        await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments)))
         waits = not reads.done()
 
     assert (waits, await reads, stored.duplicates, len(segments)) == (True, 0, (), 1)

@@ -13,7 +13,7 @@ from conftest import Say
 from support import PIXEL, SECRET, record
 from test_queue_contract import write_as_layout_3
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
@@ -48,8 +48,8 @@ def open_queue(directory: Path, clock: Clock) -> LocalQueue:
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(),
-        retention=Retention(opted_out_days=30, erased_days=7),
+        limits=QueueSettings(),
+        retention=RetentionSettings(opted_out_days=30, erased_days=7),
         now=clock,
         on_broken=lambda _error: None,
     )
@@ -85,7 +85,7 @@ async def rows(queue: LocalQueue) -> list[LedgerRow]:
 
 async def bury(queue: LocalQueue, segments: Sequence[Segment]) -> None:
     letters = [NewDeadLetter(one, "rejected", GraphError(), 1) for segment in segments for one in segment.records]
-    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=tuple(letters)))
+    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=tuple(letters)))
 
 
 async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> None:
@@ -131,7 +131,7 @@ async def test_what_was_under_way_does_not_come_back(queue: LocalQueue) -> None:
     await queue.append([about(2, ANNA)])
     refused = await queue.claim(PIXEL, most=1)
     await queue.suppress([ANNA], OPT_OUT, NOON)
-    await queue.settle(tried, Settlement(tried=(tried[0].id,)))
+    await queue.settle(tried, Settlement(tried=(tried[0].ref,)))
     await bury(queue, refused)
 
     assert await claimed(queue) == []
@@ -234,7 +234,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
     """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
 
     def forget_beyond(most: int) -> None:
-        while queue._store.marks.forget(clock(), Retention(), most):
+        while queue._store.marks.forget(clock(), RetentionSettings(), most):
             pass
 
     for number in range(10):

@@ -12,19 +12,21 @@ from typing import Self, TypeVar
 
 import apsw
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.codec import event_key
 from proxy.queue.contract import (
     DeadLetter,
+    DeliveryState,
     Erased,
     Filter,
     Oldest,
     QueueBrokenError,
     QueueFullError,
     Segment,
+    SegmentRef,
     Settlement,
     Stats,
     Stored,
@@ -80,13 +82,14 @@ class LocalQueue:
     """Implements ``base.Queue`` on this machine's disk."""
 
     def __init__(
-        self, store: SqliteStore, writer: Writer, reader: Reader, limits: Queue, now: Callable[[], int]
+        self, store: SqliteStore, writer: Writer, reader: Reader, limits: QueueSettings, now: Callable[[], int]
     ) -> None:
         self._store = store
         self._writer = writer
         self._reader = reader
         self._limits = limits
         self._now = now
+        self._lane_states: dict[str, DeliveryState] = {}
 
     @classmethod
     def open(  # noqa: PLR0913 - the one place where all of it meets
@@ -94,8 +97,8 @@ class LocalQueue:
         directory: Path,
         sealer: Sealer,
         *,
-        limits: Queue,
-        retention: Retention,
+        limits: QueueSettings,
+        retention: RetentionSettings,
         now: Callable[[], int],
         on_broken: Callable[[QueueBrokenError], None],
         on_trouble: Callable[[Trouble], None] = lambda _trouble: None,
@@ -132,11 +135,11 @@ class LocalQueue:
         reader.on_broken = writer.fail
         return cls(store, writer, reader, limits, now)
 
-    async def append(self, records: Sequence[Record]) -> Stored:
+    async def append(self, records: Sequence[Record], *, not_before: int = 0) -> Stored:
         """See ``base.Queue``."""
         if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
-        return await self._writer.append(records)
+        return await self._writer.append(records, not_before)
 
     def note(
         self,
@@ -162,9 +165,21 @@ class LocalQueue:
         """See ``base.Queue``."""
         await self._writer.do(lambda: self._store.release(segments))
 
-    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
-        """See ``base.Queue``."""
-        await self._writer.do(lambda: self._store.settle(segments, settlement))
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+        """See ``Outbox``."""
+        return await self._writer.do(lambda: self._store.settle(segments, settlement))
+
+    async def lane_state(self, pixel: str) -> DeliveryState:
+        """See ``Outbox``."""
+        if pixel not in self._lane_states:
+            self._lane_states[pixel] = await self._look_up(lambda: self._store.lanes.read(pixel))
+        return self._lane_states[pixel]
+
+    async def keep_lane_state(self, pixel: str, state: DeliveryState) -> None:
+        """See ``Outbox``."""
+        if state != self._lane_states.get(pixel):
+            await self._writer.do(lambda: self._store.lanes.keep(pixel, state))
+            self._lane_states[pixel] = state
 
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """See ``base.Queue``."""
