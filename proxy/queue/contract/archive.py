@@ -55,7 +55,7 @@ class Archive(Backlog, Suppressing, Protocol):
     """Shows the operator what is kept, and changes it."""
 
     def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
-        """Yield finished events, each with the latest state of its browser copy; ``wanted.since`` says in which order."""
+        """Yield finished events, each with the latest state of its browser copy, in the order of ``wanted.since``."""
 
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""
