@@ -14,6 +14,9 @@ expect.set_options(timeout=20_000)
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
+# The shop and its page that the browser tests share: fixtures "lab" and "here".
+pytest_plugins = ["lab", "stage"]
+
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
