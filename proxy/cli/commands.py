@@ -218,9 +218,10 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a 
 @_filters
 @_LIMIT
 @click.option("--status", type=_STATUS, help="How the event ended.")
+@click.option("--since", type=click.IntRange(0), help="Only what is newer than this number (of --json), oldest first.")
 @_JSON
 def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
-    """List finished events, newest first."""
+    """List finished events, newest first; with --since in the order in which they ended."""
     wanted = Filter(status=Status(status) if status else None, **chosen)
     _print(_ask(path, lambda client: client.events(wanted)), _EVENT_COLUMNS, as_json=as_json)
 
