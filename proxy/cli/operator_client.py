@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -10,15 +10,14 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
-from proxy.app import existing_secret, installation_secret, now_ms, open_queue, person_keys
 from proxy.config.load import Config
 from proxy.graph.law import MAX_AGE_MS
+from proxy.installation import Installation, locked, now_ms, open_queue
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import event_json, letter_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
-from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
+from proxy.queue.sqlite.engine import DataDirBusyError, LocalQueue
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, identifiers, people_of
@@ -83,46 +82,44 @@ def person_of(
 
 @asynccontextmanager
 async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
-    """Open the books of an installation.
+    """Reach the data of an installation: through the running proxy, or in ``data_dir`` when none runs.
 
     Raises:
-        BooksError: when there are none, or the running proxy does not answer.
+        OperatorClientError: when there is none, or the running proxy does not answer.
+        QueueBrokenError: when the queue in ``data_dir`` cannot be opened.
+        OSError: when ``data_dir`` cannot be read.
     """
     if not config.data_dir.is_dir():
         raise OperatorClientError(
             f"{config.data_dir}: no such directory; has the proxy ever run with this configuration?"
         )
-    try:
-        lock = DataDirLock(config.data_dir)
-    except DataDirBusyError:
-        async with _remote(config) as client:
-            yield client
-        return
-    client = _Local(config)
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            installation = stack.enter_context(locked(config))
+        except DataDirBusyError:
+            yield await stack.enter_async_context(_remote_client(config))
+            return
+        client = _LocalClient(installation)
+        stack.push_async_callback(client.close)
         yield client
-    finally:
-        await client.close()
-        lock.close()
 
 
 @asynccontextmanager
-async def _remote(config: Config) -> AsyncIterator[OperatorClient]:
+async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
     server = config.settings.server
     password = server.operator_password.get_secret_value()
     base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
     async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
-        yield _Remote(session)
+        yield _RemoteClient(session)
 
 
-class _Local:
+class _LocalClient:
     """Reads the files of a proxy that does not run as they stand; opens its queue only to change something."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        old = [secret.get_secret_value() for secret in config.settings.server.old_secrets]
-        self._reader = reader_of(config.data_dir, Sealer(existing_secret(config.settings, config.data_dir), old))
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._reader = reader_of(installation.config.data_dir, installation.sealer())
         self._opened: LocalQueue | None = None
 
     async def close(self) -> None:
@@ -138,11 +135,8 @@ class _Local:
             await self._reader.close()
             self._reader = None
         if not self._opened:
-            self._opened = open_queue(self._config, self._secret())
+            self._opened = open_queue(self._installation, now_ms)
         return self._opened
-
-    def _secret(self) -> str:
-        return installation_secret(self._config.settings, self._config.data_dir)
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         return [event_json(row) async for row in (await self._archive()).events(wanted)]
@@ -168,12 +162,12 @@ class _Local:
 
     def _people(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
         try:
-            return people_of(person, person_keys(self._config.settings, self._secret()))
+            return people_of(person, self._installation.person_keys())
         except UnknownPersonError as error:
             raise OperatorClientError(f"{error}; accepted: {ACCEPTED}") from None
 
 
-class _Remote:
+class _RemoteClient:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
