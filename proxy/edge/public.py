@@ -12,7 +12,7 @@ from proxy.edge.admission import Admission
 from proxy.edge.answers import JSON, PREFLIGHT, allow, refusal, script
 from proxy.edge.arrival import Arrival
 from proxy.edge.collect import Collector, Visit
-from proxy.edge.foreign import Foreign
+from proxy.edge.foreign import ForeignNames
 from proxy.edge.opt_out import OptOutDoor
 from proxy.queue.contract import Intake
 from proxy.rules.fairness import Party, party
@@ -76,7 +76,7 @@ class Public:
             Door.CHOICE: self._choice,
         }
         self._choices = OptOutDoor(queue, metrics)
-        self._foreign = Foreign(conditions, now)
+        self._foreign = ForeignNames(conditions, now)
         self._faults = Faults(conditions, metrics)
         self._under_way = 0
         self._idle = asyncio.Event()
