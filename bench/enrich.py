@@ -10,10 +10,11 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 
 import click
 import orjson
-from rig import SECRET, Machine, browser_headers, start, table, workplace
+from rig import SECRET, PinnedMachine, browser_headers, start, table, workplace
 
 from proxy.config import load
 from proxy.installation import Installation
@@ -21,6 +22,7 @@ from proxy.model.request import BrowserRequest
 from proxy.rules import tables
 from proxy.rules.browser import ingest
 from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks, client_of
 
 _PIXEL = "1001"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -84,6 +86,7 @@ class Pages:
         )
 
 
+_PROXIES = Networks([ip_network("127.0.0.1/32")])
 _NOW = time.time_ns() // 1_000_000
 
 
@@ -93,7 +96,7 @@ def _facts(body: bytes, cookie: str = "") -> BrowserRequest:
     return BrowserRequest(
         now=_NOW,
         entropy=int.from_bytes(body[-40:-24]),
-        peer="127.0.0.1",
+        client=client_of("127.0.0.1", _address(chance), _PROXIES),
         host="t.shop.example",
         origin=headers["Origin"],
         referer=headers["Referer"],
@@ -101,8 +104,7 @@ def _facts(body: bytes, cookie: str = "") -> BrowserRequest:
         user_agent=headers["User-Agent"].replace("156", str(chance.randrange(130, 160))),
         brands=headers["sec-ch-ua"],
         platform=headers["sec-ch-ua-platform"],
-        forwarded=_address(chance),
-        forwarded_proto="https",
+        secure=True,
         body=body,
     )
 
@@ -116,7 +118,7 @@ def _address(chance: random.Random) -> str:
 
 def _policy() -> Policy:
     with workplace() as place:
-        config = load.load(Machine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {})
+        config = load.load(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {})
     (policy,) = Installation(config, SECRET).policies().values()
     return policy
 
@@ -124,7 +126,7 @@ def _policy() -> Policy:
 def _returning(body: bytes, policy: Policy) -> BrowserRequest:
     """Return a request of a visitor whom an answer has given cookies."""
     outcome = ingest(_facts(body), policy)
-    if outcome.status != 204 or not outcome.records or not outcome.cookies:
+    if outcome.refused or not outcome.records or not outcome.cookies:
         raise RuntimeError("the request was not taken")
     return _facts(body, "; ".join(cookie.partition(";")[0] for cookie in outcome.cookies))
 

@@ -21,12 +21,16 @@ from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane
 from proxy.delivery.sender import Sender
 from proxy.edge.admission import Admission
-from proxy.edge.collect import Collector
+from proxy.edge.collect import CollectDoor
+from proxy.edge.image import ImageDoor
 from proxy.edge.net.connections import Terms, few_connections
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
 from proxy.edge.public import Entry, Public
+from proxy.edge.reading import RequestReader
+from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.build import tag_of
+from proxy.edge.turns import Turns
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.api import Access, Operator
 from proxy.queue.sqlite.engine import LocalQueue
@@ -135,19 +139,20 @@ async def _start_public(stack: AsyncExitStack, parts: _Parts, sender: Sender) ->
         installation.trusted(),
         server.forwarding_header,
     )
-    wake, entropy = sender.wake, partial(secrets.randbits, 128)
-    collector = Collector(
-        entry.policies,
+    turns = Turns()
+    reader = RequestReader(turns, now=now_ms, entropy=partial(secrets.randbits, 128))
+    store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=sender.wake)
+    public = Public(
+        entry,
         queue=queue,
         admission=admission,
         metrics=metrics,
         conditions=conditions,
-        wake=wake,
+        turns=turns,
+        reader=reader,
+        collect=CollectDoor(entry.policies, reader=reader, turns=turns, store=store),
+        image=ImageDoor(entry.policies, reader=reader, store=store),
         now=now_ms,
-        entropy=entropy,
-    )
-    public = Public(
-        entry, queue=queue, admission=admission, metrics=metrics, conditions=conditions, collector=collector, now=now_ms
     )
     terms = Terms("public", limits, conditions, metrics, entry.trusted, server.proxy_protocol)
     return public, await listen(stack, public.app(), server.listen, terms, drain=public.drain)

@@ -91,9 +91,8 @@ class Installation:
 
     def policies(self) -> Mapping[str, Policy]:
         """Return what the rules need of the configuration, by site name."""
-        server, keys = self.settings.server, VisitorCookieKeys(self.secret, self.old_secrets)
-        shared = (self.trusted(), keys, server.forwarding_header, self.person_keys())
-        return {site.name: Policy(site, *shared) for site in self.settings.site}
+        keys, person_keys = VisitorCookieKeys(self.secret, self.old_secrets), self.person_keys()
+        return {site.name: Policy(site, keys, person_keys) for site in self.settings.site}
 
     def person_keys(self) -> Sequence[bytes]:
         """Return the keys of person digests, the current one first."""

@@ -4,14 +4,45 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter, Gauge
 
 from proxy.cli.commands import main
 from proxy.model.event import DropReason
+from proxy.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob(".github/**/*.md")]
 )
+
+
+def section(page: str, heading: str) -> str:
+    """Return the text below a heading of a page, up to the next heading of the same level."""
+    return (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def row(table: str, name: str) -> list[str]:
+    """Return the cells of the row that begins with a name in backticks; none without such a row."""
+    found = re.search(rf"^\| `{re.escape(name)}` \|(.*)\|$", table, re.MULTILINE)
+    return [cell.strip() for cell in found[1].split("|")] if found else []
+
+
+def test_the_table_of_metrics_is_complete() -> None:
+    """Every metric has a row with its labels, and every row is a metric."""
+    table = section("operating.md", "Metrics")
+    collectors = set(Metrics().registry._names_to_collectors.values())
+    measured = {
+        f"{metric._name}_total" if isinstance(metric, Counter) else metric._name: set(metric._labelnames)
+        for metric in collectors
+        if isinstance(metric, Counter | Gauge)
+    }
+    documented = {
+        name: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", cells[0])))
+        for name in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+        if (cells := row(table, name))
+    }
+
+    assert documented == measured
 
 
 @pytest.mark.parametrize("reason", DropReason)
