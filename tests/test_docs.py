@@ -47,8 +47,9 @@ def test_the_table_of_metrics_is_complete() -> None:
 
 @pytest.mark.parametrize("reason", DropReason)
 def test_every_reason_to_drop_is_documented(reason: DropReason) -> None:
-    """Whoever finds a reason in the ledger finds it explained."""
-    assert f"`{reason}`" in "".join(path.read_text() for path in DOCUMENTS)
+    """Whoever finds a reason in the ledger finds it explained, in the page and on the dashboard."""
+    assert row(section("how-it-works.md", "Why an event is dropped"), reason)
+    assert f"\n  {reason}: " in (ROOT / "static" / "operator-words.js").read_text()
 
 
 CODES = sorted(

@@ -259,7 +259,7 @@ async def test_listeners_on_ipv6_print_addresses_that_lead_there(host: str, tmp_
     )
     assert process.stderr
     try:
-        printed = [(await asyncio.wait_for(process.stderr.readline(), 20)).decode().split() for _ in range(2)]
+        printed = [(await asyncio.wait_for(process.stderr.readline(), 60)).decode().split() for _ in range(2)]
         limits = await asyncio.to_thread(Path(f"/proc/{process.pid}/limits").read_text)
         async with aiohttp.ClientSession() as session:
 
