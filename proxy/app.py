@@ -17,9 +17,9 @@ from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.delivery.sender import Sender
 from proxy.delivery.start import delivering
-from proxy.edge.net.connections import Terms, few_connections
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
+from proxy.edge.net.terms import Terms, few_connections
 from proxy.edge.public import Entry, Public
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.api import Access, Operator

@@ -13,7 +13,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.edge.answers import problem
-from proxy.edge.net.connections import Connection, Terms
+from proxy.edge.net.connections import Connection
+from proxy.edge.net.terms import Terms
 from proxy.rules.limits import BODY
 from proxy.telemetry.faults import Faults
 
@@ -56,7 +57,7 @@ class HttpConnection(RequestHandler):
         self._since = 0.0
         """When the last body began to come, by the clock of the event loop."""
         self._cache["peername"] = connection.peer
-        connection.speaker = self
+        connection.protocol = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first byte."""

@@ -14,9 +14,10 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 
 from proxy.config.address import Address
-from proxy.edge.net.connections import Connection, Connections, Terms
+from proxy.edge.net.connections import Connection, Connections
 from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.proxy_protocol import ProxyHeaderReader
+from proxy.edge.net.terms import Terms
 from proxy.telemetry.faults import Faults
 
 _AT_ONCE = 64
@@ -119,7 +120,7 @@ class Listener(web.BaseSite):
             connection.lost()
 
     def _protocol(self, connection: Connection) -> asyncio.Protocol:
-        if self._terms.announced and connection.party is None:
+        if self._terms.proxy_protocol and connection.network is None:
             return ProxyHeaderReader(connection, self._http, self._report_missing_header)
         return self._http(connection)
 

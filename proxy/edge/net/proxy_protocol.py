@@ -114,7 +114,7 @@ class ProxyHeaderReader(asyncio.Protocol):
         self._http = http
         self._malformed = malformed
         self._head = b""
-        connection.speaker = self
+        connection.protocol = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the header."""
@@ -153,7 +153,7 @@ class ProxyHeaderReader(asyncio.Protocol):
 
     def _hand_over(self, header: Header) -> None:
         if header.source:
-            self._connection.announce(header.source)
+            self._connection.take_source(header.source)
         transport = self._connection.transport
         if transport is None or transport.is_closing():
             return
