@@ -74,7 +74,10 @@ def as_golden(outcome: Decision) -> Any:
         "body": orjson.loads(tag_answer(outcome).body) if tag_answer(outcome).body else "",
         "cookies": [opened(cookie) for cookie in outcome.cookies],
         "records": [written(record) for record in outcome.records],
-        "dropped": [{key: value for key, value in asdict(row).items() if key != "visitor"} for row in outcome.dropped],
+        "dropped": [
+            {key: value for key, value in asdict(row).items() if key not in {"visitor", "number"}}
+            for row in outcome.dropped
+        ],
         "refused": outcome.refused,
         "fates": [asdict(news) for news in outcome.copy_updates],
         "pixels": outcome.pixels,
