@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
-from proxy.queue.codec import MOST_BYTES, chunks, event_key, pack, unpack, wire_size
+from proxy.queue.codec import MOST_BYTES, chunks, pack, unpack, wire_size
+from proxy.queue.keys import event_key
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 RECORDS = st.lists(

@@ -14,7 +14,6 @@ from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.codec import event_key
 from proxy.queue.contract import (
     DeadLetter,
     DeliveryState,
@@ -31,6 +30,8 @@ from proxy.queue.contract import (
     Suppression,
     Trouble,
 )
+from proxy.queue.grouper import Grouper
+from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.writer import Writer
@@ -80,6 +81,7 @@ class LocalQueue:
     def __init__(self, store: SqliteStore, writer: Writer, limits: QueueSettings, now: Callable[[], int]) -> None:
         self._store = store
         self._writer = writer
+        self._grouper = Grouper(store.group, writer.store)
         self._limits = limits
         self._now = now
         self._lane_states: dict[str, DeliveryState] = {}
@@ -125,7 +127,7 @@ class LocalQueue:
         """See ``base.Queue``."""
         if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
-        return await self._writer.append(records, not_before)
+        return await self._grouper.append(records, not_before)
 
     def note(
         self,
@@ -200,25 +202,25 @@ class LocalQueue:
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         """See ``base.Queue``."""
-        await self._writer.do(lambda: self._store.marks.add(person_digests, kind, at))
+        await self._writer.do(lambda: self._store.suppressions.add(person_digests, kind, at))
 
     async def lift(
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
     ) -> list[SuppressionKind]:
         """See ``base.Queue``."""
-        if not any(map(self._store.marks.may_hold, person_digests)):
+        if not any(map(self._store.suppressions.may_hold, person_digests)):
             return []
-        return await self._writer.do(lambda: self._store.marks.lift(person_digests, kinds, at))
+        return await self._writer.do(lambda: self._store.suppressions.lift(person_digests, kinds, at))
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
         """See ``base.Queue``."""
-        if not any(map(self._store.marks.may_hold, person_digests)):
+        if not any(map(self._store.suppressions.may_hold, person_digests)):
             return set()
-        return await self._look_up(lambda: self._store.marks.of(person_digests))
+        return await self._look_up(lambda: self._store.suppressions.of(person_digests))
 
     async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
         """See ``base.Queue``."""
-        return await self._look_up(lambda: self._store.marks.newest(kind, limit))
+        return await self._look_up(lambda: self._store.suppressions.newest(kind, limit))
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
         """See ``base.Queue``; in slices, so that no append waits for a long search."""
@@ -303,6 +305,7 @@ class LocalQueue:
 
     async def close(self) -> None:
         """See ``base.Queue``."""
+        await self._grouper.close()
         await self._writer.close()
 
 

@@ -18,8 +18,8 @@ import apsw
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
-from proxy.queue.codec import copy_key, event_key
 from proxy.queue.contract import Filter
+from proxy.queue.keys import copy_key, event_key
 
 # A search looks at so many rows at a time, and returns so many, so that no append waits long for it.
 SLICE = 5000

@@ -46,6 +46,8 @@ class SuppressionTable:
     def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind]) -> None:
         self._db = db
         self._counts = counts
+        self.version = 0
+        """How many suppressions were added since start; grows after the sieve knows of them."""
         self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
         for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES,)):
             self._sieve[int.from_bytes(bytes(start), "big")] = 1
@@ -67,6 +69,7 @@ class SuppressionTable:
             self._counts.add(kind, self._db.changes())
             self._db.execute("UPDATE mark SET at=? WHERE digest=? AND kind=? AND at<?", (at, digest, kind, at))
             self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] = 1
+            self.version += 1
 
     def lift(self, person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int) -> list[SuppressionKind]:
         """End suppressions of these kinds that are not younger than ``at``; return the kind of each that ended."""
