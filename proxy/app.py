@@ -25,12 +25,16 @@ from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane
 from proxy.delivery.sender import Sender
 from proxy.edge.admission import Admission
-from proxy.edge.collect import Collector
+from proxy.edge.collect import CollectDoor
+from proxy.edge.image import ImageDoor
 from proxy.edge.net.connections import Terms
 from proxy.edge.net.descriptors import affordable
 from proxy.edge.net.listener import listen
 from proxy.edge.public import Entry, Public
+from proxy.edge.reading import RequestReader
+from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.build import tag_of
+from proxy.edge.turns import Turns
 from proxy.model.keys import person_key, prefix_of
 from proxy.operator.api import Access, Operator
 from proxy.queue.contract import QueueBrokenError, Trouble
@@ -154,23 +158,19 @@ async def running(config: Config) -> AsyncIterator[Running]:
             limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
         )
         entry = _entry(settings, secret)
-        collector = Collector(
-            entry.policies,
-            queue=queue,
-            admission=admission,
-            metrics=metrics,
-            conditions=conditions,
-            wake=sender.wake,
-            now=now_ms,
-            entropy=_entropy,
-        )
+        turns = Turns()
+        reader = RequestReader(turns, now=now_ms, entropy=_entropy)
+        store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=sender.wake)
         public = Public(
             entry,
             queue=queue,
             admission=admission,
             metrics=metrics,
             conditions=conditions,
-            collector=collector,
+            turns=turns,
+            reader=reader,
+            collect=CollectDoor(entry.policies, reader=reader, turns=turns, store=store),
+            image=ImageDoor(entry.policies, reader=reader, store=store),
             now=now_ms,
         )
         access = Access(settings.server.operator_listen.host, settings.server.operator_password.get_secret_value())
@@ -252,10 +252,7 @@ def _entry(settings: Settings, secret: str) -> Entry:
     trusted = Networks(settings.server.trusted_proxies)
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
-        policies={
-            site.name: Policy(site, trusted, keys, settings.server.forwarding_header, person_digests)
-            for site in settings.site
-        },
+        policies={site.name: Policy(site, keys, person_digests) for site in settings.site},
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
         trusted=trusted,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from harness import free_port
+from machine import free_port
 from support import until
 
 from proxy import __version__

@@ -8,13 +8,13 @@ import orjson
 from aiohttp import hdrs, web
 
 from proxy.delivery.lane import Lane
+from proxy.edge.answers import problem
 from proxy.graph.law import MAX_AGE_MS
 from proxy.model.ledger import LedgerRow, Status
 from proxy.operator.password import PasswordGate
 from proxy.operator.persons import BadQueryError, PersonApi
 from proxy.operator.wrong_passwords import WrongPasswords
 from proxy.queue.contract import Archive, DeadLetter, Filter, Lifetime, Oldest, QueueError, Stats
-from proxy.rules.browser import problem
 from proxy.rules.request.sites import host_of
 from proxy.static_files import static_file
 from proxy.telemetry.conditions import Conditions

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from proxy.rules.fairness import Party, party
+from proxy.rules.fairness import ClientNetwork, client_network
 from proxy.telemetry.conditions import Conditions
 
 T = TypeVar("T")
@@ -32,32 +32,32 @@ class WrongPasswords:
         self._conditions = conditions
         self._now = now
         self._sleep = sleep
-        self._wrong: OrderedDict[Party, int] = OrderedDict()
-        self._known: OrderedDict[Party, None] = OrderedDict()
+        self._wrong: OrderedDict[ClientNetwork, int] = OrderedDict()
+        self._known: OrderedDict[ClientNetwork, None] = OrderedDict()
         self._total = 0
         self._last_at = 0
         self._late = 0
 
     def too_many(self, address: str) -> bool:
         """Tell whether a request is refused unread, since so many wrong ones wait for their answer."""
-        return self._late >= (_MOST_LATE_OF_KNOWN if party(address) in self._known else _MOST_LATE)
+        return self._late >= (_MOST_LATE_OF_KNOWN if client_network(address) in self._known else _MOST_LATE)
 
     def right(self, address: str) -> None:
         """Remember who gave the right password."""
-        who = party(address)
+        who = client_network(address)
         self._wrong.pop(who, None)
         _put(self._known, who, None)
 
     async def wrong(self, address: str) -> None:
         """Note a wrong password, and return when it may be answered."""
-        delay = self._delay(party(address))
+        delay = self._delay(client_network(address))
         self._late += 1
         try:
             await self._sleep(delay)
         finally:
             self._late -= 1
 
-    def _delay(self, who: Party) -> float:
+    def _delay(self, who: ClientNetwork) -> float:
         now = self._now()
         if now - self._last_at > _REMEMBERED_MS:
             self._wrong.clear()
@@ -73,7 +73,7 @@ class WrongPasswords:
         return LONGEST_DELAY_S if self._total >= _MANY_IN_ALL else min(doubled, LONGEST_DELAY_S)
 
 
-def _put(table: OrderedDict[Party, T], who: Party, value: T) -> None:
+def _put(table: OrderedDict[ClientNetwork, T], who: ClientNetwork, value: T) -> None:
     table[who] = value
     table.move_to_end(who)
     if len(table) > _MOST_PARTIES:

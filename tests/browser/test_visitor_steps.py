@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from conftest import USER_AGENT
 from playwright.async_api import Browser, BrowserContext, Page, Response
-from support import PIXEL, SECRET, Installation, get_json, installation, served, until
+from servers import served
+from support import PIXEL, SECRET, Installation, get_json, installation, until
 from tagpage import ALONE, script
 
 from proxy.model.request import Consent
