@@ -59,6 +59,8 @@ from pathlib import Path
 from vfs import DISK_FAULTS, Disk
 fail, switch = DISK_FAULTS[sys.argv.pop(1)], Path(sys.argv.pop(1))
 disk = Disk(lambda *facts: fail(*facts) if switch.exists() else None)
+from proxy.queue.sqlite import connection
+connection.VFS = disk.name
 from proxy.cli.commands import main
 main()
 """

@@ -75,8 +75,8 @@ def test_notes_given_back_come_first_again() -> None:
     line.give_back(line.take(7))
     batch = line.take(100)
 
-    assert [one.id for one in batch.rows] == [f"id-{n}" for n in range(5)]
-    assert [at for at, *_ in batch.news] == list(range(5))
+    assert [noted.id for noted in batch.rows] == [f"id-{n}" for n in range(5)]
+    assert [at for at, *_ in batch.updates] == list(range(5))
 
 
 async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: LocalQueue) -> None:

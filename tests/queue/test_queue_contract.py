@@ -435,8 +435,8 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
 
 def sizes_of_steps(queue: LocalQueue) -> list[int]:
     """Note how many letters each step reads, removes or puts back from now on."""
-    store, sizes = queue._store, list[int]()
-    read, take, discard = store._dead.read, store._dead.take, store._dead.discard
+    store, reader, sizes = queue._store, queue._reader, list[int]()
+    read, take, discard = reader._dead.read, store._dead.take, store._dead.discard
 
     def reading(wanted: Filter) -> Any:
         found = read(wanted)
@@ -452,7 +452,7 @@ def sizes_of_steps(queue: LocalQueue) -> list[int]:
             sizes.append(len(ids))
         return discard(ids)
 
-    store._dead.read, store._dead.take, store._dead.discard = reading, taking, discarding  # type: ignore[method-assign]
+    reader._dead.read, store._dead.take, store._dead.discard = reading, taking, discarding  # type: ignore[method-assign]
     return sizes
 
 

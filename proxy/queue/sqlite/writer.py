@@ -106,6 +106,7 @@ class Writer:
         self._closing = False
         self._busy_since: float | None = None
         self._broken: QueueBrokenError | None = None
+        self._found: QueueBrokenError | None = None
         self._thread = threading.Thread(target=self._run, name="queue-writer")
         self._thread.start()
 
@@ -119,6 +120,11 @@ class Writer:
         """For how many seconds the thread has been at one and the same step; 0 when it is idle."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
+
+    def fail(self, error: QueueBrokenError) -> None:
+        """Let the thread break the queue, for what was found outside of it."""
+        self._found = error
+        self._wake.set()
 
     async def store(self, group: Group) -> list[Stored | QueueError]:
         """Store a group durably; return for each of its appends what became of it, or why it alone was not stored.
@@ -183,6 +189,8 @@ class Writer:
         if self._company and not self._closing and not self._waiting.groups:
             time.sleep(_LINGER_S)
         self._wake.clear()
+        if self._found:
+            self._break(self._found)
         groups, calls, lookups = self._waiting.groups, self._waiting.calls, self._waiting.lookups
         together = [line.popleft() for line in (groups, calls) for _ in range(min(len(line), _MOST_CALLS))]
         self._company = len(together) > 1
