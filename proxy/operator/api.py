@@ -217,11 +217,23 @@ def _filter(query: Mapping[str, str]) -> Filter:
         raise BadQueryError(f"limit: {limit[:20]!r}; accepted: 1 to {_MOST_ROWS}")
     if status and status not in set(Status):
         raise BadQueryError(f"status: {status[:20]!r}; accepted: {', '.join(Status)}")
-    before = query.get("before", "0")
-    if not before.isdecimal() or int(before) >= 1 << 62:
-        raise BadQueryError(f"before: {before[:20]!r}; accepted: the number of a dead letter")
     texts = {key: query.get(key, "") for key in ("pixel", "name", "id", "reason")}
-    return Filter(**texts, status=Status(status) if status else None, before=int(before), limit=int(limit))
+    return Filter(
+        **texts,
+        status=Status(status) if status else None,
+        before=_number(query, "before", "a dead letter") or 0,
+        since=_number(query, "since", "an event"),
+        limit=int(limit),
+    )
+
+
+def _number(query: Mapping[str, str], key: str, numbered: str) -> int | None:
+    text = query.get(key)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) >= 1 << 62:
+        raise BadQueryError(f"{key}: {text[:20]!r}; accepted: the number of {numbered}")
+    return int(text)
 
 
 async def _ids(request: web.Request) -> Sequence[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from received import Received, ingest, ingest_image
-from test_browser import FACTS, NOW, PIXEL, policy
+from shop_requests import FACTS, NOW, PIXEL, policy
 
 from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision

@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+import apsw
+
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.codec import event_key
 from proxy.queue.contract import (
     DeadLetter,
     DeliveryState,
@@ -31,7 +32,11 @@ from proxy.queue.contract import (
     Suppression,
     Trouble,
 )
+from proxy.queue.grouper import Grouper
+from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.connection import advice, open_reader
+from proxy.queue.sqlite.reader import Reader
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.writer import Writer
 
@@ -43,7 +48,7 @@ _SLOW_S = 1.5
 # One that takes this long is a disk that hangs: whoever comes is refused at once instead of waiting for it.
 _HANGS_S = 8.0
 _READY_S = 1.0
-# Dead letters that are read, put back or removed at a time, so that no append waits long for it.
+# Dead letters that are put back or removed at a time, so that no append waits long for it.
 _LETTERS = 100
 
 
@@ -77,9 +82,13 @@ class DataDirLock:
 class LocalQueue:
     """Implements ``base.Queue`` on this machine's disk."""
 
-    def __init__(self, store: SqliteStore, writer: Writer, limits: QueueSettings, now: Callable[[], int]) -> None:
+    def __init__(
+        self, store: SqliteStore, writer: Writer, reader: Reader, limits: QueueSettings, now: Callable[[], int]
+    ) -> None:
         self._store = store
         self._writer = writer
+        self._grouper = Grouper(store.group, writer.store)
+        self._reader = reader
         self._limits = limits
         self._now = now
         self._lane_states: dict[str, DeliveryState] = {}
@@ -119,13 +128,20 @@ class LocalQueue:
         path = directory / DATABASE_FILE
         path.touch(mode=0o600)
         store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, tell=tell)
-        return cls(store, Writer(store, on_broken=on_broken), limits, now)
+        try:
+            reader = Reader(open_reader(path), sealer)
+        except apsw.Error as error:
+            store.close(in_order=True)
+            raise QueueBrokenError(f"{path}: {advice(error)}") from error
+        writer = Writer(store, on_broken=on_broken)
+        reader.on_broken = writer.fail
+        return cls(store, writer, reader, limits, now)
 
     async def append(self, records: Sequence[Record], *, not_before: int = 0) -> Stored:
         """See ``base.Queue``."""
         if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
-        return await self._writer.append(records, not_before)
+        return await self._grouper.append(records, not_before)
 
     def note(
         self,
@@ -136,12 +152,12 @@ class LocalQueue:
     ) -> None:
         """See ``base.Queue``."""
         now = self._now()
-        news = (
-            (now, event_key(pixel, one.name, one.id), visitors, one.browser_copy)
-            for one in copy_updates
+        keyed = (
+            (now, event_key(pixel, update.name, update.id), visitors, update.browser_copy)
+            for update in copy_updates
             for pixel in pixels
         )
-        self._store.notes.add(rows, news)
+        self._store.notes.add(rows, keyed)
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
@@ -168,27 +184,18 @@ class LocalQueue:
             self._lane_states[pixel] = state
 
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
-        """See ``base.Queue``; read in slices, so that no append waits for a long search."""
-        left = wanted.limit
-        for day in await self._look_up(self._store.ledger.days):
-            before = 1 << 62
-            while before and left:
-                rows, before = await self._look_up(partial(self._store.ledger.read, day, before, wanted))
-                for row in rows[:left]:
-                    yield row
-                left -= len(rows[:left])
+        """See ``base.Queue``."""
+        async for row in self._readable().events(wanted):
+            yield row
 
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
-        """See ``base.Queue``; read in slices."""
-        letters: list[DeadLetter] = []
-        while (left := wanted.limit - len(letters)) > 0:
-            before = letters[-1].id if letters else wanted.before
-            page = replace(wanted, before=before, limit=min(left, _LETTERS))
-            found = await self._look_up(partial(self._store.dead, page))
-            letters += found
-            if len(found) < page.limit:
-                break
-        return letters
+        """See ``base.Queue``."""
+        return await self._readable().dead(wanted)
+
+    def _readable(self) -> Reader:
+        if self._writer.broken:
+            raise self._writer.broken
+        return self._reader
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
         """See ``base.Queue``; done in slices."""
@@ -200,25 +207,25 @@ class LocalQueue:
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         """See ``base.Queue``."""
-        await self._writer.do(lambda: self._store.marks.add(person_digests, kind, at))
+        await self._writer.do(lambda: self._store.suppressions.add(person_digests, kind, at))
 
     async def lift(
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
     ) -> list[SuppressionKind]:
         """See ``base.Queue``."""
-        if not any(map(self._store.marks.may_hold, person_digests)):
+        if not any(map(self._store.suppressions.may_hold, person_digests)):
             return []
-        return await self._writer.do(lambda: self._store.marks.lift(person_digests, kinds, at))
+        return await self._writer.do(lambda: self._store.suppressions.lift(person_digests, kinds, at))
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
         """See ``base.Queue``."""
-        if not any(map(self._store.marks.may_hold, person_digests)):
+        if not any(map(self._store.suppressions.may_hold, person_digests)):
             return set()
-        return await self._look_up(lambda: self._store.marks.of(person_digests))
+        return await self._look_up(lambda: self._store.suppressions.of(person_digests))
 
     async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
         """See ``base.Queue``."""
-        return await self._look_up(lambda: self._store.marks.newest(kind, limit))
+        return await self._readable().suppressions(kind, limit=limit)
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
         """See ``base.Queue``; in slices, so that no append waits for a long search."""
@@ -302,7 +309,9 @@ class LocalQueue:
             raise QueueFullError(why)
 
     async def close(self) -> None:
-        """See ``base.Queue``."""
+        """See ``Lifetime``; the connection that writes closes last, so that it can end the log."""
+        await self._grouper.close()
+        await self._reader.close()
         await self._writer.close()
 
 
