@@ -39,7 +39,8 @@ from proxy.model.keys import person_key, prefix_of
 from proxy.operator.api import Access, Operator
 from proxy.queue.contract import QueueBrokenError, Trouble
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules import tables
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy

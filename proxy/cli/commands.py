@@ -31,7 +31,7 @@ from proxy.edge.tag.build import trap_of
 from proxy.model.ledger import Status
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Filter, QueueError
-from proxy.queue.sqlite.engine import DataDirBusyError
+from proxy.queue.sqlite.data_dir import DataDirBusyError
 
 T = TypeVar("T")
 

@@ -17,7 +17,8 @@ from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import event_json, letter_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
-from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirBusyError, DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, identifiers, people_of
 from proxy.rules.identity.reference import LENGTH
 from proxy.rules.match.text import sha256

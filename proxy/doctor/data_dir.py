@@ -9,7 +9,7 @@ from proxy.app import SECRET_FILE, existing_secret
 from proxy.config.load import Config
 from proxy.doctor.finding import Finding
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
 from proxy.queue.sqlite.inspect import is_held, is_opened_by
 
 _KEY = "server.data_dir"

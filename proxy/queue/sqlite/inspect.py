@@ -8,7 +8,7 @@ from urllib.parse import quote
 import apsw
 
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
 
 _HEADS = """
     SELECT substr(value, 1, 5) FROM meta WHERE key='proof'
