@@ -25,8 +25,19 @@ TABLE: dict[str, set[str]] = {
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {"static_files", "model", "graph", "rules", "queue", "telemetry", "delivery", "edge"},
     "simulator": set(),
-    "app": {"model", "config", "rules", "queue", "telemetry", "delivery", "edge", "operator"},
-    "doctor": {"model", "config", "graph", "rules", "queue", "telemetry", "delivery", "app"},
+    "installation": {"model", "config", "rules", "queue"},
+    "doctor": {"model", "config", "graph", "rules", "queue", "telemetry", "delivery", "installation"},
+    "app": {
+        "installation",
+        "model",
+        "config",
+        "rules",
+        "queue",
+        "telemetry",
+        "delivery",
+        "edge",
+        "operator",
+    },
     "cli": {
         "__init__",
         "static_files",
@@ -38,6 +49,7 @@ TABLE: dict[str, set[str]] = {
         "edge",
         "operator",
         "app",
+        "installation",
         "doctor",
         "simulator",
     },
@@ -68,7 +80,7 @@ def imports(path: Path) -> set[str]:
             below = {f"{module}.{alias.name}" for alias in node.names}
             is_package = (ROOT / Path(*module.split("."))).is_dir() and module.startswith("proxy")
             found |= (
-                {one if (ROOT / f"{one.replace('.', '/')}.py").exists() else module for one in below}
+                {name if (ROOT / f"{name.replace('.', '/')}.py").exists() else module for name in below}
                 if (is_package)
                 else {module}
             )

@@ -5,10 +5,9 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy.app import SECRET_FILE, existing_secret
 from proxy.config.load import Config
 from proxy.doctor.finding import Finding
-from proxy.queue.seal import Sealer
+from proxy.installation import SECRET_FILE, Installation
 from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
 from proxy.queue.sqlite.inspect import is_held, is_opened_by
 
@@ -54,7 +53,7 @@ def _existing(config: Config, directory: Path) -> Iterator[Finding]:
         yield Finding(f"queue.min_free_bytes: more than is free in {directory}: pages would get 503", failed=True)
     if is_held(directory):
         yield Finding(f"{_KEY}: {directory} is in use by a running proxy")
-    elif not is_opened_by(directory, _sealer(config)):
+    elif not is_opened_by(directory, Installation.existing(config).sealer()):
         text = f"{_KEY}: {directory} holds events that no listed secret opens; list the earlier one in old_secrets"
         yield Finding(text, failed=True)
 
@@ -69,11 +68,6 @@ def _strange_files(directory: Path) -> Iterator[Finding]:
             f"{_KEY}: {', '.join(strange)} in {directory} must belong to {_user(owner)}, as the directory does; chown"
         )
         yield Finding(text, failed=True)
-
-
-def _sealer(config: Config) -> Sealer:
-    old = [one.get_secret_value() for one in config.settings.server.old_secrets]
-    return Sealer(existing_secret(config.settings, config.data_dir), old)
 
 
 def _owner(path: Path) -> str:

@@ -1,16 +1,9 @@
 """Single-page apps: each new address is one PageView for each pixel, with an id."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-from playwright.async_api import Page
-from tagpage import ALONE, ASYNC, BASE, CALLS, INIT, TAG, TRAP, Stage, script, site, stage, until
-
-
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
+from polling import until
+from shop_page import ALONE, ASYNC, BASE, CALLS, INIT, TAG, TRAP, script, site
+from stage import Stage
 
 
 async def go(here: Stage, move: str) -> None:
@@ -21,9 +14,9 @@ async def go(here: Stage, move: str) -> None:
 def views(here: Stage) -> list[str]:
     """Path and fragment of each PageView that was mirrored."""
     return [
-        letter["url"].split("/", 3)[3]
-        for letter in here.letters
-        for event in letter.get("events", [])
+        batch["url"].split("/", 3)[3]
+        for batch in here.batches
+        for event in batch.get("events", [])
         if event["name"] == "PageView"
     ]
 
@@ -40,9 +33,9 @@ async def test_routes_are_mirrored_with_ids(here: Stage, browser_is: str) -> Non
     await here.take_over()
     moves = ["history.pushState({}, '', '/a')", "history.replaceState({}, '', '/b')", "location.hash = 'c'"]
     for move in [*moves, "history.back()"]:
-        known = len(views(here))
+        before = len(views(here))
         await here.page.evaluate(move)
-        await until(lambda known=known: len(views(here)) > known, move)  # type: ignore[misc]
+        await until(lambda before=before: len(views(here)) > before, what=move)  # type: ignore[misc]
     await here.settle()
 
     assert views(here) == ["", "a", "b", "b#c", "b"]
@@ -88,7 +81,7 @@ async def test_every_pixel_hears_of_a_route_but_those_that_hear_no_track(here: S
 @pytest.mark.parametrize("who", ["the site", "the page"])
 async def test_nobody_asks_for_routes(here: Stage, who: str) -> None:
     """A site that leaves routes to the Pixel, and a page that set disablePushState itself, get no PageView of ours."""
-    here.site = site(route_page_views=who == "the page")
+    here.lab.site = site(route_page_views=who == "the page")
     wish = script("fbq.disablePushState = true") if who == "the page" else ""
     await here.show(TAG, BASE, wish, CALLS)
     await here.take_over()
@@ -103,7 +96,7 @@ async def test_routes_of_a_blocked_pixel_are_mirrored(here: Stage) -> None:
     """Routes are told where the Pixel never comes."""
     await here.show(TAG, ALONE, CALLS)
     await go(here, "history.pushState({}, '', '/a')")
-    await until(lambda: len(views(here)) == 2, "the route")
+    await until(lambda: len(views(here)) == 2, what="the route")
 
     assert views(here) == ["", "a"]
 
@@ -155,12 +148,12 @@ async def test_no_route_is_too_short(here: Stage, case: str, tag: str, browser_i
     await here.show(tag, BASE, CALLS)
     await here.take_over()
     await here.page.evaluate(f"async () => {{ {LATER}; {moves}; await later(30) }}")
-    await here.settle(["fired", *(["letters"] if tag else [])])
+    await here.settle(["fired", *(["batches"] if tag else [])])
 
     assert told(here.fired) == wanted
     if tag:
         assert here.fired_pairs == here.mirrored_pairs
-        urls = {event["id"]: letter["url"] for letter in here.letters for event in letter.get("events", [])}
+        urls = {event["id"]: batch["url"] for batch in here.batches for event in batch.get("events", [])}
         assert {hit["eid"]: hit["dl"] for hit in here.fired} == urls
 
 
@@ -181,14 +174,14 @@ async def test_a_route_left_at_once_is_told(here: Stage, browser_is: str) -> Non
     """A route whose page is left in the same task, or a tenth of a second later, is mirrored."""
     await here.page.add_init_script(BROWSERS[browser_is])
     for wait in (0, 100):
-        here.letters.clear()
+        here.batches.clear()
         await here.show(TAG, BASE, CALLS)
         await here.take_over()
         leave = "location.href = '/other'"
         move = f"history.pushState({{}}, '', '/1'); {f'setTimeout(() => {{ {leave} }}, {wait})' if wait else leave}"
         await here.page.evaluate(f"() => {{ {move} }}")
         await here.page.wait_for_url("**/other")
-        await until(lambda: "1" in views(here), f"the route left after {wait} ms")
+        await until(lambda: "1" in views(here), what=f"the route left after {wait} ms")
 
 
 CLEANED = "history.replaceState({}, '', location.pathname)"
@@ -202,7 +195,7 @@ async def test_an_address_cleaned_before_the_first_event_fires_is_no_route(here:
     clean = script(f"addEventListener('DOMContentLoaded', () => {{ {CLEANED} }})")
     await here.show(before, BASE, behind, CALLS, clean, path="/?utm_source=x&fbclid=abc")
     await here.take_over()
-    channels = ["fired"] if placement == "alone" else ["fired", "letters"]
+    channels = ["fired"] if placement == "alone" else ["fired", "batches"]
     await here.settle(channels)
 
     assert [hit["ev"] for hit in here.fired] == ["PageView", "Lead", "End"]

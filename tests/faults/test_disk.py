@@ -99,7 +99,7 @@ def open_queue(
 async def waiting_ids(queue: LocalQueue) -> list[str]:
     found: list[str] = []
     while segments := await queue.claim(PIXEL, most=1 << 30):
-        found += [one.id for segment in segments for one in segment.records]
+        found += [event.id for segment in segments for event in segment.records]
     return found
 
 
@@ -289,7 +289,9 @@ async def test_a_clock_that_jumps_a_day_loses_nothing(tmp_path: Path, jumps: tup
         await appended(queue, range(step * 10, step * 10 + 10))
         (first, *rest) = await queue.claim(PIXEL, most=1 << 30)
         await queue.release(rest)
-        rows = (LedgerRow(clock[0], PIXEL, one.name, one.id, one.time_s, Status.DELIVERED) for one in first.records)
+        rows = (
+            LedgerRow(clock[0], PIXEL, event.name, event.id, event.time_s, Status.DELIVERED) for event in first.records
+        )
         await queue.settle([first], Settlement(done=(first.ref,), rows=tuple(rows)))
         await queue.close()
         queue = open_queue(tmp_path, now=lambda: clock[0])
@@ -347,7 +349,7 @@ async def test_a_broken_disk_is_told_at_once(tmp_path: Path) -> None:
             async with proxy.session.get(f"{proxy.operator}/readyz") as ready:
                 status = ready.status
             with pytest.raises(QueueBrokenError, match="injected"):
-                await asyncio.wait_for(proxy.proxy.broken, 10)
+                await asyncio.wait_for(proxy.proxy.broken, 60)
 
     assert (before, during, after, status) == (204, 503, 503, 503)
     assert headers["Retry-After"]
@@ -387,7 +389,7 @@ async def test_the_process_ends_with_1_when_its_disk_fails(tmp_path: Path, say: 
             size = machine.memory_mb()
             machine.break_disk()
             assert machine.process
-            code = await asyncio.wait_for(machine.process.wait(), 30)
+            code = await asyncio.wait_for(machine.process.wait(), 60)
         log = machine.log()
         healthy = Machine(tmp_path, graph)
         await healthy.start()
@@ -551,7 +553,7 @@ async def refusal(machine: Machine) -> tuple[int | None, str]:
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert b"Traceback" not in errors, errors.decode()
     return process.returncode, errors.decode()
 

@@ -115,6 +115,7 @@ def rows_of(ledger: Ledger, table: str) -> int:
     return ledger._number(f"SELECT count(*) FROM {table}")  # noqa: S608
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rows", "news"), [(20_000, 1000), (1000, 60_000)])
 def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, news: int) -> None:
     """Beyond the bound what takes more is forgotten, so that forged news cost no rows, and drops no news."""
