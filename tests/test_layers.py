@@ -80,7 +80,7 @@ def imports(path: Path) -> set[str]:
             below = {f"{module}.{alias.name}" for alias in node.names}
             is_package = (ROOT / Path(*module.split("."))).is_dir() and module.startswith("proxy")
             found |= (
-                {one if (ROOT / f"{one.replace('.', '/')}.py").exists() else module for one in below}
+                {name if (ROOT / f"{name.replace('.', '/')}.py").exists() else module for name in below}
                 if (is_package)
                 else {module}
             )

@@ -99,7 +99,7 @@ def open_queue(
 async def waiting_ids(queue: LocalQueue) -> list[str]:
     found: list[str] = []
     while segments := await queue.claim(PIXEL, most=1 << 30):
-        found += [one.id for segment in segments for one in segment.records]
+        found += [event.id for segment in segments for event in segment.records]
     return found
 
 
@@ -289,7 +289,9 @@ async def test_a_clock_that_jumps_a_day_loses_nothing(tmp_path: Path, jumps: tup
         await appended(queue, range(step * 10, step * 10 + 10))
         (first, *rest) = await queue.claim(PIXEL, most=1 << 30)
         await queue.release(rest)
-        rows = (LedgerRow(clock[0], PIXEL, one.name, one.id, one.time_s, Status.DELIVERED) for one in first.records)
+        rows = (
+            LedgerRow(clock[0], PIXEL, event.name, event.id, event.time_s, Status.DELIVERED) for event in first.records
+        )
         await queue.settle([first], Settlement(done=(first.ref,), rows=tuple(rows)))
         await queue.close()
         queue = open_queue(tmp_path, now=lambda: clock[0])

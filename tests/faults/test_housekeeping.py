@@ -149,12 +149,12 @@ class Pages:
     numbers: Iterator[int] = field(default_factory=count)
 
     async def post(self) -> int:
-        """Send an event for us, one for somebody else's pixel (a ledger row), and news of a browser copy."""
+        """Send an event for us, one for somebody else's pixel (a ledger row), and an update of a browser copy."""
         number = next(self.numbers)
         ours = page_views([f"h-{number}"])
         foreign = wire({"name": "Lead", "id": f"x-{number}", "pixels": ["99"]})
-        news = {"fates": [{"name": "PageView", "id": f"h-{number}", "pixel": "blocked"}]}
-        status, _, _ = await self.proxy.post({**ours, "events": ours["events"] + foreign["events"], **news})
+        update = {"fates": [{"name": "PageView", "id": f"h-{number}", "pixel": "blocked"}]}
+        status, _, _ = await self.proxy.post({**ours, "events": ours["events"] + foreign["events"], **update})
         if status == 204:
             self.acknowledged.add(f"h-{number}")
         return status
