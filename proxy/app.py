@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from proxy.config.address import Address
@@ -31,7 +30,7 @@ from proxy.edge.reading import RequestReader
 from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.build import tag_of
 from proxy.edge.turns import Turns
-from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
+from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser, stamp
 from proxy.operator.api import Access, Operator
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules import tables
@@ -140,7 +139,7 @@ async def _start_public(stack: AsyncExitStack, parts: _Parts, sender: Sender) ->
         server.forwarding_header,
     )
     turns = Turns()
-    reader = RequestReader(turns, now=now_ms, entropy=partial(secrets.randbits, 128))
+    reader = RequestReader(turns, stamp)
     store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=sender.wake)
     public = Public(
         entry,

@@ -12,12 +12,14 @@ from aiohttp import hdrs
 
 from proxy.config.load import Config
 from proxy.graph.law import MAX_AGE_MS
-from proxy.installation import locked, now_ms, open_queue
+from proxy.installation import Installation, locked, now_ms, open_queue
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import event_json, letter_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
 from proxy.queue.sqlite.engine import DataDirBusyError, LocalQueue
+from proxy.queue.sqlite.inspect import reader_of
+from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, identifiers, people_of
 from proxy.rules.identity.reference import LENGTH
 from proxy.rules.match.text import sha256
@@ -97,9 +99,9 @@ async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
         except DataDirBusyError:
             yield await stack.enter_async_context(_remote_client(config))
             return
-        queue = open_queue(installation, now_ms)
-        stack.push_async_callback(queue.close)
-        yield _LocalClient(queue, installation.person_keys())
+        client = _LocalClient(installation)
+        stack.push_async_callback(client.close)
+        yield client
 
 
 @asynccontextmanager
@@ -113,34 +115,54 @@ async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
 
 
 class _LocalClient:
-    def __init__(self, queue: LocalQueue, person_keys: Sequence[bytes]) -> None:
-        self._queue = queue
-        self._people_keys = person_keys
+    """Reads the files of a proxy that does not run as they stand; opens its queue only to change something."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._reader = reader_of(installation.config.data_dir, installation.sealer())
+        self._opened: LocalQueue | None = None
+
+    async def close(self) -> None:
+        for part in (self._reader, self._opened):
+            if part:
+                await part.close()
+
+    async def _archive(self) -> LocalQueue | Reader:
+        return self._reader or await self._queue()
+
+    async def _queue(self) -> LocalQueue:
+        if self._reader:
+            await self._reader.close()
+            self._reader = None
+        if not self._opened:
+            self._opened = open_queue(self._installation, now_ms)
+        return self._opened
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
-        return [event_json(row) async for row in self._queue.events(wanted)]
+        return [event_json(row) async for row in (await self._archive()).events(wanted)]
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
-        return [letter_json(letter) for letter in await self._queue.dead(wanted)]
+        return [letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
 
     async def replay(self, ids: Sequence[int]) -> int:
-        return await self._queue.replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)
+        return await (await self._queue()).replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)
 
     async def discard(self, ids: Sequence[int]) -> int:
-        return await self._queue.discard(ids)
+        return await (await self._queue()).discard(ids)
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        return await self._queue.erase(self._people(person), now_ms())
+        return await (await self._queue()).erase(self._people(person), now_ms())
 
     async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
-        return [suppression_json(one) for one in await self._queue.suppressions(kind, limit=limit)]
+        return list(map(suppression_json, await (await self._archive()).suppressions(kind, limit=limit)))
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
-        return len(await self._queue.lift(self._people(person), [kind] if kind else list(SuppressionKind), now_ms()))
+        kinds = [kind] if kind else list(SuppressionKind)
+        return len(await (await self._queue()).lift(self._people(person), kinds, now_ms()))
 
     def _people(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
         try:
-            return people_of(person, self._people_keys)
+            return people_of(person, self._installation.person_keys())
         except UnknownPersonError as error:
             raise OperatorClientError(f"{error}; accepted: {ACCEPTED}") from None
 
@@ -205,5 +227,6 @@ def _answer(status: int, body: bytes) -> Any:
 
 def _query(wanted: Filter) -> dict[str, str]:
     texts = {"pixel": wanted.pixel, "name": wanted.name, "id": wanted.id, "reason": wanted.reason}
-    fields = {**texts, "status": wanted.status or "", "before": f"{wanted.before or ''}"}
+    since = "" if wanted.since is None else str(wanted.since)
+    fields = {**texts, "status": wanted.status or "", "before": f"{wanted.before or ''}", "since": since}
     return {key: value for key, value in fields.items() if value} | {"limit": str(wanted.limit)}

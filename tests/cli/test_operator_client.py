@@ -95,6 +95,26 @@ async def test_events_are_listed_with_their_findings(capi: Capi) -> None:
     assert row.endswith("em:unusable value:repaired")
 
 
+async def test_what_is_new_since_a_number_is_listed(capi: Capi) -> None:
+    """Each event has a number in the JSON; asked with it, only what ended later is listed."""
+    _, (line,) = await capi("events", "--json", "--since", "0")
+    number = orjson.loads(line)["number"]
+    code, later = await capi("events", "--json", "--since", str(number))
+
+    assert (number, code, later) == (1, 0, [])
+
+
+@pytest.mark.parametrize("command", [("events",), ("dead", "list"), ("suppressions", "list")])
+async def test_reading_a_stopped_proxy_changes_nothing(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """No byte of data_dir is another one afterwards, and no file is new."""
+    await fill(tmp_path / "data")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()}
+    code, lines = await run(Machine(tmp_path, f"http://127.0.0.1:{free_port()}"), *command, "--json")
+
+    assert (code, bool(lines)) == (0, command[0] != "suppressions")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
+
+
 async def test_a_discard_takes_all_that_was_chosen_and_nothing_else(capi: Capi) -> None:
     """More than a page is discarded in one go; letters of another reason stay."""
     code, lines = await capi("dead", "discard", "--yes", "--reason", "rejected")

@@ -26,7 +26,7 @@ from proxy.model.keys import person_key
 from proxy.model.request import Consent
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import QueueFullError
-from proxy.rules.identity.person_digest import digests
+from proxy.rules.identity.person import digests
 from proxy.rules.identity.reference import resolve
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 

@@ -51,9 +51,7 @@ HIDDEN = {"person_digests", "worth", "shared"}
 
 
 def written(record: Record) -> dict[str, Any]:
-    outside = {
-        key: value for key, value in record._asdict().items() if key not in {"person_digests", "worth", "shared"}
-    }
+    outside = {key: value for key, value in record._asdict().items() if key not in HIDDEN}
     return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.whole)}
 
 
@@ -67,6 +65,11 @@ def opened(cookie: str) -> str:
     return cookie.replace(value, json.dumps({key: held for key, held in visitor_cookie._asdict().items() if held}))
 
 
+def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:
+    """A row as JSON, without the visitor, who is never read back, and the number, which the ledger gives."""
+    return {key: value for key, value in asdict(row).items() if key not in {"visitor", "number"}}
+
+
 def as_golden(outcome: Decision) -> Any:
     """An outcome as plain JSON."""
     document = {
@@ -74,10 +77,7 @@ def as_golden(outcome: Decision) -> Any:
         "body": orjson.loads(tag_answer(outcome).body) if tag_answer(outcome).body else "",
         "cookies": [opened(cookie) for cookie in outcome.cookies],
         "records": [written(record) for record in outcome.records],
-        "dropped": [
-            {key: value for key, value in asdict(row).items() if key not in {"visitor", "number"}}
-            for row in outcome.dropped
-        ],
+        "dropped": [dropped_as_golden(row) for row in outcome.dropped],
         "refused": outcome.refused,
         "fates": [asdict(news) for news in outcome.copy_updates],
         "pixels": outcome.pixels,

@@ -8,7 +8,7 @@ nor the place of a keeper can be changed. Whatever does not open is no keeper; n
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from proxy.model.keys import derive
 from proxy.model.request import Consent
-from proxy.rules.identity.browser_ids import BrowserIds
 
 MAX_AGE_S = 400 * 24 * 60 * 60
 """Longer than this no browser keeps a cookie (RFC 6265bis), and no keeper is believed."""
@@ -58,8 +57,8 @@ class VisitorCookie(NamedTuple):
     """Under which digest (hex) an opt-out or a withdrawal is on the proxy's list; only with it can that be lifted."""
 
 
-class Found(NamedTuple):
-    """A keeper as a request brings it."""
+class FoundCookie(NamedTuple):
+    """A visitor cookie as a request brings it."""
 
     visitor_cookie: VisitorCookie
     sealed: str
@@ -67,6 +66,7 @@ class Found(NamedTuple):
 
 
 NOTHING = VisitorCookie()
+NONE_FOUND = FoundCookie(NOTHING, "")
 _CONSENT, _MATCH = VisitorCookie._fields.index("consent"), VisitorCookie._fields.index("match")
 # Before ``match`` stands a place that an earlier version used and none reads any more.
 _RETIRED = 0
@@ -81,11 +81,8 @@ class VisitorCookieKeys:
         self._current = _id(secret)
         self._visitors = derive(secret, "keeper-visitor")
         self._cipher = lru_cache(maxsize=_CIPHERS)(self._cipher_of)
-        self._names = lru_cache(maxsize=_CIPHERS)(self._names_of)
-
-    def names(self, site: str) -> tuple[str, ...]:
-        """Return the cookie's name, then those that old secrets gave it: 8 characters that no list can know."""
-        return self._names(site)
+        self.names: Callable[[str], tuple[str, ...]] = lru_cache(maxsize=_CIPHERS)(self._names_of)
+        """By a site's name the cookie's, then those that old secrets gave it: 8 characters that no list can know."""
 
     def new_visitor(self, entropy: int) -> str:
         """Return a new visitor id: 128 bits that nobody without the secret can tell from what else came of them."""
@@ -105,14 +102,14 @@ class VisitorCookieKeys:
         found = self._found(value, site, now)
         return found.visitor_cookie if found else None
 
-    def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> Found | None:
+    def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> FoundCookie | None:
         """Return the keeper among the cookies of a request, newest name first."""
         for name in self.names(site):
             if name in cookies and (found := self._found(cookies[name], site, now)):
                 return found
         return None
 
-    def _found(self, value: str, site: str, now: int) -> Found | None:
+    def _found(self, value: str, site: str, now: int) -> FoundCookie | None:
         sealed = _decoded(value)
         head, nonce = sealed[:_HEAD], sealed[_HEAD - _NONCE : _HEAD]
         secret_id = head[1 : 1 + _ID]
@@ -128,7 +125,7 @@ class VisitorCookieKeys:
             return None
         # Set again for up to a day, it is believed for up to a day less than the browser keeps it.
         is_fresh = secret_id == self._current and 0 <= age < _DAY_S
-        return Found(_unpacked(orjson.loads(plain)), value if is_fresh else "")
+        return FoundCookie(_unpacked(orjson.loads(plain)), value if is_fresh else "")
 
     def _cipher_of(self, secret_id: bytes, day: int) -> AESGCM:
         return AESGCM(derive(self._secrets[secret_id], f"keeper:{day}"))
@@ -137,26 +134,6 @@ class VisitorCookieKeys:
         newest_first = reversed(self._secrets.values())
         names = (base64.b32encode(derive(secret, f"keeper-name:{site}", length=5)) for secret in newest_first)
         return tuple(name.decode().lower() for name in names)
-
-
-def renewed(kept: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> VisitorCookie:
-    """Return the keeper after another permitted visit; what stays the same keeps its first time.
-
-    It is the same keeper if nothing of it is new.
-    """
-    is_same = (visitor, ids.fbp, ids.fbc, "") == (kept.visitor, kept.fbp, kept.fbc, kept.suppression)
-    if is_same and (consent is Consent.UNKNOWN or consent is kept.consent):
-        return kept
-    return kept._replace(
-        visitor=visitor,
-        since=kept.since if visitor == kept.visitor else now,
-        fbp=ids.fbp,
-        fbp_since=kept.fbp_since if ids.fbp == kept.fbp else now,
-        fbc=ids.fbc,
-        fbc_since=kept.fbc_since if ids.fbc == kept.fbc else now,
-        consent=kept.consent if consent is Consent.UNKNOWN else consent,
-        suppression="",
-    )
 
 
 def _id(secret: str) -> bytes:

@@ -20,7 +20,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ApiError:
     """An error in Graph's fields, after Meta's error-handling page.
 
     `code` 100 is "invalid parameter"; most of what the Conversions API refuses comes as HTTP 400 with it and a
@@ -62,14 +62,14 @@ def received(count: int, trace: str) -> Answer:
     return Answer(200, orjson.dumps({"events_received": count, "messages": [], "fbtrace_id": trace}))
 
 
-def bad_token(message: str) -> Refusal:
+def bad_token(message: str) -> ApiError:
     """Code 190 as recorded live for a token Graph cannot parse: HTTP 401, no subcode, no `is_transient`."""
-    return Refusal(message, code=190, status=401, transient=None)
+    return ApiError(message, code=190, status=401, transient=None)
 
 
-def no_object(name: str) -> Refusal:
+def no_object(name: str) -> ApiError:
     """Code 100 with subcode 33: the pixel does not exist, or the token may not see it."""
-    return Refusal(
+    return ApiError(
         f"Unsupported post request. Object with ID '{name}' does not exist, cannot be loaded due to missing "
         "permissions, or does not support this operation",
         subcode=33,

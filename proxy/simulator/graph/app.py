@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from proxy.simulator.graph import endpoints, panel
-from proxy.simulator.graph.answers import Refusal, no_object
-from proxy.simulator.graph.edge import Graph
-from proxy.simulator.graph.faults import Faults
+from proxy.simulator.graph.answers import ApiError, no_object
+from proxy.simulator.graph.edge import EventsEdge
+from proxy.simulator.graph.faults import ActiveFaults
 from proxy.simulator.graph.memory import Memory
 from proxy.simulator.graph.state import SIMULATOR, Simulator, response, trace
 
@@ -42,7 +42,7 @@ def make_app(
     """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_graph_errors])
     memory = Memory()
-    app[SIMULATOR] = Simulator(Graph(tokens, app_secrets or {}, memory, now), memory, Faults(clock))
+    app[SIMULATOR] = Simulator(EventsEdge(tokens, app_secrets or {}, memory, now), memory, ActiveFaults(clock))
     app.router.add_routes([*endpoints.ROUTES, *panel.ROUTES])
     app.on_response_prepare.append(_open_to_all)
     app.on_shutdown.append(_let_go)
@@ -68,13 +68,13 @@ async def _graph_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return response(_refusal(error, ascii(request.path)[1:-1]).answer(trace()))
 
 
-def _refusal(error: Exception, path: str) -> Refusal:
+def _refusal(error: Exception, path: str) -> ApiError:
     match error:
         case web.HTTPRequestEntityTooLarge():
-            return Refusal(f"(#100) The body is larger than {MAX_BODY} bytes", status=413)
+            return ApiError(f"(#100) The body is larger than {MAX_BODY} bytes", status=413)
         case web.HTTPMethodNotAllowed():
             return no_object(path)
         case web.HTTPNotFound():
-            return Refusal(f"Unknown path components: {path}", code=2500)
+            return ApiError(f"Unknown path components: {path}", code=2500)
         case _:
-            return Refusal("(#100) The body cannot be read")
+            return ApiError("(#100) The body cannot be read")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxy.simulator.graph import wire
-from proxy.simulator.graph.answers import Answer, Refusal, bad_token, no_object, received
+from proxy.simulator.graph.answers import Answer, ApiError, bad_token, no_object, received
 from proxy.simulator.graph.dedup import Copy
 from proxy.simulator.graph.memory import Memory
 from proxy.simulator.graph.rules import Event, refuse
 
-Extra = Callable[[list[Event]], Refusal | None]
+Extra = Callable[[list[Event]], ApiError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class EventsEdge:
     """The events edge.
 
     Attributes:
@@ -54,7 +54,7 @@ class Graph:
             refusal = self._stranger(posted.pixel, pairs, posted.authorization)
             events = [] if refusal else wire.events(pairs)
         except wire.UnreadableError as error:
-            return Refusal(f"(#100) {error}").answer(trace)
+            return ApiError(f"(#100) {error}").answer(trace)
         refusal = refusal or refuse(events, self.now()) or (extra and extra(events))
         return refusal.answer(trace) if refusal else self._accept(posted.pixel, events, trace)
 
@@ -65,15 +65,15 @@ class Graph:
         )
         return received(len(events), trace)
 
-    def _stranger(self, pixel: str, pairs: wire.Pairs, authorization: str) -> Refusal | None:
+    def _stranger(self, pixel: str, pairs: wire.Pairs, authorization: str) -> ApiError | None:
         token = wire.token(pairs, authorization)
         return self._wrong_pixel(pixel) or self._wrong_token(pixel, token) or self._wrong_proof(pixel, token, pairs)
 
-    def _wrong_pixel(self, pixel: str) -> Refusal | None:
+    def _wrong_pixel(self, pixel: str) -> ApiError | None:
         known = pixel.isascii() and pixel.isdigit() and (self.tokens is None or pixel in self.tokens)
         return None if known else no_object(pixel)
 
-    def _wrong_token(self, pixel: str, token: str | None) -> Refusal | None:
+    def _wrong_token(self, pixel: str, token: str | None) -> ApiError | None:
         if not token:
             return bad_token("An access token is required to request this resource.")
         if self.tokens is None or token == self.tokens[pixel]:
@@ -81,11 +81,11 @@ class Graph:
         # The token of a neighbour is a good token that may not see this pixel.
         return no_object(pixel) if token in self.tokens.values() else bad_token("Invalid OAuth access token.")
 
-    def _wrong_proof(self, pixel: str, token: str | None, pairs: wire.Pairs) -> Refusal | None:
+    def _wrong_proof(self, pixel: str, token: str | None, pairs: wire.Pairs) -> ApiError | None:
         proof, secret = wire.first(pairs, "appsecret_proof"), self.app_secrets.get(pixel)
         if proof is None or secret is None or proof == appsecret_proof(secret, token or ""):
             return None
-        return Refusal("Invalid appsecret_proof provided in the API argument", type="GraphMethodException")
+        return ApiError("Invalid appsecret_proof provided in the API argument", type="GraphMethodException")
 
 
 def appsecret_proof(secret: str, token: str) -> str:

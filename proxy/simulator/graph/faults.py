@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from proxy.simulator.graph.answers import Answer, Refusal
+from proxy.simulator.graph.answers import Answer, ApiError
 from proxy.simulator.graph.rules import Event
 
 Mode = Literal["500", "429", "190", "timeout", "reset", "slow", "poison", "half", "count", "none"]
@@ -102,7 +102,7 @@ class Fault:
         return hit
 
 
-class Faults:
+class ActiveFaults:
     """The faults in force: at most one per pixel and one for all others.
 
     Args:
@@ -162,11 +162,11 @@ class Faults:
             fault.over.set()
 
 
-def poisoned(order: Order, events: list[Event]) -> Refusal | None:
+def poisoned(order: Order, events: list[Event]) -> ApiError | None:
     """The refusal of a batch that holds a poisoned event."""
     if not any(order.match in text for event in events for text in _texts(event)):
         return None
-    return Refusal(
+    return ApiError(
         code=100 if order.code is None else order.code,
         subcode=2804017 if order.subcode is None else order.subcode,
         status=order.status or 400,
@@ -180,7 +180,7 @@ def answer(order: Order, pixel: str, trace: str) -> Answer:
     if order.html and order.mode == "500":
         return Answer(order.status or 500, HTML, content_type="text/html")
     status, code, words, transient = WORDS[str(order.mode)]
-    refusal = Refusal(
+    refusal = ApiError(
         words,
         code=code if order.code is None else order.code,
         subcode=order.subcode,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from proxy.simulator.graph.answers import Answer
-from proxy.simulator.graph.edge import Graph
-from proxy.simulator.graph.faults import Faults
+from proxy.simulator.graph.edge import EventsEdge
+from proxy.simulator.graph.faults import ActiveFaults
 from proxy.simulator.graph.memory import Memory
 
 
@@ -15,9 +15,9 @@ from proxy.simulator.graph.memory import Memory
 class Simulator:
     """The parts of one running simulator."""
 
-    graph: Graph
+    graph: EventsEdge
     memory: Memory
-    faults: Faults
+    faults: ActiveFaults
 
 
 SIMULATOR = web.AppKey("simulator", Simulator)
