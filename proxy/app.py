@@ -7,29 +7,19 @@ and the queue closes last.
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from proxy.config.address import Address
 from proxy.config.load import Config
-from proxy.delivery.client import Graph, graph_session
-from proxy.delivery.expiry import Expiry
-from proxy.delivery.lane import Lane
 from proxy.delivery.sender import Sender
-from proxy.edge.admission import Admission
-from proxy.edge.collect import CollectDoor
-from proxy.edge.image import ImageDoor
-from proxy.edge.net.connections import Terms, few_connections
+from proxy.delivery.start import delivering
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
+from proxy.edge.net.terms import Terms, few_connections
 from proxy.edge.public import Entry, Public
-from proxy.edge.reading import RequestReader
-from proxy.edge.storing import DecisionStore
-from proxy.edge.tag.build import tag_of
-from proxy.edge.turns import Turns
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser, stamp
 from proxy.operator.api import Access, Operator
 from proxy.queue.sqlite.engine import LocalQueue
@@ -38,8 +28,6 @@ from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import Faults
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
-
-_GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +39,15 @@ class Running:
     queue: LocalQueue
     broken: asyncio.Future[None]
     """Fails when the queue must not be trusted any more; the process should end."""
+
+
+class _Parts(NamedTuple):
+    """What most parts share."""
+
+    installation: Installation
+    queue: LocalQueue
+    metrics: Metrics
+    conditions: Conditions
 
 
 @asynccontextmanager
@@ -75,40 +72,20 @@ async def running(config: Config) -> AsyncIterator[Running]:
         queue = open_queue(installation, now_ms, on_broken=watch.on_broken, on_trouble=watch.on_trouble)
         stack.push_async_callback(queue.close)
         parts = _Parts(installation, queue, metrics, conditions)
-        sender = await _start_delivery(stack, parts)
-        operator = await _start_operator(stack, parts, sender)
-        public, public_address = await _start_public(stack, parts, sender)
+        sender = await stack.enter_async_context(_delivery(parts))
+        operator = await _listen_to_operator(stack, parts, sender)
+        public, public_address = await _listen_to_public(stack, parts, sender)
         yield Running(public_address, operator, queue, watch.broken)
-        public.accepting = False
+        public.stop_accepting()
 
 
-class _Parts(NamedTuple):
-    """What most parts share."""
-
-    installation: Installation
-    queue: LocalQueue
-    metrics: Metrics
-    conditions: Conditions
-
-
-async def _start_delivery(stack: AsyncExitStack, parts: _Parts) -> Sender:
+def _delivery(parts: _Parts) -> AbstractAsyncContextManager[Sender]:
     installation, queue, metrics, conditions = parts
-    settings = installation.settings.graph
-    session = await stack.enter_async_context(graph_session(settings.timeout))
-    graph, chance = Graph(session, settings, now_ms, conditions), secrets.SystemRandom().random
-    lanes = [
-        Lane(pixel, queue=queue, graph=graph, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
-        for pixel in installation.pixels()
-    ]
-    sender = Sender(lanes)
-    sender.start()
-    stack.push_async_callback(sender.stop, _GRACE_S)
-    expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
-    stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
-    return sender
+    pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
+    return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-async def _start_operator(stack: AsyncExitStack, parts: _Parts, sender: Sender) -> Address:
+async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, sender: Sender) -> Address:
     installation, queue, metrics, conditions = parts
     server, keys = installation.settings.server, installation.person_keys()
     access = Access(server.operator_listen.host, server.operator_password.get_secret_value())
@@ -126,38 +103,13 @@ async def _start_operator(stack: AsyncExitStack, parts: _Parts, sender: Sender) 
     return await listen(stack, operator.app(), server.operator_listen, terms)
 
 
-async def _start_public(stack: AsyncExitStack, parts: _Parts, sender: Sender) -> tuple[Public, Address]:
+async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, sender: Sender) -> tuple[Public, Address]:
     installation, queue, metrics, conditions = parts
-    server, limits = installation.settings.server, affordable_limits(installation.settings.limits, conditions)
-    admission = Admission(limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics)
-    entry = Entry(
-        installation.routes(),
-        installation.policies(),
-        {site.name: tag_of(site) for site in installation.settings.site},
-        installation.settings.site,
-        installation.trusted(),
-        server.forwarding_header,
-    )
-    turns = Turns()
-    reader = RequestReader(turns, stamp)
-    store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=sender.wake)
+    settings, trusted = installation.settings, installation.trusted()
+    server, limits = settings.server, affordable_limits(settings.limits, conditions)
+    entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
     public = Public(
-        entry,
-        queue=queue,
-        admission=admission,
-        metrics=metrics,
-        conditions=conditions,
-        turns=turns,
-        reader=reader,
-        collect=CollectDoor(entry.policies, reader=reader, turns=turns, store=store),
-        image=ImageDoor(entry.policies, reader=reader, store=store),
-        now=now_ms,
+        entry, limits, queue=queue, metrics=metrics, conditions=conditions, wake=sender.wake, now=now_ms, stamp=stamp
     )
-    terms = Terms("public", limits, conditions, metrics, entry.trusted, server.proxy_protocol)
+    terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol)
     return public, await listen(stack, public.app(), server.listen, terms, drain=public.drain)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -1,6 +1,5 @@
-"""What the commands read and mend: through the running proxy, or from data_dir when none runs."""
+"""How commands reach events, dead letters and persons: through the running proxy, or in data_dir when none runs."""
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -20,21 +19,19 @@ from proxy.queue.contract import Erased, Filter
 from proxy.queue.sqlite.engine import DataDirBusyError, LocalQueue
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
-from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, identifiers, people_of
-from proxy.rules.identity.reference import LENGTH
-from proxy.rules.match.text import sha256
+from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
 
-# A long backlog is read through whole.
+_ANSWER_S = 60
 _ERASE_S = 3600
-_NUMBER = re.compile("[0-9a-f]{32}")
+"""An erasure reads all that waits."""
 
 
 class OperatorClientError(Exception):
-    """The books cannot be read; the text says why."""
+    """The operator's data cannot be reached; the text says why."""
 
 
 class OperatorClient(Protocol):
-    """What the commands ask."""
+    """What commands can ask and do."""
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return finished events, newest first."""
@@ -49,35 +46,13 @@ class OperatorClient(Protocol):
         """Remove dead letters; return how many."""
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        """Remove what is kept of a person, named as in ``people_of``, and refuse older events that come later."""
+        """Remove what waits about a person, as ``people_of`` takes one, and refuse older events that come later."""
 
     async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
         """Return suppressions of a kind, or of any, newest first."""
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         """End the suppressions of a person, of a kind or of any; return how many."""
-
-
-def person_of(
-    config: Config, *, emails: Sequence[str], phones: Sequence[str], ids: Sequence[str], visitors: Sequence[str]
-) -> dict[str, list[str]]:
-    """Return a person as the owner wrote it, in the form of ``people_of``.
-
-    Phone numbers are read as of every site's country. A visitor is named by a reference, or by the number that pages
-    of an earlier version showed.
-
-    Raises:
-        ValueError: when a value has no form to be known by; the text is its key.
-    """
-    countries = {"", *(site.country.lower() for site in config.settings.site)}
-    written = ["".join(visitor.split()).lower() for visitor in visitors]
-    references = [text for text in written if len(text) == LENGTH]
-    numbers = [text for text in written if _NUMBER.fullmatch(text)]
-    if len(references) + len(numbers) < len(written):
-        raise ValueError("visitor")
-    own = [*ids, *map(sha256, numbers)]
-    found = identifiers({"em": emails, "ph": phones, "external_id": own}, countries)
-    return found | ({"visitor": references} if references else {})
 
 
 @asynccontextmanager
@@ -110,7 +85,7 @@ async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
     password = server.operator_password.get_secret_value()
     base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
-    async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
+    async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session:
         yield _RemoteClient(session)
 
 
@@ -151,16 +126,16 @@ class _LocalClient:
         return await (await self._queue()).discard(ids)
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        return await (await self._queue()).erase(self._people(person), now_ms())
+        return await (await self._queue()).erase(self._person_digests(person), now_ms())
 
     async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
         return list(map(suppression_json, await (await self._archive()).suppressions(kind, limit=limit)))
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         kinds = [kind] if kind else list(SuppressionKind)
-        return len(await (await self._queue()).lift(self._people(person), kinds, now_ms()))
+        return len(await (await self._queue()).lift(self._person_digests(person), kinds, now_ms()))
 
-    def _people(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
+    def _person_digests(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
         try:
             return people_of(person, self._installation.person_keys())
         except UnknownPersonError as error:
@@ -186,8 +161,8 @@ class _RemoteClient:
         return int((await self._ask("POST", "/api/dead/discard", json={"ids": list(ids)}))["discarded"])
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        patience = aiohttp.ClientTimeout(total=_ERASE_S)
-        return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=patience))
+        timeout = aiohttp.ClientTimeout(total=_ERASE_S)
+        return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=timeout))
 
     async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
         params = {"limit": str(limit)} | ({"kind": kind.value} if kind else {})

@@ -1,4 +1,4 @@
-"""Records ↔ the bytes of one segment, and the key by which a repeat is known.
+"""Records ↔ the bytes of one segment.
 
 A segment is what one commit wrote for one pixel. Layout 3: the byte 3, the length of the index (32 bits, big-endian),
 the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, mark, people,
@@ -10,7 +10,6 @@ JSON list of what the queue must know, the whole payload. Their first byte is 0,
 
 import struct
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -116,21 +115,3 @@ def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:
 def _digests(text: str) -> tuple[bytes, ...]:
     joined = bytes.fromhex(text)
     return tuple(joined[at : at + DIGEST] for at in range(0, len(joined), DIGEST))
-
-
-def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:
-    """Return the 8 bytes by which news of one visitor's browser copy of an event are known.
-
-    Without the secret they tell neither the visitor nor which events are of one.
-
-    Args:
-        key: The event's ``event_key``.
-        visitor: Four bytes that tell visitors apart.
-        secret: A key for this purpose alone.
-    """
-    return blake2b(key + visitor, key=secret, digest_size=8).digest()
-
-
-def event_key(pixel: str, name: str, identity: str) -> bytes:
-    """Return the 16 bytes by which a repeat of an event is known (Meta counts by name and id within a pixel)."""
-    return blake2b(f"{pixel}\0{name}\0{identity}".encode(), digest_size=16).digest()

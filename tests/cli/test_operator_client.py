@@ -1,4 +1,4 @@
-"""The commands that read the books and mend them, as processes: beside a running proxy, and where none runs."""
+"""The commands on events and dead letters, as processes: beside a running proxy, and where none runs."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -55,7 +55,7 @@ def _now() -> int:
 
 @pytest.fixture(name="capi", params=["beside a running proxy", "where none runs"])
 async def _capi(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Capi]:
-    """Run a command on books with dead letters, whose proxy runs or does not; Graph is away."""
+    """Run a command on a data directory with dead letters, whose proxy runs or does not; Graph is away."""
     await fill(tmp_path / "data")
     machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
     if request.param == "beside a running proxy":

@@ -12,7 +12,7 @@ from support import Installation, get_json, installation, page_views, raw_config
 
 from proxy.app import running
 from proxy.config import load
-from proxy.edge.foreign import Foreign
+from proxy.edge.foreign import ForeignNames
 from proxy.telemetry.conditions import Conditions
 
 
@@ -83,7 +83,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
 def test_only_plain_names_are_told(origin: str) -> None:
     """No address, no control characters and no long text of a stranger reaches the board or the log."""
     conditions = Conditions(lambda: 0)
-    foreign = Foreign(conditions, lambda: 0)
+    foreign = ForeignNames(conditions, lambda: 0)
     for _ in range(10):
         foreign.origin(origin, "shop")
 
@@ -95,7 +95,7 @@ def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = Foreign(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0])
     for number in range(10_000):
         clock[0] += 100
         for _ in range(3):
@@ -111,7 +111,7 @@ def test_a_name_is_forgotten_after_an_hour() -> None:
     """A condition of this kind ends an hour after the last such request."""
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = Foreign(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0])
     for _ in range(3):
         foreign.origin("https://www.shop.test", "shop")
     before = len(conditions.current())

@@ -23,9 +23,9 @@ from proxy.config import load
 from proxy.config.address import Address
 from proxy.config.schema import LimitSettings
 from proxy.edge.net import connections, proxy_protocol
-from proxy.edge.net.connections import Terms
 from proxy.edge.net.listener import Listener
 from proxy.edge.net.proxy_protocol import Header, MalformedHeaderError, parse
+from proxy.edge.net.terms import Terms
 from proxy.rules.request.client_address import Networks
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
@@ -95,7 +95,7 @@ async def listening(
     app.router.add_get("/", who)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, announced=True)
+    terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, proxy_protocol=True)
     site = Listener(runner, Address("127.0.0.1", 0), terms, backlog=8)
     await site.start()
     try:

@@ -13,9 +13,17 @@ from proxy.queue.seal import Sealer
 
 
 def write_as_layout_5(db: apsw.Connection) -> None:
-    """Take from a file what layout 5 did not know: how lanes stand, and segments that wait for a moment."""
-    db.execute("DROP TABLE lane; DROP INDEX segment_lane; ALTER TABLE segment DROP COLUMN not_before")
-    db.execute("CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
+    """Take from a file what layout 5 did not know: how lanes stand, moments, repeats to skip, keys with visitors.
+
+    Its duplicate memory, which had the whole hash of an event beside the visitor, is left empty.
+    """
+    db.execute("DROP TABLE lane; DROP INDEX segment_lane; CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
+    for column in ("not_before", "skip"):
+        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+    for number in range(4):
+        db.execute(f"DROP TABLE event_{number}")
+        columns = "key BLOB, visitor BLOB, worth BLOB, PRIMARY KEY(key, visitor)"
+        db.execute(f"CREATE TABLE seen_{number}({columns}) WITHOUT ROWID")
     db.pragma("user_version", 5)
 
 

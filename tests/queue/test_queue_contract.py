@@ -3,7 +3,7 @@
 import asyncio
 import math
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +32,10 @@ from proxy.queue.contract import (
     Remainder,
     Settlement,
 )
+from proxy.queue.group import Group, SealedSegment
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
+from proxy.queue.sqlite.writer import Work
 
 NOON = 1_790_000_000_000
 HOUR = 60 * 60 * 1000
@@ -657,14 +659,14 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     await queue.append([record(0)])
     segments = await queue.claim(PIXEL, most=10)
     store, full = queue._store, iter([True])
-    insert = store._segments.insert
+    insert = store._segments.insert_sealed
 
-    def no_room(remainder: Remainder, not_before: int = 0) -> None:
+    def no_room(segment: SealedSegment, skip: Sequence[int]) -> None:
         if next(full, False):
             raise apsw.FullError
-        insert(remainder, not_before)
+        insert(segment, skip)
 
-    store._segments.insert = no_room  # type: ignore[method-assign]
+    store._segments.insert_sealed = no_room  # type: ignore[method-assign]
     refused, settled = await asyncio.gather(
         queue.append([record(1)]),
         queue.settle(segments, Settlement(done=(segments[0].ref,), rows=(row(0),))),
@@ -712,11 +714,11 @@ async def test_waiting_callers_share_commits(queue: LocalQueue) -> None:
     commits: list[int] = []
     commit = queue._store.commit
 
-    def counting(works: list[Callable[[], object]]) -> list[object]:
-        commits.append(len(works))
+    def counting(works: Sequence[Work]) -> list[object]:
+        commits.append(sum(len(work.calls) for work in works if isinstance(work, Group)))
         return commit(works)
 
-    queue._store.commit = counting  # type: ignore[method-assign,assignment]
+    queue._store.commit = counting  # type: ignore[method-assign]
     await asyncio.gather(*(queue.append([record(number)]) for number in range(400)))
 
     assert sum(commits) == 400

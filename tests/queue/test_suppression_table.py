@@ -220,7 +220,7 @@ async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -
     """What was rolled back with a neighbour's fault stands neither in the table nor in the counts."""
 
     def fail() -> None:
-        queue._store.marks.add([ANNA], OPT_OUT, NOON)
+        queue._store.suppressions.add([ANNA], OPT_OUT, NOON)
         raise KeyError
 
     with pytest.raises(QueueError):
@@ -234,7 +234,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
     """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
 
     def forget_beyond(most: int) -> None:
-        while queue._store.marks.forget(clock(), RetentionSettings(), most):
+        while queue._store.suppressions.forget(clock(), RetentionSettings(), most):
             pass
 
     for number in range(10):

@@ -16,7 +16,6 @@ from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.codec import event_key
 from proxy.queue.contract import (
     DeadLetter,
     DeliveryState,
@@ -33,6 +32,8 @@ from proxy.queue.contract import (
     Suppression,
     Trouble,
 )
+from proxy.queue.grouper import Grouper
+from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.connection import advice, open_reader
 from proxy.queue.sqlite.reader import Reader
@@ -86,6 +87,7 @@ class LocalQueue:
     ) -> None:
         self._store = store
         self._writer = writer
+        self._grouper = Grouper(store.group, writer.store)
         self._reader = reader
         self._limits = limits
         self._now = now
@@ -139,7 +141,7 @@ class LocalQueue:
         """See ``base.Queue``."""
         if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
-        return await self._writer.append(records, not_before)
+        return await self._grouper.append(records, not_before)
 
     def note(
         self,
@@ -205,21 +207,21 @@ class LocalQueue:
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         """See ``base.Queue``."""
-        await self._writer.do(lambda: self._store.marks.add(person_digests, kind, at))
+        await self._writer.do(lambda: self._store.suppressions.add(person_digests, kind, at))
 
     async def lift(
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
     ) -> list[SuppressionKind]:
         """See ``base.Queue``."""
-        if not any(map(self._store.marks.may_hold, person_digests)):
+        if not any(map(self._store.suppressions.may_hold, person_digests)):
             return []
-        return await self._writer.do(lambda: self._store.marks.lift(person_digests, kinds, at))
+        return await self._writer.do(lambda: self._store.suppressions.lift(person_digests, kinds, at))
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
         """See ``base.Queue``."""
-        if not any(map(self._store.marks.may_hold, person_digests)):
+        if not any(map(self._store.suppressions.may_hold, person_digests)):
             return set()
-        return await self._look_up(lambda: self._store.marks.of(person_digests))
+        return await self._look_up(lambda: self._store.suppressions.of(person_digests))
 
     async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
         """See ``base.Queue``."""
@@ -307,7 +309,8 @@ class LocalQueue:
             raise QueueFullError(why)
 
     async def close(self) -> None:
-        """See ``base.Queue``; the connection that writes closes last, so that it can end the log."""
+        """See ``Lifetime``; the connection that writes closes last, so that it can end the log."""
+        await self._grouper.close()
         await self._reader.close()
         await self._writer.close()
 

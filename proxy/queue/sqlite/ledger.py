@@ -21,8 +21,8 @@ import apsw
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow
 from proxy.model.units import DAY_MS
-from proxy.queue.codec import copy_key, event_key
 from proxy.queue.contract import Filter
+from proxy.queue.keys import copy_key, event_key
 
 LEDGER, UPDATES = "ledger", "fate"
 """Kinds of day tables: their names begin so."""

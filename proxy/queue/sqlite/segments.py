@@ -5,8 +5,9 @@ never wait for the search for the bad one, and the bound of the batches they may
 """
 
 import logging
+import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -14,9 +15,11 @@ from typing import Any
 import apsw
 
 from proxy.model.record import Record
-from proxy.queue.codec import chunks, pack, unpack, wire_size
+from proxy.queue.codec import chunks, unpack, wire_size
 from proxy.queue.contract import Oldest, Remainder, Segment, SegmentRef, Settlement
+from proxy.queue.group import SealedSegment, sealed_segment
 from proxy.queue.seal import Sealer, SealError
+from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import Counts
 
 log = logging.getLogger(__name__)
@@ -29,81 +32,8 @@ _SLICE_RECORDS = 2000
 # Each of these becomes a sealed row of its own.
 _EXPIRED_RECORDS = 500
 
-_INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before);"
-_INDEX_OLDEST = "CREATE INDEX segment_oldest ON segment(oldest_s);"
-SCHEMA = f"""
-CREATE TABLE segment(
-    id INTEGER PRIMARY KEY, pixel TEXT NOT NULL, n INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, strikes INTEGER NOT NULL, sealed BLOB NOT NULL,
-    at INTEGER NOT NULL, suspect INTEGER NOT NULL, oldest_s INTEGER NOT NULL, not_before INTEGER NOT NULL
-);
-{_INDEX_LANE}
-{_INDEX_OLDEST}
-"""
 _ABOVE_ALL = 1 << 62
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
-
-
-def migrate(db: apsw.Connection, now: int) -> None:
-    """Give the table of layout 3 what layout 4 added.
-
-    When older events arrived was not written down: it counts as now, so that none is called late. An ``oldest_s`` of 0
-    means that the segment must be opened to know.
-    """
-    db.execute(
-        f"""
-        ALTER TABLE segment ADD COLUMN at INTEGER NOT NULL DEFAULT {now:d};
-        ALTER TABLE segment ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE segment ADD COLUMN oldest_s INTEGER NOT NULL DEFAULT 0;
-        DROP INDEX segment_lane;
-        CREATE INDEX segment_lane ON segment(pixel, suspect, at);
-        {_INDEX_OLDEST}
-        """
-    )
-
-
-def add_delay(db: apsw.Connection) -> None:
-    """Give the table of layout 5 what layout 6 added; what waits may be claimed at once."""
-    db.execute(
-        f"""
-        ALTER TABLE segment ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
-        DROP INDEX segment_lane;
-        {_INDEX_LANE}
-        """
-    )
-
-
-class Claims:
-    """Which segments are claimed: in memory only, since a claim does not outlive the process."""
-
-    def __init__(self) -> None:
-        self._claimed: set[SegmentRef] = set()
-        self._changed: list[tuple[SegmentRef, bool]] = []
-
-    def __contains__(self, number: SegmentRef) -> bool:
-        return number in self._claimed
-
-    def add(self, number: SegmentRef) -> None:
-        """Claim a segment."""
-        if number not in self._claimed:
-            self._claimed.add(number)
-            self._changed.append((number, True))
-
-    def remove(self, numbers: Iterable[SegmentRef]) -> None:
-        """Give claims up."""
-        for number in self._claimed.intersection(numbers):
-            self._claimed.remove(number)
-            self._changed.append((number, False))
-
-    def commit(self) -> None:
-        """Let the changes of the transaction stand."""
-        self._changed.clear()
-
-    def rollback(self) -> None:
-        """Take the changes of the transaction back, the last first."""
-        while self._changed:
-            number, added = self._changed.pop()
-            (self._claimed.discard if added else self._claimed.add)(number)
 
 
 class Segments:
@@ -134,20 +64,22 @@ class Segments:
         """Store records of one pixel, not to be claimed before a moment (server clock in milliseconds)."""
         at = remainder.at or self._now()
         for records in chunks(remainder.records):
-            sealed = self._sealer.seal(pack(records), remainder.pixel.encode())
-            history = (
-                remainder.attempts,
-                remainder.strikes,
-                sealed,
-                at,
-                remainder.suspect,
-                _oldest(records),
-                not_before,
-            )
-            row = (self._next, remainder.pixel, len(records), *history)
-            self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-            self._next += 1
-            self._count(remainder.pixel, len(records), suspect=remainder.suspect)
+            segment = sealed_segment(remainder.pixel, records, not_before, self._sealer)
+            self._insert(segment, b"", (remainder.attempts, remainder.strikes, at, remainder.suspect))
+
+    def insert_sealed(self, segment: SealedSegment, skip: Sequence[int]) -> None:
+        """Store a sealed segment without the records at some positions; nothing where none is left."""
+        if len(skip) < segment.n:
+            self._insert(segment, _packed(skip), (0, 0, self._now(), 0))
+
+    def _insert(self, segment: SealedSegment, skip: bytes, history: tuple[int, int, int, int]) -> None:
+        attempts, strikes, at, suspect = history
+        n = segment.n - len(skip) // 2
+        facts = (self._next, segment.pixel, n, attempts, strikes, segment.sealed, at, suspect)
+        row = (*facts, segment.oldest_s, segment.not_before, skip)
+        self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._next += 1
+        self._count(segment.pixel, n, suspect=suspect)
 
     def _count(self, pixel: str, events: int, *, suspect: int) -> None:
         self._counts.waiting.add(pixel, events)
@@ -197,21 +129,32 @@ class Segments:
         """Open a segment and claim it; one that was damaged on disk stays claimed, so that it holds up no other."""
         number, _, pixel, attempts, strikes, at, suspect = row
         self.claims.add(number)
-        rows: list[Any] = self._db.execute("SELECT sealed FROM segment WHERE id=?", (number,)).fetchall()
         try:
-            packed = self._sealer.open(rows[0][0], pixel.encode())
-            return Segment(number, pixel, attempts, strikes, unpack(packed, pixel), at, suspect)
+            records, skip = self._opened(number, pixel)
+            stored = tuple(record for position, record in enumerate(records) if position not in skip)
+            return Segment(number, pixel, attempts, strikes, stored, at, suspect)
         except (SealError, ValueError):
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
             self._damaged.add(number)
             return None
 
+    def _opened(self, number: SegmentRef, pixel: str) -> tuple[tuple[Record, ...], frozenset[int]]:
+        """Return all records of a segment, and the positions of those that are repeats and left out.
+
+        Raises:
+            SealError: when it was damaged on disk.
+            ValueError: when it is no segment.
+        """
+        rows: list[Any] = self._db.execute("SELECT sealed, skip FROM segment WHERE id=?", (number,)).fetchall()
+        sealed, skip = rows[0]
+        return unpack(self._sealer.open(sealed, pixel.encode()), pixel), _unpacked(skip)
+
     def keep(self, segment: Segment, survivors: Sequence[Record]) -> Segment | None:
         """Keep only these records of a claimed segment, or nothing of it."""
         if survivors:
-            sealed = self._sealer.seal(pack(survivors), segment.pixel.encode())
-            row = (len(survivors), sealed, _oldest(survivors), segment.ref)
-            self._db.execute("UPDATE segment SET n=?, sealed=?, oldest_s=? WHERE id=?", row)
+            written = sealed_segment(segment.pixel, survivors, 0, self._sealer)
+            row = (written.n, written.sealed, written.oldest_s, segment.ref)
+            self._db.execute("UPDATE segment SET n=?, sealed=?, oldest_s=?, skip=x'' WHERE id=?", row)
         else:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.ref,))
             self.release([segment])
@@ -237,11 +180,13 @@ class Segments:
         return removed, last
 
     def _strike(self, segment: Segment, person_digests: Collection[bytes]) -> int:
-        survivors = [record for record in segment.records if set(person_digests).isdisjoint(record.person_digests)]
-        removed = len(segment.records) - len(survivors)
-        if removed:
+        """Remove the records about people from a segment, repeats among them too; return how many that waited."""
+        about = set(person_digests)
+        survivors = [record for record in segment.records if about.isdisjoint(record.person_digests)]
+        records, _ = self._opened(segment.ref, segment.pixel)
+        if not all(about.isdisjoint(record.person_digests) for record in records):
             self.keep(segment, survivors)
-        return removed
+        return len(segment.records) - len(survivors)
 
     def expire(self, before_s: int) -> tuple[list[tuple[Segment, Record]], bool]:
         """Take a slice of the events that happened before a moment out of unclaimed segments.
@@ -309,5 +254,10 @@ def _wire_size(segment: Segment) -> int:
     return sum(map(wire_size, segment.records))
 
 
-def _oldest(records: Sequence[Record]) -> int:
-    return min(record.time_s for record in records)
+def _packed(positions: Sequence[int]) -> bytes:
+    """Return positions within a segment as they are stored: 2 bytes each, big-endian."""
+    return struct.pack(f">{len(positions)}H", *positions)
+
+
+def _unpacked(skip: bytes) -> frozenset[int]:
+    return frozenset(struct.unpack(f">{len(skip) // 2}H", skip))

@@ -38,8 +38,7 @@ from typing import Any
 import apsw
 
 from proxy.config.schema import RetentionSettings
-from proxy.model.event import BrowserCopy, DropReason
-from proxy.model.record import Record
+from proxy.model.event import BrowserCopy
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import Dead
 from proxy.queue.contract import (
@@ -52,13 +51,14 @@ from proxy.queue.contract import (
     Segment,
     SegmentRef,
     Settlement,
-    Stored,
     Trouble,
     dead_row,
     dropped_row,
 )
+from proxy.queue.group import Append, Group, make_group
 from proxy.queue.seal import Sealer, SealError
-from proxy.queue.sqlite import dead_letters, lanes, segments, suppressions
+from proxy.queue.sqlite import dead_letters, lanes, segment_table, suppressions
+from proxy.queue.sqlite.appends import Appends
 from proxy.queue.sqlite.connection import FATAL, advice, open_writer
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.dead_letters import DeadLetters
@@ -66,11 +66,11 @@ from proxy.queue.sqlite.disk_space import DiskSpace, Files
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.notes import CopyUpdate, Notes
-from proxy.queue.sqlite.seen import Past, Seen
+from proxy.queue.sqlite.seen import Seen, padded
 from proxy.queue.sqlite.segments import Segments
 from proxy.queue.sqlite.suppressions import SuppressionTable
 from proxy.queue.sqlite.troubles import HOUSEKEEPING, INCOMPLETE, Troubles
-from proxy.queue.sqlite.writer import Append, Work
+from proxy.queue.sqlite.writer import Work
 
 log = logging.getLogger(__name__)
 
@@ -163,8 +163,8 @@ class SqliteStore:
         self.counts = Counts(waiting, self._dead.count(), suspects, SuppressionTable.count(self._db))
         self._segments = Segments(self._db, self._sealer, self.counts, self._now)
         self.lanes = Lanes(self._db)
-        self.marks = SuppressionTable(self._db, self.counts.suppressions)
-        """Suppressions."""
+        self.suppressions = SuppressionTable(self._db, self.counts.suppressions)
+        self._appends = Appends(self._seen, self.suppressions, self._segments, self._now)
 
     def _prove(self) -> None:
         """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
@@ -187,7 +187,7 @@ class SqliteStore:
 
     def _create(self) -> None:
         with self._db:
-            self._db.execute(_SCHEMA + segments.SCHEMA + dead_letters.SCHEMA + suppressions.SCHEMA + lanes.SCHEMA)
+            self._db.execute(_SCHEMA + segment_table.SCHEMA + dead_letters.SCHEMA + suppressions.SCHEMA + lanes.SCHEMA)
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             DeadLetters.start_numbers(self._db)
@@ -201,7 +201,7 @@ class SqliteStore:
             3: (self.ledger.add_totals, self._number_letters),
             4: (self._add_suspects,),  # and withdrawals among the marks, which an older program cannot read
             5: (self.ledger.add_copies, self._add_worth),
-            6: (self.ledger.start_numbers, self._add_lanes, self._add_delay),
+            6: (self.ledger.start_numbers, self._add_lanes, self._add_delay, self._add_event_keys),
         }
         for layout, changes in steps.items():
             if 0 < version < layout:
@@ -220,13 +220,16 @@ class SqliteStore:
         DeadLetters.start_numbers(self._db)
 
     def _add_suspects(self) -> None:
-        segments.migrate(self._db, self._now())
+        segment_table.add_arrivals(self._db, self._now())
 
     def _add_lanes(self) -> None:
         self._db.execute(lanes.SCHEMA)
 
+    def _add_event_keys(self) -> None:
+        Seen.add_tables(self._db)
+
     def _add_delay(self) -> None:
-        segments.add_delay(self._db)
+        segment_table.add_delay_and_skip(self._db)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -254,9 +257,10 @@ class SqliteStore:
         except FATAL as error:
             raise self._broken(error) from error
         except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
-            if len(works) == 1:
-                return [QueueError(f"{type(error).__name__} in the queue")]
-            return [self._alone(work) for work in works]
+            if len(works) == 1 and _callers(works[0]) == 1:
+                failure = QueueError(f"{type(error).__name__} in the queue")
+                return [[failure] if isinstance(works[0], Group) else failure]
+            return [self._each_alone(work) if isinstance(work, Group) else self._alone(work) for work in works]
         self._files.check()
         return results
 
@@ -280,15 +284,23 @@ class SqliteStore:
         """Remove the ballast, refuse what is new, and let the rest have the room."""
         thrown = self.room.release()
         full = QueueFullError("the disk is full")
-        if len(works) == 1 and (isinstance(works[0], Append) or not thrown):
+        if len(works) == 1 and (isinstance(works[0], Group) or not thrown):
             raise full from error
-        return [full if isinstance(work, Append) else self._alone(work) for work in works]
+        return [full if isinstance(work, Group) else self._alone(work) for work in works]
+
+    def _each_alone(self, group: Group) -> list[Any]:
+        answers = [self._alone(self.group([append])) for append in group.calls]
+        return [answer if isinstance(answer, QueueError) else answer[0] for answer in answers]
 
     def _alone(self, work: Work) -> Any:
         try:
             return self.commit([work])[0]
         except QueueFullError as error:
             return error
+
+    def group(self, appends: Sequence[Append]) -> Group:
+        """Key and seal what callers brought; safe to call from any thread."""
+        return make_group(appends, self._sealer, self.suppressions)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -315,27 +327,7 @@ class SqliteStore:
             raise self._broken(error) from error
 
     def _do(self, works: Sequence[Work]) -> list[Any]:
-        appends = [work for work in works if isinstance(work, Append)]
-        stored = iter(self._append(appends) if appends else ())
-        return [next(stored) if isinstance(work, Append) else work() for work in works]
-
-    # -- acknowledgement
-
-    def _append(self, appends: Sequence[Append]) -> list[Stored]:
-        self._seen.turn(self._now())
-        fresh: dict[tuple[str, int], list[Record]] = {}
-        stored = []
-        for append in appends:
-            records, refused = self.marks.sift(append.records)
-            met = [(record, self._seen.meet(record)) for record in records]
-            for record, past in met:
-                if past is not Past.REPEAT:
-                    waiting = fresh.setdefault((record.pixel, append.not_before), [])
-                    waiting.append(_doubted(record) if past is Past.CONFLICT else record)
-            stored.append(_stored(met, refused))
-        for (pixel, not_before), waiting in fresh.items():
-            self._segments.insert(Remainder(pixel, 0, 0, tuple(waiting)), not_before)
-        return stored
+        return [self._appends.store(work) if isinstance(work, Group) else work() for work in works]
 
     # -- delivery
 
@@ -349,7 +341,7 @@ class SqliteStore:
         return ()
 
     def _permitted(self, segment: Segment) -> Segment | None:
-        survivors, refused = self.marks.sift(segment.records)
+        survivors, refused = self.suppressions.sift(segment.records)
         if not refused:
             return segment
         self.ledger.write(dropped_row(record, reason, self._now()) for record, reason in refused)
@@ -369,7 +361,7 @@ class SqliteStore:
         return frozenset()
 
     def _bury(self, letters: Sequence[NewDeadLetter]) -> None:
-        permitted = [letter for letter in letters if not self.marks.refusal(letter.record)]
+        permitted = [letter for letter in letters if not self.suppressions.refusal(letter.record)]
         for letter in permitted:
             self._dead.bury(letter, self._now())
         self.counts.dead.add("", len(permitted))
@@ -491,7 +483,7 @@ class SqliteStore:
         try:
             with self._transaction():
                 left_out = self.ledger.write(batch.rows)
-                own = [owned for update in batch.updates if (owned := self._owned(update))]
+                own = self._owned(batch.updates)
                 self.ledger.write_updates(own)
         except BaseException:
             self.notes.give_back(batch)
@@ -500,12 +492,15 @@ class SqliteStore:
         self.foreign_news += len(batch.updates) - len(own)
         return len(self.notes) >= _NOTES
 
-    def _owned(self, update: CopyUpdate) -> tuple[int, bytes, bytes, BrowserCopy] | None:
-        """Return an update as of the visitor who brought the event; None where only others did."""
-        at, key, visitors, browser_copy = update
-        pasts = {visitor: self._seen.past(key, visitor) for visitor in visitors}
-        owner = next((visitor for visitor, past in pasts.items() if past is Past.REPEAT), visitors[0])
-        return None if pasts[owner] is Past.REUSED else (at, key, owner, browser_copy)
+    def _owned(self, updates: Sequence[CopyUpdate]) -> list[tuple[int, bytes, bytes, BrowserCopy]]:
+        """Return updates, each as of the visitor who brought the event, without those of somebody else's events."""
+        brought = self._seen.brought_by([key for _, key, _, _ in updates])
+        owned = []
+        for (at, key, visitors, browser_copy), by in zip(updates, brought, strict=True):
+            owner = next((visitor for visitor in visitors if padded(visitor) in by), visitors[0])
+            if not by or padded(owner) in by:
+                owned.append((at, key, owner, browser_copy))
+        return owned
 
     def _tidy(self) -> bool:
         """Forget a slice of what is over; tell whether there may be more."""
@@ -515,7 +510,7 @@ class SqliteStore:
             rows = self.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
             letters = self._dead.forget(now - retention.dead_days * DAY_MS)
             self.counts.dead.add("", -letters)
-            marked = self.marks.forget(now, retention)
+            marked = self.suppressions.forget(now, retention)
         return rows or letters > 0 or marked
 
     def close(self, *, in_order: bool) -> None:
@@ -530,12 +525,5 @@ class SqliteStore:
             self._db.close(True)
 
 
-def _stored(met: Sequence[tuple[Record, Past]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
-    by_past = {past: tuple(record for record, found in met if found is past) for past in Past}
-    conflicts = by_past[Past.CONFLICT]
-    reused = len(by_past[Past.REUSED]) + len(conflicts)
-    return Stored(by_past[Past.REPEAT], reused, tuple(refused), conflicts)
-
-
-def _doubted(record: Record) -> Record:
-    return record._replace(findings=(*record.findings, "id:conflict"))
+def _callers(work: Work) -> int:
+    return len(work.calls) if isinstance(work, Group) else 1

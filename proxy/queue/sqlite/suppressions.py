@@ -1,8 +1,9 @@
 """Suppressions: who opted out, withdrew consent or was erased, as 16-byte keyed digests, each with a kind and a time.
 
 The digests say nothing without the installation's secret. Almost no event is about a suppressed person, so a sieve in
-memory (16 MiB, one byte for the first three of a digest) answers first; only what it lets through asks the table.
-A million suppressions send every sixteenth digest there; the sieve never grows.
+memory answers first, and only what it lets through asks the table. The sieve has 16 MiB and never grows: a byte for the
+first three of a digest, which tells the fourth of the only person it stands for, or that there are several. A million
+suppressions let one digest in five hundred through.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ About 100 bytes each. Whoever takes new visitor cookies from the proxy can suppr
 exist; a browser that opted out has its own word in its cookie besides.
 """
 _SIEVE_BYTES = 3
+_NOBODY, _SEVERAL = 0, 255
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
 _REASONS = {
@@ -46,9 +48,11 @@ class SuppressionTable:
     def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind]) -> None:
         self._db = db
         self._counts = counts
+        self.version = 0
+        """How many suppressions were added since start; grows after the sieve knows of them."""
         self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
-        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES,)):
-            self._sieve[int.from_bytes(bytes(start), "big")] = 1
+        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES + 1,)):
+            self._remember(bytes(start))
 
     @staticmethod
     def count(db: apsw.Connection) -> Mapping[SuppressionKind, int]:
@@ -58,7 +62,11 @@ class SuppressionTable:
 
     def may_hold(self, digest: bytes) -> bool:
         """Tell whether a digest may be suppressed; safe to call from any thread."""
-        return self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] != 0
+        return self._sieve[_place(digest)] in (_SEVERAL, _sign(digest))
+
+    def _remember(self, digest: bytes) -> None:
+        place, sign = _place(digest), _sign(digest)
+        self._sieve[place] = sign if self._sieve[place] in (_NOBODY, sign) else _SEVERAL
 
     def add(self, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
         """Suppress people; of two suppressions of one kind the later one counts."""
@@ -66,7 +74,8 @@ class SuppressionTable:
             self._db.execute("INSERT OR IGNORE INTO mark VALUES(?, ?, ?)", (digest, kind, at))
             self._counts.add(kind, self._db.changes())
             self._db.execute("UPDATE mark SET at=? WHERE digest=? AND kind=? AND at<?", (at, digest, kind, at))
-            self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] = 1
+            self._remember(digest)
+            self.version += 1
 
     def lift(self, person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int) -> list[SuppressionKind]:
         """End suppressions of these kinds that are not younger than ``at``; return the kind of each that ended."""
@@ -142,3 +151,12 @@ class SuppressionTable:
         removed = self._db.changes()
         self._counts.add(kind, -removed)
         return removed
+
+
+def _place(digest: bytes) -> int:
+    return int.from_bytes(digest[:_SIEVE_BYTES], "big")
+
+
+def _sign(digest: bytes) -> int:
+    """Return what a place of the sieve holds for one person: neither nobody's nor several people's."""
+    return 1 + digest[_SIEVE_BYTES] % 254
