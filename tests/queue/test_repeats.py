@@ -9,8 +9,8 @@ from typing import Any
 
 import apsw
 import pytest
+from old_layouts import Clock, write_as_layout_5
 from support import PIXEL, SECRET, record
-from test_queue_contract import Clock, write_as_layout_5
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
