@@ -9,7 +9,8 @@ from typing import Any
 
 import apsw
 import pytest
-from old_layouts import Clock, write_as_layout_5
+from clock import Clock
+from old_layouts import write_as_layout_5
 from support import PIXEL, SECRET, record
 
 from proxy.config.schema import QueueSettings, RetentionSettings
