@@ -62,11 +62,14 @@ def reader_of(directory: Path, sealer: Sealer) -> Reader | None:
         return None
     try:
         db = open_stopped(path)
+    except apsw.Error:
+        return None
+    try:
         if db.pragma("user_version") == SCHEMA_VERSION and _knows_all(db, sealer):
             return Reader(db, sealer)
-        db.close()
     except (apsw.Error, ValueError):
         pass
+    db.close()
     return None
 
 
