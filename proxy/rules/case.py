@@ -85,6 +85,8 @@ class EventCase:
 
     case: Case
     hit: Hit
+    claimed_id: str = ""
+    """Its id as the page gave it, by which the page is told of a refusal."""
     time: int = 0
     """When it happened, by our clock in milliseconds."""
     pixels: list[Pixel] = field(default_factory=list)

@@ -59,6 +59,7 @@ def name_and_id(event_case: EventCase) -> None:
     The browser's two times say how long ago it happened, whatever its clock says; never in the future.
     """
     case, claimed, now = event_case.case, event_case.hit, event_case.case.request.now
+    event_case.claimed_id = claimed.id
     words = f"{claimed.name} {claimed.id}"
     if not words.isascii() or SUSPECTS_OF_IDS.Match(words):  # nearly all hold nothing at this first look
         event_case.hit = labels.without_contact_data(claimed, case.effort)
@@ -216,7 +217,7 @@ def record(event_case: EventCase) -> None:
     if event_case.dropped:
         size += sum(map(_noted, event_case.dropped))
     if size > case.bytes_left:
-        case.refused.append(RefusedEvent(event_case.hit.place, event_case.hit.id, _TOO_LARGE))
+        case.refused.append(RefusedEvent(event_case.hit.place, event_case.claimed_id, _TOO_LARGE))
         return
     case.bytes_left -= size
     case.shared |= shared
