@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import orjson
 import pytest
+from old_layouts import write_as_layout_1, write_as_layout_3, write_as_layout_5
 from support import PIXEL, SECRET, record, until
 
 from proxy.config.schema import QueueSettings, RetentionSettings
@@ -802,7 +803,7 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
     await queue.append([record(1)])
     await queue.settle((), Settlement(rows=(row(1),)))
     await queue.close()
-    _write_as_layout_1(tmp_path / "queue.db", record(1))
+    write_as_layout_1(tmp_path / "queue.db", record(1), day=NOON // DAY_MS)
 
     again = open_queue(tmp_path, clock)
     found = replace(row(2), findings=("value:unusable", "em:unusable"))
@@ -819,7 +820,7 @@ async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_pa
     numbers = [await dead_letter(queue, number) for number in (1, 2)]
     await queue.settle((), Settlement(rows=(row(1),)))
     await queue.close()
-    _write_as_layout_1(tmp_path / "queue.db", record(1))
+    write_as_layout_1(tmp_path / "queue.db", record(1), day=NOON // DAY_MS)
     again = open_queue(tmp_path, clock)
     await again.discard(numbers[1:])
     new = await dead_letter(again, 3)
@@ -846,40 +847,6 @@ async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path,
     await again.close()
 
 
-def write_as_layout_5(db: apsw.Connection) -> None:
-    """Take from a file what layout 5 did not know: how lanes stand, moments, repeats to skip, keys with visitors.
-
-    Its duplicate memory, which had the whole hash of an event beside the visitor, is left empty.
-    """
-    db.execute("DROP TABLE lane; DROP INDEX segment_lane; CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
-    for column in ("not_before", "skip"):
-        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
-    for number in range(4):
-        db.execute(f"DROP TABLE event_{number}")
-        columns = "key BLOB, visitor BLOB, worth BLOB, PRIMARY KEY(key, visitor)"
-        db.execute(f"CREATE TABLE seen_{number}({columns}) WITHOUT ROWID")
-    db.pragma("user_version", 5)
-
-
-def _write_as_layout_4(db: apsw.Connection) -> None:
-    """Take from a file what layout 4 did not know: whose a ledger's row is, and the values of Purchases."""
-    write_as_layout_5(db)
-    for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
-        db.execute(f"ALTER TABLE {table} DROP COLUMN copy")
-    for number in range(4):
-        db.execute(f"ALTER TABLE seen_{number} DROP COLUMN worth")
-    db.pragma("user_version", 4)
-
-
-def write_as_layout_3(db: apsw.Connection) -> None:
-    """Take from a file what layout 3 did not know: arrivals, suspects, and when the oldest event happened."""
-    _write_as_layout_4(db)
-    db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
-    for column in ("at", "suspect", "oldest_s"):
-        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
-    db.pragma("user_version", 3)
-
-
 async def test_a_file_of_the_fifth_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
     """What waits may be claimed at once, and lanes stand well until something is kept about them."""
     queue = open_queue(tmp_path, clock)
@@ -894,23 +861,6 @@ async def test_a_file_of_the_fifth_layout_is_brought_to_this_one(tmp_path: Path,
     await again.append([record(2)], not_before=NOON + 1)
     assert [found.id for found in await claimed(again)] == ["id-1"]
     await again.close()
-
-
-def _write_as_layout_1(path: Path, waiting: Record) -> None:
-    """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
-    head = orjson.dumps(
-        [waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.browser_copy, waiting.mark]
-    )
-    packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
-    sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
-    with closing(apsw.Connection(str(path))) as db:
-        write_as_layout_3(db)
-        for column in ("findings", "total"):
-            db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN {column}")
-        db.execute("DROP TABLE mark")
-        db.execute("DELETE FROM meta WHERE key='dead_last'")
-        db.execute("UPDATE segment SET sealed=?", (sealed,))
-        db.pragma("user_version", 1)
 
 
 async def test_what_the_version_before_left_waiting_is_delivered(tmp_path: Path, clock: Clock) -> None:

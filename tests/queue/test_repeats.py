@@ -9,8 +9,8 @@ from typing import Any
 
 import apsw
 import pytest
+from old_layouts import write_as_layout_5
 from support import PIXEL, SECRET, record
-from test_queue_contract import Clock, write_as_layout_5
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
@@ -25,6 +25,15 @@ from proxy.queue.sqlite.engine import LocalQueue
 NOON = 1_790_000_000_000
 HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = NOON
+
+    def __call__(self) -> int:
+        return self.now
 
 
 @pytest.fixture(name="clock")

@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 from conftest import Say
+from old_layouts import write_as_layout_3
 from support import PIXEL, SECRET, record
-from test_queue_contract import write_as_layout_3
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
