@@ -691,9 +691,9 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
     await queue.close()
 
 
-async def test_what_one_caller_brings_never_costs_its_neighbours(queue: LocalQueue) -> None:
-    """A record that cannot be written fails alone in its group."""
-    bad = record(1)._replace(id="\ud800")
+@pytest.mark.parametrize("bad", [record(1)._replace(id="\ud800"), record(1)._replace(worth=())])  # type: ignore[arg-type]
+async def test_what_one_caller_brings_never_costs_its_neighbours(queue: LocalQueue, bad: Record) -> None:
+    """A record that cannot be keyed, or cannot be written, fails alone in its group."""
     results = await asyncio.gather(
         queue.append([record(2)]), queue.append([bad]), queue.append([record(3)]), return_exceptions=True
     )

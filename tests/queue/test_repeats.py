@@ -28,6 +28,15 @@ HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
 
 
+class Clock:
+    """A clock that a test sets."""
+
+    now = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+
 @pytest.fixture(name="clock")
 def _clock() -> Clock:
     return Clock()

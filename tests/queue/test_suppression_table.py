@@ -90,6 +90,22 @@ async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> No
     assert await claimed(queue) == ["id-2", "id-4"]
 
 
+async def test_people_who_share_a_place_of_the_sieve_are_told_apart(queue: LocalQueue) -> None:
+    """The sieve lets through who may be suppressed, and no more than it must; the table has the last word."""
+    first, second, third = (b"xyz" + bytes([number]) * 13 for number in (1, 2, 3))
+    held = queue._store.tables.suppressions.may_hold
+    await queue.suppress([first], OPT_OUT, NOON)
+    assert (held(first), held(second)) == (True, False)
+    await queue.suppress([second], OPT_OUT, NOON)
+    assert (held(first), held(second), held(third)) == (True, True, True)
+
+    assert [one for one, _ in await taken(queue, about(1, first), about(2, second), about(3, third))] == [
+        "id-1",
+        "id-2",
+    ]
+    assert await claimed(queue) == ["id-3"]
+
+
 async def test_what_waits_is_dropped_by_an_opt_out(queue: LocalQueue) -> None:
     """Events that waited when their person opted out are not claimed; the ledger says why, the rest is delivered."""
     await queue.append([about(1, ANNA), about(2, BERT)])
