@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import orjson
 import pytest
+from clocks import NOON, Clock
 from old_layouts import write_as_layout_1, write_as_layout_3, write_as_layout_5
 from support import PIXEL, SECRET, record, until
 
@@ -37,18 +38,7 @@ from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
 from proxy.queue.sqlite.writer import Work
 
-NOON = 1_790_000_000_000
 HOUR = 60 * 60 * 1000
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture(name="clock")

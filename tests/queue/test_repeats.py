@@ -9,7 +9,8 @@ from typing import Any
 
 import apsw
 import pytest
-from old_layouts import Clock, write_as_layout_5
+from clocks import NOON, Clock
+from old_layouts import write_as_layout_5
 from support import PIXEL, SECRET, record
 
 from proxy.config.schema import QueueSettings, RetentionSettings
@@ -22,7 +23,6 @@ from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 
-NOON = 1_790_000_000_000
 HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
 

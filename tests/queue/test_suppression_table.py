@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from clocks import NOON, Clock
 from conftest import Say
 from old_layouts import write_as_layout_3
 from support import PIXEL, SECRET, record
@@ -25,18 +26,8 @@ from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.store import SCHEMA_VERSION
 
-NOON = 1_790_000_000_000
 OPT_OUT, WITHDRAWAL, ERASURE = SuppressionKind
 ANNA, BERT, BROWSER = (letter * 16 for letter in (b"a", b"b", b"c"))
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = NOON
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture(name="clock")
