@@ -20,7 +20,8 @@ from proxy.config.schema import Pixel, Settings, Site
 from proxy.model.keys import person_key, prefix_of
 from proxy.queue.contract import QueueBrokenError, Trouble
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks

@@ -16,7 +16,8 @@ from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import event_json, letter_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
-from proxy.queue.sqlite.engine import DataDirBusyError, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirBusyError
+from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of

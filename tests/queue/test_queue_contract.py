@@ -35,8 +35,9 @@ from proxy.queue.contract import (
 )
 from proxy.queue.group import Group, SealedSegment
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
-from proxy.queue.sqlite.writer import Work
+from proxy.queue.sqlite.data_dir import DataDirBusyError, DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.work import Work
 
 HOUR = 60 * 60 * 1000
 
@@ -170,7 +171,7 @@ async def test_how_a_lane_stands_outlives_a_restart(tmp_path: Path, clock: Clock
 async def test_a_lane_that_stands_as_before_is_not_written(queue: LocalQueue) -> None:
     """Keeping the same state again reaches no disk; what was not stored is tried again."""
     written: list[DeliveryState] = []
-    keep = queue._store.lanes.keep
+    keep = queue._store.tables.lanes.keep
 
     def keeping(pixel: str, state: DeliveryState) -> None:
         written.append(state)
@@ -178,7 +179,7 @@ async def test_a_lane_that_stands_as_before_is_not_written(queue: LocalQueue) ->
             raise KeyError
         keep(pixel, state)
 
-    queue._store.lanes.keep = keeping  # type: ignore[method-assign]
+    queue._store.tables.lanes.keep = keeping  # type: ignore[method-assign]
     with pytest.raises(QueueError):
         await queue.keep_lane_state(PIXEL, PAUSED)
     for state in (PAUSED, PAUSED, DeliveryState(), DeliveryState(), PAUSED):
@@ -427,7 +428,7 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
 def sizes_of_steps(queue: LocalQueue) -> list[int]:
     """Note how many letters each step reads, removes or puts back from now on."""
     store, reader, sizes = queue._store, queue._reader, list[int]()
-    read, take, discard = reader._dead.read, store._dead.take, store._dead.discard
+    read, take, discard = reader._dead.read, store.tables.dead.take, store.tables.dead.discard
 
     def reading(wanted: Filter) -> Any:
         found = read(wanted)
@@ -443,7 +444,7 @@ def sizes_of_steps(queue: LocalQueue) -> list[int]:
             sizes.append(len(ids))
         return discard(ids)
 
-    reader._dead.read, store._dead.take, store._dead.discard = reading, taking, discarding  # type: ignore[method-assign]
+    reader._dead.read, store.tables.dead.take, store.tables.dead.discard = reading, taking, discarding  # type: ignore[method-assign]
     return sizes
 
 
@@ -463,7 +464,9 @@ async def test_dead_letters_are_chosen_and_paged(queue: LocalQueue) -> None:
 async def test_a_damaged_letter_hides_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
     """A letter that does not open is listed without its payload and stays; the others are replayed."""
     numbers = [await dead_letter(queue, number) for number in (1, 2)]
-    await queue._writer.do(lambda: queue._store._db.execute("UPDATE dead SET sealed=x'01' WHERE id=?", (numbers[0],)))
+    await queue._writer.do(
+        lambda: queue._store.tables.db.execute("UPDATE dead SET sealed=x'01' WHERE id=?", (numbers[0],))
+    )
 
     listed = {letter.event_id: letter.payload for letter in await queue.dead(Filter())}
     assert await queue.replay(numbers, not_before_s=0) == 1
@@ -506,10 +509,10 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
     def become_due() -> None:
         nonlocal asked
         asked = 0  # housekeeping after the first append may have come this late
-        queue._store._tidied_at = -math.inf
+        queue._store.housekeeping._tidied_at = -math.inf
 
     await queue.append([record(0)])
-    monkeypatch.setattr(queue._store.ledger, "forget", forget)
+    monkeypatch.setattr(queue._store.tables.ledger, "forget", forget)
     await queue._writer.do(become_due)
     for number in range(1, 10):
         with suppress(QueueFullError):
@@ -626,7 +629,7 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, clock: Clock) ->
     """When SQLite has no page left, the append fails and nothing is half stored; with room again, it works."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(0)])
-    database = queue._store._db
+    database = queue._store.tables.db
     pages = database.pragma("page_count")
     await queue._writer.do(lambda: database.pragma("max_page_count", pages + 2))
     with pytest.raises(QueueFullError):
@@ -649,14 +652,14 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     await queue.append([record(0)])
     segments = await queue.claim(PIXEL, most=10)
     store, full = queue._store, iter([True])
-    insert = store._segments.insert_sealed
+    insert = store.tables.segments.insert_sealed
 
     def no_room(segment: SealedSegment, skip: Sequence[int]) -> None:
         if next(full, False):
             raise apsw.FullError
         insert(segment, skip)
 
-    store._segments.insert_sealed = no_room  # type: ignore[method-assign]
+    store.tables.segments.insert_sealed = no_room  # type: ignore[method-assign]
     refused, settled = await asyncio.gather(
         queue.append([record(1)]),
         queue.settle(segments, Settlement(done=(segments[0].ref,), rows=(row(0),))),
@@ -676,7 +679,7 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
     number = 0
     while not queue.refuses() and number < 10_000:
         await queue.append([record(number + step)._replace(payload=b"x" * 3000) for step in range(100)])
-        await queue._writer.do(lambda: setattr(queue._store, "_looked_at", 0.0))
+        await queue._writer.do(lambda: setattr(queue._store.housekeeping, "_looked_at", 0.0))
         number += 100
     with pytest.raises(QueueFullError, match=r"queue\.m"):
         await queue.append([record(number)])
@@ -777,7 +780,7 @@ async def test_a_file_that_is_no_database_is_refused_with_advice(tmp_path: Path,
 async def test_a_newer_layout_is_refused(tmp_path: Path, clock: Clock) -> None:
     """An older program never touches a newer file."""
     queue = open_queue(tmp_path, clock)
-    await queue._writer.do(lambda: queue._store._db.pragma("user_version", 99))
+    await queue._writer.do(lambda: queue._store.tables.db.pragma("user_version", 99))
     await queue.close()
 
     with pytest.raises(QueueBrokenError, match="newer version"):
@@ -907,7 +910,7 @@ async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:
 async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
     """A segment that does not open is kept and named in the log, and the rest is delivered."""
     await queue.append([record(1)])
-    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01'"))
+    await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01'"))
     await queue.append([record(2)])
 
     assert [found.id for found in await claimed(queue)] == ["id-2"]

@@ -8,9 +8,9 @@ import apsw
 
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.connection import log_is_empty, open_stopped
-from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.layout import SCHEMA_VERSION
 from proxy.queue.sqlite.reader import Reader
-from proxy.queue.sqlite.store import SCHEMA_VERSION
 
 _HEADS = """
     SELECT substr(value, 1, 5) FROM meta WHERE key='proof'
