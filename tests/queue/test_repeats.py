@@ -23,7 +23,6 @@ from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 
-NOON = 1_790_000_000_000
 HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
 
