@@ -22,6 +22,7 @@ from proxy.config.schema import Address, Pixel, Settings, Site
 from proxy.delivery.client import Graph, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane
+from proxy.delivery.lateness import LatenessCheck
 from proxy.delivery.sender import Sender
 from proxy.edge.admission import Admission
 from proxy.edge.collect import Collector
@@ -31,8 +32,8 @@ from proxy.edge.net.listener import listen
 from proxy.edge.public import Entry, Public
 from proxy.edge.tag.build import tag_of
 from proxy.model.keys import person_key, prefix_of
-from proxy.operator.api import Access, Operator
-from proxy.queue.contract import QueueBrokenError, Trouble
+from proxy.operator.listener import Operator
+from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
 from proxy.rules import tables
@@ -43,6 +44,7 @@ from proxy.rules.request.routes import Routes
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import Faults
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.readiness import QueueCheck, Readiness
 
 log = logging.getLogger(__name__)
 
@@ -172,13 +174,14 @@ async def running(config: Config) -> AsyncIterator[Running]:
             collector=collector,
             now=now_ms,
         )
-        access = Access(settings.server.operator_listen.host, settings.server.operator_password.get_secret_value())
+        lateness = LatenessCheck(sender.lanes, queue=queue, board=conditions, now=now_ms)
         operator = Operator(
-            access,
+            settings.server.operator_password.get_secret_value(),
             queue=queue,
             metrics=metrics,
             lanes=sender.lanes,
             conditions=conditions,
+            readiness=Readiness(conditions, [QueueCheck(queue, conditions), lateness]),
             now=now_ms,
             person_keys=person_keys(settings, secret),
         )
@@ -205,7 +208,7 @@ def open_queue(
         config: Says where it is, and how much it may hold.
         secret: The installation's.
         broken: Fails when the queue must not be trusted any more.
-        conditions: Where the queue's troubles are shown.
+        conditions: Where the queue reports what is wrong with it.
 
     Raises:
         QueueBrokenError: when it cannot be opened.
@@ -215,14 +218,6 @@ def open_queue(
         if broken is not None and not broken.done():
             broken.set_exception(error)
 
-    def on_trouble(trouble: Trouble) -> None:
-        if conditions is None:
-            return
-        if trouble.detail:
-            conditions.report(trouble.code, trouble.subject, trouble.detail, failing=trouble.failing)
-        else:
-            conditions.clear(trouble.code, trouble.subject)
-
     old = [one.get_secret_value() for one in config.settings.server.old_secrets]
     return LocalQueue.open(
         config.data_dir,
@@ -231,7 +226,7 @@ def open_queue(
         retention=config.settings.retention,
         now=now_ms,
         on_broken=on_broken,
-        on_trouble=on_trouble,
+        conditions=conditions,
     )
 
 

@@ -14,7 +14,7 @@ from proxy.app import installation_secret, now_ms, open_queue, person_keys
 from proxy.config.load import Config
 from proxy.graph.law import MAX_AGE_MS
 from proxy.model.suppression import SuppressionKind
-from proxy.operator.api import event_json, letter_json
+from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
 from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
@@ -125,7 +125,7 @@ class _Local:
         return [event_json(row) async for row in self._queue.events(wanted)]
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
-        return [letter_json(letter) for letter in await self._queue.dead(wanted)]
+        return [dead_letter_json(letter) for letter in await self._queue.dead(wanted)]
 
     async def replay(self, ids: Sequence[int]) -> int:
         return await self._queue.replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)

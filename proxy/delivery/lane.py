@@ -183,7 +183,7 @@ class Lane:
         try:
             return await step
         except QueueError as error:
-            self._conditions.report("queue", detail=str(error), failing=True)
+            self._conditions.report("queue", detail=str(error))
         except Exception:
             # A lane that ends would be silent for ever; its events are still in the queue.
             log.exception("pixel %s: a fault of ours in delivery", self.pixel.id)

@@ -43,7 +43,7 @@ class LaneState:
         self.paused, self.last_error = halt.reason if paused else "", halt.reason
         self.graph_error = without_token(halt.graph_error, self.token)
         if paused:
-            self.conditions.report("pixel_paused", self.pixel, self._detail(), failing=True)
+            self.conditions.report("pixel_paused", self.pixel, self._detail())
             self.conditions.clear("graph_errors", self.pixel)
         else:
             self.conditions.report("graph_errors", self.pixel, self._detail())

@@ -54,6 +54,6 @@ class Recording:
                 if faults >= _MOST_FAULTS or self._stopping.is_set():
                     raise
                 detail = f"what was delivered cannot be recorded yet ({error})"
-                self._conditions.report("queue", detail=detail, failing=True)
+                self._conditions.report("queue", detail=detail)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pace.PROBE_S)

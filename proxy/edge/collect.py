@@ -106,7 +106,7 @@ class Collector:
             stored = await self._queue.append(outcome.records) if outcome.records else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
-            self._conditions.report("queue", detail=str(error), failing=True)
+            self._conditions.report("queue", detail=str(error))
             return _not_stored()
         except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
             self._faults.report(error, lost="events are not stored, and pages try again")

@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 
+from proxy.model.condition import ConditionCode
 from proxy.rules.request.sites import host_of
 from proxy.telemetry.conditions import Conditions
 
@@ -25,7 +26,7 @@ class Foreign:
     def __init__(self, conditions: Conditions, now: Callable[[], int]) -> None:
         self._conditions = conditions
         self._now = now
-        self._times: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._times: OrderedDict[tuple[ConditionCode, str], int] = OrderedDict()
         self._next_at = 0
 
     def origin(self, page: str, site: str) -> None:
@@ -41,7 +42,7 @@ class Foreign:
         """Note a request for a path of ours under a name by which no site can be told."""
         self._note("unknown_host", host_of(host), "is it missing in site.domains, or is the Host header not passed on?")
 
-    def _note(self, code: str, name: str, detail: str) -> None:
+    def _note(self, code: ConditionCode, name: str, detail: str) -> None:
         if not _HOST.fullmatch(name):
             return
         times = self._times[code, name] = self._times.pop((code, name), 0) + 1
@@ -50,7 +51,7 @@ class Foreign:
         if times >= _TIMES and self._may_tell(code, name):
             self._conditions.report(code, name, f"{times} requests refused; {detail}", lasts_ms=_LASTS_MS)
 
-    def _may_tell(self, code: str, name: str) -> bool:
+    def _may_tell(self, code: ConditionCode, name: str) -> bool:
         """Go on about a name on the board; tell a new one only when no other was told just now."""
         if any((told.code, told.subject) == (code, name) for told in self._conditions.current()):
             return True

@@ -29,18 +29,6 @@ class QueueBrokenError(QueueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that is wrong with the queue though it goes on, or that is over; fits the board of conditions."""
-
-    code: str
-    subject: str
-    detail: str
-    """Empty when it is over."""
-    failing: bool = False
-    """True when nothing new can be stored."""
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
     """What an append came to: all is durable, but these were known already and will not be sent again."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from proxy.config.schema import Queue, Retention
+from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
@@ -27,10 +28,10 @@ from proxy.queue.contract import (
     Stats,
     Stored,
     Suppression,
-    Trouble,
 )
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.store import SqliteStore
+from proxy.queue.sqlite.troubles import Troubles
 from proxy.queue.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class LocalQueue:
         retention: Retention,
         now: Callable[[], int],
         on_broken: Callable[[QueueBrokenError], None],
-        on_trouble: Callable[[Trouble], None] = lambda _trouble: None,
+        conditions: ConditionBoard | None = None,
     ) -> Self:
         """Open the queue of a locked ``data_dir``; call it within the event loop.
 
@@ -102,20 +103,15 @@ class LocalQueue:
             retention: How long what is over stays.
             now: The server's clock in milliseconds.
             on_broken: Called on the event loop, once, when nothing is stored any more.
-            on_trouble: Called on the event loop when something begins to be wrong, or is over.
+            conditions: Hears, on the event loop, of what is wrong with the queue though it goes on.
 
         Raises:
             QueueBrokenError: when the file cannot be used.
         """
-        loop = asyncio.get_running_loop()
-
-        def tell(trouble: Trouble) -> None:
-            with suppress(RuntimeError):  # the event loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(on_trouble, trouble)
-
+        troubles = Troubles(conditions, asyncio.get_running_loop())
         path = directory / DATABASE_FILE
         path.touch(mode=0o600)
-        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, tell=tell)
+        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, troubles=troubles)
         return cls(store, Writer(store, on_broken=on_broken), limits, now)
 
     async def append(self, records: Sequence[Record]) -> Stored:

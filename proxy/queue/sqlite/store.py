@@ -52,7 +52,6 @@ from proxy.queue.contract import (
     Segment,
     Settlement,
     Stored,
-    Trouble,
     dead_row,
     dropped_row,
 )
@@ -101,7 +100,7 @@ class SqliteStore:
         now: Callable[[], int],
         *,
         reserve: int,
-        tell: Callable[[Trouble], None],
+        troubles: Troubles,
     ) -> None:
         """Open or create the file.
 
@@ -111,7 +110,7 @@ class SqliteStore:
             retention: How long what is over stays.
             now: The server's clock in milliseconds.
             reserve: How many bytes of its disk are to stay free.
-            tell: Hears of troubles that the store survives, on the writer thread.
+            troubles: Hears, on the writer thread, of what the store survives.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -127,7 +126,7 @@ class SqliteStore:
         """News since start of browser copies of somebody else's events."""
         self._told_lost = 0
         self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), -math.inf, -math.inf
-        self._troubles = Troubles(tell)
+        self._troubles = troubles
         self.room = DiskSpace(path.parent, reserve, self._troubles)
         self.used_bytes = 0
         """What the file holds, without its free pages; measured every second."""
