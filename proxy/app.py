@@ -19,11 +19,11 @@ import aiohttp.http_parser
 
 from proxy.config.load import Config
 from proxy.config.schema import Address, Pixel, Settings, Site
-from proxy.delivery.client import Graph, graph_session
+from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane
+from proxy.delivery.lanes import Lanes
 from proxy.delivery.lateness import LatenessCheck
-from proxy.delivery.sender import Sender
 from proxy.edge.admission import Admission
 from proxy.edge.collect import Collector
 from proxy.edge.net.connections import Terms
@@ -144,11 +144,11 @@ async def running(config: Config) -> AsyncIterator[Running]:
         queue = open_queue(config, secret, broken, conditions)
         stack.push_async_callback(queue.close)
         session = await stack.enter_async_context(graph_session(settings.graph.timeout))
-        graph = Graph(session, settings.graph, now_ms, conditions)
-        sender = Sender(_lanes(settings, queue, graph, metrics, conditions))
-        sender.start()
-        stack.push_async_callback(sender.stop, _GRACE_S)
-        expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
+        graph = GraphClient(session, settings.graph, now_ms, conditions)
+        lanes = Lanes(_lanes(settings, queue, graph, metrics, conditions))
+        lanes.start()
+        stack.push_async_callback(lanes.stop, _GRACE_S)
+        expiry = Expiry(lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
         stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
         limits = settings.limits.model_copy(update={"connections": affordable(settings.limits.connections, conditions)})
         admission = Admission(
@@ -161,7 +161,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             admission=admission,
             metrics=metrics,
             conditions=conditions,
-            wake=sender.wake,
+            wake=lanes.wake,
             now=now_ms,
             entropy=_entropy,
         )
@@ -174,12 +174,12 @@ async def running(config: Config) -> AsyncIterator[Running]:
             collector=collector,
             now=now_ms,
         )
-        lateness = LatenessCheck(sender.lanes, queue=queue, board=conditions, now=now_ms)
+        lateness = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
         operator = Operator(
             settings.server.operator_password.get_secret_value(),
             queue=queue,
             metrics=metrics,
-            lanes=sender.lanes,
+            lanes=lanes,
             conditions=conditions,
             readiness=Readiness(conditions, [QueueCheck(queue, conditions), lateness]),
             now=now_ms,
@@ -230,7 +230,9 @@ def open_queue(
     )
 
 
-def _lanes(settings: Settings, queue: LocalQueue, graph: Graph, metrics: Metrics, conditions: Conditions) -> list[Lane]:
+def _lanes(
+    settings: Settings, queue: LocalQueue, graph: GraphClient, metrics: Metrics, conditions: Conditions
+) -> list[Lane]:
     pixels: dict[str, Pixel] = {pixel.id: pixel for site in settings.site for pixel in site.pixel}
     chance = secrets.SystemRandom().random
     return [

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from proxy.graph.error_text import told, without_token
+from proxy.model.condition import ConditionBoard
 from proxy.model.verdict import GraphError, Pause, Retry
-from proxy.telemetry.conditions import Conditions
 
+# Errors that come now and then are one condition.
 _LASTS_MS = 10_000
 
 
@@ -17,7 +18,8 @@ class Cooldown:
     seconds: float
 
 
-Halt: TypeAlias = Cooldown | Pause | Retry
+Wait: TypeAlias = Cooldown | Pause | Retry
+"""What to wait for before the next attempt."""
 
 
 @dataclass(slots=True)
@@ -25,17 +27,19 @@ class LaneState:
     """Failures in a row, and what Graph said last."""
 
     pixel: str
-    conditions: Conditions
+    conditions: ConditionBoard
     token: str = ""
     """Never shown, not even when Graph repeats it."""
     paused: str = ""
+    """Why, in the words of ``Pause.reason``; empty when the lane is not paused."""
     failures: int = 0
     last_error: str = ""
+    """The reason of the last failure; empty after a good answer."""
     graph_error: GraphError = field(default_factory=GraphError)
-    """Graph's words about ``last_error``."""
+    """What Graph said with it, without the token."""
 
     def fail(self, halt: Pause | Retry) -> None:
-        """Count a failure."""
+        """Count a failure, and report it."""
         paused = isinstance(halt, Pause)
         if paused != bool(self.paused):
             self.failures = 0
@@ -54,7 +58,7 @@ class LaneState:
         return f"{self.last_error}; Meta says: {graph_error}" if graph_error else self.last_error
 
     def recover(self) -> None:
-        """Note a good answer; the condition lasts a little longer, so that errors now and then are one condition."""
+        """Note a good answer: a pause is over at once, errors are over when none comes for a while."""
         if self.failures and not self.paused:
             self.conditions.report("graph_errors", self.pixel, self._detail(), lasts_ms=_LASTS_MS)
         self.conditions.clear("pixel_paused", self.pixel)

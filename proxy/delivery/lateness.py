@@ -16,19 +16,19 @@ class LatenessCheck:
     """Compares the age of each pixel's oldest waiting events with what is usual."""
 
     def __init__(
-        self, lanes: Mapping[str, Lane], *, queue: Queue, board: ConditionBoard, now: Callable[[], int]
+        self, lanes: Mapping[str, Lane], *, queue: Queue, conditions: ConditionBoard, now: Callable[[], int]
     ) -> None:
         """Take what is looked at.
 
         Args:
             lanes: By pixel id.
             queue: Where events wait.
-            board: Hears of ``delivery_late`` and ``suspects_late``.
+            conditions: Hear of ``delivery_late`` and ``suspects_late``.
             now: Server clock in milliseconds.
         """
         self._lanes = lanes
         self._queue = queue
-        self._board = board
+        self._conditions = conditions
         self._now = now
 
     async def check(self) -> None:
@@ -50,6 +50,6 @@ class LatenessCheck:
     def _compare(self, code: ConditionCode, pixel: str, arrived: int | None, most: int) -> None:
         age = 0 if arrived is None else self._now() - arrived
         if age > most:
-            self._board.report(code, pixel, f"the oldest arrived {age // 60_000} min ago")
+            self._conditions.report(code, pixel, f"the oldest arrived {age // 60_000} min ago")
         else:
-            self._board.clear(code, pixel)
+            self._conditions.clear(code, pixel)

@@ -29,31 +29,31 @@ class Health:
 class Readiness:
     """Answers whoever asks for the health of the proxy."""
 
-    def __init__(self, board: Conditions, checks: Sequence[Check]) -> None:
-        self._board = board
+    def __init__(self, conditions: Conditions, checks: Sequence[Check]) -> None:
+        self._conditions = conditions
         self._checks = checks
 
     async def health(self) -> Health:
         """Return the health after all checks."""
         for part in self._checks:
             await part.check()
-        conditions = self._board.current()
-        failing = any(condition.failing for condition in conditions)
-        return Health("failing" if failing else "degraded" if conditions else "ready", conditions)
+        current = self._conditions.current()
+        failing = any(condition.failing for condition in current)
+        return Health("failing" if failing else "degraded" if current else "ready", current)
 
 
 class QueueCheck:
     """Whether the queue can be written."""
 
-    def __init__(self, queue: Queue, board: Conditions) -> None:
+    def __init__(self, queue: Queue, conditions: Conditions) -> None:
         self._queue = queue
-        self._board = board
+        self._conditions = conditions
 
     async def check(self) -> None:
         """Commit something small, and report or clear ``queue``."""
         try:
             await self._queue.ready()
         except QueueError as error:
-            self._board.report("queue", detail=str(error))
+            self._conditions.report("queue", detail=str(error))
         else:
-            self._board.clear("queue")
+            self._conditions.clear("queue")
