@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 from rig import SECRET
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
@@ -68,8 +68,8 @@ async def queue_of(directory: Path) -> AsyncIterator[LocalQueue]:
     queue = LocalQueue.open(
         data,
         Sealer(SECRET),
-        limits=Queue(),
-        retention=Retention(),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
         now=lambda: time.time_ns() // 1_000_000,
         on_broken=_broken,
     )

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import aiohttp.http_parser
 
+from proxy.config.address import Address
 from proxy.config.load import Config
-from proxy.config.schema import Address, Pixel, Settings, Site
+from proxy.config.schema import Pixel, Settings, Site
 from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane

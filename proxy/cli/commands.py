@@ -24,8 +24,9 @@ from proxy import __version__, app, doctor
 from proxy.cli import snippet as snippets
 from proxy.cli.operator_client import OperatorClient, OperatorClientError, open_operator_client, person_of
 from proxy.cli.terminal import Lines, printable
-from proxy.config.load import Config, ConfigError
+from proxy.config.load import Config
 from proxy.config.load import load as load_config
+from proxy.config.problems import ConfigError
 from proxy.edge.tag.build import trap_of
 from proxy.model.ledger import Status
 from proxy.model.suppression import SuppressionKind

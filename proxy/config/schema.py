@@ -1,105 +1,18 @@
 """The shape of the configuration: every key with its type, default, unit and what is accepted.
 
-Pure: files and environment are read in ``config.py``. The description of a field is what an error message
-says is accepted.
+Pure: ``load.py`` reads the file and the environment. The description of a field is what an error message says is
+accepted. A table of settings is a class ``...Settings``; a ``[[site]]`` and a ``[[site.pixel]]`` are things of which
+there are several.
 """
 
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Annotated, Literal, NamedTuple, Protocol, get_args
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from proxy.config.hosts import ascii_host
-
-_ANY = {"0.0.0.0", "::"}
-
-
-class Address(NamedTuple):
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    @property
-    def authority(self) -> str:
-        """The address as it stands in a URL (RFC 3986, 3.2.2)."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Only this machine can reach it."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def clashes_with(self, other: "Address") -> bool:
-        """Tell whether the two cannot be listened on at once; on port 0 each gets a port of its own."""
-        if not self.port or self.port != other.port:
-            return False
-        same_family = (":" in self.host) == (":" in other.host)
-        return self.host == other.host or (same_family and not _ANY.isdisjoint({self.host, other.host}))
-
-    @property
-    def from_here(self) -> "Address":
-        """Where this machine reaches it: ``[::]`` listens on IPv6 alone."""
-        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
-
-
-class Resolver(Protocol):
-    """Turns ``env:NAME`` and ``file:PATH`` into the secret itself; raises ValueError when there is none."""
-
-    def __call__(self, reference: str, /) -> str:
-        """Return the secret that ``reference`` names."""
-
-
-def _resolved(value: object, info: ValidationInfo) -> object:
-    if not isinstance(value, str):
-        raise ValueError("not a text")  # noqa: TRY004 - pydantic collects ValueError only
-    context = info.context or {}
-    resolve: Resolver = context["resolve"]
-    return "" if info.field_name in context.get("unused", ()) else resolve(value)
-
-
-def address_of(value: object) -> Address:
-    """Read ``host:port``, IPv6 in brackets.
-
-    Raises:
-        ValueError: when it is something else.
-    """
-    host, colon, port = str(value).rpartition(":")
-    if not (colon and host and port.isdecimal() and int(port) < 65536):
-        raise ValueError("not an address")
-    return Address(host.strip("[]"), int(port))
-
-
-def _leaf(value: str) -> str:
-    if not value or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in value) or value in {".", ".."}:
-        raise ValueError("not one path segment")
-    return value
-
-
-def _domain(value: str) -> str:
-    name = ascii_host(value)
-    if not name or any(c in name for c in "/:@* ") or name.startswith("."):
-        raise ValueError("not a host name")
-    return name
-
-
-def folded(name: str) -> str:
-    """Return a name as blocked names are compared: lower-case letters and digits only."""
-    return "".join(c for c in name.lower() if c.isalnum())
-
+from proxy.config.address import Address
+from proxy.config.field_types import BlockedKey, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
 _BLOCKED = """
@@ -109,20 +22,12 @@ _BLOCKED = """
     street surname tel telephone token username
 """
 
-Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
-Listen = Annotated[Address, BeforeValidator(address_of)]
-Leaf = Annotated[str, AfterValidator(_leaf)]
-Domain = Annotated[str, AfterValidator(_domain)]
-Whole = Annotated[int, Field(strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
-class Server(_Section):
+class ServerSettings(_Section):
     """``[server]``: addresses, trust, where the data lives."""
 
     listen: Listen = Field(Address("0.0.0.0", 8080), description='"host:port" of the public listener')
@@ -169,7 +74,7 @@ class Server(_Section):
         return value
 
 
-class Retention(_Section):
+class RetentionSettings(_Section):
     """``[retention]``: how long finished events are remembered."""
 
     ledger_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
@@ -179,7 +84,7 @@ class Retention(_Section):
     erased_days: Whole = Field(7, ge=7, le=400, description="days, 7 to 400")
 
 
-class Graph(_Section):
+class GraphSettings(_Section):
     """``[graph]``: where events go."""
 
     url: str = Field(
@@ -191,7 +96,7 @@ class Graph(_Section):
     timeout: float = Field(30.0, gt=0, le=120, description="seconds for one request in all, up to 120")
 
 
-class Queue(_Section):
+class QueueSettings(_Section):
     """``[queue]``: the engine that keeps acknowledged events."""
 
     engine: Literal["sqlite"] = Field("sqlite", description='"sqlite" (this version has no other engine yet)')
@@ -201,7 +106,7 @@ class Queue(_Section):
     min_free_bytes: Whole = Field(134_217_728, ge=0, description="bytes of disk that stay free; below, 503")
 
 
-class Limits(_Section):
+class LimitSettings(_Section):
     """``[limits]``: what one client may take of the public listener; an IPv6 client is its /64."""
 
     requests_per_second: Whole = Field(2000, ge=1, description="requests a second of one address, 1 or more; then 429")
@@ -302,7 +207,7 @@ class Site(_Section):
         frozenset({"utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"}),
         description="a list of query parameter names that may stay in addresses",
     )
-    block_keys: frozenset[Annotated[str, AfterValidator(folded)]] = Field(
+    block_keys: frozenset[BlockedKey] = Field(
         frozenset(_BLOCKED.split()),
         description="a list of names of query parameters and of custom data that never leave",
     )
@@ -319,9 +224,9 @@ class Site(_Section):
 class Settings(_Section):
     """The whole configuration."""
 
-    server: Server = Field(default_factory=Server, description="a table")
-    retention: Retention = Field(default_factory=Retention, description="a table")
-    graph: Graph = Field(default_factory=Graph, description="a table")
-    queue: Queue = Field(default_factory=Queue, description="a table")
-    limits: Limits = Field(default_factory=Limits, description="a table")
+    server: ServerSettings = Field(default_factory=ServerSettings, description="a table")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="a table")
+    graph: GraphSettings = Field(default_factory=GraphSettings, description="a table")
+    queue: QueueSettings = Field(default_factory=QueueSettings, description="a table")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="a table")
     site: tuple[Site, ...] = Field(min_length=1, description="one [[site]] or more")

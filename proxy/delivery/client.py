@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from proxy.config.schema import Graph as GraphSettings
-from proxy.config.schema import Pixel
+from proxy.config.schema import GraphSettings, Pixel
 from proxy.graph import payload, verdict
 from proxy.model.condition import ConditionBoard
 from proxy.model.record import Record

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from proxy.config.schema import Address, Settings
+from proxy.config.address import Address
+from proxy.config.schema import Settings
 from proxy.doctor.finding import Finding
 
 # Nobody's own proxies fill so much of the internet: the largest networks that CDNs publish are /12 and /32.

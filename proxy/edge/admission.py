@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.config.schema import Limits
+from proxy.config.schema import LimitSettings
 from proxy.rules.fairness import Buckets, Judgement, Party, Shares, price
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
@@ -30,7 +30,7 @@ class Admission:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: LimitSettings,
         *,
         fullness: Callable[[], float],
         clock: Callable[[], float],

@@ -22,7 +22,7 @@ from proxy.app import running
 from proxy.cli.commands import main
 from proxy.cli.terminal import Lines, printable
 from proxy.config import load
-from proxy.config.schema import address_of
+from proxy.config.address import address_of
 from proxy.model.ledger import Status
 
 SOUND = f"""

@@ -13,7 +13,7 @@ import pytest
 from harness import ROOT, Machine, free_port, settled_account
 from support import PIXEL, SECRET, record, served
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import NewDeadLetter, Settlement
@@ -29,7 +29,12 @@ async def fill(data_dir: Path) -> None:
     """Leave more dead letters than one page holds, and one of another reason."""
     DataDirLock(data_dir).close()
     queue = LocalQueue.open(
-        data_dir, Sealer(SECRET), limits=Queue(), retention=Retention(), now=_now, on_broken=lambda _error: None
+        data_dir,
+        Sealer(SECRET),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
+        now=_now,
+        on_broken=lambda _error: None,
     )
     await queue.append([record(number) for number in range(REFUSED + 1)])
     segments = await queue.claim(PIXEL, most=REFUSED + 1)

@@ -13,7 +13,9 @@ from setting_keys import KEYS, models
 from support import raw_config
 
 from proxy.config import load
-from proxy.config.schema import Address, Pixel, Site
+from proxy.config.address import Address
+from proxy.config.problems import ConfigError, Problem
+from proxy.config.schema import Pixel, Site
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config.example.toml"
@@ -24,8 +26,8 @@ def minimal(**site: Any) -> dict[str, Any]:
     return {"site": [{"name": "shop", "domains": ["shop.example"], "pixel": [pixel], **site}]}
 
 
-def problems(raw: dict[str, Any], environment: dict[str, str] | None = None) -> list[load.Problem]:
-    with pytest.raises(load.ConfigError) as caught:
+def problems(raw: dict[str, Any], environment: dict[str, str] | None = None) -> list[Problem]:
+    with pytest.raises(ConfigError) as caught:
         load.parse(raw, environment or {}, base=Path())
     return caught.value.problems
 
@@ -235,7 +237,7 @@ def test_what_is_no_toml_is_one_clear_problem(tmp_path: Path, text: bytes) -> No
     """A file that cannot be read is one problem that names the file."""
     path = tmp_path / "config.toml"
     path.write_bytes(text)
-    with pytest.raises(load.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         load.load(path, {})
 
     (problem,) = caught.value.problems

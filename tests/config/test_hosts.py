@@ -6,7 +6,8 @@ import pytest
 from publicsuffixlist import PSLFILE
 
 from proxy.config.hosts import ascii_host
-from proxy.config.load import ConfigError, parse
+from proxy.config.load import parse
+from proxy.config.problems import ConfigError
 from proxy.config.schema import Site
 from proxy.rules.request.sites import belongs, host_of, place, registrable
 

@@ -17,8 +17,7 @@ from support import PIXEL, SECRET, TOKEN, get_json, installation, page_views, ra
 
 from proxy.app import running
 from proxy.config import load
-from proxy.config.schema import Graph as GraphSettings
-from proxy.config.schema import Pixel, Queue, Retention
+from proxy.config.schema import GraphSettings, Pixel, QueueSettings, RetentionSettings
 from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane_state import LaneState
@@ -40,8 +39,8 @@ async def queue_in(directory: Path) -> AsyncIterator[LocalQueue]:
     queue = LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(),
-        retention=Retention(),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
         now=lambda: NOW,
         on_broken=lambda _error: None,
     )

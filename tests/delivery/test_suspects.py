@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from support import PIXEL, SECRET, record, until
 
-from proxy.config.schema import Pixel, Queue, Retention
+from proxy.config.schema import Pixel, QueueSettings, RetentionSettings
 from proxy.delivery import pace
 from proxy.delivery.lane import Lane
 from proxy.model.ledger import Status
@@ -66,8 +66,8 @@ async def opened(directory: Path) -> AsyncIterator[LocalQueue]:
     queue = LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(),
-        retention=Retention(),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
         now=count(NOW).__next__,
         on_broken=lambda _error: None,
     )

@@ -11,7 +11,7 @@ from support import SECRET, raw_config, record
 
 from proxy.app import now_ms
 from proxy.config import load
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.doctor import Finding, findings
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
@@ -135,7 +135,12 @@ def test_a_check_makes_nothing(tmp_path: Path) -> None:
 async def filled(directory: Path, secret: str) -> LocalQueue:
     """Open a queue with an event in it."""
     queue = LocalQueue.open(
-        directory, Sealer(secret), limits=Queue(), retention=Retention(), now=now_ms, on_broken=lambda _error: None
+        directory,
+        Sealer(secret),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
+        now=now_ms,
+        on_broken=lambda _error: None,
     )
     await queue.append([record()])
     return queue

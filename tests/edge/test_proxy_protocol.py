@@ -19,7 +19,8 @@ from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, se
 
 from proxy.app import running
 from proxy.config import load
-from proxy.config.schema import Address, Limits
+from proxy.config.address import Address
+from proxy.config.schema import LimitSettings
 from proxy.edge.net import connections, proxy_protocol
 from proxy.edge.net.connections import Terms
 from proxy.edge.net.listener import Listener
@@ -82,7 +83,9 @@ MALFORMED = {
 
 
 @asynccontextmanager
-async def listening(trusted: Networks = LOOPBACK, limits: Limits | None = None) -> AsyncIterator[tuple[str, int]]:
+async def listening(
+    trusted: Networks = LOOPBACK, limits: LimitSettings | None = None
+) -> AsyncIterator[tuple[str, int]]:
     """Serve an application that answers with its peer's address."""
 
     async def who(request: web.Request) -> web.Response:
@@ -92,7 +95,7 @@ async def listening(trusted: Networks = LOOPBACK, limits: Limits | None = None) 
     app.router.add_get("/", who)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    terms = Terms("public", limits or Limits(), Conditions(lambda: 0), Metrics(), trusted, announced=True)
+    terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, announced=True)
     site = Listener(runner, Address("127.0.0.1", 0), terms, backlog=8)
     await site.start()
     try:
@@ -190,7 +193,7 @@ async def test_announced_clients_have_their_own_limit() -> None:
     """Behind one balancer a client beyond its limit loses its longest silent connection; others lose none."""
     head = HEADERS["v1-tcp4"][0]
     keeping = REQUEST.replace(b"Connection: close\r\n", b"")
-    async with listening(limits=Limits(connections_per_address=2)) as address:
+    async with listening(limits=LimitSettings(connections_per_address=2)) as address:
         streams = [await asyncio.open_connection(*address) for _ in range(4)]
         for (reader, writer), start in zip(streams, (HEADERS["v2-tcp6"][0], head, head, head), strict=True):
             writer.write(start + keeping)

@@ -32,7 +32,7 @@ from support import (
 from vfs import DISK_FAULTS, Before, Operation, failing, installed, slow
 
 from proxy import app
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
@@ -87,8 +87,8 @@ def open_queue(
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
         now=now,
         on_broken=broken or Broken(),
     )

@@ -20,7 +20,7 @@ from vfs import Operation, installed
 
 from proxy.app import running
 from proxy.config import load
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
 from proxy.queue.contract import QueueBrokenError, dropped_row
 from proxy.queue.seal import Sealer
@@ -175,8 +175,8 @@ async def waiting_ids(directory: Path) -> set[str]:
     queue = LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
         now=lambda: 0,
         on_broken=lambda _error: None,
     )
@@ -380,8 +380,8 @@ async def test_a_store_that_cannot_be_closed_ends_all_the_same(
         queue = LocalQueue.open(
             tmp_path / "data",
             Sealer(SECRET),
-            limits=Queue(min_free_bytes=0),
-            retention=Retention(),
+            limits=QueueSettings(min_free_bytes=0),
+            retention=RetentionSettings(),
             now=lambda: 0,
             on_broken=lambda _error: None,
         )

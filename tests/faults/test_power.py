@@ -16,7 +16,7 @@ from conftest import Say
 from support import SECRET, record
 from vfs import Disk, Operation, installed
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.verdict import GraphError
@@ -77,8 +77,8 @@ def open_queue(directory: Path) -> LocalQueue:
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
         now=lambda: NOON,
         on_broken=lambda _error: None,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support import PIXEL, SECRET, record
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.queue.contract import QueueError, Remainder, Stats
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
@@ -18,8 +18,8 @@ def open_queue(directory: Path) -> LocalQueue:
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
         now=lambda: NOON,
         on_broken=lambda _error: None,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import SECRET, record, until
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.condition import ConditionCode
 from proxy.queue.contract import QueueFullError
 from proxy.queue.seal import Sealer
@@ -109,8 +109,8 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
     queue = LocalQueue.open(
         tmp_path,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
         now=lambda: 0,
         on_broken=lambda _error: None,
         conditions=heard,

@@ -8,7 +8,7 @@ import apsw
 import pytest
 from support import PIXEL, SECRET, record, until
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.condition import ConditionCode
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
@@ -45,8 +45,8 @@ def open_queue(directory: Path, heard: Heard | None = None, most_bytes: int = 1 
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(min_free_bytes=0),
-        retention=Retention(ledger_max_bytes=most_bytes),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(ledger_max_bytes=most_bytes),
         now=lambda: NOON,
         on_broken=lambda _error: None,
         conditions=heard,

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from support import PIXEL, SECRET, record, until
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.record import Record
@@ -53,13 +53,18 @@ def _clock() -> Clock:
 
 
 def open_queue(
-    directory: Path, clock: Clock, *, secret: str = SECRET, old: tuple[str, ...] = (), limits: Queue | None = None
+    directory: Path,
+    clock: Clock,
+    *,
+    secret: str = SECRET,
+    old: tuple[str, ...] = (),
+    limits: QueueSettings | None = None,
 ) -> LocalQueue:
     return LocalQueue.open(
         directory,
         Sealer(secret, old),
-        limits=limits or Queue(),
-        retention=Retention(),
+        limits=limits or QueueSettings(),
+        retention=RetentionSettings(),
         now=clock,
         on_broken=lambda _error: None,
     )
@@ -529,7 +534,7 @@ async def test_old_days_are_dropped_whole(tmp_path: Path, clock: Clock) -> None:
 
 async def test_a_full_queue_refuses_and_keeps_what_it_has(tmp_path: Path, clock: Clock) -> None:
     """At the bound an append is refused; acknowledged events are never evicted for it."""
-    queue = open_queue(tmp_path, clock, limits=Queue(max_events=1000))
+    queue = open_queue(tmp_path, clock, limits=QueueSettings(max_events=1000))
     await queue.append([record(number) for number in range(1000)])
 
     with pytest.raises(QueueFullError, match="max_events"):
@@ -585,8 +590,8 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     await queue.close()
 
 
-@pytest.mark.parametrize("limits", [Queue(min_free_bytes=1 << 60), Queue(max_bytes=1_048_576)])
-async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: Clock, limits: Queue) -> None:
+@pytest.mark.parametrize("limits", [QueueSettings(min_free_bytes=1 << 60), QueueSettings(max_bytes=1_048_576)])
+async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: Clock, limits: QueueSettings) -> None:
     """Below the free-disk mark, or beyond its size, the queue takes nothing new, is not ready, and says why."""
     queue = open_queue(tmp_path, clock, limits=limits)
     number = 0

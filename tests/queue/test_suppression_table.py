@@ -13,7 +13,7 @@ from conftest import Say
 from support import PIXEL, SECRET, record
 from test_queue_contract import write_as_layout_3
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
@@ -48,8 +48,8 @@ def open_queue(directory: Path, clock: Clock) -> LocalQueue:
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(),
-        retention=Retention(opted_out_days=30, erased_days=7),
+        limits=QueueSettings(),
+        retention=RetentionSettings(opted_out_days=30, erased_days=7),
         now=clock,
         on_broken=lambda _error: None,
     )
@@ -234,7 +234,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
     """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
 
     def forget_beyond(most: int) -> None:
-        while queue._store.marks.forget(clock(), Retention(), most):
+        while queue._store.marks.forget(clock(), RetentionSettings(), most):
             pass
 
     for number in range(10):

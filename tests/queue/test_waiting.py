@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import PIXEL, SECRET, record
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import Status
 from proxy.model.record import Record
 from proxy.queue.contract import Filter, Oldest, Remainder, Segment, Settlement
@@ -22,8 +22,8 @@ def open_queue(directory: Path) -> LocalQueue:
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
-        limits=Queue(),
-        retention=Retention(),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
         now=count(NOON).__next__,
         on_broken=lambda _error: None,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
-from proxy.config.schema import Limits
+from proxy.config.schema import LimitSettings
 from proxy.rules.fairness import Party, party
 from proxy.rules.request.client_address import Networks, is_trusted
 from proxy.telemetry.conditions import Conditions
@@ -38,7 +38,7 @@ class Terms:
     """On what a listener talks to clients."""
 
     name: str
-    limits: Limits
+    limits: LimitSettings
     conditions: Conditions
     metrics: Metrics
     trusted: Networks = field(default_factory=Networks)

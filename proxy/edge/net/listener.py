@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from aiohttp import hdrs, web
 
-from proxy.config.schema import Address
+from proxy.config.address import Address
 from proxy.edge.net.connections import Connection, Connections, Terms
 from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.proxy_protocol import Greeter

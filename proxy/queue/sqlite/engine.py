@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from proxy.config.schema import Queue, Retention
+from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
@@ -76,7 +76,7 @@ class DataDirLock:
 class LocalQueue:
     """Implements ``base.Queue`` on this machine's disk."""
 
-    def __init__(self, store: SqliteStore, writer: Writer, limits: Queue, now: Callable[[], int]) -> None:
+    def __init__(self, store: SqliteStore, writer: Writer, limits: QueueSettings, now: Callable[[], int]) -> None:
         self._store = store
         self._writer = writer
         self._limits = limits
@@ -88,8 +88,8 @@ class LocalQueue:
         directory: Path,
         sealer: Sealer,
         *,
-        limits: Queue,
-        retention: Retention,
+        limits: QueueSettings,
+        retention: RetentionSettings,
         now: Callable[[], int],
         on_broken: Callable[[QueueBrokenError], None],
         conditions: ConditionBoard | None = None,

@@ -35,7 +35,7 @@ from typing import Any
 
 import apsw
 
-from proxy.config.schema import Retention
+from proxy.config.schema import RetentionSettings
 from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
@@ -96,7 +96,7 @@ class SqliteStore:
         self,
         path: Path,
         sealer: Sealer,
-        retention: Retention,
+        retention: RetentionSettings,
         now: Callable[[], int],
         *,
         reserve: int,

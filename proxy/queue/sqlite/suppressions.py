@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import apsw
 
-from proxy.config.schema import Retention
+from proxy.config.schema import RetentionSettings
 from proxy.model.event import DropReason
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
@@ -112,7 +112,7 @@ class SuppressionTable:
         rows = self._db.execute("SELECT kind, at FROM mark WHERE digest=?", (digest,)).fetchall()
         return [(SuppressionKind(str(kind)), int(str(at))) for kind, at in rows]
 
-    def forget(self, now: int, retention: Retention, most: int = MOST) -> bool:
+    def forget(self, now: int, retention: RetentionSettings, most: int = MOST) -> bool:
         """Remove a slice of the suppressions whose time is over; tell whether there may be more.
 
         Args:

@@ -1,0 +1,50 @@
+"""The address of a listener: ``host:port`` as a configuration writes it."""
+
+from ipaddress import ip_address
+from typing import NamedTuple
+
+_EVERY_INTERFACE = {"0.0.0.0", "::"}
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The address as it stands in a URL (RFC 3986, 3.2.2)."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def clashes_with(self, other: "Address") -> bool:
+        """Tell whether the two cannot be listened on at once; on port 0 each gets a port of its own."""
+        if not self.port or self.port != other.port:
+            return False
+        same_family = (":" in self.host) == (":" in other.host)
+        return self.host == other.host or (same_family and not _EVERY_INTERFACE.isdisjoint({self.host, other.host}))
+
+    @property
+    def from_here(self) -> "Address":
+        """Where this machine reaches it: ``[::]`` listens on IPv6 alone."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
+
+
+def address_of(value: object) -> Address:
+    """Read ``host:port``, IPv6 in brackets.
+
+    Raises:
+        ValueError: when it is something else.
+    """
+    host, colon, port = str(value).rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise ValueError("not an address")
+    return Address(host.strip("[]"), int(port))

@@ -1,0 +1,149 @@
+"""Mistakes between values that are each right by themselves.
+
+Looks at the tables as TOML has them, at whatever is well-formed enough, so that no mistake hides another.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from proxy.config.address import Address, address_of
+from proxy.config.hosts import ascii_host
+from proxy.config.problems import Problem
+from proxy.config.schema import ServerSettings, Site
+
+_LEAF_KEYS = ("tag_name", "collect_name", "image_name", "choice_name")
+# One lane delivers for all places where a pixel stands, so it sends for all of them alike.
+_LANE_KEYS = ("access_token", "app_secret", "test_event_code", "test_event_until")
+# These consent managers are asked for one service or vendor, whose name has no default.
+_NEEDED_OPTIONS = (("borlabs", "borlabs_service"), ("didomi", "didomi_vendor"), ("klaro", "klaro_service"))
+
+
+def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the mistakes between the values of a configuration, as read from TOML."""
+    yield from _server_contradictions(_table(raw.get("server")))
+    sites = [_table(site) for site in _list(raw.get("site"))]
+    yield from _repeated_names(sites)
+    yield from _shared_paths(sites)
+    for index, site in enumerate(sites):
+        yield from _equal_leaves(index, site)
+        yield from _consent_contradictions(index, site)
+        yield from _unsupported_keys(index, site)
+        yield from _repeated_pixels(index, site)
+    yield from _different_means(sites)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _server_contradictions(server: Mapping[str, Any]) -> Iterator[Problem]:
+    yield from _missing_password(server)
+    yield from _equal_ports(server)
+    yield from _two_address_headers(server)
+    yield from _proxy_protocol_of_nobody(server)
+
+
+def _listener(server: Mapping[str, Any], key: str) -> Address | None:
+    try:
+        return address_of(server.get(key, ServerSettings.model_fields[key].default.authority))
+    except ValueError:
+        return None
+
+
+def _missing_password(server: Mapping[str, Any]) -> Iterator[Problem]:
+    listener = _listener(server, "operator_listen")
+    if listener and not listener.is_loopback and not server.get("operator_password"):
+        accepted = "a password, since operator_listen is not loopback"
+        yield Problem("server.operator_password", "missing", accepted)
+
+
+def _equal_ports(server: Mapping[str, Any]) -> Iterator[Problem]:
+    public, operator = _listener(server, "listen"), _listener(server, "operator_listen")
+    if public and operator and public.clashes_with(operator):
+        yield Problem("server.operator_listen", f"{operator.authority!r} (listen has this port)", "another port")
+
+
+def _two_address_headers(server: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a preset beside a header of the owner's own: the proxy would pass over one of them in silence."""
+    if server.get("client_ip_preset") and "client_ip_header" in server:
+        value = f"{server['client_ip_preset']!r} beside client_ip_header"
+        yield Problem("server.client_ip_preset", value, "one of the two keys")
+
+
+def _proxy_protocol_of_nobody(server: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the PROXY protocol where no peer is trusted, so that its header would be read from nobody."""
+    if server.get("proxy_protocol") is True and not server.get("trusted_proxies"):
+        yield Problem("server.proxy_protocol", "True without trusted_proxies", "true with the balancer's network there")
+
+
+def _repeated_names(sites: list[dict[str, Any]]) -> Iterator[Problem]:
+    names = [str(site.get("name", "")) for site in sites]
+    for name, count in Counter(filter(None, names)).items():
+        if count > 1:
+            first, second, *_ = [index for index, candidate in enumerate(names) if candidate == name]
+            yield Problem(f"site[{second}].name", f"{name!r} (also site[{first}])", "another for each site")
+
+
+def _shared_paths(sites: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Yield sites that share a prefix and a domain, so that no request could tell them apart."""
+    first: dict[tuple[str, str], int] = {}
+    for index, site in enumerate(sites):
+        prefix = str(site.get("prefix", "")).strip("/")
+        for domain in map(str, _list(site.get("domains")) if prefix else ()):
+            owner = first.setdefault((prefix, ascii_host(domain)), index)
+            if owner != index:
+                yield Problem(f"site[{index}].prefix", f"{prefix!r} on {domain} (also site[{owner}])", "another prefix")
+
+
+def _equal_leaves(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for key in _LEAF_KEYS:
+        leaf = str(site.get(key, Site.model_fields[key].default))
+        if leaf in first:
+            yield Problem(f"site[{index}].{key}", f"{leaf!r} (also {first[leaf]})", "four different names")
+        first[leaf] = key
+
+
+def _consent_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield consent managers that nothing waits for, and options that one needs and that have no default."""
+    sources = _list(site.get("consent_from"))
+    if sources and site.get("consent") != "required":
+        accepted = '"required", since consent_from names who is asked'
+        yield Problem(f"site[{index}].consent", repr(site.get("consent", "pixel")), accepted)
+    cmp = _table(site.get("cmp"))
+    for source, key in _NEEDED_OPTIONS:
+        if source in sources and not cmp.get(key):
+            yield Problem(f"site[{index}].cmp.{key}", "missing", f"a name, since consent_from has {source}")
+
+
+def _unsupported_keys(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the keys of the contract that this version does not carry out; silence would look like working."""
+    if site.get("access_keys"):
+        yield Problem(f"site[{index}].access_keys", "a list", "[] (this version takes no server events)")
+
+
+def _repeated_pixels(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for number, pixel in enumerate(map(_table, _list(site.get("pixel")))):
+        identity = str(pixel.get("id"))
+        if first.setdefault(identity, number) != number:
+            value = f"{identity!r} (also site[{index}].pixel[{first[identity]}])"
+            yield Problem(f"site[{index}].pixel[{number}].id", value, "each pixel of a site once")
+
+
+def _different_means(sites: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Yield pixels that stand in several sites with different means to send."""
+    first: dict[str, tuple[str, dict[str, Any]]] = {}
+    for index, site in enumerate(sites):
+        for number, pixel in enumerate(map(_table, _list(site.get("pixel")))):
+            path = f"site[{index}].pixel[{number}].id"
+            first_path, means = first.setdefault(str(pixel.get("id")), (path, pixel))
+            for key in _LANE_KEYS:
+                if means.get(key) != pixel.get(key):
+                    value = f"{pixel.get('id')!r} has another {key} than {first_path}"
+                    yield Problem(path, value, f"one {key} for one pixel")
