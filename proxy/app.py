@@ -43,7 +43,7 @@ from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks
 from proxy.rules.request.routes import Routes
 from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.readiness import QueueCheck, Readiness
 
@@ -140,7 +140,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         loop = asyncio.get_running_loop()
         broken: asyncio.Future[None] = loop.create_future()
         metrics, conditions = Metrics(), Conditions(now_ms)
-        loop.set_exception_handler(Faults(conditions, metrics).in_loop)
+        loop.set_exception_handler(FaultReporter(conditions, metrics).in_loop)
         stack.callback(loop.set_exception_handler, None)
         queue = open_queue(config, secret, broken, conditions)
         stack.push_async_callback(queue.close)

@@ -175,7 +175,7 @@ export const advice = ({ code, subject, detail }) => {
     case "unknown_host":
       return `Requests for ${subject} belong to no site: ${detail}`;
     case "operator_password":
-      return `This listener was asked with ${detail} Each is answered late.`;
+      return `This listener was asked with a wrong password ${detail}: is somebody guessing? Each is answered late.`;
     case "proxy_protocol":
       return `Connections were closed: ${detail}`;
     case "fault":

@@ -156,8 +156,8 @@ def check(path: Path, *, send_test: bool) -> None:
 
         found += asyncio.run(work())
     for finding in found:
-        click.echo(printable(f"{'FAILED' if finding.failed else 'note'}: {finding.text}"))
-    failed = sum(finding.failed for finding in found)
+        click.echo(printable(f"{'FAILED' if finding.failing else 'note'}: {finding}"))
+    failed = sum(finding.failing for finding in found)
     click.echo(f"{path}: {f'FAILED, {failed} to mend' if failed else 'the configuration is sound'}")
     sys.exit(1 if failed else 0)
 

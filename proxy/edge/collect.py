@@ -22,7 +22,7 @@ from proxy.rules.fairness import Party
 from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
 from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
@@ -62,7 +62,7 @@ class Collector:
         self._admission = admission
         self._metrics = metrics
         self._conditions = conditions
-        self._faults = Faults(conditions, metrics)
+        self._faults = FaultReporter(conditions, metrics)
         self._wake = wake
         self._now = now
         self._entropy = entropy
@@ -136,8 +136,8 @@ class Collector:
         rows = (*outcome.dropped, *duplicates, *refused)
         if rows or outcome.copy_updates:
             self._queue.note(rows, outcome.copy_updates, outcome.pixels, outcome.visitors)
-        self._metrics.outcome(outcome, stored)
-        self._faults.tell(outcome.faults, lost="what led to it was refused, its neighbours were stored")
+        self._metrics.decision(outcome, stored)
+        self._faults.report_places(outcome.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:
             self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
         if outcome.misdirected:

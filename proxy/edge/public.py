@@ -23,7 +23,7 @@ from proxy.rules.request.routes import Door, Entrance, Routes, site_of
 from proxy.rules.request.sites import belongs, host_of
 from proxy.static_files import Asset
 from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _METHODS = {
@@ -77,7 +77,7 @@ class Public:
         }
         self._choices = OptOutDoor(queue, metrics)
         self._foreign = Foreign(conditions, now)
-        self._faults = Faults(conditions, metrics)
+        self._faults = FaultReporter(conditions, metrics)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()

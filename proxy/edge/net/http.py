@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from proxy.edge.net.connections import Connection, Terms
 from proxy.rules.browser import problem
 from proxy.rules.limits import BODY
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 
 MOST_HEADERS = 16 * 1024
 """Bytes of the headers of a request together, as they come."""
@@ -34,7 +34,7 @@ class HttpConnection(RequestHandler):
 
     __slots__ = ("_connection", "_faults", "_got", "_head", "_limits", "_payload", "_since")
 
-    def __init__(self, server: web.Server, connection: Connection, terms: Terms, faults: Faults) -> None:
+    def __init__(self, server: web.Server, connection: Connection, terms: Terms, faults: FaultReporter) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),

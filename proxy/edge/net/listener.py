@@ -17,7 +17,7 @@ from proxy.config.address import Address
 from proxy.edge.net.connections import Connection, Connections, Terms
 from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.proxy_protocol import Greeter
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 
 _AT_ONCE = 64
 """Connections taken before others have their turn in the loop."""
@@ -56,7 +56,7 @@ class Listener(web.BaseSite):
         self._address = address
         self._terms = terms
         self._connections = Connections(terms)
-        self._faults = Faults(terms.conditions, terms.metrics)
+        self._faults = FaultReporter(terms.conditions, terms.metrics)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
