@@ -166,7 +166,7 @@ async def _settle(queue: LocalQueue) -> float:
         for one in segment.records
     )
     started = time.perf_counter()
-    await queue.settle(segments, Settlement(done=tuple(segment.id for segment in segments), rows=rows))
+    await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), rows=rows))
     return (time.perf_counter() - started) * 1000
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from proxy.config.address import Address, address_of
+from proxy.config.consent_managers import CONSENT_MANAGERS
 from proxy.config.hosts import ascii_host
 from proxy.config.problems import Problem
 from proxy.config.schema import ServerSettings, Site
@@ -15,8 +16,9 @@ from proxy.config.schema import ServerSettings, Site
 _LEAF_KEYS = ("tag_name", "collect_name", "image_name", "choice_name")
 # One lane delivers for all places where a pixel stands, so it sends for all of them alike.
 _LANE_KEYS = ("access_token", "app_secret", "test_event_code", "test_event_until")
-# These consent managers are asked for one service or vendor, whose name has no default.
-_NEEDED_OPTIONS = (("borlabs", "borlabs_service"), ("didomi", "didomi_vendor"), ("klaro", "klaro_service"))
+_NEEDED_OPTIONS = [
+    (name, option.name) for name, manager in CONSENT_MANAGERS.items() for option in manager.options if option.required
+]
 
 
 def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -7,11 +7,12 @@ there are several.
 
 from datetime import date
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator
 
 from proxy.config.address import Address
+from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
 from proxy.config.field_types import BlockedKey, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
@@ -21,6 +22,8 @@ _BLOCKED = """
     msisdn otp passcode passport passwd password ph phone phonenumber pin pwd secret session sessionid sid ssn
     street surname tel telephone token username
 """
+
+ConsentSource = Annotated[str, AfterValidator(consent_manager_name)]
 
 
 class _Section(BaseModel):
@@ -130,49 +133,24 @@ class Pixel(_Section):
     events: tuple[str, ...] = Field(("*",), description='a list of event names; "*" is all, "!Name" excludes')
 
 
-ConsentSource = Literal[
-    "axeptio",
-    "borlabs",
-    "complianz",
-    "consent_mode",
-    "cookiebot",
-    "cookiefirst",
-    "cookieyes",
-    "didomi",
-    "gpp",
-    "iubenda",
-    "klaro",
-    "onetrust",
-    "osano",
-    "shopify",
-    "tarteaucitron",
-    "tcf",
-    "trustarc",
-    "usercentrics",
-    "wordpress",
-]
-"""What the tag can ask for consent: each has an adapter of this name in ``static/consent/``."""
-
-
-class Cmp(_Section):
+class _CmpBase(_Section):
     """``[site.cmp]``: what a yes is, in the words of the consent manager (CMP) that is asked."""
 
     implied: Flag = Field(False, description="true or false: whether what the CMP allows without asking is a yes")
-    tcf_purposes: tuple[Annotated[int, Field(strict=True, ge=1, le=11)], ...] = Field(
-        (1, 3, 4, 7), min_length=1, description="a list of TCF purposes, 1 to 11, that all need consent"
+
+
+if TYPE_CHECKING:
+    Cmp = _CmpBase
+else:
+    Cmp = create_model(
+        "Cmp",
+        __base__=_CmpBase,
+        **{
+            option.name: (option.kind, Field(option.default, description=option.description))
+            for manager in CONSENT_MANAGERS.values()
+            for option in manager.options
+        },
     )
-    tcf_vendor: Whole = Field(0, ge=0, description="a vendor's number in the IAB's list; 0: no vendor is looked at")
-    tcf_provider: Whole = Field(0, ge=0, description="a number in Google's list of ad technology providers; 0: none")
-    consent_mode_layer: str = Field("dataLayer", pattern=r"^[\w$]+$", description="the name of Google's data layer")
-    onetrust_group: str = Field("C0004", min_length=1, description="the id of a OneTrust group")
-    usercentrics_service: str = Field("", description="the name of a service; empty: all of the category marketing")
-    didomi_vendor: str = Field("", description='the id of a Didomi vendor, such as "c:facebook-abc"')
-    klaro_service: str = Field("", description="the name of a Klaro service")
-    axeptio_vendor: str = Field("facebook_pixel", min_length=1, description="the name of an Axeptio vendor")
-    iubenda_purpose: Whole = Field(5, ge=1, description="the number of an iubenda purpose")
-    borlabs_service: str = Field("", description="the id of a Borlabs service")
-    tarteaucitron_service: str = Field("facebookpixel", min_length=1, description="the key of a tarteaucitron service")
-    trustarc_category: Whole = Field(3, ge=1, description="the number of a TrustArc category")
 
 
 class Site(_Section):
@@ -190,7 +168,7 @@ class Site(_Section):
     image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")
     choice_name: Leaf = Field("c", description="one path segment: letters, digits, - _ .")
     consent: Literal["pixel", "required"] = Field("pixel", description='"pixel" or "required"')
-    consent_from: tuple[ConsentSource, ...] = Field((), description=f"a list of {', '.join(get_args(ConsentSource))}")
+    consent_from: tuple[ConsentSource, ...] = Field((), description=f"a list of {', '.join(CONSENT_MANAGERS)}")
     cmp: Cmp = Field(default_factory=Cmp, description="a table")
     gpc: Literal["drop", "ldu", "ignore"] = Field("drop", description='"drop", "ldu" or "ignore"')
     dnt: Literal["ignore", "drop"] = Field("ignore", description='"ignore" or "drop"')

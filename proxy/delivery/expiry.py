@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from proxy.graph.law import MAX_AGE_MS
 from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import Status
-from proxy.queue.contract import Queue, QueueError
+from proxy.queue.contract import Outbox, QueueError
 from proxy.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Expiry:
         self,
         pixels: Collection[str],
         *,
-        queue: Queue,
+        queue: Outbox,
         metrics: Metrics,
         conditions: ConditionBoard,
         now: Callable[[], int],

@@ -20,7 +20,7 @@ from proxy.delivery.segment_delivery import IDLE, SegmentDelivery
 from proxy.delivery.settler import Settler
 from proxy.model.condition import ConditionBoard
 from proxy.model.verdict import Pause, Retry
-from proxy.queue.contract import Queue
+from proxy.queue.contract import Outbox
 from proxy.telemetry.metrics import Metrics
 
 
@@ -31,7 +31,7 @@ class Lane:
         self,
         pixel: Pixel,
         *,
-        queue: Queue,
+        queue: Outbox,
         graph: GraphClient,
         metrics: Metrics,
         conditions: ConditionBoard,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from proxy.delivery.lane import Lane
 from proxy.model.condition import ConditionBoard, ConditionCode
-from proxy.queue.contract import Oldest, Queue, QueueError
+from proxy.queue.contract import Backlog, Oldest, QueueError
 
 # An event that waits so long for its first delivery is a fault somebody should look at.
 _LATE_MS = 15 * 60 * 1000
@@ -16,7 +16,7 @@ class LatenessCheck:
     """Compares the age of each pixel's oldest waiting events with what is usual."""
 
     def __init__(
-        self, lanes: Mapping[str, Lane], *, queue: Queue, conditions: ConditionBoard, now: Callable[[], int]
+        self, lanes: Mapping[str, Lane], *, queue: Backlog, conditions: ConditionBoard, now: Callable[[], int]
     ) -> None:
         """Take what is looked at.
 

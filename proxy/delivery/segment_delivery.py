@@ -25,7 +25,7 @@ from proxy.graph.law import MAX_AGE_MS, MAX_BATCH
 from proxy.model.ledger import Status
 from proxy.model.record import Record
 from proxy.model.verdict import Dead, Verdict
-from proxy.queue.contract import Queue, QueueError, Segment
+from proxy.queue.contract import Outbox, QueueError, Segment
 from proxy.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class SegmentDelivery:
         self,
         pixel: Pixel,
         *,
-        queue: Queue,
+        queue: Outbox,
         graph: GraphClient,
         settler: Settler,
         metrics: Metrics,

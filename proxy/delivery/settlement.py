@@ -35,18 +35,18 @@ def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settle
     filled: Counter[int] = Counter()
     for segment in segments:
         if all(bounds.get(id(record)) == segment.suspect for record in segment.records):
-            tried.append(segment.id)
+            tried.append(segment.ref)
             continue
         parts = _parts(segment, bounds, filled)
         if [len(part) for _, part in parts] != [len(segment.records)]:
-            done.append(segment.id)
+            done.append(segment.ref)
             history = (segment.attempts + 1, segment.strikes + uncounted)
             # A claim of the newest reads them backwards.
             remainders += [
                 Remainder(segment.pixel, *history, tuple(part), segment.at, bound) for bound, part in reversed(parts)
             ]
         else:
-            suspects.append((segment.id, parts[0][0]))
+            suspects.append((segment.ref, parts[0][0]))
     rows = [_row(record, verdict, now, attempts[id(record)]) for record, verdict in result.delivered]
     rows += [dead_row(record, verdict, now, attempts[id(record)]) for record, verdict in result.dead]
     dead = [

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from proxy.delivery import pace
 from proxy.model.condition import ConditionBoard
-from proxy.queue.contract import Queue, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
+from proxy.queue.contract import Outbox, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
 
 # So often is the queue asked to record an answer before the events are given up to be sent again.
 _MOST_FAULTS = 5
@@ -15,7 +15,7 @@ _MOST_FAULTS = 5
 class Settler:
     """Ends the claims of one lane."""
 
-    def __init__(self, queue: Queue, conditions: ConditionBoard, stopping: asyncio.Event) -> None:
+    def __init__(self, queue: Outbox, conditions: ConditionBoard, stopping: asyncio.Event) -> None:
         """Take the queue and who hears of it.
 
         Args:
@@ -48,12 +48,12 @@ class Settler:
         """
         await self._insist(lambda: self._queue.release(segments))
 
-    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def _insist(self, call: Callable[[], Awaitable[object]]) -> None:
         """Ask again: on a full disk for as long as it takes, after other faults a few times, if it is broken never."""
         faults = 0
         while True:
             try:
-                return await call()
+                await call()
             except QueueBrokenError:
                 raise
             except QueueError as error:
@@ -61,5 +61,7 @@ class Settler:
                 if faults >= _MOST_FAULTS or self._stopping.is_set():
                     raise
                 self._conditions.report("queue", detail=f"what was delivered cannot be recorded yet ({error})")
+            else:
+                return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pace.PROBE_S)

@@ -16,7 +16,7 @@ from proxy.model.record import Record
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Queue, QueueError, Stored, dropped_row
+from proxy.queue.contract import Intake, QueueError, Stored, dropped_row
 from proxy.rules.browser import ingest_image, ingest_parts
 from proxy.rules.fairness import Party
 from proxy.rules.limits import BODY
@@ -48,7 +48,7 @@ class Collector:
         self,
         policies: Mapping[str, Policy],
         *,
-        queue: Queue,
+        queue: Intake,
         admission: Admission,
         metrics: Metrics,
         conditions: Conditions,

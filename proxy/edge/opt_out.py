@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import Queue, QueueError
+from proxy.queue.contract import Intake, QueueError
 from proxy.rules.browser import problem
 from proxy.rules.permission.opt_out import Gpc, OptOutStatus, choose, standing
 from proxy.rules.policy import Policy
@@ -29,7 +29,7 @@ _PAGE_HEADERS = {
 class OptOutDoor:
     """Answers requests whose origin was judged already."""
 
-    def __init__(self, queue: Queue, metrics: Metrics) -> None:
+    def __init__(self, queue: Intake, metrics: Metrics) -> None:
         self._queue = queue
         self._metrics = metrics
         self._page = static_file("choice.html").decode()

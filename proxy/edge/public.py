@@ -14,7 +14,7 @@ from proxy.edge.arrival import Arrival
 from proxy.edge.collect import Collector, Visit
 from proxy.edge.foreign import Foreign
 from proxy.edge.opt_out import OptOutDoor
-from proxy.queue.contract import Queue
+from proxy.queue.contract import Intake
 from proxy.rules.fairness import Party, party
 from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
@@ -57,7 +57,7 @@ class Public:
         self,
         entry: Entry,
         *,
-        queue: Queue,
+        queue: Intake,
         admission: Admission,
         metrics: Metrics,
         conditions: Conditions,

@@ -12,7 +12,7 @@ from proxy.graph.law import MAX_AGE_MS
 from proxy.model.ledger import LedgerRow, Status
 from proxy.operator.documents import BadQueryError, json_object, json_response, row_limit
 from proxy.operator.health import health_json
-from proxy.queue.contract import DeadLetter, Filter, Oldest, Queue, QueueError, Stats
+from proxy.queue.contract import Archive, DeadLetter, Filter, Oldest, QueueError, Stats
 from proxy.telemetry.readiness import Readiness
 
 
@@ -20,7 +20,7 @@ class DeliveryApi:
     """Answers questions about events."""
 
     def __init__(
-        self, queue: Queue, *, lanes: Mapping[str, Lane], readiness: Readiness, now: Callable[[], int]
+        self, queue: Archive, *, lanes: Mapping[str, Lane], readiness: Readiness, now: Callable[[], int]
     ) -> None:
         """Take what is shown.
 

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from proxy.operator.documents import json_response
-from proxy.queue.contract import Queue
+from proxy.queue.contract import Backlog
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.readiness import Health, Readiness
 
@@ -15,7 +15,7 @@ from proxy.telemetry.readiness import Health, Readiness
 class HealthApi:
     """Answers monitoring."""
 
-    def __init__(self, readiness: Readiness, metrics: Metrics, queue: Queue) -> None:
+    def __init__(self, readiness: Readiness, metrics: Metrics, queue: Backlog) -> None:
         """Take what monitoring sees.
 
         Args:

@@ -13,7 +13,7 @@ from proxy.operator.page import Page
 from proxy.operator.password import PasswordGate
 from proxy.operator.persons import PersonApi
 from proxy.operator.wrong_passwords import WrongPasswords
-from proxy.queue.contract import Queue, QueueError
+from proxy.queue.contract import Archive, QueueError
 from proxy.rules.request.sites import host_of
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
@@ -38,7 +38,7 @@ class Operator:
         self,
         password: str,
         *,
-        queue: Queue,
+        queue: Archive,
         metrics: Metrics,
         lanes: Mapping[str, Lane],
         conditions: Conditions,

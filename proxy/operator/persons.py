@@ -8,7 +8,7 @@ from aiohttp import web
 
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.documents import BadQueryError, json_object, json_response, row_limit
-from proxy.queue.contract import Queue, Suppression
+from proxy.queue.contract import Archive, Suppression
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
 from proxy.telemetry.metrics import Metrics
 
@@ -17,7 +17,7 @@ class PersonApi:
     """Answers the owner, who may name anybody."""
 
     def __init__(
-        self, queue: Queue, metrics: Metrics, *, now: Callable[[], int], person_keys: Sequence[bytes] = ()
+        self, queue: Archive, metrics: Metrics, *, now: Callable[[], int], person_keys: Sequence[bytes] = ()
     ) -> None:
         """Take what knows persons.
 

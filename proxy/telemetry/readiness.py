@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from proxy.model.condition import Condition
-from proxy.queue.contract import Queue, QueueError
+from proxy.queue.contract import Lifetime, QueueError
 from proxy.telemetry.conditions import Conditions
 
 Status: TypeAlias = Literal["ready", "degraded", "failing"]
@@ -45,7 +45,7 @@ class Readiness:
 class QueueCheck:
     """Whether the queue can be written."""
 
-    def __init__(self, queue: Queue, conditions: Conditions) -> None:
+    def __init__(self, queue: Lifetime, conditions: Conditions) -> None:
         self._queue = queue
         self._conditions = conditions
 

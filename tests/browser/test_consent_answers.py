@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page
 from tagpage import Stage, stage
 
 from proxy.config.schema import Site
-from proxy.edge.tag.consent_adapters import ask_of
+from proxy.edge.tag.consent_adapters import consent_script
 from proxy.static_files import static_file
 
 Verbs = Callable[..., Awaitable[list[str]]]
@@ -30,7 +30,9 @@ async def _verbs(sheet: Stage) -> Verbs:
     async def ask(site: Site, *steps: str) -> list[str]:
         await sheet.page.context.clear_cookies()
         await sheet.show()
-        await sheet.run(steps[0], "window.told = []", f"({ask_of(site, static_file)})((verb) => told.push(verb))")
+        await sheet.run(
+            steps[0], "window.told = []", f"({consent_script(site, static_file)})((verb) => told.push(verb))"
+        )
         for step in steps[1:]:
             await sheet.run(step)
         before = await sheet.run("return Date.now()")
@@ -45,7 +47,7 @@ async def test_waiting_costs_little(page: Page) -> None:
     """A manager that never comes is looked for less than a hundred times in the first hour."""
     count = "window.looks = 0; Object.defineProperty(window, '__tcfapi', {get() { looks++ }})"
     await page.clock.install()
-    await page.evaluate(f"() => {{ {count}; ({ask_of(site_of('tcf'), static_file)})(() => {{}}) }}")
+    await page.evaluate(f"() => {{ {count}; ({consent_script(site_of('tcf'), static_file)})(() => {{}}) }}")
     await page.clock.run_for(3_600_000)
     # In one task: the clock runs on, and the click's own second look is due 10 ms after the first.
     before, after = await page.evaluate("() => { const before = looks; document.body.click(); return [before, looks] }")

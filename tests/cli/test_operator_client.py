@@ -46,7 +46,7 @@ async def fill(data_dir: Path) -> None:
     letters[0] = NewDeadLetter(letters[0].record, "not_received", GraphError(), 3)
     odd, findings = record(), ("em:unusable", "value:repaired")
     row = LedgerRow(_now(), PIXEL, odd.name, "odd", odd.time_s, Status.DELIVERED, findings=findings)
-    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=tuple(letters), rows=(row,)))
+    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=tuple(letters), rows=(row,)))
     await queue.close()
 
 

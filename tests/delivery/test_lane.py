@@ -162,7 +162,7 @@ class Backlog(FakeQueue):
         if suspect or not self.segments:
             return ()
         segment = self.segments.pop(-1 if newest else 0)
-        self.claims.append((newest, segment.id))
+        self.claims.append((newest, int(str(segment.ref))))
         return (segment,)
 
     async def empty(self) -> bool:

@@ -288,7 +288,7 @@ async def test_a_clock_that_jumps_a_day_loses_nothing(tmp_path: Path, jumps: tup
         (first, *rest) = await queue.claim(PIXEL, most=1 << 30)
         await queue.release(rest)
         rows = (LedgerRow(clock[0], PIXEL, one.name, one.id, one.time_s, Status.DELIVERED) for one in first.records)
-        await queue.settle([first], Settlement(done=(first.id,), rows=tuple(rows)))
+        await queue.settle([first], Settlement(done=(first.ref,), rows=tuple(rows)))
         await queue.close()
         queue = open_queue(tmp_path, now=lambda: clock[0])
     repeats = await queue.append([record(number) for number in range(40)])

@@ -128,7 +128,7 @@ async def _settles(queue: LocalQueue, cut: Cut, promise: Promise, chance: random
 
 def _settlement(pixel: str, segments: tuple[Segment, ...], chance: random.Random) -> Settlement:
     """Deliver some, bury one, keep the rest as a remainder; or count an attempt."""
-    numbers = tuple(segment.id for segment in segments)
+    numbers = tuple(segment.ref for segment in segments)
     if chance.random() < 0.2:
         return Settlement(tried=numbers)
     records = [one for segment in segments for one in segment.records]

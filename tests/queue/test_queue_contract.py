@@ -21,6 +21,7 @@ from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import (
+    DeliveryState,
     Filter,
     NewDeadLetter,
     Oldest,
@@ -120,6 +121,86 @@ async def test_a_claim_is_exclusive_until_released(queue: LocalQueue) -> None:
     assert await queue.claim(PIXEL, most=10) == ()
     await queue.release(segments)
     assert await queue.claim(PIXEL, most=10) == segments
+
+
+async def test_what_has_a_moment_is_not_claimed_before_it(tmp_path: Path, clock: Clock) -> None:
+    """Events stored for later wait across a restart until their moment, and hold up no others, old or new."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1), record(2)], not_before=NOON + HOUR)
+    await queue.append([record(3)])
+    assert [found.id for found in await claimed(queue)] == ["id-3"]
+    assert queue.stats().waiting == {PIXEL: 3}
+    await queue.close()
+    again = open_queue(tmp_path, clock)
+    await again.append([record(4)])
+    clock.now = NOON + HOUR - 1
+    newest = await again.claim(PIXEL, most=10, newest=True)
+    assert {found.id for segment in newest for found in segment.records} == {"id-3", "id-4"}
+    clock.now = NOON + HOUR
+
+    assert [found.id for found in await claimed(again)] == ["id-1", "id-2"]
+    await again.close()
+
+
+async def test_callers_with_and_without_a_moment_share_no_segment(queue: LocalQueue, clock: Clock) -> None:
+    """Calls that are committed together keep their own moments."""
+    moments = [0, NOON + 1, 0, NOON + 2, NOON + 1]
+    await asyncio.gather(*(queue.append([record(k)], not_before=moment) for k, moment in enumerate(moments)))
+    found = []
+    for moment in (NOON, NOON + 1, NOON + 2):
+        clock.now = moment
+        found.append([one.id for one in await claimed(queue)])
+
+    assert found == [["id-0", "id-2"], ["id-1", "id-4"], ["id-3"]]
+
+
+PAUSED = DeliveryState("token", 3, NOON + 60_000, "token", GraphError(190, 460, "Graph's words", "trace"))
+
+
+async def test_how_a_lane_stands_outlives_a_restart(tmp_path: Path, clock: Clock) -> None:
+    """Pause, failures, the next try and Graph's error come back as kept; another pixel's lane is well."""
+    queue = open_queue(tmp_path, clock)
+    await queue.keep_lane_state(PIXEL, DeliveryState(failures=1))
+    await queue.keep_lane_state(PIXEL, PAUSED)
+    await queue.close()
+    again = open_queue(tmp_path, clock)
+
+    assert await again.lane_state(PIXEL) == PAUSED
+    assert await again.lane_state("2") == DeliveryState()
+    await again.keep_lane_state(PIXEL, DeliveryState())
+    await again.close()
+    last = open_queue(tmp_path, clock)
+    assert await last.lane_state(PIXEL) == DeliveryState()
+    await last.close()
+
+
+async def test_a_lane_that_stands_as_before_is_not_written(queue: LocalQueue) -> None:
+    """Keeping the same state again reaches no disk; what was not stored is tried again."""
+    written: list[DeliveryState] = []
+    keep = queue._store.lanes.keep
+
+    def keeping(pixel: str, state: DeliveryState) -> None:
+        written.append(state)
+        if len(written) == 1:
+            raise KeyError
+        keep(pixel, state)
+
+    queue._store.lanes.keep = keeping  # type: ignore[method-assign]
+    with pytest.raises(QueueError):
+        await queue.keep_lane_state(PIXEL, PAUSED)
+    for state in (PAUSED, PAUSED, DeliveryState(), DeliveryState(), PAUSED):
+        await queue.keep_lane_state(PIXEL, state)
+
+    assert written == [PAUSED, PAUSED, DeliveryState(), PAUSED]
+    assert await queue.lane_state(PIXEL) == PAUSED
+
+
+async def test_a_settlement_here_is_settled_by_nobody_else(queue: LocalQueue) -> None:
+    """One process has the file to itself, so nothing is ever settled elsewhere."""
+    await queue.append([record(1)])
+    segments = await queue.claim(PIXEL, most=10)
+
+    assert await queue.settle(segments, Settlement(done=(segments[0].ref,))) == frozenset()
 
 
 async def test_pixels_are_lanes_of_their_own(queue: LocalQueue) -> None:
@@ -236,7 +317,7 @@ async def test_settled_segments_are_gone_for_good(tmp_path: Path, clock: Clock) 
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     segments = await queue.claim(PIXEL, most=10)
-    await queue.settle(segments, Settlement(done=(segments[0].id,), rows=(row(1),)))
+    await queue.settle(segments, Settlement(done=(segments[0].ref,), rows=(row(1),)))
     await queue.close()
     again = open_queue(tmp_path, clock)
 
@@ -251,7 +332,7 @@ async def test_the_survivors_of_a_partial_failure_stay(queue: LocalQueue) -> Non
     await queue.append([record(1), record(2)])
     segments = await queue.claim(PIXEL, most=10)
     remainder = Remainder(PIXEL, 3, 1, (segments[0].records[1],))
-    await queue.settle(segments, Settlement(done=(segments[0].id,), remainders=(remainder,), rows=(row(1),)))
+    await queue.settle(segments, Settlement(done=(segments[0].ref,), remainders=(remainder,), rows=(row(1),)))
     (left,) = await queue.claim(PIXEL, most=10)
 
     assert ([found.id for found in left.records], left.attempts, left.strikes) == (["id-2"], 3, 1)
@@ -263,7 +344,7 @@ async def test_a_failed_attempt_is_remembered(queue: LocalQueue) -> None:
     await queue.append([record(1)])
     for struck in (False, True):
         segments = await queue.claim(PIXEL, most=10)
-        await queue.settle(segments, Settlement(tried=(segments[0].id,), struck=struck))
+        await queue.settle(segments, Settlement(tried=(segments[0].ref,), struck=struck))
     (segment,) = await queue.claim(PIXEL, most=10)
 
     assert (segment.attempts, segment.strikes) == (2, 1)
@@ -274,7 +355,7 @@ async def dead_letter(queue: LocalQueue, number: int = 1, *, time_s: int = NOON 
     segments = await queue.claim(PIXEL, most=10)
     graph_error = GraphError(100, 2804017, "Graph's words", "trace")
     letters = tuple(NewDeadLetter(found, "rejected", graph_error, 2) for found in segments[0].records)
-    await queue.settle(segments, Settlement(done=(segments[0].id,), dead=letters))
+    await queue.settle(segments, Settlement(done=(segments[0].ref,), dead=letters))
     return (await queue.dead(Filter()))[0].id
 
 
@@ -339,7 +420,7 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
     await queue.append([record(number, time_s=NOON // 1000) for number in range(450)])
     segments = await queue.claim(PIXEL, most=1000)
     letters = tuple(NewDeadLetter(found, "rejected", GraphError(), 1) for one in segments for found in one.records)
-    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=letters))
+    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=letters))
     sizes = sizes_of_steps(queue)
     found = await queue.dead(Filter(limit=400))
     discarded = await queue.discard([letter.id for letter in found[:200]])
@@ -572,19 +653,19 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     store, full = queue._store, iter([True])
     insert = store._segments.insert
 
-    def no_room(remainder: Remainder) -> None:
+    def no_room(remainder: Remainder, not_before: int = 0) -> None:
         if next(full, False):
             raise apsw.FullError
-        insert(remainder)
+        insert(remainder, not_before)
 
     store._segments.insert = no_room  # type: ignore[method-assign]
     refused, settled = await asyncio.gather(
         queue.append([record(1)]),
-        queue.settle(segments, Settlement(done=(segments[0].id,), rows=(row(0),))),
+        queue.settle(segments, Settlement(done=(segments[0].ref,), rows=(row(0),))),
         return_exceptions=True,
     )
 
-    assert (type(refused), settled) == (QueueFullError, None)
+    assert (type(refused), settled) == (QueueFullError, frozenset())
     assert [found.id for found in await listed(queue)] == ["id-0"]
     assert queue.stats().waiting == {}
     await queue.close()
@@ -678,7 +759,7 @@ async def test_an_old_secret_can_go_once_nothing_rests_under_it(tmp_path: Path, 
         open_queue(tmp_path, clock, secret=rotated)
     queue = open_queue(tmp_path, clock, secret=rotated, old=(SECRET,))
     segments = await queue.claim(PIXEL, most=10)
-    await queue.settle(segments, Settlement(done=(segments[0].id,)))
+    await queue.settle(segments, Settlement(done=(segments[0].ref,)))
     await queue.append([record(2)])
     await queue.close()
     again = open_queue(tmp_path, clock, secret=rotated)
@@ -755,8 +836,16 @@ async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path,
     await again.close()
 
 
+def write_as_layout_5(db: apsw.Connection) -> None:
+    """Take from a file what layout 5 did not know: how lanes stand, and segments that wait for a moment."""
+    db.execute("DROP TABLE lane; DROP INDEX segment_lane; ALTER TABLE segment DROP COLUMN not_before")
+    db.execute("CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
+    db.pragma("user_version", 5)
+
+
 def _write_as_layout_4(db: apsw.Connection) -> None:
     """Take from a file what layout 4 did not know: whose a ledger's row is, and the values of Purchases."""
+    write_as_layout_5(db)
     for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
         db.execute(f"ALTER TABLE {table} DROP COLUMN copy")
     for number in range(4):
@@ -771,6 +860,22 @@ def write_as_layout_3(db: apsw.Connection) -> None:
     for column in ("at", "suspect", "oldest_s"):
         db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
     db.pragma("user_version", 3)
+
+
+async def test_a_file_of_the_fifth_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
+    """What waits may be claimed at once, and lanes stand well until something is kept about them."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(1)])
+    await queue.keep_lane_state(PIXEL, PAUSED)
+    await queue.close()
+    with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        write_as_layout_5(db)
+
+    again = open_queue(tmp_path, clock)
+    assert await again.lane_state(PIXEL) == DeliveryState()
+    await again.append([record(2)], not_before=NOON + 1)
+    assert [found.id for found in await claimed(again)] == ["id-1"]
+    await again.close()
 
 
 def _write_as_layout_1(path: Path, waiting: Record) -> None:
@@ -836,7 +941,7 @@ async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:
     await queue.append([refused, other])
     segments = await queue.claim(PIXEL, most=1000)
     letter = NewDeadLetter(refused, "rejected", GraphError(), 1)
-    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=(letter,)))
+    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=(letter,)))
     (found,) = await queue.dead(Filter())
     await queue.replay([found.id], not_before_s=0)
 

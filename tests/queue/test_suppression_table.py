@@ -85,7 +85,7 @@ async def rows(queue: LocalQueue) -> list[LedgerRow]:
 
 async def bury(queue: LocalQueue, segments: Sequence[Segment]) -> None:
     letters = [NewDeadLetter(one, "rejected", GraphError(), 1) for segment in segments for one in segment.records]
-    await queue.settle(segments, Settlement(done=tuple(one.id for one in segments), dead=tuple(letters)))
+    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=tuple(letters)))
 
 
 async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> None:
@@ -131,7 +131,7 @@ async def test_what_was_under_way_does_not_come_back(queue: LocalQueue) -> None:
     await queue.append([about(2, ANNA)])
     refused = await queue.claim(PIXEL, most=1)
     await queue.suppress([ANNA], OPT_OUT, NOON)
-    await queue.settle(tried, Settlement(tried=(tried[0].id,)))
+    await queue.settle(tried, Settlement(tried=(tried[0].ref,)))
     await bury(queue, refused)
 
     assert await claimed(queue) == []

@@ -44,7 +44,7 @@ async def suspect(queue: LocalQueue, numbers: Sequence[int], bound: int) -> None
     """Put a segment of these events among the suspects."""
     await queue.append([record(number, time_s=NOON // 1000) for number in numbers])
     (segment,) = await queue.claim(PIXEL, most=1, newest=True)
-    await queue.settle([segment], Settlement(suspects=((segment.id, bound),)))
+    await queue.settle([segment], Settlement(suspects=((segment.ref, bound),)))
 
 
 async def damage(queue: LocalQueue) -> None:
@@ -85,14 +85,14 @@ async def test_suspects_survive_a_restart_as_suspects(tmp_path: Path) -> None:
     await suspect(queue, [1, 2, 3], 2)
     (segment,) = await queue.claim(PIXEL, most=1, suspect=True)
     rest = Remainder(PIXEL, 2, 0, segment.records[1:], segment.at, -1)
-    await queue.settle([segment], Settlement(done=(segment.id,), remainders=(rest,)))
+    await queue.settle([segment], Settlement(done=(segment.ref,), remainders=(rest,)))
     await queue.close()
 
     again = open_queue(tmp_path)
     (found,) = await again.claim(PIXEL, most=1, suspect=True)
     assert (again.stats().waiting, again.stats().suspects) == ({PIXEL: 2}, {PIXEL: 2})
     assert (ids([found]), found.suspect, found.attempts, found.at) == (["id-2", "id-3"], -1, 2, segment.at)
-    await again.settle([found], Settlement(done=(found.id,)))
+    await again.settle([found], Settlement(done=(found.ref,)))
     assert (again.stats().waiting, again.stats().suspects) == ({}, {})
     await again.close()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import orjson
 
 from proxy.config.schema import Site
-from proxy.edge.tag.consent_adapters import ask_of
+from proxy.edge.tag.consent_adapters import consent_script
 from proxy.rules.request.sites import registrable
 from proxy.static_files import Asset, static_file
 
@@ -30,7 +30,7 @@ def _base_code(site: Site) -> bytes:
     flags = f"{int(site.consent == 'required')},{int(site.gpc == 'drop')}"
     script = _filled("load.min.js", {"__PIXEL__": f"[{ids},{flags}]"})
     # The Pixel has to hear the answers too, and the tag hears all that `fbq` hears.
-    asking = f"({ask_of(site, static_file)})(a=>fbq('consent',a))\n" if site.consent_from else ""
+    asking = f"({consent_script(site, static_file)})(a=>fbq('consent',a))\n" if site.consent_from else ""
     return script + asking.encode()
 
 
@@ -55,7 +55,7 @@ def _settings(site: Site) -> str:
 def _extras(site: Site) -> str:
     """Return what the tag takes for its ``Extras`` (tag.js)."""
     asks = site.consent_from and not site.load_pixel
-    words = [str(int(site.gpc == "ldu")), ask_of(site, static_file) if asks else "0"]
+    words = [str(int(site.gpc == "ldu")), consent_script(site, static_file) if asks else "0"]
     if site.forwarded_pixel:
         words.append(orjson.dumps([pixel.id for pixel in site.pixel]).decode())
     return f"[{','.join(words)}]"

@@ -1,40 +1,32 @@
 """The part of a site's tag that asks consent managers in the page, made of the adapters the site names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import orjson
 
-from proxy.config.schema import Cmp, ConsentSource, Site
-
-_WORDS: Mapping[ConsentSource, Callable[[Cmp], object]] = {
-    "axeptio": lambda cmp: cmp.axeptio_vendor,
-    "borlabs": lambda cmp: cmp.borlabs_service,
-    "consent_mode": lambda cmp: cmp.consent_mode_layer,
-    "didomi": lambda cmp: cmp.didomi_vendor,
-    "iubenda": lambda cmp: cmp.iubenda_purpose,
-    "klaro": lambda cmp: cmp.klaro_service,
-    "onetrust": lambda cmp: cmp.onetrust_group,
-    "tarteaucitron": lambda cmp: cmp.tarteaucitron_service,
-    "tcf": lambda cmp: [cmp.tcf_purposes, cmp.tcf_vendor, cmp.tcf_provider],
-    "trustarc": lambda cmp: cmp.trustarc_category,
-    "usercentrics": lambda cmp: cmp.usercentrics_service,
-}
+from proxy.config.consent_managers import CONSENT_MANAGERS, ConsentManager
+from proxy.config.schema import Cmp, Site
 
 
-def ask_of(site: Site, read: Callable[[str], bytes]) -> str:
-    """Return the script of a function that takes what tells consent, or nothing where nobody is asked.
+def consent_script(site: Site, read: Callable[[str], bytes]) -> str:
+    """Return the script of a function that takes a listener and tells it "grant" or "revoke".
 
-    ``read`` returns a file of ``static/`` by its name.
+    It is empty where the site names no consent manager. ``read`` returns a file of ``static/`` by its name.
     """
     if not site.consent_from:
         return ""
 
-    def part(name: str) -> str:
-        return read(f"consent/{name}.min.js").decode().strip()
+    def expression(file: str) -> str:
+        return read(file).decode().strip()
 
-    def source(name: ConsentSource) -> str:
-        words = f",{orjson.dumps(_WORDS[name](site.cmp)).decode()}" if name in _WORDS else ""
-        return f"[{part(name)}{words}]"
+    def source(manager: ConsentManager) -> str:
+        return f"[{expression(manager.adapter)}{_argument(manager, site.cmp)}]"
 
-    sources = ",".join(map(source, site.consent_from))
-    return f"a=>({part('ask')})(a,{int(site.cmp.implied)},{sources})"
+    sources = ",".join(source(CONSENT_MANAGERS[name]) for name in site.consent_from)
+    return f"a=>({expression('consent/ask.min.js')})(a,{int(site.cmp.implied)},{sources})"
+
+
+def _argument(manager: ConsentManager, cmp: Cmp) -> str:
+    """Return what follows the adapter: the value of its option, the list of several, or nothing."""
+    values = [getattr(cmp, option.name) for option in manager.options]
+    return f",{orjson.dumps(values if len(values) > 1 else values[0]).decode()}" if values else ""

@@ -18,12 +18,14 @@ from proxy.model.suppression import SuppressionKind
 from proxy.queue.codec import event_key
 from proxy.queue.contract import (
     DeadLetter,
+    DeliveryState,
     Erased,
     Filter,
     Oldest,
     QueueBrokenError,
     QueueFullError,
     Segment,
+    SegmentRef,
     Settlement,
     Stats,
     Stored,
@@ -81,6 +83,7 @@ class LocalQueue:
         self._writer = writer
         self._limits = limits
         self._now = now
+        self._lane_states: dict[str, DeliveryState] = {}
 
     @classmethod
     def open(  # noqa: PLR0913 - the one place where all of it meets
@@ -114,11 +117,11 @@ class LocalQueue:
         store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, troubles=troubles)
         return cls(store, Writer(store, on_broken=on_broken), limits, now)
 
-    async def append(self, records: Sequence[Record]) -> Stored:
+    async def append(self, records: Sequence[Record], *, not_before: int = 0) -> Stored:
         """See ``base.Queue``."""
         if why := self._full(most_busy_s=_HANGS_S):
             raise QueueFullError(why)
-        return await self._writer.append(records)
+        return await self._writer.append(records, not_before)
 
     def note(
         self,
@@ -144,9 +147,21 @@ class LocalQueue:
         """See ``base.Queue``."""
         await self._writer.do(lambda: self._store.release(segments))
 
-    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
-        """See ``base.Queue``."""
-        await self._writer.do(lambda: self._store.settle(segments, settlement))
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+        """See ``Outbox``."""
+        return await self._writer.do(lambda: self._store.settle(segments, settlement))
+
+    async def lane_state(self, pixel: str) -> DeliveryState:
+        """See ``Outbox``."""
+        if pixel not in self._lane_states:
+            self._lane_states[pixel] = await self._look_up(lambda: self._store.lanes.read(pixel))
+        return self._lane_states[pixel]
+
+    async def keep_lane_state(self, pixel: str, state: DeliveryState) -> None:
+        """See ``Outbox``."""
+        if state != self._lane_states.get(pixel):
+            await self._writer.do(lambda: self._store.lanes.keep(pixel, state))
+            self._lane_states[pixel] = state
 
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """See ``base.Queue``; read in slices, so that no append waits for a long search."""

@@ -15,7 +15,7 @@ import apsw
 
 from proxy.model.record import Record
 from proxy.queue.codec import chunks, pack, unpack, wire_size
-from proxy.queue.contract import Oldest, Remainder, Segment, Settlement
+from proxy.queue.contract import Oldest, Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite.counts import Counts
 
@@ -29,17 +29,16 @@ _SLICE_RECORDS = 2000
 # Each of these becomes a sealed row of its own.
 _EXPIRED_RECORDS = 500
 
-_INDEXES = """
-CREATE INDEX segment_lane ON segment(pixel, suspect, at);
-CREATE INDEX segment_oldest ON segment(oldest_s);
-"""
+_INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before);"
+_INDEX_OLDEST = "CREATE INDEX segment_oldest ON segment(oldest_s);"
 SCHEMA = f"""
 CREATE TABLE segment(
     id INTEGER PRIMARY KEY, pixel TEXT NOT NULL, n INTEGER NOT NULL,
     attempts INTEGER NOT NULL, strikes INTEGER NOT NULL, sealed BLOB NOT NULL,
-    at INTEGER NOT NULL, suspect INTEGER NOT NULL, oldest_s INTEGER NOT NULL
+    at INTEGER NOT NULL, suspect INTEGER NOT NULL, oldest_s INTEGER NOT NULL, not_before INTEGER NOT NULL
 );
-{_INDEXES}
+{_INDEX_LANE}
+{_INDEX_OLDEST}
 """
 _ABOVE_ALL = 1 << 62
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
@@ -57,7 +56,19 @@ def migrate(db: apsw.Connection, now: int) -> None:
         ALTER TABLE segment ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE segment ADD COLUMN oldest_s INTEGER NOT NULL DEFAULT 0;
         DROP INDEX segment_lane;
-        {_INDEXES}
+        CREATE INDEX segment_lane ON segment(pixel, suspect, at);
+        {_INDEX_OLDEST}
+        """
+    )
+
+
+def add_delay(db: apsw.Connection) -> None:
+    """Give the table of layout 5 what layout 6 added; what waits may be claimed at once."""
+    db.execute(
+        f"""
+        ALTER TABLE segment ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
+        DROP INDEX segment_lane;
+        {_INDEX_LANE}
         """
     )
 
@@ -66,19 +77,19 @@ class Claims:
     """Which segments are claimed: in memory only, since a claim does not outlive the process."""
 
     def __init__(self) -> None:
-        self._claimed: set[int] = set()
-        self._changed: list[tuple[int, bool]] = []
+        self._claimed: set[SegmentRef] = set()
+        self._changed: list[tuple[SegmentRef, bool]] = []
 
-    def __contains__(self, number: int) -> bool:
+    def __contains__(self, number: SegmentRef) -> bool:
         return number in self._claimed
 
-    def add(self, number: int) -> None:
+    def add(self, number: SegmentRef) -> None:
         """Claim a segment."""
         if number not in self._claimed:
             self._claimed.add(number)
             self._changed.append((number, True))
 
-    def remove(self, numbers: Iterable[int]) -> None:
+    def remove(self, numbers: Iterable[SegmentRef]) -> None:
         """Give claims up."""
         for number in self._claimed.intersection(numbers):
             self._claimed.remove(number)
@@ -119,14 +130,22 @@ class Segments:
                 suspects[str(pixel)] += int(str(n))
         return waiting, suspects
 
-    def insert(self, remainder: Remainder) -> None:
-        """Store records of one pixel."""
+    def insert(self, remainder: Remainder, not_before: int = 0) -> None:
+        """Store records of one pixel, not to be claimed before a moment (server clock in milliseconds)."""
         at = remainder.at or self._now()
         for records in chunks(remainder.records):
             sealed = self._sealer.seal(pack(records), remainder.pixel.encode())
-            history = (remainder.attempts, remainder.strikes, sealed, at, remainder.suspect, _oldest(records))
+            history = (
+                remainder.attempts,
+                remainder.strikes,
+                sealed,
+                at,
+                remainder.suspect,
+                _oldest(records),
+                not_before,
+            )
             row = (self._next, remainder.pixel, len(records), *history)
-            self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             self._next += 1
             self._count(remainder.pixel, len(records), suspect=remainder.suspect)
 
@@ -138,10 +157,10 @@ class Segments:
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
         """Claim the oldest unclaimed fresh segments of a pixel, or the newest."""
         way = "DESC" if newest else "ASC"
-        order = f"WHERE pixel=? AND suspect=0 ORDER BY at {way}, id {way}"
+        order = f"WHERE pixel=? AND suspect=0 AND not_before<=? ORDER BY at {way}, id {way}"
         found: list[Segment] = []
         events = size = 0
-        for row in self._unclaimed(order, pixel):
+        for row in self._unclaimed(order, pixel, self._now()):
             if found and (events + row[1] > most or size >= _MOST_CLAIMED_BYTES):
                 break
             if segment := self._read(row):
@@ -191,10 +210,10 @@ class Segments:
         """Keep only these records of a claimed segment, or nothing of it."""
         if survivors:
             sealed = self._sealer.seal(pack(survivors), segment.pixel.encode())
-            row = (len(survivors), sealed, _oldest(survivors), segment.id)
+            row = (len(survivors), sealed, _oldest(survivors), segment.ref)
             self._db.execute("UPDATE segment SET n=?, sealed=?, oldest_s=? WHERE id=?", row)
         else:
-            self._db.execute("DELETE FROM segment WHERE id=?", (segment.id,))
+            self._db.execute("DELETE FROM segment WHERE id=?", (segment.ref,))
             self.release([segment])
         self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
         return replace(segment, records=tuple(survivors)) if survivors else None
@@ -262,11 +281,11 @@ class Segments:
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""
-        self.claims.remove(segment.id for segment in segments)
+        self.claims.remove(segment.ref for segment in segments)
 
     def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
         """Write what becomes of claimed segments, and give up the claim."""
-        sizes = {segment.id: segment for segment in segments}
+        sizes = {segment.ref: segment for segment in segments}
         for number in settlement.done:
             gone = sizes[number]
             self._db.execute("DELETE FROM segment WHERE id=?", (number,))
@@ -280,7 +299,7 @@ class Segments:
         self.release(segments)
 
     def _suspect(self, segment: Segment, bound: int) -> None:
-        self._db.execute("UPDATE segment SET attempts=attempts+1, suspect=? WHERE id=?", (bound, segment.id))
+        self._db.execute("UPDATE segment SET attempts=attempts+1, suspect=? WHERE id=?", (bound, segment.ref))
         if not segment.suspect:
             self._counts.suspects.add(segment.pixel, len(segment.records))
 

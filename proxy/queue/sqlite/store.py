@@ -12,12 +12,14 @@ On disk (``queue.db``)
     meta     schema facts, a sealed word that proves the secret fits, the last number of a dead letter, how much news
              each fate_D holds
     segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived, the
-             bound of its batches if it is a suspect, and when its oldest event happened
+             bound of its batches if it is a suspect, when its oldest event happened, and before when it is not claimed
     seen_0…3 16-byte event key with 4-byte hashes of visitor and value; a table covers 16 hours, is emptied whole
     dead     one sealed record per dead letter, with Graph's words
     ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
     fate_D   later news of browser copies, by event and visitor; likewise
-    mark     16-byte keyed digest of a person who opted out, withdrew or was erased, and when
+    mark     suppressions: 16-byte keyed digest of a person who opted out, withdrew or was erased, and when (the table
+             has the name that suppressions had before; another one would cost a migration)
+    lane     how delivery of each pixel stands with Graph: pause, failures, when to try again, Graph's last error
 
 "Acknowledged" means: readable after ``kill -9``, and after a power cut as far as the disk keeps what it was told to
 flush. File system assumed: fsync returns after the data is stable, or fails; a failed fsync says nothing about what
@@ -50,16 +52,18 @@ from proxy.queue.contract import (
     QueueFullError,
     Remainder,
     Segment,
+    SegmentRef,
     Settlement,
     Stored,
     dead_row,
     dropped_row,
 )
 from proxy.queue.seal import Sealer, SealError
-from proxy.queue.sqlite import dead_letters, segments, suppressions
+from proxy.queue.sqlite import dead_letters, lanes, segments, suppressions
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.disk_space import DiskSpace, Files
+from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.notes import News, Notes
 from proxy.queue.sqlite.seen import Past, Seen
@@ -70,7 +74,7 @@ from proxy.queue.sqlite.writer import Append, Work
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _CHECKPOINT_PAGES = 4000
 _NOTE_EVERY_S = 0.25
@@ -162,6 +166,7 @@ class SqliteStore:
         waiting, suspects = Segments.count(self._db)
         self.counts = Counts(waiting, self._dead.count(), suspects, SuppressionTable.count(self._db))
         self._segments = Segments(self._db, self._sealer, self.counts, self._now)
+        self.lanes = Lanes(self._db)
         self.marks = SuppressionTable(self._db, self.counts.suppressions)
         """Suppressions."""
 
@@ -186,7 +191,7 @@ class SqliteStore:
 
     def _create(self) -> None:
         with self._db:
-            self._db.execute(_SCHEMA + segments.SCHEMA + dead_letters.SCHEMA + suppressions.SCHEMA)
+            self._db.execute(_SCHEMA + segments.SCHEMA + dead_letters.SCHEMA + suppressions.SCHEMA + lanes.SCHEMA)
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             DeadLetters.start_numbers(self._db)
@@ -199,6 +204,7 @@ class SqliteStore:
             3: (self.ledger.add_totals, self._number_letters),
             4: (self._add_suspects,),  # and withdrawals among the marks, which an older program cannot read
             5: (self.ledger.add_copies, self._add_worth),
+            6: (self._add_lanes, self._add_delay),
         }
         for layout, changes in steps.items():
             if 0 < version < layout:
@@ -218,6 +224,12 @@ class SqliteStore:
 
     def _add_suspects(self) -> None:
         segments.migrate(self._db, self._now())
+
+    def _add_lanes(self) -> None:
+        self._db.execute(lanes.SCHEMA)
+
+    def _add_delay(self) -> None:
+        segments.add_delay(self._db)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -307,26 +319,25 @@ class SqliteStore:
 
     def _do(self, works: Sequence[Work]) -> list[Any]:
         appends = [work for work in works if isinstance(work, Append)]
-        stored = iter(self._append([append.records for append in appends]) if appends else ())
+        stored = iter(self._append(appends) if appends else ())
         return [next(stored) if isinstance(work, Append) else work() for work in works]
 
     # -- acknowledgement
 
-    def _append(self, requests: list[Sequence[Record]]) -> list[Stored]:
+    def _append(self, appends: Sequence[Append]) -> list[Stored]:
         self._seen.turn(self._now())
-        fresh: dict[str, list[Record]] = {}
+        fresh: dict[tuple[str, int], list[Record]] = {}
         stored = []
-        for request in requests:
-            records, refused = self.marks.sift(request)
+        for append in appends:
+            records, refused = self.marks.sift(append.records)
             met = [(record, self._seen.meet(record)) for record in records]
             for record, past in met:
-                if past is Past.CONFLICT:
-                    fresh.setdefault(record.pixel, []).append(_doubted(record))
-                elif past is not Past.REPEAT:
-                    fresh.setdefault(record.pixel, []).append(record)
+                if past is not Past.REPEAT:
+                    waiting = fresh.setdefault((record.pixel, append.not_before), [])
+                    waiting.append(_doubted(record) if past is Past.CONFLICT else record)
             stored.append(_stored(met, refused))
-        for pixel, records in fresh.items():
-            self._segments.insert(Remainder(pixel, 0, 0, tuple(records)))
+        for (pixel, not_before), waiting in fresh.items():
+            self._segments.insert(Remainder(pixel, 0, 0, tuple(waiting)), not_before)
         return stored
 
     # -- delivery
@@ -353,11 +364,12 @@ class SqliteStore:
         """Give up a claim."""
         self._segments.release(claimed)
 
-    def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> None:
-        """Write the end of a delivery attempt."""
+    def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+        """Write the end of a delivery attempt; see ``Outbox.settle``."""
         self._segments.settle(claimed, settlement)
         self._bury(settlement.dead)
         self.ledger.write(settlement.rows)
+        return frozenset()
 
     def _bury(self, letters: Sequence[NewDeadLetter]) -> None:
         permitted = [letter for letter in letters if not self.marks.refusal(letter.record)]

@@ -45,6 +45,8 @@ class Append:
     """Records to store; all of a group are stored together."""
 
     records: Sequence[Record]
+    not_before: int = 0
+    """Server clock in milliseconds; not claimed before."""
 
 
 Work: TypeAlias = Append | Callable[[], Any]
@@ -129,7 +131,7 @@ class Writer:
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
-    async def append(self, records: Sequence[Record]) -> Stored:
+    async def append(self, records: Sequence[Record], not_before: int = 0) -> Stored:
         """Store records durably.
 
         Raises:
@@ -139,7 +141,7 @@ class Writer:
         size += sum({record.pixel: len(record.shared) for record in records}.values())
         if self._bytes and self._bytes + size > self._bounds.bytes:
             raise QueueFullError(f"events of {self._bytes} bytes wait for the disk already")
-        stored: Stored = await self._submit(self._waiting.calls, Append(records), size)
+        stored: Stored = await self._submit(self._waiting.calls, Append(records, not_before), size)
         return stored
 
     async def do(self, work: Callable[[], T]) -> T:

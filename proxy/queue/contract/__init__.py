@@ -1,0 +1,50 @@
+"""What every queue promises, in one protocol for each of its users.
+
+``append`` returns after the records are durable: on this disk (SQLite) or in a shared database. From then on a
+record leaves the queue only through ``settle``. Claimed segments belong to the claimer until settled or released; a
+claim does not outlive the process, so after a crash the same records are delivered again with the same event ids.
+"""
+
+from proxy.queue.contract.archive import Archive, DeadLetter, Erased, Filter
+from proxy.queue.contract.backlog import Backlog, Oldest, Stats
+from proxy.queue.contract.errors import QueueBrokenError, QueueError, QueueFullError
+from proxy.queue.contract.intake import Intake, Stored
+from proxy.queue.contract.lifetime import Lifetime
+from proxy.queue.contract.outbox import (
+    DeliveryState,
+    NewDeadLetter,
+    Outbox,
+    Remainder,
+    Segment,
+    SegmentRef,
+    Settlement,
+)
+from proxy.queue.contract.rows import dead_row, dropped_row
+from proxy.queue.contract.suppressing import Suppressing, Suppression
+
+__all__ = [
+    "Archive",
+    "Backlog",
+    "DeadLetter",
+    "DeliveryState",
+    "Erased",
+    "Filter",
+    "Intake",
+    "Lifetime",
+    "NewDeadLetter",
+    "Oldest",
+    "Outbox",
+    "QueueBrokenError",
+    "QueueError",
+    "QueueFullError",
+    "Remainder",
+    "Segment",
+    "SegmentRef",
+    "Settlement",
+    "Stats",
+    "Stored",
+    "Suppressing",
+    "Suppression",
+    "dead_row",
+    "dropped_row",
+]

@@ -1,0 +1,45 @@
+"""How much the queue holds, and since when events wait."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy.model.event import DropReason
+from proxy.model.suppression import SuppressionKind
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How full the queue is."""
+
+    waiting: Mapping[str, int]
+    """Events by pixel."""
+    dead: int
+    withheld: Mapping[DropReason, int] = field(default_factory=dict)
+    """Events since start that waited when the person was suppressed, and were dropped."""
+    lost_notes: int = 0
+    """Ledger rows and updates of browser copies since start that were left out of the ledger."""
+    suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)
+    """How many there are."""
+    foreign_news: int = 0
+    """Updates since start of browser copies of somebody else's events, which were ignored."""
+    suspects: Mapping[str, int] = field(default_factory=dict)
+    """How many of the waiting events are suspects, by pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """When the oldest waiting events of a pixel arrived: server clock in milliseconds, None where none wait."""
+
+    fresh: int | None = None
+    suspect: int | None = None
+
+
+class Backlog(Protocol):
+    """Tells how much waits."""
+
+    def stats(self) -> Stats:
+        """Return how full the queue is, as the engine last counted, at no cost."""
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """Return since when events of these pixels wait."""

@@ -1,0 +1,13 @@
+"""How a queue fails."""
+
+
+class QueueError(Exception):
+    """Nothing was stored; the caller says so to whoever waits."""
+
+
+class QueueFullError(QueueError):
+    """No room now: too many events wait, or the disk is full. Later it may work."""
+
+
+class QueueBrokenError(QueueError):
+    """The disk failed under the queue: what is on it is unknown, and only a restart can tell."""

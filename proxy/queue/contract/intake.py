@@ -1,0 +1,66 @@
+"""What the public listener asks of the queue: to acknowledge events, and to suppress people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.model.event import DropReason
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
+from proxy.model.record import Record
+from proxy.queue.contract.suppressing import Suppressing
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of the records of an append, all of which are durable now.
+
+    An engine that stores while its database is away finds repeats later, and writes their ledger rows then.
+    """
+
+    duplicates: tuple[Record, ...] = ()
+    """Repeats of what the same visitor brought before; not sent again."""
+    reused: int = 0
+    """Ids that another visitor had brought before (a cached page); sent all the same."""
+    refused: tuple[tuple[Record, DropReason], ...] = ()
+    """Not stored, since a suppression speaks against the person."""
+    conflicts: tuple[Record, ...] = ()
+    """Of the reused: Purchases that another visitor brought with another value."""
+
+
+class Intake(Suppressing, Protocol):
+    """Takes events from the public listener."""
+
+    async def append(self, records: Sequence[Record], *, not_before: int = 0) -> Stored:
+        """Make records durable.
+
+        Args:
+            records: Events of any pixels.
+            not_before: Server clock in milliseconds; none of them is claimed before that moment. Nothing wakes a lane
+                then: whoever sets it does.
+
+        Raises:
+            QueueError: when nothing of this call was stored.
+        """
+
+    def note(
+        self,
+        rows: Sequence[LedgerRow],
+        copy_updates: Sequence[BrowserCopyUpdate] = (),
+        pixels: Sequence[str] = (),
+        visitors: Sequence[bytes] = (b"",),
+    ) -> None:
+        """Write ledger rows, and updates of browser copies, soon; nobody waits, and a crash may lose them.
+
+        Args:
+            rows: Finished events.
+            copy_updates: Later states of browser copies.
+            pixels: Ids of the pixels whose events the updates may be about.
+            visitors: 4 bytes each: who brought the updates, or who it was before the browser had an id. They join the
+                events of the first of these who brought any.
+        """
+
+    def fullness(self) -> float:
+        """Return which part of its bounds the queue has filled, 0 to 1, at little cost."""
+
+    def refuses(self) -> str:
+        """Return why nothing new is taken now; empty while it is."""

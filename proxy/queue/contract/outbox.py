@@ -1,0 +1,125 @@
+"""What delivery asks of the queue: to claim what waits, and to record how attempts ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
+from proxy.model.verdict import GraphError
+from proxy.queue.contract.backlog import Backlog
+
+SegmentRef: TypeAlias = int | bytes
+"""Names a segment to the engine that gave it out; others only compare it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Claimed records of one pixel, with the history they share."""
+
+    ref: SegmentRef
+    pixel: str
+    attempts: int
+    strikes: int
+    records: tuple[Record, ...]
+    at: int = 0
+    """Server clock in milliseconds when its events arrived."""
+    suspect: int = 0
+    """Not 0 once a batch with these events was refused: they ride in batches of at most so many events.
+
+    Negative where they came from the same network as other bad events: those come after all other suspects.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """Records that outlive their segment: the survivors of a partial failure."""
+
+    pixel: str
+    attempts: int
+    strikes: int
+    records: tuple[Record, ...]
+    at: int = 0
+    """As of their segment; 0: they arrive now."""
+    suspect: int = 0
+    """See ``Segment.suspect``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeadLetter:
+    """A record about to become a dead letter."""
+
+    record: Record
+    reason: str
+    graph_error: GraphError
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an attempt decided, applied whole or not at all."""
+
+    done: tuple[SegmentRef, ...] = ()
+    """Segments that are gone."""
+    tried: tuple[SegmentRef, ...] = ()
+    """Segments that stay, one attempt older."""
+    struck: bool = False
+    """The attempt was a 2xx that counted nothing."""
+    suspects: tuple[tuple[SegmentRef, int], ...] = ()
+    """Segments that stay, one attempt older, as suspects: which, and their new ``suspect``."""
+    remainders: tuple[Remainder, ...] = ()
+    dead: tuple[NewDeadLetter, ...] = ()
+    rows: tuple[LedgerRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """How delivery of a pixel stands with Graph: what its lane must remember across a restart."""
+
+    paused: str = ""
+    """Why nothing can be delivered until somebody mends it; empty when something can."""
+    failures: int = 0
+    """Attempts in a row that failed."""
+    retry_at: int = 0
+    """Server clock in milliseconds before which nothing is tried again."""
+    last_error: str = ""
+    """The reason of the last failure; empty after a success."""
+    graph_error: GraphError = field(default_factory=GraphError)
+    """What Graph said with it, without the access token."""
+
+
+class Outbox(Backlog, Protocol):
+    """Gives events out to be delivered."""
+
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
+        """Claim unclaimed segments of a pixel, ``most`` events together, at least one segment if there is any.
+
+        Args:
+            pixel: Its id.
+            most: The bound; only a single segment may hold more.
+            newest: The youngest come first, otherwise the oldest.
+            suspect: Claim suspects, which are not claimed otherwise: those that may ride in the largest batches, the
+                youngest of them first, as many as together fill one such batch.
+        """
+
+    async def release(self, segments: Sequence[Segment]) -> None:
+        """Give claimed segments back untouched."""
+
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+        """Record durably how an attempt at claimed segments ended, and give up the claim.
+
+        Return the segments that somebody else had settled before, of which nothing was recorded; where one process
+        has the queue to itself there are none.
+        """
+
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """Make dead letters ``too_old`` of a bounded number of unclaimed events that happened before a moment.
+
+        Return how many of each pixel, and whether there may be more.
+        """
+
+    async def lane_state(self, pixel: str) -> DeliveryState:
+        """Return how delivery of a pixel stands, as kept last, also by an earlier process."""
+
+    async def keep_lane_state(self, pixel: str, state: DeliveryState) -> None:
+        """Keep durably how delivery of a pixel stands; costs no write when that is what was kept last."""
