@@ -20,7 +20,7 @@ from proxy.delivery.segment_delivery import IDLE, SegmentDelivery
 from proxy.delivery.settler import Settler
 from proxy.model.condition import ConditionBoard
 from proxy.model.verdict import Pause, Retry
-from proxy.queue.contract import Outbox
+from proxy.queue.contract import DeliveryState, Outbox, QueueError
 from proxy.telemetry.metrics import Metrics
 
 
@@ -50,8 +50,9 @@ class Lane:
             chance: Uniform in [0, 1).
         """
         self.pixel = pixel
-        self.state = LaneState(pixel.id, conditions, pixel.access_token.get_secret_value())
+        self._state = LaneState(pixel.id, conditions, pixel.access_token.get_secret_value())
         self._queue = queue
+        self._now = now
         self._chance = chance
         self._work = asyncio.Event()
         self._work.set()
@@ -63,11 +64,17 @@ class Lane:
             graph=graph,
             settler=Settler(queue, conditions, self._stopping),
             metrics=metrics,
-            state=self.state,
+            conditions=conditions,
+            state=self._state,
             now=now,
         )
         self._search_halt: Pause | Retry | None = None
         """What the worker for suspects met: the leader waits and tries again for both."""
+
+    @property
+    def state(self) -> DeliveryState:
+        """How the lane fares at this moment."""
+        return self._state.current
 
     def wake(self) -> None:
         """Say that there may be work."""
@@ -83,9 +90,11 @@ class Lane:
         workers = [asyncio.create_task(self._help(rank)) for rank in range(1, pace.WINDOW_MOST)]
         workers.append(asyncio.create_task(self._search()))
         try:
+            await self._resume()
             await self._lead()
             await self._notify()
             await asyncio.gather(*workers)
+            await self._keep_state()
         finally:
             for worker in workers:
                 worker.cancel()
@@ -99,9 +108,10 @@ class Lane:
             halt, self._search_halt = self._search_halt, None
             wait = halt or await self._delivery.deliver_fresh(newest=True)
             if not halt and isinstance(wait, Pause | Retry):
-                self.state.fail(wait)
+                self._state.fail(wait)
             await self._notify()
             if wait is IDLE:
+                await self._keep_state()
                 await self._work.wait()
             else:
                 await self._wait(wait)
@@ -122,7 +132,7 @@ class Lane:
             waits = await self._delivery.deliver_suspects()
             halt = next((wait for wait in waits if isinstance(wait, Pause | Retry)), None)
             if halt:
-                self.state.fail(halt)
+                self._state.fail(halt)
                 self._search_halt = halt
                 self._work.set()
             seconds = [wait.seconds for wait in waits if isinstance(wait, Cooldown) and wait is not IDLE]
@@ -148,19 +158,40 @@ class Lane:
         async with self._change:
             self._change.notify_all()
 
+    # -- what outlives the process
+
+    async def _resume(self) -> None:
+        """Go on as an earlier process left the lane: with its last error, and not before its time."""
+        with suppress(QueueError):
+            self._state.resume(await self._queue.lane_state(self.pixel.id))
+        left = (self.state.retry_at - self._now()) / 1000
+        await self._rest(pace.resumption(left, paused=bool(self.state.paused)))
+
+    async def _keep_state(self) -> None:
+        # A queue that cannot be written reports so itself, and the next attempt ends with this again.
+        with suppress(QueueError):
+            await self._queue.keep_lane_state(self.pixel.id, self.state)
+
     # -- how long to wait
 
     async def _wait(self, wait: Wait) -> None:
         """Wait as long as the last attempt asks for."""
         match wait:
             case Cooldown(seconds):
+                await self._keep_state()
                 await self._rest(seconds)
             case Pause(reason):
                 # What was bad events only, and no fault of the pixel, shows with the next good one.
-                await self._rest(pace.probe_wait(self.state.failures - 1), fresh=reason == SYSTEMIC)
+                await self._back_off(pace.probe_wait(self.state.failures - 1), fresh=reason == SYSTEMIC)
             case Retry(_, asked):
                 seconds = pace.backoff(self.state.failures, self._chance(), asked=asked)
-                await self._rest(seconds, fresh=not asked)
+                await self._back_off(seconds, fresh=not asked)
+
+    async def _back_off(self, seconds: float, *, fresh: bool) -> None:
+        earliest = min(seconds, pace.FRESH_S) if fresh else seconds
+        self._state.wait_until(self._now() + int(earliest * 1000))
+        await self._keep_state()
+        await self._rest(seconds, fresh=fresh)
 
     async def _rest(self, seconds: float, *, fresh: bool = False) -> None:
         """Do nothing for so long; with ``fresh``, events that come meanwhile cut a long rest short."""

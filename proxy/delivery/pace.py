@@ -16,6 +16,8 @@ FRESH_S = 14.0
 """The longest wait while new events come in: with the time of a request, Graph is asked every 15 s."""
 WINDOW_MOST = 8
 """How many requests of a lane may be under way."""
+# Graph asks for no longer wait (``proxy.graph.verdict``); a clock that was set back must not make one.
+_MOST_ASKED_S = 3600.0
 # An answer so many times slower than the quickest to a batch of like size says that Graph has enough to do.
 _SLOW = 3.0
 RECENT = 16
@@ -36,6 +38,19 @@ def backoff(failures: int, chance: float, *, asked: float = 0.0) -> float:
         asked: The least wait in seconds that Graph asked for.
     """
     return max(asked, chance * min(MOST_S, FIRST_S * 2.0 ** min(failures - 1, 20)))
+
+
+def resumption(left: float, *, paused: bool) -> float:
+    """Return the wait in seconds before the first attempt of a process, when the one before it had failed.
+
+    What Graph asked for is waited for to its end. A pause is probed as soon as a new one would be: whoever mended it,
+    as by a new token and the restart that takes, does not wait for five minutes.
+
+    Args:
+        left: Seconds until the time that the process before had set for its next attempt; negative when it is over.
+        paused: Whether the lane was paused.
+    """
+    return max(0.0, min(left, PROBE_S if paused else _MOST_ASKED_S))
 
 
 def size_class(events: int) -> int:

@@ -22,6 +22,7 @@ from proxy.delivery.refused_networks import RefusedNetworks
 from proxy.delivery.settlement import settlement
 from proxy.delivery.settler import Settler
 from proxy.graph.law import MAX_AGE_MS, MAX_BATCH
+from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import Status
 from proxy.model.record import Record
 from proxy.model.verdict import Dead, Verdict
@@ -55,6 +56,7 @@ class SegmentDelivery:
         graph: GraphClient,
         settler: Settler,
         metrics: Metrics,
+        conditions: ConditionBoard,
         state: LaneState,
         now: Callable[[], int],
     ) -> None:
@@ -66,6 +68,7 @@ class SegmentDelivery:
             graph: Where they go.
             settler: Records what was decided.
             metrics: Count what was decided.
+            conditions: Hear when the queue fails.
             state: How the lane fares.
             now: Server clock in milliseconds.
         """
@@ -74,6 +77,7 @@ class SegmentDelivery:
         self._graph = graph
         self._settler = settler
         self._metrics = metrics
+        self._conditions = conditions
         self._state = state
         self._now = now
         self.pacing = Pacing()
@@ -88,9 +92,9 @@ class SegmentDelivery:
         return await self._guarded(self._deliver_fresh(newest=newest))
 
     async def _deliver_fresh(self, *, newest: bool) -> Wait:
-        most = _PROBE_EVENTS if self._state.paused else self.pacing.batch
+        most = _PROBE_EVENTS if self._state.current.paused else self.pacing.batch
         segments = await self._queue.claim(self._pixel.id, most=most, newest=newest)
-        if not segments and newest and self._state.failures:
+        if not segments and newest and self._state.current.failures:
             segments = await self._queue.claim(self._pixel.id, most=most, suspect=True)
         return await self._deliver(segments, self._attempt) if segments else IDLE
 
@@ -111,7 +115,7 @@ class SegmentDelivery:
         try:
             return await delivery
         except QueueError as error:
-            self._state.conditions.report("queue", detail=str(error))
+            self._conditions.report("queue", detail=str(error))
         except Exception:
             # A lane that ends would be silent for ever; its events are still in the queue.
             log.exception("pixel %s: a fault of ours in delivery", self._pixel.id)
@@ -120,7 +124,7 @@ class SegmentDelivery:
     # -- one attempt
 
     async def _attempt(self, records: Sequence[Record], most: int) -> Attempt:
-        send_batch = probe if self._state.paused == SYSTEMIC else attempt
+        send_batch = probe if self._state.current.paused == SYSTEMIC else attempt
         result = await send_batch(records[:most], self._send, self._networks)
         result.undecided += records[most:]
         return result
@@ -149,7 +153,7 @@ class SegmentDelivery:
         records = [record for segment in segments for record in segment.records]
         young = [record for record in records if record.time_s > oldest_s]
         most = abs(segments[0].suspect) or MAX_BATCH
-        most = min(most, _PROBE_EVENTS) if self._state.paused else most
+        most = min(most, _PROBE_EVENTS) if self._state.current.paused else most
         result = await try_records(young, most) if young else Attempt()
         result.dead += [(record, _TOO_OLD) for record in records if record.time_s <= oldest_s]
         return result

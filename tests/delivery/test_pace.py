@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.delivery import pace
-from proxy.delivery.pace import backoff, probe_wait
+from proxy.delivery.pace import backoff, probe_wait, resumption
 
 JUST_BELOW_ONE = 1.0 - 2**-53
 
@@ -44,6 +44,22 @@ def test_the_wait_is_jittered_and_never_shorter_than_asked(
 def test_a_pause_is_probed_ever_more_rarely(probes: int, expected: float) -> None:
     """The first probe comes after 5 s, the later ones at doubling distances up to five minutes."""
     assert probe_wait(probes) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "paused", "expected"),
+    [
+        (-10.0, False, 0.0),
+        (-10.0, True, 0.0),
+        (3.0, True, 3.0),
+        (300.0, True, 5.0),
+        (300.0, False, 300.0),
+        (10**9, False, 3600.0),
+    ],
+)
+def test_a_new_process_waits_for_what_the_one_before_was_asked(left: float, expected: float, *, paused: bool) -> None:
+    """What is left of a wait is waited for, within bounds; a pause, which a restart may have mended, is probed soon."""
+    assert resumption(left, paused=paused) == expected
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.floats(0, 3600))
