@@ -18,7 +18,7 @@ COPY requirements-dev.lock ./
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.lock > build.lock \
     && pip install --require-hashes -r build.lock
 
-COPY pyproject.toml setup.py README.md requirements.txt ./
+COPY pyproject.toml setup.py README.md LICENSE requirements.txt ./
 COPY proxy proxy
 COPY static static
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

@@ -9,8 +9,11 @@ COUNT ?= 1000000
 COMPILE := $(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
+# Python files that differ from the last commit, new ones too.
+CHANGED := git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard -- '*.py'
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit faults soak fuzz bench attacks tag lock clean
+.PHONY: help demo dev test quick fix lint types unit coverage faults soak fuzz bench attacks tag lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,19 +21,34 @@ help: ## show this list
 demo: $(VENV)/.run ## simulator, sample shop, proxy and dashboard on loopback
 	$(PY) -m proxy demo --port $(PORT)
 
+dev: $(VENV)/.run node_modules/.done ## the demo, built and started again whenever a file of proxy/ or static/ changes
+	$(PY) tools/dev.py --watch proxy --watch static --build "node tools/build.mjs" -- $(PY) -m proxy demo --port $(PORT)
+
 test: lint types unit ## everything that must hold before a change lands
 
-lint: $(VENV)/.dev
+quick: $(VENV)/.dev lint ## half a minute: lint, types of changed files, tests of rules, graph and queue
+	{ $(CHANGED); } | xargs -r $(VENV)/bin/mypy
+	CAPI_PROXY_EXAMPLES=quick $(PY) -m pytest tests/rules tests/graph tests/queue
+
+fix: $(VENV)/.dev node_modules/.done ## mend what lint can mend, format, build the tag
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	node tools/build.mjs
+
+lint: $(VENV)/.dev ## ruff's rules and format
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-types: $(VENV)/.dev node_modules/.done
+types: $(VENV)/.dev node_modules/.done ## mypy, and TypeScript's check of static/
 	$(VENV)/bin/mypy
 	npx --no-install tsc -p static
 	npx --no-install tsc -p static/tsconfig.pages.json
 
-unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers
+unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers ## all tests
 	$(PY) -m pytest
+
+coverage: $(VENV)/.dev .servers ## a table of the lines that no test runs (without browsers and faults), and the floor for them
+	$(PY) -m pytest --cov --cov-report=term --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults
 
 faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
 	CAPI_PROXY_KILLS=500 CAPI_PROXY_CUTS=120 $(PY) -m pytest tests/faults -n 2
@@ -86,4 +104,4 @@ node_modules/.done: package-lock.json
 	sh tools/system.sh $(@:.%=%)
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) node_modules build dist ./*.egg-info
+	rm -rf $(VENV) node_modules build dist .coverage* ./*.egg-info

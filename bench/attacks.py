@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 from attackers import ADDRESS, ATTACKS, request
 from fakegraph import Arrival, FakeGraph, served
-from rig import Machine, goal, percentile, start, table, visit, workplace
+from rig import PinnedMachine, goal, percentile, start, table, visit, workplace
 
 _EVERY = 0.6
 _DESCRIPTORS = 1024
@@ -110,7 +110,7 @@ class Peaks:
     disk_mb: float = 0.0
     operator_failed: int = 0
 
-    async def watch(self, machine: Machine) -> None:
+    async def watch(self, machine: PinnedMachine) -> None:
         """Look every half second until cancelled."""
         while True:
             self.memory_mb = max(self.memory_mb, machine.memory_mb())
@@ -145,11 +145,11 @@ class Result:
 
 
 @asynccontextmanager
-async def _proxy(place: Path, graph: str) -> AsyncIterator[Machine]:
-    machine = Machine(place, graph, limited=True)
+async def _proxy(place: Path, graph: str) -> AsyncIterator[PinnedMachine]:
+    machine = PinnedMachine(place, graph, limited=True)
     text = machine.config.read_text().replace('trusted_proxies = ["127.0.0.1/32"]', "trusted_proxies = []")
     machine.config.write_text(text + "\n[retention]\nledger_max_bytes = 1048576\n")
-    machine.command = ("-c", _LIMITED, "serve")
+    machine.program = ("-c", _LIMITED, "serve")
     try:
         await machine.start()
         yield machine

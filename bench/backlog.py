@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 from fakegraph import FakeGraph, served
-from rig import Machine, Slice, goal, percentile, ratio, rounds, running, slices, start, table, workplace, wrk
+from rig import PinnedMachine, Slice, goal, percentile, ratio, rounds, running, slices, start, table, workplace, wrk
 from stock import fill, queue_of
 from visitor import visiting
 
@@ -31,8 +31,8 @@ class Bench:
     def __init__(self, place: Path, graph: FakeGraph, address: str, many: int, few: int) -> None:
         self.graph = graph
         self.many, self.few = many, few
-        self.small = Machine(place / "small", address, timeout=10)
-        self.large = Machine(place / "large", address, timeout=10)
+        self.small = PinnedMachine(place / "small", address, timeout=10)
+        self.large = PinnedMachine(place / "large", address, timeout=10)
 
     async def stock(self) -> None:
         """Fill both queues, and time settlements in both, in turn."""
@@ -92,7 +92,7 @@ class Bench:
         """Return how many events a rate is taken over; the tail of a backlog is left out."""
         return self.few * 8 // 10
 
-    async def _first(self, machine: Machine) -> Slice:
+    async def _first(self, machine: PinnedMachine) -> Slice:
         self.graph.arrivals.clear()
         async with running(machine):
             used = machine.cpu_s()

@@ -10,7 +10,7 @@ from functools import partial
 
 import click
 from fakegraph import FakeGraph, served
-from rig import Machine, Slice, goal, ratio, rounds, running, slices, start, workplace, wrk
+from rig import PinnedMachine, Slice, goal, ratio, rounds, running, slices, start, workplace, wrk
 
 _FRONT = str(__file__).replace("durable.py", "front.py")
 
@@ -22,20 +22,25 @@ async def bench(count: int, seconds: float) -> None:
     with workplace() as place:
         async with served(graph) as address, served(FakeGraph()) as well:
             variants = {
-                "not stored": Machine(place / "none", address, command=(_FRONT, "--no-store")),
-                "durable": Machine(place / "durable", address),
-                "durable, delivering": Machine(place / "delivering", well),
+                "not stored": PinnedMachine(place / "none", address, program=(_FRONT, "--no-store")),
+                "durable": PinnedMachine(place / "durable", address),
+                "durable, delivering": PinnedMachine(place / "delivering", well),
             }
             await _compare(variants, 128, count, seconds, base="not stored", bounds={"durable": 0.65})
             variants = {
-                "normal fsync": Machine(place / "quick", address, command=(_FRONT, "--fsync-ms", "0")),
-                "fsync +10 ms": Machine(place / "slow", address, command=(_FRONT, "--fsync-ms", "10")),
+                "normal fsync": PinnedMachine(place / "quick", address, program=(_FRONT, "--fsync-ms", "0")),
+                "fsync +10 ms": PinnedMachine(place / "slow", address, program=(_FRONT, "--fsync-ms", "10")),
             }
             await _compare(variants, 256, count, seconds, base="normal fsync", bounds={"fsync +10 ms": 0.9})
 
 
 async def _compare(  # noqa: PLR0913, PLR0917 - a table row
-    variants: dict[str, Machine], connections: int, count: int, seconds: float, base: str, bounds: dict[str, float]
+    variants: dict[str, PinnedMachine],
+    connections: int,
+    count: int,
+    seconds: float,
+    base: str,
+    bounds: dict[str, float],
 ) -> None:
     print(f"\n{connections} connections, one event of 1 KB a request, {count} rounds of {seconds:g} s")
     async with running(*variants.values()):
@@ -46,7 +51,7 @@ async def _compare(  # noqa: PLR0913, PLR0917 - a table row
         goal(f"{name} / {base}, requests/s", ratio(found, name, base), bound)
 
 
-async def _load(machine: Machine, connections: int, seconds: float, tag: str) -> Slice:
+async def _load(machine: PinnedMachine, connections: int, seconds: float, tag: str) -> Slice:
     """Load a proxy, and let one that delivers finish, so that it is idle while the next is measured."""
     taken = await wrk(machine, tag, connections=connections, seconds=seconds)
     if machine.directory.name == "delivering":

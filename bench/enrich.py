@@ -10,10 +10,11 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 
 import click
 import orjson
-from rig import SECRET, Machine, browser_headers, start, table, workplace
+from rig import SECRET, PinnedMachine, browser_headers, start, table, workplace
 
 from proxy.app import person_keys
 from proxy.config import load
@@ -22,7 +23,7 @@ from proxy.rules import tables
 from proxy.rules.browser import ingest
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
-from proxy.rules.request.client_address import Networks
+from proxy.rules.request.client_address import Networks, client_of
 
 _PIXEL = "1001"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -86,6 +87,7 @@ class Pages:
         )
 
 
+_PROXIES = Networks([ip_network("127.0.0.1/32")])
 _NOW = time.time_ns() // 1_000_000
 
 
@@ -95,7 +97,7 @@ def _facts(body: bytes, cookie: str = "") -> BrowserRequest:
     return BrowserRequest(
         now=_NOW,
         entropy=int.from_bytes(body[-40:-24]),
-        peer="127.0.0.1",
+        client=client_of("127.0.0.1", _address(chance), _PROXIES),
         host="t.shop.example",
         origin=headers["Origin"],
         referer=headers["Referer"],
@@ -103,8 +105,7 @@ def _facts(body: bytes, cookie: str = "") -> BrowserRequest:
         user_agent=headers["User-Agent"].replace("156", str(chance.randrange(130, 160))),
         brands=headers["sec-ch-ua"],
         platform=headers["sec-ch-ua-platform"],
-        forwarded=_address(chance),
-        forwarded_proto="https",
+        secure=True,
         body=body,
     )
 
@@ -118,19 +119,14 @@ def _address(chance: random.Random) -> str:
 
 def _policy() -> Policy:
     with workplace() as place:
-        settings = load.load(Machine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
-    return Policy(
-        settings.site[0],
-        Networks(settings.server.trusted_proxies),
-        VisitorCookieKeys(SECRET),
-        person_keys=person_keys(settings, SECRET),
-    )
+        settings = load.load(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
+    return Policy(settings.site[0], VisitorCookieKeys(SECRET), person_keys(settings, SECRET))
 
 
 def _returning(body: bytes, policy: Policy) -> BrowserRequest:
     """Return a request of a visitor whom an answer has given cookies."""
     outcome = ingest(_facts(body), policy)
-    if outcome.status != 204 or not outcome.records or not outcome.cookies:
+    if outcome.refused or not outcome.records or not outcome.cookies:
         raise RuntimeError("the request was not taken")
     return _facts(body, "; ".join(cookie.partition(";")[0] for cookie in outcome.cookies))
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import click
 from fakegraph import Arrival, FakeGraph, served
-from rig import Machine, goal, percentile, running, start, table, workplace
+from rig import PinnedMachine, goal, percentile, running, start, table, workplace
 from stock import fill, queue_of
 from visitor import visiting
 
@@ -25,7 +25,7 @@ async def bench(backlog: int, outage: float, after: float) -> None:
     graph.modes[_PIXEL] = "down"
     with workplace() as place:
         async with served(graph) as address:
-            machine = Machine(place / "proxy", address)
+            machine = PinnedMachine(place / "proxy", address)
             async with queue_of(machine.directory) as queue:
                 await fill(queue, backlog, days=6)
             async with running(machine), visiting(machine) as visitor:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 from fakegraph import FakeGraph, Mode, served
-from rig import Machine, goal, percentile, running, start, table, workplace
+from rig import PinnedMachine, goal, percentile, running, start, table, workplace
 from stock import fill, queue_of
 from visitor import visiting
 
@@ -27,7 +27,7 @@ class Case:
     """A proxy and its Graph; latencies in ms, one list a round."""
 
     name: str
-    machine: Machine
+    machine: PinnedMachine
     graph: FakeGraph
     rounds: list[list[float]]
 
@@ -69,7 +69,7 @@ async def _case(stack: AsyncExitStack, place: Path, name: str, mode: Mode, backl
     graph = FakeGraph(watched=_WATCHED)
     graph.modes[_ILL] = mode
     address = await stack.enter_async_context(served(graph))
-    machine = Machine(place / mode, address, pixels=(*_WELL, _ILL))
+    machine = PinnedMachine(place / mode, address, pixels=(*_WELL, _ILL))
     if backlog:
         async with queue_of(machine.directory) as queue:
             await fill(queue, backlog, _ILL)

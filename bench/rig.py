@@ -8,31 +8,25 @@ import asyncio
 import json
 import os
 import resource
-import socket
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # Behind whatever is there, so that PYTHONPATH can point the benches at another copy of the proxy.
-sys.path.append(str(ROOT))
+sys.path += [str(ROOT), str(ROOT / "tests")]
+
+import machine  # noqa: E402 - found by the line before
 
 _CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
-SECRET = "a secret for benches that is long enough"  # noqa: S105
-TOKEN = "a-token-of-the-bench"  # noqa: S105
+SECRET = machine.SECRET
 _TICKS = os.sysconf("SC_CLK_TCK")
-_UNLIMITED = """\
-[limits]
-requests_per_second = 1000000
-burst = 1000000
-connections_per_address = 4000
-"""
 _FOREIGN_MOST = 0.25
 """Cores that others may use during a round."""
 
@@ -50,133 +44,42 @@ def workplace() -> Iterator[Path]:
         yield Path(name)
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 # -- the proxy
 
 
 @dataclass
-class Machine:
-    """A proxy on its core: a configuration on disk and the process that runs it."""
+class PinnedMachine(machine.Machine):
+    """A proxy on a core of its own; by default without limits, as a bench sends all it can from one address."""
 
-    directory: Path
-    graph: str
     pixels: Sequence[str] = ("1001",)
-    command: Sequence[str] = ("-m", "proxy", "serve")
+    prefix: str = "/bench"
     timeout: float = 30.0
-    limited: bool = False
-    """With the usual limits for one address, where most benches send all they can from one."""
-    port: int = field(default_factory=free_port)
-    operator_port: int = field(default_factory=free_port)
-    process: asyncio.subprocess.Process | None = None
+    program: Sequence[str] = ("-m", "proxy", "serve")
+    """What the interpreter runs."""
 
-    def __post_init__(self) -> None:
-        self.directory.mkdir(exist_ok=True)
-        self.config = self.directory / "config.toml"
-        pixels = "".join(f'[[site.pixel]]\nid = "{pixel}"\naccess_token = "{TOKEN}"\n' for pixel in self.pixels)
-        self.config.write_text(
-            f"""
-[server]
-listen = "127.0.0.1:{self.port}"
-operator_listen = "127.0.0.1:{self.operator_port}"
-trusted_proxies = ["127.0.0.1/32"]
-data_dir = "data"
-secret = "{SECRET}"
-[graph]
-url = "{self.graph}"
-timeout = {self.timeout}
-{"" if self.limited else _UNLIMITED}[[site]]
-name = "bench"
-domains = ["shop.example"]
-prefix = "/bench"
-{pixels}"""
-        )
+    def command(self) -> tuple[str, ...]:
+        """Return what is run."""
+        return (sys.executable, *self.program, "--config", str(self.config))
 
-    @property
-    def pid(self) -> int:
-        """Return the number of the running process."""
-        if self.process is None:
-            raise RuntimeError("the proxy does not run")
-        return self.process.pid
+    def environment(self) -> dict[str, str]:
+        """Return an environment in which PYTHONPATH can name another copy of the proxy."""
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(ROOT))))
+        return {**os.environ, "PYTHONPATH": path}
 
     async def start(self) -> None:
         """Start the proxy on its core and wait until it accepts events."""
-        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(ROOT))))
-        with (self.directory / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *self.command, "--config", str(self.config)),
-                cwd=self.directory,
-                env={**os.environ, "PYTHONPATH": path},
-                stderr=log,
-            )
-        os.sched_setaffinity(self.process.pid, {PROXY_CORE})
-        deadline = time.monotonic() + 60
-        while not (await self._get(self.port, "/healthz")).startswith(b"HTTP/1.1 200"):
-            if self.process.returncode is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the proxy did not start: {self.log()[-2000:]}")
-            await asyncio.sleep(0.05)
+        await super().start()
+        os.sched_setaffinity(self.pid, {PROXY_CORE})
 
     async def stop(self) -> None:
-        """End it as an operator would."""
+        """End it as an operator would, if it runs."""
         if self.process and self.process.returncode is None:
-            self.process.terminate()
-            await self.process.wait()
+            await self.terminate()
         self.process = None
-
-    async def kill(self) -> None:
-        """End it as a crash would."""
-        if self.process and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
-        self.process = None
-
-    async def waiting(self) -> int:
-        """Return how many events wait, as the operator listener says."""
-        document = json.loads((await self._get(self.operator_port, "/api/status")).partition(b"\r\n\r\n")[2])
-        return sum(lane["waiting"] for lane in document["lanes"])
-
-    async def drained(self, seconds: float) -> None:
-        """Wait until nothing waits.
-
-        Raises:
-            TimeoutError: when it takes longer than ``seconds``.
-        """
-        async with asyncio.timeout(seconds):
-            while await self.waiting():  # noqa: ASYNC110 - it is another process that gets there
-                await asyncio.sleep(0.25)
-
-    async def _get(self, port: int, path: str) -> bytes:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-            answer = await reader.read()
-            writer.close()
-        except OSError:
-            return b""
-        return answer
-
-    def log(self) -> str:
-        """Return what the process wrote."""
-        return (self.directory / "log").read_text()
-
-    def cpu_s(self) -> float:
-        """Return the seconds of processor time used so far."""
-        return _cpu_s(self.pid)
-
-    def memory_mb(self, *, peak: bool = False) -> float:
-        """Return the resident set, or the largest it ever was, in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmHWM:" if peak else "VmRSS:")[1].split()[0]) * 1024 / 1e6
 
 
 @asynccontextmanager
-async def running(*machines: Machine) -> AsyncIterator[None]:
+async def running(*machines: PinnedMachine) -> AsyncIterator[None]:
     """Run proxies side by side; an idle one costs nothing."""
     try:
         for machine in machines:
@@ -185,11 +88,6 @@ async def running(*machines: Machine) -> AsyncIterator[None]:
     finally:
         for machine in machines:
             await machine.stop()
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 # -- load
@@ -289,7 +187,7 @@ def post(port: int, body: bytes) -> bytes:
     return f"POST /bench/e HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-async def wrk(machine: Machine, tag: str, *, connections: int, seconds: float, pixel: str = "1001") -> Slice:
+async def wrk(machine: PinnedMachine, tag: str, *, connections: int, seconds: float, pixel: str = "1001") -> Slice:
     """Load a proxy with requests that bring one event each; ``tag`` (at most 6 characters) keeps their ids fresh."""
     mark = "@" * (_TAG + 8)
     head, _, rest = post(machine.port, visit(mark, pixel)).decode().partition(mark)
@@ -315,7 +213,9 @@ async def wrk(machine: Machine, tag: str, *, connections: int, seconds: float, p
 Measure = Callable[[str], Awaitable[Slice]]
 
 
-async def rounds(variants: Mapping[str, Measure], machines: Iterable[Machine], *, count: int) -> dict[str, list[Slice]]:
+async def rounds(
+    variants: Mapping[str, Measure], machines: Iterable[PinnedMachine], *, count: int
+) -> dict[str, list[Slice]]:
     """Measure every variant once a round, in turn; a disturbed round is taken again, a few times at most."""
     found: dict[str, list[Slice]] = {name: [] for name in variants}
     machines = list(machines)
@@ -337,7 +237,7 @@ async def rounds(variants: Mapping[str, Measure], machines: Iterable[Machine], *
     return found
 
 
-def _foreign_s(machines: Sequence[Machine]) -> float:
+def _foreign_s(machines: Sequence[PinnedMachine]) -> float:
     """Return the processor time that others than this bench used, since the machine started."""
     fields = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     own = sum(machine.cpu_s() for machine in machines if machine.process)

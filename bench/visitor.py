@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from rig import Machine, post, visit
+from rig import PinnedMachine, post, visit
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visiting(machine: Machine) -> AsyncIterator[Visitor]:
+async def visiting(machine: PinnedMachine) -> AsyncIterator[Visitor]:
     """Connect to a proxy."""
     reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
     try:

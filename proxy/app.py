@@ -26,12 +26,16 @@ from proxy.delivery.lane import Lane
 from proxy.delivery.lanes import Lanes
 from proxy.delivery.lateness import LatenessCheck
 from proxy.edge.admission import Admission
-from proxy.edge.collect import Collector
+from proxy.edge.collect import CollectDoor
+from proxy.edge.image import ImageDoor
 from proxy.edge.net.connections import Terms
 from proxy.edge.net.descriptors import affordable
 from proxy.edge.net.listener import listen
 from proxy.edge.public import Entry, Public
+from proxy.edge.reading import RequestReader
+from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.build import tag_of
+from proxy.edge.turns import Turns
 from proxy.model.keys import person_key, prefix_of
 from proxy.operator.listener import Operator
 from proxy.queue.contract import QueueBrokenError
@@ -156,23 +160,19 @@ async def running(config: Config) -> AsyncIterator[Running]:
             limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
         )
         entry = _entry(settings, secret)
-        collector = Collector(
-            entry.policies,
-            queue=queue,
-            admission=admission,
-            metrics=metrics,
-            conditions=conditions,
-            wake=lanes.wake,
-            now=now_ms,
-            entropy=_entropy,
-        )
+        turns = Turns()
+        reader = RequestReader(turns, now=now_ms, entropy=_entropy)
+        store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=lanes.wake)
         public = Public(
             entry,
             queue=queue,
             admission=admission,
             metrics=metrics,
             conditions=conditions,
-            collector=collector,
+            turns=turns,
+            reader=reader,
+            collect=CollectDoor(entry.policies, reader=reader, turns=turns, store=store),
+            image=ImageDoor(entry.policies, reader=reader, store=store),
             now=now_ms,
         )
         lateness = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
@@ -248,10 +248,7 @@ def _entry(settings: Settings, secret: str) -> Entry:
     trusted = Networks(settings.server.trusted_proxies)
     return Entry(
         routes=Routes((site, prefixes(settings, secret, site)) for site in settings.site),
-        policies={
-            site.name: Policy(site, trusted, keys, settings.server.forwarding_header, person_digests)
-            for site in settings.site
-        },
+        policies={site.name: Policy(site, keys, person_digests) for site in settings.site},
         tags={site.name: tag_of(site) for site in settings.site},
         sites=settings.site,
         trusted=trusted,

@@ -1,26 +1,25 @@
 """What tests share: sample records, a polling wait that raises, a proxy with its simulator on free ports."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import machine
 import orjson
-from aiohttp import web
+import polling
+from servers import simulator
 
 from proxy.app import Running, running
 from proxy.config import load
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
-from proxy.simulator.graph.app import make_app
 
-PIXEL = "1234567890"
-TOKEN = "token-of-the-pixel-KEEP-OUT"
-SECRET = "a secret for tests that is long enough"
+PIXEL, TOKEN, SECRET = machine.PIXEL, machine.TOKEN, machine.SECRET
+until = polling.until
 ORIGIN = "https://shop.example"
 # A public address, so that it may be sent; nobody is contacted.
 VISITOR_ADDRESS = "93.184.216.34"
@@ -46,17 +45,6 @@ def record(number: int = 1, *, pixel: str = PIXEL, visitor: bytes = b"abcd", tim
     return Record(pixel, "PageView", f"id-{number}", happened, visitor, BrowserCopy.FIRED, "", payload)
 
 
-async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = 20.0, what: str = "condition") -> Any:
-    """Poll until the condition is truthy and return its value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        if value := await condition():
-            return value
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds} s")
-        await asyncio.sleep(0.02)
-
-
 def raw_config(graph_url: str, data_dir: Path, **site: Any) -> dict[str, Any]:
     return {
         "server": {
@@ -77,19 +65,6 @@ def raw_config(graph_url: str, data_dir: Path, **site: Any) -> dict[str, Any]:
             }
         ],
     }
-
-
-@asynccontextmanager
-async def served(app: web.Application) -> AsyncIterator[str]:
-    """Serve an application on a free port of loopback; yield its address."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
 
 
 @dataclass(frozen=True)
@@ -173,7 +148,7 @@ async def installation(
     directory: Path, *, more: Mapping[str, Mapping[str, Any]] | None = None, **site: Any
 ) -> AsyncIterator[Installation]:
     """Run a proxy in this process against a simulator of its own; ``more`` are settings by table."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data", **site)
         for table, settings in (more or {}).items():
             raw[table] = {**raw.get(table, {}), **settings}

@@ -11,17 +11,16 @@ from typing import Any
 
 import orjson
 import pytest
+from received import Received, ingest
 
 import proxy
 from proxy.config.hosts import ascii_host
 from proxy.config.schema import Site
-from proxy.model.request import BrowserRequest
 from proxy.rules import tables
-from proxy.rules.browser import ingest
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.permission.bots import bot_reason
 from proxy.rules.policy import Policy
-from proxy.rules.request.client_address import Networks, client, is_trusted
+from proxy.rules.request.client_address import Networks, client_of
 from proxy.rules.request.sites import host_of, registrable
 
 NOW = 1_764_000_000_000
@@ -68,7 +67,7 @@ def strangers() -> None:
         {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}]},
         context={"resolve": str},
     )
-    policy = Policy(site, Networks(), VisitorCookieKeys("s" * 32))
+    policy = Policy(site, VisitorCookieKeys("s" * 32))
     for number in range(3000):
         text = f"{SECRET}-{number}-"
         long = text * 100
@@ -77,7 +76,7 @@ def strangers() -> None:
         hit = {"name": text, "id": text, "at": NOW, "pixels": ["1", "2"], "data": data}
         match = {"1": {"em": text, "ph": text, "fn": text, "country": text, text: text}}
         wire = {"v": 1, "sent": NOW, "url": address, "referrer": address, "match": match, "events": [hit]}
-        request = BrowserRequest(
+        request = Received(
             now=NOW,
             entropy=number,
             peer=f"2001:db8::{number % 7000:x}",
@@ -99,8 +98,8 @@ def strangers() -> None:
         registrable(host_of(f"https://x{number}.example"))
         registrable(long)
         bot_reason(long, webdriver=False)
-        client(text, long, Networks())
-        is_trusted(long[:60], Networks())
+        client_of(text, long, Networks())
+        client_of(long[:60], "", Networks())
 
 
 @pytest.fixture(scope="module")

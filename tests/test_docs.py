@@ -15,18 +15,66 @@ from proxy.model.event import DropReason
 from proxy.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob(".github/**/*.md")]
+)
+
+
+def section(page: str, heading: str) -> str:
+    """Return the text below a heading of a page, up to the next heading of the same level."""
+    return (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def row(table: str, name: str) -> list[str]:
+    """Return the cells of the row that begins with a name in backticks; none without such a row."""
+    found = re.search(rf"^\| `{re.escape(name)}` \|(.*)\|$", table, re.MULTILINE)
+    return [cell.strip() for cell in found[1].split("|")] if found else []
+
+
+def example() -> dict[tuple[str, str], str]:
+    """Return what config.example.toml has for each key, as (table, key) → value, commented out or not."""
+    values, table = {}, ""
+    for line in (ROOT / "config.example.toml").read_text().splitlines():
+        if head := re.match(r"\[+([\w.]+)\]+", line):
+            table = head[1]
+        elif pair := re.match(r"(?:# )?(\w+) = (.+?)(?: +# .*)?$", line):
+            values[table, pair[1]] = pair[2]
+    return values
+
+
+EXAMPLE = example()
+HEADINGS = {"site": "`[[site]]`", "site.pixel": "`[[site.pixel]]`"}
 
 
 @pytest.mark.parametrize(("path", "name"), KEYS, ids=[".".join(key) for key in KEYS])
-def test_every_setting_is_documented(path: str, name: str) -> None:
-    """Each key of the configuration is named in the page about it."""
-    del path
+def test_every_setting_has_its_own_row(path: str, name: str) -> None:
+    """Each key stands in the table of its section, with its default as the example has it, and with a meaning."""
+    if not path:
+        assert f"`{name}`" in (ROOT / "docs" / "configuration.md").read_text().partition("\n## ")[0]
+        return
+    default, meaning = row(section("configuration.md", HEADINGS.get(path, f"`[{path}]`")), name)
 
-    assert (
-        f"`{name}" in (ROOT / "docs" / "configuration.md").read_text()
-        or f"[{name}" in (ROOT / "docs" / "configuration.md").read_text()
-    )
+    assert meaning
+    if re.fullmatch(r"`[^`]*`", default):
+        assert default == f"`{EXAMPLE[path, name]}`"
+
+
+def test_the_table_of_metrics_is_complete() -> None:
+    """Every metric has a row with its labels, and every row is a metric."""
+    table = section("operating.md", "Metrics")
+    collectors = set(Metrics().registry._names_to_collectors.values())
+    measured = {
+        f"{metric._name}_total" if isinstance(metric, Counter) else metric._name: set(metric._labelnames)
+        for metric in collectors
+        if isinstance(metric, Counter | Gauge)
+    }
+    documented = {
+        name: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", cells[0])))
+        for name in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+        if (cells := row(table, name))
+    }
+
+    assert documented == measured
 
 
 @pytest.mark.parametrize("reason", DropReason)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from harness import free_port
+from machine import free_port
 from support import until
 
 from proxy import __version__
@@ -122,6 +122,7 @@ def test_a_wheel_takes_nothing_from_an_earlier_build(tmp_path: Path) -> None:
 
     assert "proxy/cli/commands.py" in names
     assert "proxy/static/tag.min.js" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert [name for name in names if "removed" in name] == []
 
 
@@ -138,6 +139,18 @@ def test_the_locked_versions_are_installed(installed: Path) -> None:
     missing = [pin for pin in (ROOT / "requirements.txt").read_text().lower().split() if pin not in frozen]
 
     assert missing == []
+
+
+def test_the_image_is_built_from_files_that_reach_its_build() -> None:
+    """Every file that the Dockerfile copies from the project exists and is let through by .dockerignore."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = {
+        name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
+    }
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+
+    assert copied - let_through == set()
+    assert {name for name in copied if not (ROOT / name).exists()} == set()
 
 
 def test_units_keep_core_dumps_off_and_memory_bounded() -> None:

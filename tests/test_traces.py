@@ -13,11 +13,11 @@ import aiohttp
 import orjson
 import pytest
 from conftest import Say
-from harness import ROOT, Machine
-from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, served, until, wire
+from machine import ROOT, Machine
+from servers import simulator
+from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, until, wire
 
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
-from proxy.simulator.graph.app import make_app
 
 APP_SECRET, PASSWORD, OTHER_TOKEN = "app-secret-KEEP-OUT", "operator-password-KEEP-OUT", "stale-token-KEEP-OUT"
 EMAIL, PHONE, NAME, SURNAME = "anna.planted@mail.example", "+493012345678", "Annaplanted", "Quirkplanted"
@@ -205,14 +205,14 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
     directory = tmp_path_factory.mktemp("traces")
     headers = {"Authorization": aiohttp.encode_basic_auth("operator", PASSWORD)}
     async with (
-        served(make_app()) as graph,
+        simulator() as graph,
         aiohttp.ClientSession() as session,
         aiohttp.ClientSession(headers=headers) as owner,
     ):
         machine = Machine(directory, graph)
         text = machine.config.read_text().replace("[graph]", f'operator_password = "{PASSWORD}"\n[graph]')
         machine.config.write_text(text + CONFIG)
-        await machine.start(session)
+        await machine.start()
         await _live(owner, machine, graph)
         async with session.get(f"{graph}/sim/events") as answer:
             at_graph = await answer.read()
@@ -224,7 +224,7 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
         places["events"] = await _said(machine, "events", "--json")
         places["dead list"] = await _said(machine, "dead", "list", "--json")
         places["check"] = await _said(machine, "check")
-        await machine.start(session)
+        await machine.start()
         assert await machine.terminate() == 0
         places |= _files(directory / "data", "at rest")
         places["log"] = machine.log().encode()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.config.schema import LimitSettings
-from proxy.rules.fairness import Buckets, Judgement, Party, Shares, price
+from proxy.rules.fairness import Buckets, ClientNetwork, Judgement, Shares, price
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
@@ -54,32 +54,32 @@ class Admission:
         self._metrics = metrics
         self._price, self._look_at = 1.0, -math.inf
 
-    def refusal(self, who: Party, size: int) -> Refused | None:
+    def refusal(self, network: ClientNetwork, size: int) -> Refused | None:
         """Judge a request with a body of so many bytes; None lets it in."""
         now = self._clock()
-        wait = self._buckets.take(who, now, self._price_now(now))
+        wait = self._buckets.take(network, now, self._price_now(now))
         if wait:
             return self._refused("rate", 429, "too many requests of one address; try again later", wait)
-        judgement = self._shares.judge(who, size)
+        judgement = self._shares.judge(network, size)
         if judgement is Judgement.OVER_SHARE:
             return self._refused("share", 429, "others need room; try again later", _BUSY_SECONDS)
         if judgement is Judgement.FULL:
             return self._refused("full", 503, "too much under way; try again later", _BUSY_SECONDS)
         return None
 
-    def enter(self, who: Party, size: int) -> None:
+    def enter(self, network: ClientNetwork, size: int) -> None:
         """Hold the room of a request that was let in."""
-        self._shares.enter(who, size)
+        self._shares.enter(network, size)
 
-    def leave(self, who: Party, size: int) -> None:
+    def leave(self, network: ClientNetwork, size: int) -> None:
         """Give the room back; the size is that of ``enter``."""
-        self._shares.leave(who, size)
+        self._shares.leave(network, size)
 
-    def charge(self, who: Party, events: int) -> None:
+    def charge(self, network: ClientNetwork, events: int) -> None:
         """Count the further events of a request: it was judged as one."""
         if events > 1:
             now = self._clock()
-            self._buckets.owe(who, now, (events - 1) * self._price_now(now))
+            self._buckets.owe(network, now, (events - 1) * self._price_now(now))
 
     def _price_now(self, now: float) -> float:
         if now >= self._look_at:

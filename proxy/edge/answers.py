@@ -1,8 +1,8 @@
 """Answers of the public listener: refusals, the tag, and what lets a page of the site read them."""
 
+import orjson
 from aiohttp import hdrs, web
 
-from proxy.rules.browser import problem
 from proxy.static_files import Asset
 
 JSON = "application/json"
@@ -15,6 +15,11 @@ PREFLIGHT = {
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: hdrs.CONTENT_TYPE,
     hdrs.ACCESS_CONTROL_MAX_AGE: "7200",
 }
+
+
+def problem(why: str) -> bytes:
+    """Return the JSON body of a refusal."""
+    return orjson.dumps({"error": why})
 
 
 def refusal(status: int, why: str, *, retry_seconds: int = 0) -> web.Response:

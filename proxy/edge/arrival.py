@@ -1,67 +1,75 @@
 """A request as it arrives, before its body: what its headers say, who asks, and how long its body claims to be."""
 
+from functools import cached_property
+
 from aiohttp import hdrs, web
 
-from proxy.model.request import BrowserRequest
+from proxy.model.request import BrowserRequest, Client
 from proxy.rules.limits import BODY
-from proxy.rules.request.client_address import PSEUDO_HEADER, Client, Networks, believed_host, client
+from proxy.rules.request.client_address import PSEUDO_HEADER, Networks, came_by_https, client_of, host_asked_for
 
 
 class Arrival:
-    """One request; ``header`` is the name of the one that carries the visitor's address."""
-
-    __slots__ = ("_forwarded", "_headers", "_peer", "_pseudo", "_request", "client", "size")
+    """The head of one request. Who asks is found out at once, the host and the scheme when they are first needed."""
 
     def __init__(self, request: web.Request, trusted: Networks, header: str) -> None:
+        """Read a head.
+
+        Args:
+            request: The request; its body stays unread.
+            trusted: The proxies whose forwarding header is believed.
+            header: The name of the header that carries the visitor's address.
+        """
         self._request = request
         self._headers = request.headers
-        self._peer = request.remote or ""
-        self._forwarded, self._pseudo = self.said(header), self.said(PSEUDO_HEADER)
-        self.client: Client = client(self._peer, self._forwarded, trusted, header=header, pseudo=self._pseudo)
+        peer, forwarded, pseudo = request.remote or "", self.header(header), self.header(PSEUDO_HEADER)
+        self.client: Client = client_of(peer, forwarded, trusted, header=header, pseudo=pseudo)
         claimed = request.content_length
         self.size = (BODY if request.can_read_body else 0) if claimed is None else claimed
         """Bytes of the body; the most there may be where it does not say."""
 
-    def said(self, name: str) -> str:
-        """Return a header: its lines joined by commas, bytes that are no UTF-8 replaced."""
+    def header(self, name: str) -> str:
+        """Return a header: its lines joined by commas, bytes that are no UTF-8 replaced; "" when it is missing."""
         lines = self._headers.getall(name, None)
         if lines is None:
             return ""
         joined = lines[0] if len(lines) == 1 else ("; " if name == hdrs.COOKIE else ", ").join(lines)
         return joined if joined.isascii() else joined.encode(errors="surrogateescape").decode(errors="replace")
 
-    @property
-    def secure(self) -> bool:
-        """Tell whether the visitor came by https, as far as the proxy was told."""
-        return self._request.secure or (
-            self.client.believed and self.said("X-Forwarded-Proto").rpartition(",")[2].strip().lower() == "https"
-        )
+    @cached_property
+    def host(self) -> str:
+        """The host the visitor asked for, by a trusted proxy's word where there is one."""
+        host, forwarded = self.header(hdrs.HOST), self.header("X-Forwarded-Host")
+        return host_asked_for(host, forwarded, self.client) if forwarded else host
 
-    def forwarded_host(self, trusted: Networks) -> str:
-        """Return the host the visitor asked for, by a trusted proxy's word where there is one."""
-        host, forwarded = self.said(hdrs.HOST), self.said("X-Forwarded-Host")
-        return believed_host(host, forwarded, self._peer, trusted) if forwarded else host
+    @cached_property
+    def is_secure(self) -> bool:
+        """Whether the visitor came by https, as far as the proxy was told."""
+        forwarded = self.header("X-Forwarded-Proto")
+        return came_by_https(self._request.secure, forwarded, self.client) if forwarded else self._request.secure
 
-    def facts(self, body: bytes, *, now: int, entropy: int) -> BrowserRequest:
-        """Return what the rules judge."""
-        said = self.said
+    def browser_request(self, body: bytes, *, now: int, entropy: int) -> BrowserRequest:
+        """Return what the rules judge.
+
+        Args:
+            body: All of it.
+            now: Server clock in milliseconds.
+            entropy: 128 random bits.
+        """
+        header = self.header
         return BrowserRequest(
             now=now,
             entropy=entropy,
-            peer=self._peer,
-            host=said(hdrs.HOST),
-            secure=self._request.secure,
-            origin=said(hdrs.ORIGIN),
-            referer=said(hdrs.REFERER),
-            cookie=said(hdrs.COOKIE),
-            user_agent=said(hdrs.USER_AGENT),
-            brands=said("Sec-CH-UA"),
-            platform=said("Sec-CH-UA-Platform"),
-            gpc=said("Sec-GPC"),
-            dnt=said("DNT"),
-            forwarded=self._forwarded,
-            forwarded_pseudo=self._pseudo,
-            forwarded_proto=said("X-Forwarded-Proto"),
-            forwarded_host=said("X-Forwarded-Host"),
+            client=self.client,
+            host=self.host,
+            secure=self.is_secure,
+            origin=header(hdrs.ORIGIN),
+            referer=header(hdrs.REFERER),
+            cookie=header(hdrs.COOKIE),
+            user_agent=header(hdrs.USER_AGENT),
+            brands=header("Sec-CH-UA"),
+            platform=header("Sec-CH-UA-Platform"),
+            gpc=header("Sec-GPC"),
+            dnt=header("DNT"),
             body=body,
         )

@@ -5,10 +5,10 @@ from dataclasses import replace
 import orjson
 from aiohttp import hdrs, web
 
+from proxy.edge.answers import problem
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Intake, QueueError
-from proxy.rules.browser import problem
 from proxy.rules.permission.opt_out import Gpc, OptOutStatus, choose, standing
 from proxy.rules.policy import Policy
 from proxy.static_files import static_file

@@ -11,11 +11,14 @@ from proxy.config.schema import Site
 from proxy.edge.admission import Admission
 from proxy.edge.answers import JSON, PREFLIGHT, allow, refusal, script
 from proxy.edge.arrival import Arrival
-from proxy.edge.collect import Collector, Visit
+from proxy.edge.collect import CollectDoor
 from proxy.edge.foreign import Foreign
+from proxy.edge.image import ImageDoor
 from proxy.edge.opt_out import OptOutDoor
+from proxy.edge.reading import AdmittedRequest, RequestReader
+from proxy.edge.turns import Turns
 from proxy.queue.contract import Intake
-from proxy.rules.fairness import Party, party
+from proxy.rules.fairness import ClientNetwork, client_network
 from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks
@@ -61,15 +64,21 @@ class Public:
         admission: Admission,
         metrics: Metrics,
         conditions: Conditions,
-        collector: Collector,
+        turns: Turns,
+        reader: RequestReader,
+        collect: CollectDoor,
+        image: ImageDoor,
         now: Callable[[], int],
     ) -> None:
         self._entry = entry
         self._queue = queue
         self._admission = admission
         self._metrics = metrics
-        self._collector = collector
-        self._doors: dict[Door, Callable[[Visit], Awaitable[web.Response]]] = {
+        self._turns = turns
+        self._reader = reader
+        self._collect_door = collect
+        self._image_door = image
+        self._doors: dict[Door, Callable[[AdmittedRequest], Awaitable[web.Response]]] = {
             Door.TAG: self._tag,
             Door.COLLECT: self._collect,
             Door.IMAGE: self._image,
@@ -120,39 +129,51 @@ class Public:
     def _entrance(self, request: web.Request, arrival: Arrival) -> Entrance | None:
         """Find the door; what caches keep is found by Host alone, which is what caches keep it by."""
         routes = self._entry.routes
-        entrance = routes.find(arrival.forwarded_host(self._entry.trusted), request.path)
+        entrance = routes.find(arrival.host, request.path)
         if entrance is None or entrance.door is Door.TAG:
-            return routes.find(arrival.said(hdrs.HOST), request.path)
+            return routes.find(arrival.header(hdrs.HOST), request.path)
         return entrance
 
     async def _admitted(self, request: web.Request, arrival: Arrival, entrance: Entrance | None) -> web.Response:
         """Answer a request, or refuse it before its body is read; a page of the site can read either."""
-        who = party(arrival.client.address)
-        is_ours = entrance is not None and _may_send(entrance.site, _page(arrival), secure=arrival.secure)
-        refused = self._admission.refusal(who, min(arrival.size, BODY))
+        network = client_network(arrival.client.address)
+        is_ours = entrance is not None and _may_send(entrance.site, _page(arrival), secure=arrival.is_secure)
+        refused = self._admission.refusal(network, min(arrival.size, BODY))
         if refused:
-            await self._collector.turns.mine(who)
+            await self._turns.mine(network)
             response = refusal(refused.status, refused.why, retry_seconds=refused.retry_seconds)
         else:
-            response = await self._held(request, arrival, entrance, who, is_ours=is_ours)
-        origin = arrival.said(hdrs.ORIGIN)
+            response = await self._held(request, arrival, entrance, network, is_ours=is_ours)
+        origin = arrival.header(hdrs.ORIGIN)
         if origin and is_ours and entrance and entrance.door is not Door.TAG:
             allow(response, origin)
         return response
 
     async def _held(
-        self, request: web.Request, arrival: Arrival, entrance: Entrance | None, who: Party, *, is_ours: bool
+        self,
+        request: web.Request,
+        arrival: Arrival,
+        entrance: Entrance | None,
+        network: ClientNetwork,
+        *,
+        is_ours: bool,
     ) -> web.Response:
         """Answer while the request holds its room."""
         size = min(arrival.size, BODY)
-        self._admission.enter(who, size)
+        self._admission.enter(network, size)
         try:
-            return await self._answered(request, arrival, entrance, who, is_ours=is_ours)
+            return await self._answered(request, arrival, entrance, network, is_ours=is_ours)
         finally:
-            self._admission.leave(who, size)
+            self._admission.leave(network, size)
 
     async def _answered(
-        self, request: web.Request, arrival: Arrival, entrance: Entrance | None, who: Party, *, is_ours: bool
+        self,
+        request: web.Request,
+        arrival: Arrival,
+        entrance: Entrance | None,
+        network: ClientNetwork,
+        *,
+        is_ours: bool,
     ) -> web.Response:
         if entrance is None:
             return await self._nowhere(request, arrival)
@@ -162,7 +183,7 @@ class Public:
             response.headers[hdrs.ALLOW] = ", ".join(allowed)
             return response
         try:
-            return await self._doors[entrance.door](Visit(request, arrival, entrance.site, who, is_ours))
+            return await self._doors[entrance.door](AdmittedRequest(request, arrival, entrance.site, network, is_ours))
         except web.HTTPRequestEntityTooLarge:
             return refusal(413, f"body: too large; accepted: {BODY} bytes")
         except web.HTTPRequestTimeout:
@@ -174,7 +195,7 @@ class Public:
             return refusal(400, "cannot be read")
 
     async def _nowhere(self, request: web.Request, arrival: Arrival) -> web.Response:
-        host = arrival.said(hdrs.HOST)
+        host = arrival.header(hdrs.HOST)
         if request.path == "/.well-known/gpc.json" and request.method in _METHODS[Door.TAG]:
             site = site_of(self._entry.sites, host)
             if site is not None and site.gpc != "ignore":
@@ -183,34 +204,34 @@ class Public:
             self._foreign.host(host)
         return refusal(404, "nothing here")
 
-    async def _tag(self, visit: Visit) -> web.Response:
-        await self._collector.turns.mine(visit.who)
+    async def _tag(self, visit: AdmittedRequest) -> web.Response:
+        await self._turns.mine(visit.network)
         return script(self._entry.tags[visit.site.name], visit.request)
 
-    async def _collect(self, visit: Visit) -> web.Response:
+    async def _collect(self, visit: AdmittedRequest) -> web.Response:
         if not visit.is_ours:
             return self._stranger(visit, "origin")
         if visit.request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers=PREFLIGHT)
-        return await self._collector.collect(visit)
+        return await self._collect_door.answer(visit)
 
-    async def _image(self, visit: Visit) -> web.Response:
+    async def _image(self, visit: AdmittedRequest) -> web.Response:
         if not visit.is_ours:
             return self._stranger(visit, "referer")
-        return await self._collector.image(visit)
+        return await self._image_door.answer(visit)
 
-    async def _choice(self, visit: Visit) -> web.Response:
+    async def _choice(self, visit: AdmittedRequest) -> web.Response:
         """A link may come from anywhere; to change something, or to be read by a script, takes a page of the site."""
         request = visit.request
-        is_link = request.method == hdrs.METH_GET and not visit.arrival.said(hdrs.ORIGIN)
+        is_link = request.method == hdrs.METH_GET and not visit.arrival.header(hdrs.ORIGIN)
         if not is_link and not visit.is_ours:
             return self._stranger(visit, "origin")
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers=PREFLIGHT | {hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST"})
-        facts = await self._collector.facts(visit)
+        facts = await self._reader.read(visit)
         return await self._choices.answer(request, facts, self._entry.policies[visit.site.name])
 
-    def _stranger(self, visit: Visit, what: str) -> web.Response:
+    def _stranger(self, visit: AdmittedRequest, what: str) -> web.Response:
         page = _page(visit.arrival)
         if not belongs(visit.site, host_of(page)):
             self._foreign.origin(page, visit.site.name)
@@ -224,7 +245,7 @@ class Public:
 
 
 def _page(arrival: Arrival) -> str:
-    return arrival.said(hdrs.ORIGIN) or arrival.said(hdrs.REFERER)
+    return arrival.header(hdrs.ORIGIN) or arrival.header(hdrs.REFERER)
 
 
 def _may_send(site: Site, page: str, *, secure: bool) -> bool:

@@ -18,15 +18,29 @@ class Consent(StrEnum):
     REVOKED = "revoked"
 
 
+class Client(NamedTuple):
+    """Who asks; ``misdirected`` marks a forwarding header that should have been trusted."""
+
+    address: str
+    """The visitor's; empty when it is not known."""
+    public: bool = False
+    """The address may be sent to Meta: a real one, not private, reserved or for documentation."""
+    misdirected: bool = False
+    believed: bool = False
+    """A trusted proxy speaks for the visitor."""
+
+
 class BrowserRequest(NamedTuple):
     """One public request as plain values; behind the edge nothing sees the socket."""
 
     now: int
     entropy: int
     """128 random bits, so that the rules need no randomness of their own."""
-    peer: str
+    client: Client
     host: str = ""
+    """The host that the visitor asked for; like ``secure``, by the word of a trusted proxy where there is one."""
     secure: bool = False
+    """The visitor came by https."""
     origin: str = ""
     referer: str = ""
     cookie: str = ""
@@ -37,12 +51,6 @@ class BrowserRequest(NamedTuple):
     """``Sec-CH-UA-Platform``."""
     gpc: str = ""
     dnt: str = ""
-    forwarded: str = ""
-    """The configured client-address header; several lines joined by commas."""
-    forwarded_pseudo: str = ""
-    """``CF-Connecting-IPv6``."""
-    forwarded_proto: str = ""
-    forwarded_host: str = ""
     body: bytes = b""
 
 
@@ -60,7 +68,7 @@ class Hit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedEvent:
     """A member of ``events`` that is no event, or one too many: which one, and why."""
 
     index: int
@@ -83,7 +91,7 @@ class Visit(NamedTuple):
     match: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     hits: tuple[Hit, ...] = ()
     copy_updates: tuple[BrowserCopyUpdate, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[RefusedEvent, ...] = ()
     surplus: int = 0
     """Further members of ``events`` that are refused without being looked at or named."""
     findings: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from proxy.model.condition import ConditionBoard
-from proxy.rules.fairness import Party, party
+from proxy.rules.fairness import ClientNetwork, client_network
 
 T = TypeVar("T")
 
@@ -44,32 +44,33 @@ class WrongPasswords:
         self._conditions = conditions
         self._now = now
         self._sleep = sleep
-        self._wrong: OrderedDict[Party, int] = OrderedDict()
-        self._right_before: OrderedDict[Party, None] = OrderedDict()
+        self._wrong: OrderedDict[ClientNetwork, int] = OrderedDict()
+        self._right_before: OrderedDict[ClientNetwork, None] = OrderedDict()
         self._total = 0
         self._last_at = 0
         self._late = 0
 
     def too_many(self, address: str) -> bool:
         """Tell whether a request is refused unread, since so many wrong ones wait for their answer."""
-        return self._late >= (_MOST_LATE_IF_RIGHT_BEFORE if party(address) in self._right_before else _MOST_LATE)
+        was_right = client_network(address) in self._right_before
+        return self._late >= (_MOST_LATE_IF_RIGHT_BEFORE if was_right else _MOST_LATE)
 
     def right(self, address: str) -> None:
         """Remember who gave the right password."""
-        who = party(address)
+        who = client_network(address)
         self._wrong.pop(who, None)
         _put(self._right_before, who, None)
 
     async def wrong(self, address: str) -> None:
         """Count a wrong password, and return when it may be answered."""
-        delay = self._delay(party(address))
+        delay = self._delay(client_network(address))
         self._late += 1
         try:
             await self._sleep(delay)
         finally:
             self._late -= 1
 
-    def _delay(self, who: Party) -> float:
+    def _delay(self, who: ClientNetwork) -> float:
         now = self._now()
         if now - self._last_at > _REMEMBERED_MS:
             self._wrong.clear()
@@ -84,7 +85,7 @@ class WrongPasswords:
         return LONGEST_DELAY_S if self._total >= _LONGEST_FROM else min(doubled, LONGEST_DELAY_S)
 
 
-def _put(table: OrderedDict[Party, T], who: Party, value: T) -> None:
+def _put(table: OrderedDict[ClientNetwork, T], who: ClientNetwork, value: T) -> None:
     table[who] = value
     table.move_to_end(who)
     if len(table) > _MOST_PARTIES:

@@ -5,11 +5,9 @@ Nothing here touches a socket, a clock or a disk, so the HTTP front can be excha
 
 from collections.abc import Mapping, Sequence
 
-import orjson
-
 from proxy.model.decision import Decision
 from proxy.model.event import BrowserCopy, DropReason
-from proxy.model.request import BrowserRequest, Consent, Hit, Refusal, Visit
+from proxy.model.request import BrowserRequest, Consent, Hit, RefusedEvent, Visit
 from proxy.rules import limits, wire
 from proxy.rules.effort import Effort, Parts, whole
 from proxy.rules.faults import fault
@@ -22,80 +20,51 @@ from proxy.rules.permission import consent
 from proxy.rules.permission.bots import bot_reason
 from proxy.rules.policy import Policy
 from proxy.rules.records import written
-from proxy.rules.request import client_address, sites
+from proxy.rules.request import sites
 from proxy.rules.request.cookies import cookies_of
 from proxy.rules.request.sites import cookie_scope_of
 
 
-def ingest(request: BrowserRequest, policy: Policy, client: client_address.Client | None = None) -> Decision:
+def ingest(request: BrowserRequest, policy: Policy) -> Decision:
     """Judge one request to the collect address at a stretch; see ``ingest_parts``."""
-    return whole(ingest_parts(request, policy, client))
+    return whole(ingest_parts(request, policy))
 
 
-def ingest_parts(
-    request: BrowserRequest, policy: Policy, client: client_address.Client | None = None
-) -> Parts[Decision]:
-    """Judge one request to the collect address; nothing raises.
-
-    Args:
-        request: The request.
-        policy: What the configuration says of its site.
-        client: Who asks, where the door has found out already.
-    """
+def ingest_parts(request: BrowserRequest, policy: Policy) -> Parts[Decision]:
+    """Judge one request to the collect address; nothing raises."""
     try:
-        return (yield from _outcome(wire.visit(request.body), request, policy, client))
+        return (yield from _outcome(wire.visit(request.body), request, policy))
     except wire.Malformed as error:
-        return Decision(413 if len(request.body) > limits.BODY else 400, problem(str(error)))
+        return Decision(unreadable=str(error), is_too_large=len(request.body) > limits.BODY)
     except Exception as error:  # noqa: BLE001 - sent again it would fail again, so the tag is told to give up
-        return Decision(400, problem("cannot be read"), faults=(fault(error),))
+        return Decision(unreadable="cannot be read", faults=(fault(error),))
 
 
-def ingest_image(request: BrowserRequest, policy: Policy, client: client_address.Client | None = None) -> Decision:
-    """Judge one request to the ``<noscript>`` image: a PageView of the page named by the Referer, for every pixel.
-
-    Args:
-        request: The request.
-        policy: What the configuration says of its site.
-        client: Who asks, where the door has found out already.
-    """
+def ingest_image(request: BrowserRequest, policy: Policy) -> Decision:
+    """Judge one request to the ``<noscript>`` image: a PageView of the page named by the Referer, for every pixel."""
     pixels = tuple(pixel.id for pixel in policy.site.pixel)
     hit = Hit("PageView", f"{request.entropy:032x}", request.now, pixels, {}, BrowserCopy.PENDING)
     url, findings = wire.address(request.referer, "event_source_url")
     try:
-        return whole(
-            _outcome(Visit(sent=request.now, url=url, hits=(hit,), findings=findings), request, policy, client)
-        )
+        return whole(_outcome(Visit(sent=request.now, url=url, hits=(hit,), findings=findings), request, policy))
     except Exception as error:  # noqa: BLE001 - as above
-        return Decision(400, problem("cannot be read"), faults=(fault(error),))
+        return Decision(unreadable="cannot be read", faults=(fault(error),))
 
 
-def problem(why: str) -> bytes:
-    """Return the JSON body of a refusal."""
-    return orjson.dumps({"error": why})
-
-
-def _outcome(
-    visit: Visit, request: BrowserRequest, policy: Policy, known: client_address.Client | None
-) -> Parts[Decision]:
+def _outcome(visit: Visit, request: BrowserRequest, policy: Policy) -> Parts[Decision]:
     visit, request = _bounded(visit, request)
-    client = known or client_address.client(
-        request.peer, request.forwarded, policy.trusted, header=policy.client_ip_header, pseudo=request.forwarded_pseudo
-    )
-    context = _context(visit, request, policy, client)
+    client = request.client
+    context = _context(visit, request, policy)
     events = yield from written(context)
-    refused = _in_order(visit.refused, events.refused) if visit.refused or events.refused else ()
-    status, body = 204, b""
-    if refused:
-        status, body = _answer(refused, visit.surplus, all_wrong=len(events.refused) == len(visit.hits))
     return Decision(
-        status=status,
-        body=body,
+        refusals=tuple(_in_order(visit.refused, events.refused)),
+        surplus=visit.surplus,
+        taken=len(visit.hits) - len(events.refused),
         cookies=_cookies(context, policy),
         withdrawn=proven(context.kept, policy)[:1] if visit.consent is Consent.REVOKED else (),
         granted=proven(context.kept, policy) if visit.consent is Consent.GRANTED and not context.forbidden else (),
         records=tuple(events.records),
         dropped=tuple(events.dropped),
-        refused=len(refused) + visit.surplus,
         unknown_pixels=events.unknown_pixels,
         copy_updates=public_news(visit.copy_updates, context.effort) if visit.copy_updates else (),
         visitors=_visitors(context) if visit.copy_updates else (),
@@ -106,23 +75,22 @@ def _outcome(
     )
 
 
-def _in_order(unread: Sequence[Refusal], unwritten: Sequence[Refusal]) -> Sequence[Refusal]:
+def _in_order(unread: Sequence[RefusedEvent], unwritten: Sequence[RefusedEvent]) -> Sequence[RefusedEvent]:
     return sorted([*unread, *unwritten], key=lambda refusal: refusal.index) if unwritten else unread
 
 
 def _bounded(visit: Visit, request: BrowserRequest) -> tuple[Visit, BrowserRequest]:
-    """Cut the headers that are longer than they are read; of a forwarding list a stranger wrote the left end."""
-    if len(request.forwarded) > limits.ADDRESS:
-        request = request._replace(forwarded=limits.cut_list(request.forwarded))
+    """Cut a user agent that is longer than it is read."""
     if len(request.user_agent) > limits.USER_AGENT:
         request = request._replace(user_agent=request.user_agent[: limits.USER_AGENT])
         visit = visit._replace(findings=(*visit.findings, "client_user_agent:cut"))
     return visit, request
 
 
-def _context(visit: Visit, request: BrowserRequest, policy: Policy, client: client_address.Client) -> Context:
+def _context(visit: Visit, request: BrowserRequest, policy: Policy) -> Context:
+    client = request.client
     site, effort = policy.site, Effort()
-    scope, cookies = cookie_scope_of(request, believed=client.believed), cookies_of(request.cookie)
+    scope, cookies = cookie_scope_of(request), cookies_of(request.cookie)
     kept, sealed = read_visitor_cookie(request, scope, cookies, policy)
     ids = _ids(visit, request, scope, cookies, kept)
     gpc = consent.signals_gpc(request.gpc, visit)
@@ -193,11 +161,3 @@ def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
         )
     sealed = context.sealed if context.visitor_cookie == kept else ""
     return (*context.ids.cookies, visitor_cookie_header(context.visitor_cookie, scope, request, policy, sealed=sealed))
-
-
-def _answer(refused: Sequence[Refusal], surplus: int, *, all_wrong: bool) -> tuple[int, bytes]:
-    """Name the refused: with 200 beside others that were taken or knowingly dropped, with 400 when all were refused."""
-    named = [{"index": refusal.index, "id": refusal.id, "why": refusal.why} for refusal in refused]
-    if all_wrong:
-        return 400, orjson.dumps({"error": "every event is wrong", "refused": named[:20]})
-    return 200, orjson.dumps({"refused": named, **({"more": surplus} if surplus else {})})

@@ -10,14 +10,14 @@ from enum import Enum
 from ipaddress import AddressValueError, IPv6Address
 from typing import TypeAlias
 
-Party: TypeAlias = str | int
+ClientNetwork: TypeAlias = str | int
 
 _MOST_PARTIES = 65_536
 _PLENTY = 0.5
 _LEAST_SCARCE = 0.001
 
 
-def party(address: str) -> Party:
+def client_network(address: str) -> ClientNetwork:
     """Return whom an address stands for; a text that is no address stands for itself."""
     if ":" not in address:
         return address
@@ -48,28 +48,28 @@ class Buckets:
         self._depth = burst / per_second
         self._burst = burst
         self._most = most
-        self._full_at: OrderedDict[Party, float] = OrderedDict()
+        self._full_at: OrderedDict[ClientNetwork, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, who: Party, now: float, cost: float = 1.0) -> float:
+    def take(self, network: ClientNetwork, now: float, cost: float = 1.0) -> float:
         """Take ``cost`` tokens and return 0, or take none and return in how many seconds there will be enough."""
-        full_at = self._full_at.get(who, 0.0)
+        full_at = self._full_at.get(network, 0.0)
         later = max(full_at, now) + min(cost, self._burst) * self._interval
         wait = later - now - self._depth
         if wait > 0:
             return wait
-        self._remember(who, later)
+        self._remember(network, later)
         return 0.0
 
-    def owe(self, who: Party, now: float, cost: float) -> None:
+    def owe(self, network: ClientNetwork, now: float, cost: float) -> None:
         """Take ``cost`` tokens whether they are there or not; later requests wait for them."""
-        self._remember(who, max(self._full_at.get(who, 0.0), now) + cost * self._interval)
+        self._remember(network, max(self._full_at.get(network, 0.0), now) + cost * self._interval)
 
-    def _remember(self, who: Party, full_at: float) -> None:
-        self._full_at[who] = full_at
-        self._full_at.move_to_end(who)
+    def _remember(self, network: ClientNetwork, full_at: float) -> None:
+        self._full_at[network] = full_at
+        self._full_at.move_to_end(network)
         if len(self._full_at) > self._most:
             self._full_at.popitem(last=False)
 
@@ -99,9 +99,9 @@ class Shares:
     def __init__(self, most_requests: int, most_bytes: int) -> None:
         self._most = _Held(most_requests, most_bytes)
         self._total = _Held()
-        self._held: dict[Party, _Held] = {}
+        self._held: dict[ClientNetwork, _Held] = {}
 
-    def judge(self, who: Party, size: int) -> Judgement:
+    def judge(self, network: ClientNetwork, size: int) -> Judgement:
         """Say whether a request with a body of ``size`` bytes may come in; it has not by that."""
         total, most = self._total, self._most
         requests, size_then = total.requests + 1, total.size + size
@@ -109,7 +109,7 @@ class Shares:
             return Judgement.WELCOME
         if requests > most.requests or size_then > most.size:
             return Judgement.FULL
-        mine = self._held.get(who)
+        mine = self._held.get(network)
         parties = len(self._held) + (mine is None)
         return Judgement.OVER_SHARE if mine and self._over(mine, size, parties) else Judgement.WELCOME
 
@@ -117,22 +117,22 @@ class Shares:
         requests, share = mine.requests + 1, 2 * parties
         return requests * share > self._most.requests or (mine.size + size) * share > self._most.size
 
-    def enter(self, who: Party, size: int) -> None:
+    def enter(self, network: ClientNetwork, size: int) -> None:
         """Count a request in."""
-        mine = self._held.get(who)
+        mine = self._held.get(network)
         if mine is None:
-            mine = self._held[who] = _Held()
+            mine = self._held[network] = _Held()
         mine.requests += 1
         mine.size += size
         self._total.requests += 1
         self._total.size += size
 
-    def leave(self, who: Party, size: int) -> None:
+    def leave(self, network: ClientNetwork, size: int) -> None:
         """Count a request out that came in with this size."""
-        mine = self._held[who]
+        mine = self._held[network]
         mine.requests -= 1
         mine.size -= size
         self._total.requests -= 1
         self._total.size -= size
         if not mine.requests:
-            del self._held[who]
+            del self._held[network]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from proxy.config.schema import Site
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
-from proxy.rules.request import client_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +12,7 @@ class Policy:
     """What the rules need of the configuration for one site."""
 
     site: Site
-    trusted: client_address.Networks
     keys: VisitorCookieKeys
-    client_ip_header: str = "X-Forwarded-For"
+    """Of the visitor cookie."""
     person_keys: Sequence[bytes] = ()
     """Under which people have digests, the current one first."""

@@ -10,7 +10,7 @@ from proxy.graph import payload
 from proxy.model.event import Redaction
 from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
-from proxy.model.request import Refusal
+from proxy.model.request import RefusedEvent
 from proxy.rules import limits
 from proxy.rules.effort import Parts
 from proxy.rules.faults import fault
@@ -30,7 +30,7 @@ class Written(NamedTuple):
     dropped: list[LedgerRow]
     unknown_pixels: int
     """How many events, for each pixel counted, the one row with this reason stands for."""
-    refused: list[Refusal]
+    refused: list[RefusedEvent]
     redactions: list[Redaction]
     faults: list[str]
 
@@ -80,11 +80,11 @@ def written(context: Context) -> Parts[Written]:
             judged = enricher.judge(hit)
             fresh = budget.records(judged)
         except Exception as error:  # noqa: BLE001 - whatever one event brought must not cost its neighbours
-            refused.append(Refusal(hit.place, hit.id, "cannot be read"))
+            refused.append(RefusedEvent(hit.place, hit.id, "cannot be read"))
             faults.append(fault(error))
             continue
         if fresh is None:
-            refused.append(Refusal(hit.place, hit.id, _TOO_LARGE))
+            refused.append(RefusedEvent(hit.place, hit.id, _TOO_LARGE))
             continue
         records += fresh
         dropped += judged.dropped

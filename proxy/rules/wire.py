@@ -12,7 +12,7 @@ import orjson
 
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
-from proxy.model.request import Consent, Hit, Refusal, Visit
+from proxy.model.request import Consent, Hit, RefusedEvent, Visit
 from proxy.rules import limits
 
 # The latest time a JavaScript Date can hold, in ms.
@@ -95,7 +95,7 @@ def _parsed(body: bytes) -> Any:
         return orjson.loads(_ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], body))
 
 
-def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[Refusal]]:
+def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[RefusedEvent]]:
     hits: list[Hit] = []
     refused = []
     rows = members = 0
@@ -107,7 +107,7 @@ def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[Refusal]]:
             rows += len(hit.pixels)
             hits.append(hit if rows <= limits.ROWS else _one_too_many(rows))
         except Malformed as error:
-            refused.append(Refusal(index, _claimed(event), str(error)))
+            refused.append(RefusedEvent(index, _claimed(event), str(error)))
     return hits, refused + _surplus(events) if len(events) > limits.EVENTS else refused
 
 
@@ -115,11 +115,11 @@ def _one_too_many(rows: int) -> NoReturn:
     raise Malformed(f"pixels: {rows} with those of events before; accepted: {limits.ROWS} in a body")
 
 
-def _surplus(events: list[Any]) -> list[Refusal]:
+def _surplus(events: list[Any]) -> list[RefusedEvent]:
     """Name what comes behind the last accepted event, as much of it again: an answer has an end too."""
     named = enumerate(events[limits.EVENTS : 2 * limits.EVENTS], limits.EVENTS)
     why = f"events: {len(events)}; accepted: the first {limits.EVENTS} of a body"
-    return [Refusal(index, _claimed(event), why) for index, event in named]
+    return [RefusedEvent(index, _claimed(event), why) for index, event in named]
 
 
 def _claimed(event: Any) -> str:

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from conftest import USER_AGENT
 from playwright.async_api import Browser, BrowserContext, Page, expect
-from support import PIXEL, SECRET, Installation, get_json, installation, served, until, wire
+from servers import served
+from support import PIXEL, SECRET, Installation, get_json, installation, until, wire
 from tagpage import BASE, script
 
 from proxy.model.keys import person_key

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from conftest import USER_AGENT
 from playwright.async_api import Browser, BrowserContext, Page, Response
-from support import PIXEL, SECRET, Installation, get_json, installation, served, until
+from servers import served
+from support import PIXEL, SECRET, Installation, get_json, installation, until
 from tagpage import ALONE, script
 
 from proxy.model.request import Consent
@@ -21,7 +22,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "identity.md"
 KEYS = VisitorCookieKeys(SECRET)
 (KEEPER,) = KEYS.names("shop")
 FIRST_CLICK, SECOND_CLICK = "IwAR0-First_Click", "IwAR0-first_click"
-NO_EVENT = ("no event", "no event", "no event", "_fbp and _fbc ended; keeper, with that word and no id")
+NO_EVENT = ("no event", "no event", "no event", "_fbp and _fbc deleted; visitor cookie, with this decision and no id")
 
 Row = tuple[str, str, str, str]
 
@@ -71,7 +72,7 @@ class Walk:
         await page.evaluate("() => { fbq('consent', 'revoke'); fbq('track', 'Lead') }")
         ended = await self._set()
         ages = {name: attributes.partition(";")[0] for name, attributes in ended}
-        assert ages == {"_fbp": "Max-Age=0", "_fbc": "Max-Age=0", "keeper": f"Max-Age={MAX_AGE_S}"}
+        assert ages == {"_fbp": "Max-Age=0", "_fbc": "Max-Age=0", "visitor cookie": f"Max-Age={MAX_AGE_S}"}
         assert len(await self._events()) == before
         return NO_EVENT
 
@@ -99,7 +100,7 @@ class Walk:
         headers = [one["value"] for one in await answer.headers_array() if one["name"].lower() == "set-cookie"]
         pairs = (cookie.partition("; ")[::2] for header in headers for cookie in header.split("\n"))
         named = ((pair.partition("=")[0], attributes) for pair, attributes in pairs)
-        return [("keeper" if name == KEEPER else name, attributes) for name, attributes in named]
+        return [("visitor cookie" if name == KEEPER else name, attributes) for name, attributes in named]
 
 
 async def jar(context: BrowserContext) -> dict[str, Any]:

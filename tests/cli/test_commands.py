@@ -15,8 +15,9 @@ import orjson
 import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
-from harness import ROOT, free_port
-from support import SECRET, served, until
+from machine import ROOT, free_port
+from servers import served
+from support import SECRET, until
 
 from proxy.app import running
 from proxy.cli.commands import main

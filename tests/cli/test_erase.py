@@ -7,11 +7,9 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from harness import Machine, free_port
-from support import PIXEL, SECRET, browser_headers, get_json, served, until, wire
-from test_operator_client import run
-
-from proxy.simulator.graph.app import make_app
+from machine import Machine, free_port, run
+from servers import simulator
+from support import PIXEL, SECRET, browser_headers, get_json, until, wire
 
 EMAIL, PHONE, CUSTOMER = "Anna.Planted@example.com", "+49 30 1234567", "Customer 7"
 ANNA = {"em": EMAIL, "ph": PHONE, "external_id": CUSTOMER}
@@ -56,9 +54,9 @@ async def _leave_traces(session: aiohttp.ClientSession, machine: Machine, graph:
 
 @pytest.fixture(name="machine", params=["beside a running proxy", "where none runs"])
 async def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Machine]:
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         await _leave_traces(session, machine, graph)
         if request.param == "where none runs":
             assert await machine.terminate() == 0
@@ -98,12 +96,12 @@ async def test_what_is_kept_of_a_person_goes(machine: Machine, options: Sequence
 
 async def test_older_events_of_an_erased_person_are_refused(tmp_path: Path) -> None:
     """Erased while no proxy ran: what happened before and comes after a start is refused, what is new is sent."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         assert await machine.terminate() == 0
         assert (await run(machine, "erase", "--email", EMAIL))[0] == 0
-        await machine.start(session)
+        await machine.start()
         now = int(wire()["sent"])
         body = wire({"name": "Lead", "id": "late", "at": now - 3_600_000}, sent=now, match={PIXEL: ANNA})
         address = f"{machine.public}/shop-tools/e"
@@ -140,9 +138,9 @@ async def test_nobody_is_erased_by_nothing(
 
 async def test_the_operator_wants_hashes(tmp_path: Path) -> None:
     """A body without any is a 400 that repeats nothing; hashes are taken."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         answers = {}
         for body in (b"{", b"[]", b"{}", b'{"em": ["planted"]}', orjson.dumps({"em": ["a" * 64]})):
             headers = {"Content-Type": "application/json"}

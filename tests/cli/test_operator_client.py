@@ -1,7 +1,5 @@
 """The commands that read the books and mend them, as processes: beside a running proxy, and where none runs."""
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -10,8 +8,10 @@ from typing import Any, TypeAlias
 import aiohttp
 import orjson
 import pytest
-from harness import ROOT, Machine, free_port, settled_account
-from support import PIXEL, SECRET, record, served
+from machine import Machine, free_port, run
+from servers import simulator
+from support import PIXEL, SECRET, record
+from traffic import settled_account
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import LedgerRow, Status
@@ -19,7 +19,6 @@ from proxy.model.verdict import GraphError
 from proxy.queue.contract import NewDeadLetter, Settlement
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
-from proxy.simulator.graph.app import make_app
 
 REFUSED = 1200
 Capi: TypeAlias = Callable[..., Awaitable[tuple[int, list[str]]]]
@@ -54,29 +53,16 @@ def _now() -> int:
     return record().time_s * 1000
 
 
-async def run(machine: Machine, *graph_error: str) -> tuple[int, list[str]]:
-    """Run a command; return its exit code and what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", *graph_error, "--config", str(machine.config)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, out.decode().splitlines()
-
-
 @pytest.fixture(name="capi", params=["beside a running proxy", "where none runs"])
 async def _capi(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Capi]:
     """Run a command on books with dead letters, whose proxy runs or does not; Graph is away."""
     await fill(tmp_path / "data")
     machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
-
-    async with aiohttp.ClientSession() as session:
-        if request.param == "beside a running proxy":
-            await machine.start(session)
-        yield partial(run, machine)
-        if machine.process:
-            assert await machine.terminate() == 0
+    if request.param == "beside a running proxy":
+        await machine.start()
+    yield partial(run, machine)
+    if machine.process:
+        assert await machine.terminate() == 0
 
 
 async def _listed(capi: Capi, *options: str) -> list[dict[str, Any]]:
@@ -120,10 +106,10 @@ async def test_a_discard_takes_all_that_was_chosen_and_nothing_else(capi: Capi) 
 async def test_a_replay_delivers_all_with_their_ids(tmp_path: Path) -> None:
     """Replayed while no proxy ran, every letter arrives after the next start with the id and the time it had."""
     await fill(tmp_path / "data")
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
         replayed = await run(machine, "dead", "replay")
-        await machine.start(session)
+        await machine.start()
         account = await settled_account(session, graph, {f"id-{number}" for number in range(REFUSED + 1)})
         assert await machine.terminate() == 0
 

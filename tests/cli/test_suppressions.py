@@ -8,14 +8,13 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from harness import Machine, free_port
-from support import SECRET, browser_headers, served, wire
-from test_operator_client import run
+from machine import Machine, free_port, run
+from servers import simulator
+from support import SECRET, browser_headers, wire
 
 from proxy.model.keys import person_key
 from proxy.rules.identity.person_digest import digests
 from proxy.rules.identity.reference import make
-from proxy.simulator.graph.app import make_app
 
 EMAIL = "Anna.Planted@example.com"
 
@@ -48,9 +47,9 @@ async def _reference(session: aiohttp.ClientSession, machine: Machine, cookie: s
 @pytest.fixture(name="left", params=["beside a running proxy", "where none runs"])
 async def _left(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Machine, str]]:
     """Leave an opt-out, a withdrawal and an erasure; yield the reference of who opted out."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         cookie = await _post(session, machine, wire({"name": "Lead", "id": "sent"}, fbp=""))
         reference = await _reference(session, machine, await _opt_out(session, machine, cookie))
         other = await _post(session, machine, wire(fbp="", consent="granted"))
@@ -118,9 +117,9 @@ async def test_the_owner_lifts_by_the_person(left: tuple[Machine, str]) -> None:
 
 async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
     """The reference that the page shows finds what waits about that browser, and nobody else's."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         async with session.post(f"{graph}/sim/faults", json={"mode": "190"}) as answer:
             assert answer.status == 200
         cookies = [await _post(session, machine, wire({"name": "Lead", "id": f"{n}"}, fbp="")) for n in range(2)]
@@ -133,7 +132,7 @@ async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("arguments", "code"),
     [
         (["lift", "--yes"], 2),
         (["lift", "--yes", "ABCD"], 2),
@@ -146,9 +145,9 @@ async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
         (["lift", "--yes", "--visitor", make(b"d" * 16, b"k" * 32, 1)], 1),
     ],
 )
-async def test_a_wrong_value_lifts_nobody(machine: Machine, graph_error: Sequence[str], code: int) -> None:
+async def test_a_wrong_value_lifts_nobody(machine: Machine, arguments: Sequence[str], code: int) -> None:
     """Wrong usage ends with exit code 2, a foreign reference with 1; what is suppressed stays."""
-    assert await run(machine, "suppressions", *graph_error) == (code, [])
+    assert await run(machine, "suppressions", *arguments) == (code, [])
     assert len(await _listed(machine)) == 1
 
 
@@ -188,8 +187,7 @@ async def test_the_operator_says_what_it_accepts(machine: Machine, method: str, 
 @pytest.fixture(name="machine", scope="module")
 async def _machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
     machine = Machine(tmp_path_factory.mktemp("machine"), f"http://127.0.0.1:{free_port()}")
-    async with aiohttp.ClientSession() as session:
-        await machine.start(session)
-        assert (await run(machine, "erase", "--email", EMAIL))[0] == 0
-        yield machine
-        assert await machine.terminate() == 0
+    await machine.start()
+    assert (await run(machine, "erase", "--email", EMAIL))[0] == 0
+    yield machine
+    assert await machine.terminate() == 0

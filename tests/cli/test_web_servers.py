@@ -14,8 +14,9 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from harness import free_port
-from support import ORIGIN, USER_AGENT, Installation, get_json, page_views, raw_config, served, until
+from machine import free_port
+from servers import served, simulator
+from support import ORIGIN, USER_AGENT, Installation, get_json, page_views, raw_config, until
 
 from proxy.app import running
 from proxy.cli import web_servers
@@ -23,7 +24,6 @@ from proxy.cli.web_servers import Location
 from proxy.config import load
 from proxy.edge.tag.build import tag_of
 from proxy.rules.request import client_address
-from proxy.simulator.graph.app import make_app
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/k7f2q9w3"
@@ -307,7 +307,7 @@ async def test_the_printed_rule_works_beside_what_sites_usually_have(
     (tmp_path / "site" / "index.html").write_text(INDEX)
     raw = raw_config("", tmp_path / "data", prefix=PREFIX)
     raw["server"]["proxy_protocol"] = front.announces
-    async with served(make_app()) as graph, served(site_of_pages()) as site, aiohttp.ClientSession() as session:
+    async with simulator() as graph, served(site_of_pages()) as site, aiohttp.ClientSession() as session:
         raw["graph"]["url"] = graph
         loaded = load.parse(raw, {}, base=tmp_path)
         async with running(loaded) as proxy:

@@ -13,7 +13,8 @@ import orjson
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
-from support import PIXEL, SECRET, TOKEN, get_json, installation, page_views, raw_config, record, served, until
+from servers import stand_in
+from support import PIXEL, SECRET, TOKEN, get_json, installation, page_views, raw_config, record, until
 
 from proxy.app import running
 from proxy.config import load
@@ -56,7 +57,7 @@ async def before(directory: Path, answer: Handler) -> AsyncIterator[tuple[aiohtt
     app = web.Application()
     app.router.add_post("/{version}/{pixel}/events", answer)
     async with AsyncExitStack() as stack:
-        graph = await stack.enter_async_context(served(app))
+        graph = await stack.enter_async_context(stand_in(app))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         loaded = load.parse(raw_config(graph, directory / "data"), {}, base=directory)
         proxy = await stack.enter_async_context(running(loaded))
@@ -262,7 +263,7 @@ async def test_a_hundred_hanging_pixels_do_not_hold_the_healthy_one() -> None:
 
     app = web.Application()
     app.router.add_post("/{version}/{pixel}/events", answer)
-    async with served(app) as address, graph_session(30.0) as session:
+    async with stand_in(app) as address, graph_session(30.0) as session:
         graph = GraphClient(session, GraphSettings(url=address), lambda: NOW, Conditions(lambda: NOW))
 
         def send(pixel: int) -> Any:

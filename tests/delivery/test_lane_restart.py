@@ -12,7 +12,8 @@ import orjson
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
-from support import PIXEL, SECRET, TOKEN, get_json, raw_config, record, served, until
+from servers import stand_in
+from support import PIXEL, SECRET, TOKEN, get_json, raw_config, record, until
 
 from proxy.app import running
 from proxy.config import load
@@ -72,7 +73,7 @@ async def test_a_pause_outlives_the_process_and_ends_with_a_delivery(
 ) -> None:
     """After a restart a pixel with a dead token is paused before Graph is asked, with the Graph error; then no more."""
     graph = Graph()
-    async with served(graph.app()) as address:
+    async with stand_in(graph.app()) as address:
         monkeypatch.setattr(pace, "PROBE_S", 1000.0)
         (tmp_path / "data").mkdir()
         async with opened(tmp_path / "data") as queue:

@@ -136,7 +136,7 @@ async def test_a_dripping_client_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that takes longer than its time as a whole is taken when it comes at the least rate or faster."""
-    monkeypatch.setattr(http, "BODY_RATE", 100)
+    monkeypatch.setattr(http, "BODY_RATE", 20)
     body = orjson.dumps(page_views(["steady"]))
     head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode()
     async with shop_with(tmp_path, body_seconds=1) as shop, clients(shop) as connect:
@@ -384,7 +384,7 @@ async def test_a_fault_of_ours_is_told_without_the_request(
 
     assert {status for status, _, _ in answers} == {400}
     assert answers[0][1]["Access-Control-Allow-Origin"] == ORIGIN
-    assert [one for one in found if one.startswith("fault KeyError in proxy.edge.collect.Collector.collect")]
+    assert [one for one in found if one.startswith("fault KeyError in proxy.edge.collect.CollectDoor.answer")]
     assert sum("fault" in record.message for record in caplog.records) == 1
     assert not any(word in caplog.text for word in ("planted", "Traceback"))
 

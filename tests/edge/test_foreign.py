@@ -7,12 +7,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support import Installation, get_json, installation, page_views, raw_config, served
+from servers import simulator
+from support import Installation, get_json, installation, page_views, raw_config
 
 from proxy.app import running
 from proxy.config import load
 from proxy.edge.foreign import Foreign
-from proxy.simulator.graph.app import make_app
 from proxy.telemetry.conditions import Conditions
 
 
@@ -52,7 +52,7 @@ async def test_a_single_stranger_is_no_condition(shop: Installation) -> None:
 
 async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
     """With two sites of one prefix, requests under an unlisted name are 404, counted, and the name is told."""
-    async with served(make_app()) as graph:
+    async with simulator() as graph:
         raw = raw_config(graph, tmp_path / "data")
         raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"]})
         async with running(load.parse(raw, {}, base=tmp_path)) as proxy, aiohttp.ClientSession() as session:

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from support import ORIGIN, Installation, installation, page_views, raw_config, served
+from servers import simulator
+from support import ORIGIN, Installation, installation, page_views, raw_config
 
 from proxy.app import running
 from proxy.config import load
-from proxy.simulator.graph.app import make_app
 
 
 @pytest.fixture(name="twins", scope="module")
 async def _twins(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     """Two sites under one prefix word, told apart by host; the second opts out of GPC."""
     directory = tmp_path_factory.mktemp("twins")
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data")
         raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"], "gpc": "ignore"})
         async with running(load.parse(raw, {}, base=directory)) as proxy:

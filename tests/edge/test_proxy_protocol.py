@@ -15,7 +15,8 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, served, until
+from servers import simulator
+from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, until
 
 from proxy.app import running
 from proxy.config import load
@@ -26,7 +27,6 @@ from proxy.edge.net.connections import Terms
 from proxy.edge.net.listener import Listener
 from proxy.edge.net.proxy_protocol import Header, MalformedHeaderError, parse
 from proxy.rules.request.client_address import Networks
-from proxy.simulator.graph.app import make_app
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
@@ -250,7 +250,7 @@ async def test_an_event_carries_the_announced_address(tmp_path: Path) -> None:
     headers = browser_headers(Content_Length=str(len(body)), X_Forwarded_For="8.8.8.8", Connection="close")
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     request = f"POST /shop-tools/e HTTP/1.1\r\n{lines}\r\n".encode() + body
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["proxy_protocol"] = True
         async with running(load.parse(raw, {}, base=tmp_path)) as proxy:

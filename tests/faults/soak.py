@@ -12,27 +12,26 @@ from pathlib import Path
 
 import aiohttp
 import click
-from harness import Machine, loaded, settled_account
-from support import served
-from test_graph_faults import FAULTS
-
-from proxy.simulator.graph.app import make_app
+from graph_faults import FAULTS
+from machine import Machine
+from servers import simulator
+from traffic import loaded, settled_account
 
 
 async def one_round(
     machine: Machine, session: aiohttp.ClientSession, chance: random.Random, number: int
 ) -> tuple[int, int, int]:
     """Load the proxy through one fault and one end; return what was acknowledged, what is missing, and the memory."""
-    await machine.start(session)
+    await machine.start()
     fault = chance.choice([*(fault.order for fault in FAULTS.values()), {"mode": "slow", "delay": 1}])
     seconds = chance.uniform(2, 15)
     async with session.post(f"{machine.graph}/sim/faults", json={**fault, "for": seconds}) as answer:
         answer.raise_for_status()
     async with loaded(machine, f"soak-{number}", clients=chance.randrange(1, 6)) as load:
         await asyncio.sleep(chance.uniform(2, 10))
-        memory = round(machine.resident_mb())
+        memory = round(machine.memory_mb())
         await (machine.kill() if chance.random() < 0.5 else machine.terminate())
-    await machine.start(session)
+    await machine.start()
     account = await settled_account(session, machine.graph, load.acknowledged, seconds=120)
     await machine.terminate()
     async with session.post(f"{machine.graph}/sim/reset") as answer:
@@ -46,7 +45,7 @@ async def soak(minutes: float, seed: int) -> bool:
     deadline = time.monotonic() + minutes * 60
     acknowledged = missing = number = 0
     with tempfile.TemporaryDirectory() as directory:
-        async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+        async with simulator() as graph, aiohttp.ClientSession() as session:
             machine = Machine(Path(directory), graph)
             while time.monotonic() < deadline:
                 number += 1

@@ -5,11 +5,8 @@ import socket
 import struct
 from pathlib import Path
 
-import aiohttp
-from harness import Machine
-from support import served
-
-from proxy.simulator.graph.app import make_app
+from machine import Machine
+from servers import simulator
 
 _OTHER = "127.0.0.2"
 """Not trusted, so it speaks plain HTTP."""
@@ -17,12 +14,11 @@ _OTHER = "127.0.0.2"
 
 async def test_checks_that_reset_leave_no_line(tmp_path: Path) -> None:
     """HAProxy's plain check connects and resets: the log has no line of it, and the announced are served."""
-    connector = aiohttp.TCPConnector(local_addr=(_OTHER, 0))
-    async with served(make_app()) as graph, aiohttp.ClientSession(connector=connector) as session:
-        machine = Machine(tmp_path, graph)
+    async with simulator() as graph:
+        machine = Machine(tmp_path, graph, asker=_OTHER)
         text = machine.config.read_text().replace("[graph]", "proxy_protocol = true\n[graph]", 1)
         machine.config.write_text(text)
-        await machine.start(session)
+        await machine.start()
         before = machine.log()
         for _ in range(50):
             with socket.create_connection(("127.0.0.1", machine.port)) as check:

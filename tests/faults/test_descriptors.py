@@ -11,11 +11,11 @@ from pathlib import Path
 import aiohttp
 import orjson
 import pytest
-from harness import Machine
-from support import browser_headers, get_json, page_views, served, until
+from machine import Machine
+from servers import simulator
+from support import browser_headers, get_json, page_views, until
 
 from proxy.edge.net.descriptors import affordable
-from proxy.simulator.graph.app import make_app
 from proxy.telemetry.conditions import Conditions
 
 _LIMITED = """
@@ -77,10 +77,10 @@ async def posted(session: aiohttp.ClientSession, machine: Machine, name: str) ->
 @pytest.mark.parametrize(("descriptors", "count"), [(100, 400), (1024, 1500)])
 async def test_few_descriptors_and_many_silent_connections(tmp_path: Path, descriptors: int, count: int) -> None:
     """Events are taken and delivered beside the crowd, the operator is told why, and the log stays short."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Poor(tmp_path, graph)
         machine.descriptors = descriptors
-        await machine.start(session)
+        await machine.start()
         async with crowd(machine.port, count):
 
             async def full() -> bool:

@@ -16,7 +16,8 @@ import apsw
 import orjson
 import pytest
 from conftest import Say
-from harness import ROOT, Load, Machine, free_port, loaded, settled_account
+from machine import ROOT, Machine, free_port
+from servers import simulator
 from support import (
     PIXEL,
     SECRET,
@@ -26,9 +27,9 @@ from support import (
     installation,
     page_views,
     record,
-    served,
     until,
 )
+from traffic import Load, loaded, settled_account
 from vfs import DISK_FAULTS, Before, Operation, failing, installed, slow
 
 from proxy import app
@@ -39,7 +40,6 @@ from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settl
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite import disk_space, store
 from proxy.queue.sqlite.engine import LocalQueue
-from proxy.simulator.graph.app import make_app
 
 NOON = 1_790_000_000_000
 TMPFS_BYTES = 24 << 20
@@ -376,19 +376,19 @@ async def test_the_process_ends_with_1_when_its_disk_fails(tmp_path: Path, say: 
 
     Restarted on a sound disk, all acknowledged arrives.
     """
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = FaultyMachine(tmp_path, graph)
         machine.fault = fault
-        await machine.start(session)
+        await machine.start()
         async with loaded(machine, "failing") as load:
             await until(partial(_reached, load, 100), what="load")
-            size = machine.resident_mb()
+            size = machine.memory_mb()
             machine.break_disk()
             assert machine.process
             code = await asyncio.wait_for(machine.process.wait(), 30)
         log = machine.log()
         healthy = Machine(tmp_path, graph)
-        await healthy.start(session)
+        await healthy.start()
         account = await settled_account(session, graph, load.acknowledged)
         assert await healthy.terminate() == 0
     say(
@@ -411,16 +411,16 @@ async def test_a_slow_disk_slows_the_process_and_nothing_else(tmp_path: Path, sa
     async def look() -> None:
         async with session.get(f"{machine.operator}/readyz") as answer:
             ready.add(answer.status)
-        sizes.append(machine.resident_mb())
+        sizes.append(machine.memory_mb())
 
     async def reached(goal: int) -> bool:
         await look()
         return len(load.acknowledged) >= goal
 
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = FaultyMachine(tmp_path, graph)
         machine.fault = "slow"
-        await machine.start(session)
+        await machine.start()
         async with loaded(machine, "slow") as load:
             await until(partial(reached, 100), what="load")
             machine.break_disk()
@@ -444,12 +444,12 @@ async def _reached(load: Load, goal: int) -> bool:
     return len(load.acknowledged) >= goal
 
 
-async def _killed_with_a_log(directory: Path, session: aiohttp.ClientSession) -> tuple[set[str], set[str]]:
+async def _killed_with_a_log(directory: Path) -> tuple[set[str], set[str]]:
     """Store some, end in order, store more, die; nothing was delivered. Return what was acknowledged when."""
     machine = Machine(directory, f"http://127.0.0.1:{free_port()}")
     acknowledged = []
     for name, ends in (("first", machine.terminate), ("second", machine.kill)):
-        await machine.start(session)
+        await machine.start()
         async with loaded(machine, name) as load:
             await until(partial(_reached, load, 100), what="load")
             await ends()
@@ -505,12 +505,12 @@ async def test_a_damaged_log_costs_at_most_what_it_held(
     tmp_path: Path, damage: Callable[[Path], None], most: int | None
 ) -> None:
     """After kill -9 a torn tail or strange -shm costs nothing, a bad last frame its commit, no log what it held."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
-        first, second = await _killed_with_a_log(tmp_path, session)
+    async with simulator() as graph, aiohttp.ClientSession() as session:
+        first, second = await _killed_with_a_log(tmp_path)
         damage(tmp_path / "data")
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
-        await until(partial(machine.drained, session), seconds=60, what="an empty queue")
+        await machine.start()
+        await machine.drained()
         account = await settled_account(session, graph, first, seconds=0)
         late = await settled_account(session, graph, second, seconds=0)
         assert await machine.terminate() == 0
@@ -525,9 +525,9 @@ async def test_a_damaged_log_costs_at_most_what_it_held(
 
 async def test_a_log_left_empty_or_taken_away_after_an_orderly_end_costs_nothing(tmp_path: Path) -> None:
     """All is in the main file then: with an empty -wal or none, the next start finds everything."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         offline = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
-        await offline.start(session)
+        await offline.start()
         async with loaded(offline, "orderly") as load:
             await until(partial(_reached, load, 100), what="load")
             assert await offline.terminate() == 0
@@ -535,7 +535,7 @@ async def test_a_log_left_empty_or_taken_away_after_an_orderly_end_costs_nothing
         there = log.exists()
         log.touch()
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         account = await settled_account(session, graph, load.acknowledged)
         assert await machine.terminate() == 0
 
@@ -549,19 +549,18 @@ async def refusal(machine: Machine) -> tuple[int | None, str]:
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, graph_error = await asyncio.wait_for(process.communicate(), 30)
-    assert b"Traceback" not in graph_error, graph_error.decode()
-    return process.returncode, graph_error.decode()
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert b"Traceback" not in errors, errors.decode()
+    return process.returncode, errors.decode()
 
 
 async def ended_in_order(directory: Path) -> tuple[Machine, Path]:
     """Run a proxy with some load and end it; return it and its main file."""
-    async with aiohttp.ClientSession() as session:
-        machine = Machine(directory, f"http://127.0.0.1:{free_port()}")
-        await machine.start(session)
-        async with loaded(machine, "before") as load:
-            await until(partial(_reached, load, 50), what="load")
-            assert await machine.terminate() == 0
+    machine = Machine(directory, f"http://127.0.0.1:{free_port()}")
+    await machine.start()
+    async with loaded(machine, "before") as load:
+        await until(partial(_reached, load, 50), what="load")
+        assert await machine.terminate() == 0
     return machine, directory / "data" / "queue.db"
 
 
@@ -572,10 +571,10 @@ async def test_a_damaged_file_is_refused_with_advice(tmp_path: Path, start: int,
     damaged = bytearray(file.read_bytes())
     damaged[start : start + size] = b"\x5a" * size
     file.write_bytes(damaged)
-    code, graph_error = await refusal(machine)
+    code, errors = await refusal(machine)
 
     assert code == 1
-    assert "keep a copy, then restore it or move it away to start empty" in graph_error
+    assert "keep a copy, then restore it or move it away to start empty" in errors
     assert file.read_bytes() == bytes(damaged)
 
 
@@ -586,21 +585,21 @@ async def test_a_file_that_lost_what_we_wrote_is_refused_with_advice(tmp_path: P
     database = apsw.Connection(str(file))
     database.execute("DELETE FROM meta WHERE key=?", (key,))
     database.close()
-    code, graph_error = await refusal(machine)
+    code, errors = await refusal(machine)
 
     assert code == 1
-    assert str(file) in graph_error
+    assert str(file) in errors
 
 
 @pytest.mark.parametrize("name", ["data", "data/queue.db"])
 async def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path, name: str) -> None:
     """A read-only data_dir or file ends the start with 1 and its name; writable again, all that waits is delivered."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine, _ = await ended_in_order(tmp_path)
         with unwritable(tmp_path / name):
-            code, graph_error = await refusal(machine)
+            code, errors = await refusal(machine)
         healthy = Machine(tmp_path, graph)
-        await healthy.start(session)
+        await healthy.start()
 
         async def arrived() -> bool:
             return bool((await get_json(session, f"{graph}/sim/report"))["counted_once"] >= 50)
@@ -609,7 +608,7 @@ async def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path,
         assert await healthy.terminate() == 0
 
     assert code == 1
-    assert str(tmp_path / name) in graph_error
+    assert str(tmp_path / name) in errors
 
 
 # -- a disk that is really full
@@ -672,10 +671,10 @@ def reserving(directory: Path, graph: str) -> Machine:
 
 
 @asynccontextmanager
-async def on_a_small_disk(directory: Path, graph: str, session: aiohttp.ClientSession) -> AsyncIterator[Machine]:
+async def on_a_small_disk(directory: Path, graph: str) -> AsyncIterator[Machine]:
     with small_disk(directory / "data"):
         machine = reserving(directory, graph)
-        await machine.start(session)
+        await machine.start()
         try:
             yield machine
         finally:
@@ -701,19 +700,19 @@ async def test_a_really_full_disk_refuses_and_recovers(tmp_path: Path, say: Say,
     acknowledged: set[str] = set()
     sizes, refused = [], 0
     async with (
-        served(make_app()) as graph,
+        simulator() as graph,
         aiohttp.ClientSession() as session,
-        on_a_small_disk(tmp_path, graph, session) as machine,
+        on_a_small_disk(tmp_path, graph) as machine,
     ):
         filler = tmp_path / "data" / "filler"
         for number in range(rounds):
             async with loaded(machine, f"full-{number}") as load:
                 await until(partial(_reached, load, 100), what="load")
-                sizes.append(machine.resident_mb())
+                sizes.append(machine.memory_mb())
                 await asyncio.to_thread(fill, filler)
                 await until(partial(_refused, load, 200), what="refusals")
                 full = await _answers(session, machine, f"while-{number}")
-                sizes.append(machine.resident_mb())
+                sizes.append(machine.memory_mb())
                 filler.unlink()
                 stored = len(load.acknowledged)
                 await until(partial(_reached, load, stored + 50), what="recovery")
@@ -741,17 +740,17 @@ async def _refused(load: Load, goal: int) -> bool:
 
 async def test_a_start_on_a_full_disk_lets_what_waits_leave(tmp_path: Path) -> None:
     """Killed, and the disk full by now: the proxy starts all the same, refuses what is new, delivers what it has."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         offline = f"http://127.0.0.1:{free_port()}"
-        async with on_a_small_disk(tmp_path, offline, session) as machine:
+        async with on_a_small_disk(tmp_path, offline) as machine:
             async with loaded(machine, "before") as load:
                 await until(partial(_reached, load, 100), what="load")
                 await machine.kill()
             await asyncio.to_thread(fill, tmp_path / "data" / "filler")
             again = reserving(tmp_path, graph)
-            await again.start(session)
+            await again.start()
             status, retry, _, _ = await _answers(session, again, "while-full")
-            await until(partial(again.drained, session), seconds=60, what="an empty queue")
+            await again.drained()
             account = await settled_account(session, graph, load.acknowledged, seconds=0)
             assert await again.terminate() == 0
 

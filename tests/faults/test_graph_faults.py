@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +15,18 @@ import orjson
 import pytest
 from aiohttp import web
 from conftest import Say
-from harness import Machine, settled_account
-from support import Installation, browser_headers, get_json, installation, page_views, raw_config, served, until
+from graph_faults import FAULTS, WRONG, Fault
+from machine import Machine
+from servers import simulator, stand_in
+from support import Installation, browser_headers, get_json, installation, page_views, raw_config, until
+from traffic import settled_account
 
 from proxy.app import running
 from proxy.config import load
-from proxy.simulator.graph.app import make_app
 
 SECONDS = 10.0
 # All starts at once would take longer than a start may.
 STARTS = asyncio.Semaphore(2)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What the simulator is told, and what the proxy shall say of it meanwhile."""
-
-    order: dict[str, Any]
-    says: str
-    paused: bool = False
-    timeout: float = 2.0
-    ends: str = ""
-    """What its end may look like: a request that hangs is hung up then."""
-
-
-FAULTS = {
-    "500": Fault({"mode": "500"}, "down"),
-    "500 with HTML": Fault({"mode": "500", "html": True}, "http_500"),
-    "429 with usage": Fault({"mode": "429"}, "throttled"),
-    "190": Fault({"mode": "190"}, "token", paused=True),
-    "190 with status 400": Fault({"mode": "190", "status": 400}, "token", paused=True),
-    "hang": Fault({"mode": "timeout"}, "timeout", ends="network"),
-    "reset": Fault({"mode": "reset"}, "network"),
-    "reset after storing": Fault({"mode": "reset", "after": True}, "network"),
-    "half a body": Fault({"mode": "half"}, "network"),
-    "half a body after storing": Fault({"mode": "half", "after": True}, "network"),
-    "slow 30 s, cut off": Fault({"mode": "slow", "delay": 30}, "timeout"),
-}
-# Not of the kind that passes by itself: what is counted wrongly is noted, what is never counted is dead in the end.
-WRONG = {
-    "counter too low": Fault({"mode": "count", "after": True, "received": 1}, ""),
-    "counter of zero": Fault({"mode": "count"}, "not_received"),
-    "slow 30 s, waited for": Fault({"mode": "slow", "delay": 30}, "", timeout=30.0),
-}
 
 
 @dataclass
@@ -74,7 +42,7 @@ class Watch:
             self.ready.add(answer.status)
         lane = (await get_json(session, f"{machine.operator}/api/status"))["lanes"][0]
         self.errors.add(lane["last_error"])
-        self.resident_mb = max(self.resident_mb, machine.resident_mb())
+        self.resident_mb = max(self.resident_mb, machine.memory_mb())
 
 
 @dataclass(frozen=True)
@@ -89,18 +57,18 @@ class Passage:
 
 
 async def _through(
-    machine: Machine, session: aiohttp.ClientSession, fault: AbstractAsyncContextManager[None]
+    machine: Machine, session: aiohttp.ClientSession, graph: str, fault: AbstractAsyncContextManager[None]
 ) -> Passage:
     """Post for some seconds while a fault lasts; then wait until all is delivered, dead letters by a replay."""
     during, after = Watch(), Watch()
     async with STARTS:
-        await machine.start(session)
+        await machine.start()
     try:
         async with fault:
             ids = await _post(machine, session, during)
-        await until(partial(machine.drained, session), seconds=60, what="an empty queue")
+        await machine.drained()
         buried = await _replay(machine, session)
-        account = await settled_account(session, machine.report, ids)
+        account = await settled_account(session, graph, ids)
         await after.look(machine, session)
     finally:
         assert await machine.terminate() == 0
@@ -139,9 +107,9 @@ async def _ordered(session: aiohttp.ClientSession, graph: str, order: Mapping[st
 
 
 async def _met(directory: Path, fault: Fault) -> Passage:
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(directory, graph, timeout=fault.timeout)
-        return await _through(machine, session, _ordered(session, graph, fault.order))
+        return await _through(machine, session, graph, _ordered(session, graph, fault.order))
 
 
 def _print(say: Say, passages: Mapping[str, Passage]) -> None:
@@ -210,12 +178,12 @@ def _apart() -> None:
 @pytest.mark.usefixtures("apart")
 async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, say: Say) -> None:
     """While Graph's name does not resolve events wait; as soon as it does, they arrive, without a restart."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
-        machine = Nameless(tmp_path, graph.replace("127.0.0.1", "graph.fault.test"), report=graph)
+    async with simulator() as graph, aiohttp.ClientSession() as session:
+        machine = Nameless(tmp_path, graph.replace("127.0.0.1", "graph.fault.test"))
         machine.hosts.write_text("127.0.0.1 localhost\n")
         # Nobody answers there: an error at once, as from a resolver that is down.
         (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
-        passage = await _through(machine, session, machine.unknown())
+        passage = await _through(machine, session, graph, machine.unknown())
     _print(say, {"a name that does not resolve": passage})
 
     assert (passage.missing, passage.buried) == (0, 0)
@@ -265,7 +233,7 @@ async def _answering(directory: Path, bodies: list[bytes]) -> AsyncIterator[tupl
 
     app = web.Application()
     app.router.add_post("/{version}/{pixel}/events", answer)
-    async with served(app) as graph, aiohttp.ClientSession() as session:
+    async with stand_in(app) as graph, aiohttp.ClientSession() as session:
         loaded = load.parse(raw_config(graph, directory / "data"), {}, base=directory)
         async with running(loaded) as proxy:
             yield Installation(session, graph, proxy), asked

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +29,10 @@ from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.troubles import HOUSEKEEPING, INCOMPLETE, QUEUE
 
-# What health must tell within, and what a request must be answered within.
-TELLS_S, ANSWERS_S = 2.0, 8.0
+# How many looks at health, 20 ms apart, it may take to tell; two seconds where the machine has nothing else to do.
+LOOKS = 100
+# What a request must be answered within, however busy the machine is.
+ANSWERS_S = 60.0
 NOBODY = "http://127.0.0.1:1"
 EIO, EMFILE, ENOSPC, ENOENT, EROFS = errno.EIO, errno.EMFILE, errno.ENOSPC, errno.ENOENT, errno.EROFS
 
@@ -125,6 +127,17 @@ async def proxy_without_graph(directory: Path) -> AsyncIterator[Installation]:
     patience = aiohttp.ClientTimeout(total=ANSWERS_S)
     async with aiohttp.ClientSession(timeout=patience) as session, running(loaded) as proxy:
         yield Installation(session, NOBODY, proxy)
+
+
+async def soon(condition: Callable[[], Awaitable[bool]], *, what: str, looks: int = LOOKS) -> None:
+    """Wait for a condition that must hold within so many looks."""
+    left = iter(range(looks))
+
+    async def look() -> bool:
+        assert next(left, None) is not None, f"{what}: not within {looks} looks"
+        return await condition()
+
+    await until(look, what=what)
 
 
 @dataclass
@@ -250,7 +263,7 @@ async def met(faults: list[Fault], pages: Pages, directory: Path) -> set[int]:
 async def test_a_harmless_fault_of_housekeeping_is_survived_and_told(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One failing call: requests are answered, health tells within 2 s, then all is well, and nothing is lost."""
+    """One failing call: requests are answered, health tells soon, then all is well, and nothing is lost."""
     prepares, told = SURVIVED[name]
     with ExitStack() as stack:
         faults = [prepare(stack) for prepare in prepares]
@@ -267,7 +280,7 @@ async def test_a_harmless_fault_of_housekeeping_is_survived_and_told(
             async def well() -> bool:
                 return await pages.post() == 204 and (await health(proxy)) == (200, 200, set())
 
-            await until(tells, seconds=TELLS_S, what=f"{told} at readyz")
+            await soon(tells, what=f"{told} at readyz")
             await until(well, what="all well again")
             assert not proxy.proxy.broken.done()
     assert statuses <= {204, 503}
@@ -285,7 +298,7 @@ async def test_a_fault_of_housekeeping_that_may_lose_something_breaks_the_queue(
             assert await pages.post() == 204
             with suppress(QueueBrokenError):  # what keeps housekeeping busy may meet the end
                 await met(faults, pages, tmp_path)
-            await until(partial(_unhealthy, proxy), seconds=TELLS_S, what="503 of healthz and readyz")
+            await soon(partial(_unhealthy, proxy), what="503 of healthz and readyz")
             late = [await pages.post() for _ in range(3)]
             with pytest.raises(QueueBrokenError):
                 await asyncio.wait_for(proxy.proxy.broken, ANSWERS_S)
@@ -305,7 +318,7 @@ async def test_a_data_dir_that_vanishes_breaks_the_queue(tmp_path: Path) -> None
         assert await pages.post() == 204
         (tmp_path / "data").rename(tmp_path / "away")
         after = await pages.post()
-        await until(partial(_unhealthy, proxy), seconds=TELLS_S, what="503 of healthz and readyz")
+        await soon(partial(_unhealthy, proxy), what="503 of healthz and readyz")
         with pytest.raises(QueueBrokenError, match="removed or replaced"):
             await asyncio.wait_for(proxy.proxy.broken, ANSWERS_S)
 
@@ -321,7 +334,7 @@ async def test_a_fault_of_ours_in_housekeeping_breaks_the_queue(
         pages = Pages(proxy)
         assert await pages.post() == 204
         monkeypatch.setattr(proxy.proxy.queue._store, "_look", lambda: 1 // 0)
-        await until(partial(_unhealthy, proxy), seconds=TELLS_S, what="503 of healthz and readyz")
+        await soon(partial(_unhealthy, proxy), what="503 of healthz and readyz")
         late = await pages.post()
         with pytest.raises(QueueBrokenError, match="ZeroDivisionError"):
             await asyncio.wait_for(proxy.proxy.broken, ANSWERS_S)
@@ -348,7 +361,7 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(
             assert await pages.post() == 204
             hanging = True
             waits = asyncio.create_task(pages.post())
-            await until(partial(_unhealthy, proxy), seconds=4 * TELLS_S, what="503 of healthz and readyz")
+            await soon(partial(_unhealthy, proxy), what="503 of healthz and readyz", looks=4 * LOOKS)
             late = await pages.post()
             async with proxy.session.get(f"{proxy.operator}/api/events") as listed:
                 status = listed.status

@@ -11,10 +11,10 @@ import aiohttp
 import apsw
 import pytest
 from conftest import Say
-from harness import ROOT, Machine, loaded, settled_account
-from support import served, until
-
-from proxy.simulator.graph.app import make_app
+from machine import ROOT, Machine
+from servers import simulator
+from support import until
+from traffic import loaded, settled_account
 
 KILLS = int(os.environ.get("CAPI_PROXY_KILLS", "20"))
 ROUNDS = 50  # kills between two accounts: the simulator remembers 100,000 copies
@@ -25,11 +25,11 @@ async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, say: Say) 
     """Killed at random moments under load, again and again, every event answered 204 reaches Graph."""
     chance = random.Random(2026)  # noqa: S311 - moments, not secrets
     total = again = 0
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
         for start in range(0, KILLS, ROUNDS):
-            acknowledged = await _killed_often(machine, session, chance, range(start, min(KILLS, start + ROUNDS)))
-            await machine.start(session)
+            acknowledged = await _killed_often(machine, chance, range(start, min(KILLS, start + ROUNDS)))
+            await machine.start()
             account = await settled_account(session, graph, acknowledged)
             assert account.missing == set()
             assert await machine.terminate() == 0
@@ -46,12 +46,10 @@ async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, say: Say) 
     assert "Traceback" not in machine.log()
 
 
-async def _killed_often(
-    machine: Machine, session: aiohttp.ClientSession, chance: random.Random, rounds: range
-) -> set[str]:
+async def _killed_often(machine: Machine, chance: random.Random, rounds: range) -> set[str]:
     acknowledged: set[str] = set()
     for number in rounds:
-        await machine.start(session)
+        await machine.start()
         goal = chance.randrange(20, 400)
         async with loaded(machine, f"round-{number}") as load:
             await until(partial(_reached, load.acknowledged, goal), what="load")
@@ -66,13 +64,13 @@ async def _reached(acknowledged: set[str], goal: int) -> bool:
 
 async def test_an_orderly_end_loses_nothing(tmp_path: Path) -> None:
     """SIGTERM under load: requests under way are answered, the exit code is 0, all acknowledged events arrive."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         async with loaded(machine, "drain") as load:
             await until(lambda: _reached(load.acknowledged, 200), what="load")
             code = await machine.terminate()
-        await machine.start(session)
+        await machine.start()
         account = await settled_account(session, graph, load.acknowledged)
         await machine.terminate()
 
@@ -82,9 +80,9 @@ async def test_an_orderly_end_loses_nothing(tmp_path: Path) -> None:
 
 async def test_an_orderly_end_lets_a_slow_upload_finish(tmp_path: Path) -> None:
     """A request whose body is still on its way when SIGTERM comes is read, stored and answered."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
         body = b'{"v":1,"sent":1,"events":[]}'
         writer.write(
@@ -120,19 +118,19 @@ async def _refuses(machine: Machine) -> bool:
 
 async def test_a_second_process_is_refused(tmp_path: Path) -> None:
     """Two proxies on one data_dir: the second says why and ends with 1; the first goes on."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph:
         machine = Machine(tmp_path, graph)
-        await machine.start(session)
+        await machine.start()
         second = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "proxy", "serve", "--config", str(machine.config)),
             cwd=ROOT,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, graph_error = await asyncio.wait_for(second.communicate(), 30)
+        _, errors = await asyncio.wait_for(second.communicate(), 30)
         async with loaded(machine, "alone") as load:
             await until(lambda: _reached(load.acknowledged, 30), what="load")
         await machine.terminate()
 
     assert second.returncode == 1
-    assert b"another capi-proxy works here; stop it first" in graph_error
-    assert b"Traceback" not in graph_error
+    assert b"another capi-proxy works here; stop it first" in errors
+    assert b"Traceback" not in errors

@@ -173,7 +173,7 @@ async def lost(image: Path, promise: Promise) -> str:
         "a retry was swallowed": {*held, *fresh} != promise.asked.keys(),
         f"integrity: {intact}": intact != "ok",
     }
-    return "; ".join(graph_error for graph_error, broken in checks.items() if broken)
+    return "; ".join(loss for loss, broken in checks.items() if broken)
 
 
 async def _claimed(queue: LocalQueue) -> list[str]:
@@ -189,12 +189,12 @@ async def run(directory: Path, seed: int, places: Counter[str]) -> tuple[int, st
     promise = Promise()
     try:
         image = await _lives(directory, seed, promise, places)
-        graph_error = await lost(image, promise)
+        loss = await lost(image, promise)
     except Exception as error:  # noqa: BLE001 - whatever a damaged file leads to, it is an answer
         return len(promise.stored), f"all {len(promise.stored)} records, perhaps: {error!r}"
-    if not graph_error:
+    if not loss:
         shutil.rmtree(image)
-    return len(promise.stored), graph_error
+    return len(promise.stored), loss
 
 
 async def _lives(directory: Path, seed: int, promise: Promise, places: Counter[str]) -> Path:
@@ -221,7 +221,7 @@ async def account(
     places: Counter[str] = Counter()
     ends = {seed: await run(directory, seed, places) for seed in range(runs)}
     acknowledged = sum(stored for stored, _ in ends.values())
-    losses = {seed: graph_error for seed, (_, graph_error) in ends.items() if graph_error}
+    losses = {seed: loss for seed, (_, loss) in ends.items() if loss}
     cuts = ", ".join(f"{number} {place}" for place, number in sorted(places.items()))
     say(f"{runs} runs, {title}: {acknowledged} acknowledged, {len(losses)} runs with losses; cut at: {cuts}")
     return acknowledged, losses
@@ -248,7 +248,7 @@ async def test_the_same_with_fewer_syncs_is_seen_to_lose(
     runs = max(8, CUTS // 4)
     _, losses = await account(tmp_path, runs, monkeypatch, say, f"synchronous={synchronous}")
 
-    assert any("records" in graph_error for graph_error in losses.values())
+    assert any("records" in loss for loss in losses.values())
 
 
 def _weaker(opened: Callable[[store.SqliteStore], None], synchronous: str) -> Callable[[store.SqliteStore], None]:

@@ -9,8 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 from hard import HARD
-
-from proxy.model.request import BrowserRequest
+from received import Received
 
 NOW = 1_764_000_000_000
 PIXELS = ("1001", "1002", "1003", "999")
@@ -175,10 +174,10 @@ class Maker:
         self._choices = choices
         self._room = MOST_BODY
 
-    def facts(self) -> BrowserRequest:
+    def facts(self) -> Received:
         """Return a request with all that a rule reads of it."""
         maybe = self._maybe
-        return BrowserRequest(
+        return Received(
             now=NOW,
             entropy=self._choices.below(2**53),
             peer=self._pick(_ADDRESSES[:6]),

@@ -10,17 +10,18 @@ from typing import NamedTuple
 
 import orjson
 from maker import NOW, PIXELS, Choices, Maker
+from received import Received
 
 from proxy.config.load import parse
 from proxy.config.schema import Settings
+from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision
-from proxy.model.request import BrowserRequest
 from proxy.rules import tables
 from proxy.rules.browser import ingest_image, ingest_parts
 from proxy.rules.effort import Parts
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 from proxy.rules.policy import Policy
-from proxy.rules.request.client_address import Networks, believed_host, client
+from proxy.rules.request.client_address import Networks
 from proxy.rules.request.routes import Routes
 from proxy.rules.request.sites import belongs, host_of
 
@@ -41,7 +42,7 @@ class Request(NamedTuple):
     """A request to one of the sites."""
 
     site: int
-    facts: BrowserRequest
+    facts: Received
     path: str
     is_image: bool
 
@@ -70,10 +71,7 @@ class Door:
         tables.prepare()
         self._trusted = Networks([ip_network("10.0.0.0/8")])
         self._sites = [_settings(changes).site[0] for _, changes in _SITES]
-        self._policies = [
-            Policy(site, self._trusted, _KEYS, header, (b"k" * 32,))
-            for site, (header, _) in zip(self._sites, _SITES, strict=True)
-        ]
+        self._policies = [Policy(site, _KEYS, (b"k" * 32,)) for site in self._sites]
         self._routes = Routes((site, [_PREFIX]) for site in self._sites)
 
     def answer(self, request: Request) -> Decision:
@@ -94,13 +92,12 @@ class Door:
 
     def _parts(self, request: Request) -> Parts[Decision]:
         facts, policy = request.facts, self._policies[request.site]
-        host = believed_host(facts.host, facts.forwarded_host, facts.peer, self._trusted)
-        self._routes.find(host, request.path)
+        arrived = facts.arrived(self._trusted, header=_SITES[request.site][0])
+        self._routes.find(arrived.host, request.path)
         belongs(policy.site, host_of(facts.origin or facts.referer))
-        client(facts.peer, facts.forwarded, self._trusted, header=policy.client_ip_header)
         if request.is_image:
-            return ingest_image(facts, policy)
-        return (yield from ingest_parts(facts, policy))
+            return ingest_image(arrived, policy)
+        return (yield from ingest_parts(arrived, policy))
 
     def wrong(self, request: Request, most_seconds: float = math.inf) -> str:
         """Return what is wrong with the answer to a request, or nothing.
@@ -116,10 +113,11 @@ class Door:
             return f"{type(error).__name__}: {error}"
         if faults := getattr(outcome, "faults", ()):
             return f"fault: {faults[0]}"
-        if outcome.status not in STATUSES:
-            return f"status {outcome.status}"
-        if outcome.body:
-            orjson.loads(outcome.body)
+        status, body = tag_answer(outcome)
+        if status not in STATUSES:
+            return f"status {status}"
+        if body:
+            orjson.loads(body)
         if took > most_seconds and (took := self.seconds(request)) > most_seconds:
             return f"{took * 1000:.1f} ms for {_rows(outcome)} pairs of event and pixel"
         return ""
@@ -167,5 +165,5 @@ def _small(body: bytes) -> str:
 def unpacked(seed: bytes) -> Request:
     """Read a seed."""
     raw = orjson.loads(seed)
-    facts = BrowserRequest(**raw["facts"], body=zlib.decompress(base64.b85decode(raw["body"])))
+    facts = Received(**raw["facts"], body=zlib.decompress(base64.b85decode(raw["body"])))
     return Request(raw["site"], facts, raw["path"], is_image=raw["image"])

@@ -7,11 +7,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support import PIXEL, TOKEN, Installation, get_json, installation, page_views, raw_config, served, until, wire
+from servers import simulator
+from support import PIXEL, TOKEN, Installation, get_json, installation, page_views, raw_config, until, wire
 
 from proxy.app import running
 from proxy.config import load
-from proxy.simulator.graph.app import make_app
 
 
 @pytest.fixture(name="shop", scope="module")
@@ -188,7 +188,7 @@ async def test_readiness_names_a_paused_pixel(tmp_path: Path) -> None:
 
 async def test_readiness_tells_of_an_untrusted_forwarding_header(tmp_path: Path) -> None:
     """A forwarding header from a private peer that nobody trusts shows as degraded, and is not believed."""
-    async with served(make_app()) as graph, aiohttp.ClientSession() as session:
+    async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["trusted_proxies"] = []
         async with running(load.parse(raw, {}, base=tmp_path)) as proxy:

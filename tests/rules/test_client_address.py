@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.model.request import Client
 from proxy.rules.request.client_address import (
     Address,
-    Client,
     Networks,
     _forwarded_for,
-    believed_host,
-    client,
+    client_of,
+    host_asked_for,
     is_address,
     is_trusted,
 )
@@ -188,7 +188,7 @@ def test_only_what_a_trusted_proxy_wrote_names_the_visitor(
     peer: str, forwarded: str, trusted: Networks, address: str, *, misdirected: bool
 ) -> None:
     """The right-most address that is no trusted proxy is the visitor's; nothing left of it is looked at."""
-    found = client(peer, forwarded, trusted)
+    found = client_of(peer, forwarded, trusted)
 
     assert (found.address, found.misdirected, found.believed) == (address, misdirected, is_trusted(peer, trusted))
 
@@ -198,13 +198,13 @@ def test_only_what_a_trusted_proxy_wrote_names_the_visitor(
 )
 def test_each_header_is_read_in_its_own_way(header: str, value: str, pseudo: str, address: str) -> None:
     """Lists from the right, ``Forwarded`` by its grammar, single addresses only when there is one."""
-    assert client("10.0.0.1", value, PROXIES, header=header, pseudo=pseudo).address == address
+    assert client_of("10.0.0.1", value, PROXIES, header=header, pseudo=pseudo).address == address
 
 
 @pytest.mark.parametrize(("header", "value"), [row[1:3] for row in HEADERS], ids=[row[0] for row in HEADERS])
 def test_no_header_of_a_stranger_counts(header: str, value: str) -> None:
     """The same headers from a peer nobody trusts change nothing."""
-    assert client(VISITOR, value, PROXIES, header=header, pseudo=VISITOR_6) == Client(VISITOR, public=True)
+    assert client_of(VISITOR, value, PROXIES, header=header, pseudo=VISITOR_6) == Client(VISITOR, public=True)
 
 
 @given(st.text(), st.sampled_from(["", ", for=10.0.0.2", ';by="_x", for="10.0.0.3:80"']))
@@ -213,15 +213,15 @@ def test_no_forgery_reaches_past_what_a_proxy_wrote(forged: str, rest: str) -> N
     forwarded = f"{forged}, for={VISITOR}{rest}"
     listed = f"{forged}, {VISITOR}, 10.0.0.2"
 
-    assert client("10.0.0.1", forwarded, PROXIES, header="Forwarded").address == VISITOR
-    assert client("10.0.0.1", f"{forged}, {PORT_6}{rest}", PROXIES, header="Forwarded").address == VISITOR_6
-    assert client("10.0.0.1", listed, PROXIES).address == VISITOR
+    assert client_of("10.0.0.1", forwarded, PROXIES, header="Forwarded").address == VISITOR
+    assert client_of("10.0.0.1", f"{forged}, {PORT_6}{rest}", PROXIES, header="Forwarded").address == VISITOR_6
+    assert client_of("10.0.0.1", listed, PROXIES).address == VISITOR
 
 
 @given(st.text(), st.sampled_from(["Forwarded", "CF-Connecting-IP", "CloudFront-Viewer-Address", "X-Forwarded-For"]))
 def test_any_header_gives_an_address_or_none(value: str, header: str) -> None:
     """No text breaks the reading, and what comes out is an address that is no proxy of ours."""
-    address = client("10.0.0.1", value, PROXIES, header=header, pseudo=value).address
+    address = client_of("10.0.0.1", value, PROXIES, header=header, pseudo=value).address
 
     assert address == "" or (is_address(address) and not is_trusted(address, PROXIES))
 
@@ -229,7 +229,7 @@ def test_any_header_gives_an_address_or_none(value: str, header: str) -> None:
 def test_a_hostile_forwarded_header_costs_little() -> None:
     """Eight thousand commas, quotes or pairs are read in a blink, wherever the walk goes."""
     for filler in (",", '"', "a=b;", 'a="', "\\"):
-        assert client("10.0.0.1", f"{filler * 2000}, for=10.0.0.2", PROXIES, header="Forwarded").address == ""
+        assert client_of("10.0.0.1", f"{filler * 2000}, for=10.0.0.2", PROXIES, header="Forwarded").address == ""
 
 
 @pytest.mark.parametrize(
@@ -243,13 +243,13 @@ def test_a_hostile_forwarded_header_costs_little() -> None:
 )
 def test_a_trusted_proxy_names_the_host(said: str, peer: str, host: str) -> None:
     """The last host of a trusted peer's list counts, a stranger's word does not."""
-    assert believed_host("b", said, peer, PROXIES) == host
+    assert host_asked_for("b", said, client_of(peer, "", PROXIES)) == host
 
 
 def test_a_very_long_forwarding_list_was_made_up() -> None:
     """Nobody comes through thousands of proxies: a list that goes on behind 50 of them names nobody."""
-    assert client("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 49), PROXIES).address == VISITOR
-    assert client("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 5000), PROXIES).address == ""
+    assert client_of("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 49), PROXIES).address == VISITOR
+    assert client_of("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 5000), PROXIES).address == ""
 
 
 # Blanks, quotes and separators where an element might go on; with a cost of time squared none would end.
@@ -301,12 +301,12 @@ def test_a_network_holds_what_is_in_it(known: list[str], address: Address, lengt
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_real_address_may_be_sent(address: str) -> None:
     """An address that the internet routes is public."""
-    assert client(address, "", NOBODY).public is True
-    assert client("10.0.0.1", address, PROXIES).public is True
+    assert client_of(address, "", NOBODY).public is True
+    assert client_of("10.0.0.1", address, PROXIES).public is True
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC.values(), ids=NOT_PUBLIC.keys())
 def test_what_nobody_on_the_internet_has_is_never_sent(address: str) -> None:
     """Private, shared, reserved, documentation and multicast addresses are not public."""
-    assert client(address, "", NOBODY).public is False
-    assert client("10.0.0.1", address, PROXIES).public is False
+    assert client_of(address, "", NOBODY).public is False
+    assert client_of("10.0.0.1", address, PROXIES).public is False

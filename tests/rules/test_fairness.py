@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.fairness import Buckets, Judgement, Party, Shares, party, price
+from proxy.rules.fairness import Buckets, ClientNetwork, Judgement, Shares, client_network, price
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from proxy.rules.fairness import Buckets, Judgement, Party, Shares, party, price
 )
 def test_an_ipv6_client_is_its_network(one: str, other: str, *, same: bool) -> None:
     """IPv4 addresses count each for itself, IPv6 addresses by their /64, mapped ones as IPv4."""
-    assert (party(one) == party(other)) is same
+    assert (client_network(one) == client_network(other)) is same
 
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:
@@ -96,7 +96,7 @@ def test_one_client_cannot_fill_the_queue_for_the_others() -> None:
     assert buckets.take("modest", float(second), price(taken / room)) == 0.0
 
 
-def entered(shares: Shares, who: Party, size: int, most: int = 1000) -> int:
+def entered(shares: Shares, who: ClientNetwork, size: int, most: int = 1000) -> int:
     """Let in what may come in; return how many that were."""
     for count in range(most):
         if shares.judge(who, size) is not Judgement.WELCOME:

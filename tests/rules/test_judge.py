@@ -10,7 +10,7 @@ from proxy.config.schema import Site
 from proxy.graph.law import STANDARD_EVENTS
 from proxy.model.event import BrowserCopy, DropReason, Event, Redaction
 from proxy.model.ledger import LedgerRow, Status
-from proxy.model.request import BrowserRequest, Hit, Visit
+from proxy.model.request import BrowserRequest, Client, Hit, Visit
 from proxy.rules import judge
 from proxy.rules.effort import Effort
 from proxy.rules.identity.browser_ids import BrowserIds
@@ -50,7 +50,9 @@ def context(*hits: Hit, **changes: Any) -> Context:
     visit |= {key: changes.pop(key) for key in ("sent", "url", "referrer", "fbp", "match") if key in changes}
     usual: dict[str, Any] = {
         "site": site(),
-        "request": BrowserRequest(now=NOW, entropy=1, peer=ADDRESS, user_agent=changes.pop("user_agent", AGENT)),
+        "request": BrowserRequest(
+            now=NOW, entropy=1, client=Client(ADDRESS, public=True), user_agent=changes.pop("user_agent", AGENT)
+        ),
         "visit": Visit(**visit),
         "ids": BrowserIds(FBP, FBC, ()),
         "address": ADDRESS,

@@ -9,13 +9,13 @@ import pytest
 from leak_samples import ENCODINGS
 
 from proxy.config.schema import Site
+from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
-from proxy.model.request import BrowserRequest, Consent
+from proxy.model.request import BrowserRequest, Client, Consent
 from proxy.rules.browser import ingest
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
-from proxy.rules.request.client_address import Networks
 
 NOW = 1_764_000_000_000
 REDACTED = "[redacted]"
@@ -44,12 +44,14 @@ ORDINARY = [
 
 def take(hits: list[dict[str, Any]], *, site: dict[str, Any] | None = None, gpc: str = "", **members: Any) -> Decision:
     usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}]}
-    policy = Policy(
-        Site.model_validate(usual | (site or {}), context={"resolve": str}), Networks(), VisitorCookieKeys("s" * 32)
-    )
+    policy = Policy(Site.model_validate(usual | (site or {}), context={"resolve": str}), VisitorCookieKeys("s" * 32))
     wire = {"v": 1, "sent": NOW, "url": "https://shop.example/", "fbp": "fb.1.1.1", "events": hits} | members
     request = BrowserRequest(
-        now=NOW, entropy=1, peer="93.184.216.34", host="t.shop.example", origin="https://shop.example"
+        now=NOW,
+        entropy=1,
+        client=Client("93.184.216.34", public=True),
+        host="t.shop.example",
+        origin="https://shop.example",
     )
     return ingest(request._replace(body=orjson.dumps(wire), gpc=gpc), policy)
 
@@ -64,7 +66,7 @@ def test_contact_data_in_a_name_or_id_neither_rests_nor_leaves(contact: str, fie
     """The event is dropped by name, its neighbour is stored, and the ledger's row holds ``[redacted]``."""
     outcome = take([hit(**{field: contact}), hit(id="id-2")])
 
-    assert outcome.status == 204
+    assert tag_answer(outcome).status == 204
     assert [record.id for record in outcome.records] == ["id-2"]
     (row,) = outcome.dropped
     assert (row.reason, getattr(row, field)) == (DropReason.CONTACT_DATA, REDACTED)

@@ -7,15 +7,15 @@ from typing import Any
 
 import orjson
 import pytest
+from received import Received, ingest, ingest_image
 from test_browser import FACTS, NOW, PIXEL, policy
 
+from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision
 from proxy.model.record import Record
-from proxy.model.request import BrowserRequest
 from proxy.queue.codec import chunks, pack
 from proxy.queue.seal import Sealer
 from proxy.rules import limits
-from proxy.rules.browser import ingest, ingest_image
 from proxy.rules.match.keys import _PLAIN, _RULES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-it-works.md"
@@ -103,7 +103,7 @@ WORST = {
     "one-large-event-for-all": worst(ALL, data={"own": "x " * 20_000}),
     "events-without-end": worst(["0"], data={"a": 1}),
 }
-LONG = BrowserRequest(
+LONG = Received(
     **FACTS._asdict()
     | {
         "user_agent": "\ufffd" * 8000,
@@ -130,8 +130,8 @@ def test_no_request_comes_to_more_than_its_bound(body: bytes) -> None:
     assert outcome.faults == ()
     assert max((len(record.shared) for record in outcome.records), default=0) <= limits.SHARED
     assert sealed_bytes(outcome) <= limits.SEGMENTS
-    assert outcome.records or b"size: too large" in outcome.body
-    assert len(outcome.body) < 200_000
+    assert outcome.records or b"size: too large" in tag_answer(outcome).body
+    assert len(tag_answer(outcome).body) < 200_000
 
 
 def test_the_worst_requests_come_near_the_bound() -> None:
@@ -164,6 +164,6 @@ def test_the_referer_of_the_image_is_cut_as_an_address() -> None:
 def test_of_a_long_forwarding_list_the_right_end_counts(left: str) -> None:
     """What a stranger wrote at the left cannot keep the trusted proxy's word from being read."""
     request = FACTS._replace(body=worst([PIXEL]), peer="10.0.0.1", forwarded=left + "93.184.216.34")
-    outcome = ingest(request, policy(("10.0.0.0/8",)))
+    outcome = ingest(request, policy(), ("10.0.0.0/8",))
 
     assert orjson.loads(outcome.records[0].whole)["user_data"]["client_ip_address"] == "93.184.216.34"

@@ -8,7 +8,7 @@ from test_judge import NOW, context, hit, site
 
 from proxy.graph import payload
 from proxy.model.event import DropReason
-from proxy.model.request import Refusal
+from proxy.model.request import RefusedEvent
 from proxy.rules import limits
 from proxy.rules.effort import whole
 from proxy.rules.faults import fault
@@ -38,7 +38,7 @@ def test_an_event_beyond_the_bytes_of_a_request_is_refused_and_smaller_ones_behi
 
     why = "size: too large, with the events before; accepted: 262144 bytes of records for a body"
     assert [record.id for record in found.records] == ["0", "2"]
-    assert found.refused == [Refusal(1, "1", why)]
+    assert found.refused == [RefusedEvent(1, "1", why)]
     assert 250_000 < bytes_of(found) <= limits.RECORDS
 
 
@@ -103,7 +103,7 @@ def test_an_error_nobody_foresaw_costs_its_event_alone(broken: str, monkeypatch:
     found = write(context(*(hit(id=str(number), place=number) for number in range(3))))
 
     assert [record.id for record in found.records] == ["0", "2"]
-    assert found.refused == [Refusal(1, "1", "cannot be read")]
+    assert found.refused == [RefusedEvent(1, "1", "cannot be read")]
     (named,) = found.faults
     assert named.startswith("TypeError in proxy.rules.records.")
     assert "anna" not in named

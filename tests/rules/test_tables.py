@@ -11,18 +11,17 @@ import phonenumbers
 import pycountry
 import pytest
 from phonenumbers import PhoneNumberFormat
+from received import Received, ingest
 from support import raw_config
 
 from proxy.app import running
 from proxy.config import load
-from proxy.model.request import BrowserRequest
+from proxy.edge.collect import tag_answer
 from proxy.rules import tables
-from proxy.rules.browser import ingest
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.match import location, phone_plans
 from proxy.rules.match.keys import match_keys
 from proxy.rules.policy import Policy
-from proxy.rules.request.client_address import Networks
 
 NOW = 1_764_000_000_000
 _READS = {"open", "import", "os.listdir", "os.scandir"}
@@ -34,13 +33,13 @@ def policy() -> Policy:
         "site": [{"name": "shop", "domains": ["shop.example", "straße.de"], "pixel": [pixel], "remember_match": True}]
     }
     site = load.parse(raw, {}, base=Path()).settings.site[0]
-    return Policy(site, Networks(), VisitorCookieKeys("s" * 32), person_keys=(b"k" * 16,))
+    return Policy(site, VisitorCookieKeys("s" * 32), person_keys=(b"k" * 16,))
 
 
-def request(number: int, match: dict[str, object], data: dict[str, object]) -> BrowserRequest:
+def request(number: int, match: dict[str, object], data: dict[str, object]) -> Received:
     hit = {"name": "Purchase", "id": f"id-{number}", "at": NOW, "pixels": ["123"], "data": {"value": 1} | data}
     wire = {"v": 1, "sent": NOW, "url": "https://www.straße.de/p", "match": {"123": match}, "events": [hit]}
-    return BrowserRequest(
+    return Received(
         now=NOW,
         entropy=number,
         peer="93.184.216.34",
@@ -99,7 +98,7 @@ def survey() -> None:
     tables.prepare()
     opened: set[str] = set()
     sys.addaudithook(lambda event, args: opened.add(f"{event} {args[0]}") if event in _READS else None)
-    statuses = {ingest(one, own).status for one in requests}
+    statuses = {tag_answer(ingest(one, own)).status for one in requests}
     print(sorted(opened), statuses)  # noqa: T201 - the answer to the test
 
 

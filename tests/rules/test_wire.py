@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
-from proxy.model.request import Consent, Hit, Refusal, Visit
+from proxy.model.request import Consent, Hit, RefusedEvent, Visit
 from proxy.rules import limits, wire
 from proxy.rules.wire import Malformed
 
@@ -299,13 +299,13 @@ def test_a_bad_event_is_refused_by_itself(wrong: Any, why: str) -> None:
     visit = wire.visit(body_with(event(id="before"), wrong, event(id="after")))
 
     claimed = "id-1" if isinstance(wrong, dict) else ""
-    assert ([hit.id for hit in visit.hits], visit.refused) == (["before", "after"], (Refusal(1, claimed, why),))
+    assert ([hit.id for hit in visit.hits], visit.refused) == (["before", "after"], (RefusedEvent(1, claimed, why),))
 
 
 @pytest.mark.parametrize(("wrong", "claimed", "why"), NO_IDS)
 def test_a_bad_id_is_repeated_only_as_far_as_it_is_text(wrong: Any, claimed: str, why: str) -> None:
     """The answer names the event by what can be said of its id."""
-    assert wire.visit(body_with(wrong)).refused == (Refusal(0, claimed, why),)
+    assert wire.visit(body_with(wrong)).refused == (RefusedEvent(0, claimed, why),)
 
 
 @pytest.mark.parametrize("edge", EDGES.values(), ids=EDGES.keys())
@@ -322,7 +322,7 @@ def test_events_beyond_the_limit_are_refused_by_name_and_their_neighbours_are_no
 
     why = "events: 450; accepted: the first 200 of a body"
     assert [hit.id for hit in visit.hits] == [f"id-{number}" for number in range(200)]
-    assert visit.refused == tuple(Refusal(number, f"id-{number}", why) for number in range(200, 400))
+    assert visit.refused == tuple(RefusedEvent(number, f"id-{number}", why) for number in range(200, 400))
     assert visit.surplus == 50
 
 
@@ -334,8 +334,8 @@ def test_an_event_that_passes_the_pairs_of_event_and_pixel_is_refused_by_itself(
     accepted = "accepted: 400 in a body"
     assert [hit.place for hit in visit.hits] == list(range(8))
     assert visit.refused == (
-        Refusal(8, "id-8", f"pixels: 450 with those of events before; {accepted}"),
-        Refusal(9, "last", f"pixels: 450 with those of events before; {accepted}"),
+        RefusedEvent(8, "id-8", f"pixels: 450 with those of events before; {accepted}"),
+        RefusedEvent(9, "last", f"pixels: 450 with those of events before; {accepted}"),
     )
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Protocol
 
 from proxy.config.schema import LimitSettings
-from proxy.rules.fairness import Party, party
+from proxy.rules.fairness import ClientNetwork, client_network
 from proxy.rules.request.client_address import Networks, is_trusted
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
@@ -64,7 +64,7 @@ class Connection:
 
     __slots__ = ("_connections", "closing", "deadline", "party", "peer", "seen", "speaker", "spoke", "transport")
 
-    def __init__(self, connections: "Connections", peer: Peer, who: Party | None) -> None:
+    def __init__(self, connections: "Connections", peer: Peer, who: ClientNetwork | None) -> None:
         self._connections = connections
         self.peer = peer
         self.party = who
@@ -110,7 +110,7 @@ class Connections:
         self._all: Order = OrderedDict()
         self._strangers: Order = OrderedDict()
         """The longest silent first, as in each party."""
-        self._parties: dict[Party, Order] = {}
+        self._parties: dict[ClientNetwork, Order] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -173,8 +173,8 @@ class Connections:
             if connection.speaker:
                 connection.speaker.listening_ended()
 
-    def _party(self, peer: Peer) -> Party | None:
-        return None if is_trusted(peer[0], self._terms.trusted) else party(peer[0])
+    def _party(self, peer: Peer) -> ClientNetwork | None:
+        return None if is_trusted(peer[0], self._terms.trusted) else client_network(peer[0])
 
     def _join(self, connection: Connection) -> None:
         if connection.party is not None:
@@ -190,7 +190,7 @@ class Connections:
         if not theirs:
             del self._parties[connection.party]
 
-    def _room_for(self, who: Party | None) -> bool:
+    def _room_for(self, who: ClientNetwork | None) -> bool:
         most = self._terms.limits.connections_per_address
         if who is None or len(self._parties.get(who, ())) < most:
             return True

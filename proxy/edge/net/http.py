@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
+from proxy.edge.answers import problem
 from proxy.edge.net.connections import Connection, Terms
-from proxy.rules.browser import problem
 from proxy.rules.limits import BODY
 from proxy.telemetry.faults import FaultReporter
 

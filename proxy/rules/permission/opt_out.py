@@ -13,7 +13,7 @@ from proxy.rules.identity.visitor import forget, proven, read_visitor_cookie, vi
 from proxy.rules.identity.visitor_cookie import VisitorCookie
 from proxy.rules.permission.consent import signals_gpc_header
 from proxy.rules.policy import Policy
-from proxy.rules.request import client_address, cookies, sites
+from proxy.rules.request import cookies, sites
 from proxy.rules.request.sites import cookie_scope_of
 
 
@@ -75,8 +75,7 @@ def _taken_back(kept: VisitorCookie) -> VisitorCookie:
 
 def _at_the_door(request: BrowserRequest, policy: Policy) -> tuple[sites.CookieScope, VisitorCookie]:
     """A visitor who follows a link brings no origin, and a Referer of anywhere; the page is then our own."""
-    believed = client_address.is_trusted(request.peer, policy.trusted)
-    scope = cookie_scope_of(request, believed=believed, own_page=not request.origin)
+    scope = cookie_scope_of(request, own_page=not request.origin)
     return scope, read_visitor_cookie(request, scope, cookies.cookies_of(request.cookie), policy).visitor_cookie
 
 

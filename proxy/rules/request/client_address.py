@@ -15,6 +15,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 from itertools import islice
 from typing import NamedTuple
 
+from proxy.model.request import Client
+from proxy.rules.limits import cut_list
+
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -84,25 +87,20 @@ class _Node(NamedTuple):
     """A visitor may have it."""
 
 
-class Client(NamedTuple):
-    """The visitor's address, empty when unknown; ``misdirected`` marks a header that should have been trusted."""
-
-    address: str
-    public: bool = False
-    """It may be sent to Meta: a real one, not private, reserved or for documentation."""
-    misdirected: bool = False
-    believed: bool = False
-    """A trusted proxy speaks for the visitor."""
-
-
-def client(
+def client_of(
     peer: str, forwarded: str, trusted: Networks, *, header: str = "X-Forwarded-For", pseudo: str = ""
 ) -> Client:
-    """Return the client's address: the peer, or what a trusted proxy says of it; never the proxy's own.
+    """Return who asks: the peer, or whom a trusted proxy names; never the proxy itself.
 
-    ``forwarded`` is the value of the configured ``header``, ``pseudo`` that of ``CF-Connecting-IPv6``. In a list the
-    right-most address that is not a trusted proxy wins; an entry that cannot be read ends the walk without an address,
-    since whatever stands left of it was written by a stranger.
+    In a list the right-most address that is not a trusted proxy wins; an entry that cannot be read ends the walk
+    without an address, since whatever stands left of it was written by a stranger.
+
+    Args:
+        peer: The address at the other end of the connection.
+        forwarded: The value of ``header``.
+        trusted: The proxies whose forwarding header is believed.
+        header: The name of the header that carries the visitor's address.
+        pseudo: The value of ``CF-Connecting-IPv6``.
     """
     near = _parsed(peer)
     if near is None:
@@ -110,7 +108,7 @@ def client(
     if not trusted.hold(near.version, near.number):
         return Client(near.text, public=near.public, misdirected=bool(forwarded) and not near.public)
     name = header.lower()
-    said = _walked(_hops(name, forwarded), trusted)
+    said = _walked(_hops(name, cut_list(forwarded)), trusted)
     if name == _CLOUDFLARE and said and said.address in _CLASS_E:
         said = _parsed(pseudo)
     if said is None:
@@ -118,16 +116,32 @@ def client(
     return Client(said.text, public=said.public, believed=True)
 
 
+def host_asked_for(host: str, forwarded_host: str, client: Client) -> str:
+    """Return the host the visitor asked for.
+
+    Args:
+        host: The ``Host`` header.
+        forwarded_host: ``X-Forwarded-Host``, or "".
+        client: Who asks.
+    """
+    return (forwarded_host.rpartition(",")[2].strip() or host) if client.believed and forwarded_host else host
+
+
+def came_by_https(secure: bool, forwarded_proto: str, client: Client) -> bool:  # noqa: FBT001 - what was seen, no option
+    """Tell whether the visitor came by https.
+
+    Args:
+        secure: The connection itself is encrypted.
+        forwarded_proto: ``X-Forwarded-Proto``, or "".
+        client: Who asks.
+    """
+    return secure or (client.believed and forwarded_proto.rpartition(",")[2].strip().lower() == "https")
+
+
 def is_trusted(peer: str, trusted: Networks) -> bool:
     """Tell whether the forwarding headers of this peer are believed."""
     near = _parsed(peer)
     return near is not None and trusted.hold(near.version, near.number)
-
-
-def believed_host(host: str, forwarded_host: str, peer: str, trusted: Networks) -> str:
-    """Return the host the visitor asked for: a trusted proxy's word for it, else the ``Host`` header."""
-    said = forwarded_host.rpartition(",")[2].strip()
-    return said if said and is_trusted(peer, trusted) else host
 
 
 def is_address(text: str) -> bool:

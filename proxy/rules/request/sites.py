@@ -91,21 +91,10 @@ def home(site: Site, host: str) -> str:
     )
 
 
-def cookie_scope_of(request: BrowserRequest, *, believed: bool, own_page: bool = False) -> CookieScope:
-    """Return how the proxy stands to the page of a request.
+def cookie_scope_of(request: BrowserRequest, *, own_page: bool = False) -> CookieScope:
+    """Return how the proxy stands to the page of a request; ``own_page``: the page is the proxy's own.
 
     A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says.
-
-    Args:
-        request: The request.
-        believed: It came from a trusted proxy, which saw the visitor's own: its word for host and scheme counts.
-        own_page: The page is the proxy's own.
     """
-    host, secure = request.host, request.secure
-    if believed:
-        host = request.forwarded_host.rpartition(",")[2].strip() or host
-    page = host if own_page else request.origin or request.referer
-    secure = secure or page.startswith("https://")
-    if believed and not secure:
-        secure = request.forwarded_proto.rpartition(",")[2].strip().lower() == "https"
-    return place(host_of(host), host_of(page), secure=secure)
+    page = request.host if own_page else request.origin or request.referer
+    return place(host_of(request.host), host_of(page), secure=request.secure or page.startswith("https://"))

@@ -1,0 +1,55 @@
+"""From a request that was let in to what the rules judge: its body is read, and its client's turn awaited."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from proxy.config.schema import Site
+from proxy.edge.arrival import Arrival
+from proxy.edge.turns import Turns
+from proxy.model.request import BrowserRequest
+from proxy.rules.fairness import ClientNetwork
+from proxy.rules.limits import BODY
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedRequest:
+    """A request that was let in at one door of one site."""
+
+    request: web.Request
+    arrival: Arrival
+    site: Site
+    network: ClientNetwork
+    """Whose turn it is."""
+    is_ours: bool
+    """The page that asks is one of the site."""
+
+
+class RequestReader:
+    """Reads requests, each client's in turn."""
+
+    def __init__(self, turns: Turns, *, now: Callable[[], int], entropy: Callable[[], int]) -> None:
+        """Read requests.
+
+        Args:
+            turns: Who is next.
+            now: Server clock in milliseconds.
+            entropy: 128 random bits, others each time.
+        """
+        self._turns = turns
+        self._now = now
+        self._entropy = entropy
+
+    async def read(self, admitted: AdmittedRequest) -> BrowserRequest:
+        """Read the body, wait for the client's turn, then return what the rules judge.
+
+        Raises:
+            web.HTTPRequestEntityTooLarge: when the body is longer than accepted.
+            web.HTTPRequestTimeout: when it comes too slowly.
+        """
+        if admitted.arrival.size > BODY:
+            raise web.HTTPRequestEntityTooLarge(BODY)
+        body = await admitted.request.read()
+        await self._turns.mine(admitted.network)
+        return admitted.arrival.browser_request(body, now=self._now(), entropy=self._entropy())

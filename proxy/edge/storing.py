@@ -1,0 +1,115 @@
+"""What was decided is made durable, and only then answered; ledger and metrics are told behind that."""
+
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+
+from proxy.edge.admission import Admission
+from proxy.edge.answers import refusal
+from proxy.model.decision import Decision
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.record import Record
+from proxy.model.suppression import SuppressionKind
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import Intake, QueueError, Stored, dropped_row
+from proxy.rules.fairness import ClientNetwork
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.faults import FaultReporter
+from proxy.telemetry.metrics import Metrics
+
+_RETRY_SECONDS = 5
+_CONFLICT = "two visitors brought a Purchase under one id with different values"
+
+
+class DecisionStore:
+    """Stores what the rules decided of requests."""
+
+    def __init__(
+        self,
+        queue: Intake,
+        *,
+        admission: Admission,
+        metrics: Metrics,
+        conditions: Conditions,
+        wake: Callable[[set[str]], None],
+    ) -> None:
+        """Store into a queue.
+
+        Args:
+            queue: Where records become durable.
+            admission: Where the events of a request are charged to its client.
+            metrics: Where decisions are counted.
+            conditions: Where the operator is told of troubles.
+            wake: Tells the lanes of these pixels that there is something to deliver.
+        """
+        self._queue = queue
+        self._admission = admission
+        self._metrics = metrics
+        self._conditions = conditions
+        self._faults = FaultReporter(conditions, metrics)
+        self._wake = wake
+
+    async def answered(
+        self, network: ClientNetwork, decision: Decision, content: web.Response, *, at: int
+    ) -> web.Response:
+        """Return the answer to a request, with its cookies, after the records are durable; 503 if they are not.
+
+        Args:
+            network: The client that asked.
+            decision: What the rules decided.
+            content: The door's answer to that.
+            at: When the request was read: server clock in milliseconds.
+        """
+        events = {(record.name, record.id) for record in decision.records}
+        self._admission.charge(network, len(events | {(row.name, row.id) for row in decision.dropped}))
+        try:
+            await self._store_consent(decision, at)
+            stored = await self._queue.append(decision.records) if decision.records else Stored()
+        except QueueError as error:
+            # Cleared by the queue, or by whoever next asks for readiness and finds it well.
+            self._conditions.report("queue", detail=str(error))
+            return _not_stored()
+        except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
+            self._faults.report(error, lost="events are not stored, and pages try again")
+            return _not_stored()
+        try:
+            self._tell(decision, stored, at)
+        except Exception as error:  # noqa: BLE001 - what was stored stays stored, and the answer says so
+            self._faults.report(error, lost="ledger and metrics lack what was stored")
+        for cookie in decision.cookies:
+            content.headers.add(hdrs.SET_COOKIE, cookie)
+        content.headers[hdrs.CACHE_CONTROL] = "no-store"
+        return content
+
+    async def _store_consent(self, decision: Decision, at: int) -> None:
+        kind = SuppressionKind.WITHDRAWAL
+        if decision.withdrawn:
+            await self._queue.suppress(decision.withdrawn, kind, at)
+            self._metrics.suppressed(kind)
+        if decision.granted:
+            self._metrics.lifted(await self._queue.lift(decision.granted, [kind], at))
+
+    def _tell(self, decision: Decision, stored: Stored, at: int) -> None:
+        self._wake({record.pixel for record in decision.records})
+        duplicates = tuple(_duplicate_row(record, at) for record in stored.duplicates)
+        refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)
+        rows = (*decision.dropped, *duplicates, *refused)
+        if rows or decision.copy_updates:
+            self._queue.note(rows, decision.copy_updates, decision.pixels, decision.visitors)
+        self._metrics.decision(decision, stored)
+        if decision.faults:
+            self._faults.report_places(decision.faults, lost="what led to it was refused, its neighbours were stored")
+        for record in stored.conflicts:
+            self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
+        if decision.misdirected:
+            self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
+
+
+def _not_stored() -> web.Response:
+    return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
+
+
+def _duplicate_row(record: Record, at: int) -> LedgerRow:
+    identity = (record.pixel, record.name, record.id, record.time_s)
+    row = (at, *identity, Status.DUPLICATE, "", record.browser_copy)
+    return LedgerRow(*row, findings=record.findings, visitor=record.visitor)

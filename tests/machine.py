@@ -1,0 +1,196 @@
+"""A proxy as a process of its own: its configuration on disk, its start, its end, and what the system says of it.
+
+Tests and benches share it. It imports nothing of the proxy, so that a bench can run another copy of it.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polling import until
+
+ROOT = Path(__file__).resolve().parent.parent
+PIXEL = "1234567890"
+TOKEN = "token-of-the-pixel-KEEP-OUT"
+SECRET = "a secret for tests that is long enough"
+START_S = 90.0
+END_S = 60.0
+COMMAND_S = 60.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+_UNLIMITED = """\
+[limits]
+requests_per_second = 1000000
+burst = 1000000
+connections_per_address = 4000
+"""
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Machine:
+    """A configuration on disk, and the process that runs it."""
+
+    directory: Path
+    graph: str
+    pixels: Sequence[str] = (PIXEL,)
+    prefix: str = "/shop-tools"
+    timeout: float = 2.0
+    """Seconds for a whole request to Graph."""
+    limited: bool = False
+    """With the usual limits for one address, where most tests and benches send all they can from one."""
+    asker: str = "127.0.0.1"
+    """The address from which it is asked how it is."""
+    port: int = field(default_factory=free_port)
+    operator_port: int = field(default_factory=free_port)
+    process: asyncio.subprocess.Process | None = None
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(exist_ok=True)
+        self.config = self.directory / "config.toml"
+        pixels = "".join(f'[[site.pixel]]\nid = "{pixel}"\naccess_token = "{TOKEN}"\n' for pixel in self.pixels)
+        self.config.write_text(
+            f"""
+[server]
+listen = "127.0.0.1:{self.port}"
+operator_listen = "127.0.0.1:{self.operator_port}"
+trusted_proxies = ["127.0.0.1/32"]
+secret = "{SECRET}"
+[graph]
+url = "{self.graph}"
+timeout = {self.timeout}
+{"" if self.limited else _UNLIMITED}[[site]]
+name = "shop"
+domains = ["shop.example"]
+prefix = "{self.prefix}"
+{pixels}"""
+        )
+
+    def command(self) -> tuple[str, ...]:
+        """Return what is run."""
+        return (sys.executable, "-m", "proxy", "serve", "--config", str(self.config))
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of what is run."""
+        return {**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "tests" / "faults")}
+
+    # -- its life
+
+    async def start(self) -> None:
+        """Start the proxy and wait until it answers."""
+        with (self.directory / "log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command(), cwd=ROOT, env=self.environment(), stderr=log
+            )
+        try:
+            await until(self._accepts, seconds=START_S, what="the proxy's start")
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def _accepts(self) -> bool:
+        assert self.process
+        assert self.process.returncode is None, self.log()[-2000:]
+        # On a full disk it runs, and says that it takes nothing.
+        return (await self._get(self.port, "/healthz")).startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        assert self.process
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    async def terminate(self) -> int:
+        """End it as an operator would; return the exit code."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), END_S)
+
+    # -- what it says
+
+    @property
+    def public(self) -> str:
+        """Return the address of the public listener."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def operator(self) -> str:
+        """Return the address of the operator listener."""
+        return f"http://127.0.0.1:{self.operator_port}"
+
+    def log(self) -> str:
+        """Return what the process wrote."""
+        return (self.directory / "log").read_text()
+
+    async def waiting(self) -> int:
+        """Return how many events wait, as the operator listener says."""
+        document: dict[str, Any] = json.loads(
+            (await self._get(self.operator_port, "/api/status")).partition(b"\r\n\r\n")[2]
+        )
+        return sum(lane["waiting"] for lane in document["lanes"])
+
+    async def drained(self, seconds: float = 120.0) -> None:
+        """Wait until nothing waits.
+
+        Raises:
+            TimeoutError: when it takes longer than ``seconds``.
+        """
+
+        async def empty() -> bool:
+            return await self.waiting() == 0
+
+        await until(empty, seconds=seconds, what="an empty queue")
+
+    async def _get(self, port: int, path: str) -> bytes:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(self.asker, 0))
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = await reader.read()
+            writer.close()
+        except OSError:
+            return b""
+        return answer
+
+    # -- what the system says of it
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the running process."""
+        assert self.process, "the proxy does not run"
+        return self.process.pid
+
+    def cpu_s(self) -> float:
+        """Return the seconds of processor time used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory_mb(self, *, peak: bool = False) -> float:
+        """Return the resident set, or the largest it ever was, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:" if peak else "VmRSS:")[1].split()[0]) * 1024 / 1e6
+
+
+async def run(machine: Machine, *arguments: str) -> tuple[int, list[str]]:
+    """Run a command of the proxy on a machine's configuration; return its exit code and the lines it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", *arguments, "--config", str(machine.config)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), COMMAND_S)
+    return process.returncode or 0, out.decode().splitlines()

@@ -1,0 +1,26 @@
+"""The wait that all tests share; it knows nothing of the proxy, so that benches can use it on another copy of it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = 60.0, what: str = "condition") -> Any:
+    """Poll until the condition is truthy and return its value.
+
+    Args:
+        condition: asked every 20 ms.
+        seconds: the longest wait. It ends only tests that fail, so it allows for a machine with much else to do.
+        what: names the condition in the error.
+
+    Raises:
+        TimeoutError: when the condition stays false.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        if value := await condition():
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        await asyncio.sleep(0.02)

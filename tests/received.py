@@ -1,0 +1,65 @@
+"""A browser's request as it is received, for tests of the rules without a socket."""
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from typing import NamedTuple
+
+from proxy.model.decision import Decision
+from proxy.model.request import BrowserRequest
+from proxy.rules import browser
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks, came_by_https, client_of, host_asked_for
+
+
+class Received(NamedTuple):
+    """The peer and the headers of a request, before anything is known of them."""
+
+    now: int
+    entropy: int
+    peer: str
+    host: str = ""
+    secure: bool = False
+    origin: str = ""
+    referer: str = ""
+    cookie: str = ""
+    user_agent: str = ""
+    brands: str = ""
+    platform: str = ""
+    gpc: str = ""
+    dnt: str = ""
+    forwarded: str = ""
+    forwarded_pseudo: str = ""
+    forwarded_proto: str = ""
+    forwarded_host: str = ""
+    body: bytes = b""
+
+    def arrived(self, trusted: Networks | None = None, *, header: str = "X-Forwarded-For") -> BrowserRequest:
+        """Return what the rules judge, as the listener makes it."""
+        proxies = Networks() if trusted is None else trusted
+        client = client_of(self.peer, self.forwarded, proxies, header=header, pseudo=self.forwarded_pseudo)
+        return BrowserRequest(
+            now=self.now,
+            entropy=self.entropy,
+            client=client,
+            host=host_asked_for(self.host, self.forwarded_host, client),
+            secure=came_by_https(self.secure, self.forwarded_proto, client),
+            origin=self.origin,
+            referer=self.referer,
+            cookie=self.cookie,
+            user_agent=self.user_agent,
+            brands=self.brands,
+            platform=self.platform,
+            gpc=self.gpc,
+            dnt=self.dnt,
+            body=self.body,
+        )
+
+
+def ingest(received: Received, policy: Policy, trusted: Sequence[str] = ()) -> Decision:
+    """Judge what came to the collect door, through proxies of these networks."""
+    return browser.ingest(received.arrived(Networks(map(ip_network, trusted))), policy)
+
+
+def ingest_image(received: Received, policy: Policy, trusted: Sequence[str] = ()) -> Decision:
+    """Judge what came to the image door, likewise."""
+    return browser.ingest_image(received.arrived(Networks(map(ip_network, trusted))), policy)

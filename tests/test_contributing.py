@@ -1,0 +1,58 @@
+"""The contributor's page leads to what exists: paths, make targets, and changes that touch few files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+TOPS = {"proxy", "static", "tests", "docs", "bench", "deploy", "tools"}
+EXAMPLES = dict(re.findall(r"^### (\d+\. [^\n]+)\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL))
+
+
+def paths_in(text: str) -> list[str]:
+    """Return every path of the project that a text names in backticks, in its order."""
+    named = re.findall(r"`([\w./-]+)`", text)
+    return [name for name in named if name.split("/")[0] in TOPS or re.fullmatch(r"[\w.-]+\.(?:md|toml)", name)]
+
+
+def code_files(text: str) -> set[str]:
+    """Return the files of the program that an example says to change: those of its numbered steps."""
+    steps = re.findall(r"^\d+\. (.*?)(?=^\d+\. |^$)", text, re.MULTILINE | re.DOTALL)
+    return {path for step in steps for path in paths_in(step) if path.split("/")[0] in {"proxy", "static"}}
+
+
+@pytest.mark.parametrize("path", sorted(set(paths_in(PAGE))))
+def test_a_path_exists(path: str) -> None:
+    """Whoever follows the page finds each file and directory where it says."""
+    assert (ROOT / path).exists()
+
+
+def test_every_room_has_its_place_in_the_map() -> None:
+    """No package of the program is missing in the table that says where a change belongs."""
+    table = PAGE.partition("## Where a change belongs")[2].partition("\n## ")[0]
+    packages = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("proxy/*/**/__init__.py")}
+
+    assert packages - set(paths_in(table)) == set()
+
+
+def test_the_make_targets_exist() -> None:
+    """Every target that the page names is one."""
+    named = set(re.findall(r"`make ([a-z]+)`", PAGE))
+
+    assert named - set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) == set()
+    assert named
+
+
+def test_there_are_ten_examples() -> None:
+    """The page walks through ten changes, and each names code, and tests that show it."""
+    assert len(EXAMPLES) == 10
+    assert [name for name, text in EXAMPLES.items() if not code_files(text)] == []
+    assert [name for name, text in EXAMPLES.items() if not name.startswith("10.") and "tests/" not in text] == []
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if not name.startswith("10.")])
+def test_an_example_needs_few_files(name: str) -> None:
+    """A usual change touches three files of the program at most, beside documentation and tests."""
+    assert len(code_files(EXAMPLES[name])) <= 3
