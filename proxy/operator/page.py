@@ -1,12 +1,25 @@
-"""The dashboard: files that ask the API, and load nothing from elsewhere."""
+"""The dashboard: files of ``static/`` that ask the API, and load nothing from elsewhere."""
 
 from aiohttp import hdrs, web
 
 from proxy.static_files import static_file
 
-_SCRIPTS = ("operator.js", "operator-elements.js", "operator-words.js")
-_FILES = {"/": ("operator.html", "text/html"), **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS}}
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
+_SCRIPTS = (
+    "operator.js",
+    "operator-ask.js",
+    "operator-dead.js",
+    "operator-elements.js",
+    "operator-events.js",
+    "operator-health.js",
+    "operator-words.js",
+)
+_STYLES = ("operator.css", "operator-base.css", "operator-tables.css")
+_FILES = {
+    "/": ("operator.html", "text/html"),
+    **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS},
+    **{f"/{name}": (name, "text/css") for name in _STYLES},
+}
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'"
 
 
 class Page:
