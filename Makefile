@@ -28,7 +28,7 @@ test: lint types unit ## everything that must hold before a change lands
 
 quick: $(VENV)/.dev lint ## half a minute: lint, types of changed files, tests of rules, graph and queue
 	{ $(CHANGED); } | xargs -r $(VENV)/bin/mypy
-	CAPI_PROXY_EXAMPLES=quick $(PY) -m pytest tests/rules tests/graph tests/queue
+	CAPI_PROXY_EXAMPLES=20 $(PY) -m pytest -m "not long" tests/rules tests/graph tests/queue
 
 fix: $(VENV)/.dev node_modules/.done ## mend what lint can mend, format, build the tag
 	$(VENV)/bin/ruff check --fix .
@@ -58,9 +58,9 @@ soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account 
 
 fuzz: $(VENV)/.fuzz ## COUNT (1000000) made-up requests, and a tenth as many led by coverage: no error, none over 5 ms
 	mkdir -p build/fuzz
-	PYTHONPATH=.:tests/fuzz $(PY) tests/fuzz/guided.py build/fuzz -atheris_runs=$$(($(COUNT) / 10)) -max_len=4096 \
+	PYTHONPATH=.:tests:tests/fuzz $(PY) tests/fuzz/guided.py build/fuzz -atheris_runs=$$(($(COUNT) / 10)) -max_len=4096 \
 		-artifact_prefix=build/fuzz/
-	PYTHONPATH=.:tests/fuzz $(PY) tests/fuzz/run.py --count $(COUNT) --choices build/fuzz --found build/found
+	PYTHONPATH=.:tests:tests/fuzz $(PY) tests/fuzz/run.py --count $(COUNT) --choices build/fuzz --found build/found
 
 bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (20 minutes)
 	sh tools/system.sh wrk

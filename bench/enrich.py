@@ -16,12 +16,11 @@ import click
 import orjson
 from rig import SECRET, PinnedMachine, browser_headers, start, table, workplace
 
-from proxy.app import person_keys
 from proxy.config import load
+from proxy.installation import Installation
 from proxy.model.request import BrowserRequest
 from proxy.rules import tables
 from proxy.rules.browser import ingest
-from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks, client_of
 
@@ -119,8 +118,9 @@ def _address(chance: random.Random) -> str:
 
 def _policy() -> Policy:
     with workplace() as place:
-        settings = load.load(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {}).settings
-    return Policy(settings.site[0], VisitorCookieKeys(SECRET), person_keys(settings, SECRET))
+        config = load.load(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True).config, {})
+    (policy,) = Installation(config, SECRET).policies().values()
+    return policy
 
 
 def _returning(body: bytes, policy: Policy) -> BrowserRequest:

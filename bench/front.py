@@ -11,6 +11,7 @@ import rig  # noqa: F401 - finds the proxy
 from proxy.cli.commands import main as cli
 from proxy.model.record import Record
 from proxy.queue.contract import Segment, Stored
+from proxy.queue.sqlite import connection
 from proxy.queue.sqlite.engine import LocalQueue
 
 
@@ -28,11 +29,12 @@ class _SlowFile(apsw.VFSFile):
 
 
 class _SlowDisk(apsw.VFS):
-    """Becomes the default of this process."""
+    """Takes the place of the queue's VFS in this process."""
 
     def __init__(self, seconds: float) -> None:
-        self._base, self._seconds = apsw.vfs_names()[0], seconds
-        super().__init__("slow", self._base, makedefault=True)
+        self._base, self._seconds = connection.VFS, seconds
+        super().__init__("slow", self._base)
+        connection.VFS = "slow"
 
     def xOpen(self, name: apsw.URIFilename | str | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
         """Open a file."""

@@ -1,2 +1,2 @@
-/** Whether the tag is built with what only some sites need: see tag.js. */
+/** Whether the tag is built with what only some sites need: see tag/settings.js. */
 declare const EXTRAS: boolean;

@@ -1,5 +1,6 @@
 """For all tests: one real Chromium for a worker, whose host names all lead to loopback; figures shown after the run."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
@@ -9,10 +10,12 @@ from hypothesis import settings
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 # The dashboard asks more rarely where the machine is slow, and the tests share it with others.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 # A time limit for each example would say more about the others on the machine than about the code.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
+# `make quick` tries fewer examples, whatever a test asks for.
+MOST_EXAMPLES = int(os.environ.get("CAPI_PROXY_EXAMPLES", "0"))
 
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.
@@ -55,6 +58,14 @@ async def _page(context: BrowserContext) -> Page:
 def _say(request: pytest.FixtureRequest) -> Say:
     """Keep a line for the end of the run."""
     return lambda text: request.node.user_properties.append(("figure", text))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Bound the examples of a property test; Hypothesis has no public way to do so from outside of the test."""
+    function = getattr(item, "obj", None)
+    wanted = getattr(function, "_hypothesis_internal_use_settings", None)
+    if MOST_EXAMPLES and wanted is not None and wanted.max_examples > MOST_EXAMPLES:
+        vars(function)["_hypothesis_internal_use_settings"] = settings(wanted, max_examples=MOST_EXAMPLES)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

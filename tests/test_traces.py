@@ -168,7 +168,7 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
 async def _malformed(machine: Machine) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
     writer.write(f"BREW /{EMAIL}?token={OTHER_TOKEN} HTTP/1.1\r\nCookie: {SESSION}\x00\r\n\r\n".encode())
-    assert b"400" in await asyncio.wait_for(reader.readline(), 10)
+    assert b"400" in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     await writer.wait_closed()
 

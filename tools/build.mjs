@@ -26,22 +26,25 @@ const expression = {
   format: FORMAT,
 };
 
-const parts = (await readdir(new URL("consent/", STATIC))).filter((name) => /^\w+\.js$/.test(name));
+// The parts of the tag share the scope of one function.
+const TAG = ["settings", "state", "delivery", "commands", "events", "stubs", "start"].map((part) => `tag/${part}.js`);
+const adapters = (await readdir(new URL("consent/", STATIC))).filter((name) => /^\w+\.js$/.test(name));
 const builds = [
-  { file: "tag.min.js", source: "tag.js", options: program(false, SHORT) },
-  { file: "tag.extras.min.js", source: "tag.js", options: program(true, SHORT) },
-  { file: "trap.min.js", source: "trap.js", options: program(false) },
-  { file: "load.min.js", source: "load.js", options: program(false) },
-  ...parts.map((name) => ({
+  { file: "tag.min.js", sources: TAG, options: program(false, SHORT) },
+  { file: "tag.extras.min.js", sources: TAG, options: program(true, SHORT) },
+  { file: "trap.min.js", sources: ["trap.js"], options: program(false) },
+  { file: "load.min.js", sources: ["load.js"], options: program(false) },
+  ...adapters.map((name) => ({
     file: `consent/${name.replace(".js", ".min.js")}`,
-    source: `consent/${name}`,
+    sources: [`consent/${name}`],
     options: expression,
   })),
 ];
 
 let stale = 0;
-for (const { file, source, options } of builds) {
-  const text = await readFile(new URL(source, STATIC), "utf8");
+for (const { file, sources, options } of builds) {
+  const texts = await Promise.all(sources.map((source) => readFile(new URL(source, STATIC), "utf8")));
+  const text = sources == TAG ? `(() => {${texts.join("")}})();` : texts.join("");
   // One kind of declaration joins into one statement, which is smaller.
   const { code } = await minify(options == expression ? text : text.replace(/\bconst\b/g, "let"), options);
   const built = `${options == expression ? code.replace(/;$/, "") : code}\n`;

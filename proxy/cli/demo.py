@@ -33,7 +33,7 @@ class Demo:
 
 
 @asynccontextmanager
-async def demo(port: int) -> AsyncIterator[Demo]:
+async def run_demo(port: int) -> AsyncIterator[Demo]:
     """Serve the demo on ``port`` and the three ports after it.
 
     Raises:

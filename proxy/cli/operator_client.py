@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -10,14 +10,14 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
-from proxy.app import installation_secret, now_ms, open_queue, person_keys
 from proxy.config.load import Config
 from proxy.graph.law import MAX_AGE_MS
+from proxy.installation import locked, now_ms, open_queue
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
-from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
+from proxy.queue.sqlite.engine import DataDirBusyError, LocalQueue
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, identifiers, people_of
 from proxy.rules.identity.reference import LENGTH
 from proxy.rules.match.text import sha256
@@ -80,43 +80,39 @@ def person_of(
 
 @asynccontextmanager
 async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
-    """Open the books of an installation.
+    """Reach the data of an installation: through the running proxy, or in ``data_dir`` when none runs.
 
     Raises:
-        BooksError: when there are none, or the running proxy does not answer.
+        OperatorClientError: when there is none, or the running proxy does not answer.
+        QueueBrokenError: when the queue in ``data_dir`` cannot be opened.
+        OSError: when ``data_dir`` cannot be read.
     """
     if not config.data_dir.is_dir():
         raise OperatorClientError(
             f"{config.data_dir}: no such directory; has the proxy ever run with this configuration?"
         )
-    try:
-        lock = DataDirLock(config.data_dir)
-    except DataDirBusyError:
-        async with _remote(config) as client:
-            yield client
-        return
-    try:
-        secret = installation_secret(config.settings, config.data_dir)
-        queue = open_queue(config, secret)
+    async with AsyncExitStack() as stack:
         try:
-            yield _Local(queue, person_keys(config.settings, secret))
-        finally:
-            await queue.close()
-    finally:
-        lock.close()
+            installation = stack.enter_context(locked(config))
+        except DataDirBusyError:
+            yield await stack.enter_async_context(_remote_client(config))
+            return
+        queue = open_queue(installation, now_ms)
+        stack.push_async_callback(queue.close)
+        yield _LocalClient(queue, installation.person_keys())
 
 
 @asynccontextmanager
-async def _remote(config: Config) -> AsyncIterator[OperatorClient]:
+async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
     server = config.settings.server
     password = server.operator_password.get_secret_value()
     base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
     async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
-        yield _Remote(session)
+        yield _RemoteClient(session)
 
 
-class _Local:
+class _LocalClient:
     def __init__(self, queue: LocalQueue, person_keys: Sequence[bytes]) -> None:
         self._queue = queue
         self._people_keys = person_keys
@@ -149,7 +145,7 @@ class _Local:
             raise OperatorClientError(f"{error}; accepted: {ACCEPTED}") from None
 
 
-class _Remote:
+class _RemoteClient:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 

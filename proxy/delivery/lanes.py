@@ -1,15 +1,15 @@
 """All lanes: one for each pixel, so that a dead pixel or a slow token never delays another."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from proxy.delivery.lane import Lane
 
 
-class Lanes(Mapping[str, Lane]):
+class LaneGroup(Mapping[str, Lane]):
     """The lanes by pixel id, started and stopped together."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Iterable[Lane]) -> None:
         self._lanes = {lane.pixel.id: lane for lane in lanes}
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from proxy.app import UnsafeInstallationError, require_c_parser
 from proxy.config.load import Config
 from proxy.doctor import data_dir, network, secrets, sites
 from proxy.doctor.finding import Finding
 from proxy.doctor.graph import send_tests
+from proxy.installation import UnsafeInstallationError, require_c_parser
 
 __all__ = ["Finding", "findings", "send_tests"]
 

@@ -5,10 +5,9 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy.app import SECRET_FILE, existing_secret
 from proxy.config.load import Config
 from proxy.doctor.finding import Finding
-from proxy.queue.seal import Sealer
+from proxy.installation import SECRET_FILE, Installation
 from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
 from proxy.queue.sqlite.inspect import is_held, is_opened_by
 
@@ -54,7 +53,7 @@ def _existing(config: Config, directory: Path) -> Iterator[Finding]:
         yield Finding("queue.min_free_bytes", f"more than is free in {directory}: pages would get 503", failing=True)
     if is_held(directory):
         yield Finding(_KEY, f"{directory} is in use by a running proxy")
-    elif not is_opened_by(directory, _sealer(config)):
+    elif not is_opened_by(directory, Installation.existing(config).sealer()):
         text = f"{directory} holds events that no listed secret opens; list the earlier one in old_secrets"
         yield Finding(_KEY, text, failing=True)
 
@@ -67,11 +66,6 @@ def _foreign_files(directory: Path) -> Iterator[Finding]:
     if foreign and owner:
         text = f"{', '.join(foreign)} in {directory} must belong to {_user(owner)}, as the directory does; chown"
         yield Finding(_KEY, text, failing=True)
-
-
-def _sealer(config: Config) -> Sealer:
-    old = [one.get_secret_value() for one in config.settings.server.old_secrets]
-    return Sealer(existing_secret(config.settings, config.data_dir), old)
 
 
 def _owner(path: Path) -> str:

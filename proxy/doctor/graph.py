@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from proxy.app import now_ms
 from proxy.config.load import Config
 from proxy.config.schema import Pixel
 from proxy.delivery.client import GraphClient, graph_session
 from proxy.doctor.finding import Finding
 from proxy.graph import payload
+from proxy.installation import now_ms
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.verdict import Delivered
 from proxy.rules.match.keys import match_keys

@@ -3,10 +3,10 @@
 import zlib
 from collections.abc import Iterator
 
-from proxy.app import existing_secret
 from proxy.config.load import Config
 from proxy.config.schema import Settings
 from proxy.doctor.finding import Finding, is_for_meta
+from proxy.installation import Installation
 
 # A random secret of 32 characters takes 34 bytes or more, even in hexadecimal digits; one that repeats itself, fewer.
 _LEAST_COMPRESSED = 32
@@ -28,7 +28,7 @@ def findings(config: Config) -> Iterator[Finding]:
 
 def _secret(config: Config) -> Iterator[Finding]:
     try:
-        secret = existing_secret(config.settings, config.data_dir)
+        secret = Installation.existing(config).secret
     except OSError:
         return  # a finding about data_dir already
     if secret and len(zlib.compress(secret.encode(), 9)) < _LEAST_COMPRESSED:

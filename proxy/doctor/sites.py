@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from proxy.app import existing_secret, prefixes
 from proxy.config.load import Config
 from proxy.config.schema import Site
 from proxy.doctor.finding import Finding, is_for_meta
 from proxy.doctor.listed_addresses import concerns
+from proxy.installation import Installation
 from proxy.rules.request.sites import is_public_suffix
 
 _EXAMPLES = ("example", "example.com", "example.net", "example.org")  # RFC 2606
@@ -29,10 +29,10 @@ def findings(config: Config) -> Iterator[Finding]:
 
 def _prefix(config: Config, site: Site) -> str:
     try:
-        secret = existing_secret(config.settings, config.data_dir)
+        installation = Installation.existing(config)
     except OSError:
-        secret = ""  # a finding about data_dir already
-    return prefixes(config.settings, secret, site)[0]
+        installation = Installation(config, "")  # a finding about data_dir already
+    return installation.prefixes(site)[0]
 
 
 def _domains(path: str, site: Site) -> Iterator[Finding]:

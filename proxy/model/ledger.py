@@ -1,13 +1,13 @@
-"""How events ended, and later news of their browser copies."""
+"""How events ended, and what was learned later of their browser copies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from proxy.model.event import BrowserCopy
 
 
 class Status(StrEnum):
-    """How an event ended, in the ledger."""
+    """How an event ended."""
 
     DELIVERED = "delivered"
     DROPPED = "dropped"
@@ -17,7 +17,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BrowserCopyUpdate:
-    """Later news of a browser copy; a page knows names and ids, not which pixels took it."""
+    """What a page learned later of a browser copy; it knows names and ids, not which pixels took the event."""
 
     name: str
     id: str
@@ -29,10 +29,12 @@ class LedgerRow:
     """One finished event, without personal data."""
 
     at: int
+    """When it ended: server clock in milliseconds; its table is that of the day."""
     pixel: str
     name: str
     id: str
     time_s: int
+    """When it happened, in seconds."""
     status: Status
     reason: str = ""
     browser_copy: BrowserCopy = BrowserCopy.PENDING
@@ -40,4 +42,6 @@ class LedgerRow:
     attempts: int = 0
     findings: tuple[str, ...] = ()
     visitor: bytes = b""
-    """Who may bring later news of its browser copy; written as a keyed hash, never read back."""
+    """Who may bring a ``BrowserCopyUpdate``; written as a keyed hash, never read back."""
+    number: int = field(default=0, compare=False)
+    """Larger than that of every row written before; 0 until it is written, and in rows of layout 5 and before."""

@@ -106,13 +106,26 @@ def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:
 
 
 def _filter(query: Mapping[str, str]) -> Filter:
-    limit, status, before = row_limit(query), query.get("status", ""), query.get("before", "0")
+    status = query.get("status", "")
     if status and status not in set(Status):
         raise BadQueryError(f"status: {status[:20]!r}; accepted: {', '.join(Status)}")
-    if not before.isdecimal() or int(before) >= 1 << 62:
-        raise BadQueryError(f"before: {before[:20]!r}; accepted: the number of a dead letter")
     texts = {key: query.get(key, "") for key in ("pixel", "name", "id", "reason")}
-    return Filter(**texts, status=Status(status) if status else None, before=int(before), limit=limit)
+    return Filter(
+        **texts,
+        status=Status(status) if status else None,
+        before=_number(query, "before", "a dead letter") or 0,
+        since=_number(query, "since", "an event"),
+        limit=row_limit(query),
+    )
+
+
+def _number(query: Mapping[str, str], key: str, numbered: str) -> int | None:
+    text = query.get(key)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) >= 1 << 62:
+        raise BadQueryError(f"{key}: {text[:20]!r}; accepted: the number of {numbered}")
+    return int(text)
 
 
 async def _ids(request: web.Request) -> Sequence[int]:

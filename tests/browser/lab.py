@@ -21,7 +21,7 @@ from proxy.simulator.shop.app import config_script, standin_script
 TAG = "/k/m.js"
 COLLECT = "/k/e"
 HOST = "www.shop.test"
-# What the config of a pixel opts into, by its id; the other two ids have a fate of their own.
+# What the config of a pixel opts into, by its id; the two ids below have a config of their own.
 OPT_INS = {"800": "OpenBridge", "900": "InferredEvents"}
 NO_CONFIG = "404"
 SLOW_CONFIG = "700"
@@ -31,7 +31,7 @@ TAKEN_OVER = "window.fbq && fbq.callMethod && !fbq.queue.length"
 
 
 @dataclass(frozen=True)
-class NewDeadLetter:
+class Batch:
     """One request to the collect address."""
 
     body: dict[str, Any]
@@ -56,7 +56,7 @@ class Lab:
     headers: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     status: int = 204
-    letters: list[NewDeadLetter] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,7 +76,7 @@ class Lab:
     @property
     def events(self) -> list[dict[str, Any]]:
         """All events that were taken."""
-        return [event for letter in self.letters if letter.status < 300 for event in letter.events]
+        return [event for batch in self.batches if batch.status < 300 for event in batch.events]
 
     @property
     def mirrored_pairs(self) -> list[tuple[str, str, str]]:
@@ -133,7 +133,7 @@ class Lab:
     async def _collect(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         status = self.statuses.pop(0) if self.statuses else self.status
-        self.letters.append(NewDeadLetter(json.loads(text), len(text.encode()), status))
+        self.batches.append(Batch(json.loads(text), len(text.encode()), status))
         if not status:
             return _cut(request)
         origin = request.headers.get("Origin", "*")

@@ -92,7 +92,7 @@ class Stage:
     page_of_another: bool = False
     """Whether a 200 is the HTML of a rule that answers every address, not the proxy's JSON."""
     retry_after: str = "0"
-    letters: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[dict[str, Any]] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
     arrived: list[dict[str, Any]] = field(default_factory=list)
     answered: int = 0
@@ -103,7 +103,7 @@ class Stage:
         """Keep what leaves the browser."""
         address = urlsplit(request.url)
         if address.path == "/k/e":
-            self.letters.append(json.loads(request.post_data or "{}"))
+            self.batches.append(json.loads(request.post_data or "{}"))
         elif address.path == "/tr/":
             self.fired.append({key: values[-1] for key, values in parse_qs(address.query).items()})
 
@@ -123,27 +123,23 @@ class Stage:
         """Wait until the Pixel has taken over."""
         await self.page.wait_for_function("window.fbq && fbq.callMethod && !fbq.queue.length")
 
-    async def settle(self, channels: Iterable[str] = ("fired", "letters")) -> None:
+    async def settle(self, channels: Iterable[str] = ("fired", "batches")) -> None:
         """Send one last event and wait until it has left; all before it has left by then."""
         await self.run("fbq('trackCustom', 'End')")
         if "fired" in channels:
             await until(lambda: any(hit["ev"] == "End" for hit in self.fired), "the Pixel sends End")
-        if "letters" in channels:
+        if "batches" in channels:
             await until(lambda: any(event["name"] == "End" for event in self.events), "the tag mirrors End")
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """All mirrored events."""
-        return [event for letter in self.letters for event in letter.get("events", [])]
+        return [event for batch in self.batches for event in batch.get("events", [])]
 
     @property
     def copy_updates(self) -> list[tuple[str, str]]:
-        """Later news of events: name and fate."""
-        return [
-            (browser_copy["name"], browser_copy["pixel"])
-            for letter in self.letters
-            for browser_copy in letter.get("fates", [])
-        ]
+        """Updates of browser copies: name and status."""
+        return [(update["name"], update["pixel"]) for batch in self.batches for update in batch.get("fates", [])]
 
     @property
     def mirrored_pairs(self) -> list[Pair]:

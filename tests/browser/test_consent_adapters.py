@@ -21,10 +21,10 @@ async def _here(page: Page) -> AsyncIterator[Stage]:
 
 
 async def _quiet(here: Stage) -> None:
-    """Wait longer than a letter takes, then see that none left and no cookie of ours stands."""
-    before, count = await here.run("return Date.now()"), len(here.letters)
+    """Wait longer than a batch takes, then see that none left and no cookie of ours stands."""
+    before, count = await here.run("return Date.now()"), len(here.batches)
     await here.page.wait_for_function(f"Date.now() > {before} + 60")
-    assert len(here.letters) == count
+    assert len(here.batches) == count
     assert "_fb" not in await here.run("return document.cookie")
 
 
@@ -33,15 +33,15 @@ async def _answers(here: Stage, name: str) -> None:
     await _quiet(here)
     asked = await here.run("return Date.now()")
     await here.run(click("true"))
-    await until(lambda: here.letters, "a letter after the yes")
-    assert {letter["consent"] for letter in here.letters} == {"granted"}
+    await until(lambda: here.batches, "a batch after the yes")
+    assert {batch["consent"] for batch in here.batches} == {"granted"}
     assert [event["name"] for event in here.events] == CARRIED
     assert all(event["at"] <= asked for event in here.events)
     assert "_fbp" in await here.run("return document.cookie")
     if not MANAGERS[name].tells:
         await here.page.evaluate("() => new Promise(setTimeout)")
     await here.run(click("false"))
-    await until(lambda: here.letters[-1].get("consent") == "revoked", "the withdrawal")
+    await until(lambda: here.batches[-1].get("consent") == "revoked", "the withdrawal")
     await here.run("fbq('track', 'Contact')")
     await _quiet(here)
     assert [event["name"] for event in here.events] == CARRIED
@@ -72,7 +72,7 @@ async def test_an_earlier_yes_counts(here: Stage, name: str) -> None:
     """What the visitor allowed on an earlier page needs no other click."""
     here.site = site_of(name)
     await here.show(script(install(name, stored=True)), TAG, ALONE, CALLS)
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
     assert [event["name"] for event in here.events] == CARRIED
 

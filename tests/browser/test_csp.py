@@ -111,4 +111,4 @@ async def test_a_policy_without_the_proxy_harms_nothing(page: Page, lab: Lab, pl
     await until(lambda: len(lab.fired) == 2, "both events of the Pixel")
 
     assert problems == []
-    assert lab.letters == []
+    assert lab.batches == []

@@ -39,8 +39,8 @@ async def call(page: Page, *names: str) -> None:
 def told(lab: Lab) -> dict[str, set[tuple[str, int]]]:
     """Give id and time of each event by name, in all attempts that came so far."""
     found: dict[str, set[tuple[str, int]]] = {}
-    for letter in lab.letters:
-        for event in letter.events:
+    for batch in lab.batches:
+        for event in batch.events:
             found.setdefault(event["name"], set()).add((event["id"], event["at"]))
     return found
 
@@ -127,8 +127,8 @@ async def test_a_burst_arrives_in_few_requests(page: Page, lab: Lab, placement: 
     await until(lambda: "End" in names(lab), "the last event", 20)
 
     assert 201 == len({event["id"] for event in lab.events}) == len(lab.events)
-    assert max(letter.size for letter in lab.letters) <= LIMIT
-    assert len(lab.letters) <= 10
+    assert max(batch.size for batch in lab.batches) <= LIMIT
+    assert len(lab.batches) <= 10
 
 
 async def answers(browser: Browser, *statuses: int) -> Lab:
@@ -138,7 +138,7 @@ async def answers(browser: Browser, *statuses: int) -> Lab:
         lab.statuses = list(statuses)
         await show(page, lab)
         await call(page, "A")
-        await until(lambda: lab.letters, "the first attempt")
+        await until(lambda: lab.batches, "the first attempt")
         if statuses[0] not in {200, 400, 403, 404, 413, 422}:
             await until(lambda: "A" in names(lab), f"A after {statuses}", 40)
         else:
@@ -166,4 +166,4 @@ async def test_a_refusal_is_final(browser: Browser) -> None:
 
     for status, lab in zip(final, labs, strict=True):
         assert names(lab) == ["B"], status
-        assert sum(event["name"] == "A" for letter in lab.letters for event in letter.events) == 1, status
+        assert sum(event["name"] == "A" for batch in lab.batches for event in batch.events) == 1, status

@@ -14,7 +14,7 @@ from conftest import USER_AGENT
 from playwright.async_api import Browser, Page, Route, expect
 from support import VISITOR_ADDRESS, get_json, until
 
-from proxy.cli.demo import Demo, demo
+from proxy.cli.demo import Demo, run_demo
 
 # Where the README's picture is kept; it is rewritten only when asked for.
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "demo.png"
@@ -118,7 +118,7 @@ async def as_a_proxy_would(route: Route) -> None:
 @pytest.fixture(name="visit")
 async def _visit(browser: Browser) -> AsyncIterator[Visit]:
     with four_free_ports() as port:
-        async with demo(port) as addresses, aiohttp.ClientSession() as session:
+        async with run_demo(port) as addresses, aiohttp.ClientSession() as session:
             context = await browser.new_context(user_agent=USER_AGENT)
             await context.route("**/e", as_a_proxy_would)
             yield Visit(await context.new_page(), addresses, session)

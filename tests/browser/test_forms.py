@@ -25,18 +25,18 @@ async def test_the_tag_reads_no_form(here: Stage) -> None:
     await here.page.click("button")
     await here.run("fbq('track', 'Contact')")
     await here.settle()
-    matches = [letter.get("match") for letter in here.letters]
+    matches = [batch.get("match") for batch in here.batches]
 
     assert {event["name"] for event in here.events} >= {"Contact"}
     assert matches == [{"111": {}}] * len(matches)
-    assert TYPED not in json.dumps(here.letters)
+    assert TYPED not in json.dumps(here.batches)
 
 
 async def test_what_the_page_passes_is_mirrored(here: Stage) -> None:
     """The documented way: a later `init` with the address brings it to both copies of the events after it."""
     await here.show(TAG, BASE, CALLS)
-    await here.settle(["letters"])
+    await here.settle(["batches"])
     await here.run(f"fbq('init', '111', {{em: '{TYPED}'}})", "fbq('track', 'Contact')")
     await here.settle()
 
-    assert any(letter.get("match") == {"111": {"em": TYPED}} for letter in here.letters)
+    assert any(batch.get("match") == {"111": {"em": TYPED}} for batch in here.batches)

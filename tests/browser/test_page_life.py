@@ -75,7 +75,7 @@ async def test_each_route_is_one_page_view_with_an_id(page: Page, lab: Lab, plac
     """Each new address is one PageView of each pixel that hears `track`, and with the tag it has an id."""
     for name, (steps, wanted) in ROUTES.items():
         lab.fired.clear()
-        lab.letters.clear()
+        lab.batches.clear()
         two = script(
             "fbq('init', '111')",
             "fbq('init', '222')",
@@ -90,7 +90,7 @@ async def test_each_route_is_one_page_view_with_an_id(page: Page, lab: Lab, plac
         assert sorted([("111", "/"), *(("111", place) for place in wanted)]) == sorted(views(lab)), name
         if placement != "none":
             assert lab.fired_pairs == lab.mirrored_pairs, name
-            told = {event["id"]: letter.body["url"] for letter in lab.letters for event in letter.events}
+            told = {event["id"]: batch.body["url"] for batch in lab.batches for event in batch.events}
             assert {hit["eid"]: hit["dl"] for hit in lab.fired} == told, name
 
 
@@ -107,7 +107,7 @@ async def test_a_page_that_tells_its_routes_is_left_to_it(page: Page, lab: Lab, 
     """Where the page itself sends the PageView of an address, the tag sends none for it."""
     for name, step in OWN.items():
         lab.fired.clear()
-        lab.letters.clear()
+        lab.batches.clear()
         await show(page, lab, head(lab, placement), BASE, CALLS)
         await page.evaluate(f"async () => {{ {step} await {NEXT}; await {NEXT} }}")
         await end(page, lab, placement)
@@ -161,7 +161,7 @@ async def test_routes_are_told_where_the_pixel_is_blocked(page: Page, lab: Lab, 
     await page.evaluate(f"async () => {{ history.pushState({{}}, '', '/two'); await {NEXT} }}")
     await until(lambda: len(lab.events) > 1, "two PageViews")
 
-    told = [urlsplit(letter.body["url"]).path for letter in lab.letters for event in letter.events]
+    told = [urlsplit(batch.body["url"]).path for batch in lab.batches for event in batch.events]
     assert told == ["/one", "/two"]
 
 
@@ -277,7 +277,7 @@ async def test_a_prerendered_page_waits_for_its_visitor(lab: Lab, tmp_path: Path
     )  # fmt: skip
     try:
         await asyncio.wait_for(lab.ready.wait(), 30)
-        before = list(lab.letters)
+        before = list(lab.batches)
         lab.hold.set()
         await until(lambda: len(lab.events) == 3, "all events after the visit", 20)
     finally:

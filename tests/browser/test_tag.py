@@ -11,7 +11,8 @@ from tagpage import BASE, CALLS, INIT, LOAD, TAG, Stage, script, site, stage, un
 
 from proxy.edge.tag.build import trap_of
 
-MADE = re.compile(r"0\.\d+")
+# The time of birth in milliseconds, then the random part.
+MADE = re.compile(r"\d{13}0\.\d+")
 TWO = script("fbq('init', '111')", "fbq('init', '222')")
 GTM_STUB = script(f"""(function () {{
   var fbq = window.fbq || (window.fbq = function () {{
@@ -190,6 +191,22 @@ async def test_an_order_gives_no_id_where_the_site_says_so(here: Stage, placemen
     ids = {identity for _, _, identity in here.fired_pairs}
     assert len(ids) == 2
     assert "1002" not in ids
+
+
+@pytest.mark.parametrize("placement", ["sync", "trap"])
+async def test_a_made_id_begins_with_the_time_of_its_birth(here: Stage, placement: str) -> None:
+    """The first 13 digits of an id that was made are the browser's clock at the call, in milliseconds."""
+    here.site = site(order_ids=False)
+    trap = f"<script>{trap_of(here.site)}</script>" if placement == "trap" else ""
+    buy = "fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 1002})"
+    before, after = "window.before = Date.now()", "window.after = Date.now()"
+    await here.show(trap, TAG, BASE, INIT, script(before, "fbq('track', 'Lead')", buy, after))
+    await here.settle()
+
+    assert here.fired_pairs == here.mirrored_pairs
+    births = [int(identity[:13]) for _, _, identity in here.mirrored_pairs]
+    assert len(births) == 2
+    assert await here.run("return before") <= min(births) <= max(births) <= await here.run("return after")
 
 
 def _listen(page: Page, console: list[str]) -> None:

@@ -14,22 +14,22 @@ async def _here(page: Page) -> AsyncIterator[Stage]:
         yield here
 
 
-async def test_a_letter_says_what_the_wire_asks_for(here: Stage) -> None:
-    """One letter per tick carries the page, its cookies and its events."""
+async def test_a_batch_says_what_the_wire_asks_for(here: Stage) -> None:
+    """One batch per tick carries the page, its cookies and its events."""
     await here.show(TAG, BASE, path="/shop?x=1#top")
     await here.run(
         "fbq('init', '111')", "fbq('track', 'Lead', {value: 5, list: [{id: 'a'}]})", "fbq('track', 'Contact')"
     )
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
-    [letter] = here.letters
-    lead, contact = letter["events"]
-    assert letter["url"] == f"http://www.shop.test:{here.origin.rpartition(':')[2]}/shop?x=1#top"
-    assert letter["v"] == 1
+    [batch] = here.batches
+    lead, contact = batch["events"]
+    assert batch["url"] == f"http://www.shop.test:{here.origin.rpartition(':')[2]}/shop?x=1#top"
+    assert batch["v"] == 1
     members = {"v", "sent", "url", "referrer", "fbp", "consent", "webdriver", "match", "events", "fates"}
-    assert set(letter) == members
-    assert (letter["referrer"], letter["match"], letter["fates"]) == ("", {"111": {}}, [])
-    assert 0 <= letter["sent"] - lead["at"] < 5000
+    assert set(batch) == members
+    assert (batch["referrer"], batch["match"], batch["fates"]) == ("", {"111": {}}, [])
+    assert 0 <= batch["sent"] - lead["at"] < 5000
     assert lead == {
         "name": "Lead",
         "id": lead["id"],
@@ -39,24 +39,24 @@ async def test_a_letter_says_what_the_wire_asks_for(here: Stage) -> None:
         "pixel": lead["pixel"],
     }
     assert contact["pixels"] == ["111"]
-    headers = (await until(lambda: here.arrived, "the letter arrives"))[0]["headers"]
+    headers = (await until(lambda: here.arrived, "the batch arrives"))[0]["headers"]
     assert headers["Content-Type"].startswith("text/plain")
 
 
 async def test_a_referrer_is_named(here: Stage) -> None:
-    """The page before this one is on the letter."""
+    """The page before this one is on the batch."""
     await here.show("<a href=/next>next</a>")
     port = here.origin.rpartition(":")[2]
     here.html = f"<!doctype html>{TAG}{BASE}{CALLS}"
     await here.page.click("a")
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
-    assert here.letters[0]["referrer"] == f"http://www.shop.test:{port}/"
+    assert here.batches[0]["referrer"] == f"http://www.shop.test:{port}/"
 
 
 def with_events(here: Stage) -> list[dict[str, Any]]:
-    """Return the letters but for those of mere news, which come when the Pixel does."""
-    return [letter for letter in here.letters if letter.get("events")]
+    """Return the batches but for those of mere status updates, which come when the Pixel does."""
+    return [batch for batch in here.batches if batch.get("events")]
 
 
 async def test_matching_data_follows_its_pixel(here: Stage) -> None:
@@ -73,13 +73,13 @@ async def test_matching_data_follows_its_pixel(here: Stage) -> None:
             "fbq('trackSingle', '333', 'Bare')",
         ),
     )
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
     await here.run("fbq('trackSingle', '111', 'One')", "fbq('trackSingle', '222', 'Two')")
-    await until(lambda: len(with_events(here)) == 2, "a second letter")
+    await until(lambda: len(with_events(here)) == 2, "a second batch")
     await here.run("fbq('set', 'userData', {external_id: 'u'})", "fbq('trackSingle', '111', 'One')")
-    await until(lambda: len(with_events(here)) == 3, "a third letter")
+    await until(lambda: len(with_events(here)) == 3, "a third batch")
 
-    assert [letter.get("match") for letter in with_events(here)] == [
+    assert [batch.get("match") for batch in with_events(here)] == [
         {"111": {"em": "A@b.test"}, "222": {"ph": 1}, "333": {}},
         {"111": {"em": "A@b.test"}, "222": {"ph": 1}, "333": {}},
         {
@@ -105,7 +105,7 @@ async def test_processing_options_ride_along(here: Stage, given: str, expected: 
     await here.show(TAG, BASE, script(f"fbq('dataProcessingOptions', {given})"), CALLS)
     await here.settle()
 
-    assert here.letters[0].get("dpo") == expected
+    assert here.batches[0].get("dpo") == expected
 
 
 async def test_events_of_different_options_travel_apart(here: Stage) -> None:
@@ -124,9 +124,9 @@ async def test_events_of_different_options_travel_apart(here: Stage) -> None:
             "fbq('consent', 'grant')",
         ),
     )
-    await here.settle(["letters"])
+    await here.settle(["batches"])
 
-    told = [(letter["events"][0]["name"], letter.get("dpo"), letter["url"][-5:]) for letter in here.letters]
+    told = [(batch["events"][0]["name"], batch.get("dpo"), batch["url"][-5:]) for batch in here.batches]
     assert [entry[:2] for entry in told[:3]] == [("A", None), ("B", [["LDU"], 0, 0]), ("C", [["LDU"], 0, 0])]
     assert told[2][2] == "/next"
     assert told[1][2] != "/next"
@@ -148,36 +148,36 @@ async def test_a_blocked_pixel_is_mirrored_and_told(here: Stage, blocked: str) -
 
 
 async def test_a_waiting_event_is_told_to_have_fired(here: Stage) -> None:
-    """What waited for the Pixel at first is told to have fired once its queue is drained, with the next letter."""
+    """What waited for the Pixel at first is told to have fired once its queue is drained, with the next batch."""
     await here.show(TAG, BASE, INIT, script("fbq('track', 'Lead')"))
     await here.take_over()
     await here.settle()
 
     lead, end = here.events
     assert (lead["pixel"], end["pixel"]) == ("pending", "fired")
-    assert here.letters[1]["fates"] == [{"name": "Lead", "id": lead["id"], "pixel": "fired"}]
+    assert here.batches[1]["fates"] == [{"name": "Lead", "id": lead["id"], "pixel": "fired"}]
 
 
 async def test_a_silent_pixel_is_told_blocked_after_ten_seconds(here: Stage) -> None:
     """An event that is still queued after ten seconds counts as blocked, one that was drained as fired."""
     await here.page.clock.install()
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'A')", "fbq('track', 'B')"))
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
     await here.run("fbq.queue.splice(0, 2)")
     # The page's clock runs on by itself meanwhile.
     await here.page.clock.fast_forward(4000)
     assert not here.copy_updates
     await here.page.clock.fast_forward(6500)
-    await until(lambda: here.copy_updates, "fates")
+    await until(lambda: here.copy_updates, "a status update")
 
     assert here.copy_updates == [("A", "fired"), ("B", "blocked")]
-    assert "events" not in here.letters[1] or not here.letters[1]["events"]
+    assert "events" not in here.batches[1] or not here.batches[1]["events"]
 
 
 async def test_a_page_that_goes_away_tells_what_still_waits(here: Stage) -> None:
     """At pagehide all that the Pixel did not take counts as blocked."""
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'A')"))
-    await until(lambda: here.arrived, "a letter")
+    await until(lambda: here.arrived, "a batch")
     await here.page.goto("about:blank")
     await until(lambda: len(here.arrived) == 2, "a farewell")
 
@@ -202,7 +202,7 @@ async def test_what_json_cannot_carry_is_left_out(here: Stage) -> None:
             "fbq('track', 'Fine', {a: 1})",
         ),
     )
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
     assert [(event["name"], event.get("data")) for event in here.events] == [
         *((name, None) for name in ("Cycle", "Big", "Trap", "Huge", "Text")),
@@ -214,7 +214,7 @@ async def test_custom_data_is_taken_at_call_time(here: Stage) -> None:
     """What the page does to its object afterwards does not change the event."""
     call = script("var data = {value: 1}", "fbq('track', 'Lead', data)", "data.value = 2")
     await here.show(TAG, ALONE, INIT, call)
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
     assert here.events[0]["data"] == {"value": 1}
 
@@ -224,45 +224,45 @@ async def test_many_events_are_split(here: Stage) -> None:
     await here.show(TAG, BASE, INIT)
     await here.take_over()
     await here.run("for (var i = 0; i < 12; i++) fbq('track', 'E' + i, {text: '\u00e9\u20ac'.repeat(4000)})")
-    await until(lambda: len(here.arrived) >= 5, "all letters")
-    await until(lambda: sum(len(letter["body"]["events"]) for letter in here.arrived) == 12, "all events")
+    await until(lambda: len(here.arrived) >= 5, "all batches")
+    await until(lambda: sum(len(batch["body"]["events"]) for batch in here.arrived) == 12, "all events")
 
-    assert all(int(letter["headers"]["Content-Length"]) < 60 * 1024 for letter in here.arrived)
+    assert all(int(batch["headers"]["Content-Length"]) < 60 * 1024 for batch in here.arrived)
     assert [event["name"] for event in here.events] == [f"E{number}" for number in range(12)]
 
 
 @pytest.mark.parametrize("status", [503, 429, 408, 500, 0])
-async def test_a_letter_that_was_not_taken_is_sent_again(here: Stage, status: int) -> None:
+async def test_a_batch_that_was_not_taken_is_sent_again(here: Stage, status: int) -> None:
     """What may pass, and a network error, is retried until taken, with the same ids and times."""
     # Chromium itself repeats, unchanged, what a dropped connection or a 408 cost.
     here.statuses[:] = [status, status]
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: len({letter["body"]["sent"] for letter in here.arrived}) > 1, "a retry with its own time")
+    await until(lambda: len({batch["body"]["sent"] for batch in here.arrived}) > 1, "a retry with its own time")
 
-    first, *_, last = (letter["body"] for letter in here.arrived)
+    first, *_, last = (batch["body"] for batch in here.arrived)
     assert first["events"] == last["events"]
 
 
 async def test_a_retry_does_not_wait_when_the_line_is_back(here: Stage) -> None:
-    """The browser's news that it is online sends at once what waits."""
+    """What waits is sent at once when the browser says that it is online."""
     here.statuses[:] = [503, 503, 503]
     await here.show(TAG, ALONE, CALLS)
     await until(lambda: here.arrived, "the first attempt")
-    # The page may still be reading the last answer when the news comes: so the news comes often.
-    news = "window.news = setInterval(() => dispatchEvent(new Event('online')), 50)"
-    await here.page.evaluate(news)
+    # The page may still be reading the last answer when the event comes: so the event comes often.
+    online = "window.online = setInterval(() => dispatchEvent(new Event('online')), 50)"
+    await here.page.evaluate(online)
     await until(lambda: len(here.arrived) == 4, "the last attempt", seconds=5)
 
 
 async def test_the_page_of_somebody_else_is_no_answer(here: Stage) -> None:
-    """A 200 with the HTML of a rule that answers every address is a failure: the same letter is sent again."""
+    """A 200 with the HTML of a rule that answers every address is a failure: the same batch is sent again."""
     here.page_of_another = True
     here.statuses[:] = [200, 200]
     await here.show(TAG, ALONE, CALLS)
     await until(lambda: len(here.arrived) == 3, "two retries", 20)
 
     # What became of the browser copy may be known by the second retry, ten seconds later at the latest.
-    assert len({tuple(event["id"] for event in letter["body"]["events"]) for letter in here.arrived}) == 1
+    assert len({tuple(event["id"] for event in batch["body"]["events"]) for batch in here.arrived}) == 1
 
 
 async def test_what_somebody_else_answered_outlives_the_page(here: Stage) -> None:
@@ -272,7 +272,7 @@ async def test_what_somebody_else_answered_outlives_the_page(here: Stage) -> Non
     await here.show(TAG, ALONE, CALLS)
     await until(lambda: here.answered, "the answer of a catch-all rule")
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'Contact')"))
-    await until(lambda: len(here.arrived) > 1 and "Contact" in {event["name"] for event in here.events}, "more letters")
+    await until(lambda: len(here.arrived) > 1 and "Contact" in {event["name"] for event in here.events}, "more batches")
     first = {event["id"] for event in here.arrived[0]["body"]["events"]}
     await until(
         lambda: first <= {event["id"] for one in here.arrived[1:] for event in one["body"]["events"]}, "it again"
@@ -305,9 +305,9 @@ async def test_a_final_answer_is_final(here: Stage, status: int) -> None:
     here.statuses[:] = [status]
     await here.page.clock.install()
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: here.arrived, "a letter")
+    await until(lambda: here.arrived, "a batch")
     await here.page.clock.fast_forward(8000)
     await here.run("fbq('track', 'Contact')")
-    await until(lambda: len(here.arrived) == 2, "the next letter")
+    await until(lambda: len(here.arrived) == 2, "the next batch")
 
     assert [event["name"] for event in here.arrived[1]["body"]["events"]] == ["Contact"]

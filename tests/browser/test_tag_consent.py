@@ -20,7 +20,7 @@ async def test_nothing_leaves_before_consent(here: Stage) -> None:
     await here.page.wait_for_function("!!fbq.callMethod")
     before = await here.run("return Date.now()")
     await here.page.wait_for_function(f"Date.now() > {before} + 20")
-    assert not here.letters
+    assert not here.batches
     assert not await here.run("return document.cookie")
     await here.run("fbq('consent', 'grant')")
     await here.settle()
@@ -28,7 +28,7 @@ async def test_nothing_leaves_before_consent(here: Stage) -> None:
     assert here.fired_pairs == here.mirrored_pairs
     assert [event["name"] for event in here.events][:2] == ["PageView", "Lead"]
     assert {event["at"] <= before for event in here.events[:2]} == {True}
-    assert here.letters[0]["consent"] == "granted"
+    assert here.batches[0]["consent"] == "granted"
 
 
 async def test_a_withdrawal_is_told_once(here: Stage) -> None:
@@ -37,23 +37,23 @@ async def test_a_withdrawal_is_told_once(here: Stage) -> None:
     await here.take_over()
     await until(lambda: len(here.copy_updates) == 2, "both events are told to have fired")
     await here.run("fbq('consent', 'revoke')", "fbq('consent', 'revoke')", "fbq('track', 'Contact')")
-    await until(lambda: any(letter.get("consent") == "revoked" for letter in here.letters), "the withdrawal")
+    await until(lambda: any(batch.get("consent") == "revoked" for batch in here.batches), "the withdrawal")
     assert not await here.run("return document.cookie")
     await here.run("fbq('consent', 'grant')")
     await here.settle()
 
-    [withdrawal] = [letter for letter in here.letters if letter.get("consent") == "revoked"]
+    [withdrawal] = [batch for batch in here.batches if batch.get("consent") == "revoked"]
     assert withdrawal == {"v": 1, "sent": withdrawal["sent"], "consent": "revoked", "webdriver": True, "match": False}
-    assert {letter["consent"] for letter in here.letters[here.letters.index(withdrawal) + 1 :]} == {"granted"}
+    assert {batch["consent"] for batch in here.batches[here.batches.index(withdrawal) + 1 :]} == {"granted"}
     assert here.fired_pairs == here.mirrored_pairs
 
 
 async def test_a_first_revoke_withdraws_nothing(here: Stage) -> None:
     """A page that revokes before anything was sent, as Meta advises, sends nothing."""
     await here.show(TAG, BASE, script("fbq('consent', 'revoke')"), CALLS, script("fbq('consent', 'grant')"))
-    await here.settle(["letters"])
+    await here.settle(["batches"])
 
-    assert "revoked" not in {letter.get("consent") for letter in here.letters}
+    assert "revoked" not in {batch.get("consent") for batch in here.batches}
 
 
 RETURNING = script(
@@ -81,11 +81,11 @@ async def test_a_stored_consent_lets_all_events_out_and_keeps_the_browser_ids(he
     await here.page.wait_for_function(WAITS)
     if placement in {"trap", "late"}:
         await here.page.add_script_tag(url="/k/m.js")
-    await here.settle(["letters"])
+    await here.settle(["batches"])
 
     assert [event["name"] for event in here.events] == ["PageView", "Lead", "End"]
-    assert {letter["consent"] for letter in here.letters} == {"granted"}
-    assert {(letter["fbp"], letter["fbc"]) for letter in here.letters} == {("fb.1.5.7", "fb.1.5.abc")}
+    assert {batch["consent"] for batch in here.batches} == {"granted"}
+    assert {(batch["fbp"], batch["fbc"]) for batch in here.batches} == {("fb.1.5.7", "fb.1.5.abc")}
     assert await here.run("return document.cookie") == "_fbp=fb.1.5.7; _fbc=fb.1.5.abc"
     assert here.fired == []
 
@@ -99,7 +99,7 @@ async def test_a_tag_behind_a_locked_pixel_waits_for_the_grant(here: Stage, plac
     await here.page.add_script_tag(url="/k/m.js")
     await here.run("fbq('track', 'Contact')")
     await here.page.evaluate("new Promise((done) => setTimeout(done, 50))")
-    assert here.letters == []
+    assert here.batches == []
     await here.run("fbq('consent', 'grant')")
     await here.settle()
 
@@ -124,25 +124,25 @@ async def test_required_consent_holds_until_granted(here: Stage) -> None:
     here.site = site(consent="required")
     await here.show(TAG, BASE, CALLS)
     await here.settle(["fired"])
-    assert not here.letters
+    assert not here.batches
     await here.run("fbq('consent', 'grant')")
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
-    [letter] = here.letters
-    assert letter["consent"] == "granted"
+    [batch] = here.batches
+    assert batch["consent"] == "granted"
     assert here.fired_pairs == here.mirrored_pairs
 
 
 @pytest.mark.parametrize(("policy", "made"), [("drop", False), ("ldu", True), ("ignore", True)])
 async def test_global_privacy_control_is_told(here: Stage, policy: str, made: bool) -> None:  # noqa: FBT001
-    """The signal is on the letter, and where it means no sending it also means no cookie."""
+    """The signal is on the batch, and where it means no sending it also means no cookie."""
     here.site = site(gpc=policy)
     await here.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
-    assert here.letters[0]["gpc"] is True
-    assert made == ("fbp" in here.letters[0])
+    assert here.batches[0]["gpc"] is True
+    assert made == ("fbp" in here.batches[0])
     assert made == ("_fbp" in await here.run("return document.cookie"))
 
 
@@ -153,13 +153,13 @@ async def test_browser_ids_stand_where_the_pixel_puts_them(here: Stage, host: st
     await here.show(TAG, BASE, CALLS, path="/?fbclid=Abc-9_", host=host)
     await here.settle()
 
-    letter = here.letters[0]
-    assert re.fullmatch(rf"fb\.{index}\.\d{{13}}\.\d{{1,18}}", letter["fbp"])
-    assert re.fullmatch(rf"fb\.{index}\.\d{{13}}\.Abc-9_", letter["fbc"])
-    assert {(hit["fbp"], hit["fbc"]) for hit in here.fired} == {(letter["fbp"], letter["fbc"])}
+    batch = here.batches[0]
+    assert re.fullmatch(rf"fb\.{index}\.\d{{13}}\.\d{{1,18}}", batch["fbp"])
+    assert re.fullmatch(rf"fb\.{index}\.\d{{13}}\.Abc-9_", batch["fbc"])
+    assert {(hit["fbp"], hit["fbc"]) for hit in here.fired} == {(batch["fbp"], batch["fbc"])}
     assert sorted((await here.run("return document.cookie")).split("; ")) == [
-        f"_fbc={letter['fbc']}",
-        f"_fbp={letter['fbp']}",
+        f"_fbc={batch['fbc']}",
+        f"_fbp={batch['fbp']}",
     ]
 
 
@@ -188,21 +188,21 @@ async def test_click_ids_are_kept_as_the_pixel_keeps_them(
     """A new click id replaces an old one, the same one keeps its time, and odd ones are left to the proxy."""
     cookie = script(f"document.cookie = '_fbc={stored};domain=shop.test;path=/'") if stored else ""
     await here.show(cookie, TAG, ALONE, CALLS, path=path)
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
-    found = here.letters[0].get("fbc", "")
+    found = here.batches[0].get("fbc", "")
     assert re.fullmatch(expected or f"{re.escape(stored)}", found)
 
 
 async def test_a_click_id_at_the_end_of_the_referrer_is_kept(here: Stage) -> None:
-    """The page that follows the landing page takes the click id from where it came from, to its last letter."""
+    """The page that follows the landing page takes the click id from where it came from, to its last batch."""
     await here.show("<a href=/next>next</a>", path="/?fbclid=abc")
     here.html = f"<!doctype html>{TAG}{ALONE}{CALLS}"
     await here.page.click("a")
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
 
-    assert here.letters[0]["referrer"].endswith("fbclid=abc")
-    assert here.letters[0]["fbc"].endswith(".abc")
+    assert here.batches[0]["referrer"].endswith("fbclid=abc")
+    assert here.batches[0]["fbc"].endswith(".abc")
 
 
 async def test_no_cookie_is_made_when_the_page_forbids_it(here: Stage) -> None:
@@ -211,4 +211,4 @@ async def test_no_cookie_is_made_when_the_page_forbids_it(here: Stage) -> None:
     await here.settle()
 
     assert not await here.run("return document.cookie")
-    assert "fbp" not in here.letters[0]
+    assert "fbp" not in here.batches[0]

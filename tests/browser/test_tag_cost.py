@@ -44,17 +44,17 @@ async def _layouts(session: CDPSession) -> dict[str, float]:
 
 
 async def test_events_cause_no_layout(here: Stage) -> None:
-    """Neither events nor news of them make the browser lay out, style or paint anything."""
+    """Neither events nor status updates make the browser lay out, style or paint anything."""
     await here.show(TAG, ALONE, CALLS, script("addEventListener('load', () => document.body.append('loaded'))"))
     session = await here.page.context.new_cdp_session(here.page)
     await session.send("Performance.enable")
     await here.page.wait_for_load_state("load")
-    await until(lambda: here.letters, "a letter")
+    await until(lambda: here.batches, "a batch")
     await here.run("return document.body.offsetHeight")
     before = await _layouts(session)
     for number in range(20):
         await here.run(f"fbq('track', 'Lead', {{value: {number}}})")
-    await here.settle(["letters"])
+    await here.settle(["batches"])
 
     assert await _layouts(session) == before
     await here.run("document.body.append('more')", "return document.body.offsetHeight")

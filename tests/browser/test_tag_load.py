@@ -57,7 +57,7 @@ async def test_the_pixel_comes_with_the_grant(here: Stage) -> None:
     await here.show(TAG, script("fbq('track', 'Lead')"))
     await here.page.wait_for_load_state()
     assert not [url for url in asked if "fbevents" in url]
-    assert not here.letters
+    assert not here.batches
     assert not await here.run("return document.cookie")
     await here.run("fbq('consent', 'grant')")
     await here.settle()
@@ -84,9 +84,9 @@ async def test_privacy_control_keeps_the_pixel_away(here: Stage) -> None:
     asked: list[str] = []
     here.page.on("request", lambda request: asked.append(request.url))
     await here.show(TAG, script("fbq('consent', 'grant')", "fbq('track', 'Lead')"))
-    await until(lambda: here.letters, "a letter that says so")
+    await until(lambda: here.batches, "a batch that says so")
 
-    assert here.letters[0]["gpc"] is True
+    assert here.batches[0]["gpc"] is True
     assert not [url for url in asked if "fbevents" in url]
 
 

@@ -21,9 +21,9 @@ async def go(here: Stage, move: str) -> None:
 def views(here: Stage) -> list[str]:
     """Path and fragment of each PageView that was mirrored."""
     return [
-        letter["url"].split("/", 3)[3]
-        for letter in here.letters
-        for event in letter.get("events", [])
+        batch["url"].split("/", 3)[3]
+        for batch in here.batches
+        for event in batch.get("events", [])
         if event["name"] == "PageView"
     ]
 
@@ -155,12 +155,12 @@ async def test_no_route_is_too_short(here: Stage, case: str, tag: str, browser_i
     await here.show(tag, BASE, CALLS)
     await here.take_over()
     await here.page.evaluate(f"async () => {{ {LATER}; {moves}; await later(30) }}")
-    await here.settle(["fired", *(["letters"] if tag else [])])
+    await here.settle(["fired", *(["batches"] if tag else [])])
 
     assert told(here.fired) == wanted
     if tag:
         assert here.fired_pairs == here.mirrored_pairs
-        urls = {event["id"]: letter["url"] for letter in here.letters for event in letter.get("events", [])}
+        urls = {event["id"]: batch["url"] for batch in here.batches for event in batch.get("events", [])}
         assert {hit["eid"]: hit["dl"] for hit in here.fired} == urls
 
 
@@ -181,7 +181,7 @@ async def test_a_route_left_at_once_is_told(here: Stage, browser_is: str) -> Non
     """A route whose page is left in the same task, or a tenth of a second later, is mirrored."""
     await here.page.add_init_script(BROWSERS[browser_is])
     for wait in (0, 100):
-        here.letters.clear()
+        here.batches.clear()
         await here.show(TAG, BASE, CALLS)
         await here.take_over()
         leave = "location.href = '/other'"
@@ -202,7 +202,7 @@ async def test_an_address_cleaned_before_the_first_event_fires_is_no_route(here:
     clean = script(f"addEventListener('DOMContentLoaded', () => {{ {CLEANED} }})")
     await here.show(before, BASE, behind, CALLS, clean, path="/?utm_source=x&fbclid=abc")
     await here.take_over()
-    channels = ["fired"] if placement == "alone" else ["fired", "letters"]
+    channels = ["fired"] if placement == "alone" else ["fired", "batches"]
     await here.settle(channels)
 
     assert [hit["ev"] for hit in here.fired] == ["PageView", "Lead", "End"]

@@ -61,7 +61,7 @@ async def test_a_plugin_that_waits_for_the_pixel_is_served_and_mirrored(here: St
         await here.page.wait_for_function(f"!{WAITING}")
     await here.run(GRANT)
     await until(lambda: len(here.fired) == 3, "all events fire")
-    await here.settle(["fired"] if placement == "alone" else ["fired", "letters"])
+    await here.settle(["fired"] if placement == "alone" else ["fired", "batches"])
 
     assert sorted(name for _, name, _ in here.fired_pairs) == NAMES
     if placement != "alone":

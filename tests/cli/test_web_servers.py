@@ -249,7 +249,7 @@ async def started(ground: Ground, command: list[str]) -> AsyncIterator[None]:
     finally:
         if process.returncode is None:
             process.terminate()
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 60)
 
 
 @dataclass(frozen=True)

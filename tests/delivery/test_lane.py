@@ -109,7 +109,7 @@ async def test_a_settlement_that_fails_once_is_tried_again(monkeypatch: pytest.M
     async def settled() -> bool:
         return bool(queue.settled)
 
-    await until(settled, what="the settlement", seconds=5)
+    await until(settled, what="the settlement", seconds=60)
     one.stop()
     await running
 
@@ -126,7 +126,7 @@ async def test_what_can_never_be_recorded_is_given_up_to_be_sent_again(monkeypat
     async def settled() -> bool:
         return bool(queue.settled)
 
-    await until(settled, what="the settlement", seconds=5)
+    await until(settled, what="the settlement", seconds=60)
     one.stop()
     await running
 
@@ -145,7 +145,7 @@ async def test_a_lane_ends_though_the_disk_is_full(monkeypatch: pytest.MonkeyPat
 
     await until(refused, what="a refused settlement")
     one.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
     assert queue.settled == []
 
@@ -255,7 +255,7 @@ async def test_fresh_events_cut_a_long_wait_short(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(TimeoutError):
         await until(lambda: _at_least(graph, 2), seconds=0.3)
     one.wake()
-    await until(lambda: _at_least(graph, 2), seconds=5, what="the next try")
+    await until(lambda: _at_least(graph, 2), seconds=60, what="the next try")
     one.stop()
     await running
 

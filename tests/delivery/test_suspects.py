@@ -302,7 +302,7 @@ async def test_an_event_that_makes_graph_fail_does_not_hold_those_behind_it(tmp_
             async def past() -> bool:
                 return len(graph.taken) >= 490
 
-            await until(past, what="newer events", seconds=30)
+            await until(past, what="newer events", seconds=60)
         assert queue.stats().dead == 0
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from support import SECRET, raw_config, record
 
-from proxy.app import now_ms
 from proxy.config import load
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.doctor import Finding, findings
+from proxy.installation import now_ms
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
 

@@ -44,7 +44,7 @@ class Client:
     async def answer(self) -> bytes:
         """Read until the proxy closes."""
         try:
-            return await asyncio.wait_for(self.reader.read(), 20)
+            return await asyncio.wait_for(self.reader.read(), 60)
         except ConnectionError:
             return b""
 
@@ -52,7 +52,7 @@ class Client:
         """Send a request and read the first line of its answer."""
         self.writer.write(request)
         try:
-            return await asyncio.wait_for(self.reader.readline(), 20)
+            return await asyncio.wait_for(self.reader.readline(), 60)
         except ConnectionError:
             return b""
 
@@ -418,7 +418,7 @@ async def test_a_visitor_behind_a_trusted_proxy_shares_its_connections(tmp_path:
         lines = []
         for reader, writer in streams:
             writer.write(TAG)
-            lines.append(await asyncio.wait_for(reader.readline(), 20))
+            lines.append(await asyncio.wait_for(reader.readline(), 60))
         for _, writer in streams:
             writer.close()
 

@@ -113,7 +113,7 @@ async def said(address: tuple[str, int], *pieces: bytes) -> bytes:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), 60)
     except ConnectionError:
         return b""
     finally:
@@ -158,7 +158,7 @@ async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch)
         reader, writer = await asyncio.open_connection(*address)
         for message in (HEADERS["v2-tcp4"][0] + keeping, keeping):
             writer.write(message)
-            answer = await asyncio.wait_for(reader.readuntil(VISITOR_ADDRESS.encode()), 10)
+            answer = await asyncio.wait_for(reader.readuntil(VISITOR_ADDRESS.encode()), 60)
             assert answer.startswith(b"HTTP/1.1 200")
             assert await said(address, b"PROXY ") == b""  # connected later, its time is over now
         writer.close()
@@ -197,12 +197,12 @@ async def test_announced_clients_have_their_own_limit() -> None:
         streams = [await asyncio.open_connection(*address) for _ in range(4)]
         for (reader, writer), start in zip(streams, (HEADERS["v2-tcp6"][0], head, head, head), strict=True):
             writer.write(start + keeping)
-            assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"200"
-        lost = await asyncio.wait_for(streams[1][0].read(), 10)
+            assert (await asyncio.wait_for(reader.readline(), 60)).split()[1] == b"200"
+        lost = await asyncio.wait_for(streams[1][0].read(), 60)
         kept = []
         for reader, writer in (streams[0], *streams[2:]):
             writer.write(REQUEST)
-            kept.append((await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200"))
+            kept.append((await asyncio.wait_for(reader.read(), 60)).count(b"HTTP/1.1 200"))
         for _, writer in streams:
             writer.close()
 
@@ -218,7 +218,7 @@ async def test_stopping_sends_away_who_announced_nobody() -> None:
         await said(address, HEADERS["v1-unknown"][0], REQUEST)  # the listener has taken the first one by now
 
     with pytest.raises((ConnectionError, EOFError)):
-        await asyncio.wait_for(reader.readexactly(1), 10)
+        await asyncio.wait_for(reader.readexactly(1), 60)
     writer.close()
 
 

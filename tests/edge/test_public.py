@@ -219,7 +219,7 @@ async def test_malformed_http_is_a_quiet_400(shop: Installation, head: bytes, ca
     """A request that is no HTTP, or has no Host, gets a 400; the log tells it without traceback or the bytes."""
     reader, writer = await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port)
     writer.write(head + b"\r\nOrigin: https://shop.example\r\nContent-Length: 2\r\n\r\n{}")
-    line = await asyncio.wait_for(reader.readline(), 10)
+    line = await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     await writer.wait_closed()
 

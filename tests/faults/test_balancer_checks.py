@@ -25,7 +25,7 @@ async def test_checks_that_reset_leave_no_line(tmp_path: Path) -> None:
                 check.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
         writer.write(b"PROXY TCP4 93.184.216.34 10.0.0.1 4711 443\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-        line = await asyncio.wait_for(reader.readline(), 20)
+        line = await asyncio.wait_for(reader.readline(), 60)
         writer.close()
         after = machine.log()
         code = await machine.terminate()

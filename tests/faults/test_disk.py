@@ -59,6 +59,8 @@ from pathlib import Path
 from vfs import DISK_FAULTS, Disk
 fail, switch = DISK_FAULTS[sys.argv.pop(1)], Path(sys.argv.pop(1))
 disk = Disk(lambda *facts: fail(*facts) if switch.exists() else None)
+from proxy.queue.sqlite import connection
+connection.VFS = disk.name
 from proxy.cli.commands import main
 main()
 """
@@ -345,7 +347,7 @@ async def test_a_broken_disk_is_told_at_once(tmp_path: Path) -> None:
             async with proxy.session.get(f"{proxy.operator}/readyz") as ready:
                 status = ready.status
             with pytest.raises(QueueBrokenError, match="injected"):
-                await asyncio.wait_for(proxy.proxy.broken, 10)
+                await asyncio.wait_for(proxy.proxy.broken, 60)
 
     assert (before, during, after, status) == (204, 503, 503, 503)
     assert headers["Retry-After"]
@@ -385,7 +387,7 @@ async def test_the_process_ends_with_1_when_its_disk_fails(tmp_path: Path, say: 
             size = machine.memory_mb()
             machine.break_disk()
             assert machine.process
-            code = await asyncio.wait_for(machine.process.wait(), 30)
+            code = await asyncio.wait_for(machine.process.wait(), 60)
         log = machine.log()
         healthy = Machine(tmp_path, graph)
         await healthy.start()
@@ -549,7 +551,7 @@ async def refusal(machine: Machine) -> tuple[int | None, str]:
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert b"Traceback" not in errors, errors.decode()
     return process.returncode, errors.decode()
 

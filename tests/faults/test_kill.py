@@ -94,7 +94,7 @@ async def test_an_orderly_end_lets_a_slow_upload_finish(tmp_path: Path) -> None:
         ending = asyncio.create_task(machine.terminate())
         await until(lambda: _refuses(machine), what="the closed door")
         writer.write(body[10:])
-        line = await asyncio.wait_for(reader.readline(), 10)
+        line = await asyncio.wait_for(reader.readline(), 60)
         writer.close()
 
         assert line.split()[1] == b"204"
@@ -126,7 +126,7 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
             cwd=ROOT,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, errors = await asyncio.wait_for(second.communicate(), 30)
+        _, errors = await asyncio.wait_for(second.communicate(), 60)
         async with loaded(machine, "alone") as load:
             await until(lambda: _reached(load.acknowledged, 30), what="load")
         await machine.terminate()

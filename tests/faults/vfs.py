@@ -8,8 +8,8 @@ first (``before``); a failed xSync leaves its writes as unsure as they were, or 
 Linux does with pages it could not write: the next xSync succeeds without them.
 
 Not modelled: sectors that decay or are misdirected, a disk that lies about a flush, tearing within a sector, stale
-bytes in holes; memory-mapped I/O and ``-shm`` (the queue uses neither: one connection, exclusive); files that do not
-pass through SQLite (the lock, the ballast, the secret), and the directory's own entry in its parent.
+bytes in holes; memory-mapped I/O and ``-shm`` (the queue uses neither: the log's index is on the heap); files that do
+not pass through SQLite (the lock, the ballast, the secret), and the directory's own entry in its parent.
 """
 
 import random
@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import apsw
+
+from proxy.queue.sqlite import connection
 
 SECTOR = 512
 # How likely an un-synced sector or write reached the platter, at one cut: none, some, most, all.
@@ -86,15 +88,15 @@ class _Platter:
 
 
 class Disk(apsw.VFS):
-    """SQLite's way to the files while ``installed``; the files themselves stay ordinary ones."""
+    """The queue's way to the files while ``installed``; the files themselves stay ordinary ones."""
 
     def __init__(self, before: Before | None = None, *, forgets: bool = False) -> None:
         self.name = f"forgetful-{next(_numbers)}"
         self.before, self.forgets = before, forgets
         self.platters: dict[str, _Platter] = {}
         self.deleted: dict[str, _Platter] = {}  # since the directory was synced
-        self.base = apsw.vfs_names()[0]  # the default until now
-        super().__init__(self.name, self.base, makedefault=True)
+        self.base = connection.VFS  # what the queue opens its file with until now
+        super().__init__(self.name, self.base)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's
         if name is None:
@@ -184,11 +186,13 @@ class _File(apsw.VFSFile):
 
 @contextmanager
 def installed(before: Before | None = None, *, forgets: bool = False) -> Iterator[Disk]:
-    """Make a forgetful disk SQLite's default for a while; every connection must be closed before it goes."""
+    """Give the queue a forgetful disk for a while; every connection must be closed before it goes."""
     disk = Disk(before, forgets=forgets)
+    connection.VFS = disk.name
     try:
         yield disk
     finally:
+        connection.VFS = disk.base
         disk.unregister()
 
 

@@ -67,6 +67,7 @@ async def test_a_claim_of_a_failed_transaction_is_taken_back(tmp_path: Path) -> 
     assert [one.id for segment in left for one in segment.records] == ["id-2"]
 
 
+@pytest.mark.long
 async def test_counts_are_read_while_thousands_of_pixels_are_new(tmp_path: Path) -> None:
     """A look at the counts from another thread never meets a half-made change."""
     queue = open_queue(tmp_path)

@@ -9,7 +9,8 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
 from proxy.queue.codec import event_key
 from proxy.queue.contract import Filter
-from proxy.queue.sqlite.ledger import FOUND, SLICE, Ledger
+from proxy.queue.sqlite.ledger import Ledger
+from proxy.queue.sqlite.ledger_pages import FOUND, SLICE, START, LedgerPages, Place
 
 TODAY = 20_000
 KEPT = 1 << 40
@@ -52,7 +53,7 @@ def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
     write(ledger, TODAY - 1, 100)
     write(ledger, TODAY, 10_000)
     forget_all(ledger, TODAY - 7, most_bytes=800_000)
-    (newest, *_), _ = ledger.read(TODAY, 1 << 62, Filter(limit=1))
+    (newest, *_), _ = LedgerPages(ledger._db).newest(Filter(limit=1))
 
     assert ledger.days() == [TODAY]
     assert newest.id == f"{TODAY}-9999"
@@ -62,7 +63,7 @@ def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
 def test_news_live_as_long_as_the_events_they_may_join(ledger: Ledger) -> None:
     """News of browser copies go with the days of their events, not before."""
     write(ledger, TODAY, 1)
-    ledger.write_news(
+    ledger.write_updates(
         [((TODAY - 8) * DAY_MS, b"old", b"", BrowserCopy.FIRED), (TODAY * DAY_MS, b"new", b"", BrowserCopy.FIRED)]
     )
     forget_all(ledger, TODAY - 7)
@@ -92,7 +93,7 @@ def test_the_size_of_news_is_counted_too(ledger: Ledger) -> None:
     """News of browser copies take room as well; of news about one event only the latest counts."""
     at = TODAY * DAY_MS
     for browser_copy in (BrowserCopy.BLOCKED, BrowserCopy.FIRED):
-        ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", browser_copy) for n in range(20_000))
+        ledger.write_updates((at, event_key(PIXEL, "Lead", str(n)), b"", browser_copy) for n in range(20_000))
 
     assert ledger.size() == pytest.approx(pages_of(ledger), rel=1 / 4)
 
@@ -114,13 +115,14 @@ def rows_of(ledger: Ledger, table: str) -> int:
     return ledger._number(f"SELECT count(*) FROM {table}")  # noqa: S608
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rows", "news"), [(20_000, 1000), (1000, 60_000)])
 def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, news: int) -> None:
     """Beyond the bound what takes more is forgotten, so that forged news cost no rows, and drops no news."""
     at = TODAY * DAY_MS
     write(ledger, TODAY - 1, 500)
     write(ledger, TODAY, rows)
-    ledger.write_news((at, event_key(PIXEL, "Lead", str(n)), b"", BrowserCopy.FIRED) for n in range(news))
+    ledger.write_updates((at, event_key(PIXEL, "Lead", str(n)), b"", BrowserCopy.FIRED) for n in range(news))
     forget_all(ledger, TODAY - 7, most_bytes=1_000_000)
     kept_rows = sum(rows_of(ledger, f"ledger_{day}") for day in ledger.days())
     kept_news = rows_of(ledger, f"fate_{TODAY}")
@@ -130,11 +132,11 @@ def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, news: i
 
 
 def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger) -> None:
-    """A page of 1,000 rows with news of every day: three statements a slice, and a bound on each slice's rows."""
+    """A page of 1,000 rows with news of every day: four statements a slice, and a bound on each slice's rows."""
     for day in range(TODAY - 6, TODAY + 1):
         write(ledger, day, 3000)
         keys = (event_key(PIXEL, "Lead", f"{day}-{n}") for n in range(3000))
-        ledger.write_news((day * DAY_MS, key, b"", BrowserCopy.FIRED) for key in keys)
+        ledger.write_updates((day * DAY_MS, key, b"", BrowserCopy.FIRED) for key in keys)
     statements: list[str] = []
 
     def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
@@ -142,25 +144,27 @@ def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger
         return True
 
     ledger._db.exec_trace = trace
-    rows, before, slices = list[LedgerRow](), 1 << 62, 0
-    while before and len(rows) < 1000:
-        found, before = ledger.read(TODAY, before, Filter(limit=1000 - len(rows)))
+    place: Place | None = START
+    rows, slices = list[LedgerRow](), 0
+    while place and len(rows) < 1000:
+        found, place = LedgerPages(ledger._db).newest(Filter(limit=1000 - len(rows)), place)
         assert len(found) <= FOUND
         rows += found
         slices += 1
 
     assert [row.id for row in rows] == [f"{TODAY}-{n}" for n in range(2999, 1999, -1)]
     assert {row.browser_copy for row in rows} == {BrowserCopy.FIRED}
-    assert (slices, len(statements)) == (10, 30)
+    assert (slices, len(statements)) == (10, 40)
 
 
 def test_a_search_that_finds_nothing_looks_at_a_slice_at_a_time(ledger: Ledger) -> None:
     """A rare event among many is found, without one step that looks at all of them."""
     write(ledger, TODAY, 3 * SLICE)
-    wanted, before, slices = Filter(id=f"{TODAY}-7"), 1 << 62, 0
+    wanted, slices = Filter(id=f"{TODAY}-7"), 0
+    place: Place | None = START
     rows: list[LedgerRow] = []
-    while before:
-        found, before = ledger.read(TODAY, before, wanted)
+    while place:
+        found, place = LedgerPages(ledger._db).newest(wanted, place)
         rows += found
         slices += 1
 
@@ -171,10 +175,10 @@ def test_the_latest_news_of_an_event_count(ledger: Ledger) -> None:
     """News of a later day replace those of an earlier one."""
     write(ledger, TODAY, 1)
     key = event_key(PIXEL, "Lead", f"{TODAY}-0")
-    ledger.write_news(
+    ledger.write_updates(
         [(TODAY * DAY_MS, key, b"", BrowserCopy.FIRED), ((TODAY - 1) * DAY_MS, key, b"", BrowserCopy.BLOCKED)]
     )
-    ((row,), _) = ledger.read(TODAY, 1 << 62, Filter())
+    ((row,), _) = LedgerPages(ledger._db).newest(Filter())
 
     assert row.browser_copy == BrowserCopy.FIRED
 
@@ -187,7 +191,7 @@ def test_a_row_that_sqlite_cannot_hold_costs_no_other(ledger: Ledger) -> None:
         LedgerRow(at, PIXEL, "x", "2", 10**30, Status.DROPPED),
     ]
     left_out = ledger.write([*bad, LedgerRow(at, PIXEL, "Lead", "3", 1, Status.DROPPED)])
-    rows, _ = ledger.read(TODAY, 1 << 62, Filter())
+    rows, _ = LedgerPages(ledger._db).newest(Filter())
 
     assert (left_out, [row.id for row in rows]) == (2, ["3"])
 
@@ -208,3 +212,89 @@ def test_rows_of_an_older_layout_count_too(ledger: Ledger) -> None:
     assert 1_900_000 < before < after
     assert again.size() <= 500_000
     assert pages_of(again) <= 500_000
+
+
+def numbered(ledger: Ledger, since: int, wanted: Filter = Filter(), first: int = 1) -> list[tuple[int, str]]:  # noqa: B008 - frozen
+    """Return numbers and ids of all rows above a number, in the order in which they are read."""
+    rows: list[LedgerRow] = []
+    number: int | None = since
+    while number is not None:
+        found, number = LedgerPages(ledger._db, first).since(wanted, number)
+        rows += found
+    return [(row.number, row.id) for row in rows]
+
+
+def test_numbers_grow_over_all_days(ledger: Ledger) -> None:
+    """What is new since a number comes in the order it was written, however its days are mixed (a clock set back)."""
+    for day in (TODAY, TODAY - 1, TODAY, TODAY - 3):
+        write(ledger, day, 2)
+    days = (TODAY, TODAY, TODAY - 1, TODAY - 1, TODAY, TODAY, TODAY - 3, TODAY - 3)
+
+    assert numbered(ledger, 0) == [(number, f"{day}-{number % 2 ^ 1}") for number, day in enumerate(days, 1)]
+    assert numbered(ledger, 5) == numbered(ledger, 0)[5:]
+    assert numbered(ledger, 8) == numbered(ledger, 99) == []
+    assert [row.number for row in LedgerPages(ledger._db).newest(Filter())[0]] == [6, 5, 2, 1]
+
+
+def test_what_is_new_is_chosen_by_a_filter_a_bounded_page_at_a_time(ledger: Ledger) -> None:
+    """Among many rows of two days those wanted are found, and no page looks at more than a slice or returns more."""
+    write(ledger, TODAY - 1, SLICE)
+    write(ledger, TODAY, SLICE + 500)
+    wanted = Filter(id=f"{TODAY}-{SLICE}")
+    pages = []
+    number: int | None = 100
+    while number is not None:
+        found, number = LedgerPages(ledger._db).since(wanted, number)
+        pages.append([row.number for row in found])
+
+    assert pages == [[], [2 * SLICE + 1], []]
+    assert len(LedgerPages(ledger._db).since(Filter(limit=1000), 7)[0]) == FOUND
+    assert [number for number, _ in numbered(ledger, 0)] == list(range(1, 2 * SLICE + 501))
+
+
+def test_numbers_go_on_after_everything_was_forgotten(ledger: Ledger) -> None:
+    """A restart with an empty ledger gives no number twice, and neither does one in the middle of forgetting."""
+    write(ledger, TODAY - 9, 4000)
+    assert ledger.forget(TODAY - 8, most_bytes=KEPT)
+    assert ledger.forget(TODAY - 8, most_bytes=KEPT)
+    emptied = Ledger(ledger._db)._last
+    forget_all(ledger, TODAY - 8)
+    again = Ledger(ledger._db)
+    write(again, TODAY, 1)
+
+    assert (again.days(), emptied) == ([TODAY], 4000)
+    assert numbered(again, 0) == [(4001, f"{TODAY}-0")]
+
+
+def test_a_number_that_was_rolled_back_is_given_again(ledger: Ledger) -> None:
+    """Nobody has seen it, and what is read later is without a gap."""
+    write(ledger, TODAY, 1)
+    ledger._db.execute("BEGIN")
+    write(ledger, TODAY + 1, 5)
+    ledger._db.execute("ROLLBACK")
+    ledger.reload()
+    write(ledger, TODAY + 1, 1)
+
+    assert numbered(ledger, 0) == [(1, f"{TODAY}-0"), (2, f"{TODAY + 1}-0")]
+
+
+def test_rows_without_numbers_are_read_and_forgotten(ledger: Ledger) -> None:
+    """Days that an older layout counted each from one stay readable; a day may hold rows of both kinds."""
+    old = "INSERT INTO ledger_{0}(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts) VALUES"
+    for day in (TODAY - 1, TODAY):
+        ledger._table("ledger", day * DAY_MS)
+        for number in range(3):
+            values = (day * DAY_MS, PIXEL, "Lead", f"old-{day}-{number}", 1, "delivered", "", "fired", "", 1)
+            ledger._db.execute(f"{old.format(day)}(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    ledger.reload()
+    ledger.start_numbers()
+    write(ledger, TODAY, 2)
+    newest, place = LedgerPages(ledger._db, 4).newest(Filter())
+    assert place
+    yesterday, end = LedgerPages(ledger._db, 4).newest(Filter(), place)
+
+    assert [row.number for row in newest] == [5, 4, 0, 0, 0]
+    assert ([row.id for row in yesterday], end) == ([f"old-{TODAY - 1}-{number}" for number in (2, 1, 0)], None)
+    assert numbered(ledger, 0, first=4) == [(4, f"{TODAY}-0"), (5, f"{TODAY}-1")]
+    forget_all(ledger, TODAY)
+    assert ledger.days() == []

@@ -91,10 +91,11 @@ def test_notes_given_back_come_first_again() -> None:
     line.give_back(line.take(7))
     batch = line.take(100)
 
-    assert [one.id for one in batch.rows] == [f"id-{n}" for n in range(5)]
-    assert [at for at, *_ in batch.news] == list(range(5))
+    assert [noted.id for noted in batch.rows] == [f"id-{n}" for n in range(5)]
+    assert [at for at, *_ in batch.updates] == list(range(5))
 
 
+@pytest.mark.long
 async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: LocalQueue) -> None:
     """100,000 notes: no transaction writes more than a slice, and appends that come now are served in between."""
     inserted: list[int] = []
@@ -121,6 +122,7 @@ async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: L
     assert left[0] > 10 * SLICE
 
 
+@pytest.mark.long
 async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +177,7 @@ async def test_a_note_that_cannot_be_written_ends_nothing(queue: LocalQueue) -> 
     """It is left out and counted; its neighbours are written and events are stored."""
     queue.note([row(1), row(2, "\ud800"), row(3)])
     await written(queue)
-    stored = await asyncio.wait_for(queue.append([record(1)]), 10)
+    stored = await asyncio.wait_for(queue.append([record(1)]), 60)
     found = [one.id async for one in queue.events(Filter())]
 
     assert (stored.duplicates, found, queue.stats().lost_notes) == ((), ["id-3", "id-1"], 1)

@@ -363,6 +363,7 @@ def _mark_a_million(path: Path) -> None:
         )
 
 
+@pytest.mark.long
 async def test_a_million_marks(tmp_path: Path, clock: Clock, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a million marks the queue holds less than 100 MB more, and an append costs SQLite as much as without."""
     for name in ("bare", "marked"):

@@ -131,10 +131,10 @@ async def test_an_unforeseen_error_while_tending_breaks_the_queue(error: BaseExc
     writer = Writer(store, on_broken=broken)
     store.tending = error
     calls = [asyncio.ensure_future(writer.do(lambda: 1)) for _ in range(20)]
-    await asyncio.wait(calls, timeout=10)
+    await asyncio.wait(calls, timeout=60)
     await until(lambda: _is_broken(writer), what="the break")
     with pytest.raises(QueueBrokenError):
-        await asyncio.wait_for(writer.do(lambda: 1), 10)
+        await asyncio.wait_for(writer.do(lambda: 1), 60)
     await writer.close()
 
     assert all(call.done() for call in calls)
@@ -151,7 +151,7 @@ async def test_an_unforeseen_error_of_a_commit_breaks_the_queue(error: BaseExcep
     store, broken = FakeStore(), Broken()
     writer = Writer(store, on_broken=broken)
     store.failure = error
-    calls = [asyncio.wait_for(writer.do(lambda: 1), 10) for _ in range(20)]
+    calls = [asyncio.wait_for(writer.do(lambda: 1), 60) for _ in range(20)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     await writer.close()
 
@@ -165,7 +165,7 @@ async def test_a_store_that_loses_a_result_breaks_the_queue() -> None:
     writer = Writer(store, on_broken=Broken())
     store.commit = lambda works: list(works)[1:]  # type: ignore[method-assign]
     with pytest.raises(QueueBrokenError):
-        await asyncio.wait_for(writer.do(lambda: 1), 10)
+        await asyncio.wait_for(writer.do(lambda: 1), 60)
     await writer.close()
 
 
@@ -178,7 +178,7 @@ async def test_a_store_that_cannot_be_closed_keeps_nobody_waiting(caplog: pytest
         raise OSError(in_order)
 
     store.close = failing  # type: ignore[method-assign]
-    await asyncio.wait_for(writer.close(), 10)
+    await asyncio.wait_for(writer.close(), 60)
 
     assert "was not closed in order" in caplog.text
 

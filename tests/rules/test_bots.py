@@ -128,6 +128,7 @@ def test_only_the_beginning_of_a_user_agent_is_read() -> None:
     assert bot_reason("x" * 500 + "Googlebot/", webdriver=False) == "crawler"
 
 
+@pytest.mark.long
 def test_the_list_means_the_same_to_another_engine() -> None:
     """Every user agent that the list gives as an example, people's, and mixtures of both get the list's own answer."""
     listed = crawleruseragents.CRAWLER_USER_AGENTS_DATA

@@ -102,6 +102,7 @@ def survey() -> None:
     print(sorted(opened), statuses)  # noqa: T201 - the answer to the test
 
 
+@pytest.mark.long
 def test_no_rule_opens_a_file() -> None:
     """Each country's name, each region's numbers and unseen user agents are judged without a file or an import."""
     found = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True, env=_environment())

@@ -28,6 +28,7 @@ connects again as soon as it is closed would else cost more than being refused; 
 """
 _FREED = 16
 _LASTS_MS = 60_000
+_FEW_CONNECTIONS = 64
 
 Peer = tuple[str, int]
 Order = OrderedDict["Connection", None]
@@ -44,6 +45,12 @@ class Terms:
     trusted: Networks = field(default_factory=Networks)
     announced: bool = False
     """Trusted peers speak the PROXY protocol first."""
+
+
+def few_connections(limits: LimitSettings) -> LimitSettings:
+    """Return the limits of a listener that only a few clients use, any of whom may take all its connections."""
+    few = {"connections": _FEW_CONNECTIONS, "connections_per_address": _FEW_CONNECTIONS + 1}
+    return limits.model_copy(update=few)
 
 
 class Speaker(Protocol):

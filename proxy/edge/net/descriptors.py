@@ -3,6 +3,7 @@
 import resource
 from pathlib import Path
 
+from proxy.config.schema import LimitSettings
 from proxy.telemetry.conditions import Conditions
 
 _RESERVE = 256
@@ -11,10 +12,15 @@ _RESERVE_SHARE = 0.5
 """The most of what is free that is kept back, where little is."""
 
 
+def affordable_limits(limits: LimitSettings, conditions: Conditions) -> LimitSettings:
+    """Return the limits with no more connections than this process can hold; see ``affordable``."""
+    return limits.model_copy(update={"connections": affordable(limits.connections, conditions)})
+
+
 def affordable(wanted: int, conditions: Conditions) -> int:
     """Raise the soft limit as far as needed and allowed; return how many of the wanted connections it allows.
 
-    Fewer than wanted are told as a condition, which lasts as long as the process.
+    Reports a condition, which lasts as long as the process, when these are fewer than wanted.
     """
     used = _in_use()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -46,14 +46,14 @@ def _filled(name: str, expressions: Mapping[str, str]) -> bytes:
 
 
 def _settings(site: Site) -> str:
-    """Return what the tag takes for its ``Site`` (tag.js)."""
+    """Return what the tag takes for its ``Site`` (tag/settings.js)."""
     flags = (not site.route_page_views, site.consent == "required", site.gpc == "drop")
     words = [_quoted(site.collect_name), _cookie_place(site), *(str(int(flag)) for flag in flags)]
     return f"[{','.join(words)}]"
 
 
 def _extras(site: Site) -> str:
-    """Return what the tag takes for its ``Extras`` (tag.js)."""
+    """Return what the tag takes for its ``Extras`` (tag/settings.js)."""
     asks = site.consent_from and not site.load_pixel
     words = [str(int(site.gpc == "ldu")), consent_script(site, static_file) if asks else "0"]
     if site.forwarded_pixel:
@@ -63,7 +63,7 @@ def _extras(site: Site) -> str:
 
 def _orders(site: Site) -> str:
     """Return what the id of an order begins with; where orders give no ids, another each time."""
-    return _quoted(f"order-{site.name}-") if site.order_ids else 'Math.random()+"-"'
+    return _quoted(f"order-{site.name}-") if site.order_ids else 'Date.now()+""+Math.random()+"-"'
 
 
 def _cookie_place(site: Site) -> str:

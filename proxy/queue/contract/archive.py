@@ -38,6 +38,8 @@ class Filter:
     reason: str = ""
     before: int = 0
     """Only dead letters with a smaller number than this one."""
+    since: int | None = None
+    """Only events with a larger number than this one, in the order of their numbers; without it, newest first."""
     limit: int = 100
 
 
@@ -53,7 +55,7 @@ class Archive(Backlog, Suppressing, Protocol):
     """Shows the operator what is kept, and changes it."""
 
     def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
-        """Yield finished events, newest first, each with the latest state of its browser copy."""
+        """Yield finished events, each with the latest state of its browser copy, in the order of ``wanted.since``."""
 
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""

@@ -1,6 +1,7 @@
-"""Dead letters: events that Graph refused for good, kept with its words until replayed, discarded or too old."""
+"""Dead letters: events that Graph refused for good, kept with its error until replayed, discarded or too old."""
 
 import logging
+from array import array
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -52,27 +53,20 @@ class DeadLetters:
         db.execute("INSERT OR IGNORE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
 
     def count(self) -> int:
-        """Return how many there are."""
+        """Return how many letters there are."""
         ((count,),) = self._db.execute("SELECT count(*) FROM dead")
         return int(str(count))
 
     def bury(self, letter: NewDeadLetter, at: int) -> None:
-        """Add one."""
-        record, graph_error = letter.record, letter.graph_error
+        """Add a letter; ``at`` is the server's clock in milliseconds."""
+        record, error = letter.record, letter.graph_error
         sealed = self._sealer.seal(pack([record]), record.pixel.encode())
-        facts = (self._number(), at, record.pixel, record.name, record.id, record.time_s, letter.reason)
-        row = (
-            *facts,
-            graph_error.code,
-            graph_error.subcode,
-            graph_error.message,
-            graph_error.fbtrace_id,
-            letter.attempts,
-            sealed,
-        )
+        event = (record.pixel, record.name, record.id, record.time_s)
+        refusal = (letter.reason, error.code, error.subcode, error.message, error.fbtrace_id, letter.attempts)
+        row = (self._next_number(), at, *event, *refusal, sealed)
         self._db.execute(f"INSERT INTO dead VALUES({', '.join('?' * len(row))})", row)
 
-    def _number(self) -> int:
+    def _next_number(self) -> int:
         """Return a number that no letter ever had."""
         sql = "UPDATE meta SET value=value+1 WHERE key='dead_last' RETURNING value"
         ((number,),) = self._db.execute(sql).fetchall()
@@ -80,9 +74,9 @@ class DeadLetters:
 
     def read(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""
-        condition, values = where(wanted, identity="event_id")
+        condition, texts = where(wanted, identity="event_id")
         sql = f"SELECT * FROM dead WHERE id<?{condition} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        return [self._letter(row) for row in self._db.execute(sql, (wanted.before or _LAST, *values, wanted.limit))]
+        return [self._letter(row) for row in self._db.execute(sql, (wanted.before or _LAST, *texts, wanted.limit))]
 
     def _letter(self, row: Sequence[Any]) -> DeadLetter:
         number, at, pixel, name, identity, time_s, reason, code, subcode, message, trace, attempts, sealed = row
@@ -92,7 +86,7 @@ class DeadLetters:
         return DeadLetter(number, at, pixel, name, identity, time_s, reason, graph_error, attempts, payload)
 
     def _opened(self, number: int, pixel: Any, sealed: Any) -> Record | None:
-        """Return the record of a letter; one that was damaged on disk hides no other."""
+        """Return the record of a letter, or None when it was damaged on disk, so that it hides no other letter."""
         try:
             return unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0]
         except (SealError, ValueError, IndexError):
@@ -100,39 +94,42 @@ class DeadLetters:
             return None
 
     def take(self, ids: Sequence[int], not_before_s: int) -> list[Record]:
-        """Remove those that are young enough and sound, and return what shall be delivered again."""
-        taken = []
-        for number in ids:
-            sql = "SELECT pixel, sealed FROM dead WHERE id=? AND time_s>=?"
-            for pixel, sealed in self._db.execute(sql, (number, not_before_s)).fetchall():
-                if record := self._opened(number, pixel, sealed):
-                    taken.append(record)
-                    self.discard([number])
-        return taken
+        """Remove the letters whose events happened at ``not_before_s`` or later; return their records in this order.
+
+        Letters that were damaged on disk stay.
+        """
+        sql = "SELECT id, pixel, sealed FROM dead WHERE id IN carray(?) AND time_s>=?"
+        rows: list[Any] = self._db.execute(sql, (apsw.carray(array("q", ids)), not_before_s)).fetchall() if ids else []
+        records = {row[0]: record for row in rows if (record := self._opened(*row))}
+        self.discard([*records])
+        return [records[number] for number in dict.fromkeys(ids) if number in records]
 
     def discard(self, ids: Sequence[int]) -> int:
-        """Remove dead letters; return how many there were."""
-        count = 0
-        for number in ids:
-            self._db.execute("DELETE FROM dead WHERE id=?", (number,))
-            count += self._db.changes()
-        return count
+        """Remove letters; return how many of these there were."""
+        if not ids:
+            return 0
+        self._db.execute("DELETE FROM dead WHERE id IN carray(?)", (apsw.carray(array("q", ids)),))
+        return self._db.changes()
 
     def erase(self, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
-        """Remove the letters about people, a few at a time.
+        """Remove the letters about people from the next slice.
 
-        Return how many were removed, and after which number to go on (0: no letter is left).
+        Args:
+            person_digests: Of the people.
+            after: The number of the last letter of the slice before; 0 at first.
+
+        Returns:
+            How many letters were removed, and the number of the last one looked at; 0 when there are no more.
         """
         sql = "SELECT id, pixel, sealed FROM dead WHERE id>? ORDER BY id LIMIT ?"
         rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
-        opened = [(row[0], self._opened(*row)) for row in rows]
-        about = [
-            number for number, record in opened if record and not set(person_digests).isdisjoint(record.person_digests)
-        ]
+        records = {row[0]: record for row in rows if (record := self._opened(*row))}
+        digests = set(person_digests)
+        about = [number for number, record in records.items() if not digests.isdisjoint(record.person_digests)]
         return self.discard(about), rows[-1][0] if rows else 0
 
     def forget(self, before: int) -> int:
-        """Look at the oldest, remove those buried before a moment, and return how many; 0 when there are no more."""
+        """Look at the oldest slice, remove the letters buried before a moment, and return how many."""
         oldest = "SELECT id FROM dead ORDER BY id LIMIT ?"
         self._db.execute(f"DELETE FROM dead WHERE id IN ({oldest}) AND at<?", (_SLICE, before))  # noqa: S608
         return self._db.changes()

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+import apsw
+
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
@@ -32,6 +34,8 @@ from proxy.queue.contract import (
     Suppression,
 )
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.connection import advice, open_reader
+from proxy.queue.sqlite.reader import Reader
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.troubles import Troubles
 from proxy.queue.sqlite.writer import Writer
@@ -44,7 +48,7 @@ _SLOW_S = 1.5
 # One that takes this long is a disk that hangs: whoever comes is refused at once instead of waiting for it.
 _HANGS_S = 8.0
 _READY_S = 1.0
-# Dead letters that are read, put back or removed at a time, so that no append waits long for it.
+# Dead letters that are put back or removed at a time, so that no append waits long for it.
 _LETTERS = 100
 
 
@@ -78,9 +82,12 @@ class DataDirLock:
 class LocalQueue:
     """Implements ``base.Queue`` on this machine's disk."""
 
-    def __init__(self, store: SqliteStore, writer: Writer, limits: QueueSettings, now: Callable[[], int]) -> None:
+    def __init__(
+        self, store: SqliteStore, writer: Writer, reader: Reader, limits: QueueSettings, now: Callable[[], int]
+    ) -> None:
         self._store = store
         self._writer = writer
+        self._reader = reader
         self._limits = limits
         self._now = now
         self._lane_states: dict[str, DeliveryState] = {}
@@ -115,7 +122,14 @@ class LocalQueue:
         path = directory / DATABASE_FILE
         path.touch(mode=0o600)
         store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, troubles=troubles)
-        return cls(store, Writer(store, on_broken=on_broken), limits, now)
+        try:
+            reader = Reader(open_reader(path), sealer)
+        except apsw.Error as error:
+            store.close(in_order=True)
+            raise QueueBrokenError(f"{path}: {advice(error)}") from error
+        writer = Writer(store, on_broken=on_broken)
+        reader.on_broken = writer.fail
+        return cls(store, writer, reader, limits, now)
 
     async def append(self, records: Sequence[Record], *, not_before: int = 0) -> Stored:
         """See ``base.Queue``."""
@@ -132,12 +146,12 @@ class LocalQueue:
     ) -> None:
         """See ``base.Queue``."""
         now = self._now()
-        news = (
-            (now, event_key(pixel, one.name, one.id), visitors, one.browser_copy)
-            for one in copy_updates
+        keyed = (
+            (now, event_key(pixel, update.name, update.id), visitors, update.browser_copy)
+            for update in copy_updates
             for pixel in pixels
         )
-        self._store.notes.add(rows, news)
+        self._store.notes.add(rows, keyed)
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``base.Queue``."""
@@ -164,27 +178,18 @@ class LocalQueue:
             self._lane_states[pixel] = state
 
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
-        """See ``base.Queue``; read in slices, so that no append waits for a long search."""
-        left = wanted.limit
-        for day in await self._look_up(self._store.ledger.days):
-            before = 1 << 62
-            while before and left:
-                rows, before = await self._look_up(partial(self._store.ledger.read, day, before, wanted))
-                for row in rows[:left]:
-                    yield row
-                left -= len(rows[:left])
+        """See ``base.Queue``."""
+        async for row in self._readable().events(wanted):
+            yield row
 
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
-        """See ``base.Queue``; read in slices."""
-        letters: list[DeadLetter] = []
-        while (left := wanted.limit - len(letters)) > 0:
-            before = letters[-1].id if letters else wanted.before
-            page = replace(wanted, before=before, limit=min(left, _LETTERS))
-            found = await self._look_up(partial(self._store.dead, page))
-            letters += found
-            if len(found) < page.limit:
-                break
-        return letters
+        """See ``base.Queue``."""
+        return await self._readable().dead(wanted)
+
+    def _readable(self) -> Reader:
+        if self._writer.broken:
+            raise self._writer.broken
+        return self._reader
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
         """See ``base.Queue``; done in slices."""
@@ -214,7 +219,7 @@ class LocalQueue:
 
     async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
         """See ``base.Queue``."""
-        return await self._look_up(lambda: self._store.marks.newest(kind, limit))
+        return await self._readable().suppressions(kind, limit=limit)
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
         """See ``base.Queue``; in slices, so that no append waits for a long search."""
@@ -298,7 +303,8 @@ class LocalQueue:
             raise QueueFullError(why)
 
     async def close(self) -> None:
-        """See ``base.Queue``."""
+        """See ``base.Queue``; the connection that writes closes last, so that it can end the log."""
+        await self._reader.close()
         await self._writer.close()
 
 

@@ -1,4 +1,4 @@
-"""Ledger rows and news of browser copies that nobody waits for, until the writer thread has written them.
+"""Ledger rows and updates of browser copies that nobody waits for, until the writer thread has written them.
 
 Bounded in bytes, so that a flood of drops, or a disk that is full for hours, costs the ledger rows and not the memory.
 """
@@ -11,12 +11,12 @@ from typing import TypeAlias
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow
 
-News: TypeAlias = tuple[int, bytes, Sequence[bytes], BrowserCopy]
-"""When it came, of which event key, from which visitor (of several the first who brought the event), what."""
+CopyUpdate: TypeAlias = tuple[int, bytes, Sequence[bytes], BrowserCopy]
+"""When it came, of which event key, from which visitor (of several the first who brought the event), the new status."""
 
 MOST_BYTES = 32 << 20
-# In memory, beside a row's texts, and of one piece of news; measured.
-_ROW_BYTES, _NEWS_BYTES = 500, 200
+# In memory, beside a row's texts, and of one update; measured.
+_ROW_BYTES, _UPDATE_BYTES = 500, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,56 +24,57 @@ class Batch:
     """What is written in one transaction."""
 
     rows: list[LedgerRow]
-    news: list[News]
+    updates: list[CopyUpdate]
     bytes: int
+    """What it takes in memory."""
 
 
 class Notes:
-    """Added to by the event loop, taken from by the writer thread; each counter is changed by one of them only."""
+    """Added to by the event loop, taken from by the writer thread; each counter is changed by only one of them."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._rows: deque[LedgerRow] = deque()
-        self._news: deque[News] = deque()
-        self._added = self._written = 0
+        self._updates: deque[CopyUpdate] = deque()
+        self._added_bytes = self._written_bytes = 0
         self._refused = self._unwritable = 0
 
     def __len__(self) -> int:
-        return len(self._rows) + len(self._news)
+        return len(self._rows) + len(self._updates)
 
     @property
     def lost(self) -> int:
-        """How many rows and pieces of news since start were left out of the ledger."""
+        """How many rows and updates since start were left out of the ledger."""
         return self._refused + self._unwritable
 
-    def add(self, rows: Iterable[LedgerRow], news: Iterable[News]) -> None:
-        """Add what there is room for; the rest is counted as lost."""
+    def add(self, rows: Iterable[LedgerRow], updates: Iterable[CopyUpdate]) -> None:
+        """Add what fits into the bound; the rest is counted as lost."""
         self._rows.extend(row for row in rows if self._fits(_row_bytes(row)))
-        self._news.extend(one for one in news if self._fits(_NEWS_BYTES))
+        self._updates.extend(update for update in updates if self._fits(_UPDATE_BYTES))
 
     def _fits(self, size: int) -> bool:
-        fits = self._added - self._written + size <= self._most_bytes
+        fits = self._added_bytes - self._written_bytes + size <= self._most_bytes
         if fits:
-            self._added += size
+            self._added_bytes += size
         else:
             self._refused += 1
         return fits
 
     def take(self, most: int) -> Batch:
-        """Take the oldest, ``most`` of them at the most."""
+        """Take the oldest rows, then the oldest updates, ``most`` of them together."""
         rows = [self._rows.popleft() for _ in range(min(most, len(self._rows)))]
-        news = [self._news.popleft() for _ in range(min(most - len(rows), len(self._news)))]
-        return Batch(rows, news, sum(map(_row_bytes, rows)) + _NEWS_BYTES * len(news))
+        updates = [self._updates.popleft() for _ in range(min(most - len(rows), len(self._updates)))]
+        return Batch(rows, updates, sum(map(_row_bytes, rows)) + _UPDATE_BYTES * len(updates))
 
     def written(self, batch: Batch, unwritable: int) -> None:
-        """Give the room of a batch free; so many of it could not be written for what they hold."""
-        self._written += batch.bytes
+        """Forget a batch that is written, but for ``unwritable`` of its rows, which count as lost."""
+        self._written_bytes += batch.bytes
         self._unwritable += unwritable
 
     def give_back(self, batch: Batch) -> None:
-        """Put a batch back that could not be written now."""
+        """Put a batch back to the front that could not be written now."""
         self._rows.extendleft(reversed(batch.rows))
-        self._news.extendleft(reversed(batch.news))
+        self._updates.extendleft(reversed(batch.updates))
 
 
 def _row_bytes(row: LedgerRow) -> int:

@@ -5,18 +5,18 @@ Invariants
     2. A record leaves ``segment`` only in the transaction that writes its end: a ledger row, a dead letter, or a
        remainder that still holds it.
     3. A repeat is recognised in the transaction that stores the first: ``seen`` and ``segment`` never disagree.
-    4. One connection, owned by one thread; ``locking_mode=EXCLUSIVE`` and a lock file keep every other one out, so
-       the defect of older SQLite versions with two connections that checkpoint (WAL-reset) has no second connection.
+    4. One connection writes and checkpoints, owned by one thread. A second one of this process only reads (reader.py);
+       the VFS and a lock file keep every other process out (connection.py).
 
 On disk (``queue.db``)
-    meta     schema facts, a sealed word that proves the secret fits, the last number of a dead letter, how much news
-             each fate_D holds
+    meta     schema facts, a sealed word that proves the secret fits, the last number of a dead letter, the first and
+             the last number of a ledger row, how many updates each fate_D holds
     segment  id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived, the
              bound of its batches if it is a suspect, when its oldest event happened, and before when it is not claimed
     seen_0…3 16-byte event key with 4-byte hashes of visitor and value; a table covers 16 hours, is emptied whole
     dead     one sealed record per dead letter, with Graph's words
-    ledger_D finished events of day D without personal data; forgotten from its oldest end, then dropped
-    fate_D   later news of browser copies, by event and visitor; likewise
+    ledger_D finished events of day D without personal data, by number; forgotten from its oldest end, then dropped
+    fate_D   later updates of browser copies, by event and visitor; likewise
     mark     suppressions: 16-byte keyed digest of a person who opted out, withdrew or was erased, and when (the table
              has the name that suppressions had before; another one would cost a migration)
     lane     how delivery of each pixel stands with Graph: pause, failures, when to try again, Graph's last error
@@ -43,8 +43,6 @@ from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import Dead
 from proxy.queue.contract import (
-    DeadLetter,
-    Filter,
     NewDeadLetter,
     Oldest,
     QueueBrokenError,
@@ -60,12 +58,13 @@ from proxy.queue.contract import (
 )
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite import dead_letters, lanes, segments, suppressions
+from proxy.queue.sqlite.connection import FATAL, advice, open_writer
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.disk_space import DiskSpace, Files
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.ledger import Ledger
-from proxy.queue.sqlite.notes import News, Notes
+from proxy.queue.sqlite.notes import CopyUpdate, Notes
 from proxy.queue.sqlite.seen import Past, Seen
 from proxy.queue.sqlite.segments import Segments
 from proxy.queue.sqlite.suppressions import SuppressionTable
@@ -85,8 +84,6 @@ _TIDY_EVERY_S = 600.0
 _TIDY_SHARE = 16
 # Notes written in one transaction: about 14 ms, in which no append is served.
 _NOTES = 1000
-# After these errors what is on the disk is not known; a failed fsync says nothing about what was written before.
-_FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError)
 # These leave the file as it was (no descriptor for a temporary file, no memory): housekeeping tries again later.
 _PASSING = (apsw.CantOpenError, apsw.NoMemError, apsw.BusyError, apsw.LockedError)
 
@@ -127,7 +124,7 @@ class SqliteStore:
         self._growth = retention.ledger_max_bytes // _TIDY_SHARE
         self.notes = Notes()
         self.foreign_news = 0
-        """News since start of browser copies of somebody else's events."""
+        """Updates since start of browser copies of somebody else's events."""
         self._told_lost = 0
         self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), -math.inf, -math.inf
         self._troubles = troubles
@@ -135,21 +132,19 @@ class SqliteStore:
         self.used_bytes = 0
         """What the file holds, without its free pages; measured every second."""
         try:
-            self._db = apsw.Connection(str(path))
+            self._db = open_writer(path)
             try:
                 self._open()
             except BaseException:
                 self._db.close()
                 raise
         except (apsw.Error, SealError, ValueError) as error:
-            raise QueueBrokenError(f"{path}: {_advice(error)}") from error
+            raise QueueBrokenError(f"{path}: {advice(error)}") from error
         self._files = Files((path, path.with_name(path.name + "-wal")), self._troubles)
 
     def _open(self) -> None:
-        for name, value in (("locking_mode", "exclusive"), ("journal_mode", "wal"), ("synchronous", "full")):
+        for name, value in (("journal_mode", "wal"), ("synchronous", "full")):
             self._db.pragma(name, value)
-        # Sorting opens no file then, which could fail for want of a descriptor, and would rest in the clear elsewhere.
-        self._db.pragma("temp_store", "memory")
         for name, size in (("cache_size", -16_384), ("journal_size_limit", 64 << 20), ("secure_delete", 0)):
             self._db.pragma(name, size)
         self._db.set_wal_hook(self._count_pages)
@@ -195,6 +190,7 @@ class SqliteStore:
             self._db.execute("INSERT INTO meta VALUES('proof', ?)", (self._proof(),))
             Seen.create(self._db)
             DeadLetters.start_numbers(self._db)
+            Ledger(self._db).start_numbers()
             self._db.pragma("user_version", SCHEMA_VERSION)
 
     def _migrate(self, version: int) -> None:
@@ -204,7 +200,7 @@ class SqliteStore:
             3: (self.ledger.add_totals, self._number_letters),
             4: (self._add_suspects,),  # and withdrawals among the marks, which an older program cannot read
             5: (self.ledger.add_copies, self._add_worth),
-            6: (self._add_lanes, self._add_delay),
+            6: (self.ledger.start_numbers, self._add_lanes, self._add_delay),
         }
         for layout, changes in steps.items():
             if 0 < version < layout:
@@ -254,7 +250,7 @@ class SqliteStore:
             raise
         except apsw.FullError as error:
             return self._make_room(works, error)
-        except _FATAL as error:
+        except FATAL as error:
             raise self._broken(error) from error
         except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
             if len(works) == 1:
@@ -271,13 +267,13 @@ class SqliteStore:
         """
         try:
             return work()
-        except _FATAL as error:
+        except FATAL as error:
             raise self._broken(error) from error
         except Exception as error:
             raise QueueError(f"{type(error).__name__} in the queue") from error
 
     def _broken(self, error: Exception) -> QueueBrokenError:
-        return QueueBrokenError(f"{self._path}: {_advice(error)}")
+        return QueueBrokenError(f"{self._path}: {advice(error)}")
 
     def _make_room(self, works: Sequence[Work], error: apsw.FullError) -> list[Any]:
         """Remove the ballast, refuse what is new, and let the rest have the room."""
@@ -393,10 +389,6 @@ class SqliteStore:
 
     # -- dead letters
 
-    def dead(self, wanted: Filter) -> list[DeadLetter]:
-        """Return dead letters, newest first."""
-        return self._dead.read(wanted)
-
     def replay(self, ids: Sequence[int], not_before_s: int) -> int:
         """Put dead letters back into the queue."""
         taken = self._dead.take(ids, not_before_s)
@@ -498,18 +490,18 @@ class SqliteStore:
         try:
             with self._transaction():
                 left_out = self.ledger.write(batch.rows)
-                own = [one for news in batch.news if (one := self._owned(news))]
-                self.ledger.write_news(own)
+                own = [owned for update in batch.updates if (owned := self._owned(update))]
+                self.ledger.write_updates(own)
         except BaseException:
             self.notes.give_back(batch)
             raise
         self.notes.written(batch, left_out)
-        self.foreign_news += len(batch.news) - len(own)
+        self.foreign_news += len(batch.updates) - len(own)
         return len(self.notes) >= _NOTES
 
-    def _owned(self, news: News) -> tuple[int, bytes, bytes, BrowserCopy] | None:
-        """Return news as of the visitor who brought the event; None where only others did."""
-        at, key, visitors, browser_copy = news
+    def _owned(self, update: CopyUpdate) -> tuple[int, bytes, bytes, BrowserCopy] | None:
+        """Return an update as of the visitor who brought the event; None where only others did."""
+        at, key, visitors, browser_copy = update
         pasts = {visitor: self._seen.past(key, visitor) for visitor in visitors}
         owner = next((visitor for visitor, past in pasts.items() if past is Past.REPEAT), visitors[0])
         return None if pasts[owner] is Past.REUSED else (at, key, owner, browser_copy)
@@ -533,7 +525,7 @@ class SqliteStore:
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not in_order)
             self._db.close()
         except (apsw.Error, QueueError) as error:
-            log.error("%s was not closed in order: %s", self._path, _advice(error))  # noqa: TRY400 - one line will do
+            log.error("%s was not closed in order: %s", self._path, advice(error))  # noqa: TRY400 - one line will do
             self._db.close(True)
 
 
@@ -546,16 +538,3 @@ def _stored(met: Sequence[tuple[Record, Past]], refused: Sequence[tuple[Record, 
 
 def _doubted(record: Record) -> Record:
     return record._replace(findings=(*record.findings, "id:conflict"))
-
-
-def _advice(error: Exception) -> str:
-    """Say what an operator can do about a file that cannot be used."""
-    match error:
-        case apsw.NotADBError() | apsw.CorruptError() | ValueError():
-            return f"the file is damaged ({error}); keep a copy, then restore it or move it away to start empty"
-        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
-            return f"the file cannot be written ({error}); check the owner and mode of data_dir"
-        case apsw.BusyError() | apsw.LockedError():
-            return f"another process holds the file ({error}); stop it first"
-        case _:
-            return str(error)

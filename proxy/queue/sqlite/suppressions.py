@@ -83,13 +83,20 @@ class SuppressionTable:
         """Return the kinds of suppression that people have."""
         return {kind for digest in person_digests for kind, _ in self._found(digest)}
 
-    def newest(self, kind: SuppressionKind | None, limit: int) -> list[Suppression]:
-        """Return suppressions of a kind, or of any, newest first."""
+    @staticmethod
+    def newest(db: apsw.Connection, kind: SuppressionKind | None, limit: int) -> list[Suppression]:
+        """Return suppressions of a kind, or of any, newest first.
+
+        Args:
+            db: Any connection to the file.
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+        """
         sql = "SELECT digest, at FROM mark WHERE kind=? ORDER BY at DESC LIMIT ?"
         found = [
             Suppression(bytes(digest), one, int(str(at)))
             for one in ([kind] if kind else SuppressionKind)
-            for digest, at in self._db.execute(sql, (one, limit))
+            for digest, at in db.execute(sql, (one, limit))
         ]
         return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 

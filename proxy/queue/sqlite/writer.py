@@ -117,6 +117,7 @@ class Writer:
         self._closing = False
         self._busy_since: float | None = None
         self._broken: QueueBrokenError | None = None
+        self._found: QueueBrokenError | None = None
         self._thread = threading.Thread(target=self._run, name="queue-writer")
         self._thread.start()
 
@@ -130,6 +131,11 @@ class Writer:
         """For how many seconds the thread has been at one and the same step; 0 when it is idle."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
+
+    def fail(self, error: QueueBrokenError) -> None:
+        """Let the thread break the queue, for what was found outside of it."""
+        self._found = error
+        self._wake.set()
 
     async def append(self, records: Sequence[Record], not_before: int = 0) -> Stored:
         """Store records durably.
@@ -199,6 +205,8 @@ class Writer:
         if self._company and not self._closing:
             time.sleep(_LINGER_S)
         self._wake.clear()
+        if self._found:
+            self._break(self._found)
         calls, lookups = self._waiting.calls, self._waiting.lookups
         group = [calls.popleft() for _ in range(min(len(calls), _MOST_CALLS))]
         self._company = len(group) > 1

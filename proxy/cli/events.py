@@ -1,0 +1,27 @@
+"""The command ``events``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proxy.cli.options import config_option, event_options, json_option, limit_option
+from proxy.cli.output import print_rows
+from proxy.cli.questions import ask
+from proxy.model.ledger import Status
+from proxy.queue.contract import Filter
+
+_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "browser_copy", "attempts", "fbtrace_id", "findings")
+_STATUS = click.Choice([status.value for status in Status], case_sensitive=False)
+
+
+@click.command()
+@config_option
+@event_options
+@limit_option
+@click.option("--status", type=_STATUS, help="How the event ended.")
+@json_option
+def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
+    """List finished events, newest first."""
+    wanted = Filter(status=Status(status) if status else None, **chosen)
+    print_rows(ask(path, lambda client: client.events(wanted)), _COLUMNS, as_json=as_json)

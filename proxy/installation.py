@@ -1,0 +1,192 @@
+"""One installation on one machine: its secret and the keys derived from it, its data directory, its queue, its clock.
+
+Which engine keeps the queue is chosen here and nowhere else.
+"""
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import aiohttp.http_parser
+
+from proxy.config.load import Config
+from proxy.config.schema import Pixel, Settings, Site
+from proxy.model.condition import ConditionBoard
+from proxy.model.keys import person_key, prefix_of
+from proxy.queue.contract import QueueBrokenError
+from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.policy import Policy
+from proxy.rules.request.client_address import Networks
+from proxy.rules.request.routes import Routes
+
+log = logging.getLogger(__name__)
+
+SECRET_FILE = "secret"  # noqa: S105 - a file name
+
+
+class UnsafeInstallationError(Exception):
+    """This Python cannot run the proxy safely; the text says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A configuration with the secrets that open what it stored."""
+
+    config: Config
+    secret: str
+    """Empty when the configuration names none and no start has made one yet."""
+
+    @classmethod
+    def existing(cls, config: Config) -> Self:
+        """Return the installation as it is; nothing is written.
+
+        Raises:
+            OSError: when the secret in ``data_dir`` cannot be read.
+        """
+        return cls(config, _existing_secret(config))
+
+    @classmethod
+    def prepared(cls, config: Config) -> Self:
+        """Return the installation after a secret was made in ``data_dir``, where there was none.
+
+        Raises:
+            OSError: when the secret cannot be read or written.
+        """
+        return cls(config, _existing_secret(config) or _new_secret(config.data_dir))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the configuration."""
+        return self.config.settings
+
+    @property
+    def old_secrets(self) -> Sequence[str]:
+        """The earlier secrets, which still open what they sealed."""
+        return [old.get_secret_value() for old in self.settings.server.old_secrets]
+
+    def prefixes(self, site: Site) -> Sequence[str]:
+        """Return the public paths of a site: its current one, then those that old secrets gave it."""
+        if site.prefix:
+            return [site.prefix]
+        return [prefix_of(secret, site.name) for secret in (self.secret, *self.old_secrets)]
+
+    def pixels(self) -> Sequence[Pixel]:
+        """Return the pixels of all sites, each once."""
+        return list({pixel.id: pixel for site in self.settings.site for pixel in site.pixel}.values())
+
+    def trusted(self) -> Networks:
+        """Return the networks whose forwarding headers are believed."""
+        return Networks(self.settings.server.trusted_proxies)
+
+    def routes(self) -> Routes:
+        """Return the public paths of all sites."""
+        return Routes((site, self.prefixes(site)) for site in self.settings.site)
+
+    def policies(self) -> Mapping[str, Policy]:
+        """Return what the rules need of the configuration, by site name."""
+        keys, person_keys = VisitorCookieKeys(self.secret, self.old_secrets), self.person_keys()
+        return {site.name: Policy(site, keys, person_keys) for site in self.settings.site}
+
+    def person_keys(self) -> Sequence[bytes]:
+        """Return the keys of person digests, the current one first."""
+        return [person_key(secret) for secret in (self.secret, *self.old_secrets)]
+
+    def sealer(self) -> Sealer:
+        """Return what seals and opens the events that wait."""
+        return Sealer(self.secret, self.old_secrets)
+
+
+def require_c_parser() -> None:
+    """Refuse to run on aiohttp's pure Python parser, which several request-smuggling defects were only found in.
+
+    Raises:
+        UnsafeInstallationError: when the C parser is missing.
+    """
+    if not hasattr(aiohttp.http_parser, "HttpRequestParserC"):
+        raise UnsafeInstallationError("aiohttp was installed without its C parser: install its wheel for this platform")
+
+
+@contextmanager
+def locked(config: Config) -> Iterator[Installation]:
+    """Hold the data directory of a configuration for this process, with a secret in it.
+
+    Raises:
+        DataDirBusyError: when another process holds it.
+        OSError: when it cannot be made, read or written.
+    """
+    lock = DataDirLock(config.data_dir)
+    try:
+        yield Installation.prepared(config)
+    finally:
+        lock.close()
+
+
+def _ignore(_error: QueueBrokenError) -> None:
+    """Take the break of a queue where the caller meets it anyway."""
+
+
+def open_queue(
+    installation: Installation,
+    now: Callable[[], int],
+    *,
+    on_broken: Callable[[QueueBrokenError], None] = _ignore,
+    conditions: ConditionBoard | None = None,
+) -> LocalQueue:
+    """Open the queue of a locked installation; call it within the event loop.
+
+    Args:
+        installation: Says where the queue is, what seals it and how much it may hold.
+        now: The server's clock in milliseconds.
+        on_broken: Called once, when nothing is stored any more.
+        conditions: Where the queue reports what is wrong with it though it goes on.
+
+    Raises:
+        QueueBrokenError: when it cannot be opened.
+    """
+    return LocalQueue.open(
+        installation.config.data_dir,
+        installation.sealer(),
+        limits=installation.settings.queue,
+        retention=installation.settings.retention,
+        now=now,
+        on_broken=on_broken,
+        conditions=conditions,
+    )
+
+
+def now_ms() -> int:
+    """Return the server's clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _existing_secret(config: Config) -> str:
+    if configured := config.settings.server.secret.get_secret_value():
+        return configured
+    path = config.data_dir / SECRET_FILE
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _new_secret(data_dir: Path) -> str:
+    path = data_dir / SECRET_FILE
+    log.warning("server.secret is not set: one was made in %s; keep it with your backups", path)
+    secret = secrets.token_hex(32)
+    _write_secret(path, secret)
+    return secret
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,243 @@
+"""Reads on a thread of their own: they neither wait for the thread that acknowledges nor hold it up."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+from support import PIXEL, SECRET, record, until
+from vfs import failing, installed
+
+from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
+from proxy.model.suppression import SuppressionKind
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
+from proxy.queue.seal import Sealer
+from proxy.queue.sqlite import reader
+from proxy.queue.sqlite.connection import open_stopped
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.reader import Reader
+
+NOON = 1_790_000_000_000
+ALL = Filter(limit=100_000)
+
+
+def open_queue(directory: Path, broken: list[QueueBrokenError] | None = None) -> LocalQueue:
+    return LocalQueue.open(
+        directory,
+        Sealer(SECRET),
+        limits=QueueSettings(min_free_bytes=0),
+        retention=RetentionSettings(),
+        now=lambda: NOON,
+        on_broken=lambda error: broken.append(error) if broken is not None else None,
+    )
+
+
+@pytest.fixture(name="queue")
+async def _queue(tmp_path: Path) -> AsyncIterator[LocalQueue]:
+    queue = open_queue(tmp_path)
+    yield queue
+    await queue.close()
+
+
+def row(number: int, *, at: int = NOON) -> LedgerRow:
+    return LedgerRow(at, PIXEL, "PageView", f"id-{number}", at // 1000, Status.DELIVERED)
+
+
+async def write(queue: LocalQueue, *rows: LedgerRow) -> None:
+    """Write rows to the ledger durably."""
+    await queue.settle((), Settlement(rows=rows))
+
+
+async def listed(queue: LocalQueue | Reader, wanted: Filter = ALL) -> list[LedgerRow]:
+    return [found async for found in queue.events(wanted)]
+
+
+@contextmanager
+def holding() -> Iterator[threading.Event]:
+    """Yield what a thread may wait for; it is let go at the end whatever happens."""
+    held = threading.Event()
+    try:
+        yield held
+    finally:
+        held.set()
+
+
+async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> None:
+    """The thread that acknowledges is held up within its transaction; searches of all kinds are answered meanwhile."""
+    await write(queue, row(1))
+    await queue.suppress([b"0123456789abcdef"], SuppressionKind.OPT_OUT, NOON)
+    begun = threading.Event()
+    with holding() as held:
+
+        def commit() -> None:
+            queue._store.ledger.write([row(2)])
+            begun.set()
+            held.wait()
+
+        commits = asyncio.ensure_future(queue._writer.do(commit))
+        await asyncio.to_thread(begun.wait)
+        during = await listed(queue), await queue.dead(ALL), await queue.suppressions()
+        waits = not commits.done()
+    await commits
+
+    assert waits
+    assert ([found.id for found in during[0]], during[1], len(during[2])) == (["id-1"], [], 1)
+    assert [found.id for found in await listed(queue)] == ["id-2", "id-1"]
+
+
+async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> None:
+    """The reader is held up within its transaction; events are stored, claimed and settled meanwhile."""
+    await write(queue, row(1))
+    begun = threading.Event()
+    with holding() as held:
+
+        def look() -> int:
+            ((count,),) = queue._reader._db.execute("SELECT count(*) FROM segment").fetchall()
+            begun.set()
+            held.wait()
+            return int(str(count))
+
+        reads = asyncio.ensure_future(queue._reader._read(look))
+        await asyncio.to_thread(begun.wait)
+        stored = await queue.append([record(1)])
+        segments = await queue.claim(PIXEL, most=10)
+        await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments)))
+        waits = not reads.done()
+
+    assert (waits, await reads, stored.duplicates, len(segments)) == (True, 0, (), 1)
+
+
+async def test_a_search_left_between_two_pages_keeps_no_snapshot(queue: LocalQueue) -> None:
+    """Whoever reads a page and takes long over it does not keep the log from being written back whole."""
+    await write(queue, *(row(number) for number in range(1000)))
+    search = queue.events(ALL)
+    await anext(search)
+    await queue.append([record(number) for number in range(100)])
+    logged, written_back = await queue._writer.look_up(
+        lambda: queue._store._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    )
+    rest = [found.id async for found in search]
+
+    assert logged == written_back > 0
+    assert len(rest) == 999
+
+
+async def test_days_that_go_beneath_a_search_end_it(queue: LocalQueue) -> None:
+    """The day that is being read, and the one before it, are forgotten between two pages: no error, no row twice."""
+    for day in range(2):
+        await write(queue, *(row(number, at=NOON - day * DAY_MS) for number in range(300)))
+    queue.note([], [BrowserCopyUpdate("PageView", "id-7", BrowserCopy.FIRED)], [PIXEL])
+    search = queue.events(ALL)
+    found = [await anext(search) for _ in range(150)]
+
+    def forget() -> None:
+        while queue._store.ledger.forget(NOON // DAY_MS, most_bytes=1 << 40):
+            pass
+
+    await queue._writer.do(forget)
+    found += [late async for late in search]
+
+    assert [early.id for early in found] == [f"id-{number}" for number in range(299, 99, -1)]
+
+
+async def test_what_the_reader_opens_cannot_be_written(queue: LocalQueue) -> None:
+    """Its connection refuses to write; no file of shared memory is there, and no other process gets in."""
+    await queue.append([record(1)])
+    with pytest.raises(apsw.ReadOnlyError):
+        queue._reader._db.execute("DELETE FROM segment")
+    path = queue._reader._path
+    code = "import apsw, sys; apsw.Connection(sys.argv[1]).execute('SELECT count(*) FROM segment').fetchall()"
+    other = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)  # noqa: ASYNC221 - bounded
+
+    assert (other.returncode, "BusyError" in other.stderr) == (1, True)
+    assert sorted(file.name for file in path.parent.iterdir() if "db" in file.name) == ["queue.db", "queue.db-wal"]
+
+
+async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever searches on a disk that does not answer is told so, and so is the next; events are stored meanwhile."""
+    monkeypatch.setattr(reader, "_SLOW_S", 0.05)
+    monkeypatch.setattr(reader, "_LOOK_EVERY_S", 0.02)
+    with holding() as held:
+        with pytest.raises(QueueFullError, match="has not answered"):
+            await queue._reader._read(held.wait)
+        with pytest.raises(QueueFullError, match="has not answered"):
+            await listed(queue)
+        stored = await queue.append([record(1)])
+
+    assert stored.duplicates == ()
+
+
+async def test_a_disk_error_in_a_search_breaks_the_queue(tmp_path: Path) -> None:
+    """What a search cannot read was acknowledged once: nothing more is, and whoever runs the queue hears of it once."""
+    before = open_queue(tmp_path)
+    await write(before, *(row(number) for number in range(1000)))
+    await before.close()
+    broken: list[QueueBrokenError] = []
+    with installed() as disk:
+        queue = open_queue(tmp_path, broken)
+        disk.before = failing("read", ".db")
+        for _ in range(2):
+            with pytest.raises(QueueBrokenError):
+                await listed(queue)
+
+        async def told() -> bool:
+            return bool(broken)
+
+        await until(told, what="the word that the queue is broken")
+        with pytest.raises(QueueBrokenError):
+            await queue.append([record(1)])
+        disk.before = None
+        await queue.close()
+
+    assert len(broken) == 1
+
+
+async def test_a_closed_queue_is_not_read(tmp_path: Path) -> None:
+    """A search after the end, or one that the end interrupts, is told that the queue is closed."""
+    queue = open_queue(tmp_path)
+    await write(queue, *(row(number) for number in range(300)))
+    search = queue.events(ALL)
+    await anext(search)
+    await queue.close()
+
+    with pytest.raises(QueueBrokenError, match="closed"):
+        [found async for found in search]
+    with pytest.raises(QueueBrokenError, match="closed"):
+        await listed(queue)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
+
+
+@pytest.mark.parametrize("end", ["orderly", "killed"])
+async def test_a_stopped_queue_is_read_without_a_trace(tmp_path: Path, end: str) -> None:
+    """Rows, letters and suppressions are found, those in the log of a crash too; no file changes."""
+    live, left = tmp_path / "live", tmp_path / "left"
+    live.mkdir()
+    queue = open_queue(live)
+    await write(queue, row(1))
+    await queue.suppress([b"0123456789abcdef"], SuppressionKind.OPT_OUT, NOON)
+    if end == "killed":
+        shutil.copytree(live, left)
+    await queue.close()
+    if end == "orderly":
+        shutil.copytree(live, left)
+    before = contents(left)
+    stopped = Reader(open_stopped(left / "queue.db"), Sealer(SECRET))
+    found = await listed(stopped), await stopped.dead(ALL), await stopped.suppressions()
+    await stopped.close()
+
+    assert (bool(before.get("queue.db-wal")), contents(left)) == (end == "killed", before)
+    assert ([one.id for one in found[0]], found[1], len(found[2])) == (["id-1"], [], 1)
