@@ -48,7 +48,7 @@ unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers ## all tests
 	$(PY) -m pytest
 
 coverage: $(VENV)/.dev .servers ## a table of the lines that no test runs (without browsers and faults), and the floor for them
-	$(PY) -m pytest --cov --cov-report=term --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults
+	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults
 
 faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
 	CAPI_PROXY_KILLS=500 CAPI_PROXY_CUTS=120 $(PY) -m pytest tests/faults -n 2

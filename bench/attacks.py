@@ -177,7 +177,9 @@ async def attacked(name: str, seconds: float, place: Path) -> Result:
         output, _ = await attacker.communicate()
         arrived = await _arrived(graph, beside)
         watcher.cancel()
-        waits = [at - beside.acknowledged[one] for one, at in arrived.items() if one in beside.acknowledged]
+        waits = [
+            at - beside.acknowledged[identity] for identity, at in arrived.items() if identity in beside.acknowledged
+        ]
         log = machine.log()
     return Result(quiet, beside, peaks, len(arrived), max(waits, default=0.0), log, output.decode().strip(), seconds)
 
@@ -188,9 +190,9 @@ async def _arrived(graph: FakeGraph, honest: Honest) -> dict[str, float]:
         found: dict[str, float] = {}
         for arrival in graph.arrivals:
             if arrival.good:
-                for one in arrival.ids:
-                    found.setdefault(one.decode(), arrival.at)
-        found = {one: at for one, at in found.items() if one.startswith("beside-")}
+                for identity in arrival.ids:
+                    found.setdefault(identity.decode(), arrival.at)
+        found = {identity: at for identity, at in found.items() if identity.startswith("beside-")}
         if found.keys() >= honest.acknowledged.keys() or time.monotonic() > deadline:
             return found
         await asyncio.sleep(0.2)

@@ -80,9 +80,9 @@ class Bench:
                 found[name].append(await self._first(machine))
         base, name = names
         rows = []
-        for one, taken in found.items():
+        for name, taken in found.items():
             rate, used = (statistics.median(getattr(part, what) for part in taken) for what in ("rate", "cpu_us"))
-            rows.append((one, f"{rate:.0f}", f"{ratio(found, one, base):.2f}", f"{used:.1f}"))
+            rows.append((name, f"{rate:.0f}", f"{ratio(found, name, base):.2f}", f"{used:.1f}"))
         print(f"\ndelivery of the first {self._window} events after a start, {count} rounds")
         table(("", "events/s", "ratio", "CPU us each"), rows)
         goal(f"delivery with {self.many} waiting / with few", ratio(found, name, base), 0.9)
@@ -160,10 +160,19 @@ async def _settle(queue: LocalQueue) -> float:
     now = time.time_ns() // 1_000_000
     rows = tuple(
         LedgerRow(
-            now, one.pixel, one.name, one.id, one.time_s, Status.DELIVERED, "", one.browser_copy, "A1b2C3d4E5f", 1
+            now,
+            event.pixel,
+            event.name,
+            event.id,
+            event.time_s,
+            Status.DELIVERED,
+            "",
+            event.browser_copy,
+            "A1b2C3d4E5f",
+            1,
         )
         for segment in segments
-        for one in segment.records
+        for event in segment.records
     )
     started = time.perf_counter()
     await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), rows=rows))

@@ -36,13 +36,13 @@ class Case:
         self.graph.arrivals.clear()
         posted: dict[str, float] = {}
 
-        async def one(pixel: str) -> None:
+        async def fetch(pixel: str) -> None:
             async with visiting(self.machine) as visitor:
                 await visitor.stay(f"lane-{number}-{pixel}", pixel, seconds=seconds, every=0.02)
                 if pixel != _ILL:
                     posted.update(visitor.posted)
 
-        await asyncio.gather(*(one(pixel) for pixel in (*_WELL, _ILL)))
+        await asyncio.gather(*(fetch(pixel) for pixel in (*_WELL, _ILL)))
         came = await self._came(len(posted))
         self.rounds.append([(came[identity] - at) * 1000 for identity, at in posted.items()])
 
@@ -98,7 +98,7 @@ async def bench(count: int, seconds: float, backlog: int) -> None:
     for case in cases:
         ratios = [_ratio(case, base, share) for share in (0.5, 0.95)]
         values = [statistics.median(case.share(share)) for share in (0.5, 0.95)]
-        rows.append((case.name, *(f"{one:.1f}" for one in values), *(f"{one:.2f}" for one in ratios)))
+        rows.append((case.name, *(f"{value:.1f}" for value in values), *(f"{value:.2f}" for value in ratios)))
     print(f"\nlatency of the other two pixels, {count} rounds of {seconds:g} s")
     table(("", "p50 ms", "p95 ms", "p50 ratio", "p95 ratio"), rows)
     for case in cases[1:]:

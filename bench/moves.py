@@ -5,8 +5,8 @@ its real socket, into its real queue. ``sys.setprofile`` sees each call and each
 A *move* is one of them that changes the current file of ours. A coroutine or generator that pauses and goes on is no
 move. Work of other tasks and threads does not count: the queue's writer has a thread of its own.
 
-A file is *left* when a function of another file is called, and *returned to* by any move into it after its first: by
-the return of what it called, or by a later call.
+A file is come back to when something that it called returns, or when it is called once more. The first is what any
+list of steps does after each of its steps, so the two are counted apart.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import dis
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -23,13 +23,14 @@ from typing import Any
 import aiohttp
 import click
 import orjson
-from rig import PinnedMachine, browser_headers, workplace
+from rig import PinnedMachine, browser_headers, table, workplace
 
 import proxy
 from proxy.app import running
 from proxy.config import load
 from proxy.edge.collect import CollectDoor
 
+_RULES = ("rules/", "graph/", "model/")
 _OURS = str(Path(proxy.__file__).parent) + "/"
 _EVENTS = {
     "PageView": ({}, {}),
@@ -41,11 +42,14 @@ _EVENTS = {
 
 
 class Trail:
-    """Follows one task through our files."""
+    """Follows one task through our files, from the first call on."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
         """The file after each move; the first is where it began."""
+        self.called: Counter[str] = Counter()
+        """How often each file was come to by a call."""
+        self._first: FrameType | None = None
         self._paused: set[FrameType] = set()
         self._task = asyncio.current_task()
 
@@ -53,21 +57,22 @@ class Trail:
         """Note one event of ``sys.setprofile``."""
         if event not in {"call", "return"} or not _is_ours(frame) or _task() is not self._task:
             return
+        self._first = self._first or frame
         if event == "call" and frame in self._paused:
             self._paused.remove(frame)
         elif event == "return" and _pauses(frame):
             self._paused.add(frame)
-        else:
-            self._go_to(frame if event == "call" else _caller(frame))
+        elif event == "call":
+            self.called[_file(frame)] += self._go_to(frame)
+        elif frame is not self._first:
+            self._go_to(_caller(frame))
 
-    def _go_to(self, frame: FrameType | None) -> None:
+    def _go_to(self, frame: FrameType | None) -> bool:
         file = _file(frame) if frame else ""
-        if file and (not self.files or self.files[-1] != file):
-            self.files.append(file)
-
-    def visits(self) -> Counter[str]:
-        """Return how often each file was come to."""
-        return Counter(self.files)
+        if not file or (self.files and self.files[-1] == file):
+            return False
+        self.files.append(file)
+        return True
 
 
 def _task() -> asyncio.Task[Any] | None:
@@ -95,17 +100,17 @@ def _pauses(frame: FrameType) -> bool:
     return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "YIELD_VALUE"
 
 
-def _followed(handler: Callable[..., Awaitable[Any]], paths: list[Trail]) -> Callable[..., Awaitable[Any]]:
-    """Return a handler that notes the path of each request."""
+def _followed(handler: Callable[..., Awaitable[Any]], trails: list[Trail]) -> Callable[..., Awaitable[Any]]:
+    """Return a handler that notes the trail of each request."""
 
     async def follow(*given: Any) -> Any:
-        path = Trail()
-        sys.setprofile(path)
+        trail = Trail()
+        sys.setprofile(trail)
         try:
             return await handler(*given)
         finally:
             sys.setprofile(None)
-            paths.append(path)
+            trails.append(trail)
 
     return follow
 
@@ -130,21 +135,37 @@ def _body(name: str, number: int) -> bytes:
 
 
 async def _trace(machine: PinnedMachine, name: str, warm: int) -> Trail:
-    """Return the path of the last of some requests of one visitor."""
-    paths: list[Trail] = []
-    CollectDoor.answer = _followed(CollectDoor.answer, paths)  # type: ignore[method-assign, assignment]
+    """Return the trail of the last of some requests of one visitor."""
+    trails: list[Trail] = []
+    CollectDoor.answer = _followed(CollectDoor.answer, trails)  # type: ignore[method-assign, assignment]
     headers = {key: value for key, value in browser_headers().items() if key != "Cookie"}
     async with running(load.load(machine.config, {})), aiohttp.ClientSession(headers=headers) as page:
         cookies: dict[str, str] = {}
         for number in range(warm + 1):
             own = {"Cookie": "; ".join(f"{key}={value}" for key, value in cookies.items())} if cookies else {}
-            forwarding = {"X-Forwarded-For": "91.2.3.4", "X-Forwarded-Proto": "https"}
+            forwarding = {"Host": "t.shop.example", "X-Forwarded-For": "91.2.3.4", "X-Forwarded-Proto": "https"}
             address = f"http://127.0.0.1:{machine.port}/bench/e"
             async with page.post(address, data=_body(name, number), headers=own | forwarding) as answer:
                 if answer.status != 204:
                     raise RuntimeError(f"{answer.status}: {await answer.text()}")
                 cookies |= {key: cookie.value for key, cookie in answer.cookies.items()}
-    return paths[-1]
+    return trails[-1]
+
+
+def _figures(files: Sequence[str], called: Counter[str]) -> list[str]:
+    """Return moves, files, and which of these were come back to, and called again, most often."""
+    visits = Counter(file for file in files if file)
+    return [str(len(files) - 1), str(len(visits)), _most(visits), _most(called)]
+
+
+def _rules_alone(files: Sequence[str]) -> list[str]:
+    """Return the files of the rules, and one without a name for all others."""
+    named = [file if file.startswith(_RULES) else "" for file in files]
+    return [file for file, before in zip(named, ["/", *named], strict=False) if file != before]
+
+
+def _most(visits: Counter[str], shown: int = 4) -> str:
+    return ", ".join(f"{file} {count - 1}" for file, count in visits.most_common(shown) if count > 1) or "none"
 
 
 @click.command()
@@ -156,8 +177,9 @@ def main(*, name: str, listed: bool) -> None:
         trail = asyncio.run(_trace(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True), name, warm=3))
     if listed:
         print("\n".join(trail.files))
-    visits = trail.visits()
-    print(len(trail.files) - 1, len(visits), visits.most_common(12))
+    rules = Counter({file: count for file, count in trail.called.items() if file.startswith(_RULES)})
+    rows = [("whole", *_figures(trail.files, trail.called)), ("rules", *_figures(_rules_alone(trail.files), rules))]
+    table((f"warm {name}", "moves", "files", "come back to", "called again"), rows)
 
 
 if __name__ == "__main__":

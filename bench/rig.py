@@ -2,6 +2,8 @@
 
 Speeds wander with the machine, so only ratios of slices taken in turn within one run are results. A round in which
 somebody else used much of the machine is thrown away and taken again.
+
+More than 250 lines: the parts of one measurement (core, load, rounds, tables) are read together.
 """
 
 import asyncio
@@ -230,8 +232,8 @@ async def rounds(
         if share > _FOREIGN_MOST and disturbed < count // 3:
             disturbed += 1
             continue
-        for name, one in taken.items():
-            found[name].append(one)
+        for name, measured in taken.items():
+            found[name].append(measured)
     if disturbed:
         print(f"({disturbed} of {number} rounds were disturbed by other programs)")
     return found
@@ -274,11 +276,14 @@ def slices(found: Mapping[str, Sequence[Slice]], base: str) -> None:
     rows = []
     for name, taken in found.items():
         values = [
-            statistics.median(getattr(one, what) for one in taken) for what in ("rate", "p50_ms", "p99_ms", "cpu_us")
+            statistics.median(getattr(measured, what) for measured in taken)
+            for what in ("rate", "p50_ms", "p99_ms", "cpu_us")
         ]
         rate, p50, p99, cpu = values
         both = (ratio(found, name, base), ratio(found, name, base, cpu=True))
-        rows.append((name, f"{rate:.0f}", *(f"{one:.2f}" for one in both), f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}"))
+        rows.append(
+            (name, f"{rate:.0f}", *(f"{value:.2f}" for value in both), f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}")
+        )
     table(("", "requests/s", "ratio", "ratio (CPU)", "p50 ms", "p99 ms", "CPU us"), rows)
 
 

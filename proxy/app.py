@@ -7,32 +7,21 @@ and the queue closes last.
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from proxy.config.address import Address
 from proxy.config.load import Config
-from proxy.delivery.client import GraphClient, graph_session
-from proxy.delivery.expiry import Expiry
-from proxy.delivery.lane import Lane
 from proxy.delivery.lanes import LaneGroup
 from proxy.delivery.lateness import LatenessCheck
-from proxy.edge.admission import Admission
-from proxy.edge.collect import CollectDoor
-from proxy.edge.image import ImageDoor
-from proxy.edge.net.connections import Terms, few_connections
+from proxy.delivery.start import delivering
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
+from proxy.edge.net.terms import Terms, few_connections
 from proxy.edge.public import Entry, Public
-from proxy.edge.reading import RequestReader
-from proxy.edge.storing import DecisionStore
-from proxy.edge.tag.build import tag_of
-from proxy.edge.turns import Turns
-from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
+from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser, stamp
 from proxy.operator.listener import Operator
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules import tables
@@ -41,8 +30,6 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
 from proxy.telemetry.readiness import QueueCheck, Readiness
-
-_GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +41,15 @@ class Running:
     queue: LocalQueue
     broken: asyncio.Future[None]
     """Fails when the queue must not be trusted any more; the process should end."""
+
+
+class _Parts(NamedTuple):
+    """What most parts share."""
+
+    installation: Installation
+    queue: LocalQueue
+    metrics: Metrics
+    conditions: Conditions
 
 
 @asynccontextmanager
@@ -78,39 +74,20 @@ async def running(config: Config) -> AsyncIterator[Running]:
         queue = open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions)
         stack.push_async_callback(queue.close)
         parts = _Parts(installation, queue, metrics, conditions)
-        lanes = await _start_delivery(stack, parts)
-        operator = await _start_operator(stack, parts, lanes)
-        public, public_address = await _start_public(stack, parts, lanes)
+        lanes = await stack.enter_async_context(_delivery(parts))
+        operator = await _listen_to_operator(stack, parts, lanes)
+        public, public_address = await _listen_to_public(stack, parts, lanes)
         yield Running(public_address, operator, queue, watch.broken)
-        public.accepting = False
+        public.stop_accepting()
 
 
-class _Parts(NamedTuple):
-    """What most parts share."""
-
-    installation: Installation
-    queue: LocalQueue
-    metrics: Metrics
-    conditions: Conditions
-
-
-async def _start_delivery(stack: AsyncExitStack, parts: _Parts) -> LaneGroup:
+def _delivery(parts: _Parts) -> AbstractAsyncContextManager[LaneGroup]:
     installation, queue, metrics, conditions = parts
-    settings = installation.settings.graph
-    session = await stack.enter_async_context(graph_session(settings.timeout))
-    graph, chance = GraphClient(session, settings, now_ms, conditions), secrets.SystemRandom().random
-    lanes = LaneGroup(
-        Lane(pixel, queue=queue, graph=graph, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
-        for pixel in installation.pixels()
-    )
-    lanes.start()
-    stack.push_async_callback(lanes.stop, _GRACE_S)
-    expiry = Expiry(lanes, queue=queue, metrics=metrics, conditions=conditions, now=now_ms)
-    stack.push_async_callback(_cancelled, asyncio.create_task(expiry.run(), name="expiry"))
-    return lanes
+    pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
+    return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-async def _start_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> Address:
+async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> Address:
     installation, queue, metrics, conditions = parts
     server, keys = installation.settings.server, installation.person_keys()
     lateness = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
@@ -128,38 +105,13 @@ async def _start_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup
     return await listen(stack, operator.app(), server.operator_listen, terms)
 
 
-async def _start_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> tuple[Public, Address]:
+async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> tuple[Public, Address]:
     installation, queue, metrics, conditions = parts
-    server, limits = installation.settings.server, affordable_limits(installation.settings.limits, conditions)
-    admission = Admission(limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics)
-    entry = Entry(
-        installation.routes(),
-        installation.policies(),
-        {site.name: tag_of(site) for site in installation.settings.site},
-        installation.settings.site,
-        installation.trusted(),
-        server.forwarding_header,
-    )
-    turns = Turns()
-    reader = RequestReader(turns, now=now_ms, entropy=partial(secrets.randbits, 128))
-    store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=lanes.wake)
+    settings, trusted = installation.settings, installation.trusted()
+    server, limits = settings.server, affordable_limits(settings.limits, conditions)
+    entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
     public = Public(
-        entry,
-        queue=queue,
-        admission=admission,
-        metrics=metrics,
-        conditions=conditions,
-        turns=turns,
-        reader=reader,
-        collect=CollectDoor(entry.policies, reader=reader, turns=turns, store=store),
-        image=ImageDoor(entry.policies, reader=reader, store=store),
-        now=now_ms,
+        entry, limits, queue=queue, metrics=metrics, conditions=conditions, wake=lanes.wake, now=now_ms, stamp=stamp
     )
-    terms = Terms("public", limits, conditions, metrics, entry.trusted, server.proxy_protocol)
+    terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol)
     return public, await listen(stack, public.app(), server.listen, terms, drain=public.drain)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -21,7 +21,8 @@ from proxy.model.condition import ConditionBoard
 from proxy.model.keys import person_key, prefix_of
 from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks
@@ -165,6 +166,11 @@ def open_queue(
 def now_ms() -> int:
     """Return the server's clock in milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def stamp() -> tuple[int, int]:
+    """Return the server's clock in milliseconds, and 128 random bits."""
+    return time.time_ns() // 1_000_000, secrets.randbits(128)
 
 
 def _existing_secret(config: Config) -> str:

@@ -12,7 +12,11 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def static_file(name: str) -> bytes:
-    """Read a file of ``static/``: within the installed package, or beside it in a checkout."""
+    """Return a file of ``static/``: within the installed package, or beside it in a checkout.
+
+    Raises:
+        FileNotFoundError: when the package is incomplete.
+    """
     for directory in (_PACKAGE / "static", _PACKAGE.parent / "static"):
         if (directory / name).is_file():
             return (directory / name).read_bytes()
@@ -24,7 +28,9 @@ class Asset:
     """One body in the encodings browsers ask for."""
 
     bodies: Mapping[str, bytes]
+    """By content coding; "" is the body itself."""
     etag: str
+    """The same for all encodings, without quotes."""
 
     @classmethod
     def of(cls, body: bytes) -> "Asset":
@@ -35,7 +41,7 @@ class Asset:
     def choose(self, accepted: str) -> tuple[str, bytes]:
         """Return the best encoding an ``Accept-Encoding`` header allows, and the body in it."""
         offers = {part.partition(";")[0].strip(): part for part in accepted.lower().split(",")}
-        refused = ("q=0", "q=0.0", "q=0.00", "q=0.000")
+        refused = ("q=0", "q=0.0", "q=0.00", "q=0.000")  # RFC 9110, 12.4.2
         for coding in ("br", "gzip"):
             if coding in offers and not offers[coding].replace(" ", "").endswith(refused):
                 return coding, self.bodies[coding]

@@ -5,7 +5,7 @@
  */
 (() => {
   // The pixels; whether the Pixel waits for a grant; whether Global Privacy Control keeps it away.
-  const [ids, waits, shy] = /** @type {[string[], unknown, unknown]} */ (/** @type {unknown} */ ("__PIXEL__"));
+  const [ids, needsGrant, gpcDrops] = /** @type {[string[], unknown, unknown]} */ (/** @type {unknown} */ ("__PIXEL__"));
   const page = /** @type {any} */ (window);
   if (page.fbq) return;
 
@@ -18,7 +18,7 @@
     load = () => {};
     // The Pixel never runs a grant that waits behind a revoke; it has not been here to obey either.
     fbq.queue = fbq.queue.filter((/** @type {any[]} */ [command]) => command != "consent");
-    if (shy && /** @type {any} */ (navigator).globalPrivacyControl) return;
+    if (gpcDrops && /** @type {any} */ (navigator).globalPrivacyControl) return;
     const script = document.createElement("script");
     script.src = "https://connect.facebook.net/en_US/fbevents.js";
     document.head.append(script);
@@ -27,7 +27,7 @@
   fbq.loaded = true;
   fbq.version = "2.0";
   fbq.queue = [];
-  waits || load();
+  needsGrant || load();
   for (const id of ids) fbq("init", id);
   fbq("track", "PageView");
 })();

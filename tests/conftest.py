@@ -17,6 +17,9 @@ settings.load_profile("shared")
 # `make quick` tries fewer examples, whatever a test asks for.
 MOST_EXAMPLES = int(os.environ.get("CAPI_PROXY_EXAMPLES", "0"))
 
+# The shop and its page that the browser tests share: fixtures "lab" and "here".
+pytest_plugins = ["lab", "stage"]
+
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"

@@ -1,16 +1,17 @@
 """The wait that all tests share; it knows nothing of the proxy, so that benches can use it on another copy of it."""
 
 import asyncio
+import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 
-async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = 60.0, what: str = "condition") -> Any:
+async def until(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "condition") -> Any:
     """Poll until the condition is truthy and return its value.
 
     Args:
-        condition: asked every 20 ms.
+        condition: asked every 20 ms; it may be a coroutine function.
         seconds: the longest wait. It ends only tests that fail, so it allows for a machine with much else to do.
         what: names the condition in the error.
 
@@ -19,7 +20,10 @@ async def until(condition: Callable[[], Awaitable[Any]], *, seconds: float = 60.
     """
     deadline = time.monotonic() + seconds
     while True:
-        if value := await condition():
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
             return value
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds} s")

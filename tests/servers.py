@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from machine import TOKEN
 
-from proxy.simulator.graph.answers import Answer, Refusal
+from proxy.simulator.graph.answers import Answer, ApiError
 from proxy.simulator.graph.app import make_app
-from proxy.simulator.graph.edge import Extra, Graph, Posted
+from proxy.simulator.graph.edge import EventsEdge, Extra, Posted
 from proxy.simulator.graph.rules import Event
 from proxy.simulator.graph.state import SIMULATOR, Simulator
 
@@ -86,7 +86,7 @@ class _EveryPixel(dict[str, str]):
 
 
 @dataclass(frozen=True)
-class _Watched(Graph):
+class _Watched(EventsEdge):
     """Graph, which notes what it refused unasked.
 
     Attributes:
@@ -99,9 +99,9 @@ class _Watched(Graph):
 
     def receive(self, posted: Posted, trace: str, extra: Extra | None = None) -> Answer:
         """Accept all events of a request or none."""
-        ordered: list[Refusal] = []
+        ordered: list[ApiError] = []
 
-        def asked(events: list[Event]) -> Refusal | None:
+        def asked(events: list[Event]) -> ApiError | None:
             refusal = extra(events) if extra else None
             ordered.extend([refusal] if refusal else [])
             return refusal

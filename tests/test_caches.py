@@ -39,7 +39,7 @@ def modules() -> Iterator[ModuleType]:
 def caches() -> list["_lru_cache_wrapper[Any]"]:
     """Return all caches of ours, those of methods and objects too."""
     list(modules())
-    return [one for one in gc.get_objects() if isinstance(one, _lru_cache_wrapper) and _is_ours(one)]
+    return [value for value in gc.get_objects() if isinstance(value, _lru_cache_wrapper) and _is_ours(value)]
 
 
 def _is_ours(cache: "_lru_cache_wrapper[Any]") -> bool:
@@ -51,14 +51,14 @@ def held(cache: "_lru_cache_wrapper[Any]") -> Iterator[str | bytes]:
     waiting: list[Any] = gc.get_referents(cache)
     seen: set[int] = set()
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen or isinstance(one, type | ModuleType) or callable(one):
+        value = waiting.pop()
+        if id(value) in seen or isinstance(value, type | ModuleType) or callable(value):
             continue
-        seen.add(id(one))
-        if isinstance(one, str | bytes):
-            yield one
-        elif isinstance(one, dict | list | tuple | frozenset | set) or type(one).__name__ == "_lru_list_elem":
-            waiting += gc.get_referents(one)
+        seen.add(id(value))
+        if isinstance(value, str | bytes):
+            yield value
+        elif isinstance(value, dict | list | tuple | frozenset | set) or type(value).__name__ == "_lru_list_elem":
+            waiting += gc.get_referents(value)
 
 
 def strangers() -> None:
@@ -133,7 +133,7 @@ def test_every_cache_is_bounded() -> None:
     found = caches()
 
     assert len(found) >= len(OURS)
-    assert [_name(one) for one in found if one.cache_parameters()["maxsize"] is None] == []
+    assert [_name(value) for value in found if value.cache_parameters()["maxsize"] is None] == []
 
 
 def test_no_cache_holds_long_texts(filled: Mapping[str, list[str | bytes]]) -> None:

@@ -43,8 +43,8 @@ def test_each_setting_has_one_place(file: str, places: list[str]) -> None:
 
 
 def site(**settings: Any) -> Site:
-    given = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}], **settings}
-    return Site.model_validate(given, context={"resolve": str})
+    settings = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}], **settings}
+    return Site.model_validate(settings, context={"resolve": str})
 
 
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
@@ -55,7 +55,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "Limited Data Use": ({"gpc": "ldu"}, "=[1,0]"),
     "orders with ids": ({}, '"order-shop-"+'),
-    "orders without ids": ({"order_ids": False}, 'Math.random()+"-"+'),
+    "orders without ids": ({"order_ids": False}, 'Date.now()+""+Math.random()+"-"+'),
     "a deep suffix": ({"domains": ["www.shop.co.uk", "shop.co.uk"]}, '"shop.co.uk","fb.2."'),
     "an address": ({"domains": ["127.0.0.1"]}, '"","fb.0."'),
     "several domains, one the end of the other": (

@@ -17,8 +17,8 @@ const program = (EXTRAS, more = {}) => ({
   format: FORMAT,
 });
 
-// The parts of the tag that ask for consent: each one expression, which the proxy puts where it is needed. The same
-// names in all of them compress best together.
+// The scripts that ask for consent are one expression each, which the proxy puts where it is needed. The same names in
+// all of them compress best together.
 const expression = {
   ecma: 2021,
   compress: { ...COMPRESS, expression: true },

@@ -20,8 +20,9 @@ _STATUS = click.Choice([status.value for status in Status], case_sensitive=False
 @event_options
 @limit_option
 @click.option("--status", type=_STATUS, help="How the event ended.")
+@click.option("--since", type=click.IntRange(0), help="Only what is newer than this number (of --json), oldest first.")
 @json_option
 def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:
-    """List finished events, newest first."""
+    """List finished events, newest first; with --since in the order in which they ended."""
     wanted = Filter(status=Status(status) if status else None, **chosen)
     print_rows(ask(path, lambda client: client.events(wanted)), _COLUMNS, as_json=as_json)

@@ -1,6 +1,5 @@
-"""What the commands read and mend: through the running proxy, or from data_dir when none runs."""
+"""How commands reach events, dead letters and persons: through the running proxy, or in data_dir when none runs."""
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -12,27 +11,28 @@ from aiohttp import hdrs
 
 from proxy.config.load import Config
 from proxy.graph.law import MAX_AGE_MS
-from proxy.installation import locked, now_ms, open_queue
+from proxy.installation import Installation, locked, now_ms, open_queue
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
-from proxy.queue.sqlite.engine import DataDirBusyError, LocalQueue
-from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, identifiers, people_of
-from proxy.rules.identity.reference import LENGTH
-from proxy.rules.match.text import sha256
+from proxy.queue.sqlite.data_dir import DataDirBusyError
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.inspect import reader_of
+from proxy.queue.sqlite.reader import Reader
+from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
 
-# A long backlog is read through whole.
+_ANSWER_S = 60
 _ERASE_S = 3600
-_NUMBER = re.compile("[0-9a-f]{32}")
+"""An erasure reads all that waits."""
 
 
 class OperatorClientError(Exception):
-    """The books cannot be read; the text says why."""
+    """The operator's data cannot be reached; the text says why."""
 
 
 class OperatorClient(Protocol):
-    """What the commands ask."""
+    """What commands can ask and do."""
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return finished events, newest first."""
@@ -47,35 +47,13 @@ class OperatorClient(Protocol):
         """Remove dead letters; return how many."""
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        """Remove what is kept of a person, named as in ``people_of``, and refuse older events that come later."""
+        """Remove what waits about a person, as ``people_of`` takes one, and refuse older events that come later."""
 
     async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
         """Return suppressions of a kind, or of any, newest first."""
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         """End the suppressions of a person, of a kind or of any; return how many."""
-
-
-def person_of(
-    config: Config, *, emails: Sequence[str], phones: Sequence[str], ids: Sequence[str], visitors: Sequence[str]
-) -> dict[str, list[str]]:
-    """Return a person as the owner wrote it, in the form of ``people_of``.
-
-    Phone numbers are read as of every site's country. A visitor is named by a reference, or by the number that pages
-    of an earlier version showed.
-
-    Raises:
-        ValueError: when a value has no form to be known by; the text is its key.
-    """
-    countries = {"", *(site.country.lower() for site in config.settings.site)}
-    written = ["".join(visitor.split()).lower() for visitor in visitors]
-    references = [text for text in written if len(text) == LENGTH]
-    numbers = [text for text in written if _NUMBER.fullmatch(text)]
-    if len(references) + len(numbers) < len(written):
-        raise ValueError("visitor")
-    own = [*ids, *map(sha256, numbers)]
-    found = identifiers({"em": emails, "ph": phones, "external_id": own}, countries)
-    return found | ({"visitor": references} if references else {})
 
 
 @asynccontextmanager
@@ -97,9 +75,9 @@ async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
         except DataDirBusyError:
             yield await stack.enter_async_context(_remote_client(config))
             return
-        queue = open_queue(installation, now_ms)
-        stack.push_async_callback(queue.close)
-        yield _LocalClient(queue, installation.person_keys())
+        client = _LocalClient(installation)
+        stack.push_async_callback(client.close)
+        yield client
 
 
 @asynccontextmanager
@@ -108,39 +86,59 @@ async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
     password = server.operator_password.get_secret_value()
     base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
-    async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
+    async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session:
         yield _RemoteClient(session)
 
 
 class _LocalClient:
-    def __init__(self, queue: LocalQueue, person_keys: Sequence[bytes]) -> None:
-        self._queue = queue
-        self._people_keys = person_keys
+    """Reads the files of a proxy that does not run as they stand; opens its queue only to change something."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._reader = reader_of(installation.config.data_dir, installation.sealer())
+        self._opened: LocalQueue | None = None
+
+    async def close(self) -> None:
+        for part in (self._reader, self._opened):
+            if part:
+                await part.close()
+
+    async def _archive(self) -> LocalQueue | Reader:
+        return self._reader or await self._queue()
+
+    async def _queue(self) -> LocalQueue:
+        if self._reader:
+            await self._reader.close()
+            self._reader = None
+        if not self._opened:
+            self._opened = open_queue(self._installation, now_ms)
+        return self._opened
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
-        return [event_json(row) async for row in self._queue.events(wanted)]
+        return [event_json(row) async for row in (await self._archive()).events(wanted)]
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
-        return [dead_letter_json(letter) for letter in await self._queue.dead(wanted)]
+        return [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
 
     async def replay(self, ids: Sequence[int]) -> int:
-        return await self._queue.replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)
+        return await (await self._queue()).replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)
 
     async def discard(self, ids: Sequence[int]) -> int:
-        return await self._queue.discard(ids)
+        return await (await self._queue()).discard(ids)
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        return await self._queue.erase(self._people(person), now_ms())
+        return await (await self._queue()).erase(self._person_digests(person), now_ms())
 
     async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
-        return [suppression_json(one) for one in await self._queue.suppressions(kind, limit=limit)]
+        return list(map(suppression_json, await (await self._archive()).suppressions(kind, limit=limit)))
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
-        return len(await self._queue.lift(self._people(person), [kind] if kind else list(SuppressionKind), now_ms()))
+        kinds = [kind] if kind else list(SuppressionKind)
+        return len(await (await self._queue()).lift(self._person_digests(person), kinds, now_ms()))
 
-    def _people(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
+    def _person_digests(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
         try:
-            return people_of(person, self._people_keys)
+            return people_of(person, self._installation.person_keys())
         except UnknownPersonError as error:
             raise OperatorClientError(f"{error}; accepted: {ACCEPTED}") from None
 
@@ -164,8 +162,8 @@ class _RemoteClient:
         return int((await self._ask("POST", "/api/dead/discard", json={"ids": list(ids)}))["discarded"])
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        patience = aiohttp.ClientTimeout(total=_ERASE_S)
-        return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=patience))
+        timeout = aiohttp.ClientTimeout(total=_ERASE_S)
+        return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=timeout))
 
     async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
         params = {"limit": str(limit)} | ({"kind": kind.value} if kind else {})
@@ -205,5 +203,6 @@ def _answer(status: int, body: bytes) -> Any:
 
 def _query(wanted: Filter) -> dict[str, str]:
     texts = {"pixel": wanted.pixel, "name": wanted.name, "id": wanted.id, "reason": wanted.reason}
-    fields = {**texts, "status": wanted.status or "", "before": f"{wanted.before or ''}"}
+    since = "" if wanted.since is None else str(wanted.since)
+    fields = {**texts, "status": wanted.status or "", "before": f"{wanted.before or ''}", "since": since}
     return {key: value for key, value in fields.items() if value} | {"limit": str(wanted.limit)}

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import click
 
-from proxy.cli.operator_client import person_of
 from proxy.cli.options import TOKENS, config_option, json_option, limit_option, load_or_exit
 from proxy.cli.output import print_rows
 from proxy.cli.questions import ask
 from proxy.config.load import Config
 from proxy.model.suppression import SuppressionKind
+from proxy.rules.identity.person_digest import identifiers
+from proxy.rules.identity.reference import LENGTH
+from proxy.rules.match.text import sha256
 
 _OPTIONS = {"em": "--email", "ph": "--phone", "external_id": "--external-id", "visitor": "--visitor"}
 _COLUMNS = ("at", "kind", "digest")
-_DIGEST = re.compile("[0-9a-f]{32}")
+_DIGEST = _VISITOR_NUMBER = re.compile("[0-9a-f]{32}")
 
 
 def _person_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -35,11 +37,33 @@ _kind_option = click.option(
 )
 
 
-def _identifiers(config: Config, values: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def _person(config: Config, values: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     try:
-        return person_of(config, **values)
+        return _person_of(config, **values)
     except ValueError as error:
         raise click.UsageError(f"nobody can be known by this value of {_OPTIONS[str(error)]}") from None
+
+
+def _person_of(
+    config: Config, *, emails: Sequence[str], phones: Sequence[str], ids: Sequence[str], visitors: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return a person as the operator API takes one.
+
+    Phone numbers are read as of every site's country. A visitor is named by a reference, or by the number that pages
+    of an earlier version showed.
+
+    Raises:
+        ValueError: when nobody can be known by a value; the text is its key.
+    """
+    countries = {"", *(site.country.lower() for site in config.settings.site)}
+    names = ["".join(visitor.split()).lower() for visitor in visitors]
+    references = [name for name in names if len(name) == LENGTH]
+    numbers = [name for name in names if _VISITOR_NUMBER.fullmatch(name)]
+    if len(references) + len(numbers) < len(names):
+        raise ValueError("visitor")
+    external_ids = [*ids, *map(sha256, numbers)]
+    found = identifiers({"em": emails, "ph": phones, "external_id": external_ids}, countries)
+    return found | ({"visitor": references} if references else {})
 
 
 @click.command()
@@ -50,7 +74,7 @@ def erase(path: Path, **values: Sequence[str]) -> None:
     if not any(values.values()):
         raise click.UsageError("accepted: one or more of --email, --phone, --external-id, --visitor")
     config = load_or_exit(path, TOKENS)
-    person = _identifiers(config, values)
+    person = _person(config, values)
     erased = ask(path, lambda client: client.erase(person))
     days = config.settings.retention.erased_days
     click.echo(f"{erased.waiting} waiting events and {erased.dead} dead letters removed")
@@ -89,6 +113,6 @@ def suppressions_lift(path: Path, digests: Sequence[str], kind: str | None, **va
         raise click.UsageError("accepted: digests, or one or more of --email, --phone, --external-id, --visitor")
     if wrong := [digest for digest in digests if not _DIGEST.fullmatch(digest)]:
         raise click.UsageError(f"{wrong[0][:40]!r}; accepted: digests as the list shows them, 32 hex digits")
-    person = {**_identifiers(load_or_exit(path, TOKENS), values), "digest": list(digests)}
+    person = {**_person(load_or_exit(path, TOKENS), values), "digest": list(digests)}
     lifted = ask(path, lambda client: client.lift(person, SuppressionKind(kind) if kind else None))
     click.echo(f"{lifted} suppressions lifted")

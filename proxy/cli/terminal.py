@@ -1,4 +1,4 @@
-"""Words of strangers on a terminal: escape sequences in them would be obeyed."""
+"""Text of strangers on a terminal, which would obey escape sequences in it."""
 
 import logging
 
@@ -6,13 +6,13 @@ import logging
 def printable(text: str) -> str:
     r"""Return a text whose unprintable characters are written out as JSON has them, ``\u001b`` and the like.
 
-    Besides the control characters these are marks that turn the direction of a line and other invisible ones, so a
-    line of JSON stays the same document.
+    Besides control characters these are invisible ones, such as marks that turn the direction of a line. A line of
+    JSON stays the same document.
     """
-    return text if text.isprintable() else "".join(c if c.isprintable() else _written_out(c) for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _json_escape(c) for c in text)
 
 
-def _written_out(character: str) -> str:
+def _json_escape(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 

@@ -126,7 +126,7 @@ export default {
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the proxy is to be found."""
+    """Where visitors and the web server find the proxy."""
 
     upstream: str
     """``host:port`` as the web server reaches it."""
@@ -142,33 +142,33 @@ class Location:
     """Whether the web server sends the PROXY protocol."""
 
 
-def filled(template: str, place: Location) -> str:
+def filled(template: str, location: Location) -> str:
     """Return one of the texts above for one installation."""
-    paths = [f"{re.escape(place.prefix)}/", *([f"{re.escape(GPC_PATH)}$"] if place.serves_gpc else [])]
-    facts = {
-        "upstream": place.upstream,
-        "domain": place.domain,
-        "prefix": place.prefix,
-        "host": place.host,
+    paths = [f"{re.escape(location.prefix)}/", *([f"{re.escape(GPC_PATH)}$"] if location.serves_gpc else [])]
+    values = {
+        "upstream": location.upstream,
+        "domain": location.domain,
+        "prefix": location.prefix,
+        "host": location.host,
         "paths": "|".join(paths),
-        "gpc_acl": f"\n    acl capi_proxy path {GPC_PATH}" if place.serves_gpc else "",
-        "gpc_route": f" and another, {place.domain}{GPC_PATH}" if place.serves_gpc else "",
-        "announce": " send-proxy-v2" if place.announces else "",
+        "gpc_acl": f"\n    acl capi_proxy path {GPC_PATH}" if location.serves_gpc else "",
+        "gpc_route": f" and another, {location.domain}{GPC_PATH}" if location.serves_gpc else "",
+        "announce": " send-proxy-v2" if location.announces else "",
     }
-    return re.sub("<([a-z_]+)>", lambda name: facts[name[1]], template)
+    return re.sub("<([a-z_]+)>", lambda name: values[name[1]], template)
 
 
-def rules(place: Location) -> dict[str, str]:
+def rules(location: Location) -> dict[str, str]:
     """Return the rules to choose from, by the name of the web server."""
-    nginx = [NGINX_UPSTREAM, NGINX_HOST] if place.host else [NGINX_UPSTREAM, NGINX_PATH]
-    if place.serves_gpc and not place.host:
+    nginx = [NGINX_UPSTREAM, NGINX_HOST] if location.host else [NGINX_UPSTREAM, NGINX_PATH]
+    if location.serves_gpc and not location.host:
         nginx.append(NGINX_GPC)
     texts = {
         "nginx": "\n".join(nginx),
-        "Caddy": CADDY_HOST if place.host else CADDY_PATH,
-        "HAProxy": HAPROXY_HOST if place.host else HAPROXY_PATH,
-        "Cloudflare": "" if place.host else CLOUDFLARE_PATH,
+        "Caddy": CADDY_HOST if location.host else CADDY_PATH,
+        "HAProxy": HAPROXY_HOST if location.host else HAPROXY_PATH,
+        "Cloudflare": "" if location.host else CLOUDFLARE_PATH,
     }
     # nginx and Caddy 2.6 do not announce visitors to what they proxy HTTP to, and Cloudflare only with Spectrum.
-    names = ["HAProxy"] if place.announces else [name for name, text in texts.items() if text]
-    return {name: filled(texts[name], place) for name in names}
+    names = ["HAProxy"] if location.announces else [name for name, text in texts.items() if text]
+    return {name: filled(texts[name], location) for name in names}

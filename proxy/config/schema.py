@@ -140,10 +140,10 @@ class _CmpBase(_Section):
 
 
 if TYPE_CHECKING:
-    Cmp = _CmpBase
+    CmpSettings = _CmpBase
 else:
-    Cmp = create_model(
-        "Cmp",
+    CmpSettings = create_model(
+        "CmpSettings",
         __base__=_CmpBase,
         **{
             option.name: (option.kind, Field(option.default, description=option.description))
@@ -169,7 +169,7 @@ class Site(_Section):
     choice_name: Leaf = Field("c", description="one path segment: letters, digits, - _ .")
     consent: Literal["pixel", "required"] = Field("pixel", description='"pixel" or "required"')
     consent_from: tuple[ConsentSource, ...] = Field((), description=f"a list of {', '.join(CONSENT_MANAGERS)}")
-    cmp: Cmp = Field(default_factory=Cmp, description="a table")
+    cmp: CmpSettings = Field(default_factory=CmpSettings, description="a table")
     gpc: Literal["drop", "ldu", "ignore"] = Field("drop", description='"drop", "ldu" or "ignore"')
     dnt: Literal["ignore", "drop"] = Field("ignore", description='"ignore" or "drop"')
     ldu: Flag = Field(False, description="true or false")

@@ -8,7 +8,7 @@ from pathlib import Path
 from proxy.config.load import Config
 from proxy.doctor.finding import Finding
 from proxy.installation import SECRET_FILE, Installation
-from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
 from proxy.queue.sqlite.inspect import is_held, is_opened_by
 
 _KEY = "server.data_dir"

@@ -1,4 +1,4 @@
-"""Who comes in at the door: each client at its rate, its share where room is scarce, before a body is read."""
+"""Which requests are let in, before their bodies are read: each client at its rate and within its share."""
 
 import math
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from proxy.telemetry.metrics import Metrics
 
 MOST_BYTES = 32 << 20
 """Bytes of bodies that may be on their way or waiting for the disk."""
-_LOOK_EVERY_S = 1.0
+_PRICE_EVERY_S = 1.0
 _BUSY_SECONDS = 5
 _LASTS_MS = 10 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a request does not come in, and when it may come again."""
+    """Why a request is not let in, and when it may come again."""
 
     status: int
     why: str
@@ -41,10 +41,10 @@ class Admission:
 
         Args:
             limits: What one client may take.
-            fullness: Says which part of its bounds the queue fills, 0 to 1; asked once a second at most.
+            fullness: Returns how full the queue is, 0 to 1; called once a second at most.
             clock: Seconds that only go forward.
-            conditions: Where floods are told.
-            metrics: Where refusals are counted.
+            conditions: Is told of floods.
+            metrics: Counts refusals.
         """
         self._buckets = Buckets(limits.requests_per_second, limits.burst)
         self._shares = Shares(limits.connections, MOST_BYTES)
@@ -52,10 +52,10 @@ class Admission:
         self._clock = clock
         self._conditions = conditions
         self._metrics = metrics
-        self._price, self._look_at = 1.0, -math.inf
+        self._price, self._next_price_at = 1.0, -math.inf
 
     def refusal(self, network: ClientNetwork, size: int) -> Refused | None:
-        """Judge a request with a body of so many bytes; None lets it in."""
+        """Return why a request with a body of ``size`` bytes is refused; None lets it in."""
         now = self._clock()
         wait = self._buckets.take(network, now, self._price_now(now))
         if wait:
@@ -68,22 +68,22 @@ class Admission:
         return None
 
     def enter(self, network: ClientNetwork, size: int) -> None:
-        """Hold the room of a request that was let in."""
+        """Count a request that was let in against the share of its client."""
         self._shares.enter(network, size)
 
     def leave(self, network: ClientNetwork, size: int) -> None:
-        """Give the room back; the size is that of ``enter``."""
+        """Count it no more; the size is that of ``enter``."""
         self._shares.leave(network, size)
 
     def charge(self, network: ClientNetwork, events: int) -> None:
-        """Count the further events of a request: it was judged as one."""
+        """Charge a client for the events of a request beyond the first, which was charged when it was let in."""
         if events > 1:
             now = self._clock()
             self._buckets.owe(network, now, (events - 1) * self._price_now(now))
 
     def _price_now(self, now: float) -> float:
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY_S
+        if now >= self._next_price_at:
+            self._next_price_at = now + _PRICE_EVERY_S
             self._price = price(self._fullness())
         return self._price
 

@@ -1,17 +1,14 @@
-"""Answers of the public listener: refusals, the tag, and what lets a page of the site read them."""
+"""What the answers of several doors have in common: refusals, and what lets a page of the site read them."""
 
 import orjson
 from aiohttp import hdrs, web
-
-from proxy.static_files import Asset
 
 JSON = "application/json"
 GIF = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00"
     b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 )
-PREFLIGHT = {
-    hdrs.ACCESS_CONTROL_ALLOW_METHODS: hdrs.METH_POST,
+PREFLIGHT: dict[str, str] = {
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: hdrs.CONTENT_TYPE,
     hdrs.ACCESS_CONTROL_MAX_AGE: "7200",
 }
@@ -23,7 +20,13 @@ def problem(why: str) -> bytes:
 
 
 def refusal(status: int, why: str, *, retry_seconds: int = 0) -> web.Response:
-    """Return a refusal in JSON; with ``retry_seconds`` the page is asked to come again after them."""
+    """Return a refusal in JSON.
+
+    Args:
+        status: The HTTP status.
+        why: The reason, without anything the client sent that could be personal.
+        retry_seconds: When the page may try again; 0 says nothing of it.
+    """
     response = web.Response(status=status, body=problem(why), content_type=JSON)
     if retry_seconds:
         response.headers[hdrs.RETRY_AFTER] = str(retry_seconds)
@@ -36,23 +39,3 @@ def allow(response: web.Response, origin: str) -> None:
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
     response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
     response.headers.setdefault(hdrs.VARY, hdrs.ORIGIN)
-
-
-def script(asset: Asset, request: web.Request) -> web.Response:
-    """Return a site's tag in the best encoding the browser takes, or that it has not changed."""
-    coding, body = asset.choose(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-    etag = f'"{asset.etag}{"-" + coding if coding else ""}"'
-    headers = {
-        hdrs.CONTENT_TYPE: "text/javascript; charset=utf-8",
-        hdrs.CACHE_CONTROL: "public, max-age=3600",
-        hdrs.VARY: hdrs.ACCEPT_ENCODING,
-        hdrs.ETAG: etag,
-        hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "X-Content-Type-Options": "nosniff",
-    }
-    if etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
-        return web.Response(status=304, headers=headers)
-    if coding:
-        headers[hdrs.CONTENT_ENCODING] = coding
-    return web.Response(body=body, headers=headers)

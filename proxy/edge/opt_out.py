@@ -1,11 +1,13 @@
-"""The address where visitors opt out: JSON for the page's script, a plain page with a button for who follows a link."""
+"""The opt-out door: JSON for the page's script, a plain page with a button for who follows a link."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import orjson
 from aiohttp import hdrs, web
 
-from proxy.edge.answers import problem
+from proxy.edge.answers import JSON, refusal
+from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Intake, QueueError
@@ -14,8 +16,9 @@ from proxy.rules.policy import Policy
 from proxy.static_files import static_file
 from proxy.telemetry.metrics import Metrics
 
+_RETRY_SECONDS = 5
 _FORM = "application/x-www-form-urlencoded"
-_WORDS = {b"opted_out=true": True, b"opted_out=false": False}
+_FORM_BODIES = {b"opted_out=true": True, b"opted_out=false": False}
 # The page may not be framed, or a foreign one could lay the button under a visitor's click.
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -27,73 +30,75 @@ _PAGE_HEADERS = {
 
 
 class OptOutDoor:
-    """Answers requests whose origin was judged already."""
+    """Answers visitors who want to know or change whether they have opted out."""
 
-    def __init__(self, queue: Intake, metrics: Metrics) -> None:
+    def __init__(
+        self, policies: Mapping[str, Policy], *, reader: RequestReader, queue: Intake, metrics: Metrics
+    ) -> None:
+        """Open the door.
+
+        Args:
+            policies: By the name of the site.
+            reader: Reads requests.
+            queue: Makes opt-outs durable.
+            metrics: Counts them.
+        """
+        self._policies = policies
+        self._reader = reader
         self._queue = queue
         self._metrics = metrics
         self._page = static_file("choice.html").decode()
 
-    async def answer(self, request: web.Request, facts: BrowserRequest, policy: Policy) -> web.Response:
-        """Say how things stand, after a POST has changed them durably."""
-        response = await self._answer(request, facts, policy)
+    async def answer(self, admitted: AdmittedRequest) -> web.Response:
+        """Answer with the visitor's status, after a POST has changed it durably."""
+        policy = self._policies[admitted.site.name]
+        response = await self._answer(admitted.request, await self._reader.read(admitted), policy)
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
         response.headers[hdrs.VARY] = f"{hdrs.ACCEPT}, {hdrs.ORIGIN}"
         return response
 
-    async def _answer(self, request: web.Request, facts: BrowserRequest, policy: Policy) -> web.Response:
+    async def _answer(self, http: web.Request, request: BrowserRequest, policy: Policy) -> web.Response:
         try:
-            if request.method == hdrs.METH_POST:
-                return await self._change(request, facts, policy)
-            found = standing(facts, policy)
-            return self._shown(await self._as_stored(found), request) if found else _elsewhere()
+            if http.method == hdrs.METH_POST:
+                return await self._change(http, request, policy)
+            status = standing(request, policy)
+            return self._page_or_json(await self._as_stored(status), http) if status else _of_another_site()
         except QueueError:
-            response = _problem(503, "cannot be stored now; try again")
-            response.headers[hdrs.RETRY_AFTER] = "5"
-            return response
+            return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
 
-    async def _as_stored(self, found: OptOutStatus) -> OptOutStatus:
-        """Correct a cookie that an answer under way at the opt-out has overwritten: the stored word counts."""
-        stored = not found.opted_out and SuppressionKind.OPT_OUT in await self._queue.suppressed(found.person_digests)
-        return replace(found, opted_out=True) if stored else found
+    async def _as_stored(self, status: OptOutStatus) -> OptOutStatus:
+        """Return the status with an opt-out that is stored, though a later answer overwrote its cookie."""
+        if status.opted_out or SuppressionKind.OPT_OUT not in await self._queue.suppressed(status.person_digests):
+            return status
+        return replace(status, opted_out=True)
 
-    async def _change(self, request: web.Request, facts: BrowserRequest, policy: Policy) -> web.Response:
-        wanted = _wanted(request.content_type, facts.body)
-        if wanted is None:
-            return _problem(400, 'opted_out: accepted: {"opted_out": true} or {"opted_out": false}')
-        found = choose(facts, policy, opted_out=wanted)
-        if found is None:
-            return _elsewhere()
-        await self._store(found, facts.now)
-        return self._confirmed(found, request)
+    async def _change(self, http: web.Request, request: BrowserRequest, policy: Policy) -> web.Response:
+        opted_out = _opted_out(http.content_type, request.body)
+        if opted_out is None:
+            return refusal(400, 'opted_out: accepted: {"opted_out": true} or {"opted_out": false}')
+        status = choose(request, policy, opted_out=opted_out)
+        if status is None:
+            return _of_another_site()
+        await self._store(status, request.now)
+        return _changed(status, http)
 
-    async def _store(self, found: OptOutStatus, now: int) -> None:
+    async def _store(self, status: OptOutStatus, now: int) -> None:
         kind = SuppressionKind.OPT_OUT
-        if not found.opted_out:
-            self._metrics.lifted(await self._queue.lift(found.person_digests, [kind], now))
-        elif found.person_digests:
-            await self._queue.suppress(found.person_digests[:1], kind, now)
+        if not status.opted_out:
+            self._metrics.lifted(await self._queue.lift(status.person_digests, [kind], now))
+        elif status.person_digests:
+            await self._queue.suppress(status.person_digests[:1], kind, now)
             self._metrics.suppressed(kind)
 
-    def _confirmed(self, found: OptOutStatus, request: web.Request) -> web.Response:
-        if request.content_type == _FORM:
-            # The page again, by GET, so that a reload repeats nothing.
-            response = web.Response(status=303, headers={hdrs.LOCATION: request.path.rpartition("/")[2]})
-        else:
-            response = _json(found)
-        for cookie in found.cookies:
-            response.headers.add(hdrs.SET_COOKIE, cookie)
-        return response
-
-    def _shown(self, found: OptOutStatus, request: web.Request) -> web.Response:
-        if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
-            return _json(found)
+    def _page_or_json(self, status: OptOutStatus, http: web.Request) -> web.Response:
+        if "text/html" not in http.headers.get(hdrs.ACCEPT, ""):
+            return _json(status)
         text = self._page.format(
-            state="You have opted out." if found.opted_out else "You have not opted out.",
-            gpc=_GPC_TEXTS[found.gpc],
-            value=str(not found.opted_out).lower(),
-            button="Take my opt-out back" if found.opted_out else "Opt out",
-            reference=_REFERENCE.format(found.reference) if found.reference else "",
+            state="You have opted out." if status.opted_out else "You have not opted out.",
+            gpc=_GPC_TEXTS[status.gpc],
+            value=str(not status.opted_out).lower(),
+            button="Take my opt-out back" if status.opted_out else "Opt out",
+            reference=_REFERENCE.format(status.reference) if status.reference else "",
         )
         return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS)
 
@@ -111,26 +116,33 @@ _REFERENCE = (
 )
 
 
-def _wanted(kind: str, body: bytes) -> bool | None:
-    """Read a choice; None if there is none."""
-    if kind == _FORM:
-        return _WORDS.get(body)
+def _changed(status: OptOutStatus, http: web.Request) -> web.Response:
+    if http.content_type == _FORM:
+        # The page again, by GET, so that a reload repeats nothing.
+        response = web.Response(status=303, headers={hdrs.LOCATION: http.path.rpartition("/")[2]})
+    else:
+        response = _json(status)
+    for cookie in status.cookies:
+        response.headers.add(hdrs.SET_COOKIE, cookie)
+    return response
+
+
+def _opted_out(content_type: str, body: bytes) -> bool | None:
+    """Return what a visitor chose; None when the body says neither."""
+    if content_type == _FORM:
+        return _FORM_BODIES.get(body)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    wanted = document.get("opted_out") if isinstance(document, dict) else None
-    return wanted if isinstance(wanted, bool) else None
+    opted_out = document.get("opted_out") if isinstance(document, dict) else None
+    return opted_out if isinstance(opted_out, bool) else None
 
 
-def _json(found: OptOutStatus) -> web.Response:
-    said = {"opted_out": found.opted_out, "gpc": found.gpc, "consent": found.consent}
-    return web.Response(body=orjson.dumps(said), content_type="application/json")
+def _json(status: OptOutStatus) -> web.Response:
+    body = orjson.dumps({"opted_out": status.opted_out, "gpc": status.gpc, "consent": status.consent})
+    return web.Response(body=body, content_type=JSON)
 
 
-def _elsewhere() -> web.Response:
-    return _problem(403, "origin: of another site than this address, so the browser would keep no choice")
-
-
-def _problem(status: int, why: str) -> web.Response:
-    return web.Response(status=status, body=problem(why), content_type="application/json")
+def _of_another_site() -> web.Response:
+    return refusal(403, "origin: of another site than this address, so the browser would keep no choice")

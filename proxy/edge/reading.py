@@ -29,17 +29,10 @@ class AdmittedRequest:
 class RequestReader:
     """Reads requests, each client's in turn."""
 
-    def __init__(self, turns: Turns, *, now: Callable[[], int], entropy: Callable[[], int]) -> None:
-        """Read requests.
-
-        Args:
-            turns: Who is next.
-            now: Server clock in milliseconds.
-            entropy: 128 random bits, others each time.
-        """
+    def __init__(self, turns: Turns, stamp: Callable[[], tuple[int, int]]) -> None:
+        """Read requests; ``stamp`` gives the server's clock in milliseconds, and 128 random bits, others each time."""
         self._turns = turns
-        self._now = now
-        self._entropy = entropy
+        self._stamp = stamp
 
     async def read(self, admitted: AdmittedRequest) -> BrowserRequest:
         """Read the body, wait for the client's turn, then return what the rules judge.
@@ -52,4 +45,5 @@ class RequestReader:
             raise web.HTTPRequestEntityTooLarge(BODY)
         body = await admitted.request.read()
         await self._turns.mine(admitted.network)
-        return admitted.arrival.browser_request(body, now=self._now(), entropy=self._entropy())
+        now, entropy = self._stamp()
+        return admitted.arrival.browser_request(body, now=now, entropy=entropy)

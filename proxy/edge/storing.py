@@ -60,8 +60,9 @@ class DecisionStore:
             content: The door's answer to that.
             at: When the request was read: server clock in milliseconds.
         """
-        events = {(record.name, record.id) for record in decision.records}
-        self._admission.charge(network, len(events | {(row.name, row.id) for row in decision.dropped}))
+        if len(decision.records) + len(decision.dropped) > 1:
+            events = {(record.name, record.id) for record in decision.records}
+            self._admission.charge(network, len(events | {(row.name, row.id) for row in decision.dropped}))
         try:
             await self._store_consent(decision, at)
             stored = await self._queue.append(decision.records) if decision.records else Stored()
@@ -86,8 +87,8 @@ class DecisionStore:
         if decision.withdrawn:
             await self._queue.suppress(decision.withdrawn, kind, at)
             self._metrics.suppressed(kind)
-        if decision.granted:
-            self._metrics.lifted(await self._queue.lift(decision.granted, [kind], at))
+        if decision.granted and (lifted := await self._queue.lift(decision.granted, [kind], at)):
+            self._metrics.lifted(lifted)
 
     def _tell(self, decision: Decision, stored: Stored, at: int) -> None:
         self._wake({record.pixel for record in decision.records})

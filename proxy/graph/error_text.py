@@ -1,4 +1,4 @@
-"""Graph's words for people: text from outside, so it is cut, made printable, and freed of the token it may repeat."""
+"""Graph errors for people: text from outside, so it is cut, made printable, and freed of the token it may repeat."""
 
 import re
 
@@ -16,13 +16,13 @@ def printable(text: str, most: int = _MOST) -> str:
 
 
 def without_token(graph_error: GraphError, token: str) -> GraphError:
-    """Return Graph's words without an access token."""
+    """Return a Graph error whose message holds no access token."""
     message = graph_error.message.replace(token, "[token]") if token else graph_error.message
     return GraphError(graph_error.code, graph_error.subcode, _TOKEN_LIKE.sub("[long]", message), graph_error.fbtrace_id)
 
 
 def told(graph_error: GraphError) -> str:
-    """Return Graph's words in one line: its codes, its trace, its message; empty when it said nothing."""
+    """Return a Graph error in one line: its codes, its trace, its message; empty when it says nothing."""
     codes = (("code", graph_error.code), ("subcode", graph_error.subcode), ("trace", printable(graph_error.fbtrace_id)))
     parts = [f"{name} {value}" for name, value in codes if value not in (None, "")]
     return ", ".join([*parts, *([printable(graph_error.message)] if graph_error.message else [])])

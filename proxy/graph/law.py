@@ -1,17 +1,62 @@
-"""Numbers and names that Meta fixed, each with its source."""
+"""Meta's law: numbers, names and formats that Meta fixed, each with its source. Nothing here is ours to choose.
+
+Sources: [api] Conversions API, using the API; [events] server event parameters; [user] customer information
+parameters; [cookies] fbp and fbc parameters; [practices] best practices, baseline requirements for matching; [pixel]
+Meta Pixel reference, standard events; [codes] Graph API error handling, and recorded answers of live calls.
+"""
 
 from proxy.model.units import DAY_MS
 
-# Graph refuses a whole request for one event older than 7 days (2804003, Meta's server-event page).
-MAX_AGE_MS = 7 * DAY_MS
-
+# -- a request
 
 MAX_BATCH = 1000
+"""Events of one request [api]."""
+MAX_AGE_MS = 7 * DAY_MS
+"""Graph refuses a whole request for one event that is older (subcode 2804003) [events]."""
 
+# -- an event
 
-# Meta Pixel reference, standard events; PageView is the base code's own.
 STANDARD_EVENTS = frozenset({
     "AddPaymentInfo", "AddToCart", "AddToWishlist", "CompleteRegistration", "Contact", "CustomizeProduct", "Donate",
     "FindLocation", "InitiateCheckout", "Lead", "PageView", "Purchase", "Schedule", "Search", "StartTrial",
     "SubmitApplication", "Subscribe", "ViewContent",
 })  # fmt: skip
+"""Events that Meta knows by name [pixel]; PageView is the base code's own."""
+
+# -- whom it is about
+
+REQUEST_KEYS = ("client_ip_address", "client_user_agent", "fbc", "fbp")
+"""Keys of ``user_data`` that the request itself answers [user]."""
+TOO_BROAD = (
+    frozenset({"ct", "country", "st", "zp", "ge", "client_user_agent"}),
+    frozenset({"db", "client_user_agent"}),
+    frozenset({"fn", "ge"}),
+    frozenset({"ln", "ge"}),
+)
+"""An event with the keys of one of these sets, or fewer, is refused with subcode 2804050 [practices]."""
+COOKIE_SECONDS = 90 * 24 * 60 * 60
+"""How long the Pixel keeps ``_fbp`` and ``_fbc`` [cookies]."""
+CLICK_ID_MAX = 500
+"""Characters of a click id; the Pixel ignores longer ones (seen in its copies of 2026)."""
+CLICK_ID_NEVER = "javascript"
+"""The Pixel ignores a click id that holds this word (likewise)."""
+COOKIE_APPENDIX = r"(?:\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8}))?"
+"""A fifth field by which Meta's libraries sign an id: their language, or eight characters (Meta, parameter builder)."""
+
+# -- an answer
+
+PAUSE_CODES = {190: "token", 102: "token", **dict.fromkeys((3, 10, *range(200, 300)), "permission")}
+"""Codes after which nothing of the pixel can be delivered until somebody acts [codes]."""
+NO_OBJECT = (100, 33)
+"""Code and subcode of a pixel that does not exist, or that the token may not see [codes]."""
+RETRY_CODES = {
+    # 21009, a dataset that is not ready for uploads, was recorded once by a third party; waiting loses nothing.
+    **dict.fromkeys((1, 2, 21009), "down"),
+    **dict.fromkeys((4, 17, 32, 341, 613, *range(80000, 80015)), "throttled"),
+    368: "blocked",
+}
+"""Codes after which it may work later [codes]; 368 is a policy block on the account."""
+INVALID = 100
+"""Code of whatever is wrong with a request [codes]."""
+CONTENT_SUBCODES = range(2804000, 2804100)
+"""Subcodes that speak of one event's content [events]."""

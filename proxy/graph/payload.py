@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from proxy.model.event import Event
+from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
 
 
 def shared(event: Event) -> bytes:
     """Return what all events of one request and pixel say alike, as Graph takes it (Meta, server event parameters)."""
-    payload: dict[str, Any] = {"action_source": "website", "user_data": event.user_data}
+    payload: dict[str, Any] = {"action_source": event.action_source, "user_data": event.user_data}
     if event.url:
         payload["event_source_url"] = event.url
     if event.referrer:
@@ -30,8 +30,8 @@ def shared(event: Event) -> bytes:
     return orjson.dumps(payload)
 
 
-def record(event: Event, alike: bytes | None = None) -> Record:
-    """Write an event as Graph takes it, in two parts; ``alike`` is the shared one, when it was written already."""
+def record(event: Event, shared_part: bytes | None = None) -> Record:
+    """Write an event as Graph takes it, in two parts; ``shared_part`` is the one that was written already, if any."""
     payload: dict[str, Any] = {"event_name": event.name, "event_time": event.time_s, "event_id": event.id}
     if event.custom_data:
         payload["custom_data"] = event.custom_data
@@ -41,13 +41,13 @@ def record(event: Event, alike: bytes | None = None) -> Record:
         id=event.id,
         time_s=event.time_s,
         visitor=event.visitor,
-        browser_copy=event.browser_copy,
+        browser_copy=event.browser_copy or BrowserCopy.PENDING,
         mark=event.mark,
         payload=orjson.dumps(payload),
         findings=event.findings,
         person_digests=event.person_digests,
         worth=_worth(event),
-        shared=shared(event) if alike is None else alike,
+        shared=shared(event) if shared_part is None else shared_part,
     )
 
 
@@ -59,7 +59,14 @@ def _worth(event: Event) -> bytes:
 
 
 def body(payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", test_event_code: str = "") -> bytes:
-    """Return the JSON body of one request; the token rides here and never in the address."""
+    """Return the JSON body of one request; the token rides here and never in the address.
+
+    Args:
+        payloads: Events as JSON objects.
+        access_token: Of the pixel.
+        app_secret: Of the app that the token belongs to, or "".
+        test_event_code: By which the events are shown as a test, or "".
+    """
     extras = {"access_token": access_token}
     if app_secret:
         extras["appsecret_proof"] = proof(access_token, app_secret)

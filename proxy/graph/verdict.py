@@ -11,32 +11,29 @@ from typing import Any
 
 import orjson
 
+from proxy.graph.law import CONTENT_SUBCODES, INVALID, NO_OBJECT, PAUSE_CODES, RETRY_CODES
 from proxy.model.verdict import Dead, Delivered, GraphError, Pause, Retry, Split, Verdict
 
-_PAUSES = {190: "token", 102: "token", **dict.fromkeys((3, 10, *range(200, 300)), "permission")}
-_RETRIES = {
-    # 21009, a dataset that is not ready for uploads, was recorded once by a third party; waiting loses nothing.
-    **dict.fromkeys((1, 2, 21009), "down"),
-    **dict.fromkeys((4, 17, 32, 341, 613, *range(80000, 80015)), "throttled"),
-    368: "blocked",
-}
-# 368 is a policy block on the account: waiting a little never helps.
+# Waiting a little never lifts a policy block.
 _BLOCKED_SECONDS = 300.0
 # No header, however odd, makes events wait until they are too old.
 _LONGEST_SECONDS = 3600.0
-_INVALID = 100
-_NO_OBJECT = 33
 _TOO_LARGE = 413
-_CONTENT_SUBCODES = range(2804000, 2804100)
 _BUSY_STATUS = {408, 429}
 # From here on the app is about to be throttled (usage headers are percentages).
 _USAGE_FULL = 95
 
 
 def judge(status: int, answer: bytes, headers: Mapping[str, str], size: int) -> Verdict:
-    """Say what Graph's answer to a batch of ``size`` events means.
+    """Return what Graph's answer to a batch means.
 
     Error code and subcode decide first, then ``is_transient``, then the HTTP status.
+
+    Args:
+        status: Of HTTP.
+        answer: The body.
+        headers: Of the answer, found whatever their case.
+        size: Events of the batch.
     """
     document = _parsed(answer)
     error = document.get("error") if document else None
@@ -82,14 +79,14 @@ def _business_usage(headers: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _judge_error(status: int, error: Mapping[str, Any], headers: Mapping[str, str], size: int) -> Verdict:
-    graph_error = _words(error)
+    graph_error = _graph_error(error)
     code, transient = graph_error.code, error.get("is_transient") is True
-    no_object = code == _INVALID and graph_error.subcode == _NO_OBJECT
-    if pause := "permission" if no_object else _PAUSES.get(code or 0):
+    is_no_object = (code, graph_error.subcode) == NO_OBJECT
+    if pause := "permission" if is_no_object else PAUSE_CODES.get(code or 0):
         return Pause(pause, graph_error)
-    if retry := _RETRIES.get(code or 0):
+    if retry := RETRY_CODES.get(code or 0):
         return Retry(retry, max(_wait(headers), _BLOCKED_SECONDS if retry == "blocked" else 0), graph_error=graph_error)
-    if code == _INVALID and (graph_error.subcode in _CONTENT_SUBCODES or not transient):
+    if code == INVALID and (graph_error.subcode in CONTENT_SUBCODES or not transient):
         return _content(graph_error, size)
     if transient:
         return Retry("transient", _wait(headers), graph_error=graph_error)
@@ -120,10 +117,10 @@ def _content(graph_error: GraphError, size: int) -> Verdict:
 
 def is_content_subcode(subcode: int | None) -> bool:
     """Tell whether a subcode speaks of one event's content (28040xx), never of the whole pixel."""
-    return subcode in _CONTENT_SUBCODES
+    return subcode in CONTENT_SUBCODES
 
 
-def _words(error: Mapping[str, Any]) -> GraphError:
+def _graph_error(error: Mapping[str, Any]) -> GraphError:
     message = _text(error.get("error_user_msg")) or _text(error.get("message"))
     return GraphError(
         _whole(error.get("code")), _whole(error.get("error_subcode")), message, _text(error.get("fbtrace_id"))

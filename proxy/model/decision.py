@@ -28,6 +28,8 @@ class Decision(NamedTuple):
     """Members of ``events`` that are no event, or too many, in their order."""
     surplus: int = 0
     """Further ones that are refused without being named."""
+    refused: int = 0
+    """How many are refused in all."""
     taken: int = 0
     """Members of ``events`` that were stored or knowingly dropped."""
     unknown_pixels: int = 0
@@ -42,8 +44,3 @@ class Decision(NamedTuple):
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
     faults: tuple[str, ...] = ()
     """Errors of ours that the request led to, one for each event that could not be read: type and place in our code."""
-
-    @property
-    def refused(self) -> int:
-        """How many members of ``events`` are refused."""
-        return len(self.refusals) + self.surplus

@@ -55,9 +55,13 @@ class Event(NamedTuple):
     user_data: Mapping[str, Any]
     custom_data: Mapping[str, Any]
     options: tuple[tuple[str, ...], int, int] | None
-    visitor: bytes
-    """Four bytes that tell visitors apart, for the duplicate memory and for news of browser copies."""
-    browser_copy: BrowserCopy
+    visitor: bytes = b""
+    """Four bytes that tell visitors apart, for the duplicate memory and for updates of browser copies; empty where an
+    event has no visitor."""
+    browser_copy: BrowserCopy | None = None
+    """What became of the browser's copy; None where an event has none."""
+    action_source: str = "website"
+    """Where it happened, in Meta's words."""
     mark: str = ""
     """Why the owner may doubt it (a bot's reason); it is sent all the same."""
     findings: tuple[str, ...] = ()

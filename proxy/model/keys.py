@@ -7,13 +7,20 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 
 def derive(secret: str, purpose: str, *, length: int = 32, salt: bytes | None = None) -> bytes:
-    """Return ``length`` key bytes for one purpose; different purposes never share bytes."""
+    """Derive a key; keys of different purposes have nothing in common.
+
+    Args:
+        secret: The secret of the installation.
+        purpose: What the key is for.
+        length: Bytes of the key.
+        salt: Tells keys of one purpose apart.
+    """
     kdf = HKDF(algorithm=SHA256(), length=length, salt=salt, info=b"capi-proxy:" + purpose.encode())
     return kdf.derive(secret.encode())
 
 
 def person_key(secret: str) -> bytes:
-    """Return the key under which people have digests in the queue's marks."""
+    """Return the key of person digests, under which the queue lists suppressions."""
     return derive(secret, "people")
 
 

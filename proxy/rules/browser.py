@@ -1,28 +1,54 @@
-"""The hot path, pure: ``BrowserRequest`` of a request → ``Decision``, in parts if it is large.
+"""What happens to a browser's request, step by step: ``BrowserRequest`` → ``Decision``.
 
-Nothing here touches a socket, a clock or a disk, so the HTTP front can be exchanged without touching a rule.
+Read the lists below first. Each step is a function of the request, or the event, so far; each reason to drop an event
+is named at its step. Nothing here touches a socket, a clock or a disk, so the HTTP front can be exchanged without
+touching a rule.
+
+A fault in one event costs that event alone. A large request is worked on in parts, so that others have their turn.
 """
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from proxy.model.decision import Decision
-from proxy.model.event import BrowserCopy, DropReason
-from proxy.model.request import BrowserRequest, Consent, Hit, RefusedEvent, Visit
-from proxy.rules import limits, wire
-from proxy.rules.effort import Effort, Parts, whole
+from proxy.model.event import DropReason
+from proxy.model.ledger import LedgerRow
+from proxy.model.request import BrowserRequest, RefusedEvent
+from proxy.rules import event_steps, limits, request_steps, wire
+from proxy.rules.case import Case, EventStep, RequestStep
+from proxy.rules.effort import Parts, whole
 from proxy.rules.faults import fault
-from proxy.rules.identity import browser_ids
-from proxy.rules.identity.visitor import forget, next_visitor_cookie, proven, read_visitor_cookie, visitor_cookie_header
-from proxy.rules.identity.visitor_cookie import VisitorCookie
-from proxy.rules.judge import Context, visitor_of
-from proxy.rules.payload.labels import public_news
-from proxy.rules.permission import consent
-from proxy.rules.permission.bots import bot_reason
+from proxy.rules.payload.labels import public_updates
 from proxy.rules.policy import Policy
-from proxy.rules.records import written
-from proxy.rules.request import sites
-from proxy.rules.request.cookies import cookies_of
-from proxy.rules.request.sites import cookie_scope_of
+
+REQUEST_STEPS = (
+    RequestStep("decode", request_steps.decode),
+    RequestStep("address", request_steps.address),
+    RequestStep("cookies", request_steps.cookies),
+    RequestStep("identity", request_steps.identity),
+    RequestStep("permission", request_steps.permission),
+    RequestStep("visitor cookie", request_steps.visitor_cookie),
+)
+"""Once for a request."""
+EVENT_STEPS = (
+    EventStep("name and id", event_steps.name_and_id, always=True),
+    EventStep("pixels", event_steps.pixels, (DropReason.UNKNOWN_PIXEL,), always=True),
+    EventStep(
+        "permission",
+        event_steps.permission,
+        (DropReason.GPC, DropReason.DNT, DropReason.OPTED_OUT, DropReason.NO_CONSENT, DropReason.BOT),
+    ),
+    EventStep("contact data", event_steps.contact_data, (DropReason.CONTACT_DATA,)),
+    EventStep("time", event_steps.time, (DropReason.TOO_OLD,)),
+    EventStep("selection", event_steps.selection, (DropReason.EXCLUDED, DropReason.RESTRICTED)),
+    EventStep("custom data", event_steps.custom_data, (DropReason.MISSING_VALUE, DropReason.MISSING_CURRENCY)),
+    EventStep("match keys", event_steps.match_keys, (DropReason.LITTLE_IDENTITY,)),
+    EventStep("redaction", event_steps.redaction),
+    EventStep("event", event_steps.event),
+    EventStep("record", event_steps.record, always=True),
+)
+"""For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
+IMAGE_STEPS = (RequestStep("page view", request_steps.page_view), *REQUEST_STEPS[1:])
+"""Once for the ``<noscript>`` image, which has no body: a PageView of the page named by the Referer."""
 
 
 def ingest(request: BrowserRequest, policy: Policy) -> Decision:
@@ -30,134 +56,79 @@ def ingest(request: BrowserRequest, policy: Policy) -> Decision:
     return whole(ingest_parts(request, policy))
 
 
-def ingest_parts(request: BrowserRequest, policy: Policy) -> Parts[Decision]:
-    """Judge one request to the collect address; nothing raises."""
+def ingest_image(request: BrowserRequest, policy: Policy) -> Decision:
+    """Judge one request to the image, for every pixel of the site; nothing raises."""
+    return whole(ingest_parts(request, policy, IMAGE_STEPS))
+
+
+def ingest_parts(
+    request: BrowserRequest, policy: Policy, steps: tuple[RequestStep, ...] = REQUEST_STEPS
+) -> Parts[Decision]:
+    """Judge one request, in parts if it is large; nothing raises.
+
+    Args:
+        request: The request.
+        policy: What the configuration says of its site.
+        steps: What happens to it before its events are looked at.
+    """
     try:
-        return (yield from _outcome(wire.visit(request.body), request, policy))
+        case = Case(request, policy)
+        request_steps.take(case, steps)
+        yield from events_in_parts(case)
+        return decision(case)
     except wire.Malformed as error:
         return Decision(unreadable=str(error), is_too_large=len(request.body) > limits.BODY)
     except Exception as error:  # noqa: BLE001 - sent again it would fail again, so the tag is told to give up
         return Decision(unreadable="cannot be read", faults=(fault(error),))
 
 
-def ingest_image(request: BrowserRequest, policy: Policy) -> Decision:
-    """Judge one request to the ``<noscript>`` image: a PageView of the page named by the Referer, for every pixel."""
-    pixels = tuple(pixel.id for pixel in policy.site.pixel)
-    hit = Hit("PageView", f"{request.entropy:032x}", request.now, pixels, {}, BrowserCopy.PENDING)
-    url, findings = wire.address(request.referer, "event_source_url")
-    try:
-        return whole(_outcome(Visit(sent=request.now, url=url, hits=(hit,), findings=findings), request, policy))
-    except Exception as error:  # noqa: BLE001 - as above
-        return Decision(unreadable="cannot be read", faults=(fault(error),))
+def events_in_parts(case: Case) -> Parts[None]:
+    """Take each event through its steps, in order; pause after each part of ``limits.PART`` pairs."""
+    pairs = 0
+    for hit in case.visit.hits:
+        if pairs > limits.PART:
+            pairs = 0
+            yield
+        pairs += len(hit.pixels)
+        event_steps.take(case, hit, EVENT_STEPS)
 
 
-def _outcome(visit: Visit, request: BrowserRequest, policy: Policy) -> Parts[Decision]:
-    visit, request = _bounded(visit, request)
-    client = request.client
-    context = _context(visit, request, policy)
-    events = yield from written(context)
+def decision(case: Case) -> Decision:
+    """Return what the request comes to."""
+    visit = case.visit
+    if case.unknown_pixel:
+        case.dropped.insert(0, _standing_for(case.unknown_pixel, case.unknown_pixels))
+    refusals = _in_order(visit.refused, case.refused)
+    has_updates = visit.copy_updates != ()
     return Decision(
-        refusals=tuple(_in_order(visit.refused, events.refused)),
+        records=tuple(case.records),
+        dropped=tuple(case.dropped),
+        copy_updates=public_updates(visit.copy_updates, case.effort) if has_updates else (),
+        withdrawn=case.withdrawn,
+        granted=case.granted,
+        cookies=case.set_cookies,
+        refusals=refusals,
         surplus=visit.surplus,
-        taken=len(visit.hits) - len(events.refused),
-        cookies=_cookies(context, policy),
-        withdrawn=proven(context.kept, policy)[:1] if visit.consent is Consent.REVOKED else (),
-        granted=proven(context.kept, policy) if visit.consent is Consent.GRANTED and not context.forbidden else (),
-        records=tuple(events.records),
-        dropped=tuple(events.dropped),
-        unknown_pixels=events.unknown_pixels,
-        copy_updates=public_news(visit.copy_updates, context.effort) if visit.copy_updates else (),
-        visitors=_visitors(context) if visit.copy_updates else (),
-        pixels=tuple([pixel.id for pixel in policy.site.pixel]),
-        redactions=tuple(events.redactions),
-        misdirected=client.misdirected,
-        faults=tuple(events.faults),
+        refused=len(refusals) + visit.surplus,
+        taken=len(visit.hits) - len(case.refused),
+        unknown_pixels=case.unknown_pixels,
+        visitors=_visitors(case) if has_updates else (),
+        pixels=case.policy.pixel_ids,
+        redactions=tuple(case.redactions),
+        misdirected=case.request.client.misdirected,
+        faults=tuple(case.faults),
     )
 
 
-def _in_order(unread: Sequence[RefusedEvent], unwritten: Sequence[RefusedEvent]) -> Sequence[RefusedEvent]:
-    return sorted([*unread, *unwritten], key=lambda refusal: refusal.index) if unwritten else unread
+def _standing_for(row: LedgerRow, events: int) -> LedgerRow:
+    """Whoever makes up pixels shall not fill the ledger: one row stands for all, and says for how many."""
+    return replace(row, findings=(f"events:{events}",)) if events > 1 else row
 
 
-def _bounded(visit: Visit, request: BrowserRequest) -> tuple[Visit, BrowserRequest]:
-    """Cut a user agent that is longer than it is read."""
-    if len(request.user_agent) > limits.USER_AGENT:
-        request = request._replace(user_agent=request.user_agent[: limits.USER_AGENT])
-        visit = visit._replace(findings=(*visit.findings, "client_user_agent:cut"))
-    return visit, request
+def _in_order(undecoded: tuple[RefusedEvent, ...], refused: list[RefusedEvent]) -> tuple[RefusedEvent, ...]:
+    return tuple(sorted([*undecoded, *refused], key=lambda event: event.index)) if refused else undecoded
 
 
-def _context(visit: Visit, request: BrowserRequest, policy: Policy) -> Context:
-    client = request.client
-    site, effort = policy.site, Effort()
-    scope, cookies = cookie_scope_of(request), cookies_of(request.cookie)
-    kept, sealed = read_visitor_cookie(request, scope, cookies, policy)
-    ids = _ids(visit, request, scope, cookies, kept)
-    gpc = consent.signals_gpc(request.gpc, visit)
-    bot = None if site.bots == "ignore" else _bot(visit, request)
-    address_sent = client.address if client.public else ""
-    return Context(
-        site=site,
-        request=request,
-        visit=visit,
-        ids=ids,
-        address=address_sent,
-        options=consent.options(site, visit, gpc=gpc),
-        bot=bot,
-        forbidden=consent.forbids(
-            *(site, visit, kept),
-            gpc=gpc,
-            dnt=consent.signals_dnt(request.dnt),
-            located=client.public,
-            bot=bot is not None,
-        ),
-        scope=scope,
-        effort=effort,
-        visitor=visitor_of(visit.fbp or cookies.get("_fbp", ""), address_sent, request.user_agent),
-        kept=kept,
-        person_keys=policy.person_keys,
-        visitor_cookie=next_visitor_cookie(kept, visit, ids, request, policy, effort) if scope.at_home else kept,
-        sealed=sealed,
-    )
-
-
-def _visitors(context: Context) -> tuple[bytes, ...]:
-    """Return who brings news of browser copies, and who that was before its first answer gave it an id."""
-    return tuple(dict.fromkeys((context.visitor, visitor_of("", context.address, context.request.user_agent))))
-
-
-def _bot(visit: Visit, request: BrowserRequest) -> str | None:
-    return bot_reason(request.user_agent, webdriver=visit.webdriver, brands=request.brands, platform=request.platform)
-
-
-def _ids(
-    visit: Visit, request: BrowserRequest, scope: sites.CookieScope, cookies: Mapping[str, str], kept: VisitorCookie
-) -> browser_ids.BrowserIds:
-    return browser_ids.browser_ids(
-        scope=scope,
-        cookies=cookies,
-        fbp=visit.fbp,
-        fbc=visit.fbc,
-        url=visit.url,
-        referrer=visit.referrer,
-        now=request.now,
-        entropy=request.entropy,
-        kept_fbp=kept.fbp,
-        kept_fbc=kept.fbc,
-    )
-
-
-def _cookies(context: Context, policy: Policy) -> tuple[str, ...]:
-    """Keep the ids, end them after a withdrawal, and touch nothing for a visit that may not be measured."""
-    request, kept, scope = context.request, context.kept, context.scope
-    if not scope.at_home:
-        return ()
-    if context.visit.consent is Consent.REVOKED:
-        return forget(kept._replace(consent=Consent.REVOKED), scope, request, policy)
-    if context.forbidden:
-        # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
-        return (
-            (visitor_cookie_header(kept, scope, request, policy),) if context.forbidden is DropReason.OPTED_OUT else ()
-        )
-    sealed = context.sealed if context.visitor_cookie == kept else ""
-    return (*context.ids.cookies, visitor_cookie_header(context.visitor_cookie, scope, request, policy, sealed=sealed))
+def _visitors(case: Case) -> tuple[bytes, ...]:
+    """Return who brings updates of browser copies, and who that was before its first answer gave it an id."""
+    return tuple(dict.fromkeys((case.visitor, request_steps.visitor_of("", case.address, case.user_agent))))

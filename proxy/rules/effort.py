@@ -5,6 +5,7 @@ parts, so that others have their turn between them.
 """
 
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -19,24 +20,21 @@ MOST_CANDIDATES = 16
 """Candidates for one shape in one text that are proved; a text with more is taken for the worst."""
 
 
+@dataclass(slots=True)
 class Effort:
-    """What is left of a request's budget, and what was worked out with it. Once at its end it stays there."""
+    """What is left of a request's budget, and what was worked out with it.
 
-    __slots__ = ("blocked", "digests", "left", "shapes")
+    Whoever spends units takes them from ``left``; once that is below 0 it stays there. What several events or pixels
+    say alike is read once.
+    """
 
-    def __init__(self, units: int = MOST) -> None:
-        self.left = units
-        self.digests: dict[tuple[str, str, str], tuple[str, ...] | None] = {}
-        """By match key, raw value and country, so that whom a page names to several pixels is read once."""
-        self.blocked: dict[str, bool] = {}
-        """By name of a parameter or member."""
-        self.shapes: dict[tuple[str, bool], str | None] = {}
-        """By text, and whether it is an id, so that what several events say alike is read once; likewise above."""
-
-    def spend(self, units: int) -> bool:
-        """Take units, and tell whether there were as many."""
-        self.left -= units
-        return self.left >= 0
+    left: int = MOST
+    digests: dict[tuple[str, str, str], tuple[str, ...] | None] = field(default_factory=dict)
+    """By match key, raw value and country."""
+    blocked: dict[str, bool] = field(default_factory=dict)
+    """By name of a parameter or member."""
+    shapes: dict[tuple[str, bool], str | None] = field(default_factory=dict)
+    """By text, and whether it is an id."""
 
 
 def whole(parts: Parts[T]) -> T:

@@ -1,13 +1,15 @@
 """What the rules need of the configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from proxy.config.schema import Site
+from proxy.config.schema import Pixel, Site
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.payload.names import Allowed, allowed_by
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """What the rules need of the configuration for one site."""
 
@@ -16,3 +18,18 @@ class Policy:
     """Of the visitor cookie."""
     person_keys: Sequence[bytes] = ()
     """Under which people have digests, the current one first."""
+
+    @cached_property
+    def pixels(self) -> Mapping[str, Pixel]:
+        """The site's pixels by id."""
+        return {pixel.id: pixel for pixel in self.site.pixel}
+
+    @cached_property
+    def pixel_ids(self) -> tuple[str, ...]:
+        """The ids of the site's pixels, in their order."""
+        return tuple(self.pixels)
+
+    @cached_property
+    def allowed(self) -> Allowed:
+        """What of addresses and custom data may leave."""
+        return allowed_by(self.site.keep_url_params, self.site.block_keys)

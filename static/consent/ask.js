@@ -11,7 +11,7 @@
  */
 ((tell, implied, ...sources) => {
   /** @type {unknown} */
-  let told;
+  let lastVerb;
   /** @type {number} */
   let delay;
   let timer = 0;
@@ -45,8 +45,8 @@
           answers[index] = allowed === null ? null : answered || (implied && allowed) ? !!allowed : undefined;
           const refused = answers.includes(false);
           const granted = answers.includes(true) && !refused && !answers.includes(undefined);
-          const verb = granted ? "grant" : refused || told ? "revoke" : undefined;
-          if (verb && verb != told) tell((told = verb));
+          const verb = granted ? "grant" : refused || lastVerb ? "revoke" : undefined;
+          if (verb && verb != lastVerb) tell((lastVerb = verb));
         },
         option,
         (look, ...events) => {

@@ -30,8 +30,8 @@ const commands = {
   dataProcessingOptions(...values) {
     // The Pixel takes one argument or three, and ignores two.
     if (values.length == 2) return;
-    dpo = values;
     draft = {};
+    dpo = values;
   },
 
   set(key, value, id) {

@@ -36,7 +36,7 @@ def ask(requests: Sequence[Request]) -> list[str | None]:
     lists = sorted(path for path in UBLOCK.glob("assets/**/*.txt") if path.name != NO_LIST)
     assert lists, "webext-ublock-origin-firefox is missing: run `make unit`, which installs it"
     assert SUFFIXES.exists(), "publicsuffix is missing: run `make unit`, which installs it"
-    done = subprocess.run(
+    process = subprocess.run(
         [node, ENGINE, SUFFIXES, *lists],
         input=json.dumps(requests),
         capture_output=True,
@@ -44,8 +44,8 @@ def ask(requests: Sequence[Request]) -> list[str | None]:
         check=False,
         cwd=ENGINE.parent,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    rules: list[str | None] = json.loads(done.stdout)
+    assert (process.returncode, process.stderr) == (0, "")
+    rules: list[str | None] = json.loads(process.stdout)
     assert len(rules) == len(requests)
     return rules
 
@@ -95,9 +95,9 @@ def test_the_rules_are_at_work() -> None:
 def test_a_sub_domain_is_no_stranger() -> None:
     """Beacons to any other site are matched and those to a sub-domain are not, as the suffixes say."""
     beacons: list[Request] = [
-        (f"https://www.{domain}/", f"https://t.{other}/k7f2q9w3/e", "ping")
+        (f"https://www.{domain}/", f"https://t.{target}/k7f2q9w3/e", "ping")
         for domain in DOMAINS
-        for other in (domain, domain.replace("acme", "other"))
+        for target in (domain, domain.replace("acme", "other"))
     ]
     rules = ask(beacons)
 
@@ -105,7 +105,7 @@ def test_a_sub_domain_is_no_stranger() -> None:
     assert None not in rules[1::2]
 
 
-# Words of our trade and of shops, which an owner might think of.
+# Words of our field and of shops, which an owner might think of.
 WORDS = """
     a activity ad ads adserver adv advert affiliate amplitude analytics api app audience b beacon blog cart checkout
     clarity click clickstream collect conversion cookie count counter criteo data e event events facebook fb fbevents
@@ -136,14 +136,16 @@ def addresses() -> Iterable[tuple[str, str]]:
 
 
 def test_check_tells_what_the_lists_say() -> None:
-    """Of addresses made of the words of our trade, alone and in pairs, ``check`` tells those that match."""
+    """Of addresses made of the words of our field, alone and in pairs, ``check`` tells those that match."""
     requests = [request for path, kind in addresses() for request in both("acmeshop.com", path, kind)]
     rules = dict(zip(requests, ask(requests), strict=True))
     told = {request: match(KINDS[kind], *split(address)) for request in rules for _, address, kind in [request]}
 
     missed = {request[1:]: rule for request, rule in rules.items() if rule and not told[request]}
     invented = {
-        request[1]: one for request, one in told.items() if one and not rules[request] and one.lists not in ELSEWHERE
+        request[1]: listed
+        for request, listed in told.items()
+        if listed and not rules[request] and listed.lists not in ELSEWHERE
     }
     assert sum(rule is not None for rule in rules.values()) > 1000
     assert missed == {}

@@ -81,11 +81,7 @@ class Front:
 
     async def asked(self, page: str, *, seconds: float = 60) -> None:
         """Wait until a page asks where to go next."""
-
-        async def here() -> bool:
-            return page in self._ways
-
-        await until(here, seconds=seconds, what=f"Firefox is done with {page}")
+        await until(lambda: page in self._ways, seconds=seconds, what=f"Firefox is done with {page}")
 
     async def lead(self, page: str, to: str, *, seconds: float = 60) -> None:
         """Send the browser from one page to another, once it is done with the first."""
@@ -94,30 +90,30 @@ class Front:
 
     async def saw(self, host: str, method: str, path: str) -> None:
         """Wait until a request was answered."""
-
-        async def here() -> bool:
-            return path in self.paths(host, method=method)
-
-        await until(here, what=f"{method} {path} at {host}")
+        await until(lambda: path in self.paths(host, method=method), what=f"{method} {path} at {host}")
 
     async def saw_some(self, host: str, method: str, start: str, *, seconds: float) -> None:
         """Wait until a request whose path begins so was answered."""
 
-        async def here() -> bool:
-            return any((one.host, one.method) == (host, method) and one.path.startswith(start) for one in self.arrivals)
+        def answered() -> bool:
+            return any(path.startswith(start) for path in self._addresses(host, method))
 
-        await until(here, seconds=seconds, what=f"{method} {start}… at {host}")
+        await until(answered, seconds=seconds, what=f"{method} {start}… at {host}")
 
     def paths(self, host: str, *, method: str = "GET") -> list[str]:
         """Return what a host was asked for by one method, without the query."""
-        return [one.path.partition("?")[0] for one in self.arrivals if (one.host, one.method) == (host, method)]
+        return [path.partition("?")[0] for path in self._addresses(host, method)]
+
+    def _addresses(self, host: str, method: str) -> list[str]:
+        """Return what a host was asked for by one method, with the query."""
+        return [arrival.path for arrival in self.arrivals if (arrival.host, arrival.method) == (host, method)]
 
     def answers(self, host: str) -> set[tuple[str, str, int]]:
         """Return what the proxy answered below the prefix of a host."""
         return {
-            (one.method, one.path.removeprefix(f"{self.prefix}/"), one.status)
-            for one in self.arrivals
-            if one.host == host and one.path.startswith(f"{self.prefix}/")
+            (arrival.method, arrival.path.removeprefix(f"{self.prefix}/"), arrival.status)
+            for arrival in self.arrivals
+            if arrival.host == host and arrival.path.startswith(f"{self.prefix}/")
         }
 
     def app(self) -> web.Application:

@@ -1,33 +1,35 @@
-"""A shop's server for pages with the Pixel and the tag: each page as a test writes it, and all that the tag posts.
+"""The lab of all browser tests: one server that plays a shop, the Pixel's files and the proxy, and keeps what arrived.
 
 The tag and the trap come from the proxy's own functions, with the settings of a site. The Pixel is the stand-in.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
-import tagpage
+import pytest
 from aiohttp import web
+from shop_page import COLLECT_PATH, TAG_PATH, Pair, fired, mirrored, script, site
 
 from proxy.config.schema import Site
 from proxy.edge.tag.build import tag_of, trap_of
 from proxy.simulator.shop.app import config_script, standin_script
 
-TAG = "/k/m.js"
-COLLECT = "/k/e"
 HOST = "www.shop.test"
 # What the config of a pixel opts into, by its id; the two ids below have a config of their own.
 OPT_INS = {"800": "OpenBridge", "900": "InferredEvents"}
 NO_CONFIG = "404"
 SLOW_CONFIG = "700"
-SYNC = f'<script src="{TAG}"></script>'
-ASYNC = f'<script async src="{TAG}"></script>'
-TAKEN_OVER = "window.fbq && fbq.callMethod && !fbq.queue.length"
+
+
+@lru_cache
+def tag_text(settings: Site) -> str:
+    """Return the tag as a site serves it."""
+    return tag_of(settings).bodies[""].decode()
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Batch:
     """One request to the collect address."""
 
     body: dict[str, Any]
+    headers: Mapping[str, str]
     size: int
     status: int
 
@@ -47,31 +50,40 @@ class Batch:
 
 @dataclass
 class Lab:
-    """What is served, how the collect address answers, and what came."""
+    """What is served, how the collect address answers, and what arrived."""
 
-    site: Site = field(default_factory=tagpage.site)
+    site: Site = field(default_factory=site)
     pages: dict[str, str] = field(default_factory=dict)
+    """Pages by path; the page of "/" stands at every path that has none."""
     scripts: dict[str, str] = field(default_factory=dict)
     """Scripts of the page's own, by path."""
     headers: dict[str, str] = field(default_factory=dict)
+    """Headers of every page."""
+    caching: str = "max-age=60"
+    """How long the browser may keep scripts, as ``Cache-Control`` says it."""
+    blocked: set[str] = field(default_factory=set)
+    """Which files of the Pixel do not come: "fbevents", "config"."""
     statuses: list[int] = field(default_factory=list)
+    """The next answers of the collect address; 0 cuts the line."""
     status: int = 204
+    """Its answer when there are no next ones."""
+    page_of_another: bool = False
+    """Whether a 200 is the HTML of a rule that answers every address, not the proxy's JSON."""
+    retry_after: str = "0"
     batches: list[Batch] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the Pixel's script may come."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the slow config may come."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
 
-    @cached_property
-    def tag(self) -> str:
-        """The tag as served."""
-        return tag_of(self.site).bodies[""].decode()
-
     @property
     def trap(self) -> str:
         """The trap as it stands in the page."""
-        return tagpage.script(trap_of(self.site))
+        return script(trap_of(self.site))
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -79,14 +91,14 @@ class Lab:
         return [event for batch in self.batches if batch.status < 300 for event in batch.events]
 
     @property
-    def mirrored_pairs(self) -> list[tuple[str, str, str]]:
+    def mirrored_pairs(self) -> list[Pair]:
         """Pixel, name and id of each event that was taken, but for the last."""
-        return tagpage.mirrored(self.events)
+        return mirrored(self.events)
 
     @property
-    def fired_pairs(self) -> list[tuple[str, str, str]]:
+    def fired_pairs(self) -> list[Pair]:
         """Pixel, name and id of each event that the Pixel sent, but for the last."""
-        return tagpage.fired(self.fired)
+        return fired(self.fired)
 
     def url(self, path: str = "/", host: str = HOST) -> str:
         """Name a page; every host leads here."""
@@ -96,23 +108,27 @@ class Lab:
 
     async def _page(self, request: web.Request) -> web.Response:
         if request.path in self.scripts:
-            return _script(self.scripts[request.path])
+            return self._script(self.scripts[request.path])
         html = self.pages.get(request.path, self.pages.get("/", ""))
         return web.Response(text=html, content_type="text/html", headers=self.headers)
 
     async def _tag(self, _request: web.Request) -> web.Response:
-        return _script(self.tag)
+        return self._script(tag_text(self.site))
 
-    async def _pixel(self, _request: web.Request) -> web.Response:
-        return _script(standin_script())
+    async def _pixel(self, request: web.Request) -> web.Response:
+        await self.gate.wait()
+        return _cut(request) if "fbevents" in self.blocked else self._script(standin_script())
 
     async def _config(self, request: web.Request) -> web.StreamResponse:
         pixel = request.match_info["id"]
-        if pixel == NO_CONFIG:
+        if pixel == NO_CONFIG or "config" in self.blocked:
             return _cut(request)
         if pixel == SLOW_CONFIG:
             await self.release.wait()
-        return _script(config_script(pixel).replace("FirstPartyCookies", OPT_INS.get(pixel, "FirstPartyCookies")))
+        return self._script(config_script(pixel).replace("FirstPartyCookies", OPT_INS.get(pixel, "FirstPartyCookies")))
+
+    def _script(self, text: str) -> web.Response:
+        return web.Response(text=text, content_type="text/javascript", headers={"Cache-Control": self.caching})
 
     async def _release(self, _request: web.Request) -> web.Response:
         self.release.set()
@@ -133,14 +149,17 @@ class Lab:
     async def _collect(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         status = self.statuses.pop(0) if self.statuses else self.status
-        self.batches.append(Batch(json.loads(text), len(text.encode()), status))
+        self.batches.append(Batch(json.loads(text), request.headers, len(text.encode()), status))
         if not status:
             return _cut(request)
+        if self.page_of_another:
+            return web.Response(status=status, text="<!doctype html><title>shop</title>", content_type="text/html")
         origin = request.headers.get("Origin", "*")
         shared = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
-        later = {"Retry-After": "0", "Access-Control-Expose-Headers": "Retry-After"} if status >= 400 else {}
+        later = {"Retry-After": self.retry_after, "Access-Control-Expose-Headers": "Retry-After"}
         body = None if status == 204 else '{"refused": []}'
-        return web.Response(status=status, text=body, content_type="application/json", headers=shared | later)
+        headers = shared | (later if status >= 400 else {})
+        return web.Response(status=status, text=body, content_type="application/json", headers=headers)
 
     async def _blocked(self, request: web.Request) -> web.StreamResponse:
         return _cut(request)
@@ -150,8 +169,8 @@ class Lab:
         app = web.Application(client_max_size=2**20)
         app.add_routes(
             [
-                web.get(TAG, self._tag),
-                web.post(COLLECT, self._collect),
+                web.get(TAG_PATH, self._tag),
+                web.post(COLLECT_PATH, self._collect),
                 web.get("/fbevents.js", self._pixel),
                 web.get("/signals/config/{id}", self._config),
                 web.get("/blocked.js", self._blocked),
@@ -167,10 +186,6 @@ class Lab:
         return app
 
 
-def _script(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/javascript", headers={"Cache-Control": "max-age=60"})
-
-
 def _cut(request: web.Request) -> web.Response:
     """Cut the line, as a network error looks to the browser."""
     if request.transport:
@@ -179,9 +194,10 @@ def _cut(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def laboratory(**site: Any) -> AsyncIterator[Lab]:
-    """Serve a lab on a free port of loopback."""
-    lab = Lab(tagpage.site(**site))
+async def laboratory(**settings: Any) -> AsyncIterator[Lab]:
+    """Serve a lab on a free port of loopback, with these settings of its site."""
+    lab = Lab(site(**settings))
+    lab.gate.set()
     runner = web.AppRunner(lab.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -189,6 +205,12 @@ async def laboratory(**site: Any) -> AsyncIterator[Lab]:
     try:
         yield lab
     finally:
-        lab.release.set()
-        lab.hold.set()
+        for event in (lab.gate, lab.release, lab.hold):
+            event.set()
         await runner.cleanup()
+
+
+@pytest.fixture(name="lab")
+async def _lab() -> AsyncIterator[Lab]:
+    async with laboratory() as lab:
+        yield lab

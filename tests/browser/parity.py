@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from lab import COLLECT, TAG, TAKEN_OVER, Lab
+from lab import Lab
 from playwright.async_api import Browser, ConsoleMessage, Frame, Page, Request
-from tagpage import STUB, script, until
+from polling import until
+from shop_page import COLLECT_PATH, STUB, TAG_PATH, TAKEN_OVER, script
 
 PLACEMENTS = {
     "none": "",
     "trap": "TRAP",  # and the tag after the Pixel has taken over
-    "snippet": f'TRAP<script async src="{TAG}" onload="lab.heard()"></script>',  # before the Pixel
-    "sync": f'<script src="{TAG}"></script>',
-    "early": f'<script async src="{TAG}" onload="lab.heard()"></script>',  # before the Pixel
+    "snippet": f'TRAP<script async src="{TAG_PATH}" onload="lab.heard()"></script>',  # before the Pixel
+    "sync": f'<script src="{TAG_PATH}"></script>',
+    "early": f'<script async src="{TAG_PATH}" onload="lab.heard()"></script>',  # before the Pixel
     "late": "",  # after the Pixel has taken over
 }
 AT_ONCE = 12
@@ -112,7 +113,7 @@ class Scenario:
     def html(self, placement: str, trap: str) -> str:
         """Write the page for one placement."""
         recorder = (
-            RECORDER.replace("PLACEMENT", placement).replace("TAKEN_OVER", TAKEN_OVER).replace('"TAG"', f'"{TAG}"')
+            RECORDER.replace("PLACEMENT", placement).replace("TAKEN_OVER", TAKEN_OVER).replace('"TAG"', f'"{TAG_PATH}"')
         )
         drive = f"lab.drive(() => {self.ready}, async () => {{ {self.late} }}, () => {self.then})"
         head = PLACEMENTS[placement].replace("TRAP", trap)
@@ -182,7 +183,7 @@ class Tab:
     def note(self, request: Request) -> None:
         """Keep what leaves a page, in order."""
         address = urlsplit(request.url)
-        if address.path not in {"/tr/", COLLECT, TAG}:
+        if address.path not in {"/tr/", COLLECT_PATH, TAG_PATH}:
             return
         # What is too long for an address, the Pixel posts from a frame of its own.
         frame = request.frame if request.frame.name in self.accounts else request.frame.parent_frame
@@ -190,7 +191,7 @@ class Tab:
         account = self.accounts[frame.name]
         if address.path == "/tr/":
             account.fired.append(dict(parse_qsl(request.post_data or address.query, keep_blank_values=True)))
-        elif address.path == COLLECT:
+        elif address.path == COLLECT_PATH:
             account.mirrored.extend(json.loads(request.post_data or "{}").get("events", []))
         elif self.placement == "late":
             account.early = len(account.fired)
@@ -222,8 +223,8 @@ class Tab:
             return fired and (not mirroring or any(map(_last, account.mirrored)))
 
         try:
-            await until(ended, f"the end of {frame.name}, {self.placement}", 15)
-        except AssertionError as failed:
+            await until(ended, what=f"the end of {frame.name}, {self.placement}", seconds=15)
+        except TimeoutError as failed:
             account.view["never"] = str(failed)
         account.view |= await asyncio.wait_for(frame.evaluate(RESULT), 30)
 

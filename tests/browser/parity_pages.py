@@ -4,7 +4,7 @@ import json
 
 from lab import NO_CONFIG, SLOW_CONFIG
 from parity import STUBBED, Scenario
-from tagpage import STUB, script
+from shop_page import STUB, script
 
 INIT = "fbq('init', '111');"
 TWO = "fbq('init', '111'); fbq('init', '222');"

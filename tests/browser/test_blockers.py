@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from firefox import GPC, START, Front, document, firefox, fronted, resolved
+from shop_page import BASE, script
 from support import PIXEL, SECRET, Installation, get_json, installation, until
-from tagpage import BASE, script
 
 from proxy.model.keys import prefix_of
 
@@ -142,8 +142,8 @@ async def test_global_privacy_control_of_firefox(tmp_path: Path) -> None:
             await ledger(proxy, "PageView")
             await front.saw(PAGE_HOST, "POST", f"{PREFIX}/e")
             rows = await ledger(proxy, "Contact")
-    signals = {one.headers.get("Sec-GPC") for one in front.arrivals if one.host == PAGE_HOST}
-    cookies = [one.headers["Cookie"] for one in front.arrivals if "Cookie" in one.headers]
+    signals = {arrival.headers.get("Sec-GPC") for arrival in front.arrivals if arrival.host == PAGE_HOST}
+    cookies = [arrival.headers["Cookie"] for arrival in front.arrivals if "Cookie" in arrival.headers]
 
     assert signals == {"1"}
     assert {(row["name"], row["status"], row["reason"]) for row in rows} == {

@@ -3,21 +3,13 @@
 What an adapter makes of what its manager says is in test_consent_answers.py.
 """
 
-from collections.abc import AsyncIterator
-
 import pytest
 from cmps import MANAGERS, click, install, site_of
-from playwright.async_api import Page
-from tagpage import ALONE, CALLS, TAG, Stage, script, stage, until
-from test_tag_load import meta
+from polling import until
+from shop_page import ALONE, CALLS, TAG, script
+from stage import Stage, meta
 
 CARRIED = ["PageView", "Lead"]
-
-
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
 
 
 async def _quiet(here: Stage) -> None:
@@ -33,7 +25,7 @@ async def _answers(here: Stage, name: str) -> None:
     await _quiet(here)
     asked = await here.run("return Date.now()")
     await here.run(click("true"))
-    await until(lambda: here.batches, "a batch after the yes")
+    await until(lambda: here.batches, what="a batch after the yes")
     assert {batch["consent"] for batch in here.batches} == {"granted"}
     assert [event["name"] for event in here.events] == CARRIED
     assert all(event["at"] <= asked for event in here.events)
@@ -41,7 +33,7 @@ async def _answers(here: Stage, name: str) -> None:
     if not MANAGERS[name].tells:
         await here.page.evaluate("() => new Promise(setTimeout)")
     await here.run(click("false"))
-    await until(lambda: here.batches[-1].get("consent") == "revoked", "the withdrawal")
+    await until(lambda: here.batches[-1].get("consent") == "revoked", what="the withdrawal")
     await here.run("fbq('track', 'Contact')")
     await _quiet(here)
     assert [event["name"] for event in here.events] == CARRIED
@@ -50,7 +42,7 @@ async def _answers(here: Stage, name: str) -> None:
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_a_manager_before_the_tag(here: Stage, name: str) -> None:
     """Nothing leaves without an answer; a yes releases all with first times, a no stops at once and ends cookies."""
-    here.site = site_of(name)
+    here.lab.site = site_of(name)
     await here.show(script(install(name)), TAG, ALONE, CALLS)
 
     await _answers(here, name)
@@ -59,7 +51,7 @@ async def test_a_manager_before_the_tag(here: Stage, name: str) -> None:
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_a_manager_that_comes_late(here: Stage, name: str) -> None:
     """A manager that starts long after the tag is heard all the same."""
-    here.site = site_of(name)
+    here.lab.site = site_of(name)
     await here.show(TAG, ALONE, CALLS)
     await _quiet(here)
     await here.run(install(name))
@@ -70,9 +62,9 @@ async def test_a_manager_that_comes_late(here: Stage, name: str) -> None:
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_an_earlier_yes_counts(here: Stage, name: str) -> None:
     """What the visitor allowed on an earlier page needs no other click."""
-    here.site = site_of(name)
+    here.lab.site = site_of(name)
     await here.show(script(install(name, stored=True)), TAG, ALONE, CALLS)
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     assert [event["name"] for event in here.events] == CARRIED
 
@@ -80,7 +72,7 @@ async def test_an_earlier_yes_counts(here: Stage, name: str) -> None:
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_an_earlier_no_counts(here: Stage, name: str) -> None:
     """What the visitor refused on an earlier page stays refused."""
-    here.site = site_of(name)
+    here.lab.site = site_of(name)
     await here.show(script(install(name, stored=False)), TAG, ALONE, CALLS)
 
     await _quiet(here)
@@ -88,7 +80,7 @@ async def test_an_earlier_no_counts(here: Stage, name: str) -> None:
 
 async def test_the_pixel_that_the_tag_brings_waits_too(here: Stage) -> None:
     """With `load_pixel` an answer reaches both halves: the Pixel loads with the yes, and both send the same ids."""
-    here.site = site_of("cookiebot").model_copy(update={"load_pixel": True})
+    here.lab.site = site_of("cookiebot").model_copy(update={"load_pixel": True})
     await here.page.route("https://connect.facebook.net/**", meta)
     asked: list[str] = []
     here.page.on("request", lambda request: asked.append(request.url))

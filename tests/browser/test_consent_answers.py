@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from cmps import MANAGERS, click, install, site_of
 from playwright.async_api import Browser, Page
-from tagpage import Stage, stage
+from stage import Stage, stage
 
 from proxy.config.schema import Site
 from proxy.edge.tag.consent_adapters import consent_script

@@ -4,13 +4,13 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from lab import TAG, TAKEN_OVER, Lab, laboratory
+from lab import Lab
 from playwright.async_api import Page
-from tagpage import BASE, CALLS, script, until
+from polling import until
+from shop_page import BASE, CALLS, TAG_PATH, TAKEN_OVER, script
 
 from proxy.edge.tag.build import trap_of
 
@@ -18,12 +18,6 @@ GUIDE = Path(__file__).parents[2] / "docs" / "install.md"
 NONCE = "n0nce"
 # What the stand-in for Meta's Pixel needs, which lives on the page's own host here.
 PIXEL = {"script-src": "'self'", "img-src": "'self'"}
-
-
-@pytest.fixture(name="lab")
-async def _lab() -> AsyncIterator[Lab]:
-    async with laboratory() as lab:
-        yield lab
 
 
 def documented(heading: str) -> dict[str, str]:
@@ -58,7 +52,7 @@ def page_of(lab: Lab, placement: str, host: str) -> str:
     """Write the page; its listener for violations stands first."""
     note = "addEventListener('securitypolicyviolation', (event) => broken.push(event.effectiveDirective))"
     listen = script("var broken = []", note)
-    sync = f'<script src="{host}{TAG}"></script>'
+    sync = f'<script src="{host}{TAG_PATH}"></script>'
     tag = {"trap": lab.trap + sync.replace(" src", " async src"), "sync": sync}
     return with_nonce(
         f"<!doctype html><head><link rel=icon href=data:,>{listen}{tag[placement]}{BASE}{CALLS}</head><body></body>"
@@ -77,7 +71,7 @@ async def test_the_documented_policy_is_enough(page: Page, lab: Lab, placement: 
     lab.pages["/"] = page_of(lab, placement, host)
     await page.goto(lab.url())
     await holds(page, TAKEN_OVER)
-    await until(lambda: len(lab.events) == 2 and len(lab.fired) == 2, "both events on both ways")
+    await until(lambda: len(lab.events) == 2 and len(lab.fired) == 2, what="both events on both ways")
 
     assert await page.evaluate("broken") == []
     assert lab.fired_pairs == lab.mirrored_pairs
@@ -88,12 +82,12 @@ async def test_the_trap_by_its_hash(page: Page, lab: Lab) -> None:
     digest = base64.b64encode(hashlib.sha256(trap_of(lab.site).encode()).digest()).decode()
     base = base64.b64encode(hashlib.sha256(BASE[8:-9].encode()).digest()).decode()
     calls = base64.b64encode(hashlib.sha256(CALLS[8:-9].encode()).digest()).decode()
-    hashes = " ".join(f"'sha256-{one}'" for one in (digest, base, calls))
+    hashes = " ".join(f"'sha256-{value}'" for value in (digest, base, calls))
     lab.headers["Content-Security-Policy"] = policy_of({"script-src": hashes, "connect-src": "'self'"}, PIXEL)
-    tag = f'{lab.trap}<script async src="{TAG}"></script>'
+    tag = f'{lab.trap}<script async src="{TAG_PATH}"></script>'
     lab.pages["/"] = f"<!doctype html><head>{tag}{BASE}{CALLS}</head><body></body>"
     await page.goto(lab.url())
-    await until(lambda: len(lab.events) == 2 and len(lab.fired) == 2, "both events on both ways")
+    await until(lambda: len(lab.events) == 2 and len(lab.fired) == 2, what="both events on both ways")
 
     assert lab.fired_pairs == lab.mirrored_pairs
 
@@ -108,7 +102,7 @@ async def test_a_policy_without_the_proxy_harms_nothing(page: Page, lab: Lab, pl
     await page.goto(lab.url())
     await holds(page, TAKEN_OVER)
     await holds(page, "broken.includes('connect-src')")
-    await until(lambda: len(lab.fired) == 2, "both events of the Pixel")
+    await until(lambda: len(lab.fired) == 2, what="both events of the Pixel")
 
     assert problems == []
     assert lab.batches == []

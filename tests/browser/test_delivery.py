@@ -1,13 +1,13 @@
 """What becomes of events when the way to the proxy is broken, the storage is not to be had, or they are many."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from conftest import USER_AGENT
-from lab import ASYNC, COLLECT, SYNC, TAKEN_OVER, Lab, laboratory
+from lab import Lab, laboratory
 from playwright.async_api import Browser, BrowserContext, Page, Route
-from tagpage import BASE, INIT, script, until
+from polling import until
+from shop_page import ASYNC, BASE, COLLECT_PATH, INIT, TAG, TAKEN_OVER, script
 
 PLACEMENTS = ["trap", "sync"]
 NAMES = ["A", "B", "C", "D", "E"]
@@ -15,15 +15,9 @@ LIMIT = 64 * 1024
 PROBLEMS = script("var problems = []", "onerror = (text) => { problems.push(text) }", "onunhandledrejection = onerror")
 
 
-@pytest.fixture(name="lab")
-async def _lab() -> AsyncIterator[Lab]:
-    async with laboratory() as lab:
-        yield lab
-
-
 async def show(page: Page, lab: Lab, placement: str = "sync", *parts: str) -> None:
     """Open a page and wait until the Pixel has taken over and the tag is there."""
-    tag = {"trap": lab.trap + ASYNC, "sync": SYNC}[placement]
+    tag = {"trap": lab.trap + ASYNC, "sync": TAG}[placement]
     head = "".join(("<link rel=icon href=data:,>", PROBLEMS, tag, BASE, INIT, *parts))
     lab.pages["/"] = f"<!doctype html><head>{head}</head>"
     await page.goto(lab.url(), wait_until="load")
@@ -58,18 +52,18 @@ async def test_events_outlive_their_page(page: Page, lab: Lab, placement: str) -
         tried.append(route.request.url)
         await route.abort("connectionrefused")
 
-    await page.route(f"**{COLLECT}", unreachable)
+    await page.route(f"**{COLLECT_PATH}", unreachable)
     await show(page, lab, placement)
     before = await page.evaluate("Date.now()")
     await call(page, *NAMES)
     after = await page.evaluate("Date.now()")
-    await until(lambda: tried, "an attempt")
+    await until(lambda: tried, what="an attempt")
     # The next page cannot send either.
     await page.reload()
     await page.wait_for_function(TAKEN_OVER)
-    await page.unroute(f"**{COLLECT}")
+    await page.unroute(f"**{COLLECT_PATH}")
     await page.reload()
-    await until(lambda: set(NAMES) <= set(names(lab)), "all events", 20)
+    await until(lambda: set(NAMES) <= set(names(lab)), what="all events")
 
     assert names(lab) == NAMES
     assert all(before <= at <= after for [(_, at)] in told(lab).values())
@@ -79,13 +73,13 @@ async def test_a_line_that_comes_back(context: BrowserContext, page: Page, lab: 
     """Events called without a network are sent as soon as it is back, without another page."""
     await show(page, lab)
     await call(page, "A")
-    await until(lambda: names(lab) == ["A"], "the first event")
+    await until(lambda: names(lab) == ["A"], what="the first event")
     await context.set_offline(offline=True)
     await call(page, *NAMES[1:])
     await page.evaluate("new Promise((done) => setTimeout(done, 50))")
     assert names(lab) == ["A"]
     await context.set_offline(offline=False)
-    await until(lambda: set(NAMES) <= set(names(lab)), "all events", 20)
+    await until(lambda: set(NAMES) <= set(names(lab)), what="all events")
 
     assert names(lab) == NAMES
 
@@ -106,7 +100,7 @@ async def test_a_page_without_storage_is_unharmed(page: Page, lab: Lab, placemen
     await show(page, lab, placement)
     await call(page, *NAMES)
     hide = "Object.defineProperty(document, 'hidden', {value: true})"
-    await until(lambda: set(NAMES) <= set(names(lab)), "all events", 20)
+    await until(lambda: set(NAMES) <= set(names(lab)), what="all events")
     await page.evaluate(f"{hide}, document.dispatchEvent(new Event('visibilitychange'))")
 
     assert names(lab) == NAMES
@@ -122,9 +116,9 @@ async def test_a_burst_arrives_in_few_requests(page: Page, lab: Lab, placement: 
     await show(page, lab, placement, *([script(burst)] if when == "before the Pixel" else []))
     if when == "after it":
         await page.evaluate(f"() => {{ {burst} }}")
-    await until(lambda: len(lab.events) >= 200, "all events", 20)
+    await until(lambda: len(lab.events) >= 200, what="all events")
     await call(page, "End")
-    await until(lambda: "End" in names(lab), "the last event", 20)
+    await until(lambda: "End" in names(lab), what="the last event")
 
     assert 201 == len({event["id"] for event in lab.events}) == len(lab.events)
     assert max(batch.size for batch in lab.batches) <= LIMIT
@@ -138,12 +132,12 @@ async def answers(browser: Browser, *statuses: int) -> Lab:
         lab.statuses = list(statuses)
         await show(page, lab)
         await call(page, "A")
-        await until(lambda: lab.batches, "the first attempt")
+        await until(lambda: lab.batches, what="the first attempt")
         if statuses[0] not in {200, 400, 403, 404, 413, 422}:
-            await until(lambda: "A" in names(lab), f"A after {statuses}", 40)
+            await until(lambda: "A" in names(lab), what=f"A after {statuses}")
         else:
             await call(page, "B")
-            await until(lambda: "B" in names(lab), f"B after {statuses}", 20)
+            await until(lambda: "B" in names(lab), what=f"B after {statuses}")
         await page.close()
         return lab
 

@@ -1,20 +1,12 @@
 """What a visitor types: the tag reads no form, whatever the Pixel may do with it."""
 
 import json
-from collections.abc import AsyncIterator
 
-import pytest
-from playwright.async_api import Page
-from tagpage import BASE, CALLS, TAG, Stage, stage
+from shop_page import BASE, CALLS, TAG
+from stage import Stage
 
 TYPED = "ada@typed.example"
 FORM = '<form onsubmit="return false"><input id="email" type="email" name="email"><button>Go</button></form>'
-
-
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
 
 
 async def test_the_tag_reads_no_form(here: Stage) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 from firefox import GPC, Preference, document, firefox, fronted, resolved
+from shop_page import BASE, script
 from support import PIXEL, SECRET, Installation, get_json, installation, until
-from tagpage import BASE, script
 
 from proxy.model.keys import prefix_of
 
@@ -76,15 +76,15 @@ async def visit(directory: Path, setting: str, preferences: Mapping[str, Prefere
         async with firefox(directory / "profile", f"http://{HOST}/", profile, blocker=False):
             await front.saw_some(HOST, "GET", "/shown?", seconds=START_SECONDS)
             end = await _end(proxy)
-        ours = [one for one in front.arrivals if one.host == HOST]
-        (shown,) = (one.path.partition("?")[2] for one in ours if one.path.startswith("/shown?"))
+        ours = [arrival for arrival in front.arrivals if arrival.host == HOST]
+        (shown,) = (arrival.path.partition("?")[2] for arrival in ours if arrival.path.startswith("/shown?"))
         sent = (await get_json(proxy.session, f"{proxy.graph}/sim/events"))["events"]
         return Account(
-            signals={one.headers.get("Sec-GPC") for one in ours},
+            signals={arrival.headers.get("Sec-GPC") for arrival in ours},
             end=end,
             options=sent[0]["event"].get("data_processing_options") if sent else None,
             shown=shown,
-            cookies=any("Cookie" in one.headers for one in ours),
+            cookies=any("Cookie" in arrival.headers for arrival in ours),
             declared=await _declared(proxy.session, proxy),
         )
 

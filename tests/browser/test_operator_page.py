@@ -15,7 +15,7 @@ from playwright.async_api import ConsoleMessage, Page, Request, expect
 
 from proxy.app import Running, running
 from proxy.config import load
-from proxy.graph import verdict
+from proxy.graph import law
 from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.ledger import Status
 from proxy.simulator.graph.app import make_app
@@ -356,7 +356,7 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(quiet: Desk) 
 def test_every_reason_has_plain_words() -> None:
     """Each status, status of a browser copy, drop reason and cause of a pause or retry is spelled out by the page."""
     script = static_file("operator-words.js").decode()
-    causes = {*verdict._PAUSES.values(), *verdict._RETRIES.values(), "transient", "timeout", "network", "systemic"}
+    causes = {*law.PAUSE_CODES.values(), *law.RETRY_CODES.values(), "transient", "timeout", "network", "systemic"}
     findings = {"repaired", "unusable", "doubtful", "missing", "misplaced"}
     words = {*Status, *BrowserCopy, *DropReason, *causes, *findings, "rejected", "not_received"}
 

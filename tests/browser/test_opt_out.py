@@ -10,8 +10,8 @@ from aiohttp import web
 from conftest import USER_AGENT
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from servers import served
+from shop_page import BASE, script
 from support import PIXEL, SECRET, Installation, get_json, installation, until, wire
-from tagpage import BASE, script
 
 from proxy.model.keys import person_key
 from proxy.rules.identity.reference import resolve
@@ -140,10 +140,10 @@ async def test_a_script_of_the_site_reads_nothing_lasting(
     fetch = "(target) => fetch(target, { headers: { Accept: 'text/html' } }).then((answer) => answer.text())"
     read = [*opened, await page.evaluate(fetch, LEAF)]
     (value,) = [cookie["value"] for cookie in await context.cookies() if cookie["name"] == NAME]
-    keeper = KEYS.open(value, "shop", now=int(time.time() * 1000))
+    cookie = KEYS.open(value, "shop", now=int(time.time() * 1000))
     references = {text.partition("<code>")[2].partition("</code>")[0] for text in read}
 
-    assert keeper
-    assert [text for text in read if keeper.visitor in text] == []
+    assert cookie
+    assert [text for text in read if cookie.visitor in text] == []
     assert len(references) == len(read)
-    assert len({resolve(one, [person_key(SECRET)]) for one in references} - {None}) == 1
+    assert len({resolve(reference, [person_key(SECRET)]) for reference in references} - {None}) == 1

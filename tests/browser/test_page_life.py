@@ -8,22 +8,17 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import ARGUMENTS, USER_AGENT
-from lab import ASYNC, HOST, SYNC, TAKEN_OVER, Lab, laboratory
+from lab import HOST, Lab, laboratory
 from playwright.async_api import Browser, Page, async_playwright
-from tagpage import ALONE, BASE, CALLS, script, until
+from polling import until
+from shop_page import ALONE, ASYNC, BASE, CALLS, TAG, TAKEN_OVER, script
 
 PLACEMENTS = ["none", "trap", "sync"]
 NEXT = "new Promise((done) => setTimeout(done))"
 
 
-@pytest.fixture(name="lab")
-async def _lab() -> AsyncIterator[Lab]:
-    async with laboratory() as lab:
-        yield lab
-
-
 def head(lab: Lab, placement: str) -> str:
-    return {"none": "", "trap": lab.trap + ASYNC, "sync": SYNC}[placement]
+    return {"none": "", "trap": lab.trap + ASYNC, "sync": TAG}[placement]
 
 
 async def show(page: Page, lab: Lab, *parts: str, path: str = "/") -> None:
@@ -37,9 +32,9 @@ async def show(page: Page, lab: Lab, *parts: str, path: str = "/") -> None:
 async def end(page: Page, lab: Lab, placement: str) -> None:
     """Send one last event and wait until both sides have it; a route is told in a later task, so that is awaited."""
     await page.evaluate(f"async () => {{ for (let i = 0; i < 3; i++) await {NEXT}; fbq('trackCustom', 'End') }}")
-    await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), "the Pixel sends End")
+    await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), what="the Pixel sends End")
     if placement != "none":
-        await until(lambda: any(event["name"] == "End" for event in lab.events), "the tag mirrors End")
+        await until(lambda: any(event["name"] == "End" for event in lab.events), what="the tag mirrors End")
 
 
 def views(lab: Lab) -> list[tuple[str, str]]:
@@ -142,7 +137,7 @@ async def test_routes_can_be_left_to_the_pixel(page: Page, placement: str) -> No
 async def test_a_tag_after_the_pixel_leaves_routes_to_it(page: Page, lab: Lab) -> None:
     """A Pixel that already watches its routes goes on; the tag does not count them a second time."""
     await show(page, lab, BASE, CALLS)
-    await until(lambda: len(lab.fired) == 2, "the Pixel sends")
+    await until(lambda: len(lab.fired) == 2, what="the Pixel sends")
     await page.add_script_tag(url="/k/m.js")
     await page.evaluate("history.pushState({}, '', '/two')")
     await end(page, lab, "late")
@@ -159,7 +154,7 @@ async def test_routes_are_told_where_the_pixel_is_blocked(page: Page, lab: Lab, 
     )
     await page.evaluate(f"async () => {{ await {NEXT}; fbq('track', 'PageView'); await {NEXT} }}")
     await page.evaluate(f"async () => {{ history.pushState({{}}, '', '/two'); await {NEXT} }}")
-    await until(lambda: len(lab.events) > 1, "two PageViews")
+    await until(lambda: len(lab.events) > 1, what="two PageViews")
 
     told = [urlsplit(batch.body["url"]).path for batch in lab.batches for event in batch.events]
     assert told == ["/one", "/two"]
@@ -188,18 +183,18 @@ async def test_a_restored_page_counts_once(caching: Browser, lab: Lab, placement
     listen = script("addEventListener('pageshow', (event) => window.restored = event.persisted)")
     await show(page, lab, head(lab, placement), pixel, CALLS, listen)
     if placement != "none":
-        await until(lambda: len(lab.events) == 2, "both events are mirrored")
+        await until(lambda: len(lab.events) == 2, what="both events are mirrored")
     if pixel == BASE:
-        await until(lambda: len(lab.fired) == 2, "both events are fired")
+        await until(lambda: len(lab.fired) == 2, what="both events are fired")
     lab.pages["/other"] = "<!doctype html><link rel=icon href=data:,>"
     await page.goto(lab.url("/other"))
     await page.go_back(wait_until="commit")
     await page.wait_for_function("window.restored")
     await page.evaluate("fbq('trackCustom', 'End')")
     if placement != "none":
-        await until(lambda: any(event["name"] == "End" for event in lab.events), "the tag mirrors End")
+        await until(lambda: any(event["name"] == "End" for event in lab.events), what="the tag mirrors End")
     if pixel == BASE:
-        await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), "the Pixel sends End")
+        await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), what="the Pixel sends End")
     await page.close()
 
     # The Pixel gives the PageView of a restored page no id; a copy of it would be a second one.
@@ -219,11 +214,11 @@ async def test_a_restored_page_counts_once(caching: Browser, lab: Lab, placement
 async def test_an_event_right_before_the_page_is_left(page: Page, lab: Lab, placement: str, pixel: str) -> None:
     """What is called in the very task that leaves the page is mirrored."""
     await show(page, lab, head(lab, placement), pixel, CALLS)
-    await until(lambda: len(lab.events) >= 2, "the first events")
+    await until(lambda: len(lab.events) >= 2, what="the first events")
     lab.pages["/other"] = "<!doctype html><link rel=icon href=data:,>"
     await page.evaluate("() => { fbq('track', 'Purchase', {value: 1, currency: 'EUR'}); location.href = '/other' }")
     await page.wait_for_url("**/other")
-    await until(lambda: any(event["name"] == "Purchase" for event in lab.events), "the Purchase arrives")
+    await until(lambda: any(event["name"] == "Purchase" for event in lab.events), what="the Purchase arrives")
 
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
@@ -231,10 +226,10 @@ async def test_an_event_of_a_page_that_is_closed(page: Page, lab: Lab, placement
     """What is called when the page is being hidden, before it is closed, is mirrored."""
     hide = script("addEventListener('pagehide', () => fbq('track', 'Bye'))")
     await show(page, lab, head(lab, placement), ALONE, CALLS, hide)
-    await until(lambda: len(lab.events) >= 2, "the first events")
+    await until(lambda: len(lab.events) >= 2, what="the first events")
     async with page.expect_event("close"):
         await page.close(run_before_unload=True)
-    await until(lambda: any(event["name"] == "Bye" for event in lab.events), "the last event arrives")
+    await until(lambda: any(event["name"] == "Bye" for event in lab.events), what="the last event arrives")
 
 
 HIDE = """(hidden) => {
@@ -248,7 +243,7 @@ HIDE = """(hidden) => {
 async def test_a_hidden_page_goes_on(page: Page, lab: Lab, placement: str) -> None:
     """Events of a page in the background are mirrored, and nothing is sent again when it comes back."""
     await show(page, lab, head(lab, placement), BASE, CALLS)
-    await until(lambda: len(lab.events) >= 2, "the first events")
+    await until(lambda: len(lab.events) >= 2, what="the first events")
     await page.evaluate(HIDE, arg=True)
     await page.evaluate("fbq('track', 'Contact')")
     await page.evaluate(HIDE, arg=False)
@@ -270,7 +265,7 @@ async def test_a_prerendered_page_waits_for_its_visitor(lab: Lab, tmp_path: Path
     icon = "<!doctype html><link rel=icon href=data:,>"
     lab.pages["/start"] = icon + RULES + script("fetch('/hold').then(() => { location.href = '/next' })")
     told = script("fbq('track', document.prerendering ? 'Ahead' : 'Direct')", "fetch('/ready')")
-    lab.pages["/next"] = icon + SYNC + ALONE + CALLS + told
+    lab.pages["/next"] = icon + TAG + ALONE + CALLS + told
     process = await asyncio.create_subprocess_exec(
         chromium, "--headless", f"--user-data-dir={tmp_path}", *ARGUMENTS, f"http://{HOST}:{lab.port}/start",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
@@ -279,7 +274,7 @@ async def test_a_prerendered_page_waits_for_its_visitor(lab: Lab, tmp_path: Path
         await asyncio.wait_for(lab.ready.wait(), 30)
         before = list(lab.batches)
         lab.hold.set()
-        await until(lambda: len(lab.events) == 3, "all events after the visit", 20)
+        await until(lambda: len(lab.events) == 3, what="all events after the visit")
     finally:
         process.terminate()
         await process.wait()

@@ -97,10 +97,10 @@ def same_call(bare: Sequence[Any], call: Sequence[Any]) -> bool:
         return list(call) == bare
     full = [*bare, *[UNDEFINED] * (place + 1 - len(bare))]
     head, data, options = full[: place - 1], full[place - 1], full[place]
-    known = [*head, {} if data in (None, UNDEFINED) else data]
-    given = call[place : place + 1]
-    right = given == [options] if has_id(options) else any(map(has_id, given))
-    return right and [*call[:place], *call[place + 1 :]] == [*known, *bare[place + 1 :]]
+    expected = [*head, {} if data in (None, UNDEFINED) else data]
+    event_data = call[place : place + 1]
+    right = event_data == [options] if has_id(options) else any(map(has_id, event_data))
+    return right and [*call[:place], *call[place + 1 :]] == [*expected, *bare[place + 1 :]]
 
 
 def differing(bare: list[list[Any]], beside: list[list[Any]]) -> list[Any]:
@@ -142,7 +142,7 @@ def test_the_pixel_alone_does_what_the_page_is_about(tabs: Tabs, name: str) -> N
 @beside_the_tag
 def test_a_page_sees_no_difference(tabs: Tabs, name: str, placement: str) -> None:
     """Returns, errors, warnings, globals, the Pixel's calls and its requests are those of the page without the tag."""
-    without, beside = (tabs[one].accounts[name] for one in ("none", placement))
+    without, beside = (tabs[shown].accounts[name] for shown in ("none", placement))
 
     assert "never" not in beside.view
     assert {key: without.view[key] for key in SHARED} == {key: beside.view[key] for key in SHARED}
@@ -163,19 +163,19 @@ def test_every_event_is_mirrored_once_with_its_id(tabs: Tabs, name: str, placeme
         assert [pair for pair in alone if pair[0] != SCENARIOS[name].lost] == []
     else:
         early = [f"{hit['id']} {hit['ev']}" for hit in account.fired[: account.early]]
-        assert [one for one in listed(mirrors) if one not in early] == account.mirrored_names
+        assert [event for event in listed(mirrors) if event not in early] == account.mirrored_names
         assert {pair for pair in pairs(account.own) if f"{pair[0]} {pair[1]}" in mirrors} <= {*account.mirrored_pairs}
     assert all(identity for _, _, identity in account.mirrored_pairs)
 
 
 @pytest.mark.parametrize(
     ("tabs", "placement"),
-    [(group, one) for group, (_, placements) in GROUPS.items() for one in placements if one != "none"],
+    [(group, beside) for group, (_, placements) in GROUPS.items() for beside in placements if beside != "none"],
     indirect=["tabs"],
 )
 def test_the_browser_says_the_same(tabs: Tabs, placement: str) -> None:
     """The console of all pages holds what it holds without the tag."""
-    bare, beside = (Counter(warnings(tabs[one].console)) for one in ("none", placement))
+    bare, beside = (Counter(warnings(tabs[shown].console)) for shown in ("none", placement))
 
     assert (dict(bare - beside), dict(beside - bare)) == ({}, {})
 
@@ -184,7 +184,7 @@ def test_the_browser_says_the_same(tabs: Tabs, placement: str) -> None:
 def test_a_forwarder_is_heard(forwarded: Tabs, placement: str) -> None:
     """Where the Pixel lives in a worker, the forwarder gets the same calls, and what it gets is mirrored."""
     for name, scenario in FORWARDED.items():
-        without, beside = (forwarded[one].accounts[name] for one in ("none", placement))
+        without, beside = (forwarded[shown].accounts[name] for shown in ("none", placement))
 
         assert "never" not in beside.view
         assert differing(without.view["taken"], beside.view["taken"]) == []

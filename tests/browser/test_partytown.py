@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from lab import SYNC, Lab, laboratory
+from lab import Lab, laboratory
 from playwright.async_api import Page
-from tagpage import LOAD, STUB, script, until
+from polling import until
+from shop_page import LOAD, STUB, TAG, script
 
 LIBRARY = Path(__file__).resolve().parents[2] / "node_modules/@qwik.dev/partytown/lib"
 AT = "/~partytown/"
@@ -38,15 +39,15 @@ async def visit(lab: Lab, page: Page, html: str, *, fires: int) -> None:
     """Open the page, fire a Lead once the Pixel has sent its PageView, and wait for so many events of the Pixel."""
     lab.pages["/"] = html
     await page.goto(lab.url("/", host=SECURE_HOST))
-    await until(lambda: lab.fired, "the Pixel in the worker sends a PageView", 30)
+    await until(lambda: lab.fired, what="the Pixel in the worker sends a PageView")
     await page.evaluate("fbq('track', 'Lead', {value: 5})")
-    await until(lambda: len(lab.fired) >= fires, "the Pixel in the worker sends the Lead", 30)
+    await until(lambda: len(lab.fired) >= fires, what="the Pixel in the worker sends the Lead")
 
 
 async def test_the_pixel_in_the_worker_is_mirrored(lab: Lab, page: Page) -> None:
     """With the documented recipe both copies of each event leave with one id, and the browser copy stays unknown."""
-    await visit(lab, page, page_with(SYNC, "", CALLS), fires=2)
-    await until(lambda: len(lab.events) == 2, "the tag mirrors both")
+    await visit(lab, page, page_with(TAG, "", CALLS), fires=2)
+    await until(lambda: len(lab.events) == 2, what="the tag mirrors both")
 
     assert lab.mirrored_pairs == lab.fired_pairs
     assert [name for _, name, _ in lab.mirrored_pairs] == ["Lead", "PageView"]
@@ -55,8 +56,8 @@ async def test_the_pixel_in_the_worker_is_mirrored(lab: Lab, page: Page) -> None
 
 async def test_an_init_in_the_worker_costs_only_what_is_called_there(lab: Lab, page: Page) -> None:
     """Partytown's own example: what is called later is mirrored for all pixels; the worker's PageView has no id."""
-    await visit(lab, page, page_with(SYNC, CALLS, ""), fires=2)
-    await until(lambda: lab.events, "the tag mirrors the Lead")
+    await visit(lab, page, page_with(TAG, CALLS, ""), fires=2)
+    await until(lambda: lab.events, what="the tag mirrors the Lead")
     ids = {name: identity for _, name, identity in lab.fired_pairs}
 
     assert lab.mirrored_pairs == [("111", "Lead", ids["Lead"]), ("222", "Lead", ids["Lead"])]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from firefox import firefox
 from lab import laboratory
-from tagpage import BASE, CALLS, TAG, script, until
+from polling import until
+from shop_page import BASE, CALLS, TAG, script
 
 MOVES = script("""
   const later = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -31,8 +32,8 @@ async def test_firefox_tells_each_route_in_its_place(tmp_path: Path, without: st
             f"<!doctype html><head><link rel=icon href=data:,>{script(without)}{TAG}{BASE}{CALLS}{MOVES}</head>"
         )
         async with firefox(tmp_path / "profile", lab.url(host="127.0.0.1"), {}, blocker=False):
-            await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), "Firefox's last event", 90)
-            await until(lambda: any(event["name"] == "End" for event in lab.events), "its copy", 30)
+            await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), what="Firefox's last event", seconds=90)
+            await until(lambda: any(event["name"] == "End" for event in lab.events), what="its copy", seconds=30)
 
     told = [f"{hit['ev']} {hit['dl'].split('/', 3)[3]}" for hit in sorted(lab.fired, key=lambda hit: int(hit["ec"]))]
     routes = [f"PageView {place}" for place in ("1", "2", "3", "4", "5", "6")]

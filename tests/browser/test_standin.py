@@ -370,11 +370,11 @@ async def test_matching_is_normalised_and_hashed(visit: Visit, key: str) -> None
 
 async def test_a_hash_is_taken_as_one(visit: Visit) -> None:
     """What looks like a hash is only lower-cased."""
-    given = sha256("a@b.co").upper()
+    hashed = sha256("a@b.co").upper()
 
-    hits = await visit.play(f'fbq("init", "1", {{ em: "{given}" }}); fbq("track", "Lead");')
+    hits = await visit.play(f'fbq("init", "1", {{ em: "{hashed}" }}); fbq("track", "Lead");')
 
-    assert [given.lower()] == [hit["ud[em]"] for hit in hits]
+    assert [hashed.lower()] == [hit["ud[em]"] for hit in hits]
 
 
 async def test_takes_over_the_stub(visit: Visit) -> None:
@@ -511,10 +511,10 @@ async def test_consent_holds_everything(visit: Visit, case: str) -> None:
     await visit.open(early)
     await visit.ready()
     await visit.run(late)
-    held = await visit.page.evaluate("Array.from(fbq.queue, (call) => call[0])")
+    queued = await visit.page.evaluate("Array.from(fbq.queue, (call) => call[0])")
 
     assert visit.sent == []
-    assert held == [name for name in ("init", "track") if f'"{name}"' in late]
+    assert queued == [name for name in ("init", "track") if f'"{name}"' in late]
 
     await visit.run('fbq("consent", "grant");')
     await visit.ready()
@@ -537,8 +537,8 @@ async def test_consent_granted_in_the_queue(visit: Visit) -> None:
     await visit.page.wait_for_function("Boolean(fbq.callMethod)")
     await visit.run('fbq("track", "Contact");')
 
-    held = await visit.page.evaluate("Array.from(fbq.queue, (call) => call[0])")
-    assert (visit.sent, held) == ([], ["init", "track", "consent", "track"])
+    queued = await visit.page.evaluate("Array.from(fbq.queue, (call) => call[0])")
+    assert (visit.sent, queued) == ([], ["init", "track", "consent", "track"])
 
     await visit.run('fbq("consent", "grant");')
     await visit.ready()
@@ -782,11 +782,11 @@ CLICKS: dict[str, tuple[str, str | None, str | None]] = {
 @pytest.mark.parametrize("case", CLICKS)
 async def test_click_id(visit: Visit, context: BrowserContext, case: str) -> None:
     """A click id in the address becomes `_fbc`, or renews it, by the Pixel's rules."""
-    path, known, wanted = CLICKS[case]
-    if known:
-        host = "www.shop.test" if known.startswith("fb.2") else ".shop.test"
+    path, stored, wanted = CLICKS[case]
+    if stored:
+        host = "www.shop.test" if stored.startswith("fb.2") else ".shop.test"
         domain = f".{host}".replace("..", ".")
-        await context.add_cookies([{"name": "_fbc", "value": known, "domain": domain, "path": "/"}])
+        await context.add_cookies([{"name": "_fbc", "value": stored, "domain": domain, "path": "/"}])
     start = int(time.time() * 1000)
 
     hits = await visit.play(INIT + 'fbq("track", "PageView");', path=path)
@@ -815,16 +815,16 @@ async def test_click_id_of_the_referrer(visit: Visit) -> None:
 
 async def test_browser_id_is_kept(visit: Visit, context: BrowserContext) -> None:
     """A `_fbp` that exists is only given a new expiry, a foreign fifth part included."""
-    known = "fb.1.1700000000000.123456.AQIBAQIA"
+    stored = "fb.1.1700000000000.123456.AQIBAQIA"
     soon = time.time() + 60
-    cookie: Any = {"name": "_fbp", "value": known, "domain": ".shop.test", "path": "/", "expires": soon}
+    cookie: Any = {"name": "_fbp", "value": stored, "domain": ".shop.test", "path": "/", "expires": soon}
     await context.add_cookies([cookie])
 
     hits = await visit.play(INIT + 'fbq("track", "PageView");')
 
-    assert [known] == [hit["fbp"] for hit in hits]
+    assert [stored] == [hit["fbp"] for hit in hits]
     cookies = await cookies_of(context)
-    assert cookies["_fbp"]["value"] == known
+    assert cookies["_fbp"]["value"] == stored
     assert cookies["_fbp"]["expires"] > soon
 
 

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from playwright.async_api import BrowserContext, Page
-from tagpage import BASE, CALLS, INIT, LOAD, TAG, Stage, script, site, stage, until
+from polling import until
+from shop_page import BASE, CALLS, INIT, LOAD, TAG, script, site
+from stage import Stage, stage
 
 from proxy.edge.tag.build import trap_of
 
@@ -142,12 +143,6 @@ BUSY = script("""
 """)
 
 
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
-
-
 @pytest.mark.parametrize(("parts", "expected"), PAGES.values(), ids=PAGES)
 async def test_pixel_and_tag_send_the_same_events_with_the_same_ids(
     here: Stage, parts: list[str], expected: list[str]
@@ -181,8 +176,8 @@ async def test_a_given_id_stays_and_a_missing_one_is_made(here: Stage, command: 
 @pytest.mark.parametrize("placement", ["sync", "trap"])
 async def test_an_order_gives_no_id_where_the_site_says_so(here: Stage, placement: str) -> None:
     """With `order_ids = false` two Purchases of one order have ids of their own, the same ones on both sides."""
-    here.site = site(order_ids=False)
-    trap = f"<script>{trap_of(here.site)}</script>" if placement == "trap" else ""
+    here.lab.site = site(order_ids=False)
+    trap = f"<script>{trap_of(here.lab.site)}</script>" if placement == "trap" else ""
     buy = "fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 1002})"
     await here.show(trap, TAG, BASE, INIT, script(buy, buy))
     await here.settle()
@@ -196,8 +191,8 @@ async def test_an_order_gives_no_id_where_the_site_says_so(here: Stage, placemen
 @pytest.mark.parametrize("placement", ["sync", "trap"])
 async def test_a_made_id_begins_with_the_time_of_its_birth(here: Stage, placement: str) -> None:
     """The first 13 digits of an id that was made are the browser's clock at the call, in milliseconds."""
-    here.site = site(order_ids=False)
-    trap = f"<script>{trap_of(here.site)}</script>" if placement == "trap" else ""
+    here.lab.site = site(order_ids=False)
+    trap = f"<script>{trap_of(here.lab.site)}</script>" if placement == "trap" else ""
     buy = "fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 1002})"
     before, after = "window.before = Date.now()", "window.after = Date.now()"
     await here.show(trap, TAG, BASE, INIT, script(before, "fbq('track', 'Lead')", buy, after))
@@ -248,7 +243,7 @@ async def test_a_page_sees_no_difference(context: BrowserContext) -> None:
 async def test_a_late_tag_mirrors_what_follows(here: Stage) -> None:
     """A tag that comes after the Pixel gives ids to all later events and knows the pixels and their PageView."""
     await here.show(BASE, CALLS)
-    await until(lambda: len(here.fired) == 2, "the Pixel sends")
+    await until(lambda: len(here.fired) == 2, what="the Pixel sends")
     await here.page.add_script_tag(url="/k/m.js")
     await here.run("fbq('track', 'PageView')", "fbq('track', 'Purchase', {value: 1, currency: 'EUR'})")
     await here.settle()

@@ -1,17 +1,11 @@
 """What the tag sends, what becomes of it, and what it tells about the Pixel."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
-from tagpage import ALONE, BASE, CALLS, INIT, TAG, Stage, script, stage, until
-
-
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
+from polling import until
+from shop_page import ALONE, BASE, CALLS, INIT, TAG, script
+from stage import Stage
 
 
 async def test_a_batch_says_what_the_wire_asks_for(here: Stage) -> None:
@@ -20,11 +14,11 @@ async def test_a_batch_says_what_the_wire_asks_for(here: Stage) -> None:
     await here.run(
         "fbq('init', '111')", "fbq('track', 'Lead', {value: 5, list: [{id: 'a'}]})", "fbq('track', 'Contact')"
     )
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     [batch] = here.batches
     lead, contact = batch["events"]
-    assert batch["url"] == f"http://www.shop.test:{here.origin.rpartition(':')[2]}/shop?x=1#top"
+    assert batch["url"] == f"http://www.shop.test:{here.lab.port}/shop?x=1#top"
     assert batch["v"] == 1
     members = {"v", "sent", "url", "referrer", "fbp", "consent", "webdriver", "match", "events", "fates"}
     assert set(batch) == members
@@ -39,17 +33,17 @@ async def test_a_batch_says_what_the_wire_asks_for(here: Stage) -> None:
         "pixel": lead["pixel"],
     }
     assert contact["pixels"] == ["111"]
-    headers = (await until(lambda: here.arrived, "the batch arrives"))[0]["headers"]
+    headers = (await until(lambda: here.lab.batches, what="the batch arrives"))[0].headers
     assert headers["Content-Type"].startswith("text/plain")
 
 
 async def test_a_referrer_is_named(here: Stage) -> None:
     """The page before this one is on the batch."""
     await here.show("<a href=/next>next</a>")
-    port = here.origin.rpartition(":")[2]
-    here.html = f"<!doctype html>{TAG}{BASE}{CALLS}"
+    port = here.lab.port
+    here.lab.pages["/"] = f"<!doctype html>{TAG}{BASE}{CALLS}"
     await here.page.click("a")
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     assert here.batches[0]["referrer"] == f"http://www.shop.test:{port}/"
 
@@ -73,11 +67,11 @@ async def test_matching_data_follows_its_pixel(here: Stage) -> None:
             "fbq('trackSingle', '333', 'Bare')",
         ),
     )
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
     await here.run("fbq('trackSingle', '111', 'One')", "fbq('trackSingle', '222', 'Two')")
-    await until(lambda: len(with_events(here)) == 2, "a second batch")
+    await until(lambda: len(with_events(here)) == 2, what="a second batch")
     await here.run("fbq('set', 'userData', {external_id: 'u'})", "fbq('trackSingle', '111', 'One')")
-    await until(lambda: len(with_events(here)) == 3, "a third batch")
+    await until(lambda: len(with_events(here)) == 3, what="a third batch")
 
     assert [batch.get("match") for batch in with_events(here)] == [
         {"111": {"em": "A@b.test"}, "222": {"ph": 1}, "333": {}},
@@ -91,7 +85,7 @@ async def test_matching_data_follows_its_pixel(here: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("options", "expected"),
     [
         ("['LDU'], 0, 0", [["LDU"], 0, 0]),
         ("['LDU'], 1, 1000", [["LDU"], 1, 1000]),
@@ -100,9 +94,9 @@ async def test_matching_data_follows_its_pixel(here: Stage) -> None:
         ("['LDU'], 1", None),
     ],
 )
-async def test_processing_options_ride_along(here: Stage, given: str, expected: object) -> None:
+async def test_processing_options_ride_along(here: Stage, options: str, expected: object) -> None:
     """Limited Data Use is told when the page called for it in a form the Pixel takes."""
-    await here.show(TAG, BASE, script(f"fbq('dataProcessingOptions', {given})"), CALLS)
+    await here.show(TAG, BASE, script(f"fbq('dataProcessingOptions', {options})"), CALLS)
     await here.settle()
 
     assert here.batches[0].get("dpo") == expected
@@ -135,12 +129,12 @@ async def test_events_of_different_options_travel_apart(here: Stage) -> None:
 @pytest.mark.parametrize("blocked", ["fbevents", "config"])
 async def test_a_blocked_pixel_is_mirrored_and_told(here: Stage, blocked: str) -> None:
     """Events go out at once when the Pixel cannot load, and soon after it is known that it was blocked."""
-    here.blocked.add(blocked)
+    here.lab.blocked.add(blocked)
     await here.show(TAG, BASE, CALLS)
-    await until(lambda: len(here.events) == 2, "both events are mirrored")
-    await until(lambda: len(here.copy_updates) == 2, "both are told to be blocked")
+    await until(lambda: len(here.events) == 2, what="both events are mirrored")
+    await until(lambda: len(here.copy_updates) == 2, what="both are told to be blocked")
     await here.run("fbq('track', 'Contact')")
-    await until(lambda: len(here.events) == 3, "a third event")
+    await until(lambda: len(here.events) == 3, what="a third event")
 
     assert here.copy_updates == [("PageView", "blocked"), ("Lead", "blocked")]
     assert [event["pixel"] for event in here.events] == ["pending", "pending", "blocked"]
@@ -162,13 +156,13 @@ async def test_a_silent_pixel_is_told_blocked_after_ten_seconds(here: Stage) -> 
     """An event that is still queued after ten seconds counts as blocked, one that was drained as fired."""
     await here.page.clock.install()
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'A')", "fbq('track', 'B')"))
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
     await here.run("fbq.queue.splice(0, 2)")
     # The page's clock runs on by itself meanwhile.
     await here.page.clock.fast_forward(4000)
     assert not here.copy_updates
     await here.page.clock.fast_forward(6500)
-    await until(lambda: here.copy_updates, "a status update")
+    await until(lambda: here.copy_updates, what="a status update")
 
     assert here.copy_updates == [("A", "fired"), ("B", "blocked")]
     assert "events" not in here.batches[1] or not here.batches[1]["events"]
@@ -177,12 +171,12 @@ async def test_a_silent_pixel_is_told_blocked_after_ten_seconds(here: Stage) -> 
 async def test_a_page_that_goes_away_tells_what_still_waits(here: Stage) -> None:
     """At pagehide all that the Pixel did not take counts as blocked."""
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'A')"))
-    await until(lambda: here.arrived, "a batch")
+    await until(lambda: here.lab.batches, what="a batch")
     await here.page.goto("about:blank")
-    await until(lambda: len(here.arrived) == 2, "a farewell")
+    await until(lambda: len(here.lab.batches) == 2, what="a farewell")
 
-    [browser_copy] = here.arrived[1]["body"]["fates"]
-    assert browser_copy == {"name": "A", "id": here.arrived[0]["body"]["events"][0]["id"], "pixel": "blocked"}
+    [browser_copy] = here.lab.batches[1].body["fates"]
+    assert browser_copy == {"name": "A", "id": here.lab.batches[0].body["events"][0]["id"], "pixel": "blocked"}
 
 
 async def test_what_json_cannot_carry_is_left_out(here: Stage) -> None:
@@ -202,7 +196,7 @@ async def test_what_json_cannot_carry_is_left_out(here: Stage) -> None:
             "fbq('track', 'Fine', {a: 1})",
         ),
     )
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     assert [(event["name"], event.get("data")) for event in here.events] == [
         *((name, None) for name in ("Cycle", "Big", "Trap", "Huge", "Text")),
@@ -214,7 +208,7 @@ async def test_custom_data_is_taken_at_call_time(here: Stage) -> None:
     """What the page does to its object afterwards does not change the event."""
     call = script("var data = {value: 1}", "fbq('track', 'Lead', data)", "data.value = 2")
     await here.show(TAG, ALONE, INIT, call)
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     assert here.events[0]["data"] == {"value": 1}
 
@@ -224,10 +218,10 @@ async def test_many_events_are_split(here: Stage) -> None:
     await here.show(TAG, BASE, INIT)
     await here.take_over()
     await here.run("for (var i = 0; i < 12; i++) fbq('track', 'E' + i, {text: '\u00e9\u20ac'.repeat(4000)})")
-    await until(lambda: len(here.arrived) >= 5, "all batches")
-    await until(lambda: sum(len(batch["body"]["events"]) for batch in here.arrived) == 12, "all events")
+    await until(lambda: len(here.lab.batches) >= 5, what="all batches")
+    await until(lambda: sum(len(batch.events) for batch in here.lab.batches) == 12, what="all events")
 
-    assert all(int(batch["headers"]["Content-Length"]) < 60 * 1024 for batch in here.arrived)
+    assert all(int(batch.headers["Content-Length"]) < 60 * 1024 for batch in here.lab.batches)
     assert [event["name"] for event in here.events] == [f"E{number}" for number in range(12)]
 
 
@@ -235,79 +229,81 @@ async def test_many_events_are_split(here: Stage) -> None:
 async def test_a_batch_that_was_not_taken_is_sent_again(here: Stage, status: int) -> None:
     """What may pass, and a network error, is retried until taken, with the same ids and times."""
     # Chromium itself repeats, unchanged, what a dropped connection or a 408 cost.
-    here.statuses[:] = [status, status]
+    here.lab.statuses[:] = [status, status]
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: len({batch["body"]["sent"] for batch in here.arrived}) > 1, "a retry with its own time")
+    await until(lambda: len({batch.body["sent"] for batch in here.lab.batches}) > 1, what="a retry with its own time")
 
-    first, *_, last = (batch["body"] for batch in here.arrived)
+    first, *_, last = (batch.body for batch in here.lab.batches)
     assert first["events"] == last["events"]
 
 
 async def test_a_retry_does_not_wait_when_the_line_is_back(here: Stage) -> None:
     """What waits is sent at once when the browser says that it is online."""
-    here.statuses[:] = [503, 503, 503]
+    here.lab.statuses[:] = [503, 503, 503]
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: here.arrived, "the first attempt")
+    await until(lambda: here.lab.batches, what="the first attempt")
     # The page may still be reading the last answer when the event comes: so the event comes often.
     online = "window.online = setInterval(() => dispatchEvent(new Event('online')), 50)"
     await here.page.evaluate(online)
-    await until(lambda: len(here.arrived) == 4, "the last attempt", seconds=5)
+    await until(lambda: len(here.lab.batches) == 4, what="the last attempt", seconds=5)
 
 
 async def test_the_page_of_somebody_else_is_no_answer(here: Stage) -> None:
     """A 200 with the HTML of a rule that answers every address is a failure: the same batch is sent again."""
-    here.page_of_another = True
-    here.statuses[:] = [200, 200]
+    here.lab.page_of_another = True
+    here.lab.statuses[:] = [200, 200]
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: len(here.arrived) == 3, "two retries", 20)
+    await until(lambda: len(here.lab.batches) == 3, what="two retries", seconds=20)
 
     # What became of the browser copy may be known by the second retry, ten seconds later at the latest.
-    assert len({tuple(event["id"] for event in batch["body"]["events"]) for batch in here.arrived}) == 1
+    assert len({tuple(event["id"] for event in batch.events) for batch in here.lab.batches}) == 1
 
 
 async def test_what_somebody_else_answered_outlives_the_page(here: Stage) -> None:
     """What only a catch-all rule answered goes out from the next page of the site."""
-    here.page_of_another = True
-    here.statuses[:] = [200]
+    here.lab.page_of_another = True
+    here.lab.statuses[:] = [200]
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: here.answered, "the answer of a catch-all rule")
+    await until(lambda: here.lab.batches, what="the answer of a catch-all rule")
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'Contact')"))
-    await until(lambda: len(here.arrived) > 1 and "Contact" in {event["name"] for event in here.events}, "more batches")
-    first = {event["id"] for event in here.arrived[0]["body"]["events"]}
     await until(
-        lambda: first <= {event["id"] for one in here.arrived[1:] for event in one["body"]["events"]}, "it again"
+        lambda: len(here.lab.batches) > 1 and "Contact" in {event["name"] for event in here.events}, what="more batches"
+    )
+    first = {event["id"] for event in here.lab.batches[0].body["events"]}
+    await until(
+        lambda: first <= {event["id"] for batch in here.lab.batches[1:] for event in batch.events}, what="it again"
     )
 
 
 async def test_the_tag_waits_as_long_as_it_is_told(here: Stage) -> None:
     """After a 429 nothing is sent before its Retry-After is over, later events included; then all is."""
-    here.statuses[:] = [429]
-    here.retry_after = "60"
+    here.lab.statuses[:] = [429]
+    here.lab.retry_after = "60"
     await here.page.clock.install()
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: here.answered, "a 429")
+    await until(lambda: here.lab.batches, what="a 429")
     # By the end of another request the page has read the answer.
     another = "fetch('/k/m.js').then((answer) => answer.text())"
     await here.page.evaluate(another)
     await here.page.clock.fast_forward(59_000)
     await here.run("fbq('track', 'Contact')")
     await here.page.evaluate(another)
-    assert here.answered == 1
+    assert len(here.lab.batches) == 1
     await here.page.clock.fast_forward(121_000)
-    await until(lambda: "Contact" in {event["name"] for event in here.events}, "what waited")
+    await until(lambda: "Contact" in {event["name"] for event in here.events}, what="what waited")
 
-    assert len(here.arrived) > 1
+    assert len(here.lab.batches) > 1
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 200])
 async def test_a_final_answer_is_final(here: Stage, status: int) -> None:
     """A refusal is not tried again."""
-    here.statuses[:] = [status]
+    here.lab.statuses[:] = [status]
     await here.page.clock.install()
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: here.arrived, "a batch")
+    await until(lambda: here.lab.batches, what="a batch")
     await here.page.clock.fast_forward(8000)
     await here.run("fbq('track', 'Contact')")
-    await until(lambda: len(here.arrived) == 2, "the next batch")
+    await until(lambda: len(here.lab.batches) == 2, what="the next batch")
 
-    assert [event["name"] for event in here.arrived[1]["body"]["events"]] == ["Contact"]
+    assert [event["name"] for event in here.lab.batches[1].body["events"]] == ["Contact"]

@@ -1,17 +1,11 @@
 """What consent and Global Privacy Control allow the tag, and the browser ids it keeps."""
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Page
-from tagpage import ALONE, BASE, CALLS, INIT, TAG, TRAP, Stage, script, site, stage, until
-
-
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
+from polling import until
+from shop_page import ALONE, BASE, CALLS, INIT, TAG, TRAP, script, site
+from stage import Stage
 
 
 async def test_nothing_leaves_before_consent(here: Stage) -> None:
@@ -35,9 +29,9 @@ async def test_a_withdrawal_is_told_once(here: Stage) -> None:
     """A revoke after events went out is told without events, ends the cookies, and holds what follows."""
     await here.show(TAG, BASE, CALLS)
     await here.take_over()
-    await until(lambda: len(here.copy_updates) == 2, "both events are told to have fired")
+    await until(lambda: len(here.copy_updates) == 2, what="both events are told to have fired")
     await here.run("fbq('consent', 'revoke')", "fbq('consent', 'revoke')", "fbq('track', 'Contact')")
-    await until(lambda: any(batch.get("consent") == "revoked" for batch in here.batches), "the withdrawal")
+    await until(lambda: any(batch.get("consent") == "revoked" for batch in here.batches), what="the withdrawal")
     assert not await here.run("return document.cookie")
     await here.run("fbq('consent', 'grant')")
     await here.settle()
@@ -93,8 +87,8 @@ async def test_a_stored_consent_lets_all_events_out_and_keeps_the_browser_ids(he
 @pytest.mark.parametrize("placement", ["trap", "late"])
 async def test_a_tag_behind_a_locked_pixel_waits_for_the_grant(here: Stage, placement: str) -> None:
     """A tag that comes when the Pixel has taken a revoke, and holds its init, holds the events too."""
-    held = STORED.replace(";\nfbq('consent', 'grant')", "")
-    await here.show(TRAP if placement == "trap" else "", BASE, held)
+    revoked = STORED.replace(";\nfbq('consent', 'grant')", "")
+    await here.show(TRAP if placement == "trap" else "", BASE, revoked)
     await here.page.wait_for_function(WAITS)
     await here.page.add_script_tag(url="/k/m.js")
     await here.run("fbq('track', 'Contact')")
@@ -121,12 +115,12 @@ async def test_an_event_before_init_stays_out_however_often_it_is_replayed(here:
 
 async def test_required_consent_holds_until_granted(here: Stage) -> None:
     """A site that requires consent sends nothing and makes no cookie until the page grants it."""
-    here.site = site(consent="required")
+    here.lab.site = site(consent="required")
     await here.show(TAG, BASE, CALLS)
     await here.settle(["fired"])
     assert not here.batches
     await here.run("fbq('consent', 'grant')")
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     [batch] = here.batches
     assert batch["consent"] == "granted"
@@ -136,10 +130,10 @@ async def test_required_consent_holds_until_granted(here: Stage) -> None:
 @pytest.mark.parametrize(("policy", "made"), [("drop", False), ("ldu", True), ("ignore", True)])
 async def test_global_privacy_control_is_told(here: Stage, policy: str, made: bool) -> None:  # noqa: FBT001
     """The signal is on the batch, and where it means no sending it also means no cookie."""
-    here.site = site(gpc=policy)
+    here.lab.site = site(gpc=policy)
     await here.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
     await here.show(TAG, ALONE, CALLS)
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     assert here.batches[0]["gpc"] is True
     assert made == ("fbp" in here.batches[0])
@@ -149,7 +143,7 @@ async def test_global_privacy_control_is_told(here: Stage, policy: str, made: bo
 @pytest.mark.parametrize(("host", "index"), [("www.shop.test", 1), ("a.b.shop.co.uk", 2), ("localhost", 0)])
 async def test_browser_ids_stand_where_the_pixel_puts_them(here: Stage, host: str, index: int) -> None:
     """The tag makes both cookies in the Pixel's form, and Pixel and tag agree on them from the first event."""
-    here.site = site(domains=["shop.test", "shop.co.uk"] if "shop" in host else [host])
+    here.lab.site = site(domains=["shop.test", "shop.co.uk"] if "shop" in host else [host])
     await here.show(TAG, BASE, CALLS, path="/?fbclid=Abc-9_", host=host)
     await here.settle()
 
@@ -188,7 +182,7 @@ async def test_click_ids_are_kept_as_the_pixel_keeps_them(
     """A new click id replaces an old one, the same one keeps its time, and odd ones are left to the proxy."""
     cookie = script(f"document.cookie = '_fbc={stored};domain=shop.test;path=/'") if stored else ""
     await here.show(cookie, TAG, ALONE, CALLS, path=path)
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     found = here.batches[0].get("fbc", "")
     assert re.fullmatch(expected or f"{re.escape(stored)}", found)
@@ -197,9 +191,9 @@ async def test_click_ids_are_kept_as_the_pixel_keeps_them(
 async def test_a_click_id_at_the_end_of_the_referrer_is_kept(here: Stage) -> None:
     """The page that follows the landing page takes the click id from where it came from, to its last batch."""
     await here.show("<a href=/next>next</a>", path="/?fbclid=abc")
-    here.html = f"<!doctype html>{TAG}{ALONE}{CALLS}"
+    here.lab.pages["/"] = f"<!doctype html>{TAG}{ALONE}{CALLS}"
     await here.page.click("a")
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
 
     assert here.batches[0]["referrer"].endswith("fbclid=abc")
     assert here.batches[0]["fbc"].endswith(".abc")

@@ -1,10 +1,9 @@
 """What the tag asks of the page's browser: few looks at the cookies, and no layout. Times are in bench/tag.py."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-from playwright.async_api import CDPSession, Page
-from tagpage import ALONE, CALLS, INIT, TAG, Stage, script, stage, until
+from playwright.async_api import CDPSession
+from polling import until
+from shop_page import ALONE, CALLS, INIT, TAG, script
+from stage import Stage
 
 COUNT_READS = """
   window.reads = 0;
@@ -13,14 +12,8 @@ COUNT_READS = """
     get() { reads++; return get.call(this) }, set(value) { set.call(this, value) }, configurable: true});"""
 
 
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
-
-
 async def _mirrored(here: Stage, count: int) -> None:
-    await until(lambda: len(here.events) == count, f"{count} events")
+    await until(lambda: len(here.events) == count, what=f"{count} events")
 
 
 async def test_one_look_at_the_cookies_for_all_events_of_a_task(here: Stage) -> None:
@@ -39,7 +32,7 @@ async def test_one_look_at_the_cookies_for_all_events_of_a_task(here: Stage) -> 
 
 
 async def _layouts(session: CDPSession) -> dict[str, float]:
-    metrics = {one["name"]: one["value"] for one in (await session.send("Performance.getMetrics"))["metrics"]}
+    metrics = {metric["name"]: metric["value"] for metric in (await session.send("Performance.getMetrics"))["metrics"]}
     return {name: metrics[name] for name in ("LayoutCount", "RecalcStyleCount", "Nodes")}
 
 
@@ -49,7 +42,7 @@ async def test_events_cause_no_layout(here: Stage) -> None:
     session = await here.page.context.new_cdp_session(here.page)
     await session.send("Performance.enable")
     await here.page.wait_for_load_state("load")
-    await until(lambda: here.batches, "a batch")
+    await until(lambda: here.batches, what="a batch")
     await here.run("return document.body.offsetHeight")
     before = await _layouts(session)
     for number in range(20):

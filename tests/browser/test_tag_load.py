@@ -1,31 +1,21 @@
 """Sites without base code: the tag brings the Pixel itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Page, Route
-from tagpage import BASE, CALLS, TAG, TRAP, Stage, script, site, stage, until
+from polling import until
+from shop_page import BASE, CALLS, TAG, TRAP, script, site
+from stage import Stage, meta, stage
 
 from proxy.edge.tag.build import tag_of
-from proxy.simulator.shop.app import config_script, standin_script
-
-
-async def meta(route: Route) -> None:
-    """Play Meta's servers: the Pixel, the configuration of each pixel, and where events go."""
-    *_, directory, name = urlsplit(route.request.url).path.split("/")
-    scripts = {"en_US": standin_script(), "config": config_script(name)}
-    await route.fulfill(content_type="text/javascript", body=scripts.get(directory, ""))
 
 
 @pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        here.site = site(load_pixel=True)
-
-        await page.route("https://connect.facebook.net/**", meta)
-        yield here
+async def _here(here: Stage) -> Stage:
+    here.lab.site = site(load_pixel=True)
+    await here.page.route("https://connect.facebook.net/**", meta)
+    return here
 
 
 def names(here: Stage) -> list[tuple[str, str]]:
@@ -51,7 +41,7 @@ async def test_base_code_that_is_there_stays(here: Stage) -> None:
 
 async def test_the_pixel_comes_with_the_grant(here: Stage) -> None:
     """Where consent is required nothing is loaded, sent or kept before it, and all of it after."""
-    here.site = site(load_pixel=True, consent="required")
+    here.lab.site = site(load_pixel=True, consent="required")
     asked: list[str] = []
     here.page.on("request", lambda request: asked.append(request.url))
     await here.show(TAG, script("fbq('track', 'Lead')"))
@@ -68,7 +58,7 @@ async def test_the_pixel_comes_with_the_grant(here: Stage) -> None:
 
 async def test_a_visitor_who_says_no_first_gets_the_pixel_with_the_yes(here: Stage) -> None:
     """A refusal before the Pixel is loaded does not lock it for ever: with the grant, all events fire."""
-    here.site = site(load_pixel=True, consent="required")
+    here.lab.site = site(load_pixel=True, consent="required")
     await here.show(TAG, script("fbq('consent', 'revoke')", "fbq('track', 'Lead')"))
     await here.page.wait_for_load_state()
     await here.run("fbq('consent', 'grant')")
@@ -84,7 +74,7 @@ async def test_privacy_control_keeps_the_pixel_away(here: Stage) -> None:
     asked: list[str] = []
     here.page.on("request", lambda request: asked.append(request.url))
     await here.show(TAG, script("fbq('consent', 'grant')", "fbq('track', 'Lead')"))
-    await until(lambda: here.batches, "a batch that says so")
+    await until(lambda: here.batches, what="a batch that says so")
 
     assert here.batches[0]["gpc"] is True
     assert not [url for url in asked if "fbevents" in url]

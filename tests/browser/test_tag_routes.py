@@ -1,16 +1,9 @@
 """Single-page apps: each new address is one PageView for each pixel, with an id."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-from playwright.async_api import Page
-from tagpage import ALONE, ASYNC, BASE, CALLS, INIT, TAG, TRAP, Stage, script, site, stage, until
-
-
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
+from polling import until
+from shop_page import ALONE, ASYNC, BASE, CALLS, INIT, TAG, TRAP, script, site
+from stage import Stage
 
 
 async def go(here: Stage, move: str) -> None:
@@ -40,9 +33,9 @@ async def test_routes_are_mirrored_with_ids(here: Stage, browser_is: str) -> Non
     await here.take_over()
     moves = ["history.pushState({}, '', '/a')", "history.replaceState({}, '', '/b')", "location.hash = 'c'"]
     for move in [*moves, "history.back()"]:
-        known = len(views(here))
+        before = len(views(here))
         await here.page.evaluate(move)
-        await until(lambda known=known: len(views(here)) > known, move)  # type: ignore[misc]
+        await until(lambda before=before: len(views(here)) > before, what=move)  # type: ignore[misc]
     await here.settle()
 
     assert views(here) == ["", "a", "b", "b#c", "b"]
@@ -88,7 +81,7 @@ async def test_every_pixel_hears_of_a_route_but_those_that_hear_no_track(here: S
 @pytest.mark.parametrize("who", ["the site", "the page"])
 async def test_nobody_asks_for_routes(here: Stage, who: str) -> None:
     """A site that leaves routes to the Pixel, and a page that set disablePushState itself, get no PageView of ours."""
-    here.site = site(route_page_views=who == "the page")
+    here.lab.site = site(route_page_views=who == "the page")
     wish = script("fbq.disablePushState = true") if who == "the page" else ""
     await here.show(TAG, BASE, wish, CALLS)
     await here.take_over()
@@ -103,7 +96,7 @@ async def test_routes_of_a_blocked_pixel_are_mirrored(here: Stage) -> None:
     """Routes are told where the Pixel never comes."""
     await here.show(TAG, ALONE, CALLS)
     await go(here, "history.pushState({}, '', '/a')")
-    await until(lambda: len(views(here)) == 2, "the route")
+    await until(lambda: len(views(here)) == 2, what="the route")
 
     assert views(here) == ["", "a"]
 
@@ -188,7 +181,7 @@ async def test_a_route_left_at_once_is_told(here: Stage, browser_is: str) -> Non
         move = f"history.pushState({{}}, '', '/1'); {f'setTimeout(() => {{ {leave} }}, {wait})' if wait else leave}"
         await here.page.evaluate(f"() => {{ {move} }}")
         await here.page.wait_for_url("**/other")
-        await until(lambda: "1" in views(here), f"the route left after {wait} ms")
+        await until(lambda: "1" in views(here), what=f"the route left after {wait} ms")
 
 
 CLEANED = "history.replaceState({}, '', location.pathname)"

@@ -1,17 +1,9 @@
 """Pages where somebody else defines `window.fbq` too: a plugin that waits for it, a stub that is no assignment."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-from playwright.async_api import Page
-from tagpage import ASYNC, BASE, CALLS, LOAD, STUB, TAG, TRAP, Stage, script, stage, until
-
-
-@pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
-        yield here
-
+from polling import until
+from shop_page import ASYNC, BASE, CALLS, LOAD, STUB, TAG, TRAP, script
+from stage import Stage
 
 # As Meta's plugin for WooCommerce does where a consent manager holds the base code: at load it waits for an
 # assignment, turns the property back into a plain one, and sends what it had to wait with.
@@ -60,7 +52,7 @@ async def test_a_plugin_that_waits_for_the_pixel_is_served_and_mirrored(here: St
     else:
         await here.page.wait_for_function(f"!{WAITING}")
     await here.run(GRANT)
-    await until(lambda: len(here.fired) == 3, "all events fire")
+    await until(lambda: len(here.fired) == 3, what="all events fire")
     await here.settle(["fired"] if placement == "alone" else ["fired", "batches"])
 
     assert sorted(name for _, name, _ in here.fired_pairs) == NAMES
@@ -73,7 +65,7 @@ async def test_a_visitor_who_answers_at_once_is_mirrored(here: Stage, placement:
     """When the base code comes right behind the plugin, its script's load is soon enough to look again."""
     at_once = script(f"addEventListener('load', function () {{ {GRANT} }})")
     await here.show(HEADS[placement], HELD, PLUGIN, at_once)
-    await until(lambda: len(here.fired) == 3, "all events fire")
+    await until(lambda: len(here.fired) == 3, what="all events fire")
     await here.settle()
 
     assert sorted(name for _, name, _ in here.mirrored_pairs) == NAMES

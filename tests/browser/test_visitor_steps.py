@@ -12,15 +12,15 @@ from aiohttp import web
 from conftest import USER_AGENT
 from playwright.async_api import Browser, BrowserContext, Page, Response
 from servers import served
+from shop_page import ALONE, script
 from support import PIXEL, SECRET, Installation, get_json, installation, until
-from tagpage import ALONE, script
 
 from proxy.model.request import Consent
 from proxy.rules.identity.visitor_cookie import MAX_AGE_S, VisitorCookie, VisitorCookieKeys
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "identity.md"
 KEYS = VisitorCookieKeys(SECRET)
-(KEEPER,) = KEYS.names("shop")
+(VISITOR_COOKIE,) = KEYS.names("shop")
 FIRST_CLICK, SECOND_CLICK = "IwAR0-First_Click", "IwAR0-first_click"
 NO_EVENT = ("no event", "no event", "no event", "_fbp and _fbc deleted; visitor cookie, with this decision and no id")
 
@@ -63,8 +63,8 @@ class Walk:
         (visitor,) = sent["external_id"]
         values = (sent["fbp"], sent.get("fbc", ""), visitor)
         self.clicks.append(values[1].rpartition(".")[2])
-        fbp, fbc, known = (name(value) for name, value in zip(self.names, values, strict=True))
-        return fbp, fbc, known, ", ".join([cookie for cookie, _ in await self._set()])
+        fbp, fbc, visitor_name = (name(value) for name, value in zip(self.names, values, strict=True))
+        return fbp, fbc, visitor_name, ", ".join([cookie for cookie, _ in await self._set()])
 
     async def withdraw(self, page: Page) -> Row:
         """Withdraw consent on the open page; the row stands only if no event came of it."""
@@ -97,10 +97,10 @@ class Walk:
         await until(answered, what="an answer of the proxy")
         answer = self.answers.pop(0)
         assert not self.answers
-        headers = [one["value"] for one in await answer.headers_array() if one["name"].lower() == "set-cookie"]
+        headers = [header["value"] for header in await answer.headers_array() if header["name"].lower() == "set-cookie"]
         pairs = (cookie.partition("; ")[::2] for header in headers for cookie in header.split("\n"))
         named = ((pair.partition("=")[0], attributes) for pair, attributes in pairs)
-        return [("visitor cookie" if name == KEEPER else name, attributes) for name, attributes in named]
+        return [("visitor cookie" if name == VISITOR_COOKIE else name, attributes) for name, attributes in named]
 
 
 async def jar(context: BrowserContext) -> dict[str, Any]:
@@ -143,7 +143,7 @@ async def delete_what_scripts_see(context: BrowserContext) -> None:
     for name, cookie in (await jar(context)).items():
         if not cookie["httpOnly"]:
             await context.clear_cookies(name=name)
-    assert set(await jar(context)) == {KEEPER}
+    assert set(await jar(context)) == {VISITOR_COOKIE}
 
 
 async def test_the_steps_of_the_document(browser: Browser, walk: Walk) -> None:
@@ -151,22 +151,23 @@ async def test_the_steps_of_the_document(browser: Browser, walk: Walk) -> None:
     rows: list[Row] = []
     async with _window(browser, walk) as (context, page):
         rows.append(await walk.visit(page, "landing", f"?fbclid={FIRST_CLICK}"))
-        kept = (await jar(context))[KEEPER]
+        sealed = (await jar(context))[VISITOR_COOKIE]
         rows.append(await walk.visit(page, "second"))
         await delete_what_scripts_see(context)
         rows.append(await walk.visit(page, "return"))
-        assert set(await jar(context)) == {KEEPER, "_fbp"}
+        assert set(await jar(context)) == {VISITOR_COOKIE, "_fbp"}
         rows.append(await walk.visit(page, "another", f"?fbclid={SECOND_CLICK}"))
         async with _window(browser, walk) as (_, private):
             rows.append(await walk.visit(private, "private"))
         rows.append(await walk.withdraw(page))
         left = {name: cookie["value"] for name, cookie in (await jar(context)).items()}
 
-    assert set(left) == {KEEPER}
-    word = KEYS.open(left[KEEPER], "shop", now=round(time.time() * 1000))
-    assert word
-    assert word._replace(suppression="") == VisitorCookie(consent=Consent.REVOKED)
+    assert set(left) == {VISITOR_COOKIE}
+    opened = KEYS.open(left[VISITOR_COOKIE], "shop", now=round(time.time() * 1000))
+    assert opened
+    assert opened._replace(suppression="") == VisitorCookie(consent=Consent.REVOKED)
     assert rows == list(documented().values())
     assert walk.clicks == [FIRST_CLICK] * 3 + [SECOND_CLICK, ""]
-    assert (kept["httpOnly"], kept["sameSite"], kept["domain"], kept["path"]) == (True, "Lax", ".shop.example", "/")
-    assert MAX_AGE_S - 120 < kept["expires"] - time.time() <= MAX_AGE_S
+    assert (sealed["httpOnly"], sealed["sameSite"]) == (True, "Lax")
+    assert (sealed["domain"], sealed["path"]) == (".shop.example", "/")
+    assert MAX_AGE_S - 120 < sealed["expires"] - time.time() <= MAX_AGE_S

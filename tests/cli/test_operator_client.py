@@ -1,4 +1,4 @@
-"""The commands that read the books and mend them, as processes: beside a running proxy, and where none runs."""
+"""The commands on events and dead letters, as processes: beside a running proxy, and where none runs."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -18,7 +18,8 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import NewDeadLetter, Settlement
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 
 REFUSED = 1200
 Capi: TypeAlias = Callable[..., Awaitable[tuple[int, list[str]]]]
@@ -55,7 +56,7 @@ def _now() -> int:
 
 @pytest.fixture(name="capi", params=["beside a running proxy", "where none runs"])
 async def _capi(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Capi]:
-    """Run a command on books with dead letters, whose proxy runs or does not; Graph is away."""
+    """Run a command on a data directory with dead letters, whose proxy runs or does not; Graph is away."""
     await fill(tmp_path / "data")
     machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
     if request.param == "beside a running proxy":
@@ -93,6 +94,26 @@ async def test_events_are_listed_with_their_findings(capi: Capi) -> None:
     assert (code, orjson.loads(line)["findings"]) == (0, ["em:unusable", "value:repaired"])
     assert head.split()[-1] == "findings"
     assert row.endswith("em:unusable value:repaired")
+
+
+async def test_what_is_new_since_a_number_is_listed(capi: Capi) -> None:
+    """Each event has a number in the JSON; asked with it, only what ended later is listed."""
+    _, (line,) = await capi("events", "--json", "--since", "0")
+    number = orjson.loads(line)["number"]
+    code, later = await capi("events", "--json", "--since", str(number))
+
+    assert (number, code, later) == (1, 0, [])
+
+
+@pytest.mark.parametrize("command", [("events",), ("dead", "list"), ("suppressions", "list")])
+async def test_reading_a_stopped_proxy_changes_nothing(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """No byte of data_dir is another one afterwards, and no file is new."""
+    await fill(tmp_path / "data")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()}
+    code, lines = await run(Machine(tmp_path, f"http://127.0.0.1:{free_port()}"), *command, "--json")
+
+    assert (code, bool(lines)) == (0, command[0] != "suppressions")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
 
 
 async def test_a_discard_takes_all_that_was_chosen_and_nothing_else(capi: Capi) -> None:

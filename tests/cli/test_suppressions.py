@@ -13,7 +13,7 @@ from servers import simulator
 from support import SECRET, browser_headers, wire
 
 from proxy.model.keys import person_key
-from proxy.rules.identity.person_digest import digests
+from proxy.rules.identity.person import digests
 from proxy.rules.identity.reference import make
 
 EMAIL = "Anna.Planted@example.com"

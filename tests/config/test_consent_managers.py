@@ -9,7 +9,7 @@ import pytest
 from cmps import MANAGERS
 
 from proxy.config.consent_managers import CONSENT_MANAGERS, ConsentManager, Option
-from proxy.config.schema import Cmp
+from proxy.config.schema import CmpSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = [option for manager in CONSENT_MANAGERS.values() for option in manager.options]
@@ -35,9 +35,9 @@ def test_each_consent_manager_has_an_adapter_and_a_stand_in() -> None:
 
 def test_each_option_is_a_key_of_the_configuration() -> None:
     """The section has the options of the table, with their defaults, and one key for all of them."""
-    section: Any = Cmp()
+    section: Any = CmpSettings()
 
-    assert {"implied", *(option.name for option in OPTIONS)} == set(Cmp.model_fields)
+    assert {"implied", *(option.name for option in OPTIONS)} == set(CmpSettings.model_fields)
     assert {option.name: getattr(section, option.name) for option in OPTIONS} == {
         option.name: option.default for option in OPTIONS
     }

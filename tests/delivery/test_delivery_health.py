@@ -160,7 +160,7 @@ async def test_readiness_fails_by_the_age_of_the_oldest_waiting_event(tmp_path: 
     """An event that waits for its first delivery since long fails readiness, though others are delivered meanwhile."""
     await wait_in(tmp_path, *(record(number) for number in range(3)))
     async with queue_in(tmp_path / "data") as queue:
-        await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET at=?", (NOW - 16 * 60_000,)))
+        await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET at=?", (NOW - 16 * 60_000,)))
 
     async def hang(_request: web.Request) -> web.Response:
         await asyncio.sleep(60)
@@ -181,7 +181,7 @@ async def test_suspects_that_wait_do_not_fail_readiness(tmp_path: Path) -> None:
     await wait_in(tmp_path, record(1))
     async with queue_in(tmp_path / "data") as queue:
         sql = "UPDATE segment SET at=?, suspect=1"
-        await queue._writer.do(lambda: queue._store._db.execute(sql, (NOW - 2 * 60 * 60_000,)))
+        await queue._writer.do(lambda: queue._store.tables.db.execute(sql, (NOW - 2 * 60 * 60_000,)))
 
     async def hang(_request: web.Request) -> web.Response:
         await asyncio.sleep(60)

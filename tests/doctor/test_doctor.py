@@ -14,7 +14,8 @@ from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.doctor import Finding, findings
 from proxy.installation import now_ms
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 
 META = "https://graph.facebook.com"
 # What a careful owner has, besides what raw_config gives.

@@ -12,7 +12,7 @@ from support import Installation, get_json, installation, page_views, raw_config
 
 from proxy.app import running
 from proxy.config import load
-from proxy.edge.foreign import Foreign
+from proxy.edge.foreign import ForeignNames
 from proxy.telemetry.conditions import Conditions
 
 
@@ -22,7 +22,7 @@ async def _shop(tmp_path: Path) -> AsyncIterator[Installation]:
         yield shop
 
 
-async def told(shop: Installation) -> list[dict[str, Any]]:
+async def reported(shop: Installation) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await get_json(shop.session, f"{shop.operator}/readyz"))["conditions"]
     return found
 
@@ -31,7 +31,7 @@ async def test_a_page_of_a_missing_domain_is_named(shop: Installation, caplog: p
     """After a few refusals readiness is degraded by a condition that names the origin and the setting; one line."""
     for _ in range(5):
         assert (await shop.post(page_views(["f1"]), Origin="https://www.shop.test"))[0] == 403
-    (condition,) = await told(shop)
+    (condition,) = await reported(shop)
     async with shop.session.get(f"{shop.operator}/metrics") as answer:
         metrics = await answer.text()
 
@@ -47,7 +47,7 @@ async def test_a_single_stranger_is_no_condition(shop: Installation) -> None:
     """One request of some other page tells nothing about the configuration."""
     await shop.post(page_views(["f2"]), Origin="https://evil.example")
 
-    assert await told(shop) == []
+    assert await reported(shop) == []
 
 
 async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
             shop = Installation(session, graph, proxy)
             for _ in range(3):
                 assert (await shop.post(page_views(["h1"]), Host="backend:8080"))[0] == 404
-            (condition,) = await told(shop)
+            (condition,) = await reported(shop)
             async with session.get(f"{shop.operator}/metrics") as answer:
                 metrics = await answer.text()
 
@@ -83,7 +83,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
 def test_only_plain_names_are_told(origin: str) -> None:
     """No address, no control characters and no long text of a stranger reaches the board or the log."""
     conditions = Conditions(lambda: 0)
-    foreign = Foreign(conditions, lambda: 0)
+    foreign = ForeignNames(conditions, lambda: 0)
     for _ in range(10):
         foreign.origin(origin, "shop")
 
@@ -95,7 +95,7 @@ def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = Foreign(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0])
     for number in range(10_000):
         clock[0] += 100
         for _ in range(3):
@@ -111,7 +111,7 @@ def test_a_name_is_forgotten_after_an_hour() -> None:
     """A condition of this kind ends an hour after the last such request."""
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = Foreign(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0])
     for _ in range(3):
         foreign.origin("https://www.shop.test", "shop")
     before = len(conditions.current())

@@ -10,8 +10,10 @@ import pytest
 from support import ORIGIN, PIXEL, Installation, get_json, installation, page_views, until, wire
 
 from proxy.edge import collect
+from proxy.graph import payload
+from proxy.model.event import Event
+from proxy.model.record import Record
 from proxy.queue.sqlite.engine import LocalQueue
-from proxy.rules.judge import Enricher, Judged
 from proxy.telemetry.metrics import Metrics
 
 SECRET_WORD = "anna@x.de"
@@ -36,14 +38,14 @@ async def conditions(shop: Installation) -> list[tuple[str, str]]:
 
 def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the rules fail for the event whose id is ``bad``."""
-    right = Enricher.judge
+    right = payload.record
 
-    def wrong(self: Enricher, hit: Any) -> Judged:
-        if hit.id == "bad":
+    def wrong(event: Event, shared_part: bytes | None = None) -> Record:
+        if event.id == "bad":
             raise TypeError(SECRET_WORD)
-        return right(self, hit)
+        return right(event, shared_part)
 
-    monkeypatch.setattr(Enricher, "judge", wrong)
+    monkeypatch.setattr(payload, "record", wrong)
 
 
 @pytest.mark.parametrize("number", [1e20, 1.7e308, 2**64 - 1])
@@ -71,7 +73,7 @@ async def test_an_error_nobody_foresaw_is_a_refusal_of_its_event(
     assert {(status, body) for status, _, body in answers} == {
         (200, b'{"refused":[{"index":0,"id":"bad","why":"cannot be read"}]}')
     }
-    assert place.startswith("TypeError in proxy.rules.records.written, line ")
+    assert place.startswith("TypeError in proxy.rules.event_steps.record, line ")
     assert await metric(shop, "capi_proxy_faults_total") == {f'place="{place}"': 3}
     assert caplog.text.count("TypeError") == 1
     assert SECRET_WORD not in caplog.text

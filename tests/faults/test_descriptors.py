@@ -85,7 +85,7 @@ async def test_few_descriptors_and_many_silent_connections(tmp_path: Path, descr
 
             async def full() -> bool:
                 status = await get_json(session, f"{machine.operator}/api/status")
-                codes = {f"{one['code']} {one['subject']}" for one in status["conditions"]}
+                codes = {f"{condition['code']} {condition['subject']}" for condition in status["conditions"]}
                 return codes >= {"descriptors limit", "connections_full public"}
 
             await until(full, what="the conditions of a full house")
@@ -122,5 +122,5 @@ def test_the_limit_is_raised_as_far_as_it_may(caplog: pytest.LogCaptureFixture) 
     assert 300 < raised <= before[1]
     assert nothing_to_tell == []
     assert before[1] // 2 <= few < before[1]
-    assert [(one.code, one.subject) for one in conditions.current()] == [("descriptors", "limit")]
+    assert [(condition.code, condition.subject) for condition in conditions.current()] == [("descriptors", "limit")]
     assert len(caplog.records) == 1

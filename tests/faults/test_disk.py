@@ -38,7 +38,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import disk_space, store
+from proxy.queue.sqlite import disk_space, housekeeping
 from proxy.queue.sqlite.engine import LocalQueue
 
 NOON = 1_790_000_000_000
@@ -99,7 +99,7 @@ def open_queue(
 async def waiting_ids(queue: LocalQueue) -> list[str]:
     found: list[str] = []
     while segments := await queue.claim(PIXEL, most=1 << 30):
-        found += [one.id for segment in segments for one in segment.records]
+        found += [event.id for segment in segments for event in segment.records]
     return found
 
 
@@ -163,7 +163,7 @@ async def test_an_io_error_in_a_checkpoint_breaks_the_queue_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, *, forgets: bool
 ) -> None:
     """When the main file cannot be written the queue says so, acknowledges no more, and loses nothing."""
-    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(housekeeping, "_CHECKPOINT_PAGES", 20)
     broken = Broken()
     stored: list[str] = []
     with installed(forgets=forgets) as disk:
@@ -289,7 +289,9 @@ async def test_a_clock_that_jumps_a_day_loses_nothing(tmp_path: Path, jumps: tup
         await appended(queue, range(step * 10, step * 10 + 10))
         (first, *rest) = await queue.claim(PIXEL, most=1 << 30)
         await queue.release(rest)
-        rows = (LedgerRow(clock[0], PIXEL, one.name, one.id, one.time_s, Status.DELIVERED) for one in first.records)
+        rows = (
+            LedgerRow(clock[0], PIXEL, event.name, event.id, event.time_s, Status.DELIVERED) for event in first.records
+        )
         await queue.settle([first], Settlement(done=(first.ref,), rows=tuple(rows)))
         await queue.close()
         queue = open_queue(tmp_path, now=lambda: clock[0])

@@ -22,7 +22,7 @@ from proxy.model.record import Record
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import Filter, NewDeadLetter, QueueBrokenError, QueueError, Remainder, Segment, Settlement
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import disk_space, store
+from proxy.queue.sqlite import disk_space, housekeeping, tables
 from proxy.queue.sqlite.engine import LocalQueue
 
 CUTS = int(os.environ.get("CAPI_PROXY_CUTS", "12"))
@@ -45,7 +45,7 @@ class Promise:
         """Return new records to ask for."""
         numbers = [next(self.numbers) for _ in range(chance.randrange(1, 5))]
         new = [record(number, pixel=chance.choice(PIXELS)) for number in numbers]
-        self.asked.update((one.id, one) for one in new)
+        self.asked.update((event.id, event) for event in new)
         return new
 
 
@@ -111,7 +111,7 @@ async def _appends(queue: LocalQueue, cut: Cut, promise: Promise, chance: random
     while not cut.at and len(promise.stored) < goal:
         records = promise.records(chance)
         await queue.append(records)
-        promise.stored.update(one.id for one in records)
+        promise.stored.update(event.id for event in records)
 
 
 async def _settles(queue: LocalQueue, cut: Cut, promise: Promise, chance: random.Random, goal: int) -> None:
@@ -131,20 +131,20 @@ def _settlement(pixel: str, segments: tuple[Segment, ...], chance: random.Random
     numbers = tuple(segment.ref for segment in segments)
     if chance.random() < 0.2:
         return Settlement(tried=numbers)
-    records = [one for segment in segments for one in segment.records]
+    records = [event for segment in segments for event in segment.records]
     chance.shuffle(records)
     quarter = len(records) // 4
     rest, dead, delivered = records[:quarter], records[quarter : quarter + 1], records[quarter + 1 :]
     return Settlement(
         done=numbers,
         remainders=(Remainder(pixel, 1, 0, tuple(rest)),) if rest else (),
-        dead=tuple(NewDeadLetter(one, "rejected", GraphError(), 1) for one in dead),
-        rows=(*(_row(one, Status.DELIVERED) for one in delivered), *(_row(one, Status.DEAD) for one in dead)),
+        dead=tuple(NewDeadLetter(event, "rejected", GraphError(), 1) for event in dead),
+        rows=(*(_row(event, Status.DELIVERED) for event in delivered), *(_row(event, Status.DEAD) for event in dead)),
     )
 
 
-def _row(one: Record, status: Status) -> LedgerRow:
-    return LedgerRow(NOON, one.pixel, one.name, one.id, one.time_s, status)
+def _row(event: Record, status: Status) -> LedgerRow:
+    return LedgerRow(NOON, event.pixel, event.name, event.id, event.time_s, status)
 
 
 async def lost(image: Path, promise: Promise) -> str:
@@ -169,7 +169,7 @@ async def lost(image: Path, promise: Promise) -> str:
         "an end that was recorded is not": not promise.settled <= ended.keys(),
         "a record is there twice": max(Counter([*waiting, *ended]).values(), default=1) > 1,
         "dead letters and their ends disagree": sorted(dead) != sorted(i for i in ended if ended[i] is Status.DEAD),
-        "a repeat was sent again, or refused and not there": {one.id for one in again.duplicates} != held,
+        "a repeat was sent again, or refused and not there": {event.id for event in again.duplicates} != held,
         "a retry was swallowed": {*held, *fresh} != promise.asked.keys(),
         f"integrity: {intact}": intact != "ok",
     }
@@ -180,7 +180,7 @@ async def _claimed(queue: LocalQueue) -> list[str]:
     found: list[str] = []
     for pixel in PIXELS:
         while segments := await queue.claim(pixel, most=1 << 30):
-            found += [one.id for segment in segments for one in segment.records]
+            found += [event.id for segment in segments for event in segment.records]
     return found
 
 
@@ -216,7 +216,7 @@ async def account(
 ) -> tuple[int, dict[int, str]]:
     """Run so often, print the account; return the number acknowledged, and what was wrong by seed."""
     # Checkpoint and start the log anew several times a run, since that is where most can go wrong.
-    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 60)
+    monkeypatch.setattr(housekeeping, "_CHECKPOINT_PAGES", 60)
     monkeypatch.setattr(disk_space, "_BALLAST_BYTES", 4096)
     places: Counter[str] = Counter()
     ends = {seed: await run(directory, seed, places) for seed in range(runs)}
@@ -227,7 +227,7 @@ async def account(
     return acknowledged, losses
 
 
-@pytest.mark.timeout(60 + 5 * CUTS)
+@pytest.mark.timeout(240 + 15 * CUTS)
 async def test_nothing_acknowledged_is_lost_to_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say
 ) -> None:
@@ -238,22 +238,22 @@ async def test_nothing_acknowledged_is_lost_to_a_power_cut(
     assert acknowledged > 10 * CUTS
 
 
-@pytest.mark.timeout(60 + 5 * CUTS)
+@pytest.mark.timeout(240 + 15 * CUTS)
 @pytest.mark.parametrize("synchronous", ["off", "normal"])
 async def test_the_same_with_fewer_syncs_is_seen_to_lose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say, synchronous: str
 ) -> None:
     """With a weaker ``synchronous`` patched in, the same harness finds acknowledged records lost: it can fail."""
-    monkeypatch.setattr(store.SqliteStore, "_open", _weaker(store.SqliteStore._open, synchronous))
+    monkeypatch.setattr(tables, "set_pragmas", _weaker(tables.set_pragmas, synchronous))
     runs = max(8, CUTS // 4)
     _, losses = await account(tmp_path, runs, monkeypatch, say, f"synchronous={synchronous}")
 
     assert any("records" in loss for loss in losses.values())
 
 
-def _weaker(opened: Callable[[store.SqliteStore], None], synchronous: str) -> Callable[[store.SqliteStore], None]:
-    def opened_weaker(store: store.SqliteStore) -> None:
-        opened(store)
-        store._db.pragma("synchronous", synchronous)
+def _weaker(set_pragmas: Callable[[apsw.Connection], None], synchronous: str) -> Callable[[apsw.Connection], None]:
+    def set_weaker(db: apsw.Connection) -> None:
+        set_pragmas(db)
+        db.pragma("synchronous", synchronous)
 
-    return opened_weaker
+    return set_weaker

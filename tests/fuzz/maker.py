@@ -1,6 +1,8 @@
 """Makes requests to the browser's door: the wire and the headers as they are, but for what a stranger would try.
 
 Everything is drawn from ``Choices``, so that the same generator serves plain chance and a coverage-guided fuzzer.
+
+More than 250 lines: most are samples, and what is drawn for one part of a request decides what is left for the next.
 """
 
 import random
@@ -323,9 +325,9 @@ class Maker:
         if self._maybe(3):
             return [self._event() for _ in range(self._size(12))]
         count = self._pick((1, 1, 1, 2, 10, 100, 200, 201, 500))
-        one = self._event()
-        size = len(orjson.dumps(one, default=str))
-        return [one | {"id": f"id-{number}"} for number in range(min(count, 1 + self._room // size))]
+        event = self._event()
+        size = len(orjson.dumps(event, default=str))
+        return [event | {"id": f"id-{number}"} for number in range(min(count, 1 + self._room // size))]
 
     def _event(self) -> dict[str, Any]:
         event: dict[str, Any] = {
@@ -362,12 +364,12 @@ class Maker:
         return self._pick((*plain, *deep) if depth < 4 and self._room > 0 else plain)()
 
     def _repeated(self) -> Any:
-        one: Any = self._pick((1, "", "a", "1", None, [], {}, {"id": 1}, 1.5, self._text(40)))
-        count = self._size(32_000) // max(1, len(orjson.dumps(one)) // 2)
-        self._room -= count * (len(orjson.dumps(one)) + 1)
+        element: Any = self._pick((1, "", "a", "1", None, [], {}, {"id": 1}, 1.5, self._text(40)))
+        count = self._size(32_000) // max(1, len(orjson.dumps(element)) // 2)
+        self._room -= count * (len(orjson.dumps(element)) + 1)
         if self._maybe(3):
-            return {f"k{number}": one for number in range(min(count, 8000))}
-        return [one] * count
+            return {f"k{number}": element for number in range(min(count, 8000))}
+        return [element] * count
 
     def _nested(self) -> Any:
         value: Any = self._text(20)

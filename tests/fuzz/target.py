@@ -59,7 +59,9 @@ def drawn(choices: Choices) -> Request:
     site, kind = choices.below(len(_SITES)), choices.below(20)
     facts = Maker(choices).facts()
     if choices.below(4) == 0:
-        facts = facts._replace(cookie=f"{facts.cookie[:4000]}; {_KEEPERS[choices.below(len(_KEEPERS))]}")
+        facts = facts._replace(
+            cookie=f"{facts.cookie[:4000]}; {_VISITOR_COOKIES[choices.below(len(_VISITOR_COOKIES))]}"
+        )
     path = f"{_PREFIX}/e" if kind else facts.referer[:200]
     return Request(site, facts, path, is_image=kind == 1)
 
@@ -139,11 +141,11 @@ def _settings(changes: dict[str, object]) -> Settings:
 
 
 _KEYS = VisitorCookieKeys("a secret that is long enough for tests")
-_KEPT = VisitorCookie(
+_VISITOR_COOKIE = VisitorCookie(
     visitor="1" * 32, since=NOW, fbp="fb.1.1763000000000.1", match={"em": ("a" * 64,)}, match_seen=NOW
 )
-_SEALED = _KEYS.seal(_KEPT, "shop", now=NOW, entropy=1)
-_KEEPERS = [
+_SEALED = _KEYS.seal(_VISITOR_COOKIE, "shop", now=NOW, entropy=1)
+_VISITOR_COOKIES = [
     f"{_KEYS.names('shop')[0]}={value}" for value in (_SEALED, _SEALED[:-5], "A" * len(_SEALED), _SEALED * 3, "é")
 ]
 

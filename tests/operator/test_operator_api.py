@@ -128,7 +128,13 @@ async def test_writes_need_json(shop: Installation) -> None:
 
 @pytest.mark.parametrize(
     ("path", "word"),
-    [("/api/events?limit=0", "limit"), ("/api/events?limit=x", "limit"), ("/api/events?status=lost", "status")],
+    [
+        ("/api/events?limit=0", "limit"),
+        ("/api/events?limit=x", "limit"),
+        ("/api/events?status=lost", "status"),
+        ("/api/events?since=-1", "since"),
+        ("/api/dead?before=x", "before"),
+    ],
 )
 async def test_a_bad_query_is_explained(shop: Installation, path: str, word: str) -> None:
     """A parameter that cannot be used is a 400 that names it and what is accepted."""

@@ -4,13 +4,12 @@ import struct
 from collections.abc import Sequence
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
-from proxy.queue.codec import MOST_BYTES, chunks, event_key, pack, unpack, wire_size
+from proxy.queue.codec import MOST_BYTES, chunks, pack, unpack, wire_size
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 RECORDS = st.lists(
@@ -100,13 +99,3 @@ def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -
         return
 
     assert found == tuple(records[: len(found)])
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [(("1", "a", "b"), ("1", "a", "c")), (("1", "a", "b"), ("2", "a", "b")), (("1", "ab", ""), ("1", "a", "b"))],
-)
-def test_different_events_have_different_keys(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
-    """Pixel, name and id each tell events apart, and cannot run into one another."""
-    assert event_key(*one) != event_key(*other)
-    assert len(event_key(*one)) == 16

@@ -13,7 +13,7 @@ from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.condition import ConditionCode
 from proxy.queue.contract import QueueFullError
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import store
+from proxy.queue.sqlite import housekeeping
 from proxy.queue.sqlite.disk_space import DiskSpace
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.troubles import Troubles
@@ -103,8 +103,8 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the disk is full housekeeping goes on trying, and says so once; with room again it says that once."""
-    monkeypatch.setattr(store, "_LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(store, "_NOTE_EVERY_S", 0.0)
+    monkeypatch.setattr(housekeeping, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(housekeeping, "_NOTE_EVERY_S", 0.0)
     heard = Heard()
     queue = LocalQueue.open(
         tmp_path,
@@ -126,7 +126,7 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
     queue._store.tend = counted  # type: ignore[method-assign]
     with monkeypatch.context() as patch:
         failing(patch, "posix_fallocate", errno.ENOSPC)
-        await queue._writer.do(lambda: queue._store.room.release() and None)
+        await queue._writer.do(lambda: queue._store.disk_space.release() and None)
         refused = 0
         while tended < 200:
             try:

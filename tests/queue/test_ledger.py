@@ -7,8 +7,8 @@ from support import PIXEL
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
-from proxy.queue.codec import event_key
 from proxy.queue.contract import Filter
+from proxy.queue.keys import event_key
 from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.ledger_pages import FOUND, SLICE, START, LedgerPages, Place
 

@@ -14,7 +14,7 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.queue.contract import Filter
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import store
+from proxy.queue.sqlite import housekeeping
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.notes import Notes
 
@@ -107,9 +107,9 @@ async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: L
             inserted[-1] += sql.startswith("INSERT INTO ledger")
         return True
 
-    await queue._writer.do(lambda: setattr(queue._store._db, "exec_trace", trace))
+    await queue._writer.do(lambda: setattr(queue._store.tables.db, "exec_trace", trace))
     queue.note([row(number) for number in range(100_000)])
-    await queue._writer.do(lambda: setattr(queue._store, "_noted_at", 0.0))
+    await queue._writer.do(lambda: setattr(queue._store.housekeeping, "_noted_at", 0.0))
     left = []
     for number in range(10):
         await queue.append([record(number)])
@@ -127,13 +127,13 @@ async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bound of 1 MiB means about 1 MiB of pages, at any time and not only every ten minutes."""
-    monkeypatch.setattr(store, "_NOTE_EVERY_S", 0.0)
+    monkeypatch.setattr(housekeeping, "_NOTE_EVERY_S", 0.0)
     queue = open_queue(tmp_path, most_bytes=1 << 20)
     sizes = []
 
     def pages() -> int:
         sql = "SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'ledger_%' OR name LIKE 'fate_%'"
-        return int(queue._store._one(sql) or 0)
+        return int(str(queue._store.tables.db.execute(sql).fetchall()[0][0] or 0))
 
     for start in range(0, 60_000, 6000):
         news = [BrowserCopyUpdate("PageView", f"id-{start + n}", BrowserCopy.BLOCKED) for n in range(1500)]

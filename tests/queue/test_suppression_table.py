@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 from conftest import Say
+from old_layouts import write_as_layout_3
 from support import PIXEL, SECRET, record
-from test_queue_contract import write_as_layout_3
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
@@ -23,7 +23,7 @@ from proxy.model.verdict import GraphError
 from proxy.queue.contract import Erased, Filter, NewDeadLetter, QueueError, Segment, Settlement, Stats, Suppression
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
-from proxy.queue.sqlite.store import SCHEMA_VERSION
+from proxy.queue.sqlite.layout import SCHEMA_VERSION
 
 NOON = 1_790_000_000_000
 OPT_OUT, WITHDRAWAL, ERASURE = SuppressionKind
@@ -220,7 +220,7 @@ async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -
     """What was rolled back with a neighbour's fault stands neither in the table nor in the counts."""
 
     def fail() -> None:
-        queue._store.marks.add([ANNA], OPT_OUT, NOON)
+        queue._store.tables.suppressions.add([ANNA], OPT_OUT, NOON)
         raise KeyError
 
     with pytest.raises(QueueError):
@@ -234,7 +234,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
     """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
 
     def forget_beyond(most: int) -> None:
-        while queue._store.marks.forget(clock(), RetentionSettings(), most):
+        while queue._store.tables.suppressions.forget(clock(), RetentionSettings(), most):
             pass
 
     for number in range(10):

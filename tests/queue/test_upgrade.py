@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from support import browser_headers, get_json, raw_config, served, until, wire
+from servers import served
+from support import browser_headers, get_json, raw_config, until, wire
 
 from proxy.app import running
 from proxy.config import load

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from support import record, until
+from support import until
 
-from proxy.model.record import Record
 from proxy.queue.contract import QueueBrokenError, QueueFullError
-from proxy.queue.sqlite.writer import Bounds, Work, Writer
+from proxy.queue.sqlite.work import Work
+from proxy.queue.sqlite.writer import Writer
 
 
 class FakeStore:
@@ -79,7 +79,7 @@ async def test_a_full_disk_fails_only_that_group() -> None:
 
 async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
     """More waiting callers than the bound are refused; those within it are served."""
-    writer = Writer(FakeStore(), on_broken=Broken(), bounds=Bounds(calls=10))
+    writer = Writer(FakeStore(), on_broken=Broken(), most_calls=10)
     results = await asyncio.gather(*(writer.do(lambda: 1) for _ in range(50)), return_exceptions=True)
     await writer.close()
 
@@ -181,30 +181,6 @@ async def test_a_store_that_cannot_be_closed_keeps_nobody_waiting(caplog: pytest
     await asyncio.wait_for(writer.close(), 60)
 
     assert "was not closed in order" in caplog.text
-
-
-async def test_bytes_beyond_the_bound_are_refused_at_once() -> None:
-    """Appends wait for the disk up to so many bytes; more are refused, later ones are taken, a large one alone too."""
-    store = FakeStore()
-    gate = threading.Event()
-    writer = Writer(store, on_broken=Broken(), bounds=Bounds(bytes=100_000))
-    held = asyncio.ensure_future(writer.do(gate.wait))
-    appends = [asyncio.ensure_future(writer.append([sized(20_000)])) for _ in range(10)]
-    await asyncio.wait(appends, timeout=0)
-    refused = [append for append in appends if append.done() and isinstance(append.exception(), QueueFullError)]
-    gate.set()
-    results = await asyncio.gather(*appends, return_exceptions=True)
-    large = await writer.append([sized(500_000)])
-    await held
-    await writer.close()
-
-    assert len(refused) == 6
-    assert sum(isinstance(result, QueueFullError) for result in results) == 6
-    assert large is None
-
-
-def sized(size: int) -> Record:
-    return record(1)._replace(payload=bytes(size))
 
 
 async def test_lookups_take_turns_with_groups() -> None:

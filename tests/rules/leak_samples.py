@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 from stdnum import numdb
 
-from proxy.rules.payload.secret_shapes import Shape
+from proxy.rules.payload.shape_patterns import Shape
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _CAPITALS, _DIGITS = _LETTERS.upper(), "0123456789"

@@ -7,7 +7,8 @@ from leak_samples import ACCOUNTS, iban, iban_of
 from stdnum import iban as package
 
 from proxy.rules.effort import Effort
-from proxy.rules.payload.secret_shapes import Shape, shape_of
+from proxy.rules.payload.secret_shapes import shape_of
+from proxy.rules.payload.shape_patterns import Shape
 
 # Countries that joined the registry after the table of the first version was written.
 LATER = "BI BY CR DJ FK HN MN NI OM RU SD SO SV VA YE".split()  # noqa: SIM905 - as many quotes would hide the words

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from received import ingest, ingest_image
-from test_browser import FACTS, NOW, PIXEL, policy
+from shop_requests import FACTS, NOW, PIXEL, policy
 
 from proxy.edge.collect import tag_answer
 from proxy.rules import limits

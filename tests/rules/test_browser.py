@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from received import Received, ingest, ingest_image
+from shop_requests import FACTS, KEYS, NOW, PIXEL, policy
 
-from proxy.config.schema import Site
 from proxy.edge.collect import tag_answer
 from proxy.graph import payload
 from proxy.model.decision import Decision
@@ -29,29 +29,10 @@ from proxy.model.request import Consent
 from proxy.model.units import DAY_MS
 from proxy.rules import limits, wire
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
-from proxy.rules.policy import Policy
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NAMES = sorted(path.name.removesuffix(".hit.json") for path in GOLDEN.glob("*.hit.json"))
-NOW = 1_764_000_000_000
-PIXEL = "1234567890"
-KEYS = VisitorCookieKeys("a secret for tests that is long enough")
 (KEEPER,) = KEYS.names("shop")
-FACTS = Received(
-    now=NOW,
-    entropy=42,
-    peer="93.184.216.34",
-    host="t.shop.example",
-    secure=True,
-    origin="https://shop.example",
-    user_agent="Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0",
-)
-
-
-def policy(**changes: Any) -> Policy:
-    usual = {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": PIXEL, "access_token": "t"}]}
-    site = Site.model_validate(usual | changes, context={"resolve": str})
-    return Policy(site, KEYS)
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -70,9 +51,7 @@ HIDDEN = {"person_digests", "worth", "shared"}
 
 
 def written(record: Record) -> dict[str, Any]:
-    outside = {
-        key: value for key, value in record._asdict().items() if key not in {"person_digests", "worth", "shared"}
-    }
+    outside = {key: value for key, value in record._asdict().items() if key not in HIDDEN}
     return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.whole)}
 
 
@@ -86,6 +65,11 @@ def opened(cookie: str) -> str:
     return cookie.replace(value, json.dumps({key: held for key, held in visitor_cookie._asdict().items() if held}))
 
 
+def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:
+    """A row as JSON, without the visitor, who is never read back, and the number, which the ledger gives."""
+    return {key: value for key, value in asdict(row).items() if key not in {"visitor", "number"}}
+
+
 def as_golden(outcome: Decision) -> Any:
     """An outcome as plain JSON."""
     document = {
@@ -93,7 +77,7 @@ def as_golden(outcome: Decision) -> Any:
         "body": orjson.loads(tag_answer(outcome).body) if tag_answer(outcome).body else "",
         "cookies": [opened(cookie) for cookie in outcome.cookies],
         "records": [written(record) for record in outcome.records],
-        "dropped": [{key: value for key, value in asdict(row).items() if key != "visitor"} for row in outcome.dropped],
+        "dropped": [dropped_as_golden(row) for row in outcome.dropped],
         "refused": outcome.refused,
         "fates": [asdict(news) for news in outcome.copy_updates],
         "pixels": outcome.pixels,

@@ -23,14 +23,17 @@ from proxy.rules.browser import ingest
 from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, Effort
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.match import phone_plans
-from proxy.rules.payload import secret_shapes
-from proxy.rules.payload.redact import clean_data, clean_url, limits_of
-from proxy.rules.payload.secret_shapes import Shape, may_hold_shapes, shape_of
+from proxy.rules.payload import addresses, redact, secret_shapes, shape_patterns
+from proxy.rules.payload.addresses import clean_url
+from proxy.rules.payload.names import allowed_by
+from proxy.rules.payload.redact import clean_data
+from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
+from proxy.rules.payload.shape_patterns import Shape, Suspect
 from proxy.rules.policy import Policy
 
 NOW = 1_764_000_000_000
 BODY = 62_000
-LIMITS = limits_of(frozenset({"utm_source"}), frozenset({"email"}))
+LIMITS = allowed_by(frozenset({"utm_source"}), frozenset({"email"}))
 
 
 class Counts(Counter[str]):
@@ -57,7 +60,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     counted(secret_shapes, "is_noise", "proofs")
     counted(phonenumbers, "parse", "numbers")
     counted(parser, "parse", "dates")
-    original = secret_shapes._SUSPECTS
+    original = shape_patterns.SUSPECTS
 
     class Coarse:
         def Match(self, text: bytes) -> list[int] | None:  # noqa: N802 - RE2's name
@@ -66,7 +69,8 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
             matches: list[int] | None = original.Match(text)
             return matches
 
-    monkeypatch.setattr(secret_shapes, "_SUSPECTS", Coarse())
+    for reader in (secret_shapes, addresses, redact):
+        monkeypatch.setattr(reader, "SUSPECTS", Coarse())
     return found
 
 
@@ -180,7 +184,7 @@ def test_what_cannot_be_read_does_not_leave() -> None:
     """Without any effort left, addresses and texts that look like secrets are redacted, and plain words still leave."""
     spent = Effort(0)
 
-    assert clean_data({"note": "call 0049301234567", "name": "shoes"}, LIMITS, spent).value == {
+    assert clean_data({"note": "call 0049301234567", "name": "shoes"}, LIMITS, spent).data == {
         "note": "[redacted]",
         "name": "shoes",
     }
@@ -195,7 +199,7 @@ def test_an_address_of_a_thousand_parts_is_not_looked_through(counts: Counts, fr
 
     assert counts["looks"] <= 205
     assert Shape.UNREAD in cleaned.removed
-    assert cleaned.value.count("a@x") <= 100
+    assert cleaned.url.count("a@x") <= 100
 
 
 @given(secret=secrets(), before=st.text(max_size=30), after=st.text(max_size=30), is_id=st.booleans())
@@ -205,7 +209,7 @@ def test_the_coarse_look_misses_nothing(secret: tuple[Shape, str], before: str, 
     text = f"{before} {secret[1]} {after}"
     found = shape_of(text, Effort(), is_id=is_id)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(secret_shapes, "_SUSPECTS", _Everything())
+        patch.setattr(secret_shapes, "SUSPECTS", _Everything())
         thorough = shape_of(text, Effort(10 * MOST), is_id=is_id)
 
     assert found == thorough
@@ -216,8 +220,8 @@ class _Everything:
 
     def Match(self, text: bytes) -> list[int]:  # noqa: N802 - RE2's name
         jwt = re.search(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2}", text)
-        asks = {secret_shapes._Suspect.ENCODED: b"%" in text, secret_shapes._Suspect.JWT: jwt is not None}
-        return [suspect for suspect in secret_shapes._Suspect if asks.get(suspect, True)]
+        asks = {Suspect.ENCODED: b"%" in text, Suspect.JWT: jwt is not None}
+        return [suspect for suspect in Suspect if asks.get(suspect, True)]
 
 
 @pytest.mark.parametrize("size", [4097, 70_000])

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from received import Received, ingest, ingest_image
-from test_browser import FACTS, NOW, PIXEL, policy
+from shop_requests import FACTS, NOW, PIXEL, policy
 
 from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision
@@ -16,7 +16,7 @@ from proxy.model.record import Record
 from proxy.queue.codec import chunks, pack
 from proxy.queue.seal import Sealer
 from proxy.rules import limits
-from proxy.rules.match.keys import _PLAIN, _RULES
+from proxy.rules.match.keys import HASHED, PLAIN
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-it-works.md"
 DOCUMENTED = {
@@ -55,8 +55,8 @@ def _number(cell: str) -> int:
 ADDRESS = "https://shop.example/?utm_source="
 # Keys of contact data in the shortest words that give the most: four hashes for each name, and ids as long as may be.
 MOST_MATCH = {
-    **{name: [f"{hashed:x}" * 64 + ".AAAAAAAA" for hashed in range(1, 5)] for name in _RULES},
-    **{name: "\\" * 200 for name in _PLAIN if not name.endswith(("lead_id", "login_id"))},
+    **{name: [f"{hashed:x}" * 64 + ".AAAAAAAA" for hashed in range(1, 5)] for name in HASHED},
+    **{name: "\\" * 200 for name in PLAIN if not name.endswith(("lead_id", "login_id"))},
 }
 SHORT_MATCH = {name: ["1", "2", "3", "4"] for name in ("external_id", "app_user_id", "fn", "ln", "ct", "zp", "fi")}
 

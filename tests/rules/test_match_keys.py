@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.rules import limits
-from proxy.rules.match.keys import MatchKeys, match_keys, normalise, too_little
+from proxy.rules.identity.person import too_little
+from proxy.rules.match.keys import MatchKeys, match_keys, normalise
 
 KEYS = ("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id")
 PARTIAL = ("f5first", "f5last", "fi", "doby", "dobm", "dobd", "app_user_id")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.rules.identity.person_digest import DIGEST, UnknownPersonError, digests, identifiers, people_of
+from proxy.rules.identity.person import DIGEST, digests
+from proxy.rules.identity.person_digest import UnknownPersonError, identifiers, people_of
 from proxy.rules.identity.reference import make
 
 KEY, OLD = b"k" * 32, b"o" * 32

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.rules.effort import Effort
-from proxy.rules.payload.redact import REDACTED, clean_data, clean_url, limits_of, origin_of
+from proxy.rules.payload.addresses import REDACTED, clean_url, origin_of
+from proxy.rules.payload.names import allowed_by
+from proxy.rules.payload.redact import clean_data
 
-KEEP = limits_of(frozenset({"utm_source", "utm_content", "sku", "pin"}), frozenset({"email", "firstname", "pin"}))
+KEEP = allowed_by(frozenset({"utm_source", "utm_content", "sku", "pin"}), frozenset({"email", "firstname", "pin"}))
 
 # Address as the page has it, as it may leave; None: unchanged.
 CLEANED = [
@@ -119,13 +121,13 @@ LIKE_URLS = st.lists(PARTS, max_size=12).map("".join)
 @pytest.mark.parametrize(("url", "clean"), CLEANED)
 def test_only_what_is_allowed_stays(url: str, clean: str | None) -> None:
     """Scheme, host, port, path and kept parameters stay as they are written, the rest goes."""
-    assert clean_url(url, KEEP, Effort()).value == (url if clean is None else clean)
+    assert clean_url(url, KEEP, Effort()).url == (url if clean is None else clean)
 
 
 @pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_what_is_no_web_address_is_nothing(url: str) -> None:
     """Other schemes and broken addresses become empty, for their parts cannot be told apart."""
-    assert (clean_url(url, KEEP, Effort()).value, origin_of(url)) == ("", "")
+    assert (clean_url(url, KEEP, Effort()).url, origin_of(url)) == ("", "")
 
 
 @pytest.mark.parametrize(("url", "origin"), ORIGINS)
@@ -138,7 +140,7 @@ def test_an_origin_is_written_as_browsers_do(url: str, origin: str) -> None:
 @settings(deadline=None)
 def test_cleaning_what_is_clean_changes_nothing(url: str) -> None:
     """Any text can be cleaned, and a second time makes no difference."""
-    once = clean_url(url, KEEP, Effort()).value
+    once = clean_url(url, KEEP, Effort()).url
 
     assert clean_url(once, KEEP, Effort()) == (once, ())
     assert origin_of(once) == origin_of(url)
@@ -151,7 +153,7 @@ def test_user_fragment_and_unlisted_parameters_never_stay(before: str, after: st
     """Whatever surrounds them, a planted fragment and a planted parameter are gone."""
     url = f"https://shop.example/p?{before}&token=planted-1&{after}#planted-2"
 
-    assert "planted" not in clean_url(url, KEEP, Effort()).value
+    assert "planted" not in clean_url(url, KEEP, Effort()).url
 
 
 DATA: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
@@ -177,7 +179,7 @@ DATA: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
 @pytest.mark.parametrize(("data", "expected"), DATA)
 def test_custom_data_loses_its_secrets(data: dict[str, Any], expected: dict[str, Any] | None) -> None:
     """A text with a secret is replaced and a blocked member goes, at any depth; everything else stays as it is."""
-    assert clean_data(data, KEEP, Effort()).value == (data if expected is None else expected)
+    assert clean_data(data, KEEP, Effort()).data == (data if expected is None else expected)
 
 
 def test_what_is_removed_is_told_by_kind() -> None:

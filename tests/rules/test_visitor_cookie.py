@@ -14,7 +14,14 @@ from proxy.model.request import Consent
 from proxy.model.units import DAY_MS
 from proxy.rules.identity import visitor_cookie
 from proxy.rules.identity.browser_ids import BrowserIds
-from proxy.rules.identity.visitor_cookie import MAX_AGE_S, MAX_VALUE, Found, VisitorCookie, VisitorCookieKeys, renewed
+from proxy.rules.identity.visitor import renewed
+from proxy.rules.identity.visitor_cookie import (
+    MAX_AGE_S,
+    MAX_VALUE,
+    FoundCookie,
+    VisitorCookie,
+    VisitorCookieKeys,
+)
 
 NOW = 1_764_000_000_000
 OLD, NEW = "an old secret that is long enough", "a new secret that is long enough"
@@ -92,9 +99,9 @@ def test_old_secrets_still_open() -> None:
 
     assert both.names("shop") == (*KEYS.names("shop"), old_name)
     newest, other = both.names("shop")[0], seal(VisitorCookie("ab"))
-    assert both.find({old_name: value}, "shop", now=NOW) == Found(FULL, "")
-    assert both.find({old_name: value, newest: other}, "shop", now=NOW) == Found(VisitorCookie("ab"), other)
-    assert both.find({newest: "forged", old_name: value}, "shop", now=NOW) == Found(FULL, "")
+    assert both.find({old_name: value}, "shop", now=NOW) == FoundCookie(FULL, "")
+    assert both.find({old_name: value, newest: other}, "shop", now=NOW) == FoundCookie(VisitorCookie("ab"), other)
+    assert both.find({newest: "forged", old_name: value}, "shop", now=NOW) == FoundCookie(FULL, "")
 
 
 @pytest.mark.parametrize(("age_s", "again"), [(-1, False), (0, True), (86_399, True), (86_400, False)])
@@ -104,7 +111,7 @@ def test_a_value_may_be_set_again_for_a_day(age_s: int, *, again: bool) -> None:
 
     found = KEYS.find({name: value}, "shop", now=NOW + age_s * 1000)
 
-    assert found == Found(FULL, value if again else "")
+    assert found == FoundCookie(FULL, value if again else "")
 
 
 @pytest.mark.parametrize("entropy", [0, 1, 2**96, 2**128 - 1])

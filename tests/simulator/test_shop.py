@@ -9,7 +9,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from proxy.simulator.shop.app import ASSETS, PAGES, PRODUCTS, SWITCHES, ShopSettings, make_shop
+from proxy.simulator.shop.app import ASSETS, ShopSettings, make_shop
+from proxy.simulator.shop.products import PRODUCTS
+from proxy.simulator.shop.switches import SWITCHES
+from proxy.simulator.shop.templates import PAGES
 
 SETTINGS = ShopSettings(
     pixel_id="1234567890",

@@ -1,63 +1,42 @@
 """The open connections of a listener: how many there may be, and how long each may keep the proxy waiting.
 
-The client that has been silent longest makes room when all places are taken, so a crowd of silent connections shuts
-nobody out. A connection on which a whole request is being answered is never taken away. All time limits are looked at
-by one sweep a second: a limit costs a request one assignment, and ends up to a second late.
+When all places are taken, the connection that has been silent longest is closed for the next one, so a crowd of silent
+connections shuts nobody out. A connection on which a whole request is being answered is never closed for another. One
+sweep a second looks at all time limits: a limit costs a request one assignment, and takes effect up to a second late.
 """
 
 import asyncio
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
-from proxy.config.schema import LimitSettings
+from proxy.edge.net.terms import Terms
 from proxy.rules.fairness import ClientNetwork, client_network
-from proxy.rules.request.client_address import Networks, is_trusted
-from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.metrics import Metrics
+from proxy.rules.request.client_address import is_trusted
 
 SWEEP_SECONDS = 1.0
 _CLOSING_SWEEPS = 5
 """How many sweeps a closing connection has for the rest of its answer."""
 _MOST_LOOKS = 64
+"""Connections looked at for a place."""
 _SILENT_S = 1.0
-"""How long a connection without any request must have been silent to make room for another of its address. A crowd that
-connects again as soon as it is closed would else cost more than being refused; a carrier's visitors have all asked.
+"""How long a connection without any request must have been silent to be closed for another of its address. Else a crowd
+that connects again at once would cost more than refusing it; a carrier's visitors have all sent a request.
 """
 _FREED = 16
+"""Connections closed when no descriptor is left."""
 _LASTS_MS = 60_000
-_FEW_CONNECTIONS = 64
 
 Peer = tuple[str, int]
 Order = OrderedDict["Connection", None]
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On what a listener talks to clients."""
-
-    name: str
-    limits: LimitSettings
-    conditions: Conditions
-    metrics: Metrics
-    trusted: Networks = field(default_factory=Networks)
-    announced: bool = False
-    """Trusted peers speak the PROXY protocol first."""
-
-
-def few_connections(limits: LimitSettings) -> LimitSettings:
-    """Return the limits of a listener that only a few clients use, any of whom may take all its connections."""
-    few = {"connections": _FEW_CONNECTIONS, "connections_per_address": _FEW_CONNECTIONS + 1}
-    return limits.model_copy(update=few)
-
-
-class Speaker(Protocol):
-    """The protocol that speaks on a connection, as the sweep sees it."""
+class ConnectionProtocol(Protocol):
+    """What reads and writes on a connection, as the sweep sees it."""
 
     def waits(self) -> bool:
-        """Tell whether it waits for its client: nothing is lost by closing it."""
+        """Tell whether it waits for its client, so that nothing is lost by closing it."""
 
     def expire(self) -> None:
         """End what took too long."""
@@ -67,27 +46,28 @@ class Speaker(Protocol):
 
 
 class Connection:
-    """One connection: whose it is, and until when it may stay as it is."""
+    """One connection: whose it is, and until when its client may be silent or slow."""
 
-    __slots__ = ("_connections", "closing", "deadline", "party", "peer", "seen", "speaker", "spoke", "transport")
+    __slots__ = ("_connections", "closing", "deadline", "network", "peer", "protocol", "seen", "spoke", "transport")
 
-    def __init__(self, connections: "Connections", peer: Peer, who: ClientNetwork | None) -> None:
+    def __init__(self, connections: "Connections", peer: Peer, network: ClientNetwork | None) -> None:
         self._connections = connections
         self.peer = peer
-        self.party = who
-        """None for a trusted proxy, which speaks for many."""
+        self.network = network
+        """None for a trusted proxy, which has many clients."""
         self.transport: asyncio.Transport | None = None
-        self.speaker: Speaker | None = None
+        self.protocol: ConnectionProtocol | None = None
         self.deadline = math.inf
         """Time of the event loop, as with ``seen``."""
         self.seen = asyncio.get_running_loop().time()
-        """When the client last gave a sign of life."""
+        """When the client last sent something."""
         self.spoke = False
-        """It has sent a request."""
+        """Whether it has sent a request."""
         self.closing = 0
+        """Sweeps since it began to close."""
 
     def touch(self) -> None:
-        """Note a sign of life."""
+        """Note that the client sent something."""
         self._connections.touched(self)
 
     def ended(self, reason: str) -> None:
@@ -98,9 +78,9 @@ class Connection:
         """Note that it is closed."""
         self._connections.remove(self)
 
-    def announce(self, peer: Peer) -> None:
-        """Take a trusted proxy's word for who is behind it (PROXY protocol); close it when that one has too many."""
-        if not self._connections.renamed(self, peer):
+    def take_source(self, peer: Peer) -> None:
+        """Count it to the client that a trusted proxy names; close it when that client has too many."""
+        if not self._connections.move_to_client(self, peer):
             self.abort()
 
     def abort(self) -> None:
@@ -116,8 +96,8 @@ class Connections:
         self._terms = terms
         self._all: Order = OrderedDict()
         self._strangers: Order = OrderedDict()
-        """The longest silent first, as in each party."""
-        self._parties: dict[ClientNetwork, Order] = {}
+        """Connections of untrusted peers, the longest silent first; so in each network."""
+        self._networks: dict[ClientNetwork, Order] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -125,36 +105,36 @@ class Connections:
 
     def admit(self, peer: Peer) -> Connection | None:
         """Give a place to whoever connected from an address, or None when there is none left."""
-        who = self._party(peer)
-        if not (self._room_for(who) and self._room()):
+        network = self._network_of(peer)
+        if not (self._has_place_for(network) and self._has_place()):
             return None
-        connection = Connection(self, peer, who)
+        connection = Connection(self, peer, network)
         self._all[connection] = None
-        self._join(connection)
+        self._join_network(connection)
         return connection
 
-    def renamed(self, connection: Connection, peer: Peer) -> bool:
-        """Count a connection to the client behind its proxy; tell whether that one may have it."""
-        who = self._party(peer)
-        self._part(connection)
-        connection.peer, connection.party = peer, who
-        has_room = self._room_for(who)
-        self._join(connection)
-        return has_room
+    def move_to_client(self, connection: Connection, peer: Peer) -> bool:
+        """Count a connection to the client behind its proxy; tell whether that client has a place for it."""
+        network = self._network_of(peer)
+        self._leave_network(connection)
+        connection.peer, connection.network = peer, network
+        has_place = self._has_place_for(network)
+        self._join_network(connection)
+        return has_place
 
     def touched(self, connection: Connection) -> None:
         """Put a connection behind those that have been silent longer."""
         connection.seen = asyncio.get_running_loop().time()
         if connection in self._strangers:
             self._strangers.move_to_end(connection)
-            if connection.party is not None:
-                self._parties[connection.party].move_to_end(connection)
+            if connection.network is not None:
+                self._networks[connection.network].move_to_end(connection)
 
     def remove(self, connection: Connection) -> None:
-        """Free the place of a connection; once is enough."""
+        """Free the place of a connection; a second time changes nothing."""
         if connection in self._all:
             del self._all[connection]
-            self._part(connection)
+            self._leave_network(connection)
 
     def out_of_descriptors(self) -> None:
         """Close some of the longest silent connections, since the process can open nothing more."""
@@ -162,7 +142,7 @@ class Connections:
             "descriptors", detail="no file descriptor is left (ulimit -n)", lasts_ms=_LASTS_MS
         )
         for _ in range(_FREED):
-            self._evicted(self._strangers)
+            self._evict_silent(self._strangers)
 
     def count(self, reason: str) -> None:
         """Count a connection that was refused or ended early."""
@@ -173,56 +153,56 @@ class Connections:
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     def stop(self) -> None:
-        """Sweep no more, and tell who is connected."""
+        """End the sweeps, and tell every connection that the listener stops."""
         if self._sweeper:
             self._sweeper.cancel()
         for connection in list(self._all):
-            if connection.speaker:
-                connection.speaker.listening_ended()
+            if connection.protocol:
+                connection.protocol.listening_ended()
 
-    def _party(self, peer: Peer) -> ClientNetwork | None:
+    def _network_of(self, peer: Peer) -> ClientNetwork | None:
         return None if is_trusted(peer[0], self._terms.trusted) else client_network(peer[0])
 
-    def _join(self, connection: Connection) -> None:
-        if connection.party is not None:
+    def _join_network(self, connection: Connection) -> None:
+        if connection.network is not None:
             self._strangers[connection] = None
-            self._parties.setdefault(connection.party, OrderedDict())[connection] = None
+            self._networks.setdefault(connection.network, OrderedDict())[connection] = None
 
-    def _part(self, connection: Connection) -> None:
-        if connection.party is None:
+    def _leave_network(self, connection: Connection) -> None:
+        if connection.network is None:
             return
         del self._strangers[connection]
-        theirs = self._parties[connection.party]
-        del theirs[connection]
-        if not theirs:
-            del self._parties[connection.party]
+        connections = self._networks[connection.network]
+        del connections[connection]
+        if not connections:
+            del self._networks[connection.network]
 
-    def _room_for(self, who: ClientNetwork | None) -> bool:
+    def _has_place_for(self, network: ClientNetwork | None) -> bool:
         most = self._terms.limits.connections_per_address
-        if who is None or len(self._parties.get(who, ())) < most:
+        if network is None or len(self._networks.get(network, ())) < most:
             return True
         detail = f"{most} connections of one address are open (limits.connections_per_address)"
         self._terms.conditions.report("address_full", self._terms.name, detail, lasts_ms=_LASTS_MS)
-        return self._make_way(self._parties[who], "address", silent_s=_SILENT_S)
+        return self._freed_place(self._networks[network], "address", silent_s=_SILENT_S)
 
-    def _room(self) -> bool:
+    def _has_place(self) -> bool:
         if len(self._all) < self._terms.limits.connections:
             return True
         detail = f"{self._terms.limits.connections} connections are open"
         self._terms.conditions.report("connections_full", self._terms.name, detail, lasts_ms=_LASTS_MS)
-        return self._make_way(self._strangers, "full")
+        return self._freed_place(self._strangers, "full")
 
-    def _make_way(self, order: Order, reason: str, *, silent_s: float = 0.0) -> bool:
-        has_room = self._evicted(order, silent_s)
-        if not has_room:
+    def _freed_place(self, order: Order, reason: str, *, silent_s: float = 0.0) -> bool:
+        has_place = self._evict_silent(order, silent_s)
+        if not has_place:
             self.count(reason)
-        return has_room
+        return has_place
 
-    def _evicted(self, order: Order, silent_s: float = 0.0) -> bool:
+    def _evict_silent(self, order: Order, silent_s: float = 0.0) -> bool:
         latest = asyncio.get_running_loop().time() - silent_s
         for connection in islice(order, _MOST_LOOKS):
-            may_go = connection.transport and (connection.spoke or connection.seen <= latest)
-            if may_go and connection.speaker and connection.speaker.waits():
+            may_close = connection.transport and (connection.spoke or connection.seen <= latest)
+            if may_close and connection.protocol and connection.protocol.waits():
                 self.count("silent")
                 self.remove(connection)
                 connection.abort()
@@ -235,12 +215,12 @@ class Connections:
         now = loop.time()
         for connection in list(self._all):
             if connection.transport and connection.transport.is_closing():
-                self._look_at_closing(connection)
-            elif connection.deadline <= now and connection.speaker:
-                connection.speaker.expire()
+                self._expire_closing(connection)
+            elif connection.deadline <= now and connection.protocol:
+                connection.protocol.expire()
 
-    def _look_at_closing(self, connection: Connection) -> None:
-        """A client that does not read holds a closing connection until its answer is given up."""
+    def _expire_closing(self, connection: Connection) -> None:
+        """Close a connection whose client does not read the end of its answer."""
         connection.closing += 1
         if connection.closing > _CLOSING_SWEEPS:
             self.count("write")

@@ -7,9 +7,9 @@ from proxy.config.schema import LimitSettings
 from proxy.telemetry.conditions import Conditions
 
 _RESERVE = 256
-"""For Graph, the operator and the queue's files."""
+"""Descriptors for Graph, the operator and the queue's files."""
 _RESERVE_SHARE = 0.5
-"""The most of what is free that is kept back, where little is."""
+"""The largest part of the free descriptors that the reserve takes where few are free."""
 
 
 def affordable_limits(limits: LimitSettings, conditions: Conditions) -> LimitSettings:

@@ -1,7 +1,7 @@
 """HTTP on one connection: aiohttp's, with the time limits and bounds that it lacks.
 
-aiohttp has no limit for the first byte, the headers or the body of a request, and none for the headers together
-(128 fields of 8 KiB each). It logs whatever a client breaks with a traceback and the client's address.
+aiohttp limits neither the time for the first byte, the headers or the body of a request, nor the bytes of the headers
+together (128 fields of 8 KiB each). What a client does wrong it logs with a traceback and the client's address.
 """
 
 import asyncio
@@ -13,14 +13,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.edge.answers import problem
-from proxy.edge.net.connections import Connection, Terms
+from proxy.edge.net.connections import Connection
+from proxy.edge.net.terms import Terms
 from proxy.rules.limits import BODY
 from proxy.telemetry.faults import FaultReporter
 
 MOST_HEADERS = 16 * 1024
 """Bytes of the headers of a request together, as they come."""
 BODY_RATE = 2000
-"""Bytes of a body for which a client gets a second more: a phone at the edge of its network sends 64 KiB."""
+"""Bytes of a body for which a client gets one more second; a phone at the edge of its network sends 64 KiB so."""
 WRITE_SECONDS = 10.0
 """How long a client may leave an answer unread that its connection cannot take."""
 PIPELINED = 8
@@ -48,14 +49,15 @@ class HttpConnection(RequestHandler):
         self._limits = terms.limits
         self._faults = faults
         self._payload: Any = None
-        """The body of the last request, which may still be coming."""
+        """The body of the last request, of which bytes may be missing."""
         self._head = 0
-        """Bytes of headers that are not yet a request."""
+        """Bytes of headers whose end has not come."""
         self._got = 0
-        """Bytes of a body that is not yet whole."""
+        """Bytes of a body whose end has not come."""
         self._since = 0.0
+        """When the last body began to come, by the clock of the event loop."""
         self._cache["peername"] = connection.peer
-        connection.speaker = self
+        connection.protocol = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first byte."""
@@ -64,7 +66,7 @@ class HttpConnection(RequestHandler):
         self._wait(self._limits.first_byte_seconds)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place up."""
+        """Give the place back."""
         self._connection.lost()
         super().connection_lost(exc)
 
@@ -82,12 +84,12 @@ class HttpConnection(RequestHandler):
         self._connection.deadline = self._loop.time() + WRITE_SECONDS
 
     def resume_writing(self) -> None:
-        """Wait no longer: it has read."""
+        """End the time limit for reading, since the client has read."""
         super().resume_writing()
         self._until(self._since + self._limits.body_seconds if self._body_is_coming() else math.inf)
 
     def waits(self) -> bool:
-        """Tell whether the client is who keeps this connection waiting."""
+        """Tell whether the connection waits for its client, not for an answer of the proxy."""
         if self._paused or self._body_is_coming():
             return True
         waiter = self._waiter
@@ -107,14 +109,21 @@ class HttpConnection(RequestHandler):
             self._connection.deadline = math.inf
 
     def listening_ended(self) -> None:
-        """Go on: aiohttp ends its connections itself, each after its request."""
+        """Do nothing: aiohttp ends its connections itself, each after its request."""
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer in JSON what could not be handled; what clients break is counted, and only what we break is told."""
+        """Answer a failed request in JSON; a client's mistake is only counted, a fault of ours is reported too.
+
+        Args:
+            request: The request, if it could be read.
+            status: The status that aiohttp would answer with.
+            exc: What went wrong.
+            message: aiohttp's words for it; unused.
+        """
         del message  # quotes the request
-        self._tell(exc)
+        self._report(exc)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
         if isinstance(exc, web.RequestPayloadError):
@@ -125,9 +134,9 @@ class HttpConnection(RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Take what aiohttp would log with a traceback."""
+        """Report in place of aiohttp, which would log a traceback."""
         del args
-        self._tell(kw.get("exc_info"))
+        self._report(kw.get("exc_info"))
 
     def _take(self, data: bytes) -> None:
         if self._close or self._force_close:
@@ -139,14 +148,14 @@ class HttpConnection(RequestHandler):
         before = self._request_count
         super().data_received(data)
         if self._request_count != before:
-            self._arrived()
+            self._request_came()
         elif was_coming:
-            self._go_on_with_body(len(data))
+            self._body_came(len(data))
         elif data:
-            self._go_on_with_headers(len(data))
+            self._headers_came(len(data))
         self._connection.touch()
 
-    def _arrived(self) -> None:
+    def _request_came(self) -> None:
         self._payload = self._messages[-1][1]
         self._head = self._got = 0
         self._connection.spoke = True
@@ -170,7 +179,7 @@ class HttpConnection(RequestHandler):
         else:
             self.close()
 
-    def _go_on_with_body(self, size: int) -> None:
+    def _body_came(self, size: int) -> None:
         if self._payload.is_eof():
             self._until(math.inf)
             return
@@ -178,7 +187,7 @@ class HttpConnection(RequestHandler):
         more = min(self._got, BODY) / BODY_RATE
         self._until(self._since + self._limits.body_seconds + more)
 
-    def _go_on_with_headers(self, size: int) -> None:
+    def _headers_came(self, size: int) -> None:
         if not self._head:
             self._wait(self._limits.header_seconds)
         self._head += size
@@ -196,7 +205,7 @@ class HttpConnection(RequestHandler):
         self._until(self._loop.time() + seconds)
 
     def _until(self, deadline: float) -> None:
-        """Set the time limit, but for a client that does not read: what it sends meanwhile lengthens nothing."""
+        """Set the time limit, but not while the client does not read: what it sends meanwhile wins it no time."""
         if not self._paused:
             self._connection.deadline = deadline
 
@@ -206,7 +215,7 @@ class HttpConnection(RequestHandler):
             self.transport.write(_plain_answer(status, why))
         self.force_close()
 
-    def _tell(self, error: BaseException | None) -> None:
+    def _report(self, error: BaseException | None) -> None:
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             self._connection.ended("malformed")
         elif isinstance(error, OSError) and self.transport is None:

@@ -1,7 +1,7 @@
-"""Accepts connections: takes as many as there are places, and goes on when the process has no descriptor left.
+"""Accepts connections: as many as the limits allow, and again after the process had no descriptor left.
 
-asyncio accepts as long as anybody comes, and stops for a second when descriptors run out; uvloop closes the listening
-socket for good then. Here each connection gets its place first, and one that has none costs no descriptor.
+asyncio accepts whoever comes, and stops for a second when descriptors run out; uvloop then closes the listening socket
+for good. Here a connection first gets its place, and one without a place is closed at once, so it costs no descriptor.
 """
 
 import asyncio
@@ -14,18 +14,20 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 
 from proxy.config.address import Address
-from proxy.edge.net.connections import Connection, Connections, Terms
+from proxy.edge.net.connections import Connection, Connections
 from proxy.edge.net.http import HttpConnection
-from proxy.edge.net.proxy_protocol import Greeter
+from proxy.edge.net.proxy_protocol import ProxyHeaderReader
+from proxy.edge.net.terms import Terms
 from proxy.telemetry.faults import FaultReporter
 
 _AT_ONCE = 64
-"""Connections taken before others have their turn in the loop."""
+"""Connections accepted in one turn of the event loop."""
 _PAUSE_S = 0.2
+"""How long nothing is accepted after descriptors ran out."""
 _BACKLOG = 2048
 _GRACE_S = 10.0
 _LASTS_MS = 60 * 60_000
-_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class _Sockets:
@@ -41,15 +43,15 @@ class _Sockets:
 
 
 class Listener(web.BaseSite):
-    """One address to listen on, with the places of its connections."""
+    """One address to listen on, and the connections to it."""
 
     def __init__(self, runner: web.AppRunner, address: Address, terms: Terms, *, backlog: int) -> None:
         """Prepare to listen.
 
         Args:
-            runner: What answers, set up already.
+            runner: Runs the application that answers; set up already.
             address: Where to listen; port 0 finds a free one.
-            terms: On what its clients are served.
+            terms: Limits of its connections, and where it reports.
             backlog: How many connections the kernel keeps until they are accepted.
         """
         super().__init__(runner, backlog=backlog)
@@ -73,8 +75,8 @@ class Listener(web.BaseSite):
         await super().start()
         loop = asyncio.get_running_loop()
         host, port = self._address
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        sockets = _listening({(family, where) for family, _, _, _, where in found}, self._backlog)
+        resolved = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        sockets = _listening_sockets({(family, where) for family, _, _, _, where in resolved}, self._backlog)
         self._server = cast("asyncio.AbstractServer", _Sockets(sockets))
         for listening in sockets:
             loop.add_reader(listening, self._accept, listening)
@@ -92,14 +94,14 @@ class Listener(web.BaseSite):
             except BlockingIOError:
                 return
             except OSError as error:
-                # Others are errors of one connection that came and went (accept(2)).
-                if error.errno in _SCARCE:
-                    self._pause(listening)
+                # All others are errors of one connection, which came and went (accept(2)).
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._pause_accepting(listening)
                     return
                 continue
-            self._welcome(accepted, peer)
+            self._take(accepted, peer)
 
-    def _welcome(self, accepted: socket.socket, peer: Any) -> None:
+    def _take(self, accepted: socket.socket, peer: Any) -> None:
         connection = self._connections.admit(peer[:2])
         if connection is None:
             accepted.close()
@@ -118,29 +120,29 @@ class Listener(web.BaseSite):
             connection.lost()
 
     def _protocol(self, connection: Connection) -> asyncio.Protocol:
-        if self._terms.announced and connection.party is None:
-            return Greeter(connection, self._http, self._complain)
+        if self._terms.proxy_protocol and connection.network is None:
+            return ProxyHeaderReader(connection, self._http, self._report_missing_header)
         return self._http(connection)
 
     def _http(self, connection: Connection) -> asyncio.Protocol:
         return HttpConnection(cast("web.Server", self._runner.server), connection, self._terms, self._faults)
 
-    def _complain(self) -> None:
+    def _report_missing_header(self) -> None:
         detail = "a trusted peer sent no header of it: is server.proxy_protocol right?"
         self._terms.conditions.report("proxy_protocol", detail=detail, lasts_ms=_LASTS_MS)
 
-    def _pause(self, listening: socket.socket) -> None:
+    def _pause_accepting(self, listening: socket.socket) -> None:
         self._connections.out_of_descriptors()
         loop = asyncio.get_running_loop()
         loop.remove_reader(listening)
-        loop.call_later(_PAUSE_S, self._go_on, listening)
+        loop.call_later(_PAUSE_S, self._resume_accepting, listening)
 
-    def _go_on(self, listening: socket.socket) -> None:
+    def _resume_accepting(self, listening: socket.socket) -> None:
         if listening.fileno() >= 0:
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
 
-def _listening(addresses: Iterable[tuple[int, Any]], backlog: int) -> list[socket.socket]:
+def _listening_sockets(addresses: Iterable[tuple[int, Any]], backlog: int) -> list[socket.socket]:
     with ExitStack() as stack:
         sockets = [
             stack.enter_context(socket.create_server(where, family=family, backlog=backlog))
@@ -163,17 +165,17 @@ async def listen(
     """Serve an application until the stack unwinds; return the address, whose port 0 became a free one.
 
     Args:
-        stack: Takes what ends the listener: it stops listening, drains, then closes its connections.
-        app: What answers.
-        address: Where to listen.
-        terms: On what clients are served.
+        stack: Ends the listener when it unwinds: it stops listening, drains, then closes its connections.
+        app: Answers the requests.
+        address: Where to listen; port 0 finds a free one.
+        terms: Limits of its connections, and where it reports.
         drain: Waits until no request is under way, at most so many seconds.
 
     Raises:
         OSError: when the address cannot be listened on.
     """
-    # A handler is not cancelled when its client hangs up (aiohttp's default): what was sent is still stored.
-    app.on_response_prepare.append(_say_less)
+    # aiohttp does not cancel a handler when its client hangs up (its default), so what was sent is still stored.
+    app.on_response_prepare.append(_without_server_header)
     runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -186,6 +188,6 @@ async def listen(
     return Address(host, port)
 
 
-async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
-    """Keep the versions of our parts to ourselves."""
+async def _without_server_header(_request: web.Request, response: web.StreamResponse) -> None:
+    """Leave out the versions of Python and aiohttp, which would tell an attacker what to try."""
     response.headers.pop(hdrs.SERVER, None)

@@ -1,7 +1,7 @@
 """The PROXY protocol, versions 1 and 2 (HAProxy, proxy-protocol.txt): who is behind a balancer that passes bytes on.
 
-The header comes before the first byte of HTTP. It is read from trusted peers only, and there it must come; what any
-other peer sends goes to HTTP as it is. After the header the connection is aiohttp's alone, at no cost to a request.
+The header comes before the first byte of HTTP. Only trusted peers send one, and they must; what any other peer sends
+is HTTP from its first byte. After the header the connection is aiohttp's alone, at no cost to a request.
 """
 
 import asyncio
@@ -19,19 +19,21 @@ _V1, _V1_LONGEST = b"PROXY ", 107
 _V1_LINE = re.compile(rb"PROXY (?:UNKNOWN(?: .*)?|TCP([46]) ([0-9A-Fa-f:.]+) ([0-9A-Fa-f:.]+) (\d{1,5}) (\d{1,5}))")
 _V2, _V2_HEAD, _V2_LONGEST = b"\r\n\r\n\x00\r\nQUIT\n", 16, 2048
 _V2_ADDRESS = {0x11: (IPv4Address, 4), 0x21: (IPv6Address, 16)}  # TCP over IPv4 and over IPv6
-_V2_NAMELESS = {0x00, 0x31}  # unspecified, a socket file
+_V2_WITHOUT_ADDRESS = {0x00, 0x31}  # unspecified, a socket file
 
 
 class MalformedHeaderError(Exception):
-    """What a trusted peer sent is no header of the PROXY protocol."""
+    """A trusted peer sent something that is no header of the PROXY protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A whole header: how many bytes it took, and who is behind it; nobody when the peer speaks for itself."""
+    """A whole header."""
 
     length: int
+    """Its bytes."""
     source: Peer | None = None
+    """The client behind the balancer; None when the balancer speaks for itself."""
 
 
 def parse(head: bytes) -> Header | None:
@@ -58,15 +60,15 @@ def _version_1(head: bytes) -> Header | None:
     match = _V1_LINE.fullmatch(line)
     if match is None:
         raise MalformedHeaderError
-    return Header(len(line) + 2, _named(*(part.decode() for part in match.groups())) if match[1] else None)
+    return Header(len(line) + 2, _peer_of_text(*(part.decode() for part in match.groups())) if match[1] else None)
 
 
-def _named(version: str, source: str, destination: str, port: str, other_port: str) -> Peer:
+def _peer_of_text(version: str, source: str, destination: str, port: str, destination_port: str) -> Peer:
     try:
         addresses = ip_address(source), ip_address(destination)
     except ValueError:
         raise MalformedHeaderError from None
-    if {address.version for address in addresses} != {int(version)} or max(int(port), int(other_port)) > 65535:
+    if {address.version for address in addresses} != {int(version)} or max(int(port), int(destination_port)) > 65535:
         raise MalformedHeaderError
     return source, int(port)
 
@@ -80,11 +82,11 @@ def _version_2(head: bytes) -> Header | None:
     if len(head) < _V2_HEAD + size:
         return None
     is_local = command == 0x20  # the balancer's own health check
-    return Header(_V2_HEAD + size, None if is_local else _packed(family, head[_V2_HEAD : _V2_HEAD + size]))
+    return Header(_V2_HEAD + size, None if is_local else _peer_of_bytes(family, head[_V2_HEAD : _V2_HEAD + size]))
 
 
-def _packed(family: int, addresses: bytes) -> Peer | None:
-    if family in _V2_NAMELESS:
+def _peer_of_bytes(family: int, addresses: bytes) -> Peer | None:
+    if family in _V2_WITHOUT_ADDRESS:
         return None
     kind, width = _V2_ADDRESS.get(family, (None, 0))
     if kind is None or len(addresses) < 2 * width + 4:
@@ -92,8 +94,8 @@ def _packed(family: int, addresses: bytes) -> Peer | None:
     return str(kind(addresses[:width])), int.from_bytes(addresses[2 * width : 2 * width + 2], "big")
 
 
-class Greeter(asyncio.Protocol):
-    """Reads the header of one connection of a trusted peer, then hands it to HTTP."""
+class ProxyHeaderReader(asyncio.Protocol):
+    """Reads the header of one connection of a trusted peer, then hands the connection to HTTP."""
 
     def __init__(
         self,
@@ -105,14 +107,14 @@ class Greeter(asyncio.Protocol):
 
         Args:
             connection: Its place.
-            http: Makes what speaks on it after the header.
-            malformed: Is told when the peer sends no header of the protocol.
+            http: Makes the protocol that takes over after the header.
+            malformed: Called when the peer sends no header.
         """
         self._connection = connection
         self._http = http
         self._malformed = malformed
         self._head = b""
-        connection.speaker = self
+        connection.protocol = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the header."""
@@ -120,7 +122,7 @@ class Greeter(asyncio.Protocol):
         self._connection.deadline = asyncio.get_running_loop().time() + HEADER_SECONDS
 
     def data_received(self, data: bytes) -> None:
-        """Read on until the header is whole."""
+        """Collect bytes until the header is whole."""
         self._head += data
         try:
             header = parse(self._head)
@@ -132,26 +134,26 @@ class Greeter(asyncio.Protocol):
                 self._hand_over(header)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place up; a balancer's health check connects and says nothing."""
+        """Give the place back; a balancer's health check connects and says nothing."""
         del exc
         self._connection.lost()
 
     def waits(self) -> bool:
-        """Tell that nothing is under way."""
+        """Return True: before its header a connection has no request under way."""
         return True
 
     def expire(self) -> None:
-        """Send away who took too long; there is nobody to answer to yet."""
+        """Close the connection of a balancer that took too long; without a header there is nobody to answer."""
         self._connection.ended("first_byte")
         self._connection.abort()
 
     def listening_ended(self) -> None:
-        """Send away who announced nobody: the end does not wait for a header."""
+        """Close the connection: the end of the proxy does not wait for a header."""
         self._connection.abort()
 
     def _hand_over(self, header: Header) -> None:
         if header.source:
-            self._connection.announce(header.source)
+            self._connection.take_source(header.source)
         transport = self._connection.transport
         if transport is None or transport.is_closing():
             return

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import orjson
 
 from proxy.config.consent_managers import CONSENT_MANAGERS, ConsentManager
-from proxy.config.schema import Cmp, Site
+from proxy.config.schema import CmpSettings, Site
 
 
 def consent_script(site: Site, read: Callable[[str], bytes]) -> str:
@@ -26,7 +26,7 @@ def consent_script(site: Site, read: Callable[[str], bytes]) -> str:
     return f"a=>({expression('consent/ask.min.js')})(a,{int(site.cmp.implied)},{sources})"
 
 
-def _argument(manager: ConsentManager, cmp: Cmp) -> str:
+def _argument(manager: ConsentManager, cmp: CmpSettings) -> str:
     """Return what follows the adapter: the value of its option, the list of several, or nothing."""
     values = [getattr(cmp, option.name) for option in manager.options]
     return f",{orjson.dumps(values if len(values) > 1 else values[0]).decode()}" if values else ""

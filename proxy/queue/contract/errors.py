@@ -6,7 +6,7 @@ class QueueError(Exception):
 
 
 class QueueFullError(QueueError):
-    """No room now: too many events wait, or the disk is full. Later it may work."""
+    """Nothing more fits now: too many events wait, or the disk is full. Later it may work."""
 
 
 class QueueBrokenError(QueueError):

@@ -38,11 +38,16 @@ def open_stopped(path: Path) -> apsw.Connection:
     A log that a crash left is read with the file; for SQLite needs to lock the file against others then, it is opened
     as for writing. Without a log "immutable" keeps SQLite from making one (https://www.sqlite.org/uri.html).
     """
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
+    if not log_is_empty(path):
         return _readable(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=VFS))
     address = f"file:{quote(str(path.absolute()))}?immutable=1"
     return _readable(apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI))
+
+
+def log_is_empty(path: Path) -> bool:
+    """Tell whether all changes of a file are in the file itself, as after an orderly end."""
+    log = path.with_name(f"{path.name}-wal")
+    return not log.exists() or not log.stat().st_size
 
 
 def _readable(db: apsw.Connection) -> apsw.Connection:

@@ -101,11 +101,14 @@ class DeadLetters:
         sql = "SELECT id, pixel, sealed FROM dead WHERE id IN carray(?) AND time_s>=?"
         rows: list[Any] = self._db.execute(sql, (apsw.carray(array("q", ids)), not_before_s)).fetchall() if ids else []
         records = {row[0]: record for row in rows if (record := self._opened(*row))}
-        self.discard([*records])
+        self._remove([*records])
         return [records[number] for number in dict.fromkeys(ids) if number in records]
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove letters; return how many of these there were."""
+        return self._remove(ids)
+
+    def _remove(self, ids: Sequence[int]) -> int:
         if not ids:
             return 0
         self._db.execute("DELETE FROM dead WHERE id IN carray(?)", (apsw.carray(array("q", ids)),))
@@ -126,7 +129,7 @@ class DeadLetters:
         records = {row[0]: record for row in rows if (record := self._opened(*row))}
         digests = set(person_digests)
         about = [number for number, record in records.items() if not digests.isdisjoint(record.person_digests)]
-        return self.discard(about), rows[-1][0] if rows else 0
+        return self._remove(about), rows[-1][0] if rows else 0
 
     def forget(self, before: int) -> int:
         """Look at the oldest slice, remove the letters buried before a moment, and return how many."""

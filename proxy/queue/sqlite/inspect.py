@@ -3,12 +3,14 @@
 import fcntl
 import os
 from pathlib import Path
-from urllib.parse import quote
 
 import apsw
 
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.connection import log_is_empty, open_stopped
+from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.layout import SCHEMA_VERSION
+from proxy.queue.sqlite.reader import Reader
 
 _HEADS = """
     SELECT substr(value, 1, 5) FROM meta WHERE key='proof'
@@ -32,21 +34,41 @@ def is_held(directory: Path) -> bool:
 
 
 def is_opened_by(directory: Path, sealer: Sealer) -> bool:
-    """Tell whether the listed secrets open all that rests in a data_dir that nobody holds.
+    """Tell whether the listed secrets open all that rests in a data_dir in which no process works.
 
     A file that cannot be read, or whose last changes are still in the log that a crash left, is for the next start.
     """
     path = directory / DATABASE_FILE
-    log = path.with_name(f"{path.name}-wal")
-    if not path.exists() or (log.exists() and log.stat().st_size):
+    if not path.exists() or not log_is_empty(path):
         return True
-    # "immutable" keeps SQLite from making the files beside a database in WAL mode (SQLite, URI filenames).
-    address = f"file:{quote(str(path.absolute()))}?immutable=1"
     try:
-        database = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        db = open_stopped(path)
         try:
-            return all(sealer.knows(head) for (head,) in database.execute(_HEADS) if isinstance(head, bytes))
+            return _knows_all(db, sealer)
         finally:
-            database.close()
+            db.close()
     except apsw.Error:
         return True
+
+
+def reader_of(directory: Path, sealer: Sealer) -> Reader | None:
+    """Return a reader of a data_dir in which no process works.
+
+    None where only a start can tell: there is no file, it cannot be read, it has an older or a newer layout, or it
+    holds what the listed secrets do not open.
+    """
+    path = directory / DATABASE_FILE
+    if not path.exists():
+        return None
+    try:
+        db = open_stopped(path)
+        if db.pragma("user_version") == SCHEMA_VERSION and _knows_all(db, sealer):
+            return Reader(db, sealer)
+        db.close()
+    except (apsw.Error, ValueError):
+        pass
+    return None
+
+
+def _knows_all(db: apsw.Connection, sealer: Sealer) -> bool:
+    return all(sealer.knows(head) for (head,) in db.execute(_HEADS) if isinstance(head, bytes))

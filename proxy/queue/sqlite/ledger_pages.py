@@ -11,8 +11,8 @@ import apsw
 
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
-from proxy.queue.codec import event_key
 from proxy.queue.contract import Filter
+from proxy.queue.keys import event_key
 from proxy.queue.sqlite.ledger import LEDGER, UPDATES, day_tables, days_of, where
 
 # Rows that a page looks at, and that it returns.

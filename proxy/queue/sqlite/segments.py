@@ -5,105 +5,28 @@ never wait for the search for the bad one, and the bound of the batches they may
 """
 
 import logging
+import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import apsw
 
 from proxy.model.record import Record
-from proxy.queue.codec import chunks, pack, unpack, wire_size
+from proxy.queue.codec import chunks, unpack, wire_size
 from proxy.queue.contract import Oldest, Remainder, Segment, SegmentRef, Settlement
+from proxy.queue.group import SealedSegment, sealed_segment
 from proxy.queue.seal import Sealer, SealError
+from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import Counts
 
 log = logging.getLogger(__name__)
 
 # Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
 _MOST_CLAIMED_BYTES = 3 << 20
-# Segments and records looked through in one transaction.
-_SLICE = 500
-_SLICE_RECORDS = 2000
-# Each of these becomes a sealed row of its own.
-_EXPIRED_RECORDS = 500
-
-_INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before);"
-_INDEX_OLDEST = "CREATE INDEX segment_oldest ON segment(oldest_s);"
-SCHEMA = f"""
-CREATE TABLE segment(
-    id INTEGER PRIMARY KEY, pixel TEXT NOT NULL, n INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, strikes INTEGER NOT NULL, sealed BLOB NOT NULL,
-    at INTEGER NOT NULL, suspect INTEGER NOT NULL, oldest_s INTEGER NOT NULL, not_before INTEGER NOT NULL
-);
-{_INDEX_LANE}
-{_INDEX_OLDEST}
-"""
 _ABOVE_ALL = 1 << 62
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
-
-
-def migrate(db: apsw.Connection, now: int) -> None:
-    """Give the table of layout 3 what layout 4 added.
-
-    When older events arrived was not written down: it counts as now, so that none is called late. An ``oldest_s`` of 0
-    means that the segment must be opened to know.
-    """
-    db.execute(
-        f"""
-        ALTER TABLE segment ADD COLUMN at INTEGER NOT NULL DEFAULT {now:d};
-        ALTER TABLE segment ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE segment ADD COLUMN oldest_s INTEGER NOT NULL DEFAULT 0;
-        DROP INDEX segment_lane;
-        CREATE INDEX segment_lane ON segment(pixel, suspect, at);
-        {_INDEX_OLDEST}
-        """
-    )
-
-
-def add_delay(db: apsw.Connection) -> None:
-    """Give the table of layout 5 what layout 6 added; what waits may be claimed at once."""
-    db.execute(
-        f"""
-        ALTER TABLE segment ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
-        DROP INDEX segment_lane;
-        {_INDEX_LANE}
-        """
-    )
-
-
-class Claims:
-    """Which segments are claimed: in memory only, since a claim does not outlive the process."""
-
-    def __init__(self) -> None:
-        self._claimed: set[SegmentRef] = set()
-        self._changed: list[tuple[SegmentRef, bool]] = []
-
-    def __contains__(self, number: SegmentRef) -> bool:
-        return number in self._claimed
-
-    def add(self, number: SegmentRef) -> None:
-        """Claim a segment."""
-        if number not in self._claimed:
-            self._claimed.add(number)
-            self._changed.append((number, True))
-
-    def remove(self, numbers: Iterable[SegmentRef]) -> None:
-        """Give claims up."""
-        for number in self._claimed.intersection(numbers):
-            self._claimed.remove(number)
-            self._changed.append((number, False))
-
-    def commit(self) -> None:
-        """Let the changes of the transaction stand."""
-        self._changed.clear()
-
-    def rollback(self) -> None:
-        """Take the changes of the transaction back, the last first."""
-        while self._changed:
-            number, added = self._changed.pop()
-            (self._claimed.discard if added else self._claimed.add)(number)
 
 
 class Segments:
@@ -134,20 +57,22 @@ class Segments:
         """Store records of one pixel, not to be claimed before a moment (server clock in milliseconds)."""
         at = remainder.at or self._now()
         for records in chunks(remainder.records):
-            sealed = self._sealer.seal(pack(records), remainder.pixel.encode())
-            history = (
-                remainder.attempts,
-                remainder.strikes,
-                sealed,
-                at,
-                remainder.suspect,
-                _oldest(records),
-                not_before,
-            )
-            row = (self._next, remainder.pixel, len(records), *history)
-            self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-            self._next += 1
-            self._count(remainder.pixel, len(records), suspect=remainder.suspect)
+            segment = sealed_segment(remainder.pixel, records, not_before, self._sealer)
+            self._insert(segment, b"", (remainder.attempts, remainder.strikes, at, remainder.suspect))
+
+    def insert_sealed(self, segment: SealedSegment, skip: Sequence[int]) -> None:
+        """Store a sealed segment without the records at some positions; nothing where none is left."""
+        if len(skip) < segment.n:
+            self._insert(segment, _packed(skip), (0, 0, self._now(), 0))
+
+    def _insert(self, segment: SealedSegment, skip: bytes, history: tuple[int, int, int, int]) -> None:
+        attempts, strikes, at, suspect = history
+        n = segment.n - len(skip) // 2
+        facts = (self._next, segment.pixel, n, attempts, strikes, segment.sealed, at, suspect)
+        row = (*facts, segment.oldest_s, segment.not_before, skip)
+        self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._next += 1
+        self._count(segment.pixel, n, suspect=suspect)
 
     def _count(self, pixel: str, events: int, *, suspect: int) -> None:
         self._counts.waiting.add(pixel, events)
@@ -155,15 +80,21 @@ class Segments:
             self._counts.suspects.add(pixel, events)
 
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed fresh segments of a pixel, or the newest."""
+        """Claim unclaimed fresh segments of a pixel whose moment has come.
+
+        Args:
+            pixel: Its id.
+            most: How many events; only a single segment may hold more.
+            newest: The youngest come first, otherwise the oldest.
+        """
         way = "DESC" if newest else "ASC"
         order = f"WHERE pixel=? AND suspect=0 AND not_before<=? ORDER BY at {way}, id {way}"
         found: list[Segment] = []
         events = size = 0
-        for row in self._unclaimed(order, pixel, self._now()):
+        for row in self.unclaimed(order, pixel, self._now()):
             if found and (events + row[1] > most or size >= _MOST_CLAIMED_BYTES):
                 break
-            if segment := self._read(row):
+            if segment := self.read(row):
                 found.append(segment)
                 events, size = events + row[1], size + _wire_size(segment)
         return tuple(found)
@@ -177,7 +108,7 @@ class Segments:
             bound = min(most, abs(found[0].suspect if found else suspect))
             if found and (suspect != found[0].suspect or events >= bound or size >= _MOST_CLAIMED_BYTES):
                 break
-            if segment := self._read(row):
+            if segment := self.read(row):
                 found.append(segment)
                 events, size = events + len(segment.records), size + _wire_size(segment)
         return tuple(found)
@@ -185,81 +116,64 @@ class Segments:
     def _suspects(self, pixel: str) -> Iterator[Any]:
         # Two ranges of the index; "<> 0" would read the fresh segments too.
         for sign in (">", "<"):
-            yield from self._unclaimed(
+            yield from self.unclaimed(
                 f"WHERE pixel=? AND suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", pixel
             )
 
-    def _unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
+    def unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
+        """Yield the facts of segments that are not claimed, for ``read``.
+
+        Args:
+            condition: SQL behind the table's name.
+            *values: What its placeholders stand for.
+        """
         rows: Iterator[Any] = iter(self._db.execute(f"SELECT {_FACTS} FROM segment {condition}", values))  # noqa: S608
         return (row for row in rows if row[0] not in self.claims)
 
-    def _read(self, row: Sequence[Any]) -> Segment | None:
+    def after(self, number: int, most: int) -> list[Any]:
+        """Return the facts of up to ``most`` segments with larger numbers, claimed ones too, for ``read``."""
+        sql = f"SELECT {_FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - our own text
+        return self._db.execute(sql, (number, most)).fetchall()
+
+    def read(self, row: Sequence[Any]) -> Segment | None:
         """Open a segment and claim it; one that was damaged on disk stays claimed, so that it holds up no other."""
         number, _, pixel, attempts, strikes, at, suspect = row
         self.claims.add(number)
-        rows: list[Any] = self._db.execute("SELECT sealed FROM segment WHERE id=?", (number,)).fetchall()
         try:
-            packed = self._sealer.open(rows[0][0], pixel.encode())
-            return Segment(number, pixel, attempts, strikes, unpack(packed, pixel), at, suspect)
+            records, skip = self._opened(number, pixel)
+            stored = tuple(record for position, record in enumerate(records) if position not in skip)
+            return Segment(number, pixel, attempts, strikes, stored, at, suspect)
         except (SealError, ValueError):
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
             self._damaged.add(number)
             return None
 
+    def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
+        """Return all records that rest in a segment, repeats that are left out of it too."""
+        return self._opened(segment.ref, segment.pixel)[0]
+
+    def _opened(self, number: SegmentRef, pixel: str) -> tuple[tuple[Record, ...], frozenset[int]]:
+        """Return all records of a segment, and the positions of those that are repeats and left out.
+
+        Raises:
+            SealError: when it was damaged on disk.
+            ValueError: when it is no segment.
+        """
+        rows: list[Any] = self._db.execute("SELECT sealed, skip FROM segment WHERE id=?", (number,)).fetchall()
+        sealed, skip = rows[0]
+        return unpack(self._sealer.open(sealed, pixel.encode()), pixel), _unpacked(skip)
+
     def keep(self, segment: Segment, survivors: Sequence[Record]) -> Segment | None:
         """Keep only these records of a claimed segment, or nothing of it."""
         if survivors:
-            sealed = self._sealer.seal(pack(survivors), segment.pixel.encode())
-            row = (len(survivors), sealed, _oldest(survivors), segment.ref)
-            self._db.execute("UPDATE segment SET n=?, sealed=?, oldest_s=? WHERE id=?", row)
+            written = sealed_segment(segment.pixel, survivors, 0, self._sealer)
+            row = (written.n, written.sealed, written.oldest_s, segment.ref)
+            self._db.execute("UPDATE segment SET n=?, sealed=?, oldest_s=?, skip=x'' WHERE id=?", row)
         else:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.ref,))
             self.release([segment])
         self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
         return replace(segment, records=tuple(survivors)) if survivors else None
-
-    def erase(self, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
-        """Remove the records about people from unclaimed segments, a few at a time.
-
-        Return how many were removed, and after which number to go on (0: no segment is left).
-        """
-        removed = last = seen = 0
-        sql = f"SELECT {_FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608
-        rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
-        for row in rows:
-            last = row[0]
-            if last not in self.claims and (segment := self._read(row)):
-                removed += self._strike(segment, person_digests)
-                self.release([segment])
-            seen += row[1]
-            if seen >= _SLICE_RECORDS:
-                break
-        return removed, last
-
-    def _strike(self, segment: Segment, person_digests: Collection[bytes]) -> int:
-        survivors = [record for record in segment.records if set(person_digests).isdisjoint(record.person_digests)]
-        removed = len(segment.records) - len(survivors)
-        if removed:
-            self.keep(segment, survivors)
-        return removed
-
-    def expire(self, before_s: int) -> tuple[list[tuple[Segment, Record]], bool]:
-        """Take a slice of the events that happened before a moment out of unclaimed segments.
-
-        Return them, and whether there may be more.
-        """
-        taken: list[tuple[Segment, Record]] = []
-        looked = 0
-        rows = list(islice(self._unclaimed("WHERE oldest_s<? ORDER BY oldest_s", before_s), _SLICE))
-        for row in rows:
-            if segment := self._read(row):
-                taken += [(segment, record) for record in segment.records if record.time_s < before_s]
-                self.keep(segment, [record for record in segment.records if record.time_s >= before_s])
-                self.release([segment])
-            looked += row[1]
-            if looked >= _EXPIRED_RECORDS:
-                return taken, True
-        return taken, len(rows) == _SLICE
 
     def oldest(self, pixel: str) -> Oldest:
         """Say since when events of a pixel wait; what was damaged on disk is left out."""
@@ -309,5 +223,10 @@ def _wire_size(segment: Segment) -> int:
     return sum(map(wire_size, segment.records))
 
 
-def _oldest(records: Sequence[Record]) -> int:
-    return min(record.time_s for record in records)
+def _packed(positions: Sequence[int]) -> bytes:
+    """Return positions within a segment as they are stored: 2 bytes each, big-endian."""
+    return struct.pack(f">{len(positions)}H", *positions)
+
+
+def _unpacked(skip: bytes) -> frozenset[int]:
+    return frozenset(struct.unpack(f">{len(skip) // 2}H", skip))

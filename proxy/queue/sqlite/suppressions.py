@@ -1,8 +1,9 @@
 """Suppressions: who opted out, withdrew consent or was erased, as 16-byte keyed digests, each with a kind and a time.
 
 The digests say nothing without the installation's secret. Almost no event is about a suppressed person, so a sieve in
-memory (16 MiB, one byte for the first three of a digest) answers first; only what it lets through asks the table.
-A million suppressions send every sixteenth digest there; the sieve never grows.
+memory answers first, and only what it lets through asks the table. The sieve has 16 MiB and never grows: a byte for the
+first three of a digest, which tells the fourth of the only person it stands for, or that there are several. A million
+suppressions let one digest in five hundred through.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ About 100 bytes each. Whoever takes new visitor cookies from the proxy can suppr
 exist; a browser that opted out has its own word in its cookie besides.
 """
 _SIEVE_BYTES = 3
+_NOBODY, _SEVERAL = 0, 255
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
 _REASONS = {
@@ -46,9 +48,11 @@ class SuppressionTable:
     def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind]) -> None:
         self._db = db
         self._counts = counts
+        self.version = 0
+        """How many suppressions were added since start; grows after the sieve knows of them."""
         self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
-        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES,)):
-            self._sieve[int.from_bytes(bytes(start), "big")] = 1
+        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES + 1,)):
+            self._remember(bytes(start))
 
     @staticmethod
     def count(db: apsw.Connection) -> Mapping[SuppressionKind, int]:
@@ -58,18 +62,35 @@ class SuppressionTable:
 
     def may_hold(self, digest: bytes) -> bool:
         """Tell whether a digest may be suppressed; safe to call from any thread."""
-        return self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] != 0
+        return self._sieve[_place(digest)] in (_SEVERAL, _sign(digest))
+
+    def _remember(self, digest: bytes) -> None:
+        place, sign = _place(digest), _sign(digest)
+        self._sieve[place] = sign if self._sieve[place] in (_NOBODY, sign) else _SEVERAL
 
     def add(self, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
-        """Suppress people; of two suppressions of one kind the later one counts."""
+        """Suppress people; of two suppressions of one kind the later one counts.
+
+        Args:
+            person_digests: 16 bytes each.
+            kind: Who asked for it.
+            at: Server clock in milliseconds.
+        """
         for digest in person_digests:
             self._db.execute("INSERT OR IGNORE INTO mark VALUES(?, ?, ?)", (digest, kind, at))
             self._counts.add(kind, self._db.changes())
             self._db.execute("UPDATE mark SET at=? WHERE digest=? AND kind=? AND at<?", (at, digest, kind, at))
-            self._sieve[int.from_bytes(digest[:_SIEVE_BYTES], "big")] = 1
+            self._remember(digest)
+            self.version += 1
 
     def lift(self, person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int) -> list[SuppressionKind]:
-        """End suppressions of these kinds that are not younger than ``at``; return the kind of each that ended."""
+        """End suppressions; return the kind of each that ended.
+
+        Args:
+            person_digests: 16 bytes each.
+            kinds: Which kinds end.
+            at: Server clock in milliseconds; younger suppressions stay.
+        """
         lifted = []
         asked = [(digest, kind) for digest in person_digests if self.may_hold(digest) for kind in kinds]
         for digest, kind in asked:
@@ -94,16 +115,17 @@ class SuppressionTable:
         """
         sql = "SELECT digest, at FROM mark WHERE kind=? ORDER BY at DESC LIMIT ?"
         found = [
-            Suppression(bytes(digest), one, int(str(at)))
-            for one in ([kind] if kind else SuppressionKind)
-            for digest, at in db.execute(sql, (one, limit))
+            Suppression(bytes(digest), each, int(str(at)))
+            for each in ([kind] if kind else SuppressionKind)
+            for digest, at in db.execute(sql, (each, limit))
         ]
-        return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+        return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
 
     def sift(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, DropReason]]]:
-        """Part records into those that may be sent and those that a suppression speaks against."""
+        """Return the records that may be sent, and those that a suppression speaks against with the reason."""
         judged = [(record, self.refusal(record)) for record in records]
-        return [record for record, reason in judged if not reason], [(one, reason) for one, reason in judged if reason]
+        permitted = [record for record, reason in judged if not reason]
+        return permitted, [(record, reason) for record, reason in judged if reason]
 
     def refusal(self, record: Record) -> DropReason | None:
         """Return what speaks against a record; an erasure does if the event happened before it."""
@@ -142,3 +164,12 @@ class SuppressionTable:
         removed = self._db.changes()
         self._counts.add(kind, -removed)
         return removed
+
+
+def _place(digest: bytes) -> int:
+    return int.from_bytes(digest[:_SIEVE_BYTES], "big")
+
+
+def _sign(digest: bytes) -> int:
+    """Return what a place of the sieve holds for one person: neither nobody's nor several people's."""
+    return 1 + digest[_SIEVE_BYTES] % 254

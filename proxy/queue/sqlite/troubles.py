@@ -31,7 +31,13 @@ class Troubles:
         self._current: set[tuple[ConditionCode, str]] = set()
 
     def begin(self, code: ConditionCode, subject: str, detail: str) -> None:
-        """Report a condition, unless it was reported already and lasts."""
+        """Report a condition, unless it was reported already and lasts.
+
+        Args:
+            code: What is wrong.
+            subject: What it is about; empty where there is only one such thing.
+            detail: Figures and error texts for the operator.
+        """
         if (code, subject) not in self._current:
             self._current.add((code, subject))
             if self._board:

@@ -1,8 +1,9 @@
-"""One thread that owns the one database connection and commits in groups.
+"""One thread that owns the one database connection and commits what waits together.
 
-Whoever waits shares a commit. A lone call is committed at once; only when the last group had company does the thread
-linger for a moment, so that the next group is larger and the hand-over between threads is paid for by more callers.
-Lookups take turns with the groups, one at a time, so that no append waits for more than one of them.
+Groups of appends come here made (``Grouper``), and never wait for company. Other calls share their commit, and each
+other's: a lone call is committed at once; only when the last commit had several does the thread linger for a moment,
+so that the next has more and the hand-over between threads is paid for by more callers. Lookups take turns with the
+commits, one at a time, so that no append waits for more than one of them.
 
 Whatever goes wrong on the thread, every caller gets an answer: an error that nobody foresaw breaks the queue, and from
 then on the thread only answers that it is broken.
@@ -15,10 +16,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-from proxy.model.record import Record
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
+from proxy.queue.group import Group
+from proxy.queue.sqlite.work import Store, Work
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +29,7 @@ T = TypeVar("T")
 _LINGER_S = 0.0015
 _IDLE_S = 0.25
 _MOST_CALLS = 512
-# Of a record in memory, beside its payload: measured with names and ids of usual length.
-_RECORD_BYTES = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What may wait for the disk; beyond, callers are refused."""
-
-    calls: int = 20_000
-    bytes: int = 32 << 20
-    """Of the records of waiting appends. One append is taken however large it is if no other waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Records to store; all of a group are stored together."""
-
-    records: Sequence[Record]
-    not_before: int = 0
-    """Server clock in milliseconds; not claimed before."""
-
-
-Work: TypeAlias = Append | Callable[[], Any]
+_MOST_WAITING = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,60 +38,38 @@ class Call:
 
     work: Work
     done: asyncio.Future[Any]
-    bytes: int = 0
 
 
 @dataclass(slots=True)
 class _Waiting:
     """Calls that were not started yet."""
 
+    groups: deque[Call] = field(default_factory=deque)
     calls: deque[Call] = field(default_factory=deque)
     lookups: deque[Call] = field(default_factory=deque)
 
     def __bool__(self) -> bool:
-        return bool(self.calls or self.lookups)
-
-
-class Store(Protocol):
-    """What the thread drives: a database with one connection, used from this thread only."""
-
-    def commit(self, works: Sequence[Work]) -> list[Any]:
-        """Do the works in one durable transaction; a result per work is a value or the QueueError it failed with.
-
-        Raises:
-            QueueError: when nothing of the group was stored.
-        """
-
-    def look_up(self, work: Callable[[], Any]) -> Any:
-        """Return what a work that changes nothing finds, outside any transaction.
-
-        Raises:
-            QueueError: when it could not be read.
-        """
-
-    def tend(self) -> bool:
-        """Do a piece of what can wait: notes, checkpoints, retention; tell whether more of it is due at once.
-
-        Raises:
-            QueueBrokenError: when the file must not be trusted any more.
-        """
-
-    def close(self, *, in_order: bool) -> None:
-        """Close the database; not ``in_order`` when its disk failed, and nothing more may be written."""
+        return bool(self.groups or self.calls or self.lookups)
 
 
 class Writer:
     """Takes calls from the event loop, hands their results back to it."""
 
     def __init__(
-        self, store: Store, *, on_broken: Callable[[QueueBrokenError], None], bounds: Bounds | None = None
+        self, store: Store, *, on_broken: Callable[[QueueBrokenError], None], most_calls: int = _MOST_WAITING
     ) -> None:
+        """Start the thread; call it within the event loop.
+
+        Args:
+            store: The database.
+            on_broken: Called on the event loop, once, when nothing is stored any more.
+            most_calls: How many may wait for the disk; beyond, callers are refused.
+        """
         self._store = store
-        self._bounds = bounds or Bounds()
+        self._most_calls = most_calls
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._waiting = _Waiting()
-        self._bytes = 0
         self._wake = threading.Event()
         self._company = False
         self._closing = False
@@ -137,18 +95,14 @@ class Writer:
         self._found = error
         self._wake.set()
 
-    async def append(self, records: Sequence[Record], not_before: int = 0) -> Stored:
-        """Store records durably.
+    async def store(self, group: Group) -> list[Stored | QueueError]:
+        """Store a group durably; return for each of its appends what became of it, or why it alone was not stored.
 
         Raises:
-            QueueError: when they were not stored.
+            QueueError: when nothing of the group was stored.
         """
-        size = sum(len(record.payload) + _RECORD_BYTES for record in records)
-        size += sum({record.pixel: len(record.shared) for record in records}.values())
-        if self._bytes and self._bytes + size > self._bounds.bytes:
-            raise QueueFullError(f"events of {self._bytes} bytes wait for the disk already")
-        stored: Stored = await self._submit(self._waiting.calls, Append(records, not_before), size)
-        return stored
+        answers: list[Stored | QueueError] = await self._submit(self._waiting.groups, group)
+        return answers
 
     async def do(self, work: Callable[[], T]) -> T:
         """Do ``work`` on the thread within a durable transaction and return its result.
@@ -168,14 +122,13 @@ class Writer:
         result: T = await self._submit(self._waiting.lookups, work)
         return result
 
-    async def _submit(self, line: deque[Call], work: Work, size: int = 0) -> Any:
+    async def _submit(self, line: deque[Call], work: Work) -> Any:
         if self._broken or self._closing:
             raise self._broken or QueueBrokenError("the queue is closed")
-        if len(line) >= self._bounds.calls:
-            raise QueueFullError(f"{self._bounds.calls} calls wait for the disk already")
+        if len(line) >= self._most_calls:
+            raise QueueFullError(f"{self._most_calls} calls wait for the disk already")
         done: asyncio.Future[Any] = self._loop.create_future()
-        line.append(Call(work, done, size))
-        self._bytes += size
+        line.append(Call(work, done))
         self._wake.set()
         return await done
 
@@ -202,16 +155,16 @@ class Writer:
         """Serve a group and a lookup, then tend the store."""
         self._busy_since = None
         self._wake.wait(_IDLE_S)
-        if self._company and not self._closing:
+        if self._company and not self._closing and not self._waiting.groups:
             time.sleep(_LINGER_S)
         self._wake.clear()
         if self._found:
             self._break(self._found)
-        calls, lookups = self._waiting.calls, self._waiting.lookups
-        group = [calls.popleft() for _ in range(min(len(calls), _MOST_CALLS))]
-        self._company = len(group) > 1
-        if group:
-            self._serve(group, lambda: self._store.commit([call.work for call in group]))
+        groups, calls, lookups = self._waiting.groups, self._waiting.calls, self._waiting.lookups
+        together = [line.popleft() for line in (groups, calls) for _ in range(min(len(line), _MOST_CALLS))]
+        self._company = len(together) > 1
+        if together:
+            self._serve(together, lambda: self._store.commit([call.work for call in together]))
         if lookups:
             self._look_up(lookups.popleft())
         if self._tend() or self._waiting:
@@ -219,7 +172,7 @@ class Writer:
 
     def _look_up(self, call: Call) -> None:
         work = call.work
-        if not isinstance(work, Append):
+        if not isinstance(work, Group):
             self._serve([call], lambda: [self._store.look_up(work)])
 
     def _serve(self, calls: Sequence[Call], work: Callable[[], Sequence[Any]]) -> None:
@@ -260,7 +213,6 @@ class Writer:
 
     def _resolve(self, answers: Sequence[tuple[Call, Any]]) -> None:
         for call, result in answers:
-            self._bytes -= call.bytes
             if call.done.done():
                 continue
             if isinstance(result, QueueError):

@@ -1,4 +1,4 @@
-"""Who is asking: the site behind a cookie, the browser ids ``_fbp`` and ``_fbc``.
+"""The browser's ids ``_fbp`` and ``_fbc``: read, chosen, made, and set again.
 
 ``_fbp``/``_fbc`` are ``fb.<index>.<ms>.<payload>``, with a fifth field of 2 or 8 characters when one of Meta's own
 libraries wrote them (Meta, fbp and fbc parameters). ``index`` is the number of labels of the cookie's domain minus
@@ -11,25 +11,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
-from proxy.rules.request.cookies import set_cookie
+from proxy.graph.law import CLICK_ID_MAX, CLICK_ID_NEVER, COOKIE_APPENDIX, COOKIE_SECONDS
+from proxy.rules.request.cookies import attributes
 from proxy.rules.request.sites import CookieScope
 
-# The Pixel ignores longer click ids, and any that holds this word (seen in the 2026 copies).
-_CLICK_ID_MAX = 500
 _PAYLOAD_MAX = 600  # what a dot becomes takes room
-_CLICK_ID_NEVER = "javascript"
 
 _OCTET = r"[!#-+\--:<-\[\]-~]"  # what a cookie may hold (RFC 6265)
 _OCTET_NO_DOT = r"[!#-+\-/-:<-\[\]-~]"
-# The two-character ones name the language of a library, and there were six (Meta, parameter builder).
-_APPENDIX = r"(?:\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8}))?"
 _HEAD = r"fb\.\d{1,2}\.\d{1,15}\."
 # The Pixel's own random part are digits, but it keeps whatever payload it finds.
-_FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{_APPENDIX}", re.ASCII)
-_FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{_APPENDIX}", re.ASCII)
+_FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{COOKIE_APPENDIX}", re.ASCII)
+_FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{COOKIE_APPENDIX}", re.ASCII)
 # Three characters are the most that percent-encoding makes of one.
-_FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * _CLICK_ID_MAX}}})(?=&|$)")
-_CLICK_ID = re.compile(rf"{_OCTET}{{1,{_CLICK_ID_MAX}}}")
+_FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * CLICK_ID_MAX}}})(?=&|$)")
+_CLICK_ID = re.compile(rf"{_OCTET}{{1,{CLICK_ID_MAX}}}")
 
 
 class BrowserIds(NamedTuple):
@@ -59,7 +55,7 @@ def click_id(url: str) -> str:
         return ""
     address, _, fragment = url.partition("#")  # not urlsplit, which remembers what it parsed
     value = _fbclid(address.partition("?")[2]) or _fbclid(fragment.rpartition("?")[2])
-    if not _CLICK_ID.fullmatch(value) or _CLICK_ID_NEVER in value.lower():
+    if not _CLICK_ID.fullmatch(value) or CLICK_ID_NEVER in value.lower():
         return ""
     payload = value.replace(".", "__DOT__")
     return payload if len(payload) <= _PAYLOAD_MAX else ""
@@ -81,30 +77,43 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     referrer: str,
     now: int,
     entropy: int,
-    kept_fbp: str = "",
-    kept_fbc: str = "",
+    stored_fbp: str = "",
+    stored_fbc: str = "",
 ) -> BrowserIds:
     """Choose the ids of this visitor and the cookies that keep them.
 
     Cookies win over the body where page and proxy share a registrable domain; elsewhere the body wins and nothing is
-    set, since the browser would refuse the cookie. What only the keeper knows (``kept_…``) goes on the server copy and
-    never back into a cookie that somebody deleted. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
+    set, since the browser would refuse the cookie. What only the visitor cookie holds goes on the server copy and never
+    back into a cookie that somebody deleted. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
+
+    Args:
+        scope: How the proxy stands to the page.
+        cookies: Of the request, by name.
+        fbp: As the page saw it, or ""; likewise ``fbc``.
+        fbc: See ``fbp``.
+        url: The page's address, where a click id may stand.
+        referrer: The address of the page before it, likewise.
+        now: Server clock in milliseconds.
+        entropy: 128 random bits.
+        stored_fbp: As the visitor cookie holds it, or ""; likewise ``stored_fbc``.
+        stored_fbc: See ``stored_fbp``.
     """
-    jar = cookies if scope.at_home else {}
-    shown_fbp = valid_fbp(jar.get("_fbp", "")) or valid_fbp(fbp)
-    chosen_fbp = shown_fbp or kept_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
-    shown_fbc = (valid_fbc(jar.get("_fbc", "")), valid_fbc(fbc))
+    sent = cookies if scope.at_home else {}
+    shown_fbp = valid_fbp(sent.get("_fbp", "")) or valid_fbp(fbp)
+    chosen_fbp = shown_fbp or stored_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
+    shown_fbc = (valid_fbc(sent.get("_fbc", "")), valid_fbc(fbc))
     click = click_id(url) or click_id(referrer)
     if click:
-        chosen_fbc = _newest_click((*shown_fbc, kept_fbc), click, _stamp(scope, now))
+        chosen_fbc = _newest_click((*shown_fbc, stored_fbc), click, _stamp(scope, now))
     else:
-        chosen_fbc = shown_fbc[0] or shown_fbc[1] or kept_fbc
+        chosen_fbc = shown_fbc[0] or shown_fbc[1] or stored_fbc
     if not scope.at_home:
         return BrowserIds(chosen_fbp, chosen_fbc, ())
-    ours = [set_cookie("_fbp", chosen_fbp, scope)] if shown_fbp or not kept_fbp else []
-    if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != kept_fbc):
-        ours.append(set_cookie("_fbc", chosen_fbc, scope))
-    return BrowserIds(chosen_fbp, chosen_fbc, tuple(ours))
+    rest = attributes(scope, COOKIE_SECONDS, False)
+    set_again = [f"_fbp={chosen_fbp}; {rest}"] if shown_fbp or not stored_fbp else []
+    if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != stored_fbc):
+        set_again.append(f"_fbc={chosen_fbc}; {rest}")
+    return BrowserIds(chosen_fbp, chosen_fbc, tuple(set_again))
 
 
 def _stamp(scope: CookieScope, now: int) -> str:
@@ -112,9 +121,9 @@ def _stamp(scope: CookieScope, now: int) -> str:
     return f"fb.{scope.domain.count('.') if scope.at_home else 1}.{now}."
 
 
-def _newest_click(known: tuple[str, ...], click: str, stamp: str) -> str:
-    """Keep the stored value of the same click with its first time; another click replaces it."""
-    return next((value for value in known if value and click in _notations(value)), stamp + click)
+def _newest_click(stored: tuple[str, ...], click: str, stamp: str) -> str:
+    """Return the stored value of the same click, with its first time, or a new one of another click."""
+    return next((value for value in stored if value and click in _notations(value)), stamp + click)
 
 
 def _notations(fbc: str) -> tuple[str, str]:

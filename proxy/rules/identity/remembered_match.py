@@ -1,6 +1,6 @@
 """Match keys of one visit: a login or a form tells who it is, and later events of the same visit say so too.
 
-They are hashed before they get here, rest in the visitor's own sealed keeper, and end with the visit: after half an
+They are hashed before they get here, rest in the visitor's own sealed cookie, and end with the visit: after half an
 hour without an event, after a day in any case, or when the page names somebody else.
 """
 
@@ -11,7 +11,7 @@ from proxy.rules.identity.visitor_cookie import VisitorCookie
 
 IDLE_MS = 30 * 60 * 1000
 LONGEST_MS = DAY_MS
-# Most telling first, since the last ones go when the keeper is full.
+# Most telling first, since the last ones go when the cookie is full.
 _KEYS = ("em", "external_id", "ph", "fn", "ln", "zp", "ct", "st", "country", "db", "ge")
 _WHO = ("em", "external_id")
 _VALUES = 4
@@ -20,39 +20,45 @@ Hashed = Mapping[str, Sequence[str]]
 
 
 def forgotten(visitor_cookie: VisitorCookie) -> VisitorCookie:
-    """Return the keeper without match keys."""
+    """Return the visitor cookie without match keys."""
     return visitor_cookie._replace(match={}, match_since=0, match_seen=0) if visitor_cookie.match else visitor_cookie
 
 
-def remembered(visitor_cookie: VisitorCookie, given: Hashed, *, now: int) -> VisitorCookie:
-    """Return the keeper with the match keys of its visit, after an event that came with these."""
-    known = _of_this_visit(visitor_cookie, given, now)
-    match = {key: tuple(given.get(key) or known[key])[:_VALUES] for key in _KEYS if given.get(key) or key in known}
+def remembered(visitor_cookie: VisitorCookie, told: Hashed, *, now: int) -> VisitorCookie:
+    """Return the visitor cookie with the match keys of its visit.
+
+    Args:
+        visitor_cookie: As it was before.
+        told: The match keys that the page gave just now.
+        now: Server clock in milliseconds.
+    """
+    earlier = _of_this_visit(visitor_cookie, told, now)
+    match = {key: tuple(told.get(key) or earlier[key])[:_VALUES] for key in _KEYS if told.get(key) or key in earlier}
     if not match:
         return forgotten(visitor_cookie)
     return visitor_cookie._replace(
-        match=match, match_since=visitor_cookie.match_since if known else now, match_seen=now
+        match=match, match_since=visitor_cookie.match_since if earlier else now, match_seen=now
     )
 
 
-def together(some: Iterable[Hashed]) -> Hashed:
+def together(by_pixel: Iterable[Hashed]) -> Hashed:
     """Return the match keys that a page gave for several pixels as those of one person."""
     found: dict[str, list[str]] = {}
-    for hashed in some:
+    for hashed in by_pixel:
         for key, values in hashed.items():
-            known = found.setdefault(key, [])
-            known += [value for value in values if value not in known]
+            hashes = found.setdefault(key, [])
+            hashes += [value for value in values if value not in hashes]
     return found
 
 
-def _of_this_visit(visitor_cookie: VisitorCookie, given: Hashed, now: int) -> Hashed:
+def _of_this_visit(visitor_cookie: VisitorCookie, told: Hashed, now: int) -> Hashed:
     is_over = now - visitor_cookie.match_seen > IDLE_MS or now - visitor_cookie.match_since > LONGEST_MS
-    return {} if is_over or _names_another(visitor_cookie.match, given) else visitor_cookie.match
+    return {} if is_over or _names_another(visitor_cookie.match, told) else visitor_cookie.match
 
 
-def _names_another(known: Hashed, given: Hashed) -> bool:
+def _names_another(earlier: Hashed, told: Hashed) -> bool:
     return any(
-        _digests(known[key]).isdisjoint(_digests(given[key])) for key in _WHO if known.get(key) and given.get(key)
+        _digests(earlier[key]).isdisjoint(_digests(told[key])) for key in _WHO if earlier.get(key) and told.get(key)
     )
 
 

@@ -1,92 +1,99 @@
-"""The browser behind a request: how the proxy stands to its page, what its keeper holds, the cookies that keep it."""
+"""The visitor behind a visitor cookie: what it proves, and the cookies that keep or end it."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-
-from proxy.config.schema import Site
-from proxy.model.request import BrowserRequest, Visit
-from proxy.rules.effort import Effort
-from proxy.rules.identity import browser_ids, remembered_match
-from proxy.rules.identity.person_digest import number_digests
-from proxy.rules.identity.visitor_cookie import MAX_AGE_S, NOTHING, Found, VisitorCookie, renewed
-from proxy.rules.match import keys
+from proxy.model.request import BrowserRequest, Consent
+from proxy.rules.identity.browser_ids import BrowserIds
+from proxy.rules.identity.person import proven
+from proxy.rules.identity.remembered_match import Hashed, forgotten, remembered
+from proxy.rules.identity.visitor_cookie import MAX_AGE_S, FoundCookie, VisitorCookie
 from proxy.rules.policy import Policy
-from proxy.rules.request import cookies, sites
-
-_NONE = Found(NOTHING, "")
-
-
-def read_visitor_cookie(
-    request: BrowserRequest, scope: sites.CookieScope, cookies: Mapping[str, str], policy: Policy
-) -> Found:
-    """Return what the browser's keeper holds; a cookie of another site is none of ours."""
-    found = policy.keys.find(cookies, policy.site.name, now=request.now) if scope.at_home and cookies else None
-    return found or _NONE
+from proxy.rules.request.cookies import attributes, forget_cookies, set_cookie
+from proxy.rules.request.sites import CookieScope
 
 
-def next_visitor_cookie(  # noqa: PLR0913, PLR0917 - what was kept, what came, and what it may cost
-    kept: VisitorCookie,
-    visit: Visit,
-    ids: browser_ids.BrowserIds,
+def renew(  # noqa: PLR0913, PLR0917 - what was there, what came, and what seals it
+    found: FoundCookie,
+    ids: BrowserIds,
+    consent: Consent,
+    scope: CookieScope,
     request: BrowserRequest,
     policy: Policy,
-    effort: Effort,
-) -> VisitorCookie:
-    """Return what the keeper holds after a visit that may be measured."""
-    site = policy.site
-    visitor = (kept.visitor or policy.keys.new_visitor(request.entropy)) if site.visitor_id else ""
-    visitor_cookie = renewed(kept, visitor, ids, consent=visit.consent, now=request.now)
-    if not site.remember_match or site.sensitive == "restricted":
-        return remembered_match.forgotten(visitor_cookie)
-    given = (match_keys(visit, pixel.id, request, site, effort).hashed for pixel in site.pixel)
-    return remembered_match.remembered(visitor_cookie, remembered_match.together(given), now=request.now)
-
-
-def match_keys(visit: Visit, pixel_id: str, request: BrowserRequest, site: Site, effort: Effort) -> keys.MatchKeys:
-    """Return what the page told of the visitor for one pixel."""
-    given = visit.match.get(pixel_id)
-    if not given:
-        return keys.NOTHING
-    year = datetime.fromtimestamp(request.now / 1000, UTC).year
-    return keys.match_keys(given, country=site.country.lower(), year=year, effort=effort)
-
-
-def proven(kept: VisitorCookie, policy: Policy) -> tuple[bytes, ...]:
-    """Return the digests by which suppressions of this browser are known, the one to suppress it by first.
-
-    Only the visitor number counts, which we gave and sealed: ``_fbp`` and remembered match keys are sealed too, but
-    came as claims of a page, and whoever may claim them could speak for others.
-    """
-    suppressed = (bytes.fromhex(kept.suppression),) if kept.suppression else ()
-    return (*suppressed, *number_digests(kept.visitor, policy.person_keys)) if kept.visitor else suppressed
-
-
-def forget(kept: VisitorCookie, scope: sites.CookieScope, request: BrowserRequest, policy: Policy) -> tuple[str, ...]:
-    """Return the cookies that end all ids; the words about consent and opt-out stay, with what can lift them."""
-    suppression = "".join(one.hex() for one in proven(kept, policy)[:1])
-    words = VisitorCookie(consent=kept.consent, opted_out=kept.opted_out, suppression=suppression)
-    old_names = policy.keys.names(policy.site.name)[1:]
-    ended = (cookies.set_cookie(name, "", scope, seconds=0, http_only=True) for name in old_names)
-    return (*cookies.forget_cookies(scope), visitor_cookie_header(words, scope, request, policy), *ended)
-
-
-def visitor_cookie_header(
-    visitor_cookie: VisitorCookie,
-    scope: sites.CookieScope,
-    request: BrowserRequest,
-    policy: Policy,
-    *,
-    sealed: str = "",
-) -> str:
-    """Return the cookie that keeps what we know of a browser.
+    told: Hashed | None,
+) -> tuple[VisitorCookie, str]:
+    """Return what the visitor cookie holds after another permitted visit, and its ``Set-Cookie`` value.
 
     Args:
-        visitor_cookie: What we know.
+        found: As the request brought it.
+        ids: The browser's.
+        consent: The page's word.
         scope: How the proxy stands to the page.
         request: The request that it answers.
         policy: What the configuration says of its site.
-        sealed: The keeper as it was sealed for an earlier answer, where that may be set again.
+        told: The match keys that the page gave just now; None where none are remembered.
+    """
+    cookie = found.visitor_cookie
+    visitor = (cookie.visitor or policy.keys.new_visitor(request.entropy)) if policy.site.visitor_id else ""
+    after = renewed(cookie, visitor, ids, consent=consent, now=request.now)
+    if told is not None:
+        after = remembered(after, told, now=request.now)
+    elif after.match:
+        after = forgotten(after)
+    sealed = found.sealed if after == cookie else ""
+    return after, visitor_cookie_header(after, scope, request, policy, sealed=sealed)
+
+
+def renewed(cookie: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> VisitorCookie:
+    """Return the visitor cookie after another permitted visit; the very same if nothing of it is new.
+
+    Args:
+        cookie: As it was before; what stays the same keeps its first time.
+        visitor: The visitor number, or "" where the site wants none.
+        ids: The browser's.
+        consent: The page's word.
+        now: Server clock in milliseconds.
+    """
+    is_same = (visitor, ids.fbp, ids.fbc, "") == (cookie.visitor, cookie.fbp, cookie.fbc, cookie.suppression)
+    if is_same and (consent is Consent.UNKNOWN or consent is cookie.consent):
+        return cookie
+    return cookie._replace(
+        visitor=visitor,
+        since=cookie.since if visitor == cookie.visitor else now,
+        fbp=ids.fbp,
+        fbp_since=cookie.fbp_since if ids.fbp == cookie.fbp else now,
+        fbc=ids.fbc,
+        fbc_since=cookie.fbc_since if ids.fbc == cookie.fbc else now,
+        consent=cookie.consent if consent is Consent.UNKNOWN else consent,
+        suppression="",
+    )
+
+
+def forget(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy) -> tuple[str, ...]:
+    """Return the cookies that end all ids; the words about consent and opt-out stay, with what can lift them.
+
+    Args:
+        cookie: What the visitor cookie holds.
+        scope: How the proxy stands to the page.
+        request: The request that they answer.
+        policy: What the configuration says of its site.
+    """
+    suppression = "".join(digest.hex() for digest in proven(cookie, policy.person_keys)[:1])
+    words = VisitorCookie(consent=cookie.consent, opted_out=cookie.opted_out, suppression=suppression)
+    old_names = policy.keys.names(policy.site.name)[1:]
+    ended = (set_cookie(name, "", scope, seconds=0, http_only=True) for name in old_names)
+    return (*forget_cookies(scope), visitor_cookie_header(words, scope, request, policy), *ended)
+
+
+def visitor_cookie_header(
+    cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy, *, sealed: str = ""
+) -> str:
+    """Return the ``Set-Cookie`` value that keeps what we know of a browser.
+
+    Args:
+        cookie: What we know.
+        scope: How the proxy stands to the page.
+        request: The request that it answers.
+        policy: What the configuration says of its site.
+        sealed: The same as it was sealed for an earlier answer, where that may be set again.
     """
     site = policy.site.name
-    value = sealed or policy.keys.seal(visitor_cookie, site, now=request.now, entropy=request.entropy)
-    return cookies.set_cookie(policy.keys.names(site)[0], value, scope, seconds=MAX_AGE_S, http_only=True)
+    value = sealed or policy.keys.seal(cookie, site, now=request.now, entropy=request.entropy)
+    return f"{policy.keys.names(site)[0]}={value}; {attributes(scope, MAX_AGE_S, True)}"

@@ -1,14 +1,14 @@
-"""The keeper: one sealed, HttpOnly first-party cookie that holds what we know of a browser between its visits.
+"""The visitor cookie: one sealed, HttpOnly first-party cookie that holds what we know of a browser between its visits.
 
 Layout of its value, in base64url: version (1 byte), id of the secret (4), time of sealing (4, seconds), nonce (12),
 ciphertext with its tag. AES-256-GCM under a key for each secret and day: a random 96-bit nonce bears 2^32 texts under
 one key (NIST SP 800-38D, 8.3), which is 49,000 requests/s for the day. Head and site are bound, so neither the time
-nor the place of a keeper can be changed. Whatever does not open is no keeper; nobody is told.
+nor the place of a cookie can be changed. Whatever does not open counts as no cookie; nobody is told.
 """
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
@@ -20,10 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from proxy.model.keys import derive
 from proxy.model.request import Consent
-from proxy.rules.identity.browser_ids import BrowserIds
 
 MAX_AGE_S = 400 * 24 * 60 * 60
-"""Longer than this no browser keeps a cookie (RFC 6265bis), and no keeper is believed."""
+"""Longer than this no browser keeps a cookie (RFC 6265bis), and none is believed."""
 MAX_VALUE = 1536
 """Characters of the cookie's value; beyond, remembered match keys are left out, the last ones first."""
 
@@ -58,15 +57,16 @@ class VisitorCookie(NamedTuple):
     """Under which digest (hex) an opt-out or a withdrawal is on the proxy's list; only with it can that be lifted."""
 
 
-class Found(NamedTuple):
-    """A keeper as a request brings it."""
+class FoundCookie(NamedTuple):
+    """A visitor cookie as a request brings it."""
 
     visitor_cookie: VisitorCookie
     sealed: str
-    """The cookie's value, where it can be set again as it is if the keeper stays the same; else empty."""
+    """The cookie's value, where it can be set again as it is if what it holds stays the same; else empty."""
 
 
 NOTHING = VisitorCookie()
+NONE_FOUND = FoundCookie(NOTHING, "")
 _CONSENT, _MATCH = VisitorCookie._fields.index("consent"), VisitorCookie._fields.index("match")
 # Before ``match`` stands a place that an earlier version used and none reads any more.
 _RETIRED = 0
@@ -74,25 +74,29 @@ _CONSENTS = {consent.value: consent for consent in Consent}
 
 
 class VisitorCookieKeys:
-    """Seals keepers with the current secret; opens what any listed one sealed."""
+    """Seals visitor cookies with the current secret; opens what any listed one sealed."""
 
     def __init__(self, secret: str, old_secrets: Sequence[str] = ()) -> None:
-        self._secrets = {_id(known): known for known in (*reversed(old_secrets), secret)}
+        self._secrets = {_id(listed): listed for listed in (*reversed(old_secrets), secret)}
         self._current = _id(secret)
         self._visitors = derive(secret, "keeper-visitor")
         self._cipher = lru_cache(maxsize=_CIPHERS)(self._cipher_of)
-        self._names = lru_cache(maxsize=_CIPHERS)(self._names_of)
-
-    def names(self, site: str) -> tuple[str, ...]:
-        """Return the cookie's name, then those that old secrets gave it: 8 characters that no list can know."""
-        return self._names(site)
+        self.names: Callable[[str], tuple[str, ...]] = lru_cache(maxsize=_CIPHERS)(self._names_of)
+        """By a site's name the cookie's, then those that old secrets gave it: 8 characters that no list can know."""
 
     def new_visitor(self, entropy: int) -> str:
         """Return a new visitor id: 128 bits that nobody without the secret can tell from what else came of them."""
         return blake2b(entropy.to_bytes(16, "big"), key=self._visitors, digest_size=16).hexdigest()
 
     def seal(self, visitor_cookie: VisitorCookie, site: str, *, now: int, entropy: int) -> str:
-        """Return the cookie's value; ``entropy`` are 128 random bits never used for another."""
+        """Return the cookie's value.
+
+        Args:
+            visitor_cookie: What it holds.
+            site: The site's name.
+            now: Server clock in milliseconds.
+            entropy: 128 random bits never used for another.
+        """
         nonce = entropy.to_bytes(16, "big")[:_NONCE]
         seconds = now // 1000
         head = _VERSION + self._current + seconds.to_bytes(_TIME, "big") + nonce
@@ -101,18 +105,30 @@ class VisitorCookieKeys:
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
     def open(self, value: str, site: str, *, now: int) -> VisitorCookie | None:
-        """Return what a cookie's value holds, or None if we did not seal it for this site within 400 days."""
+        """Return what a cookie's value holds, or None if we did not seal it for this site within 400 days.
+
+        Args:
+            value: As the browser sent it.
+            site: The site's name.
+            now: Server clock in milliseconds.
+        """
         found = self._found(value, site, now)
         return found.visitor_cookie if found else None
 
-    def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> Found | None:
-        """Return the keeper among the cookies of a request, newest name first."""
+    def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> FoundCookie | None:
+        """Return the visitor cookie among the cookies of a request, newest name first; None if none opens.
+
+        Args:
+            cookies: By name.
+            site: The site's name.
+            now: Server clock in milliseconds.
+        """
         for name in self.names(site):
             if name in cookies and (found := self._found(cookies[name], site, now)):
                 return found
         return None
 
-    def _found(self, value: str, site: str, now: int) -> Found | None:
+    def _found(self, value: str, site: str, now: int) -> FoundCookie | None:
         sealed = _decoded(value)
         head, nonce = sealed[:_HEAD], sealed[_HEAD - _NONCE : _HEAD]
         secret_id = head[1 : 1 + _ID]
@@ -128,7 +144,7 @@ class VisitorCookieKeys:
             return None
         # Set again for up to a day, it is believed for up to a day less than the browser keeps it.
         is_fresh = secret_id == self._current and 0 <= age < _DAY_S
-        return Found(_unpacked(orjson.loads(plain)), value if is_fresh else "")
+        return FoundCookie(_unpacked(orjson.loads(plain)), value if is_fresh else "")
 
     def _cipher_of(self, secret_id: bytes, day: int) -> AESGCM:
         return AESGCM(derive(self._secrets[secret_id], f"keeper:{day}"))
@@ -137,26 +153,6 @@ class VisitorCookieKeys:
         newest_first = reversed(self._secrets.values())
         names = (base64.b32encode(derive(secret, f"keeper-name:{site}", length=5)) for secret in newest_first)
         return tuple(name.decode().lower() for name in names)
-
-
-def renewed(kept: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> VisitorCookie:
-    """Return the keeper after another permitted visit; what stays the same keeps its first time.
-
-    It is the same keeper if nothing of it is new.
-    """
-    is_same = (visitor, ids.fbp, ids.fbc, "") == (kept.visitor, kept.fbp, kept.fbc, kept.suppression)
-    if is_same and (consent is Consent.UNKNOWN or consent is kept.consent):
-        return kept
-    return kept._replace(
-        visitor=visitor,
-        since=kept.since if visitor == kept.visitor else now,
-        fbp=ids.fbp,
-        fbp_since=kept.fbp_since if ids.fbp == kept.fbp else now,
-        fbc=ids.fbc,
-        fbc_since=kept.fbc_since if ids.fbc == kept.fbc else now,
-        consent=kept.consent if consent is Consent.UNKNOWN else consent,
-        suppression="",
-    )
 
 
 def _id(secret: str) -> bytes:
@@ -174,7 +170,7 @@ def _decoded(value: str) -> bytes:
 
 
 def _fitting(visitor_cookie: VisitorCookie) -> bytes:
-    """Write a keeper, without as many of its match keys as do not fit."""
+    """Write what the cookie holds, without as many of its match keys as do not fit."""
     plain = orjson.dumps(_packed(visitor_cookie))
     while len(plain) > _MAX_PLAIN and visitor_cookie.match:
         visitor_cookie = visitor_cookie._replace(match=dict(list(visitor_cookie.match.items())[:-1]))
@@ -184,7 +180,7 @@ def _fitting(visitor_cookie: VisitorCookie) -> bytes:
 
 def _packed(visitor_cookie: VisitorCookie) -> list[Any]:
     """Write the fields in their order, which stays what it is: new ones come last."""
-    match = {key: [_short_hash(one) for one in hashes] for key, hashes in visitor_cookie.match.items()}
+    match = {key: [_short_hash(text) for text in hashes] for key, hashes in visitor_cookie.match.items()}
     return [*visitor_cookie[:_MATCH], _RETIRED, match, *visitor_cookie[_MATCH + 1 :]]
 
 
@@ -199,7 +195,7 @@ def _unpacked(packed: list[Any]) -> VisitorCookie:
 
 
 def _short_hash(text: str) -> str:
-    """Return 64 hex digits as 43 characters; other forms of a match key stay, behind a mark."""
+    """Return 64 hex digits as 43 characters; other forms of a match key stay, behind an equals sign."""
     if len(text) != 64:
         return "=" + text
     return base64.b64encode(bytes.fromhex(text)).rstrip(b"=").decode()

@@ -8,6 +8,8 @@ Nothing here is cached, so that no contact data outlives its request.
 import datetime as dt
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import phonenumbers
 from dateutil import parser
@@ -123,7 +125,13 @@ def _date_in_words(text: str) -> str | None:
 
 
 def part_of_date(text: str, low: int, high: int) -> str | None:
-    """Return a day, month or year within its bounds, as many digits as the upper bound has."""
+    """Return a day, month or year within its bounds, as many digits as the upper bound has.
+
+    Args:
+        text: The number.
+        low: The least it may be.
+        high: The most it may be.
+    """
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else -1
     return f"{number:0{len(str(high))}}" if low <= number <= high else None
 
@@ -140,3 +148,30 @@ def identifier(text: str) -> str | None:
     what shops give to everybody who is not logged in.
     """
     return "".join(text.lower().split()) if text.strip("0-") else None
+
+
+def _anywhere(rule: Callable[[str], str | None]) -> Callable[[str, str], str | None]:
+    return lambda text, _country: rule(text)
+
+
+_RULES: Mapping[str, Callable[[str, str], str | None]] = {
+    "em": _anywhere(mail),
+    "ph": phone,
+    "fn": _anywhere(name),
+    "ln": _anywhere(name),
+    "db": _anywhere(birth_date),
+    "ge": _anywhere(gender),
+    "external_id": _anywhere(identifier),
+    "f5first": _anywhere(partial(first_letters, count=5)),
+    "f5last": _anywhere(partial(first_letters, count=5)),
+    "fi": _anywhere(partial(first_letters, count=1)),
+    "doby": _anywhere(partial(part_of_date, low=1900, high=9999)),
+    "dobm": _anywhere(partial(part_of_date, low=1, high=12)),
+    "dobd": _anywhere(partial(part_of_date, low=1, high=31)),
+    "app_user_id": _anywhere(identifier),
+}
+
+
+def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
+    """Return the normal form of each key and text, None where it has none; ``country`` as with ``phone``."""
+    return {(key, text): _RULES[key](text, country) for key, text in texts}

@@ -2,67 +2,35 @@
 
 This is the one place where contact data is read; what leaves it is SHA-256 in lower-case hex, ids that Meta wants in
 the clear, and names of keys. Everything follows Meta's "Customer information parameters", except where a comment says
-that the page is silent.
+that the page is silent. Values are taken through each step together, key by key.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from types import MappingProxyType
 from typing import NamedTuple
 
 from proxy.rules import limits
 from proxy.rules.effort import Effort
 from proxy.rules.match import contact, location
-from proxy.rules.match.text import (
-    MAX_LENGTH,
-    as_text,
-    is_hash,
-    is_nothing,
-    is_other_digest,
-    is_usable,
-    passed_hash,
-    sha256,
-    trim,
-)
+from proxy.rules.match.text import NOTHING_IN_IT, as_text, is_usable, readings, trim
 
-Rule = Callable[[str, str], str | None]
-
-
-def _anywhere(rule: Callable[[str], str | None]) -> Rule:
-    return lambda text, _country: rule(text)
-
-
-_RULES: Mapping[str, Rule] = {
-    "em": _anywhere(contact.mail),
-    "ph": contact.phone,
-    "fn": _anywhere(contact.name),
-    "ln": _anywhere(contact.name),
-    "db": _anywhere(contact.birth_date),
-    "ge": _anywhere(contact.gender),
-    "ct": _anywhere(location.city),
-    "st": location.state,
-    "zp": location.postal_code,
-    "country": _anywhere(location.country),
-    "external_id": _anywhere(contact.identifier),
-    # Only Meta's SDKs know the keys below; its page does not list them.
-    "f5first": _anywhere(partial(contact.first_letters, count=5)),
-    "f5last": _anywhere(partial(contact.first_letters, count=5)),
-    "fi": _anywhere(partial(contact.first_letters, count=1)),
-    "doby": _anywhere(partial(contact.part_of_date, low=1900, high=9999)),
-    "dobm": _anywhere(partial(contact.part_of_date, low=1, high=12)),
-    "dobd": _anywhere(partial(contact.part_of_date, low=1, high=31)),
-    "app_user_id": _anywhere(contact.identifier),
-}
 # Units of effort for a value, and for each of its characters; libraries of their own read these.
 _COSTS = {"ph": (600, 30), "db": (400, 20)}
 _IDS = frozenset({"external_id", "app_user_id"})
 _OF_BIRTH = frozenset({"db", "doby"})
-# A name given as a number is a mistake; a number here is one that only lost its quotes.
 # Names and places have fewer characters; others may have as many as any value.
 _LONGEST, _LONG = 100, _IDS | {"em"}
+# A name given as a number is a mistake; a number here is one that only lost its quotes.
 _NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
-_PLAIN = (
+HASHED = (
+    *("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id"),
+    # Only Meta's SDKs know these; its page does not list them.
+    *("f5first", "f5last", "fi", "doby", "dobm", "dobd", "app_user_id"),
+)
+"""Keys whose values are hashed."""
+PLAIN = (
     "subscription_id",
     "fb_login_id",
     "lead_id",
@@ -76,7 +44,6 @@ _PLAIN = (
 )
 # Integers in Meta's page, text in its SDKs.
 _PLAIN_INTEGERS = frozenset({"fb_login_id", "lead_id"})
-_OF_THE_REQUEST = ("client_ip_address", "client_user_agent", "fbc", "fbp")
 
 # Names the browser Pixel takes for the documented ones, and their usual variants, without case, "_", "-" and blanks.
 _ALIASES: Mapping[str, str] = {
@@ -95,20 +62,9 @@ _ALIASES: Mapping[str, str] = {
         "external_id": "externid userid",
     }.items()
     for alias in aliases.split()
-} | {name: key for key in (*_RULES, *_PLAIN) for name in (key, key.replace("_", ""))}
+} | {name: key for key in (*HASHED, *PLAIN) for name in (key, key.replace("_", ""))}
 
 _SEPARATORS = re.compile(r"[\s_-]")
-# An event with the keys of one of these sets, or fewer, is refused with subcode 2804050 (Meta, best practices, baseline
-# requirements for matching).
-_TOO_BROAD = (
-    frozenset({"ct", "country", "st", "zp", "ge", "client_user_agent"}),
-    frozenset({"db", "client_user_agent"}),
-    frozenset({"fn", "ge"}),
-    frozenset({"ln", "ge"}),
-)
-_ALL_KEYS = frozenset({*_RULES, *_PLAIN, *_OF_THE_REQUEST})
-# Keys that no set has, the commonest first.
-_TELLING = tuple(key for key in ("fbp", "external_id", *_ALL_KEYS) if not any(key in broad for broad in _TOO_BROAD))
 
 
 class MatchKeys(NamedTuple):
@@ -122,6 +78,11 @@ class MatchKeys(NamedTuple):
     """Keys that had a value of no use; for counting."""
     cut: tuple[str, ...] = ()
     """Keys that had more values than are read."""
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Which keys had a value of no use, and which more than are read."""
+        return (*(f"{key}:unusable" for key in self.rejected), *(f"{key}:cut" for key in self.cut))
 
 
 NOTHING = MatchKeys()
@@ -137,13 +98,13 @@ def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> s
         year: The current one, after which nobody was born.
     """
     text = trim(value)
-    rule = _RULES.get(key) if key in _LONG or len(text) <= _LONGEST else None
-    form = rule(text, country.lower()) if rule and is_usable(text) else None
-    return None if form and key in _OF_BIRTH and int(form[:4]) > year else form
+    if key not in HASHED or not is_usable(text):
+        return None
+    return _forms([(key, text)], country.lower(), year)[0]
 
 
 def match_keys(
-    raw: Mapping[str, object], *, country: str = "", year: int = 9999, effort: Effort | None = None
+    customer_information: Mapping[str, object], *, country: str = "", year: int = 9999, effort: Effort | None = None
 ) -> MatchKeys:
     """Return the match keys of customer information as a page or a server gave it.
 
@@ -152,81 +113,86 @@ def match_keys(
     over. No input raises.
 
     Args:
-        raw: The members of ``user_data``, or the third argument of ``fbq('init')``.
+        customer_information: The members of ``user_data``, or the third argument of ``fbq('init')``.
         country: Used where the data names no country of its own; ISO 3166-1 alpha-2.
         year: The current one, after which nobody was born.
         effort: What is left of the request's budget; a value that is beyond it is rejected. None: a whole budget.
     """
-    effort = effort or Effort()
-    given, cut = _by_key(raw)
-    if not given:
+    values, cut = _by_key(customer_information)
+    if not values:
         return NOTHING
-    place = _place(given.get("country", ()), country)
-    hashed = {
-        key: [_digests(key, value, place, year, effort) for value in given[key]] for key in _RULES if key in given
-    }
-    plain = {key: [_plain(key, value) for value in given[key]] for key in _PLAIN if key in given}
-    return MatchKeys(
-        {key: found for key, digests in hashed.items() if (found := _distinct(digests))},
-        {key: first for key, ids in plain.items() if (first := _first(ids))},
-        tuple(key for key, values in (hashed | plain).items() if None in values),
-        tuple(cut),
-    )
+    hashed, hashed_rejected = _hashed(values, country, year, effort or Effort())
+    plain, plain_rejected = _plain(values)
+    return MatchKeys(hashed, plain, (*hashed_rejected, *plain_rejected), tuple(cut))
 
 
-def too_little(user_data: Mapping[str, object]) -> bool:
-    """Tell whether Meta would refuse an event with these keys because they fit too many people.
-
-    Source: Meta, best practices, baseline requirements for matching; a key without a value does not count.
-    """
-    if any(map(user_data.get, _TELLING)):
-        return False
-    present = {key for key, value in user_data.items() if value and key in _ALL_KEYS}
-    return any(present <= broad for broad in _TOO_BROAD)
-
-
-def _by_key(raw: Mapping[str, object]) -> tuple[dict[str, list[object]], dict[str, None]]:
-    given: dict[str, list[object]] = {}
+def _by_key(customer_information: Mapping[str, object]) -> tuple[dict[str, list[object]], dict[str, None]]:
+    """Return the values of each key, as many as are read, and the keys that had more."""
+    by_key: dict[str, list[object]] = {}
     cut: dict[str, None] = {}
-    for name, value in raw.items():
+    for name, value in customer_information.items():
         if key := _ALIASES.get(name) or _key(name):
-            values = given.setdefault(key, [])
+            values = by_key.setdefault(key, [])
             values += value if isinstance(value, list | tuple) else [value]
             if len(values) > limits.VALUES:
                 cut[key] = None
                 del values[limits.VALUES :]
-    return given, cut
+    return by_key, cut
 
 
 def _key(name: str) -> str | None:
     return _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
 
 
-def _place(stated: Iterable[object], default: str) -> str:
+def _hashed(
+    values: Mapping[str, list[object]], default_country: str, year: int, effort: Effort
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the hashes of the hashed keys, and the keys that had a value of no use."""
+    wanted = [(key, value) for key in HASHED if key in values for value in values[key]]
+    if not wanted:
+        return {}, []
+    country = _country(values.get("country", ()), default_country)
+    read = readings(wanted, numeric=_NUMERIC, ids=_IDS)
+    texts = [(key, text) for (key, _), text in zip(wanted, read, strict=True) if isinstance(text, str)]
+    digests = _digests(texts, country, year, effort)
+    hashed: dict[str, list[str]] = {}
+    rejected: dict[str, None] = {}
+    for (key, _), reading in zip(wanted, read, strict=True):
+        found = digests[key, reading] if isinstance(reading, str) else reading
+        if found is None:
+            rejected[key] = None
+        elif found:
+            hashes = hashed.setdefault(key, [])
+            hashes += [digest for digest in found if digest not in hashes]
+    return hashed, list(rejected)
+
+
+def _country(stated: Iterable[object], default: str) -> str:
     """Return the country to read the other values by; one that is stated but not understood is no reason to guess."""
     for value in stated:
         text = trim(value)[:_LONGEST] if isinstance(value, str) else ""
-        if not is_nothing(text):
+        if not NOTHING_IN_IT.search(text):
             return location.country(text) or location.hashed_countries().get(text[:64].lower(), "")
-    return location.country(default) or ""
+    return (location.country(default) or "") if default else ""
 
 
-def _digests(key: str, value: object, country: str, year: int, effort: Effort) -> tuple[str, ...] | None:
-    """Return the hashes one value gives, none for an empty one, None for one that cannot be used."""
-    text = as_text(value, numeric=key in _NUMERIC)
-    if not text:
-        return None if text is None else ()
-    if is_hash(text):
-        digest = passed_hash(text, is_id=key in _IDS)
-        return (digest,) if digest else None
-    if len(text) > MAX_LENGTH or (key not in _IDS and is_other_digest(text)):
-        return None
-    known = (key, text, country)
-    if known in effort.digests:
-        return effort.digests[known]
-    found = _forms(key, text, country, year) if effort.spend(_cost(key, text)) else None
-    effort.digests[known] = found
-    return found
+def _digests(
+    texts: list[tuple[str, str]], country: str, year: int, effort: Effort
+) -> dict[tuple[str, str], tuple[str, ...] | None]:
+    """Return the hashes of raw values, None for one without a certain form or beyond the effort."""
+    memory = effort.digests
+    unread = [(key, text) for key, text in dict.fromkeys(texts) if (key, text, country) not in memory]
+    affordable = []
+    for key, text in unread:
+        effort.left -= _cost(key, text)
+        memory[key, text, country] = None
+        if effort.left >= 0:
+            affordable.append((key, text))
+    for (key, text), form in zip(affordable, _forms(affordable, country, year), strict=True):
+        if form is not None:
+            spellings = location.city_forms(form) if key == "ct" else (form,)
+            memory[key, text, country] = tuple([sha256(spelling.encode()).hexdigest() for spelling in spellings])
+    return {(key, text): memory[key, text, country] for key, text in texts}
 
 
 def _cost(key: str, text: str) -> int:
@@ -235,14 +201,35 @@ def _cost(key: str, text: str) -> int:
     return fixed + (each if text.isascii() else each + 40) * len(text)
 
 
-def _forms(key: str, text: str, country: str, year: int) -> tuple[str, ...] | None:
-    form = normalise(key, text, country=country, year=year)
-    if form is None:
-        return None
-    return tuple(map(sha256, location.city_forms(form))) if key == "ct" else (sha256(form),)
+def _forms(texts: list[tuple[str, str]], country: str, year: int) -> list[str | None]:
+    """Return the normal form of each usable text, None where it has none."""
+    short = [(key, text) for key, text in texts if key in _LONG or len(text) <= _LONGEST]
+    of_places = [pair for pair in short if pair[0] in location.KEYS]
+    found = contact.forms([pair for pair in short if pair[0] not in location.KEYS], country)
+    if of_places:
+        found |= location.forms(of_places, country)
+    forms = [found.get(pair) for pair in texts]
+    return [
+        None if form and key in _OF_BIRTH and int(form[:4]) > year else form
+        for (key, _), form in zip(texts, forms, strict=True)
+    ]
 
 
-def _plain(key: str, value: object) -> str | int | None:
+def _plain(values: Mapping[str, list[object]]) -> tuple[dict[str, str | int], list[str]]:
+    """Return the ids that stay as they are, the first of each key, and the keys that had a value of no use."""
+    plain: dict[str, str | int] = {}
+    rejected: list[str] = []
+    for key in PLAIN:
+        if key in values:
+            ids = [_plain_id(key, value) for value in values[key]]
+            if first := next((id_ for id_ in ids if id_), None):
+                plain[key] = first
+            if None in ids:
+                rejected.append(key)
+    return plain, rejected
+
+
+def _plain_id(key: str, value: object) -> str | int | None:
     """Return an id that stays as it is, "" for an empty one, None for one that cannot be used or is no id."""
     text = as_text(value, numeric=True)
     if not text:
@@ -254,11 +241,3 @@ def _plain(key: str, value: object) -> str | int | None:
     if key not in _PLAIN_INTEGERS:
         return text
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def _distinct(digests: Iterable[tuple[str, ...] | None]) -> list[str]:
-    return list(dict.fromkeys(digest for some in digests if some for digest in some))
-
-
-def _first(ids: Iterable[str | int | None]) -> str | int | None:
-    return next((one for one in ids if one), None)

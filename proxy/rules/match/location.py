@@ -9,7 +9,7 @@ import gettext
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 import pycountry
@@ -169,3 +169,18 @@ def _states(country: str) -> Mapping[str, str]:
             code = entry.code.removeprefix(prefix).lower()
             names |= {plain_latin(bare(name)): code for name in (entry.name, entry.code, code)}
     return _STATE_ALIASES[country] | names
+
+
+_RULES: Mapping[str, Callable[[str, str], str | None]] = {
+    "ct": lambda text, _country: city(text),
+    "st": state,
+    "zp": postal_code,
+    "country": lambda text, _country: country(text),
+}
+KEYS = tuple(_RULES)
+"""Meta's names of where a person lives."""
+
+
+def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
+    """Return the normal form of each key and text, None where it has none."""
+    return {(key, text): _RULES[key](text, country) for key, text in texts}

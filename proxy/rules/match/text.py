@@ -2,13 +2,18 @@
 
 import hashlib
 import re
+from collections.abc import Collection, Iterable
 
 MAX_LENGTH = 512
 """Characters of a usable value."""
 
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
-_NOTHINGS = frozenset({"", "null", "undefined", "none", "n/a", "nan", "[object object]"})
-_UNFILLED = re.compile(r"\{\{|\$\{|\[object \w+\]|^%.*%$", re.IGNORECASE | re.DOTALL)
+_NOTHINGS = ("", "null", "undefined", "none", "n/a", "nan", "[object object]")
+NOTHING_IN_IT = re.compile(
+    rf"(?a:\A(?:{'|'.join(map(re.escape, _NOTHINGS))})\Z)|\{{\{{|\$\{{|\[object \w+\]|\A%.*%$",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Finds in trimmed text that it is empty, or was left unfilled by a template or a script."""
 # The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
 _SHA256 = re.compile(r"([0-9a-f]{64})((?:\.[0-9a-z_-]{2}|\.[0-9a-z_-]{8})?)", re.IGNORECASE | re.ASCII)
 _MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
@@ -42,16 +47,38 @@ def trim(text: str) -> str:
     return text.strip() if text.isascii() else text.strip().strip("\u200b\ufeff").strip()
 
 
-def is_nothing(text: str) -> bool:
-    """Tell whether trimmed text is empty or was left unfilled by a template or a script."""
-    if text.isalnum():
-        return text.lower() in _NOTHINGS
-    return text.lower() in _NOTHINGS or _UNFILLED.search(text) is not None
-
-
 def is_usable(text: str) -> bool:
     """Tell whether trimmed text means something, has a bearable length and a UTF-8 form."""
-    return len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not is_nothing(text)
+    return (
+        len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not NOTHING_IN_IT.search(text)
+    )
+
+
+def readings(
+    values: Iterable[tuple[str, object]], *, numeric: Collection[str], ids: Collection[str]
+) -> list[str | tuple[str, ...] | None]:
+    """Read values of hashed keys, each with its key.
+
+    Args:
+        values: Keys by Meta's names, and what the page gave for each.
+        numeric: Keys whose values may be numbers.
+        ids: Keys of ids, which may look like the hash of something.
+
+    Returns:
+        For each value, trimmed text that is to be hashed, a tuple with the one hash that it is, an empty tuple for an
+        empty value, or None for one of no use.
+    """
+    return [_reading(value, numeric=key in numeric, is_id=key in ids) for key, value in values]
+
+
+def _reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
+    text = as_text(value, numeric=numeric)
+    if not text:
+        return None if text is None else ()
+    if is_hash(text):
+        digest = passed_hash(text, is_id=is_id)
+        return (digest,) if digest else None
+    return text if (is_id or not is_other_digest(text)) and is_usable(text) else None
 
 
 def is_hash(text: str) -> bool:

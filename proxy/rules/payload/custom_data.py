@@ -18,8 +18,17 @@ from typing import Any
 import orjson
 
 from proxy.graph.law import STANDARD_EVENTS
-from proxy.rules.match.text import is_nothing
-from proxy.rules.payload.money import DOUBTFUL, FINE, NOTHING, REPAIRED, UNUSABLE, Checked, amount, count, currency
+from proxy.rules.match.text import NOTHING_IN_IT
+from proxy.rules.payload.money import (
+    DOUBTFUL,
+    FINE,
+    NOTHING,
+    REPAIRED,
+    UNUSABLE,
+    Checked,
+    checked_item_numbers,
+    checked_numbers,
+)
 
 _LOWER_NAMES = frozenset(name.lower() for name in STANDARD_EVENTS)
 # Catalogues of travel, homes and cars have types of their own, which no page of Meta's lists in full.
@@ -31,19 +40,20 @@ _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
 
 def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what of an event's custom data may be sent, and the findings. No JSON raises."""
-    kept: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
     findings: list[str] = []
-    for field, given in data.items():
+    numbers = checked_numbers(data)
+    for field, claimed in data.items():
         check = _CHECKS.get(field)
-        if check is None:
-            kept[field] = given
+        if check is None and field not in numbers:
+            sent[field] = claimed
             continue
-        value, words = check(given)
+        value, words = numbers[field] if check is None else check(claimed)
         if value is not None:
-            kept[field] = value
+            sent[field] = value
         findings += [field + word for word in words]
-    findings += _of_the_whole(name, kept)
-    return kept, tuple(dict.fromkeys(findings)) if findings else ()
+    findings += _of_the_whole(name, sent)
+    return sent, tuple(dict.fromkeys(findings)) if findings else ()
 
 
 def _of_the_whole(name: str, data: Mapping[str, Any]) -> list[str]:
@@ -57,49 +67,55 @@ def _of_the_whole(name: str, data: Mapping[str, Any]) -> list[str]:
     return findings
 
 
-def _content_ids(given: Any) -> Checked:
+def _content_ids(claimed: Any) -> Checked:
     """Return a list of texts or numbers; one alone is a list of one."""
-    listed = _listed(given)
-    ids = [one for one in listed if _is_id(one)]
+    listed = _listed(claimed)
+    ids = [member for member in listed if _is_id(member)]
     words = FINE if len(ids) == len(listed) else (":unusable",)
-    if ids and not isinstance(given, list):
+    if ids and not isinstance(claimed, list):
         # Several ids in one text, or one with a comma in it? Nobody but the page knows.
-        words += DOUBTFUL if ids == [given] and "," in str(given) else REPAIRED
+        words += DOUBTFUL if ids == [claimed] and "," in str(claimed) else REPAIRED
     return ids or None, words
 
 
-def _contents(given: Any) -> Checked:
+def _contents(claimed: Any) -> Checked:
     """Return a list of items that have an id, numbers as numbers."""
-    listed = _listed(given)
-    items = [_item(one) for one in listed if isinstance(one, dict) and _is_id(one.get("id"))]
-    words = [word for _, found in items for word in found]
+    listed = _listed(claimed)
+    claims = [member for member in listed if isinstance(member, dict) and _is_id(member.get("id"))]
+    items, words = [], []
+    for claim, numbers in zip(claims, checked_item_numbers(claims), strict=True):
+        item, found = _item(claim, numbers)
+        items.append(item)
+        words += found
     if len(items) < len(listed):
         words.append(":unusable")
-    if items and not isinstance(given, list):
+    if items and not isinstance(claimed, list):
         words += REPAIRED
-    return [item for item, _ in items] or None, tuple(words)
+    return items or None, tuple(words)
 
 
-def _item(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    item, findings = dict(given), []
-    for field, check in _ITEM_CHECKS.items():
-        if field in given:
-            item[field], words = check(given[field])
-            findings += [f".{field}{word}" for word in words]
-            if item[field] is None:
-                del item[field]
+def _item(claimed: Mapping[str, Any], numbers: Mapping[str, Checked]) -> tuple[dict[str, Any], list[str]]:
+    item, findings = dict(claimed), []
+    checks = dict(numbers)
+    if "delivery_category" in claimed:
+        checks["delivery_category"] = _delivery(claimed["delivery_category"])
+    for field, (value, words) in checks.items():
+        item[field] = value
+        findings += [f".{field}{word}" for word in words]
+        if value is None:
+            del item[field]
     if "quantity" not in item:
         findings.append(".quantity:missing")
     return item, findings
 
 
-def _listed(given: Any) -> list[Any]:
+def _listed(claimed: Any) -> list[Any]:
     """Return the members of a list, of one written as JSON text, or the one thing that should stand in a list."""
-    if isinstance(given, str) and given.lstrip().startswith(("[", "{")):
-        given = _parsed(given)
-    if isinstance(given, list):
-        return given
-    return [] if given is None or given == "" else [given]
+    if isinstance(claimed, str) and claimed.lstrip().startswith(("[", "{")):
+        claimed = _parsed(claimed)
+    if isinstance(claimed, list):
+        return claimed
+    return [] if claimed is None or claimed == "" else [claimed]
 
 
 def _parsed(text: str) -> Any:
@@ -109,50 +125,40 @@ def _parsed(text: str) -> Any:
     except orjson.JSONDecodeError:
         return text
     members = value if isinstance(value, list) else [value]
-    parts = [part for one in members for part in (one.values() if isinstance(one, dict) else [one])]
+    parts = [part for member in members for part in (member.values() if isinstance(member, dict) else [member])]
     return [None] if any(isinstance(part, dict | list) for part in parts) else value
 
 
 def _is_id(value: Any) -> bool:
     if isinstance(value, str):
-        return not is_nothing(value.strip())
+        return not NOTHING_IN_IT.search(value.strip())
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _text(given: Any) -> Checked:
+def _text(claimed: Any) -> Checked:
     """Return an id as text, its letters and blanks as they are."""
-    if given is None or given == "":
+    if claimed is None or claimed == "":
         return NOTHING
-    if not _is_id(given):
+    if not _is_id(claimed):
         return UNUSABLE
-    return str(given), FINE if isinstance(given, str) else REPAIRED
+    return str(claimed), FINE if isinstance(claimed, str) else REPAIRED
 
 
-def _word(given: Any, known: frozenset[str], otherwise: Callable[[Any], Checked]) -> Checked:
+def _word(claimed: Any, words: frozenset[str], otherwise: Callable[[Any], Checked]) -> Checked:
     """Return one of Meta's words, whatever its case and what stands between its parts."""
-    if given is None or given == "":
+    if claimed is None or claimed == "":
         return NOTHING
-    word = given.strip().lower().replace(" ", "_").replace("-", "_") if isinstance(given, str) else ""
-    if word in known:
-        return word, FINE if word == given else REPAIRED
-    return otherwise(given)
+    word = claimed.strip().lower().replace(" ", "_").replace("-", "_") if isinstance(claimed, str) else ""
+    if word in words:
+        return word, FINE if word == claimed else REPAIRED
+    return otherwise(claimed)
 
 
-_delivery = partial(_word, known=_DELIVERY_CATEGORIES, otherwise=lambda _: UNUSABLE)
+_delivery = partial(_word, words=_DELIVERY_CATEGORIES, otherwise=lambda _: UNUSABLE)
 _CHECKS: Mapping[str, Callable[[Any], Checked]] = {
-    "value": amount,
-    "currency": currency,
-    "predicted_ltv": amount,
-    "net_revenue": amount,
-    "num_items": count,
     "content_ids": _content_ids,
     "contents": _contents,
-    "content_type": partial(_word, known=_CONTENT_TYPES, otherwise=lambda given: (given, DOUBTFUL)),
+    "content_type": partial(_word, words=_CONTENT_TYPES, otherwise=lambda claimed: (claimed, DOUBTFUL)),
     "order_id": _text,
-    "delivery_category": _delivery,
-}
-_ITEM_CHECKS: Mapping[str, Callable[[Any], Checked]] = {
-    "quantity": count,
-    "item_price": amount,
     "delivery_category": _delivery,
 }

@@ -23,26 +23,21 @@ def without_contact_data(hit: Hit, effort: Effort) -> Hit:
     return hit._replace(name=_public(hit.name, effort), id=_public(hit.id, effort))
 
 
-def is_public(hit: Hit) -> bool:
-    """Tell whether neither name nor id was redacted."""
-    return hit.name != REDACTED != hit.id
-
-
 def findings(hit: Hit) -> tuple[str, ...]:
     """Return which of name and id were redacted."""
     words = {"event_name:unusable": hit.name, "event_id:unusable": hit.id}
     return tuple(finding for finding, label in words.items() if label == REDACTED)
 
 
-def public_news(copy_updates: Iterable[BrowserCopyUpdate], effort: Effort) -> tuple[BrowserCopyUpdate, ...]:
-    """Return the news of browser copies whose names and ids may rest."""
-    return tuple(news for news in copy_updates if _may_rest(news, effort))
+def public_updates(copy_updates: Iterable[BrowserCopyUpdate], effort: Effort) -> tuple[BrowserCopyUpdate, ...]:
+    """Return the updates of browser copies whose names and ids may rest."""
+    return tuple(update for update in copy_updates if _may_rest(update, effort))
 
 
-def _may_rest(news: BrowserCopyUpdate, effort: Effort) -> bool:
-    if not may_hold_shapes(f"{news.name} {news.id}".encode(errors="replace"), is_id=True):
+def _may_rest(update: BrowserCopyUpdate, effort: Effort) -> bool:
+    if not may_hold_shapes(f"{update.name} {update.id}".encode(errors="replace"), is_id=True):
         return True
-    return news.name == _public(news.name, effort) and news.id == _public(news.id, effort)
+    return update.name == _public(update.name, effort) and update.id == _public(update.id, effort)
 
 
 def _public(label: str, effort: Effort) -> str:

@@ -5,6 +5,7 @@ data parameters, whose samples show amounts as numbers and as text, and currenci
 """
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -28,17 +29,17 @@ _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,' \u2019\u00a0\u2009\u202f])[0-9]{3}(
 _MOST_CHARACTERS = 40
 
 
-def amount(given: Any) -> Checked:
+def amount(claimed: Any) -> Checked:
     """Return a number for a number, and for text that can only be one.
 
     ``12,50`` and ``1.299,00`` are clear; ``1,299`` is one of two numbers, and so none. Nor is what is so large that
     readers of JSON do not agree on it.
     """
-    if isinstance(given, str):
-        return _amount_of(given.strip())
-    if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) < limits.NUMBER:
-        return NOTHING if given is None else UNUSABLE
-    return given, DOUBTFUL if given < 0 else FINE
+    if isinstance(claimed, str):
+        return _amount_of(claimed.strip())
+    if isinstance(claimed, bool) or not isinstance(claimed, int | float) or not abs(claimed) < limits.NUMBER:
+        return NOTHING if claimed is None else UNUSABLE
+    return claimed, DOUBTFUL if claimed < 0 else FINE
 
 
 def _amount_of(text: str) -> Checked:
@@ -66,24 +67,44 @@ def _plain(text: str) -> str | None:
     return None if is_ambiguous or mark == point else text.replace(mark, "").replace(",", ".")
 
 
-def count(given: Any) -> Checked:
+def count(claimed: Any) -> Checked:
     """Return a whole number, 0 or more."""
-    number, words = amount(given)
+    number, words = amount(claimed)
     if number is None:
         return number, words
     if number < 0 or number % 1:
         return UNUSABLE
-    return int(number), FINE if type(given) is int else REPAIRED
+    return int(number), FINE if type(claimed) is int else REPAIRED
 
 
-def currency(given: Any) -> Checked:
+def currency(claimed: Any) -> Checked:
     """Return the code in capitals; three letters that ISO 4217 lacks are doubtful, as Meta's own list is not public."""
-    if given is None or given == "":
+    if claimed is None or claimed == "":
         return NOTHING
-    code = given.strip().upper() if isinstance(given, str) else ""
+    code = claimed.strip().upper() if isinstance(claimed, str) else ""
     if code in _currencies():
         return code, FINE
     return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
+
+
+_CHECKS: Mapping[str, Callable[[Any], Checked]] = {
+    "value": amount,
+    "currency": currency,
+    "predicted_ltv": amount,
+    "net_revenue": amount,
+    "num_items": count,
+}
+_ITEM_CHECKS: Mapping[str, Callable[[Any], Checked]] = {"quantity": count, "item_price": amount}
+
+
+def checked_numbers(data: Mapping[str, Any]) -> dict[str, Checked]:
+    """Return the checks of the amounts, currencies and counts among custom data, by field."""
+    return {field: check(data[field]) for field, check in _CHECKS.items() if field in data}
+
+
+def checked_item_numbers(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Checked]]:
+    """Return likewise those of the items of ``contents``."""
+    return [{field: check(item[field]) for field, check in _ITEM_CHECKS.items() if field in item} for item in items]
 
 
 def prepare() -> None:

@@ -1,9 +1,42 @@
-"""May this visit's events leave at all? The first step of every request."""
+"""May a visit's events leave at all, and under which data processing options?"""
+
+from typing import NamedTuple
 
 from proxy.config.schema import Site
 from proxy.model.event import DropReason
 from proxy.model.request import Consent, Visit
 from proxy.rules.identity.visitor_cookie import VisitorCookie
+
+_LDU = (("LDU",), 0, 0)
+"""Limited Data Use; country and state 0 let Meta locate the event by its address (Meta, data processing options)."""
+
+
+class Permission(NamedTuple):
+    """What a visit may do."""
+
+    forbidden: DropReason | None
+    """Why nothing of it may leave."""
+    options: tuple[tuple[str, ...], int, int] | None
+    """Data processing options of its events, where there are any."""
+
+
+def permission(  # noqa: PLR0913 - all that the answer hangs on
+    site: Site, visit: Visit, cookie: VisitorCookie, *, gpc: str, dnt: str, is_located: bool, is_bot: bool
+) -> Permission:
+    """Return what a visit may do.
+
+    Args:
+        site: Its settings decide which signals count.
+        visit: The page's word.
+        cookie: What the visitor cookie holds of earlier words.
+        gpc: The header ``Sec-GPC``, or "".
+        dnt: The header ``DNT``, or "".
+        is_located: A public address is known.
+        is_bot: The visitor is taken for a machine.
+    """
+    has_gpc = signals_gpc(gpc, visit)
+    forbidden = forbids(site, visit, cookie, gpc=has_gpc, dnt=signals_dnt(dnt), located=is_located, bot=is_bot)
+    return Permission(forbidden, options(site, visit, gpc=has_gpc))
 
 
 def signals_gpc(header: str, visit: Visit) -> bool:
@@ -25,37 +58,47 @@ def signals_dnt(header: str) -> bool:
 
 
 def forbids(  # noqa: PLR0913 - all that the answer hangs on
-    site: Site, visit: Visit, kept: VisitorCookie, *, gpc: bool, dnt: bool, located: bool, bot: bool
+    site: Site, visit: Visit, cookie: VisitorCookie, *, gpc: bool, dnt: bool, located: bool, bot: bool
 ) -> DropReason | None:
-    """Return why nothing of this visit may leave, or None.
+    """Return why nothing of a visit may leave, or None.
 
-    ``located``: a public address is known. Limited Data Use leaves the choice of law to Meta, which needs one.
+    Args:
+        site: Its settings decide which signals count.
+        visit: The page's word.
+        cookie: What the visitor cookie holds of earlier words.
+        gpc: Global Privacy Control is on.
+        dnt: The browser asks not to be tracked.
+        located: A public address is known. Limited Data Use leaves the choice of law to Meta, which needs one.
+        bot: The visitor is taken for a machine.
     """
     if gpc and (site.gpc == "drop" or (site.gpc == "ldu" and not located)):
         return DropReason.GPC
     if dnt and site.dnt == "drop":
         return DropReason.DNT
-    if kept.opted_out:
+    if cookie.opted_out:
         return DropReason.OPTED_OUT
-    if not _is_permitted(site, visit, kept):
+    if not _is_permitted(site, visit, cookie):
         return DropReason.NO_CONSENT
     return DropReason.BOT if bot and site.bots == "drop" else None
 
 
-def _is_permitted(site: Site, visit: Visit, kept: VisitorCookie) -> bool:
-    """A withdrawal holds until the page tells of a grant; a grant that was kept is no word of this page."""
+def _is_permitted(site: Site, visit: Visit, cookie: VisitorCookie) -> bool:
+    """Tell whether the page's word lets events leave: a withdrawal holds until a grant, a grant on its page alone."""
     if visit.consent is Consent.UNKNOWN:
-        return site.consent != "required" and kept.consent is not Consent.REVOKED
+        return site.consent != "required" and cookie.consent is not Consent.REVOKED
     return visit.consent is Consent.GRANTED
 
 
 def options(site: Site, visit: Visit, *, gpc: bool) -> tuple[tuple[str, ...], int, int] | None:
-    """Return the data processing options of the visit's events: Limited Data Use for GPC or always, by the site.
+    """Return the data processing options of the visit's events.
 
-    Country and state 0 let Meta locate the event by its address (Meta, data processing options).
+    Args:
+        site: It may ask for Limited Data Use, always or for Global Privacy Control.
+        visit: The page's own options.
+        gpc: Global Privacy Control is on.
     """
     if gpc and site.gpc == "ldu":
-        return ("LDU",), 0, 0
+        return _LDU
     if site.ldu and not (visit.dpo and visit.dpo[0]):
-        return ("LDU",), 0, 0
+        return _LDU
     return visit.dpo

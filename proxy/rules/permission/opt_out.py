@@ -9,12 +9,13 @@ from enum import StrEnum
 from proxy.config.schema import Site
 from proxy.model.request import BrowserRequest, Consent
 from proxy.rules.identity import reference
-from proxy.rules.identity.visitor import forget, proven, read_visitor_cookie, visitor_cookie_header
-from proxy.rules.identity.visitor_cookie import VisitorCookie
+from proxy.rules.identity.person import proven
+from proxy.rules.identity.visitor import forget, visitor_cookie_header
+from proxy.rules.identity.visitor_cookie import NOTHING, VisitorCookie
 from proxy.rules.permission.consent import signals_gpc_header
 from proxy.rules.policy import Policy
-from proxy.rules.request import cookies, sites
-from proxy.rules.request.sites import cookie_scope_of
+from proxy.rules.request.cookies import cookies_of
+from proxy.rules.request.sites import CookieScope, cookie_scope_of
 
 
 class Gpc(StrEnum):
@@ -42,41 +43,55 @@ class OptOutStatus:
 
 def standing(request: BrowserRequest, policy: Policy) -> OptOutStatus | None:
     """Return how things stand; None where the browser would not send or keep our cookies: another site's page."""
-    scope, kept = _at_the_door(request, policy)
+    scope = _scope(request)
     if not scope.at_home:
         return None
-    person_digests = proven(kept, policy)
+    cookie = _cookie(request, policy)
+    person_digests = proven(cookie, policy.person_keys)
     handle = (
         reference.make(person_digests[0], policy.person_keys[0], request.entropy)
         if person_digests and policy.person_keys
         else ""
     )
-    return OptOutStatus(kept.opted_out, _gpc(policy.site, request), kept.consent, handle, person_digests=person_digests)
+    return OptOutStatus(
+        cookie.opted_out, _gpc(policy.site, request), cookie.consent, handle, person_digests=person_digests
+    )
 
 
 def choose(request: BrowserRequest, policy: Policy, *, opted_out: bool) -> OptOutStatus | None:
-    """Return how things stand after a choice; None as in ``standing``."""
-    scope, kept = _at_the_door(request, policy)
+    """Return how things stand after a choice; None as in ``standing``.
+
+    Args:
+        request: The request that brings it.
+        policy: What the configuration says of its site.
+        opted_out: The choice.
+    """
+    scope = _scope(request)
     if not scope.at_home:
         return None
+    cookie = _cookie(request, policy)
     if opted_out:
-        cookies = forget(kept._replace(opted_out=True), scope, request, policy)
+        cookies = forget(cookie._replace(opted_out=True), scope, request, policy)
     else:
-        cookies = (visitor_cookie_header(_taken_back(kept), scope, request, policy),)
-    gpc, person_digests = _gpc(policy.site, request), proven(kept, policy)
-    return OptOutStatus(opted_out, gpc, kept.consent, cookies=cookies, person_digests=person_digests)
+        cookies = (visitor_cookie_header(_without_opt_out(cookie), scope, request, policy),)
+    gpc, person_digests = _gpc(policy.site, request), proven(cookie, policy.person_keys)
+    return OptOutStatus(opted_out, gpc, cookie.consent, cookies=cookies, person_digests=person_digests)
 
 
-def _taken_back(kept: VisitorCookie) -> VisitorCookie:
+def _without_opt_out(cookie: VisitorCookie) -> VisitorCookie:
     """A withdrawal of consent stays, and with it what can lift that."""
-    left = kept.suppression if kept.consent is Consent.REVOKED else ""
-    return kept._replace(opted_out=False, suppression=left)
+    suppression = cookie.suppression if cookie.consent is Consent.REVOKED else ""
+    return cookie._replace(opted_out=False, suppression=suppression)
 
 
-def _at_the_door(request: BrowserRequest, policy: Policy) -> tuple[sites.CookieScope, VisitorCookie]:
+def _scope(request: BrowserRequest) -> CookieScope:
     """A visitor who follows a link brings no origin, and a Referer of anywhere; the page is then our own."""
-    scope = cookie_scope_of(request, own_page=not request.origin)
-    return scope, read_visitor_cookie(request, scope, cookies.cookies_of(request.cookie), policy).visitor_cookie
+    return cookie_scope_of(request, own_page=not request.origin)
+
+
+def _cookie(request: BrowserRequest, policy: Policy) -> VisitorCookie:
+    found = policy.keys.find(cookies_of(request.cookie), policy.site.name, now=request.now)
+    return found.visitor_cookie if found else NOTHING
 
 
 def _gpc(site: Site, request: BrowserRequest) -> Gpc:

@@ -2,13 +2,8 @@
 
 from functools import lru_cache
 
+from proxy.graph.law import COOKIE_SECONDS
 from proxy.rules.request.sites import CookieScope
-
-COOKIE_DAYS = 90
-
-
-_COOKIE_SECONDS = COOKIE_DAYS * 24 * 60 * 60
-
 
 # Browsers keep some 180 cookies of one site.
 _MOST_COOKIES = 400
@@ -25,14 +20,29 @@ def cookies_of(header: str) -> dict[str, str]:
 
 
 def set_cookie(
-    name: str, value: str, scope: CookieScope, *, seconds: int = _COOKIE_SECONDS, http_only: bool = False
+    name: str, value: str, scope: CookieScope, *, seconds: int = COOKIE_SECONDS, http_only: bool = False
 ) -> str:
-    """Return a ``Set-Cookie`` value as the Pixel's cookies are: path ``/``, Lax; ``http_only`` hides it from script."""
-    return f"{name}={value}; {_attributes(scope, seconds, http_only)}"
+    """Return a ``Set-Cookie`` value.
+
+    Args:
+        name: Of the cookie.
+        value: Of the cookie, written as it may stand in one.
+        scope: Where it is set.
+        seconds: How long the browser keeps it; 0 ends it.
+        http_only: No script may read it.
+    """
+    return f"{name}={value}; {attributes(scope, seconds, http_only)}"
 
 
 @lru_cache(maxsize=1024)
-def _attributes(scope: CookieScope, seconds: int, http_only: bool) -> str:  # noqa: FBT001 - a key of the cache
+def attributes(scope: CookieScope, seconds: int, http_only: bool) -> str:  # noqa: FBT001 - a key of the cache
+    """Return the attributes of a ``Set-Cookie`` value, as the Pixel's cookies have them: path ``/``, Lax.
+
+    Args:
+        scope: Where it is set.
+        seconds: How long the browser keeps it.
+        http_only: No script may read it.
+    """
     parts = [f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
     if scope.domain:
         parts.append(f"Domain={scope.domain}")

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from proxy.simulator.graph import endpoints, panel
-from proxy.simulator.graph.answers import Refusal, no_object
-from proxy.simulator.graph.edge import Graph
-from proxy.simulator.graph.faults import Faults
+from proxy.simulator.graph.answers import ApiError, no_object
+from proxy.simulator.graph.edge import EventsEdge
+from proxy.simulator.graph.faults import ActiveFaults
 from proxy.simulator.graph.memory import Memory
 from proxy.simulator.graph.state import SIMULATOR, Simulator, response, trace
 
@@ -32,17 +32,17 @@ def make_app(
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
-    """Build the simulator.
+    """Return the simulator as an application.
 
     Args:
-        tokens: the access token of each pixel; None admits every pixel with any non-empty token.
-        app_secrets: the app secret of a pixel, to verify `appsecret_proof` where it is given.
-        now: server time, Unix seconds.
-        clock: the monotonic clock that faults last by, seconds.
+        tokens: The access token of each pixel; None admits every pixel with any non-empty token.
+        app_secrets: The app secret of a pixel, to verify `appsecret_proof` where it is given.
+        now: Server time, Unix seconds.
+        clock: The monotonic clock, in seconds, by which faults end.
     """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_graph_errors])
     memory = Memory()
-    app[SIMULATOR] = Simulator(Graph(tokens, app_secrets or {}, memory, now), memory, Faults(clock))
+    app[SIMULATOR] = Simulator(EventsEdge(tokens, app_secrets or {}, memory, now), memory, ActiveFaults(clock))
     app.router.add_routes([*endpoints.ROUTES, *panel.ROUTES])
     app.on_response_prepare.append(_open_to_all)
     app.on_shutdown.append(_let_go)
@@ -50,7 +50,7 @@ def make_app(
 
 
 async def _let_go(app: web.Application) -> None:
-    # A held request would otherwise keep the server from closing.
+    # A request that a fault holds up would otherwise keep the server from closing.
     app[SIMULATOR].faults.clear()
 
 
@@ -68,13 +68,13 @@ async def _graph_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return response(_refusal(error, ascii(request.path)[1:-1]).answer(trace()))
 
 
-def _refusal(error: Exception, path: str) -> Refusal:
+def _refusal(error: Exception, path: str) -> ApiError:
     match error:
         case web.HTTPRequestEntityTooLarge():
-            return Refusal(f"(#100) The body is larger than {MAX_BODY} bytes", status=413)
+            return ApiError(f"(#100) The body is larger than {MAX_BODY} bytes", status=413)
         case web.HTTPMethodNotAllowed():
             return no_object(path)
         case web.HTTPNotFound():
-            return Refusal(f"Unknown path components: {path}", code=2500)
+            return ApiError(f"Unknown path components: {path}", code=2500)
         case _:
-            return Refusal("(#100) The body cannot be read")
+            return ApiError("(#100) The body cannot be read")

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxy.simulator.graph import wire
-from proxy.simulator.graph.answers import Answer, Refusal, bad_token, no_object, received
+from proxy.simulator.graph.answers import Answer, ApiError, bad_token, no_object, received
 from proxy.simulator.graph.dedup import Copy
 from proxy.simulator.graph.memory import Memory
 from proxy.simulator.graph.rules import Event, refuse
 
-Extra = Callable[[list[Event]], Refusal | None]
+Extra = Callable[[list[Event]], ApiError | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What a request says, free of any socket; `query` is raw."""
+    """A request to the events edge as a value; `query` is not decoded yet."""
 
     pixel: str
     query: str
@@ -26,14 +26,14 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class EventsEdge:
     """The events edge.
 
     Attributes:
-        tokens: the access token of each pixel; None admits every pixel with any token.
-        app_secrets: the app secret of a pixel, by which an `appsecret_proof` is verified where one is given.
-        memory: takes what was accepted.
-        now: server time, Unix seconds.
+        tokens: The access token of each pixel; None admits every pixel with any token.
+        app_secrets: The app secret of a pixel, by which an `appsecret_proof` is verified where one is given.
+        memory: Takes what was accepted.
+        now: Server time, Unix seconds.
     """
 
     tokens: Mapping[str, str] | None
@@ -45,16 +45,16 @@ class Graph:
         """Accept all events of a request or none.
 
         Args:
-            posted: the request.
-            trace: becomes the answer's `fbtrace_id`.
-            extra: a further reason to refuse the batch, asked last.
+            posted: The request.
+            trace: Becomes the answer's `fbtrace_id`.
+            extra: A further reason to refuse the batch, asked last.
         """
         try:
             pairs = wire.parameters(posted.query, posted.content_type, posted.body)
-            refusal = self._stranger(posted.pixel, pairs, posted.authorization)
+            refusal = self._not_allowed(posted.pixel, pairs, posted.authorization)
             events = [] if refusal else wire.events(pairs)
         except wire.UnreadableError as error:
-            return Refusal(f"(#100) {error}").answer(trace)
+            return ApiError(f"(#100) {error}").answer(trace)
         refusal = refusal or refuse(events, self.now()) or (extra and extra(events))
         return refusal.answer(trace) if refusal else self._accept(posted.pixel, events, trace)
 
@@ -65,15 +65,15 @@ class Graph:
         )
         return received(len(events), trace)
 
-    def _stranger(self, pixel: str, pairs: wire.Pairs, authorization: str) -> Refusal | None:
+    def _not_allowed(self, pixel: str, pairs: wire.Pairs, authorization: str) -> ApiError | None:
         token = wire.token(pairs, authorization)
         return self._wrong_pixel(pixel) or self._wrong_token(pixel, token) or self._wrong_proof(pixel, token, pairs)
 
-    def _wrong_pixel(self, pixel: str) -> Refusal | None:
-        known = pixel.isascii() and pixel.isdigit() and (self.tokens is None or pixel in self.tokens)
-        return None if known else no_object(pixel)
+    def _wrong_pixel(self, pixel: str) -> ApiError | None:
+        exists = pixel.isascii() and pixel.isdigit() and (self.tokens is None or pixel in self.tokens)
+        return None if exists else no_object(pixel)
 
-    def _wrong_token(self, pixel: str, token: str | None) -> Refusal | None:
+    def _wrong_token(self, pixel: str, token: str | None) -> ApiError | None:
         if not token:
             return bad_token("An access token is required to request this resource.")
         if self.tokens is None or token == self.tokens[pixel]:
@@ -81,24 +81,24 @@ class Graph:
         # The token of a neighbour is a good token that may not see this pixel.
         return no_object(pixel) if token in self.tokens.values() else bad_token("Invalid OAuth access token.")
 
-    def _wrong_proof(self, pixel: str, token: str | None, pairs: wire.Pairs) -> Refusal | None:
+    def _wrong_proof(self, pixel: str, token: str | None, pairs: wire.Pairs) -> ApiError | None:
         proof, secret = wire.first(pairs, "appsecret_proof"), self.app_secrets.get(pixel)
         if proof is None or secret is None or proof == appsecret_proof(secret, token or ""):
             return None
-        return Refusal("Invalid appsecret_proof provided in the API argument", type="GraphMethodException")
+        return ApiError("Invalid appsecret_proof provided in the API argument", type="GraphMethodException")
 
 
 def appsecret_proof(secret: str, token: str) -> str:
-    """The proof Meta's SDKs send: HMAC-SHA256 of the token under the app's secret, in lower-case hex."""
+    """Return the proof that Meta's SDKs send: HMAC-SHA256 of the token under the app's secret, in lower-case hex."""
     return hmac.new(secret.encode(), token.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
 def seen_by_pixel(pairs: wire.Pairs, now: float) -> Copy | None:
-    """What a browser's Pixel reported to `/tr`, or None if it names no pixel or no event.
+    """Return what a browser's Pixel reported to `/tr`, or None if it names no pixel or no event.
 
     Args:
-        pairs: the parameters of the address and the body.
-        now: server time, Unix seconds.
+        pairs: The parameters of the address and the body.
+        now: Server time, Unix seconds.
     """
     event = wire.flat(pairs)
     pixel, name, identity = (event.get(key, "") for key in ("id", "ev", "eid"))

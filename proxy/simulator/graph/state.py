@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from proxy.simulator.graph.answers import Answer
-from proxy.simulator.graph.edge import Graph
-from proxy.simulator.graph.faults import Faults
+from proxy.simulator.graph.edge import EventsEdge
+from proxy.simulator.graph.faults import ActiveFaults
 from proxy.simulator.graph.memory import Memory
 
 
@@ -15,21 +15,21 @@ from proxy.simulator.graph.memory import Memory
 class Simulator:
     """The parts of one running simulator."""
 
-    graph: Graph
+    graph: EventsEdge
     memory: Memory
-    faults: Faults
+    faults: ActiveFaults
 
 
 SIMULATOR = web.AppKey("simulator", Simulator)
 
 
 def response(answer: Answer) -> web.Response:
-    """An answer as aiohttp sends it."""
+    """Return an answer as aiohttp sends it."""
     return web.Response(
         status=answer.status, body=answer.body, headers=answer.headers, content_type=answer.content_type
     )
 
 
 def trace() -> str:
-    """A new `fbtrace_id`."""
+    """Return a new `fbtrace_id`."""
     return "A" + secrets.token_urlsafe(16)

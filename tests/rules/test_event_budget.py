@@ -4,16 +4,15 @@ from typing import Any
 
 import orjson
 import pytest
-from test_judge import NOW, context, hit, site
+from cases import NOW, case_of, hit, site, taken
 
 from proxy.graph import payload
 from proxy.model.event import DropReason
 from proxy.model.request import RefusedEvent
-from proxy.rules import limits
-from proxy.rules.effort import whole
+from proxy.rules import event_steps, limits
+from proxy.rules.browser import decision, events_in_parts
+from proxy.rules.case import Case
 from proxy.rules.faults import fault
-from proxy.rules.judge import Context, Enricher
-from proxy.rules.records import Written, written
 
 PIXELS = tuple(str(number) for number in range(50))
 MANY = site(pixel=[{"id": pixel, "access_token": "t"} for pixel in PIXELS])
@@ -23,18 +22,14 @@ def large(identity: str, size: int, *, pixels: tuple[str, ...] = ("123",)) -> An
     return hit(name="Own", id=identity, data={"text": "x " * (size // 2)}, pixels=pixels, place=int(identity))
 
 
-def write(visit: Context) -> Written:
-    return whole(written(visit))
-
-
-def bytes_of(found: Written) -> int:
+def bytes_of(found: Case) -> int:
     shared = {record.pixel: len(record.shared) for record in found.records}
     return sum(len(record.payload) for record in found.records) + sum(shared.values())
 
 
 def test_an_event_beyond_the_bytes_of_a_request_is_refused_and_smaller_ones_behind_it_are_stored() -> None:
     """The refusal has place, id and reason; what is stored stays within the budget."""
-    found = write(context(large("0", 200_000), large("1", 100_000), large("2", 50_000)))
+    found = taken(case_of(large("0", 200_000), large("1", 100_000), large("2", 50_000)))
 
     why = "size: too large, with the events before; accepted: 262144 bytes of records for a body"
     assert [record.id for record in found.records] == ["0", "2"]
@@ -44,7 +39,7 @@ def test_an_event_beyond_the_bytes_of_a_request_is_refused_and_smaller_ones_behi
 
 def test_an_event_is_stored_for_all_its_pixels_or_for_none() -> None:
     """One large event for 50 pixels would be 50 records; it is refused as a whole, with its drops."""
-    found = write(context(large("0", 6000, pixels=(*PIXELS, "foreign")), large("1", 6000, pixels=("7",)), site=MANY))
+    found = taken(case_of(large("0", 6000, pixels=(*PIXELS, "foreign")), large("1", 6000, pixels=("7",)), site=MANY))
 
     assert ([record.id for record in found.records], [refusal.index for refusal in found.refused]) == (["1"], [0])
     assert (found.dropped, found.unknown_pixels) == ([], 0)
@@ -54,8 +49,8 @@ def test_what_the_events_of_one_pixel_share_counts_once() -> None:
     """200 events of a visitor with long addresses and many hashed keys fit, and have one shared part."""
     keys = {"em": [f"{number}@x.de" for number in range(4)], "external_id": list("abcd"), "fn": ["anna"]}
     address = "https://shop.example/" + "a" * 2000
-    visit = context(*(hit(id=str(number)) for number in range(200)), match={"123": keys}, url=address, referrer=address)
-    found = write(visit)
+    visit = case_of(*(hit(id=str(number)) for number in range(200)), match={"123": keys}, url=address, referrer=address)
+    found = taken(visit)
 
     assert (len(found.records), found.refused) == (200, [])
     assert len({id(record.shared) for record in found.records}) == 1
@@ -65,7 +60,7 @@ def test_what_the_events_of_one_pixel_share_counts_once() -> None:
 def test_ledger_rows_count_too() -> None:
     """Drops with the longest names and ids for 50 pixels stay within the same budget."""
     long = [hit(name="購" * 100, id="入" * 200, pixels=PIXELS, place=number) for number in range(8)]
-    found = write(context(*long, site=MANY, forbidden=DropReason.GPC))
+    found = taken(case_of(*long, site=MANY, forbidden=DropReason.GPC))
 
     assert [refusal.index for refusal in found.refused] == [5, 6, 7]
     assert len(found.dropped) == 250
@@ -74,8 +69,8 @@ def test_ledger_rows_count_too() -> None:
 def test_pixels_of_other_people_leave_one_row_for_a_request() -> None:
     """The row of the first says how many there were; the number goes to the metrics."""
     hits = [hit(id=str(number), pixels=PIXELS) for number in range(8)]
-    found = write(context(*hits, hit(id="ours")))
-    (row,) = found.dropped
+    found = taken(case_of(*hits, hit(id="ours")))
+    (row,) = decision(found).dropped
 
     assert (row.pixel, row.id, row.reason, row.findings) == ("0", "0", DropReason.UNKNOWN_PIXEL, ("events:400",))
     assert (found.unknown_pixels, [record.id for record in found.records]) == (400, ["ours"])
@@ -83,29 +78,29 @@ def test_pixels_of_other_people_leave_one_row_for_a_request() -> None:
 
 def test_one_pixel_of_other_people_has_a_plain_row() -> None:
     """Nothing needs to be said of a single one."""
-    (row,) = write(context(hit(pixels=("9", "123")))).dropped
+    (row,) = decision(taken(case_of(hit(pixels=("9", "123"))))).dropped
 
     assert (row.pixel, row.findings) == ("9", ())
 
 
-@pytest.mark.parametrize("broken", ["judge", "record"])
+@pytest.mark.parametrize("broken", ["custom data", "record"])
 def test_an_error_nobody_foresaw_costs_its_event_alone(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event is refused by name, its neighbours are stored, and the fault has type and place but no content."""
-    room, name = (Enricher, "judge") if broken == "judge" else (payload, "record")
+    room, name = (event_steps, "checked") if broken == "custom data" else (payload, "record")
     right = getattr(room, name)
 
     def wrong(*given: Any) -> Any:
-        if given[-1 if broken == "judge" else 0].id == "1":
+        if "1" in (given[0], getattr(given[0], "id", "")):
             raise TypeError("anna@x.de")
         return right(*given)
 
     monkeypatch.setattr(room, name, wrong)
-    found = write(context(*(hit(id=str(number), place=number) for number in range(3))))
+    found = taken(case_of(*(hit(name=str(number), id=str(number), place=number) for number in range(3))))
 
     assert [record.id for record in found.records] == ["0", "2"]
     assert found.refused == [RefusedEvent(1, "1", "cannot be read")]
     (named,) = found.faults
-    assert named.startswith("TypeError in proxy.rules.records.")
+    assert named.startswith("TypeError in proxy.rules.event_steps.")
     assert "anna" not in named
 
 
@@ -121,7 +116,7 @@ def test_a_fault_names_the_innermost_place_of_ours() -> None:
 def test_numbers_of_any_size_are_written() -> None:
     """Whatever number JSON may hold in custom data, the record can be written."""
     data = {"own": [2**64 - 1, -(2**63), 1.7e308, -0.0], "num_items": 1e20, "contents": [{"id": 1, "quantity": 1e300}]}
-    (record,) = write(context(hit(data=data, at=NOW))).records
+    (record,) = taken(case_of(hit(data=data, at=NOW))).records
 
     sent = orjson.loads(record.whole)["custom_data"]
     assert sent == {"own": [2**64 - 1, -(2**63), 1.7e308, -0.0], "contents": [{"id": 1}]}
@@ -131,7 +126,7 @@ def test_a_large_request_is_worked_on_in_parts() -> None:
     """No part but by its last event has more pairs of event and pixel than allowed; a usual request has one part."""
     pairs = limits.ROWS // limits.EVENTS
     hits = [hit(id=str(number), pixels=PIXELS[:pairs]) for number in range(limits.EVENTS)]
-    pauses = sum(1 for _ in written(context(*hits, site=MANY)))
+    pauses = sum(1 for _ in events_in_parts(case_of(*hits, site=MANY)))
 
     assert limits.ROWS / (pauses + 1) <= limits.PART + pairs
-    assert list(written(context(*hits[: limits.PART // pairs]))) == []
+    assert list(events_in_parts(case_of(*hits[: limits.PART // pairs]))) == []

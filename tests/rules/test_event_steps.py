@@ -5,87 +5,46 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from cases import ADDRESS, AGENT, FBC, FBP, NOW, case_of, hit, judged, site
 
-from proxy.config.schema import Site
 from proxy.graph.law import STANDARD_EVENTS
 from proxy.model.event import BrowserCopy, DropReason, Event, Redaction
 from proxy.model.ledger import LedgerRow, Status
-from proxy.model.request import BrowserRequest, Client, Hit, Visit
-from proxy.rules import judge
+from proxy.rules import event_steps
+from proxy.rules.browser import EVENT_STEPS
+from proxy.rules.case import Case, EventCase
 from proxy.rules.effort import Effort
 from proxy.rules.identity.browser_ids import BrowserIds
-from proxy.rules.judge import Context, Enricher, visitor_of, wants
-from proxy.rules.payload.redact import Cleaned, Limits, clean_data
-from proxy.rules.request.sites import CookieScope
+from proxy.rules.payload.names import Allowed
+from proxy.rules.payload.redact import CleanData, clean_data
+from proxy.rules.selection import wants
 
 SECOND, HOUR, DAY = 1000, 3_600_000, 86_400_000
 YEAR = 365 * DAY
-NOW = 1_764_000_000_000
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0"
-ADDRESS = "93.184.216.34"
-FBP = "fb.1.1700000000000.1"
-FBC = "fb.1.1700000000000.abc"
 MAIL_HASH = "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"
 REQUEST_KEYS = {"client_ip_address": ADDRESS, "client_user_agent": AGENT, "fbp": FBP, "fbc": FBC}
 
 
-def site(**changes: Any) -> Site:
-    pixels = [
-        {"id": "123", "access_token": "t"},
-        {"id": "456", "access_token": "t"},
-        {"id": "789", "access_token": "t", "events": ["Purchase", "Lead", "!Lead"]},
-    ]
-    usual = {"name": "shop", "domains": ["shop.example"], "pixel": pixels}
-    return Site.model_validate(usual | changes, context={"resolve": str})
-
-
-def hit(**changes: Any) -> Hit:
-    usual: dict[str, Any] = {"name": "PageView", "id": "id-1", "at": NOW, "pixels": ("123",), "data": {}}
-    return Hit(**(usual | {"browser_copy": BrowserCopy.FIRED} | changes))
-
-
-def context(*hits: Hit, **changes: Any) -> Context:
-    """A visit to a shop; ``changes`` go to the context, or into the visit where they belong to it."""
-    visit: dict[str, Any] = {"sent": NOW, "url": "https://shop.example/p?x=1&utm_source=fb", "fbp": FBP, "hits": hits}
-    visit |= {key: changes.pop(key) for key in ("sent", "url", "referrer", "fbp", "match") if key in changes}
-    usual: dict[str, Any] = {
-        "site": site(),
-        "request": BrowserRequest(
-            now=NOW, entropy=1, client=Client(ADDRESS, public=True), user_agent=changes.pop("user_agent", AGENT)
-        ),
-        "visit": Visit(**visit),
-        "ids": BrowserIds(FBP, FBC, ()),
-        "address": ADDRESS,
-        "options": None,
-        "bot": None,
-        "forbidden": None,
-        "effort": Effort(),
-        "scope": CookieScope(at_home=True, domain="shop.example", secure=True),
-    }
-    whole = usual | changes
-    visitor = visitor_of(whole["visit"].fbp, whole["address"], whole["request"].user_agent)
-    return Context(**({"visitor": visitor} | whole))
-
-
-def results(given: Context) -> list[Event | LedgerRow]:
+def results(case: Case) -> list[Event | LedgerRow]:
     """Events and drops of all hits, in the order of the pixels that the site lists, other people's first."""
-    enricher = Enricher(given)
     found: list[Event | LedgerRow] = []
-    for one in given.visit.hits:
-        judged = enricher.judge(one)
-        found += [judged.foreign] if judged.foreign else []
-        found += sorted([*judged.events, *judged.dropped], key=lambda result: one.pixels.index(result.pixel))
+    for claimed in case.visit.hits:
+        event_case = judged(case, claimed)
+        found += [event_case.unknown_pixel] if event_case.unknown_pixel else []
+        found += sorted(
+            [*event_case.events, *event_case.dropped], key=lambda result: claimed.pixels.index(result.pixel)
+        )
     return found
 
 
-def the_event(given: Context) -> Event:
-    (result,) = results(given)
+def the_event(case: Case) -> Event:
+    (result,) = results(case)
     assert isinstance(result, Event)
     return result
 
 
-def reasons(given: Context) -> list[str]:
-    return ["" if isinstance(result, Event) else result.reason for result in results(given)]
+def reasons(case: Case) -> list[str]:
+    return ["" if isinstance(result, Event) else result.reason for result in results(case)]
 
 
 NOBODY: dict[str, Any] = {"ids": BrowserIds("", "", ()), "address": ""}
@@ -198,7 +157,7 @@ NO_AMOUNTS: list[Any] = [
 def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[str, Any], reason: DropReason) -> None:
     """What is not sent leaves a row with pixel, name, id, time, reason and the browser copy's fate."""
     dropped = hit(**wrong)
-    whole = context(dropped, **changes)
+    whole = case_of(dropped, **changes)
 
     assert results(whole) == [
         LedgerRow(
@@ -216,6 +175,28 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
     ]
 
 
+def test_every_drop_is_named_at_its_step() -> None:
+    """Each reason stands at one step of the list, but for the one that only the queue knows."""
+    drops = [reason for step in EVENT_STEPS for reason in step.drops]
+
+    assert sorted(drops) == sorted(set(DropReason) - {DropReason.ERASED})
+
+
+@pytest.mark.parametrize(("changes", "wrong", "reason"), DROPS, ids=[row[2] for row in DROPS])
+def test_an_event_ends_at_the_step_that_names_its_drop(
+    changes: dict[str, Any], wrong: dict[str, Any], reason: DropReason
+) -> None:
+    """Up to the step before it the event has its pixel and no drop; behind it the drop is there."""
+    event_case = EventCase(case_of(**changes), hit(**wrong))
+    before: tuple[LedgerRow, ...] = ()
+    for step in EVENT_STEPS[:-1]:
+        if event_case.pixels or step.always:
+            step.run(event_case)
+        drops = (*event_case.dropped, *([event_case.unknown_pixel] if event_case.unknown_pixel else ()))
+        assert {row.reason for row in drops[len(before) :]} == ({reason} if reason in step.drops else set())
+        before = drops
+
+
 def test_every_reason_has_a_case() -> None:
     """No member of DropReason is without its row above, but for what only the queue or ``test_labels`` can know."""
     assert {row[2] for row in DROPS} == set(DropReason) - {DropReason.ERASED, DropReason.CONTACT_DATA}
@@ -224,19 +205,19 @@ def test_every_reason_has_a_case() -> None:
 @pytest.mark.parametrize(("changes", "wrong", "reason"), PRECEDENCE, ids=[row[2] for row in PRECEDENCE])
 def test_the_first_of_many_reasons_is_named(changes: dict[str, Any], wrong: dict[str, Any], reason: DropReason) -> None:
     """Other people's pixels come first, then what forbids the visit, then the event's own faults."""
-    assert reasons(context(hit(**wrong), **changes)) == [reason]
+    assert reasons(case_of(hit(**wrong), **changes)) == [reason]
 
 
 @pytest.mark.parametrize(("sent", "at", "expected"), [row[1:] for row in TIMES], ids=[row[0] for row in TIMES])
 def test_the_time_is_ours_whatever_the_browsers_clock_says(sent: int, at: int, expected: int) -> None:
     """Only the distance of the browser's two times counts, and nothing happens in the future."""
-    assert the_event(context(hit(at=at), sent=sent)).time_s == expected // 1000
+    assert the_event(case_of(hit(at=at), sent=sent)).time_s == expected // 1000
 
 
 @pytest.mark.parametrize(("sent", "at"), [row[1:] for row in TOO_OLD], ids=[row[0] for row in TOO_OLD])
 def test_what_graph_would_refuse_within_the_hour_is_too_old(sent: int, at: int) -> None:
     """Seven days less an hour is the limit, to the millisecond."""
-    assert reasons(context(hit(at=at), sent=sent)) == [DropReason.TOO_OLD]
+    assert reasons(case_of(hit(at=at), sent=sent)) == [DropReason.TOO_OLD]
 
 
 @pytest.mark.parametrize(("events", "name", "expected"), WANTED)
@@ -249,13 +230,13 @@ def test_one_hit_is_judged_for_each_pixel_by_itself() -> None:
     """What one pixel does not get, the others do, in the order of the hit."""
     bought = hit(name="Lead", pixels=("456", "999", "789", "123"))
 
-    assert reasons(context(bought)) == [DropReason.UNKNOWN_PIXEL, "", DropReason.EXCLUDED, ""]
+    assert reasons(case_of(bought)) == [DropReason.UNKNOWN_PIXEL, "", DropReason.EXCLUDED, ""]
 
 
 @pytest.mark.parametrize("value", AMOUNTS)
 def test_a_number_is_a_value(value: Any) -> None:
     """Numbers are sent as they are."""
-    bought = the_event(context(hit(name="Purchase", data={"value": value, "currency": "EUR"})))
+    bought = the_event(case_of(hit(name="Purchase", data={"value": value, "currency": "EUR"})))
 
     assert bought.custom_data == {"value": value, "currency": "EUR"}
 
@@ -263,13 +244,13 @@ def test_a_number_is_a_value(value: Any) -> None:
 @pytest.mark.parametrize("value", NO_AMOUNTS)
 def test_what_is_no_number_is_no_value(value: Any) -> None:
     """A purchase whose value Graph could not read is dropped, knowingly."""
-    assert reasons(context(hit(name="Purchase", data={"value": value}))) == [DropReason.MISSING_VALUE]
+    assert reasons(case_of(hit(name="Purchase", data={"value": value}))) == [DropReason.MISSING_VALUE]
 
 
 @pytest.mark.parametrize("currency", [None, "", "Euro", 978, ["EUR"], {}])
 def test_a_purchase_without_a_currency_is_dropped_as_one_without_a_value(currency: Any) -> None:
     """Meta requires both, and what is no code of three letters is none; the ledger has the reason."""
-    (row,) = results(context(hit(name="Purchase", data={"value": 9.5, "currency": currency})))
+    (row,) = results(case_of(hit(name="Purchase", data={"value": 9.5, "currency": currency})))
 
     assert isinstance(row, LedgerRow)
     assert (row.reason, row.findings[-1]) == (DropReason.MISSING_CURRENCY, "currency:missing")
@@ -278,19 +259,19 @@ def test_a_purchase_without_a_currency_is_dropped_as_one_without_a_value(currenc
 @pytest.mark.parametrize("currency", ["EUR", "usd", "MRU", "XYZ"])
 def test_a_currency_that_meta_may_know_is_sent(currency: str) -> None:
     """Lower case is accepted by Meta, and its list of currencies is not public: any three letters go out."""
-    assert reasons(context(hit(name="Purchase", data={"value": 9.5, "currency": currency}))) == [""]
+    assert reasons(case_of(hit(name="Purchase", data={"value": 9.5, "currency": currency}))) == [""]
 
 
 def test_a_value_without_a_currency_costs_no_other_event() -> None:
     """No page of Meta's says that it is refused outside of a Purchase, so it is sent with a finding."""
-    assert the_event(context(hit(name="AddToCart", data={"value": 9.5}))).findings == ("currency:missing",)
+    assert the_event(case_of(hit(name="AddToCart", data={"value": 9.5}))).findings == ("currency:missing",)
 
 
 @pytest.mark.parametrize("number", [1e20, "1e20", 2**64 - 1, -(2**63), 1e300])
 @pytest.mark.parametrize("field", ["num_items", "predicted_ltv", "net_revenue", "value"])
 def test_a_number_that_json_readers_disagree_on_is_left_out(field: str, number: Any) -> None:
     """Beyond 15 digits a number is a mistake; the event goes out without it and says so."""
-    sent = the_event(context(hit(name="AddToCart", data={field: number, "contents": [{"id": 1, "quantity": number}]})))
+    sent = the_event(case_of(hit(name="AddToCart", data={field: number, "contents": [{"id": 1, "quantity": number}]})))
 
     assert sent.custom_data == {"contents": [{"id": 1}]}
     assert f"{field}:unusable" in sent.findings
@@ -301,14 +282,14 @@ def test_custom_data_are_cleaned_once_for_all_pixels(monkeypatch: pytest.MonkeyP
     """However many pixels an event has, the search for contact data in it runs once."""
     cleaned = []
 
-    def counted(data: Mapping[str, Any], limits: Limits, effort: Effort) -> Cleaned:
+    def counted(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> CleanData:
         cleaned.append(data)
-        return clean_data(data, limits, effort)
+        return clean_data(data, allowed, effort)
 
-    monkeypatch.setattr(judge, "clean_data", counted)
+    monkeypatch.setattr(event_steps, "clean_data", counted)
     pixels = [{"id": str(number), "access_token": "t"} for number in range(9)]
     bought = hit(data={"text": "anna@x.de"}, pixels=tuple(pixel["id"] for pixel in pixels))
-    sent = results(context(bought, site=site(pixel=pixels)))
+    sent = results(case_of(bought, site=site(pixel=pixels)))
 
     assert [one.custom_data for one in sent if isinstance(one, Event)] == [{"text": "[redacted]"}] * 9
     assert len(cleaned) == 1
@@ -316,17 +297,17 @@ def test_custom_data_are_cleaned_once_for_all_pixels(monkeypatch: pytest.MonkeyP
 
 def test_many_pixels_of_other_people_are_one_row() -> None:
     """The first of them has the row, and the number of all goes with it."""
-    judged = Enricher(context()).judge(hit(pixels=("123", "1", "2", "3")))
+    found = judged(case_of(), hit(pixels=("123", "1", "2", "3")))
 
-    assert (len(judged.events), judged.dropped, judged.unknown) == (1, [], 3)
-    assert judged.foreign is not None
-    assert (judged.foreign.pixel, judged.foreign.reason) == ("1", DropReason.UNKNOWN_PIXEL)
+    assert (len(found.events), found.dropped, found.unknown_pixels) == (1, [], 3)
+    assert found.unknown_pixel is not None
+    assert (found.unknown_pixel.pixel, found.unknown_pixel.reason) == ("1", DropReason.UNKNOWN_PIXEL)
 
 
 def test_what_was_too_long_is_a_finding_of_the_event() -> None:
     """A key with more values than are read is named, and so is what intake cut."""
-    given = context(hit(), match={"123": {"fn": list("abcdef")}})
-    given = given._replace(visit=given.visit._replace(findings=("event_source_url:cut",)))
+    given = case_of(hit(), match={"123": {"fn": list("abcdef")}})
+    given.findings = ("event_source_url:cut",)
 
     assert the_event(given).findings == ("event_source_url:cut", "fn:cut")
 
@@ -334,7 +315,7 @@ def test_what_was_too_long_is_a_finding_of_the_event() -> None:
 def test_data_are_sent_as_meta_reads_them() -> None:
     """What can be put right is, and the event says so, for every pixel alike."""
     data = {"value": "1.299,00", "currency": "eur", "num_items": -1}
-    sent = results(context(hit(name="Purchase", data=data, pixels=("123", "456"))))
+    sent = results(case_of(hit(name="Purchase", data=data, pixels=("123", "456"))))
 
     assert [(one.custom_data, one.findings) for one in sent if isinstance(one, Event)] == [
         ({"value": 1299.0, "currency": "EUR"}, ("value:repaired", "num_items:unusable"))
@@ -344,9 +325,9 @@ def test_data_are_sent_as_meta_reads_them() -> None:
 def test_a_drop_says_what_led_to_it() -> None:
     """The findings of a value or a key that was of no use stand in the row of the drop they caused."""
     bought = hit(name="Purchase", data={"value": "1,299", "currency": "EUR"})
-    unknown = context(hit(), match={"123": {"em": "nobody", "ge": "f"}}, user_agent="x", **NOBODY)
+    unknown = case_of(hit(), match={"123": {"em": "nobody", "ge": "f"}}, user_agent="x", **NOBODY)
 
-    assert [row.findings for row in (*results(context(bought)), *results(unknown))] == [
+    assert [row.findings for row in (*results(case_of(bought)), *results(unknown))] == [
         ("value:unusable",),
         ("em:unusable",),
     ]
@@ -356,19 +337,19 @@ def test_keys_of_no_use_are_findings_of_the_event() -> None:
     """The event goes out without them and names them."""
     match = {"123": {"em": ["nobody", "a@x.de"], "ph": "12"}}
 
-    assert the_event(context(hit(), match=match)).findings == ("em:unusable", "ph:unusable")
+    assert the_event(case_of(hit(), match=match)).findings == ("em:unusable", "ph:unusable")
 
 
 def test_only_purchases_need_a_value() -> None:
     """Any other event goes out without one."""
     names = sorted(STANDARD_EVENTS - {"Purchase"})
 
-    assert reasons(context(*(hit(name=name) for name in names))) == [""] * 17
+    assert reasons(case_of(*(hit(name=name) for name in names))) == [""] * 17
 
 
 def test_an_event_has_what_the_page_and_the_request_say() -> None:
     """Clean addresses, the request's own keys, the page's data, the chosen options, the browser's fate."""
-    given = context(
+    given = case_of(
         hit(name="ViewContent", data={"content_ids": ["1"]}, browser_copy=BrowserCopy.BLOCKED),
         referrer="https://ads.example/?fbclid=abc",
         options=(("LDU",), 0, 0),
@@ -384,24 +365,24 @@ def test_an_event_has_what_the_page_and_the_request_say() -> None:
         user_data=REQUEST_KEYS,
         custom_data={"content_ids": ["1"]},
         options=(("LDU",), 0, 0),
-        visitor=the_event(context(hit())).visitor,
+        visitor=the_event(case_of(hit())).visitor,
         browser_copy=BrowserCopy.BLOCKED,
     )
 
 
 def test_what_would_have_leaked_is_named_once() -> None:
     """Of addresses once for the request, of custom data once for each event, whatever the number of pixels."""
-    enricher = Enricher(context(hit()))
+    case = case_of()
     for number in range(2):
-        enricher.judge(hit(id=f"id-{number}", data={"text": "anna@x.de"}, pixels=("123", "456")))
+        judged(case, hit(id=f"id-{number}", data={"text": "anna@x.de"}, pixels=("123", "456")))
 
     in_data = Redaction("email", "custom_data")
-    assert sorted(enricher.redactions) == [in_data, in_data, Redaction("parameter", "url")]
+    assert sorted(case.redactions) == [in_data, in_data, Redaction("parameter", "url")]
 
 
 def test_what_is_not_known_is_left_out() -> None:
     """A key without a value is not sent empty."""
-    given = context(hit(), ids=BrowserIds(FBP, "", ()), address="", user_agent="", url="about:blank")
+    given = case_of(hit(), ids=BrowserIds(FBP, "", ()), address="", user_agent="", url="about:blank")
 
     assert (the_event(given).user_data, the_event(given).url) == ({"fbp": FBP}, "")
 
@@ -410,7 +391,7 @@ def test_restricted_sites_send_the_least() -> None:
     """Origin instead of address, no referrer, value and currency alone."""
     bought = hit(name="Purchase", data={"value": 9.5, "currency": "EUR", "content_ids": ["hiv-test"]})
     sent = the_event(
-        context(
+        case_of(
             bought, site=RESTRICTED, url="https://shop.example:8443/hiv?utm_source=a", referrer="https://a.example/"
         )
     )
@@ -425,13 +406,13 @@ def test_restricted_sites_send_the_least() -> None:
 @pytest.mark.parametrize("name", sorted(STANDARD_EVENTS))
 def test_restricted_sites_keep_standard_names(name: str) -> None:
     """All names of Meta's own list pass."""
-    assert reasons(context(hit(name=name, data={"value": 1, "currency": "EUR"}), site=RESTRICTED)) == [""]
+    assert reasons(case_of(hit(name=name, data={"value": 1, "currency": "EUR"}), site=RESTRICTED)) == [""]
 
 
 @pytest.mark.parametrize("name", ["Own", "purchase", "Page View", "SubmitApplication "])
 def test_restricted_sites_drop_names_of_their_own(name: str) -> None:
     """A name that says more than Meta's list does not leave."""
-    assert reasons(context(hit(name=name), site=RESTRICTED)) == [DropReason.RESTRICTED]
+    assert reasons(case_of(hit(name=name), site=RESTRICTED)) == [DropReason.RESTRICTED]
 
 
 @pytest.mark.parametrize(
@@ -445,7 +426,7 @@ def test_restricted_sites_drop_names_of_their_own(name: str) -> None:
 )
 def test_a_bot_is_dropped_or_marked(bot: str | None, forbidden: DropReason | None, expected: tuple[str, str]) -> None:
     """A marked event is sent and says why it may be doubted."""
-    (result,) = results(context(hit(), bot=bot, forbidden=forbidden))
+    (result,) = results(case_of(hit(), bot=bot, forbidden=forbidden))
 
     found = ("", result.mark) if isinstance(result, Event) else (result.reason, "")
     assert found == expected
@@ -454,7 +435,7 @@ def test_a_bot_is_dropped_or_marked(bot: str | None, forbidden: DropReason | Non
 
 def test_each_pixel_gets_its_own_matching_data() -> None:
     """What was given to one pixel's init is never sent to another."""
-    given = context(hit(pixels=("123", "456")), match={"123": {"em": " John_Smith@gmail.com"}, "999": {"fn": "Mary"}})
+    given = case_of(hit(pixels=("123", "456")), match={"123": {"em": " John_Smith@gmail.com"}, "999": {"fn": "Mary"}})
 
     assert [result.user_data for result in results(given) if isinstance(result, Event)] == [
         {"em": [MAIL_HASH]} | REQUEST_KEYS,
@@ -466,7 +447,7 @@ def test_the_request_answers_for_itself() -> None:
     """A page cannot say another address, agent or id than the request has."""
     claims = {"client_ip_address": "8.8.8.8", "client_user_agent": "x", "fbp": "fb.1.1.2", "fbc": "fb.1.1.x"}
 
-    assert the_event(context(hit(), match={"123": claims})).user_data == REQUEST_KEYS
+    assert the_event(case_of(hit(), match={"123": claims})).user_data == REQUEST_KEYS
 
 
 @pytest.mark.parametrize(
@@ -474,7 +455,7 @@ def test_the_request_answers_for_itself() -> None:
 )
 def test_national_numbers_are_read_as_of_the_sites_country(country: str, number: str | None) -> None:
     """The site's country completes what its visitors leave out."""
-    given = context(hit(), site=site(country=country), match={"123": {"ph": "(650)555-1212"}})
+    given = case_of(hit(), site=site(country=country), match={"123": {"ph": "(650)555-1212"}})
 
     expected = {"ph": [sha256(number.encode()).hexdigest()]} if number else {}
     assert the_event(given).user_data == expected | REQUEST_KEYS
@@ -482,12 +463,12 @@ def test_national_numbers_are_read_as_of_the_sites_country(country: str, number:
 
 def test_visitors_are_told_apart() -> None:
     """The id the browser showed decides; without one, address and user agent do."""
-    someone = the_event(context(hit()))
+    someone = the_event(case_of(hit()))
 
     assert len(someone.visitor) == 4
-    assert the_event(context(hit(), ids=BrowserIds("fb.1.1.9", "", ()), user_agent="x")).visitor == someone.visitor
-    assert the_event(context(hit(), fbp="fb.1.1700000000000.2")).visitor != someone.visitor
-    unknown = the_event(context(hit(), fbp="")).visitor
-    assert the_event(context(hit(), fbp="", ids=BrowserIds("fb.1.1.9", "", ()))).visitor == unknown
-    assert the_event(context(hit(), fbp="", user_agent="x")).visitor != unknown
-    assert the_event(context(hit(), fbp="", address="8.8.8.8")).visitor != unknown
+    assert the_event(case_of(hit(), ids=BrowserIds("fb.1.1.9", "", ()), user_agent="x")).visitor == someone.visitor
+    assert the_event(case_of(hit(), fbp="fb.1.1700000000000.2")).visitor != someone.visitor
+    unknown = the_event(case_of(hit(), fbp="")).visitor
+    assert the_event(case_of(hit(), fbp="", ids=BrowserIds("fb.1.1.9", "", ()))).visitor == unknown
+    assert the_event(case_of(hit(), fbp="", user_agent="x")).visitor != unknown
+    assert the_event(case_of(hit(), fbp="", address="8.8.8.8")).visitor != unknown

@@ -1,0 +1,29 @@
+"""``/.well-known/gpc.json``: says that a site honours Global Privacy Control (W3C, Global Privacy Control)."""
+
+from collections.abc import Sequence
+
+from aiohttp import hdrs, web
+
+from proxy.config.schema import Site
+from proxy.edge.answers import JSON
+from proxy.rules.request.routes import site_of
+
+_PATH = "/.well-known/gpc.json"
+
+
+class GpcDoor:
+    """Answers for the sites that honour it, each by the host name asked for."""
+
+    def __init__(self, sites: Sequence[Site]) -> None:
+        self._sites = sites
+
+    def leads_to(self, request: web.Request) -> bool:
+        """Tell whether a request asks for this resource."""
+        return request.path == _PATH and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}
+
+    def answer(self, host: str) -> web.Response | None:
+        """Return the resource of the site of a host; None where Global Privacy Control is not honoured."""
+        site = site_of(self._sites, host)
+        if site is None or site.gpc == "ignore":
+            return None
+        return web.Response(body=b'{"gpc": true}', content_type=JSON)

@@ -1,0 +1,46 @@
+"""Which page asks: only pages of a site may send for it, and others that try become known to the owner."""
+
+from aiohttp import hdrs, web
+
+from proxy.config.schema import Site
+from proxy.edge.answers import refusal
+from proxy.edge.arrival import Arrival
+from proxy.edge.foreign import ForeignNames
+from proxy.edge.reading import AdmittedRequest
+from proxy.rules.request.sites import belongs, host_of
+
+# Browsers trust pages of the machine itself as they trust https (W3C, Secure Contexts).
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def is_page_of(site: Site, arrival: Arrival) -> bool:
+    """Tell whether the origin or Referer of a request is a page of the site; ``null`` and other schemes are not.
+
+    A page that came by plain http can be anybody's on the visitor's network, so it may not speak for a site that is
+    served by https.
+    """
+    page = _page(arrival)
+    host = host_of(page)
+    may_be_http = not arrival.is_secure or host in _LOOPBACK
+    is_safe = page.startswith("https://") or (page.startswith("http://") and may_be_http)
+    return is_safe and belongs(site, host)
+
+
+class StrangerRefusal:
+    """Refuses requests of pages that are not the site's."""
+
+    def __init__(self, foreign: ForeignNames) -> None:
+        self._foreign = foreign
+
+    def answer(self, admitted: AdmittedRequest, header: str) -> web.Response:
+        """Return 403, which names the header that a page of the site would have sent."""
+        page, site = _page(admitted.arrival), admitted.site
+        if not belongs(site, host_of(page)):
+            self._foreign.origin(page, site.name)
+        elif page.startswith("http://"):
+            self._foreign.insecure(page, site.name)
+        return refusal(403, f"{header}: not a page of this site")
+
+
+def _page(arrival: Arrival) -> str:
+    return arrival.header(hdrs.ORIGIN) or arrival.header(hdrs.REFERER)

@@ -1,0 +1,94 @@
+"""Acknowledgement: a group of appends is stored, without its repeats and without suppressed people."""
+
+from collections.abc import Mapping, Sequence
+
+from proxy.model.event import DropReason
+from proxy.model.record import Record
+from proxy.queue.contract import Remainder, Stored
+from proxy.queue.group import OPEN, Group, Member
+from proxy.queue.sqlite.seen import Past
+from proxy.queue.sqlite.tables import Tables
+
+_PLAIN = Stored()
+
+
+class Appends:
+    """Stores groups within transactions it does not start.
+
+    A segment that was sealed before its group came here is stored as it is; the positions of repeats are skipped.
+    Sealed here is only what could not be decided before: records whose person might have been suppressed, those that
+    get a finding since they contradict another visitor's, and what shares a segment with somebody suppressed meanwhile.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def store(self, group: Group) -> list[Stored]:
+        """Store a group; return what became of each of its appends."""
+        now = self._tables.now()
+        self._tables.seen.turn(now)
+        refused = self._refused(group)
+        admitted = [member for number, member in enumerate(group.members) if number not in refused]
+        pasts = self._tables.seen.meet(admitted, now)
+        spoiled = {OPEN} | {group.members[number].segment for number in refused}
+        self._insert_open(group, admitted, pasts, spoiled)
+        self._insert_sealed(group, admitted, pasts, spoiled)
+        return _answers(group, refused, list(zip(admitted, pasts, strict=True)))
+
+    def _refused(self, group: Group) -> dict[int, DropReason]:
+        """Return which of the group's records a suppression speaks against, and why."""
+        sealed_are_clear = group.suppressions_version == self._tables.suppressions.version
+        return {
+            number: reason
+            for number, member in enumerate(group.members)
+            if not (sealed_are_clear and member.segment != OPEN)
+            and (reason := self._tables.suppressions.refusal(member.record))
+        }
+
+    def _insert_open(self, group: Group, admitted: Sequence[Member], pasts: Sequence[Past], spoiled: set[int]) -> None:
+        """Seal and store what is in no segment that can be stored as it is."""
+        lanes: dict[tuple[str, int], list[Record]] = {}
+        for member, past in zip(admitted, pasts, strict=True):
+            if past is Past.CONFLICT or (member.segment in spoiled and past is not Past.REPEAT):
+                lane = (member.record.pixel, group.calls[member.call].not_before)
+                record = _doubted(member.record) if past is Past.CONFLICT else member.record
+                lanes.setdefault(lane, []).append(record)
+        for (pixel, not_before), records in lanes.items():
+            self._tables.segments.insert(Remainder(pixel, 0, 0, tuple(records)), not_before)
+
+    def _insert_sealed(
+        self, group: Group, admitted: Sequence[Member], pasts: Sequence[Past], spoiled: set[int]
+    ) -> None:
+        skip: dict[int, list[int]] = {}
+        for member, past in zip(admitted, pasts, strict=True):
+            if past is Past.REPEAT or past is Past.CONFLICT:
+                skip.setdefault(member.segment, []).append(member.position)
+        for number, segment in enumerate(group.segments):
+            if number not in spoiled:
+                self._tables.segments.insert_sealed(segment, skip.get(number, ()))
+
+
+def _answers(group: Group, refused: Mapping[int, DropReason], met: Sequence[tuple[Member, Past]]) -> list[Stored]:
+    """Return what became of each append; most brought nothing but new events."""
+    found: dict[int, dict[Past, list[Record]]] = {}
+    for member, past in met:
+        if past is not Past.NEW:
+            found.setdefault(member.call, {}).setdefault(past, []).append(member.record)
+    refusals: dict[int, list[tuple[Record, DropReason]]] = {}
+    for number, reason in refused.items():
+        member = group.members[number]
+        refusals.setdefault(member.call, []).append((member.record, reason))
+    answers = [_PLAIN] * len(group.calls)
+    for call in found.keys() | refusals.keys():
+        answers[call] = _answer(found.get(call, {}), refusals.get(call, ()))
+    return answers
+
+
+def _answer(found: Mapping[Past, Sequence[Record]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
+    conflicts = tuple(found.get(Past.CONFLICT, ()))
+    reused = len(found.get(Past.REUSED, ())) + len(conflicts)
+    return Stored(tuple(found.get(Past.REPEAT, ())), reused, tuple(refused), conflicts)
+
+
+def _doubted(record: Record) -> Record:
+    return record._replace(findings=(*record.findings, "id:conflict"))

@@ -1,0 +1,139 @@
+"""What the steps of a browser's request work on: the request so far, and each of its events so far."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from proxy.config.schema import Pixel
+from proxy.model.event import DropReason, Event, Redaction
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.record import Record
+from proxy.model.request import BrowserRequest, Hit, RefusedEvent, Visit
+from proxy.rules.effort import Effort
+from proxy.rules.identity.browser_ids import BrowserIds
+from proxy.rules.identity.person import Person
+from proxy.rules.identity.visitor_cookie import NONE_FOUND, FoundCookie, VisitorCookie
+from proxy.rules.limits import RECORDS
+from proxy.rules.match.keys import MatchKeys
+from proxy.rules.payload.addresses import CleanPage
+from proxy.rules.policy import Policy
+from proxy.rules.request.sites import CookieScope
+
+Options = tuple[tuple[str, ...], int, int]
+"""Data processing options, country and state (Meta, data processing options)."""
+_NO_VISIT, _NO_IDS = Visit(sent=0), BrowserIds("", "", ())
+_NO_PAGE = CleanPage("", "")
+_NOWHERE = CookieScope(at_home=False, domain="", secure=False)
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known of one request so far. Each step writes its own part; none changes that of another."""
+
+    request: BrowserRequest
+    policy: Policy
+    effort: Effort = field(default_factory=Effort)
+    # decode
+    visit: Visit = _NO_VISIT
+    # address
+    address: str = ""
+    """The visitor's; empty unless it may be sent."""
+    user_agent: str = ""
+    findings: tuple[str, ...] = ()
+    """What is wrong with what all its events share."""
+    # cookies
+    scope: CookieScope = _NOWHERE
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    found: FoundCookie = NONE_FOUND
+    # identity
+    ids: BrowserIds = _NO_IDS
+    visitor: bytes = b""
+    """Four bytes that tell visitors apart."""
+    # permission
+    bot: str | None = None
+    """Why the visitor is taken for a machine."""
+    forbidden: DropReason | None = None
+    """Set when nothing of the visit may leave."""
+    options: Options | None = None
+    withdrawn: tuple[bytes, ...] = ()
+    granted: tuple[bytes, ...] = ()
+    # visitor cookie
+    visitor_cookie: VisitorCookie = NONE_FOUND.visitor_cookie
+    """What the visitor cookie holds from now on."""
+    set_cookies: tuple[str, ...] = ()
+    # the events
+    match_keys: dict[str, MatchKeys] = field(default_factory=dict)
+    """By pixel, like the next two, as soon as an event or the visitor cookie needed them."""
+    people: dict[str, Person] = field(default_factory=dict)
+    shared: dict[str, bytes] = field(default_factory=dict)
+    """What the payloads of one pixel's events share."""
+    page: CleanPage | None = None
+    bytes_left: int = RECORDS
+    records: list[Record] = field(default_factory=list)
+    dropped: list[LedgerRow] = field(default_factory=list)
+    refused: list[RefusedEvent] = field(default_factory=list)
+    unknown_pixels: int = 0
+    unknown_pixel: LedgerRow | None = None
+    """The drop of the first of these."""
+    redactions: list[Redaction] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class EventCase:
+    """What is known of one event so far, for each of the pixels that it is still meant for."""
+
+    case: Case
+    hit: Hit
+    time: int = 0
+    """When it happened, by our clock in milliseconds."""
+    pixels: list[Pixel] = field(default_factory=list)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Its custom data."""
+    findings: tuple[str, ...] = ()
+    """What is wrong with its custom data."""
+    page: CleanPage = _NO_PAGE
+    events: list[Event] = field(default_factory=list)
+    dropped: list[LedgerRow] = field(default_factory=list)
+    unknown_pixels: int = 0
+    unknown_pixel: LedgerRow | None = None
+
+    def drop_row(self, pixel_id: str, reason: DropReason, findings: tuple[str, ...] = ()) -> LedgerRow:
+        """Return the ledger row of the event's drop for one pixel.
+
+        Args:
+            pixel_id: The pixel.
+            reason: Why it is dropped.
+            findings: What led to that.
+        """
+        hit = self.hit
+        return LedgerRow(
+            at=self.case.request.now,
+            pixel=pixel_id,
+            name=hit.name,
+            id=hit.id,
+            time_s=self.time // 1000,
+            status=Status.DROPPED,
+            reason=reason,
+            browser_copy=hit.browser_copy,
+            findings=findings,
+            visitor=self.case.visitor,
+        )
+
+
+class RequestStep(NamedTuple):
+    """Something that happens to a request once."""
+
+    name: str
+    run: Callable[[Case], None]
+
+
+class EventStep(NamedTuple):
+    """Something that happens to each event."""
+
+    name: str
+    run: Callable[[EventCase], None]
+    drops: tuple[DropReason, ...] = ()
+    """Why it may end there, for some or all of its pixels."""
+    always: bool = False
+    """Also while the event has no pixel, or none any more."""

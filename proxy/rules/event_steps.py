@@ -1,0 +1,243 @@
+"""What happens to each event of a request: the steps that ``browser.EVENT_STEPS`` lists, in their order.
+
+A step that drops the event for a pixel takes the pixel off; so the first objection decides.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from proxy.config.schema import Pixel
+from proxy.graph import payload
+from proxy.graph.law import MAX_AGE_MS, STANDARD_EVENTS
+from proxy.model.event import DropReason, Event, Redaction
+from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
+from proxy.model.request import Hit, RefusedEvent
+from proxy.rules import limits
+from proxy.rules.case import Case, EventCase, EventStep
+from proxy.rules.faults import fault
+from proxy.rules.identity.person import Person, person_of
+from proxy.rules.match import keys
+from proxy.rules.payload import labels
+from proxy.rules.payload.addresses import clean_page
+from proxy.rules.payload.custom_data import checked
+from proxy.rules.payload.redact import clean_data
+from proxy.rules.payload.shape_patterns import SUSPECTS_OF_IDS
+from proxy.rules.selection import ALL, wants
+
+# Delivery needs time of its own, so what would be too old within the hour is not taken.
+_ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
+_RESTRICTED_DATA = ("value", "currency")
+# What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
+_FRAME = 100
+# A digest of a person in hex, with quotes.
+_PERSON = 34
+_TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
+
+
+def take(case: Case, hit: Hit, steps: Iterable[EventStep]) -> None:
+    """Take an event through its steps; an error that nobody foresaw refuses it and costs no other.
+
+    Args:
+        case: Its request.
+        hit: The event as the page claims it.
+        steps: What happens to it.
+    """
+    event_case = EventCase(case, hit)
+    try:
+        for step in steps:
+            if event_case.pixels or step.always:
+                step.run(event_case)
+    except Exception as error:  # noqa: BLE001 - whatever one event brought must not cost its neighbours
+        case.refused.append(RefusedEvent(hit.place, hit.id, "cannot be read"))
+        case.faults.append(fault(error))
+
+
+def name_and_id(event_case: EventCase) -> None:
+    """Redact a name or an id that names a person, before anything is noted of the event; then find out its time.
+
+    The browser's two times say how long ago it happened, whatever its clock says; never in the future.
+    """
+    case, claimed, now = event_case.case, event_case.hit, event_case.case.request.now
+    words = f"{claimed.name} {claimed.id}"
+    if not words.isascii() or SUSPECTS_OF_IDS.Match(words):  # nearly all hold nothing at this first look
+        event_case.hit = labels.without_contact_data(claimed, case.effort)
+    event_case.time = min(now, now - (case.visit.sent - claimed.at))
+
+
+def pixels(event_case: EventCase) -> None:
+    """Keep the pixels that the site lists."""
+    hit, listed = event_case.hit, event_case.case.policy.pixels
+    event_case.pixels = [listed[pixel_id] for pixel_id in hit.pixels if pixel_id in listed]
+    event_case.unknown_pixels = len(hit.pixels) - len(event_case.pixels)
+    if event_case.unknown_pixels:
+        stranger = next(pixel_id for pixel_id in hit.pixels if pixel_id not in listed)
+        event_case.unknown_pixel = event_case.drop_row(stranger, DropReason.UNKNOWN_PIXEL)
+
+
+def permission(event_case: EventCase) -> None:
+    """Drop the event when nothing of the visit may leave; of such a visit nothing is noted but the machine it is."""
+    case = event_case.case
+    if case.forbidden is not None:
+        bot = (f"bot:{case.bot}",) if case.forbidden is DropReason.BOT else ()
+        _drop_all(event_case, case.forbidden, bot)
+
+
+def contact_data(event_case: EventCase) -> None:
+    """Drop the event when its name or id was redacted: with another one it would be counted twice."""
+    if labels.REDACTED in {event_case.hit.name, event_case.hit.id}:
+        _drop_all(event_case, DropReason.CONTACT_DATA, labels.findings(event_case.hit))
+
+
+def time(event_case: EventCase) -> None:
+    """Drop what Graph would refuse for its age, or would by the time that it is delivered."""
+    if event_case.case.request.now - event_case.time > _ACCEPTED_AGE_MS:
+        _drop_all(event_case, DropReason.TOO_OLD)
+
+
+def selection(event_case: EventCase) -> None:
+    """Drop the event for the pixels that do not want it, and an event of its own on a site with sensitive data."""
+    name = event_case.hit.name
+    for pixel in list(event_case.pixels):
+        if pixel.events != ALL and not wants(pixel.events, name):
+            _drop_for(event_case, pixel, DropReason.EXCLUDED)
+    if event_case.case.policy.site.sensitive == "restricted" and name not in STANDARD_EVENTS:
+        _drop_all(event_case, DropReason.RESTRICTED)
+
+
+def custom_data(event_case: EventCase) -> None:
+    """Read the custom data as Meta does, and drop a Purchase without what Meta requires of it.
+
+    Source: Meta, custom data parameters; subcodes 2804009 and 2804011. Of a value without a currency in other events
+    only a third party says that it is refused (2804023), so they are sent.
+    """
+    hit = event_case.hit
+    claimed = hit.data
+    if event_case.case.policy.site.sensitive == "restricted":
+        claimed = {key: claimed[key] for key in _RESTRICTED_DATA if key in claimed}
+    event_case.data, event_case.findings = checked(hit.name, claimed)
+    if hit.name != "Purchase":
+        return
+    if "value" not in event_case.data:
+        _drop_all(event_case, DropReason.MISSING_VALUE, event_case.findings)
+    elif "currency" not in event_case.data:
+        _drop_all(event_case, DropReason.MISSING_CURRENCY, event_case.findings)
+
+
+def match_keys(event_case: EventCase) -> None:
+    """Find out who the visitor is for each pixel, and drop what Meta would refuse as it fits too many people."""
+    people = event_case.case.people
+    for pixel in list(event_case.pixels):
+        person = people.get(pixel.id)
+        if person is None:
+            person = people[pixel.id] = _person(event_case.case, pixel.id)
+        if person.is_too_broad:
+            _drop_for(event_case, pixel, DropReason.LITTLE_IDENTITY, person.findings)
+
+
+def keys_of(case: Case, pixel_id: str) -> keys.MatchKeys:
+    """Return what the page told of the visitor for one pixel; it is worked out once."""
+    customer_information = case.visit.match.get(pixel_id)
+    if not customer_information:
+        return keys.NOTHING
+    found = case.match_keys.get(pixel_id)
+    if found is None:
+        country, year = case.policy.site.country.lower(), datetime.fromtimestamp(case.request.now / 1000, UTC).year
+        found = keys.match_keys(customer_information, country=country, year=year, effort=case.effort)
+        case.match_keys[pixel_id] = found
+    return found
+
+
+def _person(case: Case, pixel_id: str) -> Person:
+    return person_of(
+        keys_of(case, pixel_id),
+        case.visitor_cookie,
+        address=case.address,
+        user_agent=case.user_agent,
+        fbp=case.ids.fbp,
+        fbc=case.ids.fbc,
+        person_keys=case.policy.person_keys,
+    )
+
+
+def redaction(event_case: EventCase) -> None:
+    """Take out of the custom data, and once of the page's addresses, what may not leave."""
+    case, allowed = event_case.case, event_case.case.policy.allowed
+    if event_case.data:
+        event_case.data, removed = clean_data(event_case.data, allowed, case.effort)
+        if removed:
+            case.redactions += [Redaction(what, "custom_data") for what in removed]
+    if case.page is None:
+        case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
+        case.redactions += case.page.redactions
+    event_case.page = case.page
+
+
+def event(event_case: EventCase) -> None:
+    """Make the event for each pixel."""
+    case, page = event_case.case, event_case.page
+    doubt = f"bot:{case.bot}" if case.bot else ""
+    shared_findings = (doubt, *case.findings) if doubt else case.findings
+    for pixel in event_case.pixels:
+        person = case.people[pixel.id]
+        event_case.events.append(
+            Event(
+                pixel=pixel.id,
+                name=event_case.hit.name,
+                id=event_case.hit.id,
+                time_s=event_case.time // 1000,
+                url=page.url,
+                referrer=page.referrer,
+                user_data=person.user_data,
+                person_digests=person.digests,
+                custom_data=event_case.data,
+                options=case.options,
+                visitor=case.visitor,
+                browser_copy=event_case.hit.browser_copy,
+                mark=doubt,
+                findings=shared_findings + person.findings + event_case.findings,
+            )
+        )
+
+
+def record(event_case: EventCase) -> None:
+    """Write the event's records and drops, all of them or none: what one request may write is bounded."""
+    case, size = event_case.case, 0
+    shared: dict[str, bytes] = {}
+    records = []
+    for event in event_case.events:
+        shared_part = case.shared.get(event.pixel)
+        written = payload.record(event, shared_part)
+        if shared_part is None:
+            shared[event.pixel] = written.shared
+            size += len(written.shared) + _PERSON * len(event.person_digests) + _FRAME
+        size += len(written.payload) + _noted(written)
+        records.append(written)
+    if event_case.dropped:
+        size += sum(map(_noted, event_case.dropped))
+    if size > case.bytes_left:
+        case.refused.append(RefusedEvent(event_case.hit.place, event_case.hit.id, _TOO_LARGE))
+        return
+    case.bytes_left -= size
+    case.shared |= shared
+    case.records += records
+    case.dropped += event_case.dropped
+    case.unknown_pixels += event_case.unknown_pixels
+    case.unknown_pixel = case.unknown_pixel or event_case.unknown_pixel
+
+
+def _noted(noted: Record | LedgerRow) -> int:
+    """Return how many bytes of queue or ledger that is, as JSON writes them, at most."""
+    words = f"{noted.name}{noted.id}"
+    size = (len(words) if words.isascii() else len(words.encode())) + words.count('"') + words.count("\\")
+    return size + _FRAME + (sum([len(finding) + 3 for finding in noted.findings]) if noted.findings else 0)
+
+
+def _drop_all(event_case: EventCase, reason: DropReason, findings: tuple[str, ...] = ()) -> None:
+    event_case.dropped += [event_case.drop_row(pixel.id, reason, findings) for pixel in event_case.pixels]
+    event_case.pixels = []
+
+
+def _drop_for(event_case: EventCase, pixel: Pixel, reason: DropReason, findings: tuple[str, ...] = ()) -> None:
+    event_case.dropped.append(event_case.drop_row(pixel.id, reason, findings))
+    event_case.pixels.remove(pixel)

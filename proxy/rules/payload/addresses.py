@@ -1,0 +1,228 @@
+"""Addresses of pages: what of them may leave, by an allow-list of their parts, and nobody's secrets in the rest.
+
+No call raises, and cleaning what is clean changes nothing.
+"""
+
+import re
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+from proxy.model.event import Redaction
+from proxy.model.request import Visit
+from proxy.rules.effort import Effort
+from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
+from proxy.rules.payload.random_keys import is_key
+from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
+from proxy.rules.payload.shape_patterns import SUSPECTS, Shape
+
+REDACTED = "%5Bredacted%5D"
+"""``[redacted]`` as it stands in an address."""
+
+# What was removed for another reason than its shape.
+USER, FRAGMENT, PARAMETER, KEY = "user", "fragment", "parameter", "key"
+
+# Not urlsplit, which keeps what it parsed in a cache of its own. As in browsers (WHATWG, URL), a backslash is a slash,
+# and tabs and line ends are not there.
+_URL = re.compile(
+    r"""(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://
+        (?:(?P<user>[^/?#]*)@)?
+        (?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f/?#@:\[\]<>"'`{}|^%\\]+)
+        (?::(?P<port>[0-9]{0,5}))?
+        (?P<path>/[^?#]*)?
+        (?:\?(?P<query>[^#]*))?
+        (?:\#(?P<fragment>.*))?""",
+    re.VERBOSE | re.DOTALL,
+)
+_PORT = _URL.groupindex["port"]
+_NOT_THERE = str.maketrans("", "", "\t\r\n")
+_UNENCODABLE = re.compile(r"[\ud800-\udfff]")
+_PLUS_FOR_BLANK = re.compile(r"(?<=[A-Za-z0-9])\+")
+_POSITION = re.compile(r"/-?[0-9]{1,3}\.[0-9]{3,17}/-?[0-9]{1,3}\.[0-9]{3,17}(?=/|$)")
+# What follows one of these in a path is how somebody is let in.
+_BEFORE_KEYS = frozenset({
+    "activate", "activation", "auth", "confirm", "confirmation", "forgot-password", "invitation", "invitations",
+    "invite", "invites", "login", "magic", "magic-link", "magiclink", "oauth", "otp", "password", "password-reset",
+    "recover", "reset", "reset-password", "resetpassword", "session", "sessions", "signin", "sso", "token", "tokens",
+    "unsubscribe", "verification", "verify", "verify-email",
+})  # fmt: skip
+# Characters of an address that is looked at; the wire has none that is longer.
+_LONGEST = 8192
+# Segments of a path and parameters of a query that are looked at.
+_MOST_PARTS = 100
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+class CleanPage(NamedTuple):
+    """What all events of a visit say of its page."""
+
+    url: str
+    referrer: str
+    redactions: tuple[Redaction, ...] = ()
+
+
+class CleanAddress(NamedTuple):
+    """What of an address may leave, and for what each removed part was taken."""
+
+    url: str
+    removed: tuple[str, ...] = ()
+
+
+def clean_page(visit: Visit, sensitive: str, allowed: Allowed, effort: Effort) -> CleanPage:
+    """Return what may leave of the addresses of a visit.
+
+    Args:
+        visit: What the page says.
+        sensitive: The site's setting: ``"restricted"`` leaves the origin alone.
+        allowed: What else the site lets leave.
+        effort: What is left of the request's budget.
+    """
+    if sensitive == "restricted":
+        return CleanPage(origin_of(visit.url), "")
+    url, in_url = clean_url(visit.url, allowed, effort)
+    referrer, in_referrer = clean_url(visit.referrer, allowed, effort) if visit.referrer else ("", ())
+    if not in_url and not in_referrer:
+        return CleanPage(url, referrer)
+    found = [Redaction(what, "url") for what in in_url] + [Redaction(what, "referrer") for what in in_referrer]
+    return CleanPage(url, referrer, tuple(found))
+
+
+def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
+    """Return the address without user, fragment, and query parameters that may not stay.
+
+    Kept parameters keep their order and encoding. A path segment or parameter value that holds a secret, or cannot be
+    read with what is left of the effort, becomes ``[redacted]``. What is no http(s) address becomes "".
+
+    Args:
+        url: Any text.
+        allowed: What the site lets leave.
+        effort: What is left of the request's budget.
+    """
+    removed: list[str] = []
+    return CleanAddress(AddressCleaner(allowed, effort, removed).clean(url), tuple(removed))
+
+
+class AddressCleaner:
+    """Cleans addresses with one request's budget, and notes what it took out."""
+
+    def __init__(self, allowed: Allowed, effort: Effort, removed: list[str]) -> None:
+        """Begin with a budget.
+
+        Args:
+            allowed: What the site lets leave.
+            effort: What is left of the budget.
+            removed: Where it is noted for what each removed part was taken.
+        """
+        self._allowed = allowed
+        self._effort = effort
+        self._removed = removed
+        self.reads = True
+        """False where no address holds any shape, so that none needs to be read."""
+
+    def clean(self, url: str) -> str:
+        """Return what of an address may leave; "" for what is none."""
+        match = _parse(url)
+        if match is None:
+            return ""
+        scheme, user, host, port, path, query, fragment = match.groups("")
+        if user:
+            self._removed.append(USER)
+        if fragment:
+            self._removed.append(FRAGMENT)
+        if query or not _is_plain(path):
+            reads = self.reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
+        else:
+            reads = False
+        clean_query = self._query(query, reads=reads) if query else ""
+        authority = f"{host}:{port}" if port else host
+        address = f"{scheme.lower()}://{authority}{self._path(path, reads=reads)}"
+        return f"{address}?{clean_query}".rstrip() if clean_query else address.rstrip()
+
+    def _path(self, path: str, *, reads: bool) -> str:
+        if not reads and _BEFORE_KEYS.isdisjoint(path.lower().split("/", _MOST_PARTS)):
+            return path
+        if path.count("/") > _MOST_PARTS:
+            self._removed.append(Shape.UNREAD)
+            return f"/{REDACTED}"
+        if _POSITION.search(path):
+            self._removed.append(Shape.COORDINATES)
+            path = _POSITION.sub(f"/{REDACTED}/{REDACTED}", path)
+        segments = path.split("/")
+        return "/".join(
+            self._segment(before, segment) for before, segment in zip(("", *segments), segments, strict=False)
+        )
+
+    def _segment(self, before: str, segment: str) -> str:
+        shape = shape_of(segment, self._effort)
+        if shape is None and before.lower() in _BEFORE_KEYS and is_key(segment):
+            shape = Shape.TOKEN
+        if shape is None:
+            return segment
+        self._removed.append(shape)
+        return REDACTED
+
+    def _query(self, query: str, *, reads: bool) -> str:
+        parameters = query.split("&", _MOST_PARTS)
+        if len(parameters) > _MOST_PARTS:
+            self._removed.append(Shape.UNREAD)
+            del parameters[_MOST_PARTS:]
+        parts = []
+        for parameter in parameters:
+            name, equals, value = parameter.partition("=")
+            plain = unquote_plus(name) if "%" in name or "+" in name else name
+            # The click id is read elsewhere, and goes to Meta as fbc.
+            if plain == "fbclid":
+                continue
+            shape = shape_of(_blanks(value), self._effort) if reads else None
+            if plain not in self._allowed.keep:
+                self._removed.append(shape or (KEY if self._is_blocked(plain) else PARAMETER))
+            elif shape is None:
+                parts.append(parameter)
+            else:
+                self._removed.append(shape)
+                parts.append(name + equals + REDACTED)
+        return "&".join(parts)
+
+    def _is_blocked(self, name: str) -> bool:
+        if len(name) <= SHORT:
+            return is_short_blocked(name, self._allowed.block)
+        return is_long_blocked(name, self._allowed.block, self._effort)
+
+
+def _may_hold_shapes(text: bytes) -> bool:
+    """Take the usual text's look at once; see ``may_hold_shapes``."""
+    return bool(SUSPECTS.Match(text)) or (not text.isascii() and may_hold_shapes(text))
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether a path has no segments but ASCII words in lower case, which hold no shape."""
+    words = path.replace("/", "")
+    return not words or (words.isascii() and words.islower() and words.isalpha())
+
+
+def _blanks(value: str) -> str:
+    return _PLUS_FOR_BLANK.sub(" ", value) if "+" in value else value
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of an http(s) address as browsers write an origin (WHATWG, HTML), or ""."""
+    match = _parse(url)
+    if match is None:
+        return ""
+    scheme, port = match["scheme"].lower(), match["port"]
+    suffix = f":{port}" if port and port != _DEFAULT_PORTS[scheme] else ""
+    return f"{scheme}://{match['host'].lower()}{suffix}"
+
+
+def _parse(url: str) -> re.Match[str] | None:
+    if len(url) > _LONGEST:
+        return None
+    text = url.strip()
+    if not text.isprintable():
+        text = url.translate(_NOT_THERE).strip()
+        if _UNENCODABLE.search(text):
+            return None
+    if "\\" in text:
+        front, mark, rest = text.partition("?")
+        text = front.replace("\\", "/") + mark + rest
+    match = _URL.fullmatch(text)
+    return match if match and (not match[_PORT] or int(match[_PORT]) < 2**16) else None

@@ -1,0 +1,53 @@
+"""Names of parameters and of members of custom data: which may stay, and which never do."""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from proxy.rules.effort import Effort
+
+SHORT = 32
+"""Characters of a name whose answer is remembered; pages use a few dozen names."""
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SEPARATORS = re.compile(r"[\W_]+")
+
+
+class Allowed(NamedTuple):
+    """What the owner of a site lets leave, and never lets leave; made by ``allowed_by``."""
+
+    keep: frozenset[str]
+    """Query parameters that may stay; case-sensitive, none of them blocked."""
+    block: frozenset[str]
+    """Parameters and members of custom data that never stay, as ``settings.folded`` writes them."""
+
+
+@lru_cache(maxsize=256)
+def allowed_by(keep: frozenset[str], block: frozenset[str]) -> Allowed:
+    """Return what a site allows; a blocked parameter is not kept, whoever listed it."""
+    return Allowed(frozenset(name for name in keep if not _is_blocked(name, block)), block)
+
+
+def _is_blocked(name: str, block: frozenset[str]) -> bool:
+    """Tell whether a name or its last word is blocked: ``email``, ``e-mail``, ``billingEmail``, ``user[email]``."""
+    words = name if name.islower() and name.isidentifier() else _CAMEL.sub("_", name).lower()
+    if not words.isidentifier():
+        words = _SEPARATORS.sub("_", words)
+    words = words.strip("_")
+    return words.rpartition("_")[2] in block or words.replace("_", "") in block
+
+
+is_short_blocked = lru_cache(maxsize=1024)(_is_blocked)
+"""Tell the same of a name of at most ``SHORT`` characters."""
+
+
+def is_long_blocked(name: str, block: frozenset[str], effort: Effort) -> bool:
+    """Tell the same of a longer name; within one request it is read once.
+
+    Args:
+        name: Of a parameter or a member.
+        block: The blocked names.
+        effort: Where the request's answers are remembered.
+    """
+    if name not in effort.blocked:
+        effort.blocked[name] = _is_blocked(name, block)
+    return effort.blocked[name]

@@ -1,0 +1,110 @@
+"""One page of the lab on a stage: what its Pixel fires beside what the tag mirrors.
+
+What left the browser is read from the browser itself, in the order in which it left.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from lab import HOST, Lab, laboratory
+from playwright.async_api import Page, Request, Route
+from polling import until
+from shop_page import COLLECT_PATH, TAKEN_OVER, Pair, fired, mirrored
+
+from proxy.simulator.shop.app import config_script, standin_script
+
+
+@dataclass
+class Stage:
+    """A page, the lab that serves it, and what left its browser."""
+
+    page: Page
+    lab: Lab
+    batches: list[dict[str, Any]] = field(default_factory=list)
+    fired: list[dict[str, str]] = field(default_factory=list)
+
+    def note(self, request: Request) -> None:
+        """Keep what leaves the browser."""
+        address = urlsplit(request.url)
+        if address.path == COLLECT_PATH:
+            self.batches.append(json.loads(request.post_data or "{}"))
+        elif address.path == "/tr/":
+            self.fired.append({key: values[-1] for key, values in parse_qs(address.query).items()})
+
+    async def show(self, *parts: str, path: str = "/", host: str = HOST) -> None:
+        """Open a page made of these parts; the Pixel loads after them."""
+        html = f"<!doctype html><head><link rel=icon href=data:,>{''.join(parts)}</head><body></body>"
+        self.lab.pages["/"] = html
+        self.lab.gate.clear()
+        await self.page.goto(self.lab.url(path, host), wait_until="commit")
+        await self.page.wait_for_function("document.body")
+        self.lab.gate.set()
+
+    async def run(self, *lines: str) -> Any:
+        """Run statements in the page as its own script."""
+        return await self.page.evaluate(f"() => {{ {';'.join(lines)} }}")
+
+    async def take_over(self) -> None:
+        """Wait until the Pixel has taken over."""
+        await self.page.wait_for_function(TAKEN_OVER)
+
+    async def settle(self, channels: Iterable[str] = ("fired", "batches")) -> None:
+        """Send one last event and wait until it has left; all before it has left by then."""
+        await self.run("fbq('trackCustom', 'End')")
+        if "fired" in channels:
+            await until(lambda: any(hit["ev"] == "End" for hit in self.fired), what="the Pixel sends End")
+        if "batches" in channels:
+            await until(lambda: any(event["name"] == "End" for event in self.events), what="the tag mirrors End")
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """All mirrored events."""
+        return [event for batch in self.batches for event in batch.get("events", [])]
+
+    @property
+    def copy_updates(self) -> list[tuple[str, str]]:
+        """Updates of browser copies: name and status."""
+        return [(update["name"], update["pixel"]) for batch in self.batches for update in batch.get("fates", [])]
+
+    @property
+    def mirrored_pairs(self) -> list[Pair]:
+        """Pixel, name and id of what the tag sent."""
+        return mirrored(self.events)
+
+    @property
+    def fired_pairs(self) -> list[Pair]:
+        """Pixel, name and id of what the Pixel sent."""
+        return fired(self.fired)
+
+
+@asynccontextmanager
+async def stage(page: Page) -> AsyncIterator[Stage]:
+    """Serve one page and listen to it."""
+    async with laboratory() as lab:
+        # The next page of a test may have another site's tag.
+        lab.caching = "no-store"
+        here = Stage(page, lab)
+        page.on("request", here.note)
+        try:
+            yield here
+        finally:
+            lab.gate.set()
+            await page.close()
+
+
+async def meta(route: Route) -> None:
+    """Play Meta's servers: the Pixel, the configuration of each pixel, and where events go."""
+    *_, directory, name = urlsplit(route.request.url).path.split("/")
+    scripts = {"en_US": standin_script(), "config": config_script(name)}
+    await route.fulfill(content_type="text/javascript", body=scripts.get(directory, ""))
+
+
+@pytest.fixture(name="here")
+async def _here(page: Page) -> AsyncIterator[Stage]:
+    async with stage(page) as here:
+        yield here

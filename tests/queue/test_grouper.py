@@ -1,0 +1,148 @@
+"""Groups: callers that wait together are stored together, within bounds, and each gets its own answer."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from support import SECRET, record
+
+from proxy.model.record import Record
+from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
+from proxy.queue.group import Append, Group, make_group
+from proxy.queue.grouper import Bounds, Grouper
+from proxy.queue.seal import Sealer
+
+
+class Nobody:
+    """Suppresses nobody."""
+
+    version = 0
+
+    def may_hold(self, _digest: bytes) -> bool:
+        return False
+
+
+class Engine:
+    """Stores groups once its gate is open."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.groups: list[list[str]] = []
+        self.failure: QueueError | None = None
+
+    def make(self, appends: Sequence[Append]) -> Group:
+        return make_group(appends, Sealer(SECRET), Nobody())
+
+    async def store(self, group: Group) -> list[Stored | QueueError]:
+        await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        self.groups.append([member.record.id for member in group.members])
+        return [Stored(reused=call) for call, _ in enumerate(group.calls)]
+
+
+def sized(size: int) -> Record:
+    return record(1)._replace(payload=bytes(size))
+
+
+async def test_each_caller_gets_its_own_answer() -> None:
+    """One call goes alone; those that wait meanwhile form the next group, in their order."""
+    engine = Engine()
+    grouper = Grouper(engine.make, engine.store)
+    engine.gate.clear()
+    first = asyncio.ensure_future(grouper.append([record(0)]))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    others = [asyncio.ensure_future(grouper.append([record(number), record(-number)])) for number in (1, 2, 3)]
+    await asyncio.wait(others, timeout=0)
+    engine.gate.set()
+    answers = await asyncio.gather(first, *others)
+
+    assert engine.groups == [["id-0"], ["id-1", "id--1", "id-2", "id--2", "id-3", "id--3"]]
+    assert [answer.reused for answer in answers] == [0, 0, 1, 2]
+
+
+async def test_bytes_beyond_the_bound_are_refused_at_once() -> None:
+    """Appends wait for the disk up to so many bytes; more are refused, later ones are taken, a large one alone too."""
+    engine = Engine()
+    engine.gate.clear()
+    grouper = Grouper(engine.make, engine.store, Bounds(bytes=100_000))
+    appends = [asyncio.ensure_future(grouper.append([sized(20_000)])) for _ in range(10)]
+    await asyncio.wait(appends, timeout=0)
+    refused = [append for append in appends if append.done() and isinstance(append.exception(), QueueFullError)]
+    engine.gate.set()
+    results = await asyncio.gather(*appends, return_exceptions=True)
+
+    assert len(refused) == 6
+    assert sum(isinstance(result, QueueFullError) for result in results) == 6
+    assert await grouper.append([sized(500_000)]) == Stored()
+
+
+async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
+    """More waiting callers than the bound are refused; those within it are served."""
+    engine = Engine()
+    engine.gate.clear()
+    grouper = Grouper(engine.make, engine.store, Bounds(calls=10))
+    appends = [asyncio.ensure_future(grouper.append([record(number)])) for number in range(50)]
+    await asyncio.wait(appends, timeout=0)
+    engine.gate.set()
+    results = await asyncio.gather(*appends, return_exceptions=True)
+
+    assert set(map(type, results)) == {Stored, QueueFullError}
+    assert sum(isinstance(result, Stored) for result in results) >= 10
+
+
+async def test_a_group_that_was_not_stored_fails_all_its_callers_and_no_later_one() -> None:
+    """Who was in the group learns why; the next group is tried."""
+    engine = Engine()
+    grouper = Grouper(engine.make, engine.store)
+    engine.failure = QueueFullError("the disk is full")
+    results = await asyncio.gather(*(grouper.append([record(number)]) for number in range(20)), return_exceptions=True)
+    engine.failure = None
+
+    assert [type(result) for result in results] == [QueueFullError] * 20
+    assert await grouper.append([record(1)]) == Stored()
+
+
+async def test_what_cannot_be_sealed_costs_no_neighbour() -> None:
+    """A record whose id no key can be made of fails alone in its group."""
+    engine = Engine()
+    grouper = Grouper(engine.make, engine.store)
+    bad = record(1)._replace(id="\ud800")
+    results = await asyncio.gather(
+        grouper.append([record(2)]), grouper.append([bad]), grouper.append([record(3)]), return_exceptions=True
+    )
+
+    assert [isinstance(result, QueueError) for result in results] == [False, True, False]
+    assert sorted(id_ for group in engine.groups for id_ in group) == ["id-2", "id-3"]
+
+
+async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
+    """A cancelled caller's records are stored all the same, and the others get their answers."""
+    engine = Engine()
+    engine.gate.clear()
+    grouper = Grouper(engine.make, engine.store)
+    impatient = asyncio.ensure_future(grouper.append([record(1)]))
+    patient = asyncio.ensure_future(grouper.append([record(2)]))
+    await asyncio.wait([impatient], timeout=0)
+    impatient.cancel()
+    engine.gate.set()
+
+    assert await patient == Stored(reused=1)
+    assert engine.groups == [["id-1", "id-2"]]
+
+
+async def test_closing_stores_what_waits_and_takes_no_more() -> None:
+    """What was asked before closing is stored before it ends."""
+    engine = Engine()
+    grouper = Grouper(engine.make, engine.store)
+    appends = [asyncio.ensure_future(grouper.append([record(number)])) for number in range(5)]
+    await asyncio.wait(appends, timeout=0)
+    await grouper.close()
+    stored = sum(map(len, engine.groups))
+    with pytest.raises(QueueBrokenError):
+        await grouper.append([record(9)])
+
+    assert stored == 5
+    assert len(await asyncio.gather(*appends)) == 5

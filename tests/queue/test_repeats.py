@@ -1,0 +1,305 @@
+"""Repeats in groups that were sealed before anybody knew of them, and suppressions that come in between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from old_layouts import Clock, write_as_layout_5
+from support import PIXEL, SECRET, record
+
+from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.model.event import DropReason
+from proxy.model.record import Record
+from proxy.model.suppression import SuppressionKind
+from proxy.queue.contract import Erased, Stored
+from proxy.queue.group import Append, Group
+from proxy.queue.keys import event_key
+from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.engine import LocalQueue
+
+NOON = 1_790_000_000_000
+HOUR = 3_600_000
+ANNA, BERT = b"a" * 16, b"b" * 16
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+def open_queue(directory: Path, clock: Clock) -> LocalQueue:
+    return LocalQueue.open(
+        directory,
+        Sealer(SECRET),
+        limits=QueueSettings(),
+        retention=RetentionSettings(),
+        now=clock,
+        on_broken=lambda _error: None,
+    )
+
+
+@pytest.fixture(name="queue")
+async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
+    queue = open_queue(tmp_path, clock)
+    yield queue
+    await queue.close()
+
+
+def about(number: int, *person_digests: bytes) -> Record:
+    return record(number, time_s=NOON // 1000)._replace(person_digests=person_digests)
+
+
+def timed(born: int, number: int = 1, visitor: bytes = b"abcd") -> Record:
+    """A record with an id as the tag makes them."""
+    return record(number, visitor=visitor)._replace(id=f"{born}0.{number}")
+
+
+async def claimed(queue: LocalQueue) -> list[str]:
+    return [one.id for segment in await queue.claim(PIXEL, most=1000) for one in segment.records]
+
+
+async def together(queue: LocalQueue, *requests: Sequence[Record]) -> list[Stored]:
+    """Append several requests as one group."""
+    return await asyncio.gather(*(queue.append(request) for request in requests))
+
+
+async def rest(queue: LocalQueue) -> list[tuple[int, bytes]]:
+    """Return how many events each segment has, and which positions of it are skipped."""
+    sql = "SELECT n, skip FROM segment ORDER BY id"
+    rows: list[Any] = await queue._writer.do(lambda: queue._store.tables.db.execute(sql).fetchall())
+    return [(n, skip) for n, skip in rows]
+
+
+REPEATS: list[tuple[list[int], list[int], bytes]] = [
+    ([1, 2, 3], [1], b"\0\0"),
+    ([1, 2, 3], [2], b"\0\1"),
+    ([1, 2, 3], [3], b"\0\2"),
+    ([1, 2, 3], [1, 3], b"\0\0\0\2"),
+    ([1, 2, 2, 1, 3], [], b"\0\2\0\3"),
+]
+
+
+@pytest.mark.parametrize(("brought", "before", "skip"), REPEATS)
+async def test_positions_of_repeats_are_skipped(
+    queue: LocalQueue, brought: list[int], before: list[int], skip: bytes
+) -> None:
+    """Repeats stay in the sealed bytes and are neither counted nor claimed, wherever in the group they stand."""
+    await queue.append([record(number) for number in before])
+    was = await queue.claim(PIXEL, most=10)
+    stored = await queue.append([record(number) for number in brought])
+
+    assert len(stored.duplicates) == len(skip) // 2
+    assert (await rest(queue))[len(was) :] == [(3 - len(before), skip)]
+    assert await claimed(queue) == [f"id-{number}" for number in (1, 2, 3) if number not in before]
+    assert queue.stats().waiting == {PIXEL: 3}
+
+
+async def test_a_group_of_repeats_stores_no_segment(queue: LocalQueue) -> None:
+    """Nothing waits of a request that was stored before."""
+    await queue.append([record(1), record(2)])
+    stored = await together(queue, [record(2)], [record(1)])
+
+    assert [len(one.duplicates) for one in stored] == [1, 1]
+    assert await rest(queue) == [(2, b"")]
+
+
+async def test_skipped_repeats_survive_what_rewrites_a_segment(queue: LocalQueue) -> None:
+    """A segment that is written anew without some of its events has no old positions left."""
+    await queue.append([record(1)])
+    await queue.claim(PIXEL, most=10)
+    await queue.append([record(1), about(2, ANNA), about(3, BERT)])
+    await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
+
+    assert await claimed(queue) == ["id-3"]
+    assert (await rest(queue))[1:] == [(1, b"")]
+
+
+async def test_an_erasure_removes_repeats_that_are_skipped(queue: LocalQueue) -> None:
+    """Of an erased person nothing rests sealed, not even a repeat that would never be sent."""
+    await queue.append([about(1, ANNA)])
+    await queue.claim(PIXEL, most=10)  # under way, so the erasure does not touch it
+    await queue.append([about(1, ANNA), about(2, BERT)])
+    assert (await rest(queue))[1:] == [(1, b"\0\0")]
+
+    assert await queue.erase([ANNA], NOON) == Erased(waiting=0)
+    assert (await rest(queue))[1:] == [(1, b"")]
+    assert await claimed(queue) == ["id-2"]
+
+
+async def test_nothing_about_the_suppressed_is_sealed(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the callers' side seals holds nobody who is suppressed; their neighbours are sealed there."""
+    made: list[Group] = []
+    make = queue._store.group
+
+    def making(appends: Sequence[Append]) -> Group:
+        made.append(make(appends))
+        return made[-1]
+
+    monkeypatch.setattr(queue._grouper, "_make", making)
+    await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
+    stored = await together(queue, [about(1, ANNA), about(2, BERT)], [about(3)])
+
+    assert [member.segment for group in made for member in group.members] == [-1, 0, 0]
+    assert [[one.id for one, _ in answer.refused] for answer in stored] == [["id-1"], []]
+    assert await claimed(queue) == ["id-2", "id-3"]
+
+
+async def test_who_is_suppressed_after_the_sealing_is_refused_and_does_not_rest(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An opt-out that is committed between the sealing of a group and its storing counts; its neighbours are stored."""
+    store = queue._writer.store
+
+    async def opting_out_first(group: Group) -> object:
+        await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
+        return await store(group)
+
+    await queue.append([about(2)])
+    monkeypatch.setattr(queue._grouper, "_store", opting_out_first)
+    first, second = await together(queue, [about(1, ANNA), about(2), about(3, BERT)], [about(4)])
+
+    assert first.refused == ((about(1, ANNA), DropReason.OPTED_OUT),)
+    assert (len(first.duplicates), second) == (1, Stored())
+    assert await rest(queue) == [(1, b""), (2, b"")]
+    assert await claimed(queue) == ["id-2", "id-3", "id-4"]
+
+
+async def test_a_contradiction_is_stored_with_its_finding_and_not_twice(queue: LocalQueue) -> None:
+    """A Purchase that contradicts another visitor's, in the same group, is sent once and says so."""
+    orders = [record(1, visitor=visitor)._replace(worth=worth) for visitor, worth in ((b"aaaa", b"1"), (b"bbbb", b"2"))]
+    stored = await together(queue, [orders[0], record(2)], [orders[1]])
+    found = [one for segment in await queue.claim(PIXEL, most=10) for one in segment.records]
+
+    assert [len(one.conflicts) for one in stored] == [0, 1]
+    assert sorted((one.id, one.visitor, one.findings) for one in found) == [
+        ("id-1", b"aaaa", ()),
+        ("id-1", b"bbbb", ("id:conflict",)),
+        ("id-2", b"abcd", ()),
+    ]
+
+
+# When a timed event was born, first brought and brought again, in hours.
+JOURNEYS = [(0, 0, 0), (0, 0, 47), (-0.5, 0, 30), (-60, 0, 40), (-500, 0, 47), (0.9, 0, 30), (0.05, 0, 0.1), (3, 0, 2)]
+
+
+@pytest.mark.parametrize(("born", "first", "again"), JOURNEYS)
+async def test_a_repeat_with_a_timed_id_is_known(
+    queue: LocalQueue, clock: Clock, born: float, first: float, again: float
+) -> None:
+    """Wherever the memory turned since, whether the browser's clock was behind or ahead, and however late it came."""
+    event = timed(int(NOON + born * HOUR))
+    clock.now = int(NOON + first * HOUR)
+    await queue.append([event])
+    clock.now = int(NOON + again * HOUR)
+
+    assert len((await queue.append([event])).duplicates) == 1
+    assert (await queue.append([event._replace(visitor=b"efgh")])).reused == 1
+    assert (await queue.append([timed(int(NOON + born * HOUR), 2)])).duplicates == ()
+
+
+async def test_a_timed_id_is_looked_for_since_its_birth(queue: LocalQueue, clock: Clock) -> None:
+    """A new event of the tag asks one table, one of an hour ago two at the most, an id of the page all four."""
+    asked: list[str] = []
+    look = queue._store.tables.seen._look
+
+    def looking(sql: str, keys: Mapping[bytes, bytes], known: dict[bytes, bool]) -> None:
+        asked.append(sql)
+        look(sql, keys, known)
+
+    queue._store.tables.seen._look = looking  # type: ignore[method-assign,assignment]
+    counts = []
+    clock.now = (NOON // (16 * HOUR) + 1) * 16 * HOUR + 2 * HOUR
+    for event in (timed(clock.now), timed(clock.now - 2 * HOUR), record(1)):
+        asked.clear()
+        await queue.append([event])
+        counts.append(len(asked))
+
+    assert counts == [1, 2, 4]
+
+
+def remember_as_layout_5(path: Path, events: Sequence[Record], slot: int) -> None:
+    """Make a file one of layout 5 that has met events in a slot."""
+    with closing(apsw.Connection(str(path))) as db:
+        write_as_layout_5(db)
+        for event in events:
+            key = blake2b(f"{event.pixel}\0{event.name}\0{event.id}".encode(), digest_size=16).digest()
+            db.execute(f"INSERT INTO seen_{slot % 4} VALUES(?, ?, ?)", (key, event.visitor, event.worth))
+
+
+@pytest.mark.parametrize("hours", [0, 20, 47])
+async def test_what_the_version_before_met_is_still_known(tmp_path: Path, clock: Clock, hours: int) -> None:
+    """Within 48 hours a repeat of an event that an older program stored is one, whatever kind of id it has."""
+    old = [record(1)._replace(worth=b"1"), timed(NOON, 2), timed(NOON - 50 * HOUR, 3)]
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(9)])
+    await queue.close()
+    remember_as_layout_5(tmp_path / "queue.db", old, NOON // (16 * HOUR))
+    clock.now += hours * HOUR
+    again = open_queue(tmp_path, clock)
+    stored = await again.append([*old, record(4)])
+    other = await again.append([old[0]._replace(visitor=b"efgh", worth=b"2")])
+
+    assert [one.id for one in stored.duplicates] == [one.id for one in old]
+    assert (other.reused, len(other.conflicts)) == (1, 1)
+    await again.close()
+
+
+async def test_the_memory_of_the_version_before_goes_in_its_time(tmp_path: Path, clock: Clock) -> None:
+    """Its tables are dropped in turn, and after 64 hours none is left."""
+    queue = open_queue(tmp_path, clock)
+    await queue.append([record(9)])
+    await queue.close()
+    remember_as_layout_5(tmp_path / "queue.db", [record(1)], NOON // (16 * HOUR))
+    again = open_queue(tmp_path, clock)
+    left = []
+    for number in range(5):
+        await again.append([record(100 + number)])
+        left.append(len(again._store.tables.seen._old))
+        clock.now += 16 * HOUR
+
+    assert left == [4, 3, 2, 1, 0]
+    assert (await again.append([record(1)])).duplicates == ()
+    await again.close()
+
+
+async def test_the_memory_tells_who_speaks_for_an_event(queue: LocalQueue) -> None:
+    """Of several visitors the first who brought it; where only others did, nobody; of an unknown event the first."""
+    events = [timed(NOON), record(2), timed(NOON, 3)]
+    keys = [event_key(event.pixel, event.name, event.id) for event in events]
+    await together(queue, events[:2], [events[0]._replace(visitor=b"efgh")])
+    asked = [(key, [b"none", b"efgh", b"abcd"]) for key in keys] + [(keys[0], [b"none"])]
+
+    owners = await queue._writer.do(lambda: queue._store.tables.seen.owners(asked))
+    assert owners == [b"efgh", b"abcd", b"none", None]
+
+
+@pytest.mark.parametrize("event", [record(1), timed(NOON)])
+async def test_an_id_of_thousands_of_visitors_costs_no_more(queue: LocalQueue, event: Record) -> None:
+    """However many visitors a cached page gave one id, SQLite takes as many steps for the next one."""
+    steps = 0
+
+    def step() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    async def steps_of(visitor: int) -> int:
+        nonlocal steps
+        steps = 0
+        await queue.append([event._replace(visitor=visitor.to_bytes(4, "big"))])
+        return steps
+
+    await queue.append([event._replace(visitor=b"\xff\xff\xff\xff")])
+    await queue._writer.do(lambda: queue._store.tables.db.set_progress_handler(step, 1))
+    before = await steps_of(1)
+    await queue.append([event._replace(visitor=number.to_bytes(4, "big")) for number in range(2, 5000)])
+    after = await steps_of(5000)
+    await queue._writer.do(lambda: queue._store.tables.db.set_progress_handler(None))
+
+    assert before > 10
+    assert after < before * 1.5
