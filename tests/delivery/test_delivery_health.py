@@ -19,7 +19,7 @@ from support import PIXEL, SECRET, TOKEN, get_json, installation, page_views, ra
 from proxy.app import running
 from proxy.config import load
 from proxy.config.schema import GraphSettings, Pixel, QueueSettings, RetentionSettings
-from proxy.delivery.client import Graph, graph_session
+from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane_state import LaneState
 from proxy.model.record import Record
@@ -264,7 +264,7 @@ async def test_a_hundred_hanging_pixels_do_not_hold_the_healthy_one() -> None:
     app = web.Application()
     app.router.add_post("/{version}/{pixel}/events", answer)
     async with stand_in(app) as address, graph_session(30.0) as session:
-        graph = Graph(session, GraphSettings(url=address), lambda: NOW, Conditions(lambda: NOW))
+        graph = GraphClient(session, GraphSettings(url=address), lambda: NOW, Conditions(lambda: NOW))
 
         def send(pixel: int) -> Any:
             chosen = Pixel.model_construct(id=str(pixel), access_token=SecretStr("t"), app_secret=SecretStr(""))

@@ -1,6 +1,4 @@
-"""How a queue fails, and what it says is wrong while it goes on."""
-
-from dataclasses import dataclass
+"""How a queue fails."""
 
 
 class QueueError(Exception):
@@ -13,15 +11,3 @@ class QueueFullError(QueueError):
 
 class QueueBrokenError(QueueError):
     """The disk failed under the queue: what is on it is unknown, and only a restart can tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that is wrong with the queue though it goes on, or that is over; becomes a condition."""
-
-    code: str
-    subject: str
-    detail: str
-    """Empty when it is over."""
-    failing: bool = False
-    """True when nothing new can be stored."""

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 import apsw
 
 from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
@@ -31,7 +32,6 @@ from proxy.queue.contract import (
     Stats,
     Stored,
     Suppression,
-    Trouble,
 )
 from proxy.queue.grouper import Grouper
 from proxy.queue.keys import event_key
@@ -41,6 +41,7 @@ from proxy.queue.sqlite.connection import advice, open_reader
 from proxy.queue.sqlite.data_dir import DATABASE_FILE
 from proxy.queue.sqlite.reader import Reader
 from proxy.queue.sqlite.store import SqliteStore
+from proxy.queue.sqlite.troubles import Troubles
 from proxy.queue.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class LocalQueue:
         retention: RetentionSettings,
         now: Callable[[], int],
         on_broken: Callable[[QueueBrokenError], None],
-        on_trouble: Callable[[Trouble], None] = lambda _trouble: None,
+        conditions: ConditionBoard | None = None,
     ) -> Self:
         """Open the queue of a locked ``data_dir``; call it within the event loop.
 
@@ -94,20 +95,15 @@ class LocalQueue:
             retention: How long what is over stays.
             now: The server's clock in milliseconds.
             on_broken: Called on the event loop, once, when nothing is stored any more.
-            on_trouble: Called on the event loop when something begins to be wrong, or is over.
+            conditions: Hears, on the event loop, of what is wrong with the queue though it goes on.
 
         Raises:
             QueueBrokenError: when the file cannot be used.
         """
-        loop = asyncio.get_running_loop()
-
-        def tell(trouble: Trouble) -> None:
-            with suppress(RuntimeError):  # the event loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(on_trouble, trouble)
-
+        troubles = Troubles(conditions, asyncio.get_running_loop())
         path = directory / DATABASE_FILE
         path.touch(mode=0o600)
-        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, tell=tell)
+        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, troubles=troubles)
         try:
             reader = Reader(open_reader(path), sealer)
         except apsw.Error as error:

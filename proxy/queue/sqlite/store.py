@@ -22,7 +22,7 @@ from typing import Any
 import apsw
 
 from proxy.config.schema import RetentionSettings
-from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Trouble
+from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.group import Append, Group, make_group
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.appends import Appends
@@ -50,7 +50,7 @@ class SqliteStore:
         now: Callable[[], int],
         *,
         reserve: int,
-        tell: Callable[[Trouble], None],
+        troubles: Troubles,
     ) -> None:
         """Open or create the file.
 
@@ -60,7 +60,7 @@ class SqliteStore:
             retention: How long what is over stays.
             now: The server's clock in milliseconds.
             reserve: How many bytes of its disk are to stay free.
-            tell: Hears of troubles that the store survives, on the writer thread.
+            troubles: Hear, on the writer thread, of what the store survives.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -68,7 +68,6 @@ class SqliteStore:
         self._path = path
         self._sealer = sealer
         self.notes = Notes()
-        troubles = Troubles(tell)
         self.disk_space = DiskSpace(path.parent, reserve, troubles)
         self.tables = Tables(path, sealer, now)
         self._files = Files((path, path.with_name(path.name + "-wal")), troubles)
