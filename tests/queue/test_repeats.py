@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 import pytest
-from clock import Clock
+from clock import NOON, Clock
 from old_layouts import write_as_layout_5
 from support import PIXEL, SECRET, record
 
@@ -25,15 +25,6 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = NOON
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture(name="clock")
