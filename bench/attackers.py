@@ -2,6 +2,8 @@
 
 Run as a process of its own (``python bench/attackers.py NAME --port N --seconds S``), so that what an attack costs the
 attacker does not slow down the honest visitors it is measured beside.
+
+More than 250 lines: a list of attacks, each complete where it stands.
 """
 
 import asyncio

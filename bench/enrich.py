@@ -90,7 +90,7 @@ _PROXIES = Networks([ip_network("127.0.0.1/32")])
 _NOW = time.time_ns() // 1_000_000
 
 
-def _facts(body: bytes, cookie: str = "") -> BrowserRequest:
+def _request(body: bytes, cookie: str = "") -> BrowserRequest:
     headers = browser_headers()
     chance = random.Random(body)
     return BrowserRequest(
@@ -125,10 +125,10 @@ def _policy() -> Policy:
 
 def _returning(body: bytes, policy: Policy) -> BrowserRequest:
     """Return a request of a visitor whom an answer has given cookies."""
-    outcome = ingest(_facts(body), policy)
-    if outcome.refused or not outcome.records or not outcome.cookies:
+    decision = ingest(_request(body), policy)
+    if decision.refused or not decision.records or not decision.cookies:
         raise RuntimeError("the request was not taken")
-    return _facts(body, "; ".join(cookie.partition(";")[0] for cookie in outcome.cookies))
+    return _request(body, "; ".join(cookie.partition(";")[0] for cookie in decision.cookies))
 
 
 def _us(work: Callable[[], object], count: int) -> float:
@@ -139,8 +139,8 @@ def _us(work: Callable[[], object], count: int) -> float:
 
 def measure(bodies: Sequence[bytes], policy: Policy) -> tuple[float, float]:
     """Return the µs of ``ingest`` and of ``orjson.loads`` for a body."""
-    request = [_returning(body, policy) for body in bodies]
-    rules = _us(lambda: [ingest(one, policy) for one in request], len(request))
+    requests = [_returning(body, policy) for body in bodies]
+    rules = _us(lambda: [ingest(request, policy) for request in requests], len(requests))
     return rules, _us(lambda: [orjson.loads(body) for body in bodies], len(bodies))
 
 
@@ -161,8 +161,8 @@ def bench(count: int, size: int) -> None:
             gc.freeze()  # as ``serve`` does
     rows = []
     for name, taken_ in found.items():
-        rules, loads = (statistics.median(one[place] for one in taken_) for place in (0, 1))
-        times = statistics.median(one / other for one, other in taken_)
+        rules, loads = (statistics.median(pair[place] for pair in taken_) for place in (0, 1))
+        times = statistics.median(rules_us / loads_us for rules_us, loads_us in taken_)
         rows.append((name, sizes[name], f"{rules:.1f}", f"{loads:.2f}", f"{times:.1f}"))
     print(f"{count} rounds of {size} requests of each kind")
     table(("", "bytes", "ingest us", "loads us", "ingest / loads"), rows)

@@ -2,6 +2,8 @@
 
 Speeds wander with the machine, so only ratios of slices taken in turn within one run are results. A round in which
 somebody else used much of the machine is thrown away and taken again.
+
+More than 250 lines: the parts of one measurement (core, load, rounds, tables) are read together.
 """
 
 import asyncio

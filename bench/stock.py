@@ -17,7 +17,8 @@ from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 
 # About what a commit under load holds.
 _GROUP = 64

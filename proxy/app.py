@@ -14,20 +14,22 @@ from typing import NamedTuple
 
 from proxy.config.address import Address
 from proxy.config.load import Config
-from proxy.delivery.sender import Sender
+from proxy.delivery.lanes import LaneGroup
+from proxy.delivery.lateness import LatenessCheck
 from proxy.delivery.start import delivering
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
 from proxy.edge.net.terms import Terms, few_connections
 from proxy.edge.public import Entry, Public
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser, stamp
-from proxy.operator.api import Access, Operator
+from proxy.operator.listener import Operator
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules import tables
 from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
+from proxy.telemetry.readiness import QueueCheck, Readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +68,36 @@ async def running(config: Config) -> AsyncIterator[Running]:
         installation = stack.enter_context(locked(config))
         metrics, conditions = Metrics(), Conditions(now_ms)
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(Faults(conditions, metrics).in_loop)
+        loop.set_exception_handler(FaultReporter(conditions, metrics).in_loop)
         stack.callback(loop.set_exception_handler, None)
-        watch = QueueWatch(conditions)
-        queue = open_queue(installation, now_ms, on_broken=watch.on_broken, on_trouble=watch.on_trouble)
+        watch = QueueWatch()
+        queue = open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions)
         stack.push_async_callback(queue.close)
         parts = _Parts(installation, queue, metrics, conditions)
-        sender = await stack.enter_async_context(_delivery(parts))
-        operator = await _listen_to_operator(stack, parts, sender)
-        public, public_address = await _listen_to_public(stack, parts, sender)
+        lanes = await stack.enter_async_context(_delivery(parts))
+        operator = await _listen_to_operator(stack, parts, lanes)
+        public, public_address = await _listen_to_public(stack, parts, lanes)
         yield Running(public_address, operator, queue, watch.broken)
         public.stop_accepting()
 
 
-def _delivery(parts: _Parts) -> AbstractAsyncContextManager[Sender]:
+def _delivery(parts: _Parts) -> AbstractAsyncContextManager[LaneGroup]:
     installation, queue, metrics, conditions = parts
     pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, sender: Sender) -> Address:
+async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> Address:
     installation, queue, metrics, conditions = parts
     server, keys = installation.settings.server, installation.person_keys()
-    access = Access(server.operator_listen.host, server.operator_password.get_secret_value())
+    lateness = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     operator = Operator(
-        access,
+        server.operator_password.get_secret_value(),
         queue=queue,
-        lifetime=queue,
         metrics=metrics,
-        lanes=sender.lanes,
+        lanes=lanes,
         conditions=conditions,
+        readiness=Readiness(conditions, [QueueCheck(queue, conditions), lateness]),
         now=now_ms,
         person_keys=keys,
     )
@@ -103,13 +105,13 @@ async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, sender: Send
     return await listen(stack, operator.app(), server.operator_listen, terms)
 
 
-async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, sender: Sender) -> tuple[Public, Address]:
+async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> tuple[Public, Address]:
     installation, queue, metrics, conditions = parts
     settings, trusted = installation.settings, installation.trusted()
     server, limits = settings.server, affordable_limits(settings.limits, conditions)
     entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
     public = Public(
-        entry, limits, queue=queue, metrics=metrics, conditions=conditions, wake=sender.wake, now=now_ms, stamp=stamp
+        entry, limits, queue=queue, metrics=metrics, conditions=conditions, wake=lanes.wake, now=now_ms, stamp=stamp
     )
     terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol)
     return public, await listen(stack, public.app(), server.listen, terms, drain=public.drain)

@@ -17,10 +17,12 @@ import aiohttp.http_parser
 
 from proxy.config.load import Config
 from proxy.config.schema import Pixel, Settings, Site
+from proxy.model.condition import ConditionBoard
 from proxy.model.keys import person_key, prefix_of
-from proxy.queue.contract import QueueBrokenError, Trouble
+from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks
@@ -128,16 +130,16 @@ def locked(config: Config) -> Iterator[Installation]:
         lock.close()
 
 
-def _report_nothing(_report: object) -> None:
-    """Take a report where nobody waits for one."""
+def _ignore(_error: QueueBrokenError) -> None:
+    """Take the break of a queue where the caller meets it anyway."""
 
 
 def open_queue(
     installation: Installation,
     now: Callable[[], int],
     *,
-    on_broken: Callable[[QueueBrokenError], None] = _report_nothing,
-    on_trouble: Callable[[Trouble], None] = _report_nothing,
+    on_broken: Callable[[QueueBrokenError], None] = _ignore,
+    conditions: ConditionBoard | None = None,
 ) -> LocalQueue:
     """Open the queue of a locked installation; call it within the event loop.
 
@@ -145,7 +147,7 @@ def open_queue(
         installation: Says where the queue is, what seals it and how much it may hold.
         now: The server's clock in milliseconds.
         on_broken: Called once, when nothing is stored any more.
-        on_trouble: Called when something begins to be wrong, or is over.
+        conditions: Where the queue reports what is wrong with it though it goes on.
 
     Raises:
         QueueBrokenError: when it cannot be opened.
@@ -157,7 +159,7 @@ def open_queue(
         retention=installation.settings.retention,
         now=now,
         on_broken=on_broken,
-        on_trouble=on_trouble,
+        conditions=conditions,
     )
 
 

@@ -25,7 +25,7 @@ export const say = (element, text) => {
   if (element.textContent != text) element.textContent = text;
 };
 
-/** @param {[text: string, kind: string]} word */
+/** Return a small label in the colour of its kind. @param {[text: string, kind: string]} label */
 export const chip = ([text, kind]) => make("span", { class: `chip ${kind}` }, text);
 
 /** @param {number} ms */
@@ -45,6 +45,16 @@ export const button = (text, act, attributes = {}) => {
   const element = make("button", { type: "button", ...attributes }, text);
   element.addEventListener("click", act);
   return element;
+};
+
+/** @param {import("./operator-words.js").GraphError} graphError @returns {(HTMLElement | string)[]} */
+export const graphErrorParts = ({ code, subcode, message, fbtrace_id: trace }) => {
+  const parts = [code != null && `code ${code}`, subcode != null && `subcode ${subcode}`, trace && `trace ${trace}`];
+  const numbers = parts.filter(Boolean).join(", ");
+  return [
+    message ? make("q", { class: "line" }, message) : "",
+    numbers ? make("code", { class: "line" }, numbers) : "",
+  ];
 };
 
 /** @type {WeakMap<Element, Map<string, { element: Element, face: string }>>} */

@@ -1,7 +1,7 @@
-/** What the operator's page calls things: statuses, reasons and faults in words for the owner. */
+/** What the operator's page calls things: statuses, reasons, findings and conditions in words for the owner. */
 
 /**
- * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} GraphError What Meta said.
+ * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} GraphError
  * @typedef {{ pixel: string, waiting: number, suspects: number, oldest: number, oldest_suspect: number, paused: string,
  *   failures: number, last_error: string, graph_error: GraphError }} Lane Ages in ms.
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
@@ -10,7 +10,7 @@
  *   browser_copy: string, fbtrace_id: string, attempts: number, findings: string[] }} Row
  * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
  *   code: number | null, subcode: number | null, message: string, fbtrace_id: string, attempts: number,
- *   event: Record<string, unknown> }} Letter
+ *   event: Record<string, unknown> }} DeadLetter
  */
 
 /** @type {Record<string, string>} Why an event did not leave. */
@@ -47,7 +47,7 @@ const MACHINES = {
 };
 
 /** @type {Record<string, string>} What was done with a part of an event that was not as Meta documents it. */
-const ODDITIES = {
+const FINDINGS = {
   repaired: "put right",
   unusable: "of no use, left out",
   doubtful: "doubtful, sent as it is",
@@ -57,8 +57,8 @@ const ODDITIES = {
   cut: "longer, or more values, than is read; the rest left out",
 };
 
-/** @type {Record<string, string>} Why a pixel stopped or waits. */
-const TROUBLES = {
+/** @type {Record<string, string>} Why a pixel is paused, or is tried again later. */
+const CAUSES = {
   token: "Meta refuses the access token",
   permission: "the token may not write to this pixel",
   systemic: "Meta refuses every event alike",
@@ -94,20 +94,20 @@ export const TITLES = {
 };
 
 /** @param {string} reason */
-export const trouble = (reason) =>
-  TROUBLES[reason] || (/^http_\d+$/.test(reason) ? `Meta answered with HTTP ${reason.slice(5)}` : reason);
+export const causeText = (reason) =>
+  CAUSES[reason] || (/^http_\d+$/.test(reason) ? `Meta answered with HTTP ${reason.slice(5)}` : reason);
 
-/** @param {string} detail A reason, and Meta’s words if it said any. */
-const halt = (detail) => {
-  const [reason, words] = detail.split("; Meta says: ");
-  return trouble(reason) + (words ? ` (${words})` : "");
+/** @param {string} detail A reason, and the Graph error if there was one. */
+const detailText = (detail) => {
+  const [reason, graphError] = detail.split("; Meta says: ");
+  return causeText(reason) + (graphError ? ` (${graphError})` : "");
 };
 
 /** @param {number} ms */
 export const age = (ms) => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`);
 
 /** @param {Row} row */
-export const why = ({ status, reason, browser_copy }) => {
+export const reasonText = ({ status, reason, browser_copy }) => {
   if (status == "dropped") return DROPPED[reason] || reason;
   if (status == "dead") return DEAD[reason] || reason;
   if (status == "duplicate") return "the same visitor sent this name and id before";
@@ -116,13 +116,13 @@ export const why = ({ status, reason, browser_copy }) => {
 };
 
 /** @param {Row} row */
-export const oddities = ({ reason, findings }) =>
+export const findingTexts = ({ reason, findings }) =>
   findings
     .filter((finding) => finding != reason)
     .map((finding) => {
-      const [field, word] = finding.split(":");
-      if (field == "events") return `the first of ${word} for such pixels in one request`;
-      return MACHINES[finding] || `${field}: ${ODDITIES[word] || word}`;
+      const [field, kind] = finding.split(":");
+      if (field == "events") return `the first of ${kind} for such pixels in one request`;
+      return MACHINES[finding] || `${field}: ${FINDINGS[kind] || kind}`;
     });
 
 /** @param {Condition} condition */
@@ -130,11 +130,11 @@ export const advice = ({ code, subject, detail }) => {
   switch (code) {
     case "pixel_paused":
       return (
-        `Pixel ${subject} is paused: ${halt(detail)}. Its events wait and none is lost. ` +
+        `Pixel ${subject} is paused: ${detailText(detail)}. Its events wait and none is lost. ` +
         "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
       );
     case "graph_errors":
-      return `Events of pixel ${subject} wait: ${halt(detail)}. The proxy tries again by itself, and none is lost.`;
+      return `Events of pixel ${subject} wait: ${detailText(detail)}. The proxy tries again by itself, and none is lost.`;
     case "pixel_not_configured":
       return (
         `Pixel ${subject} is not in the configuration: ${detail}. Add it again and restart to deliver them; ` +
@@ -175,7 +175,7 @@ export const advice = ({ code, subject, detail }) => {
     case "unknown_host":
       return `Requests for ${subject} belong to no site: ${detail}`;
     case "operator_password":
-      return `This listener was asked with ${detail} Each is answered late.`;
+      return `This listener was asked with a wrong password ${detail}: is somebody guessing? Each is answered late.`;
     case "proxy_protocol":
       return `Connections were closed: ${detail}`;
     case "fault":

@@ -1,12 +1,15 @@
 """The documentation keeps up with the program."""
 
+import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client import Counter, Gauge
 
 from proxy.cli.commands import main
+from proxy.model.condition import FAILS_READINESS, ConditionCode
 from proxy.model.event import DropReason
 from proxy.telemetry.metrics import Metrics
 
@@ -52,20 +55,59 @@ def test_every_reason_to_drop_is_documented(reason: DropReason) -> None:
     assert f"\n  {reason}: " in (ROOT / "static" / "operator-words.js").read_text()
 
 
-CODES = sorted(
-    {
-        code
-        for path in (ROOT / "proxy").rglob("*.py")
-        for code in re.findall(r"""(?:\breport|_note)\(\s*"([a-z_]+)\"""", path.read_text())
-    }
-)
+def table(heading: str) -> dict[str, list[str]]:
+    """Return the rows of the table below a heading of the page about operating: first cell → the other cells."""
+    section = (ROOT / "docs" / "operating.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
+    assert len({cells[0] for cells in rows}) == len(rows), "two rows for one thing"
+    return {cells[0].strip("`"): cells[1:] for cells in rows}
 
 
-@pytest.mark.parametrize("code", CODES)
+def test_every_metric_has_its_row() -> None:
+    """The table of metrics names each metric that is shown, with its labels, and none that is gone."""
+    shown: dict[str, set[str]] = {}
+    for collector in vars(Metrics()).values():
+        if isinstance(collector, Counter | Gauge):
+            (family,) = collector.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            shown[name] = set(collector._labelnames)
+    documented = {name: set(re.findall(r"`(\w+)`", cells[0])) for name, cells in table("Metrics").items()}
+
+    assert documented == shown
+    assert {name.removesuffix("_total") for name in shown} == {family.name for family in Metrics().registry.collect()}
+
+
+@pytest.mark.parametrize("code", get_args(ConditionCode))
 def test_every_condition_is_explained(code: str) -> None:
     """Whoever meets a condition finds it in the page about operating, and in plain words on the dashboard."""
-    assert f"| `{code}` |" in (ROOT / "docs" / "operating.md").read_text()
+    readiness = "fails" if code in FAILS_READINESS else "degraded"
+
+    assert table("Conditions")[code][1] == readiness
     assert f'case "{code}":' in (ROOT / "static" / "operator-words.js").read_text()
+
+
+def test_every_address_of_the_api_has_its_row() -> None:
+    """The table of the API names each address that the operator listener answers, with its method."""
+    source = "".join(path.read_text() for path in (ROOT / "proxy" / "operator").glob("*.py"))
+    routes = {f"{method.upper()} {path}" for method, path in re.findall(r'add_(get|post)\("(/[^"]+)"', source)}
+
+    assert set(table("API")) == {route for route in routes if "/api/" in route}
+
+
+def test_no_condition_is_explained_that_is_gone() -> None:
+    """The table of conditions, the words of the dashboard and the source speak of the same codes."""
+    source = [path for path in (ROOT / "proxy").rglob("*.py") if path.name != "condition.py"]
+    words = {
+        node.value
+        for path in source
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+    }
+    cases = set(re.findall(r'case "(\w+)":', (ROOT / "static" / "operator-words.js").read_text()))
+    codes = set(get_args(ConditionCode))
+
+    assert codes - words == set()
+    assert set(table("Conditions")) == codes == cases
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,27 @@ def test_the_engine_is_known_to_the_wiring_alone(path: Path) -> None:
 def test_the_table_names_every_room() -> None:
     """No room escapes the table, and the table names none that is gone."""
     assert {room_of(name_of(path)) for path in MODULES} == set(TABLE)
+
+
+TESTS = sorted(ROOT.glob("tests/**/*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name_of)
+def test_no_test_module_is_imported(path: Path) -> None:
+    """What tests share stands in plain modules, so that each test can be changed without a look at another."""
+    assert {module for module in imports(path) if module.startswith("test_")} == set()
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """One word, one meaning: a class is found by its name alone, in all of the program."""
+    names = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+
+    assert [name for name, number in names.items() if number > 1] == []
 
 
 @pytest.mark.parametrize(

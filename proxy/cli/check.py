@@ -25,7 +25,7 @@ def check(path: Path, *, send_test: bool) -> None:
 
         findings += asyncio.run(sent())
     for finding in findings:
-        click.echo(printable(f"{'FAILED' if finding.failed else 'note'}: {finding.text}"))
-    failed = sum(finding.failed for finding in findings)
+        click.echo(printable(f"{'FAILED' if finding.failing else 'note'}: {finding}"))
+    failed = sum(finding.failing for finding in findings)
     click.echo(f"{path}: {f'FAILED, {failed} to mend' if failed else 'the configuration is sound'}")
     sys.exit(1 if failed else 0)

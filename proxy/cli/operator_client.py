@@ -13,10 +13,11 @@ from proxy.config.load import Config
 from proxy.graph.law import MAX_AGE_MS
 from proxy.installation import Installation, locked, now_ms, open_queue
 from proxy.model.suppression import SuppressionKind
-from proxy.operator.api import event_json, letter_json
+from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import Erased, Filter
-from proxy.queue.sqlite.engine import DataDirBusyError, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirBusyError
+from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
@@ -117,7 +118,7 @@ class _LocalClient:
         return [event_json(row) async for row in (await self._archive()).events(wanted)]
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
-        return [letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
+        return [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
 
     async def replay(self, ids: Sequence[int]) -> int:
         return await (await self._queue()).replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)

@@ -17,7 +17,7 @@ from proxy.cli.options import config_option, load_or_exit
 from proxy.cli.output import fail
 from proxy.installation import UnsafeInstallationError
 from proxy.queue.contract import QueueError
-from proxy.queue.sqlite.engine import DataDirBusyError
+from proxy.queue.sqlite.data_dir import DataDirBusyError
 
 
 @click.command()

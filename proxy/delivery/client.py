@@ -8,22 +8,34 @@ import aiohttp
 
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.graph import payload, verdict
+from proxy.model.condition import ConditionBoard
 from proxy.model.record import Record
 from proxy.model.verdict import Retry, Verdict
-from proxy.telemetry.conditions import Conditions
 
-# Graph's answers are a few hundred bytes; nobody gets to fill our memory.
-_MOST_ANSWER = 1 << 20
+# Answers of Graph have a few hundred bytes; whoever answers in its place shall not fill the memory.
+_MOST_ANSWER_BYTES = 1 << 20
 # Meta refuses events from the future; how far it forgives is not documented.
-_CLOCK_SECONDS = 60
+_MOST_AHEAD_S = 60
 
 
-class Graph:
-    """Sends batches of one pixel at a time; raises nothing for what the network or Graph may do."""
+class GraphClient:
+    """Sends batches, each of one pixel; whatever the network or Graph does becomes a verdict, and nothing is raised."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, settings: GraphSettings, now: Callable[[], int], conditions: Conditions
+        self,
+        session: aiohttp.ClientSession,
+        settings: GraphSettings,
+        now: Callable[[], int],
+        conditions: ConditionBoard,
     ) -> None:
+        """Take what a request needs.
+
+        Args:
+            session: See ``graph_session``.
+            settings: Where Graph is, and which version is spoken.
+            now: Server clock in milliseconds.
+            conditions: Hear when this clock and Meta's differ.
+        """
         self._conditions = conditions
         self._session = session
         self._base = f"{settings.url.rstrip('/')}/{settings.version}"
@@ -52,7 +64,7 @@ class Graph:
             return Retry("network")
 
     def _compare_clocks(self, ahead: float) -> None:
-        if abs(ahead) > _CLOCK_SECONDS:
+        if abs(ahead) > _MOST_AHEAD_S:
             self._conditions.report("clock", detail=f"{ahead:+.0f} s off Meta's")
         else:
             self._conditions.clear("clock")
@@ -65,11 +77,11 @@ class Graph:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read an answer to its end, or to what anybody needs of it."""
+    """Return an answer, or as much of it as anybody needs."""
     answer = bytearray()
     async for chunk in response.content.iter_any():
         answer += chunk
-        if len(answer) > _MOST_ANSWER:
+        if len(answer) > _MOST_ANSWER_BYTES:
             break
     return bytes(answer)
 

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable, Collection
 
 from proxy.graph.law import MAX_AGE_MS
+from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import Status
 from proxy.queue.contract import Outbox, QueueError
-from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ class Expiry:
         *,
         queue: Outbox,
         metrics: Metrics,
-        conditions: Conditions,
+        conditions: ConditionBoard,
         now: Callable[[], int],
     ) -> None:
-        """Take what it looks at and tells.
+        """Take what is looked at, and who hears of it.
 
         Args:
             pixels: Ids of the configured pixels.
@@ -43,7 +43,7 @@ class Expiry:
         self._metrics = metrics
         self._conditions = conditions
         self._now = now
-        self._strange: set[str] = set()
+        self._unconfigured: set[str] = set()
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -51,7 +51,7 @@ class Expiry:
             try:
                 await self.look()
             except QueueError as error:
-                log.warning("what is too old could not be looked for (%s)", error)
+                log.warning("the search for events that are too old failed (%s)", error)
             except Exception:
                 # A task that ends would be silent for ever.
                 log.exception("a fault of ours in expiry")
@@ -69,12 +69,12 @@ class Expiry:
             for pixel, events in expired.items():
                 self._metrics.finished(pixel, Status.DEAD, events)
             await asyncio.sleep(_BETWEEN_S if more else 0)
-        self._name_strangers()
+        self._report_unconfigured()
 
-    def _name_strangers(self) -> None:
+    def _report_unconfigured(self) -> None:
         waiting = {pixel: n for pixel, n in self._queue.stats().waiting.items() if pixel not in self._pixels}
-        for pixel in self._strange - waiting.keys():
+        for pixel in self._unconfigured - waiting.keys():
             self._conditions.clear("pixel_not_configured", pixel)
         for pixel, events in waiting.items():
             self._conditions.report("pixel_not_configured", pixel, f"{events} events wait")
-        self._strange = set(waiting)
+        self._unconfigured = set(waiting)

@@ -1,12 +1,14 @@
 """How a lane fares: what health and dashboard show of it, and the conditions it reports."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from proxy.graph.error_text import told, without_token
-from proxy.model.verdict import GraphError, Pause, Retry
-from proxy.telemetry.conditions import Conditions
+from proxy.model.condition import ConditionBoard
+from proxy.model.verdict import Pause, Retry
+from proxy.queue.contract import DeliveryState
 
+# Errors that come now and then are one condition.
 _LASTS_MS = 10_000
 
 
@@ -17,45 +19,63 @@ class Cooldown:
     seconds: float
 
 
-Halt: TypeAlias = Cooldown | Pause | Retry
+Wait: TypeAlias = Cooldown | Pause | Retry
+"""What to wait for before the next attempt."""
 
 
-@dataclass(slots=True)
 class LaneState:
-    """Failures in a row, and what Graph said last."""
+    """Failures in a row, and what Graph said last; reported to the board, kept by the queue for the next process."""
 
-    pixel: str
-    conditions: Conditions
-    token: str = ""
-    """Never shown, not even when Graph repeats it."""
-    paused: str = ""
-    failures: int = 0
-    last_error: str = ""
-    graph_error: GraphError = field(default_factory=GraphError)
-    """Graph's words about ``last_error``."""
+    def __init__(self, pixel: str, conditions: ConditionBoard, token: str = "") -> None:
+        """Begin without failures.
+
+        Args:
+            pixel: Its id.
+            conditions: Hear of ``pixel_paused`` and ``graph_errors``.
+            token: The access token, which is never shown or kept, not even when Graph repeats it.
+        """
+        self._pixel = pixel
+        self._conditions = conditions
+        self._token = token
+        self.current = DeliveryState()
+
+    def resume(self, earlier: DeliveryState) -> None:
+        """Go on from the state in which an earlier process left the lane, and report it again."""
+        self.current = earlier
+        if earlier.failures:
+            self._report()
 
     def fail(self, halt: Pause | Retry) -> None:
-        """Count a failure."""
-        paused = isinstance(halt, Pause)
-        if paused != bool(self.paused):
-            self.failures = 0
-        self.failures += 1
-        self.paused, self.last_error = halt.reason if paused else "", halt.reason
-        self.graph_error = without_token(halt.graph_error, self.token)
-        if paused:
-            self.conditions.report("pixel_paused", self.pixel, self._detail(), failing=True)
-            self.conditions.clear("graph_errors", self.pixel)
-        else:
-            self.conditions.report("graph_errors", self.pixel, self._detail())
-            self.conditions.clear("pixel_paused", self.pixel)
+        """Count a failure, and report it."""
+        paused = halt.reason if isinstance(halt, Pause) else ""
+        goes_on = bool(paused) == bool(self.current.paused)
+        self.current = DeliveryState(
+            paused=paused,
+            failures=self.current.failures + 1 if goes_on else 1,
+            last_error=halt.reason,
+            graph_error=without_token(halt.graph_error, self._token),
+        )
+        self._report()
 
-    def _detail(self) -> str:
-        graph_error = told(self.graph_error)
-        return f"{self.last_error}; Meta says: {graph_error}" if graph_error else self.last_error
+    def wait_until(self, at: int) -> None:
+        """Remember when the next attempt is due: server clock in milliseconds."""
+        self.current = replace(self.current, retry_at=at)
 
     def recover(self) -> None:
-        """Note a good answer; the condition lasts a little longer, so that errors now and then are one condition."""
-        if self.failures and not self.paused:
-            self.conditions.report("graph_errors", self.pixel, self._detail(), lasts_ms=_LASTS_MS)
-        self.conditions.clear("pixel_paused", self.pixel)
-        self.failures, self.paused, self.last_error, self.graph_error = 0, "", "", GraphError()
+        """Note a good answer: a pause is over at once, errors are over when none comes for a while."""
+        if self.current.failures and not self.current.paused:
+            self._conditions.report("graph_errors", self._pixel, self._detail(), lasts_ms=_LASTS_MS)
+        self._conditions.clear("pixel_paused", self._pixel)
+        self.current = DeliveryState()
+
+    def _report(self) -> None:
+        if self.current.paused:
+            self._conditions.report("pixel_paused", self._pixel, self._detail())
+            self._conditions.clear("graph_errors", self._pixel)
+        else:
+            self._conditions.report("graph_errors", self._pixel, self._detail())
+            self._conditions.clear("pixel_paused", self._pixel)
+
+    def _detail(self) -> str:
+        graph_error = told(self.current.graph_error)
+        return f"{self.current.last_error}; Meta says: {graph_error}" if graph_error else self.current.last_error

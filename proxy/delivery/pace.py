@@ -1,6 +1,6 @@
 """How fast to deliver: back-off after failures, probes of a paused pixel, requests under way, sizes of batches.
 
-Waits are in seconds; the randomness is an argument.
+Waits are in seconds; the randomness is an argument, so that each function is a rule that can be read in a table.
 """
 
 from collections.abc import Sequence
@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from proxy.graph.law import MAX_BATCH
 
 FIRST_S = 0.8
+"""The ceiling of the wait after the first failure."""
 PROBE_S = 5.0
+"""The wait before the first probe of a pause, and whenever there is nothing better to go by."""
 MOST_S = 300.0
-# While new events come in, Graph is tried every 15 s at least, whatever the back-off says; a try takes time too.
 FRESH_S = 14.0
+"""The longest wait while new events come in: with the time of a request, Graph is asked every 15 s."""
 WINDOW_MOST = 8
-# An answer this much slower than the quickest of its like says that Graph has enough to do.
+"""How many requests of a lane may be under way."""
+# Graph asks for no longer wait (``proxy.graph.verdict``); a clock that was set back must not make one.
+_MOST_ASKED_S = 3600.0
+# An answer so many times slower than the quickest to a batch of like size says that Graph has enough to do.
 _SLOW = 3.0
 RECENT = 16
 """How many answers to batches of like size are compared."""
@@ -22,23 +27,42 @@ _LEAST_EVENTS = 8
 
 
 def backoff(failures: int, chance: float, *, asked: float = 0.0) -> float:
-    """Return the wait after the n-th failure in a row: full jitter below a doubling ceiling, or what Graph asked.
+    """Return the wait in seconds after a failure: full jitter below a doubling ceiling, or what Graph asked for.
 
-    ``chance`` is uniform in [0, 1). Full jitter spreads many lanes that failed at one moment.
+    Full jitter spreads many lanes that failed at one moment:
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+
+    Args:
+        failures: How many there were in a row, this one included.
+        chance: Uniform in [0, 1).
+        asked: The least wait in seconds that Graph asked for.
     """
     return max(asked, chance * min(MOST_S, FIRST_S * 2.0 ** min(failures - 1, 20)))
 
 
-def like(events: int) -> int:
-    """Return which batches are of like size: within a factor of two, since Graph takes longer for more events."""
+def resumption(left: float, *, paused: bool) -> float:
+    """Return the wait in seconds before the first attempt of a process, when the one before it had failed.
+
+    What Graph asked for is waited for to its end. A pause is probed as soon as a new one would be: whoever mended it,
+    as by a new token and the restart that takes, does not wait for five minutes.
+
+    Args:
+        left: Seconds until the time that the process before had set for its next attempt; negative when it is over.
+        paused: Whether the lane was paused.
+    """
+    return max(0.0, min(left, PROBE_S if paused else _MOST_ASKED_S))
+
+
+def size_class(events: int) -> int:
+    """Return what batches of like size (within a factor of two) have in common: more events take Graph longer."""
     return events.bit_length()
 
 
-def widen(window: int, latencies: Sequence[float]) -> int:
+def window_after(window: int, latencies: Sequence[float]) -> int:
     """Return how many requests may be under way after a good answer: one more, unless answers became slow.
 
-    ``latencies`` are those of the latest answers to batches of like size, this one last. No older answer counts, so one
-    quick answer does not narrow the window for good.
+    ``latencies`` are those of the latest answers to batches of like size in seconds, this one last. No older answer
+    counts, so one quick answer does not narrow the window for good.
     """
     return min(window + 1, WINDOW_MOST) if latencies[-1] <= min(latencies) * _SLOW else max(1, window - 1)
 
@@ -48,21 +72,21 @@ def bound(events: int) -> int:
     return 1 << max(0, events - 1).bit_length()
 
 
-def fewer(events: int) -> int:
+def smaller(events: int) -> int:
     """Return how many fresh events to send together after a batch was refused: half as many, so fewer are searched."""
     return max(_LEAST_EVENTS, events // 2)
 
 
-def more(events: int) -> int:
+def larger(events: int) -> int:
     """Return how many fresh events to send together after a batch was taken: twice as many."""
     return min(MAX_BATCH, events * 2)
 
 
-def narrow(window: int) -> int:
+def narrower(window: int) -> int:
     """Return how many requests may be under way after a failure: half as many."""
     return max(1, window // 2)
 
 
-def probe(probes: int) -> float:
-    """Return the wait before the next probe of a pause: 5 s at first, ever more rarely up to five minutes."""
+def probe_wait(probes: int) -> float:
+    """Return the wait in seconds before the next probe of a pause, after so many: 5 s first, five minutes at most."""
     return min(MOST_S, PROBE_S * 2.0 ** min(probes, 20))

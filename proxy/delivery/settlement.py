@@ -1,4 +1,4 @@
-"""What becomes of claimed segments after an attempt: a settlement, without asking or telling anybody."""
+"""What becomes of claimed segments after an attempt; pure, so that every case can be tested without a queue."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from proxy.model.record import Record
 from proxy.model.verdict import Dead, Delivered, GraphError, Retry
 from proxy.queue.contract import NewDeadLetter, Remainder, Segment, Settlement, dead_row
 
-_MOST_STRIKES = 3
+# So many answers may count nothing.
+_MOST_UNCOUNTED = 3
 # Each request writes the rest of its segment anew, so small batches are not cut from large segments.
 _LEAST_PIECE = 16
 
@@ -18,16 +19,16 @@ def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settle
     """Return what an attempt at claimed segments comes to.
 
     A segment that is undecided as a whole stays as it is; of one decided in part the rest becomes a segment of its
-    own. What was answered three times with a 2xx that counts nothing is moved to the dead of ``result``.
+    own. What was answered three times with a 2xx that counts nothing is moved to ``result.dead``.
 
     Args:
         segments: What was claimed.
         result: What was decided of their records.
         now: Server clock in milliseconds.
     """
-    struck = isinstance(result.halt, Retry) and result.halt.strike
-    if struck:
-        _strike_out(segments, result)
+    uncounted = isinstance(result.halt, Retry) and result.halt.uncounted
+    if uncounted:
+        _give_up(segments, result)
     attempts = {id(record): segment.attempts + 1 for segment in segments for record in segment.records}
     bounds = _bounds(segments, result)
     done, tried, suspects, remainders = [], [], [], []
@@ -39,7 +40,7 @@ def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settle
         parts = _parts(segment, bounds, filled)
         if [len(part) for _, part in parts] != [len(segment.records)]:
             done.append(segment.ref)
-            history = (segment.attempts + 1, segment.strikes + struck)
+            history = (segment.attempts + 1, segment.strikes + uncounted)
             # A claim of the newest reads them backwards.
             remainders += [
                 Remainder(segment.pixel, *history, tuple(part), segment.at, bound) for bound, part in reversed(parts)
@@ -48,32 +49,34 @@ def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settle
             suspects.append((segment.ref, parts[0][0]))
     rows = [_row(record, verdict, now, attempts[id(record)]) for record, verdict in result.delivered]
     rows += [dead_row(record, verdict, now, attempts[id(record)]) for record, verdict in result.dead]
-    letters = [
-        NewDeadLetter(record, dead.reason, dead.graph_error, attempts[id(record)]) for record, dead in result.dead
+    dead = [
+        NewDeadLetter(record, verdict.reason, verdict.graph_error, attempts[id(record)])
+        for record, verdict in result.dead
     ]
     return Settlement(
         done=tuple(done),
         tried=tuple(tried),
-        struck=struck,
+        struck=uncounted,
         suspects=tuple(suspects),
         remainders=tuple(remainders),
-        dead=tuple(letters),
+        dead=tuple(dead),
         rows=tuple(rows),
     )
 
 
-def _strike_out(segments: Sequence[Segment], result: Attempt) -> None:
+def _give_up(segments: Sequence[Segment], result: Attempt) -> None:
+    """Bury what Graph did not count for the last time."""
     graph_error = result.halt.graph_error if result.halt else GraphError()
-    last = [segment for segment in segments if segment.strikes + 1 >= _MOST_STRIKES]
+    last = [segment for segment in segments if segment.strikes + 1 >= _MOST_UNCOUNTED]
     gone = {id(record) for segment in last for record in segment.records}
-    result.dead += [(record, Dead("not_received", graph_error)) for record in result.left if id(record) in gone]
-    result.left = [record for record in result.left if id(record) not in gone]
+    result.dead += [(record, Dead("not_received", graph_error)) for record in result.undecided if id(record) in gone]
+    result.undecided = [record for record in result.undecided if id(record) not in gone]
 
 
 def _bounds(segments: Sequence[Segment], result: Attempt) -> dict[int, int]:
     """Return the bound of the batches that each record which stays may ride in, 0 for fresh ones."""
     now = {id(record): segment.suspect for segment in segments for record in segment.records}
-    return {id(record): now[id(record)] for record in result.left} | {
+    return {id(record): now[id(record)] for record in result.undecided} | {
         id(record): bound for record, bound in result.suspects
     }
 
@@ -98,12 +101,12 @@ def _parts(segment: Segment, bounds: dict[int, int], filled: Counter[int]) -> li
 
 def _row(record: Record, verdict: Delivered, now: int, attempts: int) -> LedgerRow:
     identity = (record.pixel, record.name, record.id, record.time_s)
-    reason = record.mark or _doubt(verdict)
+    reason = record.mark or _miscount(verdict)
     trace = verdict.fbtrace_id
     facts = (now, *identity, Status.DELIVERED, reason, record.browser_copy, trace, attempts)
     return LedgerRow(*facts, record.findings, record.visitor)
 
 
-def _doubt(delivered: Delivered) -> str:
-    """Say when Graph counted another number of events than it was sent; which ones, it does not say."""
+def _miscount(delivered: Delivered) -> str:
+    """Return how many events Graph counted, if not as many as it was sent; which ones, it does not say."""
     return "" if delivered.received == delivered.sent else f"received {delivered.received} of {delivered.sent}"

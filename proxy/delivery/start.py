@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from proxy.config.schema import GraphSettings, Pixel
-from proxy.delivery.client import Graph, graph_session
+from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane
-from proxy.delivery.sender import Sender
+from proxy.delivery.lanes import LaneGroup
+from proxy.model.condition import ConditionBoard
 from proxy.queue.contract import Outbox
-from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
 _GRACE_S = 10.0
@@ -23,10 +23,10 @@ async def delivering(  # noqa: PLR0913 - what its parts need
     *,
     queue: Outbox,
     metrics: Metrics,
-    conditions: Conditions,
+    conditions: ConditionBoard,
     now: Callable[[], int],
     chance: Callable[[], float],
-) -> AsyncIterator[Sender]:
+) -> AsyncIterator[LaneGroup]:
     """Deliver until the context ends; then let attempts under way finish, and keep the rest in the queue.
 
     Args:
@@ -34,25 +34,24 @@ async def delivering(  # noqa: PLR0913 - what its parts need
         settings: Where Graph is, and how long it may take.
         queue: Where events wait.
         metrics: Count what became of them.
-        conditions: Hear of troubles.
+        conditions: Hear what is wrong with delivery.
         now: The server's clock in milliseconds.
         chance: A random number from 0 to 1, another each time, which spreads retries.
     """
     async with graph_session(settings.timeout) as session:
-        graph = Graph(session, settings, now, conditions)
-        lanes = [
+        graph = GraphClient(session, settings, now, conditions)
+        lanes = LaneGroup(
             Lane(pixel, queue=queue, graph=graph, metrics=metrics, conditions=conditions, now=now, chance=chance)
             for pixel in pixels
-        ]
-        sender = Sender(lanes)
-        expiry = Expiry(sender.lanes, queue=queue, metrics=metrics, conditions=conditions, now=now)
-        sender.start()
+        )
+        expiry = Expiry(lanes, queue=queue, metrics=metrics, conditions=conditions, now=now)
+        lanes.start()
         expiring = asyncio.create_task(expiry.run(), name="expiry")
         try:
-            yield sender
+            yield lanes
         finally:
             await _cancel(expiring)
-            await sender.stop(_GRACE_S)
+            await lanes.stop(_GRACE_S)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

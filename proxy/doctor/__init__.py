@@ -1,4 +1,4 @@
-"""What ``check`` looks at once the configuration itself is sound; nothing is written anywhere."""
+"""What ``check`` looks at once the configuration itself is sound: where it is to run. Nothing is written anywhere."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def findings(config: Config) -> Iterator[Finding]:
     try:
         require_c_parser()
     except UnsafeInstallationError as error:
-        yield Finding(str(error), failed=True)
+        yield Finding("aiohttp", str(error), failing=True)
     yield from data_dir.findings(config)
     yield from secrets.findings(config)
     yield from network.findings(config.settings)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from proxy.config.load import Config
 from proxy.config.schema import Pixel
-from proxy.delivery.client import Graph, graph_session
+from proxy.delivery.client import GraphClient, graph_session
 from proxy.doctor.finding import Finding
 from proxy.graph import payload
 from proxy.installation import now_ms
@@ -16,21 +16,23 @@ from proxy.telemetry.conditions import Conditions
 
 
 async def send_tests(config: Config) -> AsyncIterator[Finding]:
-    """Send one test event to each pixel and say what Graph answered."""
+    """Send one test event to each pixel that has a valid test code, and yield what Graph answered."""
     graph = config.settings.graph
     async with graph_session(graph.timeout) as session:
-        sender = Graph(session, graph, now_ms, Conditions(now_ms))
+        client = GraphClient(session, graph, now_ms, Conditions(now_ms))
         for site in config.settings.site:
             for pixel in site.pixel:
-                if not sender.test_code(pixel):
-                    yield Finding(f"pixel {pixel.id}: no valid test_event_code, so no test event was sent", failed=True)
+                if not client.test_code(pixel):
+                    yield Finding(
+                        f"pixel {pixel.id}", "no valid test_event_code, so no test event was sent", failing=True
+                    )
                     continue
-                verdict = await sender.send(pixel, [payload.record(_test_event(pixel, f"https://{site.domains[0]}/"))])
+                verdict = await client.send(pixel, [payload.record(_test_event(pixel, f"https://{site.domains[0]}/"))])
                 if isinstance(verdict, Delivered):
-                    yield Finding(f"pixel {pixel.id}: Graph took a test event (fbtrace_id {verdict.fbtrace_id})")
+                    yield Finding(f"pixel {pixel.id}", f"Graph took a test event (fbtrace_id {verdict.fbtrace_id})")
                 else:
                     message = verdict.graph_error.message or getattr(verdict, "reason", "")
-                    yield Finding(f"pixel {pixel.id}: {type(verdict).__name__.lower()}: {message}", failed=True)
+                    yield Finding(f"pixel {pixel.id}", f"{type(verdict).__name__.lower()}: {message}", failing=True)
 
 
 def _test_event(pixel: Pixel, url: str) -> Event:

@@ -80,18 +80,24 @@ _BETTER_PREFIX = '"" (derived from the secret), or a word of the shop itself suc
 
 
 def match(kind: str, host: str, path: str) -> Pattern | None:
-    """Return the pattern that an address of this kind meets, if any."""
+    """Return the pattern that an address meets, if any.
+
+    Args:
+        kind: ``SCRIPT``, ``FETCH`` or ``IMAGE``: by what the tag asks for it.
+        host: Without a port.
+        path: From the first slash.
+    """
     address = f"{host}{path}".lower()
-    return next((one for one in _TABLE if kind in one.kinds and one.address.search(address)), None)
+    return next((pattern for pattern in _TABLE if kind in pattern.kinds and pattern.address.search(address)), None)
 
 
 def concerns(site: Site, prefix: str) -> Iterator[Concern]:
     """Yield the settings of a site that make one of its public addresses, below ``prefix``, one that lists match."""
-    told: dict[str, Concern] = {}
+    concerns_by_key: dict[str, Concern] = {}
     for key in _LEAVES:
         for found in _about(site, prefix, key):
-            told.setdefault(found.key, found)
-    yield from told.values()
+            concerns_by_key.setdefault(found.key, found)
+    yield from concerns_by_key.values()
 
 
 def _about(site: Site, prefix: str, key: str) -> Iterator[Concern]:

@@ -15,7 +15,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """Yield listeners that are open to more than they should, and networks that are believed too easily."""
     host = urlsplit(settings.graph.url).hostname or ""
     if settings.graph.url.startswith("http://") and not Address(host, 0).is_loopback:
-        yield Finding(f"graph.url: {settings.graph.url} would carry tokens unencrypted; use https", failed=True)
+        yield Finding("graph.url", f"{settings.graph.url} would carry tokens unencrypted; use https", failing=True)
     yield from _trust(settings)
     yield from _listener(settings)
 
@@ -24,9 +24,10 @@ def _trust(settings: Settings) -> Iterator[Finding]:
     for index, network in enumerate(settings.server.trusted_proxies):
         if network.prefixlen <= _WIDEST[network.version] and not network.is_private:
             yield Finding(
-                f"server.trusted_proxies[{index}]: {network} holds strangers, any of whom could write whom an event is"
+                f"server.trusted_proxies[{index}]",
+                f"{network} holds strangers, any of whom could write whom an event is"
                 " from; list the web server in front, and nothing wider",
-                failed=True,
+                failing=True,
             )
 
 
@@ -34,11 +35,13 @@ def _listener(settings: Settings) -> Iterator[Finding]:
     listen, trusted = settings.server.listen, settings.server.trusted_proxies
     if listen.is_loopback and not trusted:
         yield Finding(
-            "server.trusted_proxies: empty, but the public listener is loopback, so a proxy stands in front: every"
-            ' visitor would have its address; usually ["127.0.0.1/32", "::1/128"]'
+            "server.trusted_proxies",
+            "empty, but the public listener is loopback, so a proxy stands in front: every"
+            ' visitor would have its address; usually ["127.0.0.1/32", "::1/128"]',
         )
     if not listen.is_loopback and all(network.is_loopback for network in trusted):
         yield Finding(
-            f"server.listen: {listen.authority} takes plain HTTP from everybody; behind a web server on this machine:"
-            f' "127.0.0.1:{listen.port}"'
+            "server.listen",
+            f"{listen.authority} takes plain HTTP from everybody; behind a web server on this machine:"
+            f' "127.0.0.1:{listen.port}"',
         )

@@ -19,7 +19,7 @@ def findings(config: Config) -> Iterator[Finding]:
     """Yield secrets that are missing or weak."""
     server = config.settings.server
     if not server.secret.get_secret_value():
-        yield Finding(f"server.secret: not set; one is kept in {config.data_dir}, so back that directory up")
+        yield Finding("server.secret", f"not set; one is kept in {config.data_dir}, so back that directory up")
     yield from _secret(config)
     yield from _password(config.settings)
     if is_for_meta(config.settings):
@@ -30,16 +30,18 @@ def _secret(config: Config) -> Iterator[Finding]:
     try:
         secret = Installation.existing(config).secret
     except OSError:
-        return  # said of data_dir already
+        return  # a finding about data_dir already
     if secret and len(zlib.compress(secret.encode(), 9)) < _LEAST_COMPRESSED:
-        yield Finding("server.secret: repeats itself, so it can be guessed; better: openssl rand -hex 32", failed=True)
+        yield Finding(
+            "server.secret", "repeats itself, so it can be guessed; better: openssl rand -hex 32", failing=True
+        )
 
 
 def _password(settings: Settings) -> Iterator[Finding]:
     password, listen = settings.server.operator_password.get_secret_value(), settings.server.operator_listen
     if password and (len(password) < _LEAST_PASSWORD or len(set(password)) < _LEAST_DIFFERENT):
-        text = f"server.operator_password: easy to guess; better: {_LEAST_PASSWORD} characters or more, at random"
-        yield Finding(text, failed=not listen.is_loopback)
+        text = f"easy to guess; better: {_LEAST_PASSWORD} characters or more, at random"
+        yield Finding("server.operator_password", text, failing=not listen.is_loopback)
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
@@ -48,5 +50,6 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
             length = len(pixel.access_token.get_secret_value())
             if length < _LEAST_TOKEN:
                 yield Finding(
-                    f"site[{index}].pixel[{number}].access_token: {length} characters are too few for a token of Meta's"
+                    f"site[{index}].pixel[{number}].access_token",
+                    f"{length} characters are too few for a token of Meta's",
                 )

@@ -23,7 +23,7 @@ def findings(config: Config) -> Iterator[Finding]:
             yield from _placeholders(path, site)
         for concern in concerns(site, _prefix(config, site)):
             why = f"makes {concern.address}, which rules of {concern.lists} match"
-            yield Finding(f"{path}.{concern.key}: {concern.value!r} {why}; better: {concern.better}")
+            yield Finding(f"{path}.{concern.key}", f"{concern.value!r} {why}; better: {concern.better}")
         yield from _test_codes(path, site)
 
 
@@ -31,30 +31,30 @@ def _prefix(config: Config, site: Site) -> str:
     try:
         installation = Installation.existing(config)
     except OSError:
-        installation = Installation(config, "")  # said of data_dir already
+        installation = Installation(config, "")  # a finding about data_dir already
     return installation.prefixes(site)[0]
 
 
 def _domains(path: str, site: Site) -> Iterator[Finding]:
     for number, domain in enumerate(site.domains):
         if is_public_suffix(domain):
-            text = f"{path}.domains[{number}]: {domain!r} holds the pages of strangers; name a site below it"
-            yield Finding(text, failed=True)
+            text = f"{domain!r} holds the pages of strangers; name a site below it"
+            yield Finding(f"{path}.domains[{number}]", text, failing=True)
 
 
 def _placeholders(path: str, site: Site) -> Iterator[Finding]:
     for number, domain in enumerate(site.domains):
-        if domain in _EXAMPLES or domain.endswith(tuple(f".{one}" for one in _EXAMPLES)):
-            yield Finding(f"{path}.domains[{number}]: {domain!r} is the example's; put your own", failed=True)
+        if domain in _EXAMPLES or domain.endswith(tuple(f".{example}" for example in _EXAMPLES)):
+            yield Finding(f"{path}.domains[{number}]", f"{domain!r} is the example's; put your own", failing=True)
     for number, pixel in enumerate(site.pixel):
         if pixel.id == _EXAMPLE_PIXEL:
-            yield Finding(f"{path}.pixel[{number}].id: {pixel.id!r} is the example's; put your own", failed=True)
+            yield Finding(f"{path}.pixel[{number}].id", f"{pixel.id!r} is the example's; put your own", failing=True)
 
 
 def _test_codes(path: str, site: Site) -> Iterator[Finding]:
     for number, pixel in enumerate(site.pixel):
         key = f"{path}.pixel[{number}].test_event_code"
         if pixel.test_event_code and pixel.test_event_until is None:
-            yield Finding(f"{key}: set without test_event_until; test events count in reports, so give it an end")
+            yield Finding(key, "set without test_event_until; test events count in reports, so give it an end")
         elif pixel.test_event_code and pixel.test_event_until and pixel.test_event_until < datetime.now(UTC).date():
-            yield Finding(f"{key}: ignored since test_event_until is over")
+            yield Finding(key, "ignored since test_event_until is over")

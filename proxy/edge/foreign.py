@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 
+from proxy.model.condition import ConditionCode
 from proxy.rules.request.sites import host_of
 from proxy.telemetry.conditions import Conditions
 
@@ -25,7 +26,7 @@ class ForeignNames:
     def __init__(self, conditions: Conditions, now: Callable[[], int]) -> None:
         self._conditions = conditions
         self._now = now
-        self._times: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._times: OrderedDict[tuple[ConditionCode, str], int] = OrderedDict()
         self._next_at = 0
 
     def origin(self, page: str, site: str) -> None:
@@ -41,7 +42,7 @@ class ForeignNames:
         """Note a request for a path of ours under a host name that belongs to no site."""
         self._note("unknown_host", host_of(host), "is it missing in site.domains, or is the Host header not passed on?")
 
-    def _note(self, code: str, name: str, detail: str) -> None:
+    def _note(self, code: ConditionCode, name: str, detail: str) -> None:
         if not _HOST.fullmatch(name):
             return
         times = self._times[code, name] = self._times.pop((code, name), 0) + 1
@@ -50,7 +51,7 @@ class ForeignNames:
         if times >= _LEAST_TIMES and self._may_report(code, name):
             self._conditions.report(code, name, f"{times} requests refused; {detail}", lasts_ms=_LASTS_MS)
 
-    def _may_report(self, code: str, name: str) -> bool:
+    def _may_report(self, code: ConditionCode, name: str) -> bool:
         """Tell whether a name may be reported: one that already is, or a new one when none was just now."""
         if any((current.code, current.subject) == (code, name) for current in self._conditions.current()):
             return True

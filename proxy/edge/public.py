@@ -30,7 +30,7 @@ from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks
 from proxy.rules.request.routes import Door, Entrance, Routes
 from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _NO_DOOR = "none"
@@ -83,7 +83,7 @@ class Public:
         self._metrics = metrics
         self._turns = Turns()
         self._foreign = ForeignNames(conditions, now)
-        self._faults = Faults(conditions, metrics)
+        self._faults = FaultReporter(conditions, metrics)
         self._under_way = UnderWay()
         self._health, self._gpc = HealthDoor(queue), GpcDoor(entry.sites)
         reader = RequestReader(self._turns, stamp)

@@ -14,7 +14,7 @@ from proxy.model.units import DAY_MS
 from proxy.queue.contract import Intake, QueueError, Stored, dropped_row
 from proxy.rules.fairness import ClientNetwork
 from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
@@ -46,7 +46,7 @@ class DecisionStore:
         self._admission = admission
         self._metrics = metrics
         self._conditions = conditions
-        self._faults = Faults(conditions, metrics)
+        self._faults = FaultReporter(conditions, metrics)
         self._wake = wake
 
     async def answered(
@@ -68,7 +68,7 @@ class DecisionStore:
             stored = await self._queue.append(decision.records) if decision.records else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
-            self._conditions.report("queue", detail=str(error), failing=True)
+            self._conditions.report("queue", detail=str(error))
             return _not_stored()
         except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
             self._faults.report(error, lost="events are not stored, and pages try again")
@@ -97,9 +97,9 @@ class DecisionStore:
         rows = (*decision.dropped, *duplicates, *refused)
         if rows or decision.copy_updates:
             self._queue.note(rows, decision.copy_updates, decision.pixels, decision.visitors)
-        self._metrics.outcome(decision, stored)
+        self._metrics.decision(decision, stored)
         if decision.faults:
-            self._faults.tell(decision.faults, lost="what led to it was refused, its neighbours were stored")
+            self._faults.report_places(decision.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:
             self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
         if decision.misdirected:

@@ -100,7 +100,9 @@ def _judge_success(document: Mapping[str, Any], headers: Mapping[str, str], size
     if count > 0:
         return Delivered(count, size, trace, cooldown(headers))
     message = "2xx without events_received" if received is None else f"events_received: {received!r}"[:100]
-    return Retry("not_received", _wait(headers), strike=True, graph_error=GraphError(message=message, fbtrace_id=trace))
+    return Retry(
+        "not_received", _wait(headers), uncounted=True, graph_error=GraphError(message=message, fbtrace_id=trace)
+    )
 
 
 def _judge_status(status: int, graph_error: GraphError, headers: Mapping[str, str], size: int) -> Verdict:

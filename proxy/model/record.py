@@ -16,16 +16,18 @@ class Record(NamedTuple):
     id: str
     time_s: int
     visitor: bytes
+    """Four bytes that tell visitors apart; empty where the browser has no id."""
     browser_copy: BrowserCopy
     mark: str
+    """What the ledger row of its delivery says beside the status, such as a bot's name; usually empty."""
     payload: bytes
     findings: tuple[str, ...] = ()
     person_digests: tuple[bytes, ...] = ()
-    """Held against the suppressions; 16 bytes each."""
+    """Keyed hashes of the person, 16 bytes each, by which suppressions are found."""
     worth: bytes = b""
-    """Four bytes that tell the values of Purchases apart, for the duplicate memory only; not kept."""
+    """Four bytes that tell the values of Purchases apart; stored in the duplicate memory only."""
     shared: bytes = b""
-    """The other part of the payload, no member of which is in ``payload``; empty when that is the whole."""
+    """The other part of the payload, with other members than ``payload``; empty when that is the whole."""
 
     @property
     def whole(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What Graph's answer to a batch means."""
+"""What Graph's answer to a batch means: the five verdicts."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -6,7 +6,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class GraphError:
-    """What Graph said when it refused: kept with a dead letter, never interpreted by its text."""
+    """The ``error`` of an answer of Graph; shown to people, never interpreted by its text.
+
+    https://developers.facebook.com/docs/graph-api/guides/error-handling
+    """
 
     code: int | None = None
     subcode: int | None = None
@@ -16,10 +19,12 @@ class GraphError:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Graph counted the batch; ``received`` differs from its size only when Graph says so."""
+    """Graph counted the batch."""
 
     received: int
+    """How many events Graph says it counted."""
     sent: int
+    """How many events the batch held."""
     fbtrace_id: str = ""
     cooldown: float = 0.0
     """Seconds that Graph's usage headers ask to wait before the next request."""
@@ -27,7 +32,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nothing of this pixel can be delivered until somebody mends its token or permission."""
+    """Nothing of this pixel can be delivered until somebody mends its token, its permission or its settings."""
 
     reason: str
     graph_error: GraphError = GraphError()
@@ -35,27 +40,26 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not now; ``after`` is the least wait in seconds that Graph asked for.
-
-    ``strike``: a 2xx that counted nothing. After three of those the events are dead.
-    """
+    """Nothing was decided; later it may be."""
 
     reason: str
     after: float = 0.0
-    strike: bool = False
+    """The least wait in seconds that Graph asked for."""
+    uncounted: bool = False
+    """True for a 2xx that counted no event; after three of those the events are dead."""
     graph_error: GraphError = GraphError()
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Some event of the batch is bad; halves will tell which."""
+    """Some event of the batch is bad; smaller batches will tell which."""
 
     graph_error: GraphError
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Graph will never take this one event; it is kept with Graph's words."""
+    """Graph will never take this one event; it becomes a dead letter."""
 
     reason: str
     graph_error: GraphError = GraphError()

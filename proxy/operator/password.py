@@ -14,20 +14,20 @@ _RETRY_SECONDS = "5"
 class PasswordGate:
     """Lets in who gives the password."""
 
-    def __init__(self, password: str, guesses: WrongPasswords) -> None:
+    def __init__(self, password: str, wrong_passwords: WrongPasswords) -> None:
         self._expected = base64.b64encode(f"{_USER}:{password}".encode())
-        self._guesses = guesses
+        self._wrong_passwords = wrong_passwords
 
     async def refusal(self, request: web.Request) -> web.Response | None:
-        """Return the answer to whoever does not give the password, a wrong one late; None lets the request in."""
+        """Return the answer to a request without the password, late if it was a wrong one; None lets the request in."""
         remote = request.remote or ""
-        if self._guesses.too_many(remote):
+        if self._wrong_passwords.too_many(remote):
             return web.Response(status=429, headers={hdrs.RETRY_AFTER: _RETRY_SECONDS})
         if self._is_right(request):
-            self._guesses.right(remote)
+            self._wrong_passwords.right(remote)
             return None
         if hdrs.AUTHORIZATION in request.headers:
-            await self._guesses.wrong(remote)
+            await self._wrong_passwords.wrong(remote)
         return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="capi-proxy"'})
 
     def _is_right(self, request: web.Request) -> bool:

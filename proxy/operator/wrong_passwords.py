@@ -1,7 +1,7 @@
-"""Wrong passwords at the operator listener: each is answered later than the one before, and the owner is told.
+"""Wrong passwords at the operator listener: each is answered later than the one before, and the owner hears of them.
 
 The right password is never late. While many wrong ones wait for their answer, further requests are not looked at,
-so that the answer to a guess cannot be had faster elsewhere; whoever gave the right password before is still served.
+so that no other connection gets the answer to a guess sooner; whoever gave the right password before is still served.
 """
 
 import asyncio
@@ -9,16 +9,18 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from proxy.model.condition import ConditionBoard
 from proxy.rules.fairness import ClientNetwork, client_network
-from proxy.telemetry.conditions import Conditions
 
 T = TypeVar("T")
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 4.0
-_MANY_IN_ALL = 20
-"""Wrong passwords of all addresses together from which on each is answered as late as can be."""
-_TOLD_FROM = 5
-_MOST_LATE, _MOST_LATE_OF_KNOWN = 8, 32
+# From so many wrong passwords of all addresses together on, each is answered after the longest delay.
+_LONGEST_FROM = 20
+# From so many on, they are a condition.
+_REPORTED_FROM = 5
+# So many wrong ones may wait for their answer before a request is refused unread; more for who was right before.
+_MOST_LATE, _MOST_LATE_IF_RIGHT_BEFORE = 8, 32
 _MOST_PARTIES = 1024
 _REMEMBERED_MS = 60 * 60_000
 
@@ -27,29 +29,40 @@ class WrongPasswords:
     """Counts wrong passwords by address, and in all, until there was none for an hour."""
 
     def __init__(
-        self, conditions: Conditions, now: Callable[[], int], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        conditions: ConditionBoard,
+        now: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """Take who hears of it, and the clock.
+
+        Args:
+            conditions: Hear of ``operator_password``.
+            now: Server clock in milliseconds.
+            sleep: Waits for so many seconds.
+        """
         self._conditions = conditions
         self._now = now
         self._sleep = sleep
         self._wrong: OrderedDict[ClientNetwork, int] = OrderedDict()
-        self._known: OrderedDict[ClientNetwork, None] = OrderedDict()
+        self._right_before: OrderedDict[ClientNetwork, None] = OrderedDict()
         self._total = 0
         self._last_at = 0
         self._late = 0
 
     def too_many(self, address: str) -> bool:
         """Tell whether a request is refused unread, since so many wrong ones wait for their answer."""
-        return self._late >= (_MOST_LATE_OF_KNOWN if client_network(address) in self._known else _MOST_LATE)
+        was_right = client_network(address) in self._right_before
+        return self._late >= (_MOST_LATE_IF_RIGHT_BEFORE if was_right else _MOST_LATE)
 
     def right(self, address: str) -> None:
         """Remember who gave the right password."""
         who = client_network(address)
         self._wrong.pop(who, None)
-        _put(self._known, who, None)
+        _put(self._right_before, who, None)
 
     async def wrong(self, address: str) -> None:
-        """Note a wrong password, and return when it may be answered."""
+        """Count a wrong password, and return when it may be answered."""
         delay = self._delay(client_network(address))
         self._late += 1
         try:
@@ -66,11 +79,10 @@ class WrongPasswords:
         self._total += 1
         times = self._wrong.get(who, 0)
         _put(self._wrong, who, times + 1)
-        if self._total >= _TOLD_FROM:
-            detail = f"{self._total} wrong passwords: is somebody guessing?"
-            self._conditions.report("operator_password", detail=detail, lasts_ms=_REMEMBERED_MS)
+        if self._total >= _REPORTED_FROM:
+            self._conditions.report("operator_password", detail=f"{self._total} times", lasts_ms=_REMEMBERED_MS)
         doubled = FIRST_DELAY_S * 2 ** min(times, 10)
-        return LONGEST_DELAY_S if self._total >= _MANY_IN_ALL else min(doubled, LONGEST_DELAY_S)
+        return LONGEST_DELAY_S if self._total >= _LONGEST_FROM else min(doubled, LONGEST_DELAY_S)
 
 
 def _put(table: OrderedDict[ClientNetwork, T], who: ClientNetwork, value: T) -> None:

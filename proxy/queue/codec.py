@@ -1,8 +1,9 @@
-"""Records ↔ the bytes of one segment.
+"""Records as the bytes of one segment, and back.
 
 A segment is what one commit wrote for one pixel. Layout 3: the byte 3, the length of the index (32 bits, big-endian),
-the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, mark, people,
-length. Of each record: name, id, time, browser copy, findings, the number of its shared part, length of the payload.
+the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, mark, person
+digests, length. Of each record: name, id, time, browser copy, findings, the number of its shared part, length of the
+payload.
 
 Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
 JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
@@ -25,7 +26,7 @@ _MOST_RECORDS = 500
 MOST_BYTES = 2 << 20
 """Bytes of all payloads of a segment as Graph gets them."""
 DIGEST = 16
-"""Bytes of one of a record's ``people``."""
+"""Bytes of one of a record's ``person_digests``."""
 
 
 def wire_size(record: Record) -> int:
@@ -105,7 +106,7 @@ def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:
         if end > len(packed):
             raise ValueError("a segment ends within a record")
         name, identity, time_s, visitor, browser_copy, mark, *later = orjson.loads(packed[at : at + head_size])
-        # Layout 1 had neither findings nor people.
+        # Layout 1 had neither findings nor person digests.
         findings, person_digests = later or ((), "")
         facts = (pixel, name, identity, time_s, bytes.fromhex(visitor), BrowserCopy(browser_copy), mark)
         yield Record(*facts, packed[at + head_size : end], tuple(findings), _digests(person_digests))

@@ -35,9 +35,20 @@ def event_key(pixel: str, name: str, identity: str) -> bytes:
         name: The event's name.
         identity: The event's id.
     """
-    digest = blake2b(f"{pixel}\0{name}\0{identity}".encode(), digest_size=16).digest()
+    digest = event_digest(pixel, name, identity)
     born = birth_s(identity)
     return digest if born is None else born.to_bytes(4, "big") + digest[:PREFIX]
+
+
+def event_digest(pixel: str, name: str, identity: str) -> bytes:
+    """Return the hash of an event: all of its key where the id is not timed, and in files of layout 5.
+
+    Args:
+        pixel: Id of the pixel.
+        name: The event's name.
+        identity: The event's id.
+    """
+    return blake2b(f"{pixel}\0{name}\0{identity}".encode(), digest_size=16).digest()
 
 
 def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:

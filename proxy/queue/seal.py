@@ -28,7 +28,7 @@ class Sealer:
     """Seals with the current secret; opens with any listed one."""
 
     def __init__(self, secret: str, old_secrets: Sequence[str] = ()) -> None:
-        self._secrets = {_id(known): known for known in (*reversed(old_secrets), secret)}
+        self._secrets = {_id(listed): listed for listed in (*reversed(old_secrets), secret)}
         self._secret = secret
         self._salt = os.urandom(_SALT)
         self._head = _VERSION + _id(secret) + self._salt
@@ -41,11 +41,11 @@ class Sealer:
         return derive(self._secret, purpose)
 
     def knows(self, sealed: bytes) -> bool:
-        """Tell whether a listed secret sealed this text; its first bytes are enough."""
+        """Return whether a listed secret sealed this text; its first bytes are enough."""
         return sealed[1 : 1 + _ID] in self._secrets
 
     def seal(self, plain: bytes, bound: bytes) -> bytes:
-        """Seal a text; ``bound`` (say, the pixel it belongs to) must be given again to open it."""
+        """Seal a text; ``bound`` (say, the pixel it belongs to) is needed again to open it."""
         counter = next(self._counter).to_bytes(_COUNTER, "big")
         return self._head + counter + self._cipher.encrypt(_nonce(counter), plain, bound)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from proxy.config.schema import Pixel
 from proxy.model.event import DropReason, Event, Redaction
-from proxy.model.ledger import LedgerRow
+from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.request import BrowserRequest, Hit, RefusedEvent, Visit
 from proxy.rules.effort import Effort
@@ -85,6 +85,8 @@ class EventCase:
 
     case: Case
     hit: Hit
+    claimed_id: str = ""
+    """Its id as the page gave it, by which the page is told of a refusal."""
     time: int = 0
     """When it happened, by our clock in milliseconds."""
     pixels: list[Pixel] = field(default_factory=list)
@@ -97,6 +99,28 @@ class EventCase:
     dropped: list[LedgerRow] = field(default_factory=list)
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None
+
+    def drop_row(self, pixel_id: str, reason: DropReason, findings: tuple[str, ...] = ()) -> LedgerRow:
+        """Return the ledger row of the event's drop for one pixel.
+
+        Args:
+            pixel_id: The pixel.
+            reason: Why it is dropped.
+            findings: What led to that.
+        """
+        hit = self.hit
+        return LedgerRow(
+            at=self.case.request.now,
+            pixel=pixel_id,
+            name=hit.name,
+            id=hit.id,
+            time_s=self.time // 1000,
+            status=Status.DROPPED,
+            reason=reason,
+            browser_copy=hit.browser_copy,
+            findings=findings,
+            visitor=self.case.visitor,
+        )
 
 
 class RequestStep(NamedTuple):

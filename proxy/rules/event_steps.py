@@ -10,7 +10,7 @@ from proxy.config.schema import Pixel
 from proxy.graph import payload
 from proxy.graph.law import MAX_AGE_MS, STANDARD_EVENTS
 from proxy.model.event import DropReason, Event, Redaction
-from proxy.model.ledger import LedgerRow, Status
+from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
 from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
@@ -23,10 +23,10 @@ from proxy.rules.payload.addresses import clean_page
 from proxy.rules.payload.custom_data import checked
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.shape_patterns import SUSPECTS_OF_IDS
+from proxy.rules.selection import ALL, wants
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
-_ALL = ("*",)
 _RESTRICTED_DATA = ("value", "currency")
 # What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
 _FRAME = 100
@@ -59,6 +59,7 @@ def name_and_id(event_case: EventCase) -> None:
     The browser's two times say how long ago it happened, whatever its clock says; never in the future.
     """
     case, claimed, now = event_case.case, event_case.hit, event_case.case.request.now
+    event_case.claimed_id = claimed.id
     words = f"{claimed.name} {claimed.id}"
     if not words.isascii() or SUSPECTS_OF_IDS.Match(words):  # nearly all hold nothing at this first look
         event_case.hit = labels.without_contact_data(claimed, case.effort)
@@ -72,7 +73,7 @@ def pixels(event_case: EventCase) -> None:
     event_case.unknown_pixels = len(hit.pixels) - len(event_case.pixels)
     if event_case.unknown_pixels:
         stranger = next(pixel_id for pixel_id in hit.pixels if pixel_id not in listed)
-        event_case.unknown_pixel = _drop(event_case, stranger, DropReason.UNKNOWN_PIXEL)
+        event_case.unknown_pixel = event_case.drop_row(stranger, DropReason.UNKNOWN_PIXEL)
 
 
 def permission(event_case: EventCase) -> None:
@@ -99,20 +100,10 @@ def selection(event_case: EventCase) -> None:
     """Drop the event for the pixels that do not want it, and an event of its own on a site with sensitive data."""
     name = event_case.hit.name
     for pixel in list(event_case.pixels):
-        if not wants(pixel.events, name):
+        if pixel.events != ALL and not wants(pixel.events, name):
             _drop_for(event_case, pixel, DropReason.EXCLUDED)
     if event_case.case.policy.site.sensitive == "restricted" and name not in STANDARD_EVENTS:
         _drop_all(event_case, DropReason.RESTRICTED)
-
-
-def wants(events: tuple[str, ...], name: str) -> bool:
-    """Tell whether a pixel's ``events`` list includes a name; exclusions beat all, and alone they mean all others."""
-    if events == _ALL:
-        return True
-    if f"!{name}" in events:
-        return False
-    only_exclusions = events != () and all(event.startswith("!") for event in events)
-    return only_exclusions or "*" in events or name in events
 
 
 def custom_data(event_case: EventCase) -> None:
@@ -216,9 +207,9 @@ def record(event_case: EventCase) -> None:
     shared: dict[str, bytes] = {}
     records = []
     for event in event_case.events:
-        known = case.shared.get(event.pixel)
-        written = payload.record(event, known)
-        if known is None:
+        shared_part = case.shared.get(event.pixel)
+        written = payload.record(event, shared_part)
+        if shared_part is None:
             shared[event.pixel] = written.shared
             size += len(written.shared) + _PERSON * len(event.person_digests) + _FRAME
         size += len(written.payload) + _noted(written)
@@ -226,7 +217,7 @@ def record(event_case: EventCase) -> None:
     if event_case.dropped:
         size += sum(map(_noted, event_case.dropped))
     if size > case.bytes_left:
-        case.refused.append(RefusedEvent(event_case.hit.place, event_case.hit.id, _TOO_LARGE))
+        case.refused.append(RefusedEvent(event_case.hit.place, event_case.claimed_id, _TOO_LARGE))
         return
     case.bytes_left -= size
     case.shared |= shared
@@ -244,26 +235,10 @@ def _noted(noted: Record | LedgerRow) -> int:
 
 
 def _drop_all(event_case: EventCase, reason: DropReason, findings: tuple[str, ...] = ()) -> None:
-    event_case.dropped += [_drop(event_case, pixel.id, reason, findings) for pixel in event_case.pixels]
+    event_case.dropped += [event_case.drop_row(pixel.id, reason, findings) for pixel in event_case.pixels]
     event_case.pixels = []
 
 
 def _drop_for(event_case: EventCase, pixel: Pixel, reason: DropReason, findings: tuple[str, ...] = ()) -> None:
-    event_case.dropped.append(_drop(event_case, pixel.id, reason, findings))
+    event_case.dropped.append(event_case.drop_row(pixel.id, reason, findings))
     event_case.pixels.remove(pixel)
-
-
-def _drop(event_case: EventCase, pixel_id: str, reason: DropReason, findings: tuple[str, ...] = ()) -> LedgerRow:
-    hit = event_case.hit
-    return LedgerRow(
-        at=event_case.case.request.now,
-        pixel=pixel_id,
-        name=hit.name,
-        id=hit.id,
-        time_s=event_case.time // 1000,
-        status=Status.DROPPED,
-        reason=reason,
-        browser_copy=hit.browser_copy,
-        findings=findings,
-        visitor=event_case.case.visitor,
-    )

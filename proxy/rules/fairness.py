@@ -1,7 +1,7 @@
 """How much of the proxy one client may take: a rate, and a fair share of what is under way when it gets scarce.
 
-Plain arithmetic with the clock as an argument. A client is a party: an IPv4 address, or the /64 of an IPv6 address,
-which is the least that one line gets (RFC 6177) and holds more addresses than any table.
+Plain arithmetic with the clock as an argument. A client is told by its network: an IPv4 address, or the /64 of an IPv6
+address, which is the least that one line gets (RFC 6177) and holds more addresses than any table.
 """
 
 from collections import OrderedDict
@@ -12,13 +12,13 @@ from typing import TypeAlias
 
 ClientNetwork: TypeAlias = str | int
 
-_MOST_PARTIES = 65_536
+_MOST_NETWORKS = 65_536
 _PLENTY = 0.5
 _LEAST_SCARCE = 0.001
 
 
 def client_network(address: str) -> ClientNetwork:
-    """Return whom an address stands for; a text that is no address stands for itself."""
+    """Return the network by which a client is told; a text that is no address stands for itself."""
     if ":" not in address:
         return address
     try:
@@ -32,18 +32,18 @@ def price(fullness: float) -> float:
     """Return how many requests one request counts as, when the queue is so full (0 to 1).
 
     Beyond half, the price rises with the square of what is left, so that a client at its limit takes ever smaller bites
-    of the room: after a day without any delivery there is still some for the others.
+    of the queue: after a day without any delivery there is still some for the others.
     """
     return float((_PLENTY / max(1 - max(fullness, _PLENTY), _LEAST_SCARCE)) ** 2)
 
 
 class Buckets:
-    """A token bucket for each party, as one number: the moment its bucket is full again (GCRA, ITU-T I.371).
+    """A token bucket for each network, as one number: the moment its bucket is full again (GCRA, ITU-T I.371).
 
-    The table is bounded; the party that was longest silent is forgotten first.
+    The table is bounded; the network that was longest silent is forgotten first.
     """
 
-    def __init__(self, per_second: float, burst: float, *, most: int = _MOST_PARTIES) -> None:
+    def __init__(self, per_second: float, burst: float, *, most: int = _MOST_NETWORKS) -> None:
         self._interval = 1 / per_second
         self._depth = burst / per_second
         self._burst = burst
@@ -54,7 +54,13 @@ class Buckets:
         return len(self._full_at)
 
     def take(self, network: ClientNetwork, now: float, cost: float = 1.0) -> float:
-        """Take ``cost`` tokens and return 0, or take none and return in how many seconds there will be enough."""
+        """Take tokens and return 0, or take none and return in how many seconds there will be enough.
+
+        Args:
+            network: Of the client.
+            now: Seconds, of a clock that only goes forward.
+            cost: Tokens.
+        """
         full_at = self._full_at.get(network, 0.0)
         later = max(full_at, now) + min(cost, self._burst) * self._interval
         wait = later - now - self._depth
@@ -64,7 +70,13 @@ class Buckets:
         return 0.0
 
     def owe(self, network: ClientNetwork, now: float, cost: float) -> None:
-        """Take ``cost`` tokens whether they are there or not; later requests wait for them."""
+        """Take tokens whether they are there or not; later requests wait for them.
+
+        Args:
+            network: Of the client.
+            now: Seconds, of a clock that only goes forward.
+            cost: Tokens.
+        """
         self._remember(network, max(self._full_at.get(network, 0.0), now) + cost * self._interval)
 
     def _remember(self, network: ClientNetwork, full_at: float) -> None:
@@ -79,27 +91,27 @@ class Judgement(Enum):
 
     WELCOME = "welcome"
     OVER_SHARE = "over_share"
-    """Its party holds more than its share while others need room."""
+    """Its network holds more than its share while little is left for others."""
     FULL = "full"
 
 
 @dataclass(slots=True)
-class _Held:
+class _Load:
     requests: int = 0
     size: int = 0
 
 
 class Shares:
-    """Requests under way and the bytes of their bodies, in all and by party.
+    """Requests under way and the bytes of their bodies, in all and by network.
 
-    Up to half of either bound anybody may take what there is; beyond, a party may hold its part of that half, divided
-    among all that hold something. So whoever comes last always finds room, until the parties themselves are too many.
+    Up to half of either bound anybody may take what there is; beyond, a network may hold its part of that half, divided
+    among all that hold something. So whoever comes last always gets in, until the networks themselves are too many.
     """
 
     def __init__(self, most_requests: int, most_bytes: int) -> None:
-        self._most = _Held(most_requests, most_bytes)
-        self._total = _Held()
-        self._held: dict[ClientNetwork, _Held] = {}
+        self._most = _Load(most_requests, most_bytes)
+        self._total = _Load()
+        self._loads: dict[ClientNetwork, _Load] = {}
 
     def judge(self, network: ClientNetwork, size: int) -> Judgement:
         """Say whether a request with a body of ``size`` bytes may come in; it has not by that."""
@@ -109,19 +121,19 @@ class Shares:
             return Judgement.WELCOME
         if requests > most.requests or size_then > most.size:
             return Judgement.FULL
-        mine = self._held.get(network)
-        parties = len(self._held) + (mine is None)
-        return Judgement.OVER_SHARE if mine and self._over(mine, size, parties) else Judgement.WELCOME
+        mine = self._loads.get(network)
+        networks = len(self._loads) + (mine is None)
+        return Judgement.OVER_SHARE if mine and self._over(mine, size, networks) else Judgement.WELCOME
 
-    def _over(self, mine: _Held, size: int, parties: int) -> bool:
-        requests, share = mine.requests + 1, 2 * parties
+    def _over(self, mine: _Load, size: int, networks: int) -> bool:
+        requests, share = mine.requests + 1, 2 * networks
         return requests * share > self._most.requests or (mine.size + size) * share > self._most.size
 
     def enter(self, network: ClientNetwork, size: int) -> None:
         """Count a request in."""
-        mine = self._held.get(network)
+        mine = self._loads.get(network)
         if mine is None:
-            mine = self._held[network] = _Held()
+            mine = self._loads[network] = _Load()
         mine.requests += 1
         mine.size += size
         self._total.requests += 1
@@ -129,10 +141,10 @@ class Shares:
 
     def leave(self, network: ClientNetwork, size: int) -> None:
         """Count a request out that came in with this size."""
-        mine = self._held[network]
+        mine = self._loads[network]
         mine.requests -= 1
         mine.size -= size
         self._total.requests -= 1
         self._total.size -= size
         if not mine.requests:
-            del self._held[network]
+            del self._loads[network]

@@ -62,7 +62,7 @@ def cookies(case: Case) -> None:
 
 def identity(case: Case) -> None:
     """Choose the browser's ids, and tell the visitor from others by the id that it showed."""
-    visit, kept = case.visit, case.found.visitor_cookie
+    visit, cookie = case.visit, case.found.visitor_cookie
     case.ids = browser_ids(
         scope=case.scope,
         cookies=case.cookies,
@@ -72,8 +72,8 @@ def identity(case: Case) -> None:
         referrer=visit.referrer,
         now=case.request.now,
         entropy=case.request.entropy,
-        kept_fbp=kept.fbp,
-        kept_fbc=kept.fbc,
+        stored_fbp=cookie.fbp,
+        stored_fbc=cookie.fbc,
     )
     case.visitor = visitor_of(visit.fbp or case.cookies.get("_fbp", ""), case.address, case.user_agent)
 

@@ -14,12 +14,11 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Consent, Hit, RefusedEvent, Visit
 from proxy.rules import limits
+from proxy.rules.permission.data_processing import options_of
 
 # The latest time a JavaScript Date can hold, in ms.
 _MAX_TIME = 8_640_000_000_000_000
-# Meta's numbers for states have four digits (Meta, data processing options).
-_MAX_PLACE = 9999
-_FATES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
+_BROWSER_COPIES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
 _CONSENTS = {consent.value: consent for consent in Consent}
 _Member = TypeVar("_Member", Consent, BrowserCopy)
 # A pair of surrogates, half of one, any other escape. Half of one is what ``slice`` leaves of an emoji.
@@ -53,12 +52,12 @@ def visit(body: bytes) -> Visit:
         fbp=_text(wire, "fbp"),
         fbc=_text(wire, "fbc"),
         consent=_member(_CONSENTS, wire.get("consent", "unknown"), "consent"),
-        dpo=_dpo(wire.get("dpo")),
+        dpo=None if wire.get("dpo") is None else options_of(wire["dpo"]),
         webdriver=wire.get("webdriver") is True,
         gpc=wire.get("gpc") is True,
         match=_match(wire.get("match", {})),
         hits=tuple(hits),
-        copy_updates=tuple(_news(copy_updates)) if copy_updates else (),
+        copy_updates=tuple(_copy_updates(copy_updates)) if copy_updates else (),
         refused=tuple(refused),
         surplus=max(0, len(events) - 2 * limits.EVENTS),
         findings=about_url + about_referrer,
@@ -139,13 +138,13 @@ def _hit(event: Any, index: int) -> Hit:
         at=_time(event.get("at"), "at"),
         pixels=_pixels(event.get("pixels")),
         data=data,
-        browser_copy=_member(_FATES, event.get("pixel", "pending"), "pixel"),
+        browser_copy=_member(_BROWSER_COPIES, event.get("pixel", "pending"), "pixel"),
         place=index,
     )
 
 
-def _news(copy_updates: list[Any]) -> Iterator[BrowserCopyUpdate]:
-    """Yield the fates that can be read; a wrong one costs nothing but itself, and so do those too many."""
+def _copy_updates(copy_updates: list[Any]) -> Iterator[BrowserCopyUpdate]:
+    """Yield the updates of browser copies that can be read; a wrong one costs nothing but itself."""
     for entry in copy_updates[: limits.EVENTS]:
         if not isinstance(entry, dict):
             continue
@@ -154,9 +153,9 @@ def _news(copy_updates: list[Any]) -> Iterator[BrowserCopyUpdate]:
             _is_label(name, limits.NAME)
             and _is_label(identity, limits.ID)
             and isinstance(browser_copy, str)
-            and browser_copy in _FATES
+            and browser_copy in _BROWSER_COPIES
         ):
-            yield BrowserCopyUpdate(name, identity, _FATES[browser_copy])
+            yield BrowserCopyUpdate(name, identity, _BROWSER_COPIES[browser_copy])
 
 
 def _list(wire: Mapping[str, Any], key: str) -> list[Any]:
@@ -206,37 +205,11 @@ def _is_pixel(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 20 and value.isascii() and value.isdecimal()
 
 
-def _member(known: Mapping[str, _Member], value: Any, key: str) -> _Member:
-    member = known.get(value) if isinstance(value, str) else None
+def _member(members: Mapping[str, _Member], value: Any, key: str) -> _Member:
+    member = members.get(value) if isinstance(value, str) else None
     if member is None:
-        raise Malformed(f"{key}: {_short(value)}; accepted: {', '.join(known)}")
+        raise Malformed(f"{key}: {_short(value)}; accepted: {', '.join(members)}")
     return member
-
-
-def _dpo(value: Any) -> tuple[tuple[str, ...], int, int] | None:
-    """Read what a page gave: options, alone or with the numbers of a country and a state, 0 where it named none.
-
-    What cannot be read counts as Limited Data Use, the careful answer.
-    """
-    if value is None:
-        return None
-    match value:
-        case [[] | ["LDU"] as options, *numbers]:
-            country, state = (*map(_place, numbers), 0, 0)[:2]
-            if country is not None and state is not None:
-                return tuple(options), country, state
-        case _:
-            pass
-    return ("LDU",), 0, 0
-
-
-def _place(number: Any) -> int | None:
-    """Return the number of a place, which pages write as text too; nothing where it is none."""
-    if number is None:
-        return 0
-    if isinstance(number, str) and number.isascii() and number.isdecimal() and len(number) <= len(str(_MAX_PLACE)):
-        number = int(number)
-    return int(number) if isinstance(number, int) and 0 <= number <= _MAX_PLACE else None
 
 
 def _match(value: Any) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Counters and gauges, each derived from an outcome or a verdict in this one place.
+"""Counters and gauges, each derived from a decision, a verdict or the figures of the queue in this one place.
 
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
@@ -22,22 +22,30 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
-        self._limited = self._counter("limited", "Requests refused at the door for their number or size", "reason")
+        self._limited = self._counter("limited", "Requests refused for their number or size, unread", "reason")
         self._connections = self._counter(
             "connections_ended", "Connections refused, or ended for what their client did", "listener", "reason"
         )
         self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
-        self._findings = self._counter("findings", "What was wrong with events' data, on arrival", "field", "finding")
-        self._reused = self._counter("id_reused", "Event ids that a second visitor brought (a cached page)")
-        self._conflicts = self._counter("id_conflicts", "Purchases whose id another visitor brought with another value")
-        self._browser_copies = self._counter("browser_copies", "News of the browser Pixel's copies", "browser_copy")
-        self._redacted = self._counter("redacted", "What events would have leaked", "what", "place")
-        self._misdirected = self._counter(
-            "misdirected", "Requests with a forwarding header from an untrusted private peer"
+        self._findings = self._counter(
+            "findings", "What was wrong with the data of arriving events", "field", "finding"
+        )
+        self._reused = self._counter("id_reused", "Event ids that a second visitor brought: a cached page")
+        self._conflicts = self._counter(
+            "order_id_conflicts", "Purchases whose id another visitor brought with another value"
+        )
+        self._browser_copies = self._counter(
+            "browser_copies", "Statuses of browser copies, with their event or later", "browser_copy"
+        )
+        self._redacted = self._counter("redacted", "What was removed since it would have leaked", "what", "place")
+        self._untrusted_forwarding = self._counter(
+            "untrusted_forwarding", "Requests with a forwarding header from an untrusted private peer"
         )
         self._faults = self._counter("faults", "Errors of ours that a request led to", "place")
-        self._graph = self._counter("graph_requests", "Requests to Graph by verdict", "pixel", "verdict", "reason")
-        self._finished = self._counter("finished_events", "Events by how delivery ended", "pixel", "status")
+        self._graph = self._counter(
+            "graph_requests", "Requests to Graph by what their answer meant", "pixel", "verdict", "reason"
+        )
+        self._finished = self._counter("finished_events", "Events whose delivery ended, by how", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
         self._suspects = Gauge(
             "capi_proxy_suspect_events",
@@ -58,13 +66,12 @@ class Metrics:
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
         self._lost_notes = Gauge(
             "capi_proxy_lost_ledger_rows",
-            "Rows and news of browser copies since start that were left out of the ledger",
+            "Rows and updates of browser copies since start that were left out of the ledger",
             registry=self.registry,
         )
-
-        self._foreign_news = Gauge(
-            "capi_proxy_foreign_news",
-            "News since start of browser copies of somebody else's events, which were ignored",
+        self._foreign_copy_updates = Gauge(
+            "capi_proxy_foreign_copy_updates",
+            "Updates since start of browser copies of another visitor's events, which were ignored",
             registry=self.registry,
         )
 
@@ -76,35 +83,35 @@ class Metrics:
         self._requests.labels(endpoint, str(status)).inc()
 
     def limited(self, reason: str) -> None:
-        """Count a request that was refused at the door."""
+        """Count a request that was refused before its body was read."""
         self._limited.labels(reason).inc()
 
     def connection(self, listener: str, reason: str) -> None:
         """Count a connection that was refused or ended early."""
         self._connections.labels(listener, reason).inc()
 
-    def outcome(self, outcome: Decision, stored: Stored) -> None:
-        """Count what one request came to, once it is stored."""
+    def decision(self, decision: Decision, stored: Stored) -> None:
+        """Count what was decided of one request, and what storing it showed."""
         duplicates = len(stored.duplicates)
-        self._events.labels("stored", "").inc(len(outcome.records) - duplicates - len(stored.refused))
+        self._events.labels("stored", "").inc(len(decision.records) - duplicates - len(stored.refused))
         if duplicates:
             self._events.labels("duplicate", "").inc(duplicates)
-        if outcome.refused:
-            self._events.labels("refused", "").inc(outcome.refused)
-        for row in outcome.dropped:
-            one_for_all = row.reason == DropReason.UNKNOWN_PIXEL
-            self._events.labels("dropped", row.reason).inc(outcome.unknown_pixels if one_for_all else 1)
+        if decision.refused:
+            self._events.labels("refused", "").inc(decision.refused)
+        for row in decision.dropped:
+            is_for_all = row.reason == DropReason.UNKNOWN_PIXEL
+            self._events.labels("dropped", row.reason).inc(decision.unknown_pixels if is_for_all else 1)
         for _, reason in stored.refused:
             self._events.labels("dropped", reason).inc()
-        for finding, count in _findings(outcome).items():
+        for finding, count in _findings(decision).items():
             self._findings.labels(*finding.split(":")).inc(count)
-        for browser_copy, count in _browser_copies(outcome).items():
+        for browser_copy, count in _browser_copies(decision).items():
             self._browser_copies.labels(browser_copy).inc(count)
-        for (what, place), count in Counted(outcome.redactions).items():
+        for (what, place), count in Counted(decision.redactions).items():
             self._redacted.labels(what, place).inc(count)
         self._reused.inc(stored.reused)
         self._conflicts.inc(len(stored.conflicts))
-        self._misdirected.inc(outcome.misdirected)
+        self._untrusted_forwarding.inc(decision.misdirected)
 
     def fault(self, place: str) -> None:
         """Count an error of ours."""
@@ -116,7 +123,13 @@ class Metrics:
         self._graph.labels(pixel, type(verdict).__name__.lower(), reason).inc()
 
     def finished(self, pixel: str, status: str, events: int) -> None:
-        """Count events whose delivery ended."""
+        """Count events whose delivery ended.
+
+        Args:
+            pixel: Its id.
+            status: How: delivered or dead.
+            events: How many.
+        """
         self._finished.labels(pixel, status).inc(events)
 
     def suppressed(self, kind: SuppressionKind) -> None:
@@ -129,7 +142,7 @@ class Metrics:
             self._suppression_changes.labels(kind, "lifted").inc()
 
     def render(self, stats: Stats) -> bytes:
-        """Return the Prometheus text format."""
+        """Return all metrics in the Prometheus text format, the gauges from the figures of the queue."""
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
@@ -142,17 +155,17 @@ class Metrics:
             self._suppressions.labels(kind).set(stats.suppressions.get(kind, 0))
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes)
-        self._foreign_news.set(stats.foreign_news)
+        self._foreign_copy_updates.set(stats.foreign_news)
         return generate_latest(self.registry)
 
 
-def _findings(outcome: Decision) -> Counted[str]:
-    """Count findings; of a row that stands for many events the only one is their number."""
-    dropped = (row.findings for row in outcome.dropped if row.reason != DropReason.UNKNOWN_PIXEL)
-    return Counted(chain.from_iterable((*(record.findings for record in outcome.records), *dropped)))
+def _findings(decision: Decision) -> Counted[str]:
+    """Count findings; a row that stands for many events of unknown pixels has none but their number."""
+    dropped = (row.findings for row in decision.dropped if row.reason != DropReason.UNKNOWN_PIXEL)
+    return Counted(chain.from_iterable((*(record.findings for record in decision.records), *dropped)))
 
 
-def _browser_copies(outcome: Decision) -> Counted[BrowserCopy]:
+def _browser_copies(decision: Decision) -> Counted[BrowserCopy]:
     return Counted(
-        [news.browser_copy for news in outcome.copy_updates] + [record.browser_copy for record in outcome.records]
+        [update.browser_copy for update in decision.copy_updates] + [record.browser_copy for record in decision.records]
     )

@@ -65,7 +65,7 @@ class Desk:
         """Let events become dead letters."""
         await self.fault(mode="poison", match="poison")
         await self.send(*({"name": "Lead", "id": f"poison-{one}"} for one in ids))
-        await expect(self.page.locator("#letters tr")).to_have_count(len(ids))
+        await expect(self.page.locator("#dead-rows tr")).to_have_count(len(ids))
 
     def row(self, text: str) -> Any:
         """Find the row of an event."""
@@ -163,7 +163,7 @@ async def test_events_appear_by_themselves(quiet: Desk) -> None:
     await expect(totals).to_contain_text(re.compile(r"Delivered3.*Recovered1.*In pairs67 %.*Dropped1"))
 
 
-async def test_later_news_of_a_browser_copy_are_shown(quiet: Desk) -> None:
+async def test_later_updates_of_a_browser_copy_are_shown(quiet: Desk) -> None:
     """A row already on the page follows what the tag learns later."""
     await quiet.open()
     await quiet.send({"name": "Lead", "id": "late", "pixel": "pending"})
@@ -197,11 +197,11 @@ async def test_filters_narrow_the_list_and_outlive_a_reload(quiet: Desk) -> None
 
 
 async def test_a_dead_letter_is_replayed(quiet: Desk) -> None:
-    """A dead letter shows Graph's words; once the cause is mended, Replay delivers it, and focus is not lost."""
+    """A dead letter shows the Graph error; once the cause is mended, Replay delivers it, and focus is not lost."""
     await quiet.open()
     await quiet.bury("a")
-    await expect(quiet.page.locator("#letters tr")).to_contain_text("A fault of this simulator refuses every batch")
-    await expect(quiet.page.locator("#letters tr")).to_contain_text("code 100, subcode 2804017")
+    await expect(quiet.page.locator("#dead-rows tr")).to_contain_text("A fault of this simulator refuses every batch")
+    await expect(quiet.page.locator("#dead-rows tr")).to_contain_text("code 100, subcode 2804017")
 
     await quiet.fault(mode="none")
     await quiet.page.get_by_role("button", name="Replay Lead poison-a").click()
@@ -220,14 +220,14 @@ async def test_discarding_asks_first(quiet: Desk) -> None:
 
     await page.get_by_role("button", name="Discard Lead poison-b").click()
     await page.get_by_role("button", name="Keep").click()
-    await expect(page.locator("#letters tr")).to_have_count(3)
+    await expect(page.locator("#dead-rows tr")).to_have_count(3)
     await page.get_by_role("button", name="Discard Lead poison-b").click()
     await page.get_by_role("button", name="Discard", exact=True).click()
-    await expect(page.locator("#letters tr")).to_have_count(2)
+    await expect(page.locator("#dead-rows tr")).to_have_count(2)
     await page.get_by_role("button", name="Discard all listed").click()
     await page.get_by_role("button", name="Discard", exact=True).click()
     await expect(page.locator("#dead-note")).to_have_text("2 dead letters discarded.")
-    await expect(page.locator("#letters tr")).to_have_count(0)
+    await expect(page.locator("#dead-rows tr")).to_have_count(0)
 
 
 async def test_what_strangers_wrote_is_text(quiet: Desk) -> None:
@@ -238,7 +238,7 @@ async def test_what_strangers_wrote_is_text(quiet: Desk) -> None:
     await quiet.open()
 
     await expect(quiet.page.locator("#rows tr")).to_contain_text([name])
-    await expect(quiet.page.locator("#letters tr")).to_contain_text(["<b>bold</b>"])
+    await expect(quiet.page.locator("#dead-rows tr")).to_contain_text(["<b>bold</b>"])
     assert await quiet.page.locator("td img, th img, td b, th b").count() == 0
 
 
@@ -250,7 +250,7 @@ async def test_an_update_leaves_the_reader_in_peace(quiet: Desk) -> None:
     await quiet.send(*({"name": "Search", "id": f"old-{number}"} for number in range(40)))
     read = quiet.row("old-20")
     await expect(read).to_have_count(1)
-    await page.locator("#letters summary").click()
+    await page.locator("#dead-rows summary").click()
     await page.get_by_role("button", name="Replay Lead poison-a").focus()
     await read.evaluate("row => row.scrollIntoView()")
     before = await read.evaluate("row => row.getBoundingClientRect().top")
@@ -260,7 +260,7 @@ async def test_an_update_leaves_the_reader_in_peace(quiet: Desk) -> None:
 
     assert abs(await read.evaluate("row => row.getBoundingClientRect().top") - before) < 2
     await expect(page.get_by_role("button", name="Replay Lead poison-a")).to_be_focused()
-    assert await page.locator("#letters details").evaluate("details => details.open")
+    assert await page.locator("#dead-rows details").evaluate("details => details.open")
 
 
 async def test_a_hidden_tab_asks_nothing(quiet: Desk) -> None:
@@ -307,24 +307,24 @@ async def test_a_paused_pixel_is_explained(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "code", "state", "words"),
+    ("mode", "code", "state", "message"),
     [
         ("500", "code 2", "degraded", "Service temporarily unavailable"),
         ("190", "code 190", "failing", "Error validating access token"),
     ],
 )
-async def test_while_graph_refuses_the_banner_is_not_green_and_metas_words_are_shown(
-    desk: Desk, mode: str, code: str, state: str, words: str
+async def test_while_graph_refuses_the_banner_is_not_green_and_the_graph_error_is_shown(
+    desk: Desk, mode: str, code: str, state: str, message: str
 ) -> None:
     """What Meta says of a refused token, or while it is down, stands in the banner and in the row of the pixel."""
     await desk.open()
     await desk.fault(mode=mode, pixel=OTHER)
     await desk.send({"name": "Lead", "id": "waits", "pixels": [OTHER]})
 
-    await expect(desk.page.locator("#banner")).to_contain_text(words)
+    await expect(desk.page.locator("#banner")).to_contain_text(message)
     await expect(desk.page.locator("#banner")).to_have_attribute("data-state", state)
     lane = desk.page.locator("#lanes tr", has_text=OTHER)
-    await expect(lane).to_contain_text(words)
+    await expect(lane).to_contain_text(message)
     await expect(lane).to_contain_text(code)
 
 
@@ -354,10 +354,10 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(quiet: Desk) 
 
 
 def test_every_reason_has_plain_words() -> None:
-    """Each status, fate, drop reason and cause of a pause or retry is spelled out by the page."""
+    """Each status, status of a browser copy, drop reason and cause of a pause or retry is spelled out by the page."""
     script = static_file("operator-words.js").decode()
     causes = {*law.PAUSE_CODES.values(), *law.RETRY_CODES.values(), "transient", "timeout", "network", "systemic"}
-    oddities = {"repaired", "unusable", "doubtful", "missing", "misplaced"}
-    words = {*Status, *BrowserCopy, *DropReason, *causes, *oddities, "rejected", "not_received"}
+    findings = {"repaired", "unusable", "doubtful", "missing", "misplaced"}
+    words = {*Status, *BrowserCopy, *DropReason, *causes, *findings, "rejected", "not_received"}
 
     assert sorted(word for word in words if not re.search(rf"^  {word}: ", script, re.MULTILINE)) == []

@@ -47,20 +47,20 @@ def run(
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=60)
 
 
-def invoked(*arguments: str) -> Result:
+def invoke(*arguments: str) -> Result:
     """Run a command within this process, which is quicker."""
     return CliRunner().invoke(main, arguments)
 
 
-def written(path: Path, text: str = SOUND) -> str:
+def config_file(path: Path, text: str = SOUND) -> str:
     path.write_text(text)
     return str(path)
 
 
 def test_the_configuration_is_found_by_itself(tmp_path: Path) -> None:
     """Without --config the variable is looked at, then config.toml where one stands."""
-    written(tmp_path / "config.toml")
-    other = written(tmp_path / "other.toml", SOUND.replace('"shop"', '"other"'))
+    config_file(tmp_path / "config.toml")
+    other = config_file(tmp_path / "other.toml", SOUND.replace('"shop"', '"other"'))
     here = run("snippet", cwd=tmp_path)
     named = run("snippet", cwd=tmp_path, environment={"CAPI_PROXY_CONFIG": other})
     (tmp_path / "empty").mkdir()
@@ -78,7 +78,7 @@ def test_the_configuration_is_found_by_itself(tmp_path: Path) -> None:
 )
 def test_commands_that_send_nothing_need_no_token(command: list[str], tmp_path: Path) -> None:
     """The token's variable may be absent in the owner's shell; only serving and checking ask for it."""
-    path = written(tmp_path / "c.toml")
+    path = config_file(tmp_path / "c.toml")
     (tmp_path / "data").mkdir()
     done = run(*command, "--config", path)
 
@@ -88,7 +88,7 @@ def test_commands_that_send_nothing_need_no_token(command: list[str], tmp_path: 
 
 def test_snippet_makes_no_secret(tmp_path: Path) -> None:
     """Without a secret there is no path to print, and whoever prints makes none in the service's name."""
-    path = written(tmp_path / "c.toml", SOUND.replace(f'secret = "{SECRET}"', ""))
+    path = config_file(tmp_path / "c.toml", SOUND.replace(f'secret = "{SECRET}"', ""))
     done = run("snippet", "--config", path)
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -106,7 +106,7 @@ def test_snippet_makes_no_secret(tmp_path: Path) -> None:
 )
 def test_a_host_may_be_given_as_an_address(given: str, host: str, tmp_path: Path) -> None:
     """The name is taken from an address of the web; the printed address has its scheme once."""
-    done = invoked("snippet", "--config", written(tmp_path / "c.toml"), "--host", given)
+    done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", given)
 
     assert f'src="{host}' in done.stdout
     assert "https://https" not in done.stdout
@@ -115,7 +115,7 @@ def test_a_host_may_be_given_as_an_address(given: str, host: str, tmp_path: Path
 @pytest.mark.parametrize("given", ["http://t.shop.test", "https://t.shop.test/path", "t shop", "*.shop.test", "//"])
 def test_what_is_no_host_name_is_refused(given: str, tmp_path: Path) -> None:
     """Anything else ends with exit code 2 and says what is accepted."""
-    done = invoked("snippet", "--config", written(tmp_path / "c.toml"), "--host", given)
+    done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", given)
 
     assert done.exit_code == 2
     assert "accepted: a host name such as t.shop.example" in " ".join(done.stderr.split())
@@ -126,7 +126,7 @@ def test_a_status_is_taken_in_any_case(status: str, tmp_path: Path) -> None:
     """The words of the ledger are accepted as it prints them, and in capitals."""
     (tmp_path / "data").mkdir()
 
-    assert invoked("events", "--config", written(tmp_path / "c.toml"), "--status", status).exit_code == 0
+    assert invoke("events", "--config", config_file(tmp_path / "c.toml"), "--status", status).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_the_log_holds_no_escapes_and_one_line_for_each_message() -> None:
 def test_snippet_says_which_header_its_rules_write(tmp_path: Path) -> None:
     """Where the configuration believes a header that the rules do not overwrite, the right setting is printed."""
     other = SOUND.replace("[[site]]", 'client_ip_header = "X-Real-IP"\n[[site]]', 1)
-    usual = invoked("snippet", "--config", written(tmp_path / "usual.toml"))
-    changed = invoked("snippet", "--config", written(tmp_path / "other.toml", other))
+    usual = invoke("snippet", "--config", config_file(tmp_path / "usual.toml"))
+    changed = invoke("snippet", "--config", config_file(tmp_path / "other.toml", other))
 
     assert 'client_ip_header = "X-Forwarded-For"' in changed.stdout
     assert "client_ip_header" not in usual.stdout
@@ -184,12 +184,12 @@ async def operator(answer: web.Response, directory: Path) -> AsyncIterator[str]:
     await lock.stdout.readline()
     async with served(app) as address:
         listen = address.removeprefix("http://")
-        yield written(directory / "c.toml", SOUND.replace("[[site]]", f'operator_listen = "{listen}"\n[[site]]'))
+        yield config_file(directory / "c.toml", SOUND.replace("[[site]]", f'operator_listen = "{listen}"\n[[site]]'))
     lock.stdin.close()
     await lock.wait()
 
 
-async def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+async def run_beside(*arguments: str) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(run, *arguments)
 
 
@@ -204,7 +204,7 @@ async def test_metas_words_cannot_steer_the_terminal(options: list[str], tmp_pat
     """Whatever Graph says about a dead letter is one printable line, and the same text to a program."""
     answer = web.Response(body=orjson.dumps({"dead": [LETTER]}), content_type="application/json")
     async with operator(answer, tmp_path) as path:
-        done = await asked("dead", "list", "--config", path, *options)
+        done = await run_beside("dead", "list", "--config", path, *options)
 
     lines = done.stdout.splitlines()
     assert (done.returncode, len(lines)) == (0, 1 if options else 2)
@@ -226,7 +226,7 @@ async def test_metas_words_cannot_steer_the_terminal(options: list[str], tmp_pat
 async def test_an_operator_that_refuses_is_explained(answer: web.Response, reason: str, tmp_path: Path) -> None:
     """A wrong password, another program on the port and a fault of the queue are told apart, in words."""
     async with operator(answer, tmp_path) as path:
-        done = await asked("events", "--config", path)
+        done = await run_beside("events", "--config", path)
 
     assert done.returncode == 1
     assert reason in done.stderr
@@ -239,10 +239,12 @@ async def test_a_password_changed_under_a_running_proxy_is_named(tmp_path: Path)
         "[[site]]", 'listen = "127.0.0.1:0"\noperator_listen = "127.0.0.1:{}"\noperator_password = "{}"\n[[site]]', 1
     )
     port = free_port()
-    first = written(tmp_path / "first.toml", text.format(port, "the password of the start"))
+    first = config_file(tmp_path / "first.toml", text.format(port, "the password of the start"))
     async with running(load.load(Path(first), {})):
-        right = await asked("events", "--config", first)
-        wrong = await asked("events", "--config", written(tmp_path / "second.toml", text.format(port, "another")))
+        right = await run_beside("events", "--config", first)
+        wrong = await run_beside(
+            "events", "--config", config_file(tmp_path / "second.toml", text.format(port, "another"))
+        )
 
     assert (right.returncode, wrong.returncode) == (0, 1)
     assert "refuses operator_password: it was started with another one" in wrong.stderr
@@ -253,7 +255,7 @@ async def test_listeners_on_ipv6_print_addresses_that_lead_there(host: str, tmp_
     """IPv6 addresses stand in brackets, and the commands reach the operator listener; the process dumps no core."""
     ports = free_port(), free_port()
     text = SOUND.replace("[[site]]", f'listen = "{host}:{ports[0]}"\noperator_listen = "[::1]:{ports[1]}"\n[[site]]')
-    path = written(tmp_path / "c.toml", text.replace("env:NOT_SET_HERE", "token"))
+    path = config_file(tmp_path / "c.toml", text.replace("env:NOT_SET_HERE", "token"))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "proxy", "serve", "--config", path), cwd=ROOT, stderr=asyncio.subprocess.PIPE
     )
@@ -268,7 +270,7 @@ async def test_listeners_on_ipv6_print_addresses_that_lead_there(host: str, tmp_
                     return answer.status == 200
 
             await until(answers, what="the public listener")
-        events = await asked("events", "--config", path)
+        events = await run_beside("events", "--config", path)
     finally:
         process.terminate()
         await process.wait()

@@ -18,7 +18,8 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import NewDeadLetter, Settlement
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 
 REFUSED = 1200
 Capi: TypeAlias = Callable[..., Awaitable[tuple[int, list[str]]]]

@@ -34,7 +34,7 @@ INDEX = "<title>the site itself</title>"
 
 
 @dataclass(frozen=True)
-class Ground:
+class ServerSetup:
     """What a web server's configuration is made of."""
 
     directory: Path
@@ -53,8 +53,8 @@ class Ground:
     def key(self) -> Path:
         return self.directory / "key.pem"
 
-    def place(self, **facts: Any) -> Location:
-        return Location(self.upstream, "shop.example", PREFIX, **facts)
+    def location(self, **details: Any) -> Location:
+        return Location(self.upstream, "shop.example", PREFIX, **details)
 
     def write(self, name: str, text: str) -> Path:
         path = self.directory / name
@@ -62,31 +62,31 @@ class Ground:
         return path
 
 
-def nginx(ground: Ground, servers: str) -> list[str]:
+def nginx(setup: ServerSetup, servers: str) -> list[str]:
     """Return how to run nginx with these server blocks."""
     user = "user root;" if os.geteuid() == 0 else ""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = "\n".join(f"{kind}_temp_path {ground.directory}/{kind};" for kind in kinds)
-    upstream = web_servers.filled(web_servers.NGINX_UPSTREAM, ground.place())
-    path = ground.write(
+    places = "\n".join(f"{kind}_temp_path {setup.directory}/{kind};" for kind in kinds)
+    upstream = web_servers.filled(web_servers.NGINX_UPSTREAM, setup.location())
+    path = setup.write(
         "nginx.conf",
-        f"{user} daemon off; worker_processes 1; pid {ground.directory}/pid; error_log stderr;\n"
+        f"{user} daemon off; worker_processes 1; pid {setup.directory}/pid; error_log stderr;\n"
         f"events {{}}\nhttp {{ access_log off;\n{places}\n{upstream}\n{servers}\n}}\n",
     )
-    return [found("nginx"), "-p", str(ground.directory), "-e", "stderr", "-c", str(path)]
+    return [program_path("nginx"), "-p", str(setup.directory), "-e", "stderr", "-c", str(path)]
 
 
-def nginx_path(ground: Ground) -> list[str]:
+def nginx_path(setup: ServerSetup) -> list[str]:
     """Beside rules for static files and for the routes of a single-page app."""
-    rules = web_servers.filled(web_servers.NGINX_PATH + web_servers.NGINX_GPC, ground.place())
+    rules = web_servers.filled(web_servers.NGINX_PATH + web_servers.NGINX_GPC, setup.location())
     return nginx(
-        ground,
+        setup,
         f"""server {{
-            listen 127.0.0.1:{ground.port} ssl http2;
+            listen 127.0.0.1:{setup.port} ssl http2;
             server_name shop.example;
-            ssl_certificate {ground.certificate};
-            ssl_certificate_key {ground.key};
-            root {ground.directory}/site;
+            ssl_certificate {setup.certificate};
+            ssl_certificate_key {setup.key};
+            root {setup.directory}/site;
             location ~* \\.(js|css|gif|png|json)$ {{ expires 30d; try_files $uri =404; }}
             location / {{ try_files $uri /index.html; }}
             {rules}
@@ -94,30 +94,30 @@ def nginx_path(ground: Ground) -> list[str]:
     )
 
 
-def nginx_host(ground: Ground) -> list[str]:
+def nginx_host(setup: ServerSetup) -> list[str]:
     """On a host of its own; only the port and the certificate are the test's."""
-    text = web_servers.filled(web_servers.NGINX_HOST, ground.place(host="t.shop.example"))
-    text = text.replace("listen 443", f"listen 127.0.0.1:{ground.port}").replace("    listen [::]:443 ssl http2;\n", "")
+    text = web_servers.filled(web_servers.NGINX_HOST, setup.location(host="t.shop.example"))
+    text = text.replace("listen 443", f"listen 127.0.0.1:{setup.port}").replace("    listen [::]:443 ssl http2;\n", "")
     live = "/etc/letsencrypt/live/t.shop.example"
-    text = text.replace(f"{live}/fullchain.pem", str(ground.certificate))
-    return nginx(ground, text.replace(f"{live}/privkey.pem", str(ground.key)))
+    text = text.replace(f"{live}/fullchain.pem", str(setup.certificate))
+    return nginx(setup, text.replace(f"{live}/privkey.pem", str(setup.key)))
 
 
-def caddy(ground: Ground, site: str) -> list[str]:
+def caddy(setup: ServerSetup, site: str) -> list[str]:
     """Return how to run Caddy with a site."""
-    path = ground.write("Caddyfile", f"{{\n admin off\n auto_https off\n skip_install_trust\n}}\n{site}\n")
-    return [found("caddy"), "run", "--adapter", "caddyfile", "--config", str(path)]
+    path = setup.write("Caddyfile", f"{{\n admin off\n auto_https off\n skip_install_trust\n}}\n{site}\n")
+    return [program_path("caddy"), "run", "--adapter", "caddyfile", "--config", str(path)]
 
 
-def caddy_path(ground: Ground) -> list[str]:
+def caddy_path(setup: ServerSetup) -> list[str]:
     """Beside a top-level ``try_files``, a rewrite, and a ``handle`` that takes the rest."""
-    rule = web_servers.filled(web_servers.CADDY_PATH, ground.place())
+    rule = web_servers.filled(web_servers.CADDY_PATH, setup.location())
     return caddy(
-        ground,
-        f"""https://shop.example:{ground.port} {{
+        setup,
+        f"""https://shop.example:{setup.port} {{
             bind 127.0.0.1
-            tls {ground.certificate} {ground.key}
-            root * {ground.directory}/site
+            tls {setup.certificate} {setup.key}
+            root * {setup.directory}/site
             encode gzip
             try_files {{path}} /index.html
             handle /api/* {{
@@ -131,17 +131,17 @@ def caddy_path(ground: Ground) -> list[str]:
     )
 
 
-def caddy_host(ground: Ground) -> list[str]:
+def caddy_host(setup: ServerSetup) -> list[str]:
     """On a host of its own; only the port and the certificate are the test's."""
-    text = web_servers.filled(web_servers.CADDY_HOST, ground.place(host="t.shop.example"))
-    address = f"https://t.shop.example:{ground.port} {{\n bind 127.0.0.1\n tls {ground.certificate} {ground.key}\n"
-    return caddy(ground, text.replace("t.shop.example {\n", address))
+    text = web_servers.filled(web_servers.CADDY_HOST, setup.location(host="t.shop.example"))
+    address = f"https://t.shop.example:{setup.port} {{\n bind 127.0.0.1\n tls {setup.certificate} {setup.key}\n"
+    return caddy(setup, text.replace("t.shop.example {\n", address))
 
 
-def haproxy(ground: Ground, text: str, mode: str, alpn: str = "h2,http/1.1") -> list[str]:
+def haproxy(setup: ServerSetup, text: str, mode: str, alpn: str = "h2,http/1.1") -> list[str]:
     """Return how to run HAProxy with what stands in its only frontend, and the backends after it."""
-    both = ground.write("both.pem", ground.certificate.read_text() + ground.key.read_text())
-    path = ground.write(
+    both = setup.write("both.pem", setup.certificate.read_text() + setup.key.read_text())
+    path = setup.write(
         "haproxy.cfg",
         f"""
 defaults
@@ -150,36 +150,36 @@ defaults
     timeout client 30s
     timeout server 30s
 frontend web
-    bind 127.0.0.1:{ground.port} ssl crt {both} alpn {alpn}
+    bind 127.0.0.1:{setup.port} ssl crt {both} alpn {alpn}
     default_backend site
 {text}
 backend site
-    server site {ground.site.removeprefix("http://")}
+    server site {setup.site.removeprefix("http://")}
 """,
     )
-    return [found("haproxy"), "-db", "-f", str(path)]
+    return [program_path("haproxy"), "-db", "-f", str(path)]
 
 
-def haproxy_path(ground: Ground) -> list[str]:
-    return haproxy(ground, web_servers.filled(web_servers.HAPROXY_PATH, ground.place()), "http")
+def haproxy_path(setup: ServerSetup) -> list[str]:
+    return haproxy(setup, web_servers.filled(web_servers.HAPROXY_PATH, setup.location()), "http")
 
 
-def haproxy_host(ground: Ground) -> list[str]:
-    place = ground.place(host="t.shop.example")
-    return haproxy(ground, web_servers.filled(web_servers.HAPROXY_HOST, place), "http")
+def haproxy_host(setup: ServerSetup) -> list[str]:
+    place = setup.location(host="t.shop.example")
+    return haproxy(setup, web_servers.filled(web_servers.HAPROXY_HOST, place), "http")
 
 
-def haproxy_announcing(ground: Ground) -> list[str]:
+def haproxy_announcing(setup: ServerSetup) -> list[str]:
     """The same rule, where the proxy reads the PROXY protocol."""
-    return haproxy(ground, web_servers.filled(web_servers.HAPROXY_PATH, ground.place(announces=True)), "http")
+    return haproxy(setup, web_servers.filled(web_servers.HAPROXY_PATH, setup.location(announces=True)), "http")
 
 
-def haproxy_tcp(version: str) -> Callable[[Ground], list[str]]:
+def haproxy_tcp(version: str) -> Callable[[ServerSetup], list[str]]:
     """Pass bytes on, with the header of the PROXY protocol before them."""
 
-    def run(ground: Ground) -> list[str]:
-        backend = f"    use_backend all\nbackend all\n    server proxy {ground.upstream} send-proxy{version}\n"
-        return haproxy(ground, backend, "tcp", "http/1.1")
+    def run(setup: ServerSetup) -> list[str]:
+        backend = f"    use_backend all\nbackend all\n    server proxy {setup.upstream} send-proxy{version}\n"
+        return haproxy(setup, backend, "tcp", "http/1.1")
 
     return run
 
@@ -188,7 +188,7 @@ def haproxy_tcp(version: str) -> Callable[[Ground], list[str]]:
 class Front:
     """A web server in a usual configuration."""
 
-    run: Callable[[Ground], list[str]]
+    run: Callable[[ServerSetup], list[str]]
     host: str = "shop.example"
     announces: bool = False
     has_site: bool = True
@@ -208,7 +208,7 @@ FRONTS = {
 }
 
 
-def found(program: str) -> str:
+def program_path(program: str) -> str:
     """Return a system program; Debian keeps some where only root looks."""
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/bin")
     assert path, f"{program} is missing: run `make unit`, which installs it"
@@ -222,22 +222,22 @@ def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=shop.example"
     names = ("-addext", "subjectAltName=DNS:shop.example,DNS:t.shop.example")
     files = ("-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem"))
-    subprocess.run([found("openssl"), *make.split(), *names, *files], check=True, capture_output=True)
+    subprocess.run([program_path("openssl"), *make.split(), *names, *files], check=True, capture_output=True)
     return directory
 
 
 @asynccontextmanager
-async def started(ground: Ground, command: list[str]) -> AsyncIterator[None]:
+async def started(setup: ServerSetup, command: list[str]) -> AsyncIterator[None]:
     """Run a web server until the context ends."""
-    environment = {**os.environ, "XDG_DATA_HOME": str(ground.directory), "XDG_CONFIG_HOME": str(ground.directory)}
-    log = ground.directory / "log"
+    environment = {**os.environ, "XDG_DATA_HOME": str(setup.directory), "XDG_CONFIG_HOME": str(setup.directory)}
+    log = setup.directory / "log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=output, stderr=output)
 
     async def listens() -> bool:
         assert process.returncode is None, log.read_text()
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", ground.port)
+            _, writer = await asyncio.open_connection("127.0.0.1", setup.port)
         except OSError:
             return False
         writer.close()
@@ -266,14 +266,14 @@ class Answer:
 class Visit:
     """A visitor who comes over the web server and forges what a web server should write."""
 
-    ground: Ground
+    setup: ServerSetup
     front: Front
 
     async def ask(self, path: str, *options: str) -> Answer:
-        port, head = self.ground.port, self.ground.directory / "head"
+        port, head = self.setup.port, self.setup.directory / "head"
         process = await asyncio.create_subprocess_exec(
-            *(found("curl"), "--silent", "--show-error", "--max-time", "10", "--http2", "--noproxy", "*"),
-            *("--cacert", str(self.ground.certificate), "--interface", VISITOR),
+            *(program_path("curl"), "--silent", "--show-error", "--max-time", "10", "--http2", "--noproxy", "*"),
+            *("--cacert", str(self.setup.certificate), "--interface", VISITOR),
             *("--resolve", f"{self.front.host}:{port}:127.0.0.1", "--dump-header", str(head)),
             *("--header", f"X-Forwarded-For: {FORGED}", "--header", "X-Forwarded-Host: forged.example"),
             *("--user-agent", USER_AGENT, *options, f"https://{self.front.host}:{port}{path}"),
@@ -281,7 +281,7 @@ class Visit:
             stderr=asyncio.subprocess.PIPE,
         )
         body, error = await process.communicate()
-        assert process.returncode == 0, error.decode() + (self.ground.directory / "log").read_text()
+        assert process.returncode == 0, error.decode() + (self.setup.directory / "log").read_text()
         headers = head.read_text()
         version, status = headers.split()[:2]
         return Answer(int(status), version.removeprefix("HTTP/"), headers, body)
@@ -311,9 +311,9 @@ async def test_the_printed_rule_works_beside_what_sites_usually_have(
         raw["graph"]["url"] = graph
         loaded = load.parse(raw, {}, base=tmp_path)
         async with running(loaded) as proxy:
-            ground = Ground(tmp_path, free_port(), proxy.public.authority, site)
-            async with started(ground, front.run(ground)):
-                visit = Visit(ground, front)
+            setup = ServerSetup(tmp_path, free_port(), proxy.public.authority, site)
+            async with started(setup, front.run(setup)):
+                visit = Visit(setup, front)
                 await check_doors(visit, tag_of(loaded.settings.site[0]).bodies[""])
                 if front.has_site:
                     await check_site(visit)
@@ -337,7 +337,7 @@ async def check_doors(visit: Visit, tag: bytes) -> None:
     script = await visit.ask(f"{PREFIX}/m.js")
     image = await visit.ask(f"{PREFIX}/n.gif", "--header", "Referer: https://elsewhere.example/")
     gpc = await visit.ask(web_servers.GPC_PATH)
-    body = visit.ground.write("body", orjson.dumps(page_views(["only"])).decode())
+    body = visit.setup.write("body", orjson.dumps(page_views(["only"])).decode())
     posted = await visit.ask(f"{PREFIX}/e", "--header", f"Origin: {ORIGIN}", "--data-binary", f"@{body}")
 
     assert (script.status, script.body, script.version) == (200, tag, visit.front.version)
@@ -408,7 +408,7 @@ def test_the_worker_asks_the_proxy_under_the_sites_own_name(tmp_path: Path) -> N
         'const request = new Request("https://shop.example/k7f2q9w3/e", { method: "POST", body: "{}" });\n'
         "process.stdout.write(JSON.stringify(worker.fetch(request)));\n"
     )
-    done = subprocess.run([found("node"), str(tmp_path / "run.mjs")], capture_output=True, text=True, check=True)
+    done = subprocess.run([program_path("node"), str(tmp_path / "run.mjs")], capture_output=True, text=True, check=True)
 
     assert orjson.loads(done.stdout) == {
         "url": "https://shop.example/k7f2q9w3/e",

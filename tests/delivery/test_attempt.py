@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import PIXEL, record
 
-from proxy.delivery.attempt import Attempt, Doubt, Offenders, attempt, probe, trial
+from proxy.delivery.attempt import Attempt, attempt
+from proxy.delivery.diagnosis import RefusalStreak, diagnose, probe
+from proxy.delivery.refused_networks import RefusedNetworks
 from proxy.graph import payload
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
 from proxy.model.verdict import Dead, Delivered, GraphError, Pause, Retry, Split, Verdict
 
 CONTENT = GraphError(100, 2804017, "bad event")
-ODD = GraphError(100, None, "bad pixel")
+GENERAL = GraphError(100, None, "bad pixel")
 
 
 class FakeGraph:
@@ -41,7 +43,7 @@ def records(count: int) -> list[Record]:
 
 
 def sizes(result: Attempt) -> tuple[int, int, int, int]:
-    return len(result.delivered), len(result.dead), len(result.suspects), len(result.left)
+    return len(result.delivered), len(result.dead), len(result.suspects), len(result.undecided)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ async def test_one_answer_decides_a_batch(answer: Verdict, expected: tuple[int, 
     async def send(_records: Sequence[Record]) -> Verdict:
         return answer
 
-    result = await attempt(records(8), send, Offenders())
+    result = await attempt(records(8), send, RefusedNetworks())
 
     assert sizes(result) == expected
     assert result.halt == (answer if isinstance(answer, Pause | Retry) else None)
@@ -69,7 +71,7 @@ async def test_one_answer_decides_a_batch(answer: Verdict, expected: tuple[int, 
 def test_half_of_a_refused_batch_rides_together(count: int) -> None:
     """The bound is a power of two, half of the batch or the next one above, and always less than the batch."""
     batch = records(count)
-    (bound,) = {bound for _, bound in Offenders().bounds(batch)}
+    (bound,) = {bound for _, bound in RefusedNetworks().bounds(batch)}
 
     assert count / 2 <= bound < count
     assert bound & (bound - 1) == 0
@@ -95,7 +97,7 @@ def at(address: str, number: int = 0) -> Record:
 
 
 @pytest.mark.parametrize(
-    ("offender", "other", "known"),
+    ("stranger", "visitor", "suspected"),
     [
         ("203.0.113.9", "203.0.113.9", True),
         ("203.0.113.9", "203.0.113.8", False),
@@ -103,67 +105,67 @@ def at(address: str, number: int = 0) -> Record:
         ("2001:db8:1:2:3::4", "2001:db8:1:3:3::4", False),
     ],
 )
-def test_an_offender_is_known_by_its_network(offender: str, other: str, *, known: bool) -> None:
+def test_a_stranger_is_known_by_its_network(stranger: str, visitor: str, *, suspected: bool) -> None:
     """An IPv4 address or an IPv6 /64 that a refused event came from is suspected first, and no other."""
-    offenders = Offenders()
-    offenders.add(at(offender))
+    networks = RefusedNetworks()
+    networks.add(at(stranger))
     honest = [at(f"198.51.100.{number}", number) for number in range(20)]
-    bounds = [bound for _, bound in offenders.bounds([at(other, 99), *honest])]
+    bounds = [bound for _, bound in networks.bounds([at(visitor, 99), *honest])]
 
-    assert bounds == ([-1, *[32] * 20] if known else [16] * 21)
+    assert bounds == ([-1, *[32] * 20] if suspected else [16] * 21)
 
 
-def test_a_batch_of_an_offender_alone_is_searched_a_few_at_a_time() -> None:
+def test_a_batch_of_a_refused_network_alone_is_searched_a_few_at_a_time() -> None:
     """Whoever shares a network with a stranger is still found among its bad events, after everybody else."""
-    offenders = Offenders()
+    networks = RefusedNetworks()
     batch = [at("203.0.113.9", number) for number in range(100)]
-    offenders.add(batch[0])
+    networks.add(batch[0])
 
-    assert {bound for _, bound in offenders.bounds(batch)} == {-8}
+    assert {bound for _, bound in networks.bounds(batch)} == {-8}
 
 
-def test_offenders_are_bounded() -> None:
+def test_refused_networks_are_bounded() -> None:
     """However many networks bad events come from, the latest thousand are remembered."""
-    offenders = Offenders()
+    networks = RefusedNetworks()
     for number in range(3000):
-        offenders.add(at(f"10.{number // 250}.{number % 250}.1"))
+        networks.add(at(f"10.{number // 250}.{number % 250}.1"))
 
-    assert len(offenders._sources) == 1000
+    assert len(networks._networks) == 1000
 
 
 async def test_a_sick_pixel_pauses_and_buries_nothing() -> None:
     """When 16 events, spread over all, fail alone with one general code, the pixel pauses and all events are left."""
-    graph = FakeGraph(lambda _: ODD)
-    result = await trial(records(1000), graph)
+    graph = FakeGraph(lambda _: GENERAL)
+    result = await diagnose(records(1000), graph)
 
-    assert (sizes(result), result.halt) == ((0, 0, 0, 1000), Pause("systemic", ODD))
+    assert (sizes(result), result.halt) == ((0, 0, 0, 1000), Pause("systemic", GENERAL))
     assert graph.requests == 16
 
 
 @pytest.mark.parametrize(("count", "halted"), [(7, False), (8, True), (9, True), (16, True)])
 async def test_eight_events_are_the_least_that_speak_for_a_pixel(count: int, *, halted: bool) -> None:
     """Fewer than eight events that all fail alike are buried; eight or more pause the pixel."""
-    result = await trial(records(count), FakeGraph(lambda _: ODD))
+    result = await diagnose(records(count), FakeGraph(lambda _: GENERAL))
 
     assert (result.halt is not None, len(result.dead)) == (halted, 0 if halted else count)
 
 
 async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
     """Ten bad events side by side are buried even when their code is a general one, since another is delivered."""
-    graph = FakeGraph(lambda one: ODD if number_of(one) < 10 else None)
-    result = await trial(records(1000), graph)
+    graph = FakeGraph(lambda one: GENERAL if number_of(one) < 10 else None)
+    result = await diagnose(records(1000), graph)
 
     assert (result.halt, sizes(result)) == (None, (1, 1, 0, 998))
 
 
 @pytest.mark.parametrize(
     "bad",
-    [lambda _: CONTENT, lambda one: [ODD, GraphError(100, 34, "another")][number_of(one) // 2 % 2]],
+    [lambda _: CONTENT, lambda one: [GENERAL, GraphError(100, 34, "another")][number_of(one) // 2 % 2]],
     ids=["content", "different codes"],
 )
 async def test_bad_content_and_different_faults_never_pause(bad: Callable[[Record], GraphError]) -> None:
     """Subcodes that speak of one event's content, and different codes, are faults of events."""
-    result = await trial(records(41), FakeGraph(bad))
+    result = await diagnose(records(41), FakeGraph(bad))
 
     assert result.halt is None
     assert result.dead
@@ -171,13 +173,13 @@ async def test_bad_content_and_different_faults_never_pause(bad: Callable[[Recor
 
 @pytest.mark.parametrize("halt", [Retry("down"), Pause("token")])
 async def test_a_fault_on_the_way_keeps_what_is_undecided(halt: Retry | Pause) -> None:
-    """When Graph fails in the middle of a trial, nothing is buried and every event is left."""
-    answers = iter([Dead("rejected", ODD), Dead("rejected", ODD), halt])
+    """When Graph fails in the middle of a diagnosis, nothing is buried and every event is left."""
+    answers = iter([Dead("rejected", GENERAL), Dead("rejected", GENERAL), halt])
 
     async def send(_records: Sequence[Record]) -> Verdict:
         return next(answers)
 
-    result = await trial(records(12), send)
+    result = await diagnose(records(12), send)
 
     assert (sizes(result), result.halt) == ((0, 0, 0, 12), halt)
 
@@ -185,20 +187,20 @@ async def test_a_fault_on_the_way_keeps_what_is_undecided(halt: Retry | Pause) -
 @pytest.mark.parametrize("count", [1, 3, 8])
 async def test_a_probe_of_a_sick_pixel_buries_nothing(count: int) -> None:
     """While a pixel refuses every event alike, even a few that are left wait on."""
-    result = await probe(records(count), FakeGraph(lambda _: ODD), Offenders())
+    result = await probe(records(count), FakeGraph(lambda _: GENERAL), RefusedNetworks())
 
-    assert (sizes(result), result.halt) == ((0, 0, 0, count), Pause("systemic", ODD))
+    assert (sizes(result), result.halt) == ((0, 0, 0, count), Pause("systemic", GENERAL))
 
 
-async def test_doubt_needs_refusals_in_a_row_with_one_general_code() -> None:
+async def test_a_diagnosis_needs_refusals_in_a_row_with_one_general_code() -> None:
     """A delivery, a refusal of content and another code begin anew; what is no refusal changes nothing."""
     other = GraphError(100, 34, "another")
-    doubt = Doubt()
-    harmless: list[Verdict] = [*[Split(ODD)] * 3, Delivered(1, 1), *[Dead("rejected", ODD)] * 3]
+    streak = RefusalStreak()
+    harmless: list[Verdict] = [*[Split(GENERAL)] * 3, Delivered(1, 1), *[Dead("rejected", GENERAL)] * 3]
     for verdict in [*harmless, Split(CONTENT), Split(other)]:
-        doubt.note(verdict)
-        assert not doubt.grave
+        streak.add(verdict)
+        assert not streak.calls_for_diagnosis
     rest: list[Verdict] = [Split(other), Retry("down"), Dead("rejected", other), Split(other)]
     for verdict in rest:
-        doubt.note(verdict)
-    assert doubt.grave
+        streak.add(verdict)
+    assert streak.calls_for_diagnosis

@@ -19,7 +19,7 @@ from support import PIXEL, SECRET, TOKEN, get_json, installation, page_views, ra
 from proxy.app import running
 from proxy.config import load
 from proxy.config.schema import GraphSettings, Pixel, QueueSettings, RetentionSettings
-from proxy.delivery.client import Graph, graph_session
+from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane_state import LaneState
 from proxy.model.record import Record
@@ -160,7 +160,7 @@ async def test_readiness_fails_by_the_age_of_the_oldest_waiting_event(tmp_path: 
     """An event that waits for its first delivery since long fails readiness, though others are delivered meanwhile."""
     await wait_in(tmp_path, *(record(number) for number in range(3)))
     async with queue_in(tmp_path / "data") as queue:
-        await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET at=?", (NOW - 16 * 60_000,)))
+        await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET at=?", (NOW - 16 * 60_000,)))
 
     async def hang(_request: web.Request) -> web.Response:
         await asyncio.sleep(60)
@@ -181,7 +181,7 @@ async def test_suspects_that_wait_do_not_fail_readiness(tmp_path: Path) -> None:
     await wait_in(tmp_path, record(1))
     async with queue_in(tmp_path / "data") as queue:
         sql = "UPDATE segment SET at=?, suspect=1"
-        await queue._writer.do(lambda: queue._store._db.execute(sql, (NOW - 2 * 60 * 60_000,)))
+        await queue._writer.do(lambda: queue._store.tables.db.execute(sql, (NOW - 2 * 60 * 60_000,)))
 
     async def hang(_request: web.Request) -> web.Response:
         await asyncio.sleep(60)
@@ -264,7 +264,7 @@ async def test_a_hundred_hanging_pixels_do_not_hold_the_healthy_one() -> None:
     app = web.Application()
     app.router.add_post("/{version}/{pixel}/events", answer)
     async with stand_in(app) as address, graph_session(30.0) as session:
-        graph = Graph(session, GraphSettings(url=address), lambda: NOW, Conditions(lambda: NOW))
+        graph = GraphClient(session, GraphSettings(url=address), lambda: NOW, Conditions(lambda: NOW))
 
         def send(pixel: int) -> Any:
             chosen = Pixel.model_construct(id=str(pixel), access_token=SecretStr("t"), app_secret=SecretStr(""))

@@ -13,7 +13,7 @@ from proxy.delivery import pace
 from proxy.delivery.lane import Lane
 from proxy.model.record import Record
 from proxy.model.verdict import Delivered, Retry, Verdict
-from proxy.queue.contract import QueueError, QueueFullError, Segment, Settlement, Stats
+from proxy.queue.contract import DeliveryState, QueueError, QueueFullError, Segment, Settlement, Stats
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
@@ -39,6 +39,12 @@ class FakeQueue:
 
     def stats(self) -> Stats:
         return Stats({PIXEL: len(self.segments)}, 0)
+
+    async def lane_state(self, _pixel: str) -> DeliveryState:
+        return DeliveryState()
+
+    async def keep_lane_state(self, _pixel: str, _state: DeliveryState) -> None:
+        pass
 
     async def release(self, segments: Sequence[Segment]) -> None:
         self.segments += segments

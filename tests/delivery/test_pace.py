@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.delivery import pace
-from proxy.delivery.pace import backoff, probe
+from proxy.delivery.pace import backoff, probe_wait, resumption
 
 JUST_BELOW_ONE = 1.0 - 2**-53
 
@@ -43,7 +43,23 @@ def test_the_wait_is_jittered_and_never_shorter_than_asked(
 @pytest.mark.parametrize(("probes", "expected"), PROBES)
 def test_a_pause_is_probed_ever_more_rarely(probes: int, expected: float) -> None:
     """The first probe comes after 5 s, the later ones at doubling distances up to five minutes."""
-    assert probe(probes) == expected
+    assert probe_wait(probes) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "paused", "expected"),
+    [
+        (-10.0, False, 0.0),
+        (-10.0, True, 0.0),
+        (3.0, True, 3.0),
+        (300.0, True, 5.0),
+        (300.0, False, 300.0),
+        (10**9, False, 3600.0),
+    ],
+)
+def test_a_new_process_waits_for_what_the_one_before_was_asked(left: float, expected: float, *, paused: bool) -> None:
+    """What is left of a wait is waited for, within bounds; a pause, which a restart may have mended, is probed soon."""
+    assert resumption(left, paused=paused) == expected
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.floats(0, 3600))
@@ -54,15 +70,15 @@ def test_every_wait_has_its_bounds(failures: int, chance: float, asked: float) -
 
 def test_the_window_widens_on_good_answers_and_halves_on_failures() -> None:
     """One more request after a quick answer up to a bound, one fewer after a slow one, half after a failure."""
-    assert [pace.widen(window, [0.1, 0.1]) for window in (1, 4, pace.WINDOW_MOST)] == [2, 5, pace.WINDOW_MOST]
-    assert [pace.widen(window, [0.1, 1.0]) for window in (1, 4)] == [1, 3]
-    assert [pace.narrow(window) for window in (1, 2, 7, 8)] == [1, 1, 3, 4]
+    assert [pace.window_after(window, [0.1, 0.1]) for window in (1, 4, pace.WINDOW_MOST)] == [2, 5, pace.WINDOW_MOST]
+    assert [pace.window_after(window, [0.1, 1.0]) for window in (1, 4)] == [1, 3]
+    assert [pace.narrower(window) for window in (1, 2, 7, 8)] == [1, 1, 3, 4]
 
 
 def test_batches_are_compared_with_their_like() -> None:
     """A batch of one event is never the measure of a full one."""
-    assert len({pace.like(events) for events in (1, 10, 100, 1000)}) == 4
-    assert pace.like(700) == pace.like(1000)
+    assert len({pace.size_class(events) for events in (1, 10, 100, 1000)}) == 4
+    assert pace.size_class(700) == pace.size_class(1000)
 
 
 @given(st.integers(1, 1000))
@@ -74,5 +90,5 @@ def test_a_bound_is_the_next_power_of_two(events: int) -> None:
 
 def test_refused_batches_become_small_and_taken_ones_large_again() -> None:
     """Half as many events after a refusal, down to eight; twice as many after a delivery, up to what Meta takes."""
-    assert [pace.fewer(events) for events in (1000, 17, 9, 1)] == [500, 8, 8, 8]
-    assert [pace.more(events) for events in (8, 500, 501, 1000)] == [16, 1000, 1000, 1000]
+    assert [pace.smaller(events) for events in (1000, 17, 9, 1)] == [500, 8, 8, 8]
+    assert [pace.larger(events) for events in (8, 500, 501, 1000)] == [16, 1000, 1000, 1000]

@@ -24,7 +24,7 @@ from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
 CONTENT = GraphError(100, 2804017, "bad event")
-ODD = GraphError(100, None, "bad pixel")
+GENERAL = GraphError(100, None, "bad pixel")
 NOW = record(1).time_s * 1000
 
 
@@ -232,7 +232,7 @@ async def test_a_stranger_with_bad_events_does_not_hold_honest_ones(tmp_path: Pa
 
 async def test_a_sick_pixel_pauses_within_forty_requests(tmp_path: Path) -> None:
     """When every event is refused with one general code the pixel pauses soon, buries nothing, and resumes in full."""
-    graph = FakeGraph(lambda _: ODD)
+    graph = FakeGraph(lambda _: GENERAL)
     async with opened(tmp_path) as queue:
         await append(queue, range(1000), 50)
         async with delivering(queue, graph) as lane:
@@ -312,7 +312,7 @@ async def test_a_honest_event_ends_a_pause_that_bad_ones_led_to(
     """Bad events alone look like a sick pixel; the next good event is tried soon, not at the next probe."""
     monkeypatch.setattr(pace, "PROBE_S", 1000.0)
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
-    graph = FakeGraph(among(set(range(20)), ODD))
+    graph = FakeGraph(among(set(range(20)), GENERAL))
     async with opened(tmp_path) as queue:
         await append(queue, range(20), 1)
         async with delivering(queue, graph) as lane:

@@ -14,7 +14,8 @@ from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.doctor import Finding, findings
 from proxy.installation import now_ms
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirLock, LocalQueue
+from proxy.queue.sqlite.data_dir import DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
 
 META = "https://graph.facebook.com"
 # What a careful owner has, besides what raw_config gives.
@@ -30,14 +31,14 @@ def found(directory: Path, server: dict[str, Any] | None = None, url: str = META
 
 
 def about(key: str, all_found: list[Finding]) -> list[Finding]:
-    return [one for one in all_found if one.text.startswith(key)]
+    return [one for one in all_found if str(one).startswith(key)]
 
 
 def test_nothing_is_said_of_what_is_right(tmp_path: Path) -> None:
     """A careful configuration has no finding but for who runs the check."""
     tmp_path.chmod(0o700)
 
-    assert [one for one in found(tmp_path) if "looked at as root" not in one.text] == []
+    assert [one for one in found(tmp_path) if "looked at as root" not in one.detail] == []
 
 
 MISTAKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -69,10 +70,10 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize(("key", "server", "site"), MISTAKES.values(), ids=MISTAKES)
 def test_what_cannot_be_right_fails(key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path) -> None:
     """Each mistake that would lose or leak something fails the check, at its key, and shows no secret."""
-    failed = [one for one in found(tmp_path, server, **site) if one.failed]
+    failed = [one for one in found(tmp_path, server, **site) if one.failing]
 
-    assert [one.text.partition(":")[0] for one in failed] == [key]
-    assert "password" * 4 not in failed[0].text
+    assert [one.subject for one in failed] == [key]
+    assert "password" * 4 not in str(failed[0])
 
 
 DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -92,7 +93,7 @@ def test_what_may_be_meant_is_a_note(key: str, server: dict[str, Any], site: dic
     all_found = found(tmp_path, server, **site)
 
     assert about(key, all_found)
-    assert [one for one in all_found if one.failed] == []
+    assert [one for one in all_found if one.failing] == []
 
 
 def test_simulators_may_have_the_examples_names(tmp_path: Path) -> None:
@@ -128,8 +129,8 @@ def test_a_check_makes_nothing(tmp_path: Path) -> None:
     with unchanged(tmp_path):
         all_found = found(tmp_path, {"data_dir": str(tmp_path / "deep" / "data"), "secret": ""})
 
-    assert any("is not there yet" in one.text for one in all_found)
-    assert [one for one in all_found if one.failed] == []
+    assert any("is not there yet" in str(one) for one in all_found)
+    assert [one for one in all_found if one.failing] == []
 
 
 async def filled(directory: Path, secret: str) -> LocalQueue:
@@ -158,7 +159,7 @@ async def test_a_forgotten_old_secret_is_told(server: dict[str, Any], fails: boo
     """Before the proxy refuses to start, the check says that no listed secret opens what rests; and changes nothing."""
     await (await filled(tmp_path, SECRET)).close()
     with unchanged(tmp_path):
-        failed = [one.text for one in found(tmp_path, server) if one.failed]
+        failed = [str(one) for one in found(tmp_path, server) if one.failing]
 
     assert [("old_secrets" in text) for text in failed] == ([True] if fails else [])
 
@@ -168,7 +169,7 @@ def test_a_file_that_cannot_be_read_is_left_to_the_start(content: bytes, tmp_pat
     """A damaged queue is told by the start, which says more; the check neither fails on it nor mends it."""
     (tmp_path / "queue.db").write_bytes(content)
     with unchanged(tmp_path):
-        assert [one for one in found(tmp_path) if one.failed] == []
+        assert [one for one in found(tmp_path) if one.failing] == []
 
 
 async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
@@ -180,8 +181,8 @@ async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
     await queue.close()
     lock.close()
 
-    assert any("in use by a running proxy" in one.text for one in all_found)
-    assert [one for one in all_found if one.failed] == []
+    assert any("in use by a running proxy" in str(one) for one in all_found)
+    assert [one for one in all_found if one.failing] == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
@@ -190,7 +191,7 @@ def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
     for name in ("lock", "lost+found"):
         (tmp_path / name).touch()
     os.chown(tmp_path, 12345, 12345)
-    failed = [one.text for one in found(tmp_path) if one.failed]
+    failed = [str(one) for one in found(tmp_path) if one.failing]
 
     assert failed == [f"server.data_dir: lock in {tmp_path} must belong to user 12345, as the directory does; chown"]
 
@@ -198,7 +199,7 @@ def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
 def test_a_directory_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data_dir that the user who checks cannot write fails, and both users are named."""
     monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may do anything
-    failed = [one.text for one in found(tmp_path) if one.failed]
+    failed = [str(one) for one in found(tmp_path) if one.failing]
 
     assert [("cannot be written by" in text, "belongs to" in text) for text in failed] == [(True, True)]
 
@@ -208,7 +209,7 @@ def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> 
     raw = raw_config(META, tmp_path, domains=["shop.test"]) | {"queue": {"min_free_bytes": 1 << 62}}
     all_found = list(findings(load.parse(raw, {}, base=tmp_path)))
 
-    assert [one.failed for one in about("queue.min_free_bytes", all_found)] == [True]
+    assert [one.failing for one in about("queue.min_free_bytes", all_found)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -226,10 +227,10 @@ def test_addresses_that_lists_match_are_told(site: dict[str, Any], key: str, add
     """The finding names the setting at fault, the whole address and what is better; it is a doubt, not a failure."""
     (one,) = about("site[0]", found(tmp_path, **site))
 
-    assert one.text.startswith(f"{key}: ")
-    assert f"makes {address}, " in one.text
-    assert "; better: " in one.text
-    assert not one.failed
+    assert str(one).startswith(f"{key}: ")
+    assert f"makes {address}, " in str(one)
+    assert "; better: " in str(one)
+    assert not one.failing
 
 
 @pytest.mark.parametrize("prefix", ["/shop", "/site", "/home", "/user", "/assets", "/api", "/static", "/events"])

@@ -22,7 +22,7 @@ async def _shop(tmp_path: Path) -> AsyncIterator[Installation]:
         yield shop
 
 
-async def told(shop: Installation) -> list[dict[str, Any]]:
+async def reported(shop: Installation) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await get_json(shop.session, f"{shop.operator}/readyz"))["conditions"]
     return found
 
@@ -31,7 +31,7 @@ async def test_a_page_of_a_missing_domain_is_named(shop: Installation, caplog: p
     """After a few refusals readiness is degraded by a condition that names the origin and the setting; one line."""
     for _ in range(5):
         assert (await shop.post(page_views(["f1"]), Origin="https://www.shop.test"))[0] == 403
-    (condition,) = await told(shop)
+    (condition,) = await reported(shop)
     async with shop.session.get(f"{shop.operator}/metrics") as answer:
         metrics = await answer.text()
 
@@ -47,7 +47,7 @@ async def test_a_single_stranger_is_no_condition(shop: Installation) -> None:
     """One request of some other page tells nothing about the configuration."""
     await shop.post(page_views(["f2"]), Origin="https://evil.example")
 
-    assert await told(shop) == []
+    assert await reported(shop) == []
 
 
 async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
             shop = Installation(session, graph, proxy)
             for _ in range(3):
                 assert (await shop.post(page_views(["h1"]), Host="backend:8080"))[0] == 404
-            (condition,) = await told(shop)
+            (condition,) = await reported(shop)
             async with session.get(f"{shop.operator}/metrics") as answer:
                 metrics = await answer.text()
 

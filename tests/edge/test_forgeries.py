@@ -55,7 +55,7 @@ async def test_a_forged_order_holds_up_no_real_one_and_is_told(shop: Installatio
     assert [row["status"] for row in first + found] == ["delivered"] * 3
     assert [row["findings"] for row in found] == [[], ["id:conflict"]]
     assert (before, await conditions(shop)) == ([], ["order_id_conflict"])
-    assert await figure(shop, "capi_proxy_id_conflicts_total") == 1
+    assert await figure(shop, "capi_proxy_order_id_conflicts_total") == 1
 
 
 async def test_the_same_order_from_a_second_browser_is_no_conflict(shop: Installation) -> None:
@@ -65,7 +65,7 @@ async def test_the_same_order_from_a_second_browser_is_no_conflict(shop: Install
     await rows(shop, 2)
 
     assert await conditions(shop) == []
-    assert await figure(shop, "capi_proxy_id_conflicts_total") == 0
+    assert await figure(shop, "capi_proxy_order_id_conflicts_total") == 0
 
 
 async def test_a_stranger_does_not_tell_of_the_buyers_browser(shop: Installation) -> None:
@@ -76,7 +76,7 @@ async def test_a_stranger_does_not_tell_of_the_buyers_browser(shop: Installation
     await shop.post(wire(fates=news, fbp=STRANGER))
 
     async def ignored() -> bool:
-        return await figure(shop, "capi_proxy_foreign_news") == 1
+        return await figure(shop, "capi_proxy_foreign_copy_updates") == 1
 
     await until(ignored, what="the forged news")
     (forged,) = await rows(shop, 1)

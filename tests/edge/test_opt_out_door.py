@@ -55,7 +55,7 @@ class Browser:
         usual = {"Host": "t.shop.example", "User-Agent": USER_AGENT, "Cookie": self._cookie()}
         if method == "POST":
             usual |= {"Origin": ORIGIN, "Content-Type": "application/json"}
-        given = {name: value for name, value in (usual | _named(headers)).items() if value}
+        given = {name: value for name, value in (usual | _header_names(headers)).items() if value}
         address = f"{self.shop.public}/shop-tools/c"
         async with self.shop.session.request(
             method, address, data=body, headers=given, allow_redirects=False, skip_auto_headers=["Content-Type"]
@@ -99,18 +99,18 @@ class Browser:
             assert answer.status == 204
             self._take(answer)
 
-    def keeper(self) -> VisitorCookie | None:
+    def visitor_cookie(self) -> VisitorCookie | None:
         return KEYS.open(self.jar.get(NAME, ""), "shop", now=_now())
 
     def number(self) -> str:
         """Return the hash of the visitor number, as events carry it."""
-        keeper = self.keeper()
-        assert keeper
-        return sha256(keeper.visitor.encode()).hexdigest()
+        visitor_cookie = self.visitor_cookie()
+        assert visitor_cookie
+        return sha256(visitor_cookie.visitor.encode()).hexdigest()
 
     def digest(self) -> str:
         """Return the digest of the visitor number, in hex."""
-        return _people({"external_id": [self.number()]})[0].hex()
+        return _person_digests({"external_id": [self.number()]})[0].hex()
 
     def _cookie(self) -> str:
         return "; ".join(f"{name}={value}" for name, value in self.jar.items())
@@ -123,7 +123,7 @@ class Browser:
                 self.jar[name] = value
 
 
-def _named(headers: Mapping[str, str]) -> dict[str, str]:
+def _header_names(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
@@ -170,10 +170,10 @@ async def test_an_opt_out_holds_until_it_is_taken_back(shop: Installation) -> No
     assert (await browser.choose(opted_out=True))["opted_out"] is True
     word = VisitorCookie(opted_out=True, suppression=digest)
     assert browser.jar.keys() == {NAME}
-    assert browser.keeper() == word
+    assert browser.visitor_cookie() == word
 
     assert await browser.visit("choice-during", consent="granted") == ("dropped", "opted_out")
-    assert browser.keeper() == word
+    assert browser.visitor_cookie() == word
     assert (await browser.says())["opted_out"] is True
     assert await dropped(shop, "opted_out") == before + 1
     assert (await browser.choose(opted_out=False))["opted_out"] is False
@@ -202,7 +202,7 @@ async def test_a_withdrawal_binds_and_a_grant_ends_it(shop: Installation) -> Non
     await browser.withdraw()
 
     assert browser.jar.keys() == {NAME}
-    assert browser.keeper() == VisitorCookie(consent=Consent.REVOKED, suppression=digest)
+    assert browser.visitor_cookie() == VisitorCookie(consent=Consent.REVOKED, suppression=digest)
     assert await browser.says() == {"opted_out": False, "gpc": "absent", "consent": "revoked"}
     assert await browser.visit("withdrawn-unknown") == ("dropped", "no_consent")
     assert await elsewhere.visit("withdrawn-elsewhere", match=match) == ("dropped", "no_consent")
@@ -220,9 +220,9 @@ async def test_a_stranger_suppresses_nobody_by_claiming_them(tmp_path: Path, kin
     async with installation(tmp_path, bots="ignore", remember_match=True) as shop:
         stranger, victim, fbp = Browser(shop), Browser(shop), "fb.1.1700000000000.4711"
         await stranger.visit("forged", match={PIXEL: VICTIM}, fbp=fbp)
-        keeper = stranger.keeper()
-        assert keeper
-        assert (keeper.fbp, set(keeper.match)) == (fbp, set(VICTIM))
+        visitor_cookie = stranger.visitor_cookie()
+        assert visitor_cookie
+        assert (visitor_cookie.fbp, set(visitor_cookie.match)) == (fbp, set(VICTIM))
         await (stranger.choose(opted_out=True) if kind == "opt-out" else stranger.withdraw())
 
         assert await victim.visit("honest", match={PIXEL: VICTIM}, fbp=fbp) == ("delivered", "")
@@ -397,7 +397,7 @@ async def test_the_form_leads_back_to_the_page(shop: Installation) -> None:
     _, page_headers, page = await browser.ask(Accept="text/html,*/*;q=0.8")
 
     assert (status, headers["Location"]) == (303, "c")
-    assert browser.keeper() == VisitorCookie(opted_out=True)
+    assert browser.visitor_cookie() == VisitorCookie(opted_out=True)
     assert b"You have opted out." in page
     assert b'value="false"' in page
     assert "frame-ancestors 'none'" in page_headers["Content-Security-Policy"]
@@ -414,14 +414,14 @@ async def test_the_page_shows_a_reference_and_no_visitor_number(shop: Installati
     """Whoever reads the page, scripts of the site too, gets another text each time, which names nobody to them."""
     browser = Browser(shop)
     await browser.visit(f"reference-{opted_out}")
-    keeper, digest = browser.keeper(), browser.digest()
-    assert keeper
+    visitor_cookie, digest = browser.visitor_cookie(), browser.digest()
+    assert visitor_cookie
     if opted_out:
         await browser.choose(opted_out=True)
     _, _, page = await browser.ask(Accept="text/html", Sec_Fetch_Dest="document", Sec_Fetch_Mode="navigate")
     references = [await _reference(browser) for _ in range(2)]
 
-    assert [word for word in (keeper.visitor, browser.number(), digest) if word.encode() in page] == []
+    assert [word for word in (visitor_cookie.visitor, browser.number(), digest) if word.encode() in page] == []
     assert references[0] != references[1]
     assert {resolve(one, [person_key(SECRET)]) for one in references} == {bytes.fromhex(digest)}
 
@@ -454,7 +454,9 @@ async def test_what_waits_is_dropped_and_counted(tmp_path: Path) -> None:
         await shop.fault(mode="190", **{"for": 2})
         browser = Browser(shop)
         await shop.post(wire({"name": "Lead", "id": "waits"}, fbp="fb.1.1700000000000.77"))
-        await shop.proxy.queue.suppress(_people({"fbp": "fb.1.1700000000000.77"}), SuppressionKind.OPT_OUT, _now())
+        await shop.proxy.queue.suppress(
+            _person_digests({"fbp": "fb.1.1700000000000.77"}), SuppressionKind.OPT_OUT, _now()
+        )
         assert await browser.visit("another") == ("delivered", "")
 
         async def told() -> bool:
@@ -467,5 +469,5 @@ async def test_what_waits_is_dropped_and_counted(tmp_path: Path) -> None:
     assert [entry["event"]["event_id"] for entry in sent["events"]] == ["another"]
 
 
-def _people(user_data: dict[str, Any]) -> tuple[bytes, ...]:
+def _person_digests(user_data: dict[str, Any]) -> tuple[bytes, ...]:
     return digests(user_data, [person_key(SECRET)])

@@ -42,12 +42,12 @@ def version_2(command: int, family: int, addresses: bytes, size: int | None = No
     return SIGNATURE + bytes((command, family)) + length.to_bytes(2, "big") + addresses
 
 
-def ends(source: str, destination: str) -> bytes:
+def packed_addresses(source: str, destination: str) -> bytes:
     ports = (4711).to_bytes(2, "big") + (443).to_bytes(2, "big")
     return ip_address(source).packed + ip_address(destination).packed + ports
 
 
-V4, V6 = ends(VISITOR_ADDRESS, "10.0.0.1"), ends(VISITOR_6, "fd00::1")
+V4, V6 = packed_addresses(VISITOR_ADDRESS, "10.0.0.1"), packed_addresses(VISITOR_6, "fd00::1")
 HEADERS = {
     "v1-tcp4": (f"PROXY TCP4 {VISITOR_ADDRESS} 10.0.0.1 4711 443\r\n".encode(), VISITOR_ADDRESS),
     "v1-tcp6": (f"PROXY TCP6 {VISITOR_6} fd00::1 4711 443\r\n".encode(), VISITOR_6),
@@ -88,11 +88,11 @@ async def listening(
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve an application that answers with its peer's address."""
 
-    async def who(request: web.Request) -> web.Response:
+    async def peer_address(request: web.Request) -> web.Response:
         return web.Response(text=request.remote)
 
     app = web.Application()
-    app.router.add_get("/", who)
+    app.router.add_get("/", peer_address)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, proxy_protocol=True)
@@ -104,7 +104,7 @@ async def listening(
         await runner.cleanup()
 
 
-async def said(address: tuple[str, int], *pieces: bytes) -> bytes:
+async def answer_to(address: tuple[str, int], *pieces: bytes) -> bytes:
     """Send pieces, each once the one before left, and read until the server closes; b"" when it answers nothing."""
     reader, writer = await asyncio.open_connection(*address)
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -124,8 +124,8 @@ async def said(address: tuple[str, int], *pieces: bytes) -> bytes:
 async def test_the_announced_client_is_the_peer(header: bytes, remote: str) -> None:
     """In one piece with the request or byte by byte, the header's source is what HTTP sees; else the peer itself."""
     async with listening() as address:
-        whole = await said(address, header + REQUEST)
-        pieces = await said(address, *(bytes((byte,)) for byte in header), REQUEST)
+        whole = await answer_to(address, header + REQUEST)
+        pieces = await answer_to(address, *(bytes((byte,)) for byte in header), REQUEST)
 
     assert [answer.rpartition(b"\r\n\r\n")[2].decode() for answer in (whole, pieces)] == [remote, remote]
 
@@ -134,8 +134,8 @@ async def test_the_announced_client_is_the_peer(header: bytes, remote: str) -> N
 async def test_a_malformed_header_closes_the_connection(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing is answered, the log has one plain line however often it happens, and the next connection is served."""
     async with listening() as address:
-        answers = [await said(address, header + REQUEST) for _ in range(2)]
-        good = await said(address, HEADERS["v1-tcp4"][0], REQUEST)
+        answers = [await answer_to(address, header + REQUEST) for _ in range(2)]
+        good = await answer_to(address, HEADERS["v1-tcp4"][0], REQUEST)
 
     assert (answers, good[:15]) == ([b"", b""], b"HTTP/1.1 200 OK")
     assert [(record.levelno, record.exc_info) for record in caplog.records] == [(logging.WARNING, None)]
@@ -146,7 +146,7 @@ async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
     monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     async with listening() as address:
-        assert [await said(address, start) for start in (b"", b"PROXY TCP4 ", SIGNATURE)] == [b"", b"", b""]
+        assert [await answer_to(address, start) for start in (b"", b"PROXY TCP4 ", SIGNATURE)] == [b"", b"", b""]
 
 
 async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,14 +160,14 @@ async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch)
             writer.write(message)
             answer = await asyncio.wait_for(reader.readuntil(VISITOR_ADDRESS.encode()), 60)
             assert answer.startswith(b"HTTP/1.1 200")
-            assert await said(address, b"PROXY ") == b""  # connected later, its time is over now
+            assert await answer_to(address, b"PROXY ") == b""  # connected later, its time is over now
         writer.close()
 
 
 async def test_strangers_speak_http_alone() -> None:
     """A peer nobody trusts is served as itself, and its header is a bad request, not an identity."""
     async with listening(NOBODY_HERE) as address:
-        plain, forged = [await said(address, start + REQUEST) for start in (b"", HEADERS["v1-tcp4"][0])]
+        plain, forged = [await answer_to(address, start + REQUEST) for start in (b"", HEADERS["v1-tcp4"][0])]
 
     assert plain.endswith(b"127.0.0.1")
     assert forged.split()[1] == b"400"
@@ -183,7 +183,7 @@ async def test_a_health_check_that_resets_is_nothing_to_tell(start: bytes, caplo
                 check.sendall(start)
                 check.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             await asyncio.sleep(0)
-        good = await said(address, HEADERS["v1-tcp4"][0], REQUEST)
+        good = await answer_to(address, HEADERS["v1-tcp4"][0], REQUEST)
 
     assert good[:15] == b"HTTP/1.1 200 OK"
     assert [record.getMessage() for record in caplog.records] == []
@@ -215,7 +215,7 @@ async def test_stopping_sends_away_who_announced_nobody() -> None:
     async with listening() as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(b"PROXY ")
-        await said(address, HEADERS["v1-unknown"][0], REQUEST)  # the listener has taken the first one by now
+        await answer_to(address, HEADERS["v1-unknown"][0], REQUEST)  # the listener has taken the first one by now
 
     with pytest.raises((ConnectionError, EOFError)):
         await asyncio.wait_for(reader.readexactly(1), 60)
@@ -254,7 +254,7 @@ async def test_an_event_carries_the_announced_address(tmp_path: Path) -> None:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["proxy_protocol"] = True
         async with running(load.parse(raw, {}, base=tmp_path)) as proxy:
-            answer = await said((proxy.public.host, proxy.public.port), HEADERS["v2-tcp4"][0] + request)
+            answer = await answer_to((proxy.public.host, proxy.public.port), HEADERS["v2-tcp4"][0] + request)
 
             async def arrived() -> list[dict[str, dict[str, str]]]:
                 async with session.get(f"{graph}/sim/events") as found:

@@ -129,7 +129,7 @@ async def test_a_fault_after_storing_does_not_take_the_promise_back(
     def wrong(*_given: Any) -> None:
         raise RuntimeError(SECRET_WORD)
 
-    monkeypatch.setattr(Metrics, "outcome", wrong)
+    monkeypatch.setattr(Metrics, "decision", wrong)
     status, _, _ = await shop.post(page_views(["kept"]))
     await shop.counted(1)
 

@@ -38,7 +38,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import disk_space, store
+from proxy.queue.sqlite import disk_space, housekeeping
 from proxy.queue.sqlite.engine import LocalQueue
 
 NOON = 1_790_000_000_000
@@ -163,7 +163,7 @@ async def test_an_io_error_in_a_checkpoint_breaks_the_queue_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, *, forgets: bool
 ) -> None:
     """When the main file cannot be written the queue says so, acknowledges no more, and loses nothing."""
-    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(housekeeping, "_CHECKPOINT_PAGES", 20)
     broken = Broken()
     stored: list[str] = []
     with installed(forgets=forgets) as disk:

@@ -24,7 +24,7 @@ from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
 from proxy.queue.contract import QueueBrokenError, dropped_row
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import engine, store
+from proxy.queue.sqlite import capacity, housekeeping
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.troubles import HOUSEKEEPING, INCOMPLETE, QUEUE
@@ -178,8 +178,8 @@ async def make_housekeeping_busy(proxy: Installation, directory: Path) -> None:
     store = proxy.proxy.queue._store
 
     def work() -> None:
-        store._db.pragma("journal_size_limit", 0)
-        store._db.pragma("shrink_memory")
+        store.tables.db.pragma("journal_size_limit", 0)
+        store.tables.db.pragma("shrink_memory")
 
     await proxy.proxy.queue._writer.do(work)
 
@@ -202,8 +202,8 @@ async def waiting_ids(directory: Path) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 10)
-    monkeypatch.setattr(store, "_TIDY_EVERY_S", 0.1)
+    monkeypatch.setattr(housekeeping, "_CHECKPOINT_PAGES", 10)
+    monkeypatch.setattr(housekeeping, "_TIDY_EVERY_S", 0.1)
 
 
 SURVIVED: dict[str, tuple[list[Prepare], str]] = {
@@ -333,7 +333,7 @@ async def test_a_fault_of_ours_in_housekeeping_breaks_the_queue(
     async with proxy_without_graph(tmp_path) as proxy:
         pages = Pages(proxy)
         assert await pages.post() == 204
-        monkeypatch.setattr(proxy.proxy.queue._store, "_look", lambda: 1 // 0)
+        monkeypatch.setattr(proxy.proxy.queue._store.housekeeping, "_look", lambda: 1 // 0)
         await soon(partial(_unhealthy, proxy), what="503 of healthz and readyz")
         late = await pages.post()
         with pytest.raises(QueueBrokenError, match="ZeroDivisionError"):
@@ -346,7 +346,7 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flush that does not return: in 2 s health and pages get 503, reads are served; once it returns, all goes on."""
-    monkeypatch.setattr(engine, "_HANGS_S", engine._SLOW_S)
+    monkeypatch.setattr(capacity, "_HANGS_S", capacity.SLOW_S)
     goes_on = asyncio.Event()
     loop = asyncio.get_running_loop()
     hanging = False

@@ -22,7 +22,7 @@ from proxy.model.record import Record
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import Filter, NewDeadLetter, QueueBrokenError, QueueError, Remainder, Segment, Settlement
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import disk_space, store
+from proxy.queue.sqlite import disk_space, housekeeping, tables
 from proxy.queue.sqlite.engine import LocalQueue
 
 CUTS = int(os.environ.get("CAPI_PROXY_CUTS", "12"))
@@ -216,7 +216,7 @@ async def account(
 ) -> tuple[int, dict[int, str]]:
     """Run so often, print the account; return the number acknowledged, and what was wrong by seed."""
     # Checkpoint and start the log anew several times a run, since that is where most can go wrong.
-    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 60)
+    monkeypatch.setattr(housekeeping, "_CHECKPOINT_PAGES", 60)
     monkeypatch.setattr(disk_space, "_BALLAST_BYTES", 4096)
     places: Counter[str] = Counter()
     ends = {seed: await run(directory, seed, places) for seed in range(runs)}
@@ -244,16 +244,16 @@ async def test_the_same_with_fewer_syncs_is_seen_to_lose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say, synchronous: str
 ) -> None:
     """With a weaker ``synchronous`` patched in, the same harness finds acknowledged records lost: it can fail."""
-    monkeypatch.setattr(store.SqliteStore, "_open", _weaker(store.SqliteStore._open, synchronous))
+    monkeypatch.setattr(tables, "set_pragmas", _weaker(tables.set_pragmas, synchronous))
     runs = max(8, CUTS // 4)
     _, losses = await account(tmp_path, runs, monkeypatch, say, f"synchronous={synchronous}")
 
     assert any("records" in loss for loss in losses.values())
 
 
-def _weaker(opened: Callable[[store.SqliteStore], None], synchronous: str) -> Callable[[store.SqliteStore], None]:
-    def opened_weaker(store: store.SqliteStore) -> None:
-        opened(store)
-        store._db.pragma("synchronous", synchronous)
+def _weaker(set_pragmas: Callable[[apsw.Connection], None], synchronous: str) -> Callable[[apsw.Connection], None]:
+    def set_weaker(db: apsw.Connection) -> None:
+        set_pragmas(db)
+        db.pragma("synchronous", synchronous)
 
-    return opened_weaker
+    return set_weaker

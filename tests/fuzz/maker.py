@@ -1,6 +1,8 @@
 """Makes requests to the browser's door: the wire and the headers as they are, but for what a stranger would try.
 
 Everything is drawn from ``Choices``, so that the same generator serves plain chance and a coverage-guided fuzzer.
+
+More than 250 lines: most are samples, and what is drawn for one part of a request decides what is left for the next.
 """
 
 import random

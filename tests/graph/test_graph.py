@@ -39,7 +39,7 @@ def brief(verdict: Verdict) -> str:
         case Pause():
             return f"pause {verdict.reason}"
         case Retry():
-            return f"{'strike' if verdict.strike else 'retry'} {verdict.reason}"
+            return f"{'uncounted' if verdict.uncounted else 'retry'} {verdict.reason}"
         case Split():
             return "split"
         case Dead():
@@ -58,16 +58,16 @@ ANSWERS = [
     (200, received(3), 1, "delivered 3"),
     (200, b'{"events_received": 2}', 2, "delivered 2"),
     # Not counted
-    (200, received(0), 2, "strike not_received"),
-    (200, received(-1), 1, "strike not_received"),
-    (200, received(None), 1, "strike not_received"),
-    (200, received("2"), 2, "strike not_received"),
-    (200, received(2.0), 2, "strike not_received"),
-    (200, received([2]), 2, "strike not_received"),
-    (200, received(True), 1, "strike not_received"),
-    (200, b"{}", 1, "strike not_received"),
-    (200, b'{"success": true}', 5, "strike not_received"),
-    (200, b'{"error": "text"}', 1, "strike not_received"),
+    (200, received(0), 2, "uncounted not_received"),
+    (200, received(-1), 1, "uncounted not_received"),
+    (200, received(None), 1, "uncounted not_received"),
+    (200, received("2"), 2, "uncounted not_received"),
+    (200, received(2.0), 2, "uncounted not_received"),
+    (200, received([2]), 2, "uncounted not_received"),
+    (200, received(True), 1, "uncounted not_received"),
+    (200, b"{}", 1, "uncounted not_received"),
+    (200, b'{"success": true}', 5, "uncounted not_received"),
+    (200, b'{"error": "text"}', 1, "uncounted not_received"),
     # Unreadable
     (200, b"", 1, "retry http_200"),
     (200, HTML, 2, "retry http_200"),
@@ -380,9 +380,9 @@ def test_a_delivery_keeps_count_trace_and_cooldown() -> None:
         (b'{"events_received": "two"}', "events_received: 'two'"),
     ],
 )
-def test_a_strike_says_what_was_counted(answer: bytes, message: str) -> None:
+def test_an_answer_that_counts_nothing_says_what_was_counted(answer: bytes, message: str) -> None:
     """A 2xx that counted nothing is not yet the end, and says why it is none."""
-    assert judge(200, answer, {}, 2) == Retry("not_received", strike=True, graph_error=GraphError(message=message))
+    assert judge(200, answer, {}, 2) == Retry("not_received", uncounted=True, graph_error=GraphError(message=message))
 
 
 @pytest.mark.parametrize(

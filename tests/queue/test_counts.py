@@ -31,7 +31,7 @@ async def test_counts_show_only_what_is_committed(tmp_path: Path) -> None:
     await queue.append([record(1)])
 
     def half() -> Stats:
-        queue._store._segments.insert(Remainder("55", 0, 0, (record(2),)))
+        queue._store.tables.segments.insert(Remainder("55", 0, 0, (record(2),)))
         return queue.stats()
 
     def failing() -> None:
@@ -55,8 +55,8 @@ async def test_a_claim_of_a_failed_transaction_is_taken_back(tmp_path: Path) -> 
     (first,) = await queue.claim(PIXEL, most=1)
 
     def failing() -> None:
-        queue._store.claim(PIXEL, 10)
-        queue._store.release([first])
+        queue._store.deliveries.claim(PIXEL, 10)
+        queue._store.deliveries.release([first])
         raise ValueError
 
     with pytest.raises(QueueError):

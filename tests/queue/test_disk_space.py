@@ -3,32 +3,45 @@
 import asyncio
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import SECRET, record, until
 
 from proxy.config.schema import QueueSettings, RetentionSettings
-from proxy.queue.contract import QueueFullError, Trouble
+from proxy.model.condition import ConditionCode
+from proxy.queue.contract import QueueFullError
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import store
+from proxy.queue.sqlite import housekeeping
 from proxy.queue.sqlite.disk_space import DiskSpace
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.troubles import Troubles
 
 
 class Heard:
-    """Remembers what was told."""
+    """A board that remembers what was reported and cleared."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def __call__(self, trouble: Trouble) -> None:
-        self.lines.append(f"{trouble.code} {trouble.subject}".rstrip() + ("" if trouble.detail else ": over"))
+    def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
+        del detail, lasts_ms
+        self.lines.append(f"{code} {subject}".rstrip())
+
+    def clear(self, code: ConditionCode, subject: str = "") -> None:
+        self.lines.append(f"{code} {subject}".rstrip() + ": over")
+
+
+class SameThread:
+    """Stands for the event loop: calls at once."""
+
+    def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
+        call()
 
 
 def room(directory: Path, heard: Heard, reserve: int = 0) -> DiskSpace:
-    return DiskSpace(directory, reserve, Troubles(heard))
+    return DiskSpace(directory, reserve, Troubles(heard, SameThread()))
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: int) -> None:
@@ -90,8 +103,8 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the disk is full housekeeping goes on trying, and says so once; with room again it says that once."""
-    monkeypatch.setattr(store, "_LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(store, "_NOTE_EVERY_S", 0.0)
+    monkeypatch.setattr(housekeeping, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(housekeeping, "_NOTE_EVERY_S", 0.0)
     heard = Heard()
     queue = LocalQueue.open(
         tmp_path,
@@ -100,7 +113,7 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
         retention=RetentionSettings(),
         now=lambda: 0,
         on_broken=lambda _error: None,
-        on_trouble=heard,
+        conditions=heard,
     )
     tended = 0
     tend = queue._store.tend
@@ -113,7 +126,7 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
     queue._store.tend = counted  # type: ignore[method-assign]
     with monkeypatch.context() as patch:
         failing(patch, "posix_fallocate", errno.ENOSPC)
-        await queue._writer.do(lambda: queue._store.room.release() and None)
+        await queue._writer.do(lambda: queue._store.disk_space.release() and None)
         refused = 0
         while tended < 200:
             try:

@@ -9,11 +9,12 @@ import pytest
 from support import PIXEL, SECRET, record, until
 
 from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.model.condition import ConditionCode
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
-from proxy.queue.contract import Filter, Trouble
+from proxy.queue.contract import Filter
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite import store
+from proxy.queue.sqlite import housekeeping
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.notes import Notes
 
@@ -25,7 +26,22 @@ def row(number: int, name: str = "PageView") -> LedgerRow:
     return LedgerRow(NOON, "99", name, f"id-{number}", NOON // 1000, Status.DROPPED, "unknown_pixel")
 
 
-def open_queue(directory: Path, heard: list[Trouble] | None = None, most_bytes: int = 1 << 30) -> LocalQueue:
+class Heard:
+    """A board that remembers what was reported (true) and cleared."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, bool]] = []
+
+    def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
+        del subject, detail, lasts_ms
+        self.changes.append((code, True))
+
+    def clear(self, code: ConditionCode, subject: str = "") -> None:
+        del subject
+        self.changes.append((code, False))
+
+
+def open_queue(directory: Path, heard: Heard | None = None, most_bytes: int = 1 << 30) -> LocalQueue:
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
@@ -33,7 +49,7 @@ def open_queue(directory: Path, heard: list[Trouble] | None = None, most_bytes: 
         retention=RetentionSettings(ledger_max_bytes=most_bytes),
         now=lambda: NOON,
         on_broken=lambda _error: None,
-        on_trouble=lambda trouble: heard.append(trouble) if heard is not None else None,
+        conditions=heard,
     )
 
 
@@ -91,9 +107,9 @@ async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: L
             inserted[-1] += sql.startswith("INSERT INTO ledger")
         return True
 
-    await queue._writer.do(lambda: setattr(queue._store._db, "exec_trace", trace))
+    await queue._writer.do(lambda: setattr(queue._store.tables.db, "exec_trace", trace))
     queue.note([row(number) for number in range(100_000)])
-    await queue._writer.do(lambda: setattr(queue._store, "_noted_at", 0.0))
+    await queue._writer.do(lambda: setattr(queue._store.housekeeping, "_noted_at", 0.0))
     left = []
     for number in range(10):
         await queue.append([record(number)])
@@ -111,13 +127,13 @@ async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bound of 1 MiB means about 1 MiB of pages, at any time and not only every ten minutes."""
-    monkeypatch.setattr(store, "_NOTE_EVERY_S", 0.0)
+    monkeypatch.setattr(housekeeping, "_NOTE_EVERY_S", 0.0)
     queue = open_queue(tmp_path, most_bytes=1 << 20)
     sizes = []
 
     def pages() -> int:
         sql = "SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'ledger_%' OR name LIKE 'fate_%'"
-        return int(queue._store._one(sql) or 0)
+        return int(str(queue._store.tables.db.execute(sql).fetchall()[0][0] or 0))
 
     for start in range(0, 60_000, 6000):
         news = [BrowserCopyUpdate("PageView", f"id-{start + n}", BrowserCopy.BLOCKED) for n in range(1500)]
@@ -136,7 +152,7 @@ async def test_notes_beyond_the_bound_are_counted_and_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A burst beyond the memory for notes: one word at its beginning, one when all are written, and a count."""
-    heard: list[Trouble] = []
+    heard = Heard()
     queue = open_queue(tmp_path, heard)
     monkeypatch.setattr(queue._store.notes, "_most_bytes", 1 << 20)
     queue.note([row(number) for number in range(10_000)])
@@ -144,14 +160,14 @@ async def test_notes_beyond_the_bound_are_counted_and_told_once(
     await written(queue)
 
     async def over() -> bool:
-        return len(heard) == 2
+        return len(heard.changes) == 2
 
     await until(over, what="the end of the trouble")
     lost = queue.stats().lost_notes
     await queue.close()
 
     assert 15_000 < lost < 20_000
-    assert [(one.code, bool(one.detail)) for one in heard] == [
+    assert heard.changes == [
         ("ledger_incomplete", True),
         ("ledger_incomplete", False),
     ]

@@ -12,6 +12,8 @@ from typing import Any
 import apsw
 import orjson
 import pytest
+from clock import NOON, Clock
+from old_layouts import write_as_layout_1, write_as_layout_3, write_as_layout_5
 from support import PIXEL, SECRET, record, until
 
 from proxy.config.schema import QueueSettings, RetentionSettings
@@ -33,21 +35,11 @@ from proxy.queue.contract import (
 )
 from proxy.queue.group import Group, SealedSegment
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import DataDirBusyError, DataDirLock, LocalQueue
-from proxy.queue.sqlite.writer import Work
+from proxy.queue.sqlite.data_dir import DataDirBusyError, DataDirLock
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.work import Work
 
-NOON = 1_790_000_000_000
 HOUR = 60 * 60 * 1000
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture(name="clock")
@@ -179,7 +171,7 @@ async def test_how_a_lane_stands_outlives_a_restart(tmp_path: Path, clock: Clock
 async def test_a_lane_that_stands_as_before_is_not_written(queue: LocalQueue) -> None:
     """Keeping the same state again reaches no disk; what was not stored is tried again."""
     written: list[DeliveryState] = []
-    keep = queue._store.lanes.keep
+    keep = queue._store.tables.lanes.keep
 
     def keeping(pixel: str, state: DeliveryState) -> None:
         written.append(state)
@@ -187,7 +179,7 @@ async def test_a_lane_that_stands_as_before_is_not_written(queue: LocalQueue) ->
             raise KeyError
         keep(pixel, state)
 
-    queue._store.lanes.keep = keeping  # type: ignore[method-assign]
+    queue._store.tables.lanes.keep = keeping  # type: ignore[method-assign]
     with pytest.raises(QueueError):
         await queue.keep_lane_state(PIXEL, PAUSED)
     for state in (PAUSED, PAUSED, DeliveryState(), DeliveryState(), PAUSED):
@@ -436,7 +428,7 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
 def sizes_of_steps(queue: LocalQueue) -> list[int]:
     """Note how many letters each step reads, removes or puts back from now on."""
     store, reader, sizes = queue._store, queue._reader, list[int]()
-    read, take, discard = reader._dead.read, store._dead.take, store._dead.discard
+    read, take, discard = reader._dead.read, store.tables.dead.take, store.tables.dead.discard
 
     def reading(wanted: Filter) -> Any:
         found = read(wanted)
@@ -452,7 +444,7 @@ def sizes_of_steps(queue: LocalQueue) -> list[int]:
             sizes.append(len(ids))
         return discard(ids)
 
-    reader._dead.read, store._dead.take, store._dead.discard = reading, taking, discarding  # type: ignore[method-assign]
+    reader._dead.read, store.tables.dead.take, store.tables.dead.discard = reading, taking, discarding  # type: ignore[method-assign]
     return sizes
 
 
@@ -472,7 +464,9 @@ async def test_dead_letters_are_chosen_and_paged(queue: LocalQueue) -> None:
 async def test_a_damaged_letter_hides_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
     """A letter that does not open is listed without its payload and stays; the others are replayed."""
     numbers = [await dead_letter(queue, number) for number in (1, 2)]
-    await queue._writer.do(lambda: queue._store._db.execute("UPDATE dead SET sealed=x'01' WHERE id=?", (numbers[0],)))
+    await queue._writer.do(
+        lambda: queue._store.tables.db.execute("UPDATE dead SET sealed=x'01' WHERE id=?", (numbers[0],))
+    )
 
     listed = {letter.event_id: letter.payload for letter in await queue.dead(Filter())}
     assert await queue.replay(numbers, not_before_s=0) == 1
@@ -515,10 +509,10 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
     def become_due() -> None:
         nonlocal asked
         asked = 0  # housekeeping after the first append may have come this late
-        queue._store._tidied_at = -math.inf
+        queue._store.housekeeping._tidied_at = -math.inf
 
     await queue.append([record(0)])
-    monkeypatch.setattr(queue._store.ledger, "forget", forget)
+    monkeypatch.setattr(queue._store.tables.ledger, "forget", forget)
     await queue._writer.do(become_due)
     for number in range(1, 10):
         with suppress(QueueFullError):
@@ -635,7 +629,7 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, clock: Clock) ->
     """When SQLite has no page left, the append fails and nothing is half stored; with room again, it works."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(0)])
-    database = queue._store._db
+    database = queue._store.tables.db
     pages = database.pragma("page_count")
     await queue._writer.do(lambda: database.pragma("max_page_count", pages + 2))
     with pytest.raises(QueueFullError):
@@ -658,14 +652,14 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     await queue.append([record(0)])
     segments = await queue.claim(PIXEL, most=10)
     store, full = queue._store, iter([True])
-    insert = store._segments.insert_sealed
+    insert = store.tables.segments.insert_sealed
 
     def no_room(segment: SealedSegment, skip: Sequence[int]) -> None:
         if next(full, False):
             raise apsw.FullError
         insert(segment, skip)
 
-    store._segments.insert_sealed = no_room  # type: ignore[method-assign]
+    store.tables.segments.insert_sealed = no_room  # type: ignore[method-assign]
     refused, settled = await asyncio.gather(
         queue.append([record(1)]),
         queue.settle(segments, Settlement(done=(segments[0].ref,), rows=(row(0),))),
@@ -685,7 +679,7 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
     number = 0
     while not queue.refuses() and number < 10_000:
         await queue.append([record(number + step)._replace(payload=b"x" * 3000) for step in range(100)])
-        await queue._writer.do(lambda: setattr(queue._store, "_looked_at", 0.0))
+        await queue._writer.do(lambda: setattr(queue._store.housekeeping, "_looked_at", 0.0))
         number += 100
     with pytest.raises(QueueFullError, match=r"queue\.m"):
         await queue.append([record(number)])
@@ -697,9 +691,9 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
     await queue.close()
 
 
-async def test_what_one_caller_brings_never_costs_its_neighbours(queue: LocalQueue) -> None:
-    """A record that cannot be written fails alone in its group."""
-    bad = record(1)._replace(id="\ud800")
+@pytest.mark.parametrize("bad", [record(1)._replace(id="\ud800"), record(1)._replace(worth=())])  # type: ignore[arg-type]
+async def test_what_one_caller_brings_never_costs_its_neighbours(queue: LocalQueue, bad: Record) -> None:
+    """A record that cannot be keyed, or cannot be written, fails alone in its group."""
     results = await asyncio.gather(
         queue.append([record(2)]), queue.append([bad]), queue.append([record(3)]), return_exceptions=True
     )
@@ -786,7 +780,7 @@ async def test_a_file_that_is_no_database_is_refused_with_advice(tmp_path: Path,
 async def test_a_newer_layout_is_refused(tmp_path: Path, clock: Clock) -> None:
     """An older program never touches a newer file."""
     queue = open_queue(tmp_path, clock)
-    await queue._writer.do(lambda: queue._store._db.pragma("user_version", 99))
+    await queue._writer.do(lambda: queue._store.tables.db.pragma("user_version", 99))
     await queue.close()
 
     with pytest.raises(QueueBrokenError, match="newer version"):
@@ -799,7 +793,7 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
     await queue.append([record(1)])
     await queue.settle((), Settlement(rows=(row(1),)))
     await queue.close()
-    _write_as_layout_1(tmp_path / "queue.db", record(1))
+    write_as_layout_1(tmp_path / "queue.db", record(1), day=NOON // DAY_MS)
 
     again = open_queue(tmp_path, clock)
     found = replace(row(2), findings=("value:unusable", "em:unusable"))
@@ -816,7 +810,7 @@ async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_pa
     numbers = [await dead_letter(queue, number) for number in (1, 2)]
     await queue.settle((), Settlement(rows=(row(1),)))
     await queue.close()
-    _write_as_layout_1(tmp_path / "queue.db", record(1))
+    write_as_layout_1(tmp_path / "queue.db", record(1), day=NOON // DAY_MS)
     again = open_queue(tmp_path, clock)
     await again.discard(numbers[1:])
     new = await dead_letter(again, 3)
@@ -843,40 +837,6 @@ async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path,
     await again.close()
 
 
-def write_as_layout_5(db: apsw.Connection) -> None:
-    """Take from a file what layout 5 did not know: how lanes stand, moments, repeats to skip, keys with visitors.
-
-    Its duplicate memory, which had the whole hash of an event beside the visitor, is left empty.
-    """
-    db.execute("DROP TABLE lane; DROP INDEX segment_lane; CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
-    for column in ("not_before", "skip"):
-        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
-    for number in range(4):
-        db.execute(f"DROP TABLE event_{number}")
-        columns = "key BLOB, visitor BLOB, worth BLOB, PRIMARY KEY(key, visitor)"
-        db.execute(f"CREATE TABLE seen_{number}({columns}) WITHOUT ROWID")
-    db.pragma("user_version", 5)
-
-
-def _write_as_layout_4(db: apsw.Connection) -> None:
-    """Take from a file what layout 4 did not know: whose a ledger's row is, and the values of Purchases."""
-    write_as_layout_5(db)
-    for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
-        db.execute(f"ALTER TABLE {table} DROP COLUMN copy")
-    for number in range(4):
-        db.execute(f"ALTER TABLE seen_{number} DROP COLUMN worth")
-    db.pragma("user_version", 4)
-
-
-def write_as_layout_3(db: apsw.Connection) -> None:
-    """Take from a file what layout 3 did not know: arrivals, suspects, and when the oldest event happened."""
-    _write_as_layout_4(db)
-    db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
-    for column in ("at", "suspect", "oldest_s"):
-        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
-    db.pragma("user_version", 3)
-
-
 async def test_a_file_of_the_fifth_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
     """What waits may be claimed at once, and lanes stand well until something is kept about them."""
     queue = open_queue(tmp_path, clock)
@@ -891,23 +851,6 @@ async def test_a_file_of_the_fifth_layout_is_brought_to_this_one(tmp_path: Path,
     await again.append([record(2)], not_before=NOON + 1)
     assert [found.id for found in await claimed(again)] == ["id-1"]
     await again.close()
-
-
-def _write_as_layout_1(path: Path, waiting: Record) -> None:
-    """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
-    head = orjson.dumps(
-        [waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.browser_copy, waiting.mark]
-    )
-    packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
-    sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
-    with closing(apsw.Connection(str(path))) as db:
-        write_as_layout_3(db)
-        for column in ("findings", "total"):
-            db.execute(f"ALTER TABLE ledger_{NOON // DAY_MS} DROP COLUMN {column}")
-        db.execute("DROP TABLE mark")
-        db.execute("DELETE FROM meta WHERE key='dead_last'")
-        db.execute("UPDATE segment SET sealed=?", (sealed,))
-        db.pragma("user_version", 1)
 
 
 async def test_what_the_version_before_left_waiting_is_delivered(tmp_path: Path, clock: Clock) -> None:
@@ -967,7 +910,7 @@ async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:
 async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
     """A segment that does not open is kept and named in the log, and the rest is delivered."""
     await queue.append([record(1)])
-    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01'"))
+    await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01'"))
     await queue.append([record(2)])
 
     assert [found.id for found in await claimed(queue)] == ["id-2"]

@@ -79,7 +79,7 @@ async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> N
     with holding() as held:
 
         def commit() -> None:
-            queue._store.ledger.write([row(2)])
+            queue._store.tables.ledger.write([row(2)])
             begun.set()
             held.wait()
 
@@ -123,7 +123,7 @@ async def test_a_search_left_between_two_pages_keeps_no_snapshot(queue: LocalQue
     await anext(search)
     await queue.append([record(number) for number in range(100)])
     logged, written_back = await queue._writer.look_up(
-        lambda: queue._store._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        lambda: queue._store.tables.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     )
     rest = [found.id async for found in search]
 
@@ -140,7 +140,7 @@ async def test_days_that_go_beneath_a_search_end_it(queue: LocalQueue) -> None:
     found = [await anext(search) for _ in range(150)]
 
     def forget() -> None:
-        while queue._store.ledger.forget(NOON // DAY_MS, most_bytes=1 << 40):
+        while queue._store.tables.ledger.forget(NOON // DAY_MS, most_bytes=1 << 40):
             pass
 
     await queue._writer.do(forget)

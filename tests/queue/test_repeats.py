@@ -1,7 +1,7 @@
 """Repeats in groups that were sealed before anybody knew of them, and suppressions that come in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -9,8 +9,9 @@ from typing import Any
 
 import apsw
 import pytest
+from clock import NOON, Clock
+from old_layouts import write_as_layout_5
 from support import PIXEL, SECRET, record
-from test_queue_contract import Clock, write_as_layout_5
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
@@ -22,7 +23,6 @@ from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 
-NOON = 1_790_000_000_000
 HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
 
@@ -71,7 +71,7 @@ async def together(queue: LocalQueue, *requests: Sequence[Record]) -> list[Store
 async def rest(queue: LocalQueue) -> list[tuple[int, bytes]]:
     """Return how many events each segment has, and which positions of it are skipped."""
     sql = "SELECT n, skip FROM segment ORDER BY id"
-    rows: list[Any] = await queue._writer.do(lambda: queue._store._db.execute(sql).fetchall())
+    rows: list[Any] = await queue._writer.do(lambda: queue._store.tables.db.execute(sql).fetchall())
     return [(n, skip) for n, skip in rows]
 
 
@@ -205,13 +205,13 @@ async def test_a_repeat_with_a_timed_id_is_known(
 async def test_a_timed_id_is_looked_for_since_its_birth(queue: LocalQueue, clock: Clock) -> None:
     """A new event of the tag asks one table, one of an hour ago two at the most, an id of the page all four."""
     asked: list[str] = []
-    look = queue._store._seen._look
+    look = queue._store.tables.seen._look
 
-    def looking(table: str, visitor: str, prefixes: Sequence[bytes]) -> list[object]:
-        asked.append(table)
-        return look(table, visitor, prefixes)
+    def looking(sql: str, keys: Mapping[bytes, bytes], known: dict[bytes, bool]) -> None:
+        asked.append(sql)
+        look(sql, keys, known)
 
-    queue._store._seen._look = looking  # type: ignore[method-assign,assignment]
+    queue._store.tables.seen._look = looking  # type: ignore[method-assign,assignment]
     counts = []
     clock.now = (NOON // (16 * HOUR) + 1) * 16 * HOUR + 2 * HOUR
     for event in (timed(clock.now), timed(clock.now - 2 * HOUR), record(1)):
@@ -259,7 +259,7 @@ async def test_the_memory_of_the_version_before_goes_in_its_time(tmp_path: Path,
     left = []
     for number in range(5):
         await again.append([record(100 + number)])
-        left.append(len(again._store._seen._old))
+        left.append(len(again._store.tables.seen._old))
         clock.now += 16 * HOUR
 
     assert left == [4, 3, 2, 1, 0]
@@ -267,11 +267,39 @@ async def test_the_memory_of_the_version_before_goes_in_its_time(tmp_path: Path,
     await again.close()
 
 
-async def test_the_memory_tells_who_brought_an_event(queue: LocalQueue) -> None:
-    """Each visitor who brought it, of an id that tells its birth and of any other; of an unknown event nobody."""
+async def test_the_memory_tells_who_speaks_for_an_event(queue: LocalQueue) -> None:
+    """Of several visitors the first who brought it; where only others did, nobody; of an unknown event the first."""
     events = [timed(NOON), record(2), timed(NOON, 3)]
     keys = [event_key(event.pixel, event.name, event.id) for event in events]
     await together(queue, events[:2], [events[0]._replace(visitor=b"efgh")])
+    asked = [(key, [b"none", b"efgh", b"abcd"]) for key in keys] + [(keys[0], [b"none"])]
 
-    brought = await queue._writer.do(lambda: queue._store._seen.brought_by(keys))
-    assert brought == [{b"abcd", b"efgh"}, {b"abcd"}, set()]
+    owners = await queue._writer.do(lambda: queue._store.tables.seen.owners(asked))
+    assert owners == [b"efgh", b"abcd", b"none", None]
+
+
+@pytest.mark.parametrize("event", [record(1), timed(NOON)])
+async def test_an_id_of_thousands_of_visitors_costs_no_more(queue: LocalQueue, event: Record) -> None:
+    """However many visitors a cached page gave one id, SQLite takes as many steps for the next one."""
+    steps = 0
+
+    def step() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    async def steps_of(visitor: int) -> int:
+        nonlocal steps
+        steps = 0
+        await queue.append([event._replace(visitor=visitor.to_bytes(4, "big"))])
+        return steps
+
+    await queue.append([event._replace(visitor=b"\xff\xff\xff\xff")])
+    await queue._writer.do(lambda: queue._store.tables.db.set_progress_handler(step, 1))
+    before = await steps_of(1)
+    await queue.append([event._replace(visitor=number.to_bytes(4, "big")) for number in range(2, 5000)])
+    after = await steps_of(5000)
+    await queue._writer.do(lambda: queue._store.tables.db.set_progress_handler(None))
+
+    assert before > 10
+    assert after < before * 1.5

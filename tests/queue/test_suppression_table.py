@@ -9,9 +9,10 @@ from pathlib import Path
 
 import apsw
 import pytest
+from clock import NOON, Clock
 from conftest import Say
+from old_layouts import write_as_layout_3
 from support import PIXEL, SECRET, record
-from test_queue_contract import write_as_layout_3
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
@@ -23,20 +24,10 @@ from proxy.model.verdict import GraphError
 from proxy.queue.contract import Erased, Filter, NewDeadLetter, QueueError, Segment, Settlement, Stats, Suppression
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
-from proxy.queue.sqlite.store import SCHEMA_VERSION
+from proxy.queue.sqlite.layout import SCHEMA_VERSION
 
-NOON = 1_790_000_000_000
 OPT_OUT, WITHDRAWAL, ERASURE = SuppressionKind
 ANNA, BERT, BROWSER = (letter * 16 for letter in (b"a", b"b", b"c"))
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = NOON
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture(name="clock")
@@ -97,6 +88,22 @@ async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> No
         ("id-3", DropReason.OPTED_OUT),
     ]
     assert await claimed(queue) == ["id-2", "id-4"]
+
+
+async def test_people_who_share_a_place_of_the_sieve_are_told_apart(queue: LocalQueue) -> None:
+    """The sieve lets through who may be suppressed, and no more than it must; the table has the last word."""
+    first, second, third = (b"xyz" + bytes([number]) * 13 for number in (1, 2, 3))
+    held = queue._store.tables.suppressions.may_hold
+    await queue.suppress([first], OPT_OUT, NOON)
+    assert (held(first), held(second)) == (True, False)
+    await queue.suppress([second], OPT_OUT, NOON)
+    assert (held(first), held(second), held(third)) == (True, True, True)
+
+    assert [one for one, _ in await taken(queue, about(1, first), about(2, second), about(3, third))] == [
+        "id-1",
+        "id-2",
+    ]
+    assert await claimed(queue) == ["id-3"]
 
 
 async def test_what_waits_is_dropped_by_an_opt_out(queue: LocalQueue) -> None:
@@ -220,7 +227,7 @@ async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -
     """What was rolled back with a neighbour's fault stands neither in the table nor in the counts."""
 
     def fail() -> None:
-        queue._store.suppressions.add([ANNA], OPT_OUT, NOON)
+        queue._store.tables.suppressions.add([ANNA], OPT_OUT, NOON)
         raise KeyError
 
     with pytest.raises(QueueError):
@@ -234,7 +241,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
     """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
 
     def forget_beyond(most: int) -> None:
-        while queue._store.suppressions.forget(clock(), RetentionSettings(), most):
+        while queue._store.tables.suppressions.forget(clock(), RetentionSettings(), most):
             pass
 
     for number in range(10):

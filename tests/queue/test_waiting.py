@@ -49,7 +49,7 @@ async def suspect(queue: LocalQueue, numbers: Sequence[int], bound: int) -> None
 
 async def damage(queue: LocalQueue) -> None:
     """Damage all that waits."""
-    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01'"))
+    await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01'"))
 
 
 async def test_suspects_and_fresh_events_are_claimed_apart(queue: LocalQueue) -> None:
@@ -102,7 +102,7 @@ async def test_a_claim_that_meets_only_damaged_segments_goes_on_behind_them(queu
     """However many damaged segments stand in front, a sound one is claimed, from either end."""
     for number in range(9):
         await queue.append([record(number)])
-    await queue._writer.do(lambda: queue._store._db.execute("UPDATE segment SET sealed=x'01' WHERE id<>5"))
+    await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01' WHERE id<>5"))
 
     assert ids(await queue.claim(PIXEL, most=1, newest=newest)) == ["id-4"]
 

@@ -9,7 +9,8 @@ import pytest
 from support import until
 
 from proxy.queue.contract import QueueBrokenError, QueueFullError
-from proxy.queue.sqlite.writer import Work, Writer
+from proxy.queue.sqlite.work import Work
+from proxy.queue.sqlite.writer import Writer
 
 
 class FakeStore:

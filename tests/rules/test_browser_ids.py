@@ -517,7 +517,7 @@ def test_two_images_at_once_end_with_one_fbp() -> None:
 )
 def test_nothing_comes_back_from_the_keeper(changes: dict[str, str], sent: tuple[str, str], cookies: list[str]) -> None:
     """The keeper's ids are used where browser and address name none, and never set."""
-    found = ids(kept_fbp=FBP, kept_fbc=OLD, **changes)
+    found = ids(stored_fbp=FBP, stored_fbc=OLD, **changes)
 
     assert (found.fbp, found.fbc) == sent
     assert [cookie.partition(";")[0] for cookie in found.cookies] == cookies

@@ -37,6 +37,16 @@ def test_an_event_beyond_the_bytes_of_a_request_is_refused_and_smaller_ones_behi
     assert 250_000 < bytes_of(found) <= limits.RECORDS
 
 
+def test_a_refusal_names_the_id_that_the_page_gave() -> None:
+    """The page knows its event by no other id, even where that one may not rest in the ledger."""
+    many = [hit(id=f"anna-{number}@x.de", name="購" * 100, pixels=PIXELS, place=number) for number in range(25)]
+    found = taken(case_of(*many, site=MANY))
+
+    assert found.refused
+    assert {event.id for event in found.refused} <= {claimed.id for claimed in many}
+    assert {row.id for row in found.dropped} == {"[redacted]"}
+
+
 def test_an_event_is_stored_for_all_its_pixels_or_for_none() -> None:
     """One large event for 50 pixels would be 50 records; it is refused as a whole, with its drops."""
     found = taken(case_of(large("0", 6000, pixels=(*PIXELS, "foreign")), large("1", 6000, pixels=("7",)), site=MANY))

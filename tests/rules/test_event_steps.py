@@ -14,10 +14,10 @@ from proxy.rules import event_steps
 from proxy.rules.browser import EVENT_STEPS
 from proxy.rules.case import Case, EventCase
 from proxy.rules.effort import Effort
-from proxy.rules.event_steps import wants
 from proxy.rules.identity.browser_ids import BrowserIds
 from proxy.rules.payload.names import Allowed
 from proxy.rules.payload.redact import CleanData, clean_data
+from proxy.rules.selection import wants
 
 SECOND, HOUR, DAY = 1000, 3_600_000, 86_400_000
 YEAR = 365 * DAY

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from proxy.model.condition import ConditionCode
 from proxy.telemetry.conditions import Conditions
 
 
@@ -40,29 +41,31 @@ def test_a_state_stands_until_cleared(conditions: Conditions, clock: Clock) -> N
 
 def test_a_thing_that_happens_passes(conditions: Conditions, clock: Clock) -> None:
     """What happens counts as current for as long as said after the last time."""
-    conditions.report("full", lasts_ms=100)
+    conditions.report("limited", lasts_ms=100)
     clock.now += 99
-    conditions.report("full", lasts_ms=100)
+    conditions.report("limited", lasts_ms=100)
     clock.now += 99
     current = conditions.current()
     clock.now += 1
 
-    assert ([one.code for one in current], conditions.current()) == (["full"], [])
+    assert ([one.code for one in current], conditions.current()) == (["limited"], [])
 
 
 def test_failing_conditions_come_first(conditions: Conditions, clock: Clock) -> None:
     """The owner reads what fails before what is merely odd, each the oldest first."""
-    for code, failing in (("b", False), ("d", True), ("a", False), ("c", True)):
-        conditions.report(code, failing=failing)
+    codes: tuple[ConditionCode, ...] = ("limited", "queue", "clock", "delivery_late")
+    for code in codes:
+        conditions.report(code)
         clock.now += 1
 
-    assert [one.code for one in conditions.current()] == ["d", "c", "b", "a"]
+    current = [(condition.code, condition.failing) for condition in conditions.current()]
+    assert current == [("queue", True), ("delivery_late", True), ("limited", False), ("clock", False)]
 
 
 def test_strangers_cannot_fill_the_board(conditions: Conditions) -> None:
     """Of each code 20 subjects are remembered, and another code has room of its own."""
     for number in range(1_000):
-        conditions.report("origin", f"https://{number}.example")
+        conditions.report("foreign_origin", f"https://{number}.example")
     conditions.report("queue")
 
     assert len(conditions.current()) == 21
@@ -74,7 +77,7 @@ def test_the_log_has_one_line_for_a_beginning_and_one_for_an_end(
     """Whatever is reported while a condition stands writes nothing more."""
     with caplog.at_level(logging.INFO):
         for number in range(100):
-            conditions.report("pixel_paused", "55", f"token {number}", failing=True)
+            conditions.report("pixel_paused", "55", f"token {number}")
         conditions.clear("pixel_paused", "55")
         conditions.clear("pixel_paused", "55")
 

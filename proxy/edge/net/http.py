@@ -16,7 +16,7 @@ from proxy.edge.answers import problem
 from proxy.edge.net.connections import Connection
 from proxy.edge.net.terms import Terms
 from proxy.rules.limits import BODY
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 
 MOST_HEADERS = 16 * 1024
 """Bytes of the headers of a request together, as they come."""
@@ -35,7 +35,7 @@ class HttpConnection(RequestHandler):
 
     __slots__ = ("_connection", "_faults", "_got", "_head", "_limits", "_payload", "_since")
 
-    def __init__(self, server: web.Server, connection: Connection, terms: Terms, faults: Faults) -> None:
+    def __init__(self, server: web.Server, connection: Connection, terms: Terms, faults: FaultReporter) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),

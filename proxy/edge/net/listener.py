@@ -18,7 +18,7 @@ from proxy.edge.net.connections import Connection, Connections
 from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.proxy_protocol import ProxyHeaderReader
 from proxy.edge.net.terms import Terms
-from proxy.telemetry.faults import Faults
+from proxy.telemetry.faults import FaultReporter
 
 _AT_ONCE = 64
 """Connections accepted in one turn of the event loop."""
@@ -58,7 +58,7 @@ class Listener(web.BaseSite):
         self._address = address
         self._terms = terms
         self._connections = Connections(terms)
-        self._faults = Faults(terms.conditions, terms.metrics)
+        self._faults = FaultReporter(terms.conditions, terms.metrics)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property

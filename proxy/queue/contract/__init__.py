@@ -7,7 +7,7 @@ claim does not outlive the process, so after a crash the same records are delive
 
 from proxy.queue.contract.archive import Archive, DeadLetter, Erased, Filter
 from proxy.queue.contract.backlog import Backlog, Oldest, Stats
-from proxy.queue.contract.errors import QueueBrokenError, QueueError, QueueFullError, Trouble
+from proxy.queue.contract.errors import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.contract.intake import Intake, Stored
 from proxy.queue.contract.lifetime import Lifetime
 from proxy.queue.contract.outbox import (
@@ -45,7 +45,6 @@ __all__ = [
     "Stored",
     "Suppressing",
     "Suppression",
-    "Trouble",
     "dead_row",
     "dropped_row",
 ]

@@ -1,6 +1,4 @@
-"""How a queue fails, and what it says is wrong while it goes on."""
-
-from dataclasses import dataclass
+"""How a queue fails."""
 
 
 class QueueError(Exception):
@@ -8,20 +6,8 @@ class QueueError(Exception):
 
 
 class QueueFullError(QueueError):
-    """No room now: too many events wait, or the disk is full. Later it may work."""
+    """Nothing more fits now: too many events wait, or the disk is full. Later it may work."""
 
 
 class QueueBrokenError(QueueError):
     """The disk failed under the queue: what is on it is unknown, and only a restart can tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that is wrong with the queue though it goes on, or that is over; becomes a condition."""
-
-    code: str
-    subject: str
-    detail: str
-    """Empty when it is over."""
-    failing: bool = False
-    """True when nothing new can be stored."""

@@ -1,14 +1,13 @@
 """Acknowledgement: a group of appends is stored, without its repeats and without suppressed people."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from proxy.model.event import DropReason
 from proxy.model.record import Record
 from proxy.queue.contract import Remainder, Stored
 from proxy.queue.group import OPEN, Group, Member
-from proxy.queue.sqlite.seen import Past, Seen
-from proxy.queue.sqlite.segments import Segments
-from proxy.queue.sqlite.suppressions import SuppressionTable
+from proxy.queue.sqlite.seen import Past
+from proxy.queue.sqlite.tables import Tables
 
 _PLAIN = Stored()
 
@@ -21,19 +20,16 @@ class Appends:
     get a finding since they contradict another visitor's, and what shares a segment with somebody suppressed meanwhile.
     """
 
-    def __init__(self, seen: Seen, suppressions: SuppressionTable, segments: Segments, now: Callable[[], int]) -> None:
-        self._seen = seen
-        self._suppressions = suppressions
-        self._segments = segments
-        self._now = now
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def store(self, group: Group) -> list[Stored]:
         """Store a group; return what became of each of its appends."""
-        now = self._now()
-        self._seen.turn(now)
+        now = self._tables.now()
+        self._tables.seen.turn(now)
         refused = self._refused(group)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
-        pasts = self._seen.meet(admitted, now)
+        pasts = self._tables.seen.meet(admitted, now)
         spoiled = {OPEN} | {group.members[number].segment for number in refused}
         self._insert_open(group, admitted, pasts, spoiled)
         self._insert_sealed(group, admitted, pasts, spoiled)
@@ -41,12 +37,12 @@ class Appends:
 
     def _refused(self, group: Group) -> dict[int, DropReason]:
         """Return which of the group's records a suppression speaks against, and why."""
-        sealed_are_clear = group.suppressions_version == self._suppressions.version
+        sealed_are_clear = group.suppressions_version == self._tables.suppressions.version
         return {
             number: reason
             for number, member in enumerate(group.members)
             if not (sealed_are_clear and member.segment != OPEN)
-            and (reason := self._suppressions.refusal(member.record))
+            and (reason := self._tables.suppressions.refusal(member.record))
         }
 
     def _insert_open(self, group: Group, admitted: Sequence[Member], pasts: Sequence[Past], spoiled: set[int]) -> None:
@@ -58,7 +54,7 @@ class Appends:
                 record = _doubted(member.record) if past is Past.CONFLICT else member.record
                 lanes.setdefault(lane, []).append(record)
         for (pixel, not_before), records in lanes.items():
-            self._segments.insert(Remainder(pixel, 0, 0, tuple(records)), not_before)
+            self._tables.segments.insert(Remainder(pixel, 0, 0, tuple(records)), not_before)
 
     def _insert_sealed(
         self, group: Group, admitted: Sequence[Member], pasts: Sequence[Past], spoiled: set[int]
@@ -69,7 +65,7 @@ class Appends:
                 skip.setdefault(member.segment, []).append(member.position)
         for number, segment in enumerate(group.segments):
             if number not in spoiled:
-                self._segments.insert_sealed(segment, skip.get(number, ()))
+                self._tables.segments.insert_sealed(segment, skip.get(number, ()))
 
 
 def _answers(group: Group, refused: Mapping[int, DropReason], met: Sequence[tuple[Member, Past]]) -> list[Stored]:

@@ -1,4 +1,4 @@
-"""How much there is of what, without asking the tables: events that wait, dead letters, suppressions.
+"""How many events wait, and how many dead letters and suppressions there are, without asking the tables.
 
 The writer thread notes changes within a transaction; they count once it is committed, and a rollback forgets them.
 So a change costs the same however many pixels there are, and other threads never see what may be taken back.
@@ -17,22 +17,22 @@ K = TypeVar("K", bound=str)
 
 
 class Tally(Generic[K]):
-    """Numbers by key, with the changes of the transaction under way apart."""
+    """Numbers by key, apart from the changes of the transaction that is under way."""
 
     def __init__(self, values: Mapping[K, int] | None = None) -> None:
         self.values: dict[K, int] = dict(values or {})
         self.changes: Counter[K] = Counter()
 
     def add(self, key: K, number: int) -> None:
-        """Note within a transaction that there are so many more, or with a negative number fewer."""
+        """Change a number within a transaction; a negative one makes it smaller."""
         self.changes[key] += number
 
     def now(self, key: K) -> int:
-        """Return what there is within the transaction under way."""
+        """Return a number as the transaction that is under way sees it."""
         return self.values.get(key, 0) + self.changes[key]
 
     def apply(self) -> None:
-        """Let the changes count; a key that comes to 0 is gone."""
+        """Make the changes count; a key whose number comes to 0 is removed."""
         for key, number in self.changes.items():
             self.values[key] = self.values.get(key, 0) + number
             if not self.values[key]:
@@ -72,7 +72,7 @@ class Counts:
         self._snapshot: Stats | None = None
 
     def commit(self) -> None:
-        """Let the changes of the transaction count."""
+        """Make the changes of the transaction count."""
         if any(tally.changes for tally in self._tallies):
             with self._lock:
                 self.total += self.waiting.changes.total()

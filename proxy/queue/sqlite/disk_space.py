@@ -1,8 +1,8 @@
-"""What the queue looks at on its disk: how much room there is, and whether its files still stand where they stood.
+"""The disk under the queue: how much space is free, and whether the queue's files are still in their place.
 
-A full disk stops more than appends: SQLite cannot even delete. So what waits must be able to leave: new events are
-refused while less than the reserve is free, and should others fill the disk all the same, a ballast file is removed,
-which makes the room that recording deliveries needs.
+A full disk stops more than appends: SQLite cannot even delete. So that waiting events can still be delivered, new ones
+are refused while less than the reserve is free; and should another program fill the disk all the same, a ballast file
+is removed, which frees the space that recording deliveries takes.
 """
 
 import errno
@@ -18,44 +18,51 @@ _BALLAST_FILE = "ballast"
 # Enough for the write-ahead log of many settlements; never more than a small part of the reserve's disk.
 _BALLAST_BYTES = 16 << 20
 _BALLAST_SHARE = 20
-# Beside the ballast so much must be free before a disk that was full counts as having room again.
+# Beside the ballast so much must be free before a disk that was full counts as usable again.
 _PROBE_BYTES = 1 << 16
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 
 
 class DiskSpace:
-    """Looks at the disk of one directory; used from the writer thread only, but for ``short``.
+    """Measures the free space of one directory's disk; used from the writer thread only, but for ``short``.
 
-    A look that fails is a trouble to tell, and changes nothing: SQLite still notices a full disk by itself.
+    A measurement that fails is reported and changes nothing: SQLite still notices a full disk by itself.
     """
 
     def __init__(self, directory: Path, reserve: int, troubles: Troubles) -> None:
+        """Measure for the first time.
+
+        Args:
+            directory: Where the queue's files are.
+            reserve: How many bytes of its disk are to stay free.
+            troubles: Hear when new events are refused, and what cannot be measured.
+        """
         self._directory = directory
         self._reserve = reserve
         self._troubles = troubles
         self._ballast = directory / _BALLAST_FILE
         self.full = False
-        """A write failed for want of room, and none has been found since."""
+        """A write failed for want of space, and none has been found since."""
         self.short = ""
-        """Why nothing new may be taken; empty when there is room."""
+        """Why nothing new may be stored; empty while there is space."""
         self.look()
 
     def look(self) -> None:
-        """Measure, and make the ballast again when there is room for it."""
+        """Measure the free space, and make the ballast again when it fits."""
         try:
             disk = os.statvfs(self._directory)
         except OSError as error:
-            self._cannot("disk", "the free room on the disk of data_dir cannot be measured", error)
+            self._report_failure("disk", "the free space on the disk of data_dir cannot be measured", error)
             return
         self._troubles.end(HOUSEKEEPING, "disk")
         reserved = disk.f_bavail * disk.f_frsize >= self._reserve
-        if reserved and (self.full or not self._ballast_stands()):
-            found = self._take(min(_BALLAST_BYTES, disk.f_blocks * disk.f_frsize // _BALLAST_SHARE))
+        if reserved and (self.full or not self._ballast_exists()):
+            found = self._make_ballast(min(_BALLAST_BYTES, disk.f_blocks * disk.f_frsize // _BALLAST_SHARE))
             self.full = self.full and not found
-        self._say(reserved=reserved)
+        self._report(reserved=reserved)
 
-    def _say(self, *, reserved: bool) -> None:
+    def _report(self, *, reserved: bool) -> None:
         if not reserved:
             self.short = f"less than {self._reserve} bytes of disk are free (queue.min_free_bytes)"
         elif self.full:
@@ -66,22 +73,22 @@ class DiskSpace:
             return
         self._troubles.begin(QUEUE, "", self.short)
 
-    def _ballast_stands(self) -> bool:
+    def _ballast_exists(self) -> bool:
         try:
             return self._ballast.stat().st_size > 0
         except OSError:
             return False
 
-    def _take(self, size: int) -> bool:
-        """Make the ballast; tell whether the disk had room for it and a little more."""
+    def _make_ballast(self, size: int) -> bool:
+        """Make the ballast; return whether the disk had space for it and a little more."""
         try:
             self._write(size)
         except OSError as error:
             with suppress(OSError):
                 self._ballast.unlink()
-            if error.errno in _NO_ROOM:
+            if error.errno in _NO_SPACE:
                 return False
-            self._cannot("ballast", "the ballast file cannot be made", error)
+            self._report_failure("ballast", "the ballast file cannot be made", error)
             return True
         self._troubles.end(HOUSEKEEPING, "ballast")
         return True
@@ -95,27 +102,27 @@ class DiskSpace:
             os.close(file)
 
     def release(self) -> bool:
-        """Remove the ballast from a disk that is full; tell whether that made room."""
+        """Remove the ballast from a full disk; return whether that freed space."""
         self.fill()
-        thrown = self._ballast_stands()
+        had_ballast = self._ballast_exists()
         try:
             self._ballast.unlink(missing_ok=True)
         except OSError as error:
-            self._cannot("ballast", "the disk is full and the ballast file cannot be removed", error)
+            self._report_failure("ballast", "the disk is full and the ballast file cannot be removed", error)
             return False
-        return thrown
+        return had_ballast
 
     def fill(self) -> None:
-        """Remember that a write failed for want of room."""
+        """Remember that a write failed for want of space."""
         self.full = True
-        self._say(reserved=True)
+        self._report(reserved=True)
 
-    def _cannot(self, subject: str, text: str, error: OSError) -> None:
+    def _report_failure(self, subject: str, text: str, error: OSError) -> None:
         self._troubles.begin(HOUSEKEEPING, subject, f"{text}: {error.strerror}")
 
 
 class Files:
-    """Watches that the open files are still those at their paths.
+    """Checks that the open files are still those at their paths.
 
     Linux lets a process write to files that were removed; what is written there is gone at the next start. SQLite
     compares i-node numbers too, but only with a rollback journal (``databaseIsUnmoved`` in its pager).
@@ -126,7 +133,7 @@ class Files:
         self._nodes = {path: path.stat().st_ino for path in paths if path.exists()}
 
     def check(self) -> bool:
-        """Look whether all of them are there; tell whether that could be seen.
+        """Check all of them; return whether that could be seen.
 
         Raises:
             QueueBrokenError: when one was removed or replaced.

@@ -8,9 +8,9 @@ import apsw
 
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.connection import log_is_empty, open_stopped
-from proxy.queue.sqlite.engine import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.layout import SCHEMA_VERSION
 from proxy.queue.sqlite.reader import Reader
-from proxy.queue.sqlite.store import SCHEMA_VERSION
 
 _HEADS = """
     SELECT substr(value, 1, 5) FROM meta WHERE key='proof'
@@ -62,11 +62,14 @@ def reader_of(directory: Path, sealer: Sealer) -> Reader | None:
         return None
     try:
         db = open_stopped(path)
+    except apsw.Error:
+        return None
+    try:
         if db.pragma("user_version") == SCHEMA_VERSION and _knows_all(db, sealer):
             return Reader(db, sealer)
-        db.close()
     except (apsw.Error, ValueError):
         pass
+    db.close()
     return None
 
 

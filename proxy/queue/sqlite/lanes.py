@@ -34,5 +34,5 @@ class Lanes:
             return
         error = state.graph_error
         facts = (state.paused, state.failures, state.retry_at, state.last_error)
-        words = (error.code, error.subcode, error.message, error.fbtrace_id)
-        self._db.execute("INSERT OR REPLACE INTO lane VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", (pixel, *facts, *words))
+        refusal = (error.code, error.subcode, error.message, error.fbtrace_id)
+        self._db.execute("INSERT OR REPLACE INTO lane VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", (pixel, *facts, *refusal))

@@ -34,7 +34,10 @@ _COLUMNS = {
     LEDGER: "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)",
     UPDATES: "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
 }
-_INSERTED = "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)"
+_INSERTED = (
+    "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)"
+    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 # What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
 _UNWRITABLE = (ValueError, TypeError, OverflowError)
 
@@ -103,7 +106,7 @@ class Ledger:
         number, total = self._last + 1, self._total(table) + size
         copy = copy_key(event_key(row.pixel, row.name, row.id), row.visitor, self._secret)
         values = (number, row.at, *texts[:3], row.time_s, *texts[3:7], row.attempts, findings, total, copy)
-        self._db.execute(f"INSERT INTO {table}{_INSERTED} VALUES({', '.join('?' * len(values))})", values)
+        self._db.execute(f"INSERT INTO {table}{_INSERTED}", values)
         self._totals[table] = total
         self._last = number
         self.grown += size

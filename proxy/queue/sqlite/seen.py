@@ -13,14 +13,14 @@ repeat that comes after its table was turned, by a browser whose clock is more t
 Layouts up to 5 kept whole keys and visitors in tables of other names; those are read until their time is over.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
 import apsw
 
 from proxy.queue.group import Member
-from proxy.queue.keys import PREFIX
+from proxy.queue.keys import PREFIX, event_digest
 
 _TABLES = 4
 _SLOT_MS = 16 * 60 * 60 * 1000
@@ -29,11 +29,18 @@ _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
 _VISITOR = 4
 
-# Whatever begins with one of the prefixes of an array; joined blobs are text in SQLite.
+# Of the keys in an array those that anybody brought, and whether the same visitor did. One id may have any number of
+# visitors, so none of these reads more than one of them. Joined blobs are text in SQLite.
+_RANGE = "key > substr({key}, 1, 12) AND key < CAST(substr({key}, 1, 12) || x'ffffffffff' AS BLOB)"
 _LOOK = """
-    SELECT substr(key, 1, 12), {visitor}, worth FROM carray(?1) AS wanted CROSS JOIN {table}
-    ON key > wanted.value AND key < CAST(wanted.value || x'ffffffffff' AS BLOB)
+    SELECT value, EXISTS(SELECT 1 FROM {table} WHERE key=value)
+    FROM carray(?1) WHERE EXISTS(SELECT 1 FROM {table} WHERE {range})
 """
+_LOOK_OLD = """
+    SELECT value, EXISTS(SELECT 1 FROM {table} WHERE key=substr(value, 1, 16) AND visitor=substr(value, 17))
+    FROM carray(?1) WHERE EXISTS(SELECT 1 FROM {table} WHERE key=substr(value, 1, 16))
+"""
+_OTHER_WORTH = "SELECT EXISTS(SELECT 1 FROM {table} WHERE {range} AND length(worth) AND worth<>?2)"
 
 
 class Past(Enum):
@@ -46,11 +53,15 @@ class Past(Enum):
     """As REUSED, and another visitor's value is another one."""
 
 
-class _Met(NamedTuple):
-    """One visitor's bringing of an event."""
+class _Wanted(NamedTuple):
+    """An event and a visitor that are looked for."""
 
-    visitor: bytes
-    worth: bytes
+    key: bytes
+    """As in the tables: 12 bytes of the event's key, 4 of the visitor."""
+    old_key: bytes
+    """As in the tables of layout 5: 16 bytes of the event, then the visitor."""
+    first_slot: int
+    """Before which nobody can have brought the event."""
 
 
 class Seen:
@@ -106,25 +117,52 @@ class Seen:
             members: The group's records.
             now: Server clock in milliseconds.
         """
-        met = self._met([(member.key, self._first_slot(member.birth_s, now)) for member in members])
+        wanted = [self._wanted(member, now) for member in members]
+        known = self._known(wanted)
+        group: dict[bytes, dict[bytes, bytes]] = {}
         pasts: list[Past] = []
-        new: list[tuple[bytes, bytes]] = []
-        for member in members:
-            prefix, visitor, worth = member.key[:PREFIX], padded(member.record.visitor), member.record.worth
-            others = met.setdefault(prefix, [])
-            past = _past(others, visitor, worth) if others else Past.NEW
-            pasts.append(past)
-            if past is not Past.REPEAT:
-                others.append(_Met(visitor, worth))
-                new.append((prefix + visitor, worth))
+        for member, (key, old_key, _) in zip(members, wanted, strict=True):
+            prefix, worth = key[:PREFIX], member.record.worth
+            by_this, brought = known.get(key), group.setdefault(prefix, {})
+            if by_this or key in brought:
+                pasts.append(Past.REPEAT)
+                continue
+            if by_this is None and not brought:
+                pasts.append(Past.NEW)
+            else:
+                differs = worth and self._other_worth(key, old_key, worth, brought.values())
+                pasts.append(Past.CONFLICT if differs else Past.REUSED)
+            brought[key] = worth
         # In the order of the keys, so that neighbours in the table are written together.
-        self._db.executemany(f"INSERT INTO event_{self._slot % _TABLES} VALUES(?, ?)", sorted(new))
+        new = sorted(row for brought in group.values() for row in brought.items())
+        self._db.executemany(f"INSERT INTO event_{self._slot % _TABLES} VALUES(?, ?)", new)
         return pasts
 
-    def brought_by(self, keys: Sequence[bytes]) -> list[set[bytes]]:
-        """Return the visitors who brought the events of these keys."""
-        met = self._met([(key, self._slot - _TABLES + 1) for key in keys])
-        return [{visitor for visitor, _ in met.get(key[:PREFIX], ())} for key in keys]
+    def owners(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
+        """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.
+
+        Where only others brought it, None. Each event is asked for by its key, with the visitors.
+        """
+        earliest = self._slot - _TABLES + 1
+        known = self._known(
+            [
+                _Wanted(key[:PREFIX] + padded(visitor), key + visitor, earliest)
+                for key, visitors in asked
+                for visitor in visitors
+            ]
+        )
+        owners: list[bytes | None] = []
+        for key, visitors in asked:
+            found = {visitor: known.get(key[:PREFIX] + padded(visitor)) for visitor in visitors}
+            owner = next((visitor for visitor in visitors if found[visitor]), visitors[0])
+            owners.append(None if found[owner] is False else owner)
+        return owners
+
+    def _wanted(self, member: Member, now: int) -> _Wanted:
+        record = member.record
+        old_key = event_digest(record.pixel, record.name, record.id) + record.visitor if self._old else b""
+        key = member.key[:PREFIX] + padded(record.visitor)
+        return _Wanted(key, old_key, self._first_slot(member.birth_s, now))
 
     def _first_slot(self, birth_s: int | None, now: int) -> int:
         """Return the first slot in which an event can have been met that is not forgotten yet."""
@@ -133,40 +171,35 @@ class Seen:
             return earliest
         return min(self._slot, max(earliest, (birth_s * 1000 - _CLOCK_MS) // _SLOT_MS))
 
-    def _met(self, wanted: Iterable[tuple[bytes, int]]) -> dict[bytes, list[_Met]]:
-        """Return who brought events before, by the prefix of their keys.
-
-        Each is wanted by its key and the first slot in which it can have been met.
-        """
-        keys_by_slot: dict[int, list[bytes]] = {}
-        for key, first in wanted:
-            for slot in range(first, self._slot + 1):
-                keys_by_slot.setdefault(slot, []).append(key)
-        met: dict[bytes, list[_Met]] = {}
-        for slot, keys in keys_by_slot.items():
+    def _known(self, wanted: Sequence[_Wanted]) -> dict[bytes, bool]:
+        """Return the keys of events that anybody brought before, and whether that visitor did."""
+        known: dict[bytes, bool] = {}
+        for slot in range(min((item.first_slot for item in wanted), default=self._slot), self._slot + 1):
             number = slot % _TABLES
-            for prefix, visitor, worth in self._look(
-                f"event_{number}", "substr(key, 13)", {key[:PREFIX] for key in keys}
-            ):
-                met.setdefault(prefix, []).append(_Met(visitor, worth or b""))
+            asked = {item.key: item.key for item in wanted if item.first_slot <= slot}
+            self._look(_LOOK.format(table=f"event_{number}", range=_RANGE.format(key="value")), asked, known)
             if f"seen_{number}" in self._old:
-                # There a timed id has the key that it would have without its birth.
-                prefixes = {old: key[:PREFIX] for key in keys for old in (key[:PREFIX], key[-PREFIX:])}
-                for prefix, visitor, worth in self._look(f"seen_{number}", "visitor", prefixes):
-                    met.setdefault(prefixes[prefix], []).append(_Met(padded(visitor), worth or b""))
-        return met
+                asked = {item.old_key: item.key for item in wanted if item.first_slot <= slot}
+                self._look(_LOOK_OLD.format(table=f"seen_{number}"), asked, known)
+        return known
 
-    def _look(self, table: str, visitor: str, prefixes: Collection[bytes]) -> list[Any]:
-        sql = _LOOK.format(table=table, visitor=visitor)
-        return self._db.execute(sql, (apsw.carray(tuple(sorted(prefixes))),)).fetchall()
+    def _look(self, sql: str, asked: Mapping[bytes, bytes], known: dict[bytes, bool]) -> None:
+        if not asked:  # an empty array cannot be bound
+            return
+        rows: list[Any] = self._db.execute(sql, (apsw.carray(tuple(sorted(asked))),)).fetchall()
+        for found, by_this in rows:
+            known[asked[found]] = known.get(asked[found], False) or bool(by_this)
 
-
-def _past(others: Sequence[_Met], visitor: bytes, worth: bytes) -> Past:
-    if any(met.visitor == visitor for met in others):
-        return Past.REPEAT
-    if worth and any(met.worth and met.worth != worth for met in others):
-        return Past.CONFLICT
-    return Past.REUSED
+    def _other_worth(self, key: bytes, old_key: bytes, worth: bytes, in_group: Iterable[bytes]) -> bool:
+        """Return whether somebody brought a Purchase with another value."""
+        if any(other and other != worth for other in in_group):
+            return True
+        new = ((f"event_{number}", _RANGE.format(key="?1"), key) for number in range(_TABLES))
+        old = ((table, "key=?1", old_key[:16]) for table in self._old)
+        return any(
+            self._db.execute(_OTHER_WORTH.format(table=table, range=condition), (value, worth)).fetchall()[0][0]
+            for table, condition, value in (*new, *old)
+        )
 
 
 def padded(visitor: bytes) -> bytes:

@@ -7,9 +7,8 @@ never wait for the search for the bad one, and the bound of the batches they may
 import logging
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import apsw
@@ -26,12 +25,6 @@ log = logging.getLogger(__name__)
 
 # Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
 _MOST_CLAIMED_BYTES = 3 << 20
-# Segments and records looked through in one transaction.
-_SLICE = 500
-_SLICE_RECORDS = 2000
-# Each of these becomes a sealed row of its own.
-_EXPIRED_RECORDS = 500
-
 _ABOVE_ALL = 1 << 62
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
 
@@ -87,15 +80,21 @@ class Segments:
             self._counts.suspects.add(pixel, events)
 
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
-        """Claim the oldest unclaimed fresh segments of a pixel, or the newest."""
+        """Claim unclaimed fresh segments of a pixel whose moment has come.
+
+        Args:
+            pixel: Its id.
+            most: How many events; only a single segment may hold more.
+            newest: The youngest come first, otherwise the oldest.
+        """
         way = "DESC" if newest else "ASC"
         order = f"WHERE pixel=? AND suspect=0 AND not_before<=? ORDER BY at {way}, id {way}"
         found: list[Segment] = []
         events = size = 0
-        for row in self._unclaimed(order, pixel, self._now()):
+        for row in self.unclaimed(order, pixel, self._now()):
             if found and (events + row[1] > most or size >= _MOST_CLAIMED_BYTES):
                 break
-            if segment := self._read(row):
+            if segment := self.read(row):
                 found.append(segment)
                 events, size = events + row[1], size + _wire_size(segment)
         return tuple(found)
@@ -109,7 +108,7 @@ class Segments:
             bound = min(most, abs(found[0].suspect if found else suspect))
             if found and (suspect != found[0].suspect or events >= bound or size >= _MOST_CLAIMED_BYTES):
                 break
-            if segment := self._read(row):
+            if segment := self.read(row):
                 found.append(segment)
                 events, size = events + len(segment.records), size + _wire_size(segment)
         return tuple(found)
@@ -117,15 +116,26 @@ class Segments:
     def _suspects(self, pixel: str) -> Iterator[Any]:
         # Two ranges of the index; "<> 0" would read the fresh segments too.
         for sign in (">", "<"):
-            yield from self._unclaimed(
+            yield from self.unclaimed(
                 f"WHERE pixel=? AND suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", pixel
             )
 
-    def _unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
+    def unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
+        """Yield the facts of segments that are not claimed, for ``read``.
+
+        Args:
+            condition: SQL behind the table's name.
+            *values: What its placeholders stand for.
+        """
         rows: Iterator[Any] = iter(self._db.execute(f"SELECT {_FACTS} FROM segment {condition}", values))  # noqa: S608
         return (row for row in rows if row[0] not in self.claims)
 
-    def _read(self, row: Sequence[Any]) -> Segment | None:
+    def after(self, number: int, most: int) -> list[Any]:
+        """Return the facts of up to ``most`` segments with larger numbers, claimed ones too, for ``read``."""
+        sql = f"SELECT {_FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - our own text
+        return self._db.execute(sql, (number, most)).fetchall()
+
+    def read(self, row: Sequence[Any]) -> Segment | None:
         """Open a segment and claim it; one that was damaged on disk stays claimed, so that it holds up no other."""
         number, _, pixel, attempts, strikes, at, suspect = row
         self.claims.add(number)
@@ -137,6 +147,10 @@ class Segments:
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
             self._damaged.add(number)
             return None
+
+    def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
+        """Return all records that rest in a segment, repeats that are left out of it too."""
+        return self._opened(segment.ref, segment.pixel)[0]
 
     def _opened(self, number: SegmentRef, pixel: str) -> tuple[tuple[Record, ...], frozenset[int]]:
         """Return all records of a segment, and the positions of those that are repeats and left out.
@@ -160,51 +174,6 @@ class Segments:
             self.release([segment])
         self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
         return replace(segment, records=tuple(survivors)) if survivors else None
-
-    def erase(self, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
-        """Remove the records about people from unclaimed segments, a few at a time.
-
-        Return how many were removed, and after which number to go on (0: no segment is left).
-        """
-        removed = last = seen = 0
-        sql = f"SELECT {_FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608
-        rows: list[Any] = self._db.execute(sql, (after, _SLICE)).fetchall()
-        for row in rows:
-            last = row[0]
-            if last not in self.claims and (segment := self._read(row)):
-                removed += self._strike(segment, person_digests)
-                self.release([segment])
-            seen += row[1]
-            if seen >= _SLICE_RECORDS:
-                break
-        return removed, last
-
-    def _strike(self, segment: Segment, person_digests: Collection[bytes]) -> int:
-        """Remove the records about people from a segment, repeats among them too; return how many that waited."""
-        about = set(person_digests)
-        survivors = [record for record in segment.records if about.isdisjoint(record.person_digests)]
-        records, _ = self._opened(segment.ref, segment.pixel)
-        if not all(about.isdisjoint(record.person_digests) for record in records):
-            self.keep(segment, survivors)
-        return len(segment.records) - len(survivors)
-
-    def expire(self, before_s: int) -> tuple[list[tuple[Segment, Record]], bool]:
-        """Take a slice of the events that happened before a moment out of unclaimed segments.
-
-        Return them, and whether there may be more.
-        """
-        taken: list[tuple[Segment, Record]] = []
-        looked = 0
-        rows = list(islice(self._unclaimed("WHERE oldest_s<? ORDER BY oldest_s", before_s), _SLICE))
-        for row in rows:
-            if segment := self._read(row):
-                taken += [(segment, record) for record in segment.records if record.time_s < before_s]
-                self.keep(segment, [record for record in segment.records if record.time_s >= before_s])
-                self.release([segment])
-            looked += row[1]
-            if looked >= _EXPIRED_RECORDS:
-                return taken, True
-        return taken, len(rows) == _SLICE
 
     def oldest(self, pixel: str) -> Oldest:
         """Say since when events of a pixel wait; what was damaged on disk is left out."""

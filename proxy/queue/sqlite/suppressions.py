@@ -69,7 +69,13 @@ class SuppressionTable:
         self._sieve[place] = sign if self._sieve[place] in (_NOBODY, sign) else _SEVERAL
 
     def add(self, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
-        """Suppress people; of two suppressions of one kind the later one counts."""
+        """Suppress people; of two suppressions of one kind the later one counts.
+
+        Args:
+            person_digests: 16 bytes each.
+            kind: Who asked for it.
+            at: Server clock in milliseconds.
+        """
         for digest in person_digests:
             self._db.execute("INSERT OR IGNORE INTO mark VALUES(?, ?, ?)", (digest, kind, at))
             self._counts.add(kind, self._db.changes())
@@ -78,7 +84,13 @@ class SuppressionTable:
             self.version += 1
 
     def lift(self, person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int) -> list[SuppressionKind]:
-        """End suppressions of these kinds that are not younger than ``at``; return the kind of each that ended."""
+        """End suppressions; return the kind of each that ended.
+
+        Args:
+            person_digests: 16 bytes each.
+            kinds: Which kinds end.
+            at: Server clock in milliseconds; younger suppressions stay.
+        """
         lifted = []
         asked = [(digest, kind) for digest in person_digests if self.may_hold(digest) for kind in kinds]
         for digest, kind in asked:
@@ -103,16 +115,17 @@ class SuppressionTable:
         """
         sql = "SELECT digest, at FROM mark WHERE kind=? ORDER BY at DESC LIMIT ?"
         found = [
-            Suppression(bytes(digest), one, int(str(at)))
-            for one in ([kind] if kind else SuppressionKind)
-            for digest, at in db.execute(sql, (one, limit))
+            Suppression(bytes(digest), each, int(str(at)))
+            for each in ([kind] if kind else SuppressionKind)
+            for digest, at in db.execute(sql, (each, limit))
         ]
-        return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+        return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
 
     def sift(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, DropReason]]]:
-        """Part records into those that may be sent and those that a suppression speaks against."""
+        """Return the records that may be sent, and those that a suppression speaks against with the reason."""
         judged = [(record, self.refusal(record)) for record in records]
-        return [record for record, reason in judged if not reason], [(one, reason) for one, reason in judged if reason]
+        permitted = [record for record, reason in judged if not reason]
+        return permitted, [(record, reason) for record, reason in judged if reason]
 
     def refusal(self, record: Record) -> DropReason | None:
         """Return what speaks against a record; an erasure does if the event happened before it."""

@@ -1,28 +1,55 @@
-"""What is wrong with the queue though it goes on: told when it begins and when it is over, not in between."""
+"""What is wrong with the queue though it goes on, on its way from the writer thread to the board of conditions."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, Protocol
 
-from proxy.queue.contract import Trouble
+from proxy.model.condition import ConditionBoard, ConditionCode
 
-# Codes of conditions.
-QUEUE, HOUSEKEEPING, INCOMPLETE = "queue", "housekeeping", "ledger_incomplete"
+QUEUE: Final = "queue"
+HOUSEKEEPING: Final = "housekeeping"
+INCOMPLETE: Final = "ledger_incomplete"
+
+
+class EventLoop(Protocol):
+    """What is needed of the event loop."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], None], /) -> Any:
+        """Call back on the event loop, soon."""
 
 
 class Troubles:
-    """Used from the writer thread; ``tell`` hands what is new to whoever shows it."""
+    """Used from the writer thread; the board, on the event loop, hears of a beginning and of an end, nothing between.
 
-    def __init__(self, tell: Callable[[Trouble], None]) -> None:
-        self._tell = tell
-        self._current: set[tuple[str, str]] = set()
+    Without a board nobody hears of anything.
+    """
 
-    def begin(self, code: str, subject: str, detail: str) -> None:
-        """Say that something is wrong; repeated while it lasts, only the first time is told."""
+    def __init__(self, board: ConditionBoard | None, loop: EventLoop) -> None:
+        self._board = board
+        self._loop = loop
+        self._current: set[tuple[ConditionCode, str]] = set()
+
+    def begin(self, code: ConditionCode, subject: str, detail: str) -> None:
+        """Report a condition, unless it was reported already and lasts.
+
+        Args:
+            code: What is wrong.
+            subject: What it is about; empty where there is only one such thing.
+            detail: Figures and error texts for the operator.
+        """
         if (code, subject) not in self._current:
             self._current.add((code, subject))
-            self._tell(Trouble(code, subject, detail, failing=code == QUEUE))
+            if self._board:
+                self._call(partial(self._board.report, code, subject, detail))
 
-    def end(self, code: str, subject: str) -> None:
-        """Say that it is over; told if it was told that it began."""
+    def end(self, code: ConditionCode, subject: str) -> None:
+        """Clear a condition if it was reported."""
         if (code, subject) in self._current:
             self._current.discard((code, subject))
-            self._tell(Trouble(code, subject, ""))
+            if self._board:
+                self._call(partial(self._board.clear, code, subject))
+
+    def _call(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the event loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(call)

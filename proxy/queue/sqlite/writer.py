@@ -16,10 +16,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
 from proxy.queue.group import Group
+from proxy.queue.sqlite.work import Store, Work
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +30,6 @@ _LINGER_S = 0.0015
 _IDLE_S = 0.25
 _MOST_CALLS = 512
 _MOST_WAITING = 20_000
-
-
-Work: TypeAlias = Group | Callable[[], Any]
-"""A group is stored; its result is a value or a QueueError for each of its appends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +50,6 @@ class _Waiting:
 
     def __bool__(self) -> bool:
         return bool(self.groups or self.calls or self.lookups)
-
-
-class Store(Protocol):
-    """What the thread drives: a database with one connection, used from this thread only."""
-
-    def commit(self, works: Sequence[Work]) -> list[Any]:
-        """Do the works in one durable transaction; a result per work is a value or the QueueError it failed with.
-
-        Raises:
-            QueueError: when nothing of the group was stored.
-        """
-
-    def look_up(self, work: Callable[[], Any]) -> Any:
-        """Return what a work that changes nothing finds, outside any transaction.
-
-        Raises:
-            QueueError: when it could not be read.
-        """
-
-    def tend(self) -> bool:
-        """Do a piece of what can wait: notes, checkpoints, retention; tell whether more of it is due at once.
-
-        Raises:
-            QueueBrokenError: when the file must not be trusted any more.
-        """
-
-    def close(self, *, in_order: bool) -> None:
-        """Close the database; not ``in_order`` when its disk failed, and nothing more may be written."""
 
 
 class Writer:

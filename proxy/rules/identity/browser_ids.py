@@ -77,8 +77,8 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     referrer: str,
     now: int,
     entropy: int,
-    kept_fbp: str = "",
-    kept_fbc: str = "",
+    stored_fbp: str = "",
+    stored_fbc: str = "",
 ) -> BrowserIds:
     """Choose the ids of this visitor and the cookies that keep them.
 
@@ -95,23 +95,23 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
         referrer: The address of the page before it, likewise.
         now: Server clock in milliseconds.
         entropy: 128 random bits.
-        kept_fbp: As the visitor cookie holds it, or ""; likewise ``kept_fbc``.
-        kept_fbc: See ``kept_fbp``.
+        stored_fbp: As the visitor cookie holds it, or ""; likewise ``stored_fbc``.
+        stored_fbc: See ``stored_fbp``.
     """
     sent = cookies if scope.at_home else {}
     shown_fbp = valid_fbp(sent.get("_fbp", "")) or valid_fbp(fbp)
-    chosen_fbp = shown_fbp or kept_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
+    chosen_fbp = shown_fbp or stored_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
     shown_fbc = (valid_fbc(sent.get("_fbc", "")), valid_fbc(fbc))
     click = click_id(url) or click_id(referrer)
     if click:
-        chosen_fbc = _newest_click((*shown_fbc, kept_fbc), click, _stamp(scope, now))
+        chosen_fbc = _newest_click((*shown_fbc, stored_fbc), click, _stamp(scope, now))
     else:
-        chosen_fbc = shown_fbc[0] or shown_fbc[1] or kept_fbc
+        chosen_fbc = shown_fbc[0] or shown_fbc[1] or stored_fbc
     if not scope.at_home:
         return BrowserIds(chosen_fbp, chosen_fbc, ())
     rest = attributes(scope, COOKIE_SECONDS, False)
-    set_again = [f"_fbp={chosen_fbp}; {rest}"] if shown_fbp or not kept_fbp else []
-    if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != kept_fbc):
+    set_again = [f"_fbp={chosen_fbp}; {rest}"] if shown_fbp or not stored_fbp else []
+    if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != stored_fbc):
         set_again.append(f"_fbc={chosen_fbc}; {rest}")
     return BrowserIds(chosen_fbp, chosen_fbc, tuple(set_again))
 

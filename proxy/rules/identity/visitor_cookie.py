@@ -1,9 +1,9 @@
-"""The keeper: one sealed, HttpOnly first-party cookie that holds what we know of a browser between its visits.
+"""The visitor cookie: one sealed, HttpOnly first-party cookie that holds what we know of a browser between its visits.
 
 Layout of its value, in base64url: version (1 byte), id of the secret (4), time of sealing (4, seconds), nonce (12),
 ciphertext with its tag. AES-256-GCM under a key for each secret and day: a random 96-bit nonce bears 2^32 texts under
 one key (NIST SP 800-38D, 8.3), which is 49,000 requests/s for the day. Head and site are bound, so neither the time
-nor the place of a keeper can be changed. Whatever does not open is no keeper; nobody is told.
+nor the place of a cookie can be changed. Whatever does not open counts as no cookie; nobody is told.
 """
 
 import base64
@@ -22,7 +22,7 @@ from proxy.model.keys import derive
 from proxy.model.request import Consent
 
 MAX_AGE_S = 400 * 24 * 60 * 60
-"""Longer than this no browser keeps a cookie (RFC 6265bis), and no keeper is believed."""
+"""Longer than this no browser keeps a cookie (RFC 6265bis), and none is believed."""
 MAX_VALUE = 1536
 """Characters of the cookie's value; beyond, remembered match keys are left out, the last ones first."""
 
@@ -62,7 +62,7 @@ class FoundCookie(NamedTuple):
 
     visitor_cookie: VisitorCookie
     sealed: str
-    """The cookie's value, where it can be set again as it is if the keeper stays the same; else empty."""
+    """The cookie's value, where it can be set again as it is if what it holds stays the same; else empty."""
 
 
 NOTHING = VisitorCookie()
@@ -74,10 +74,10 @@ _CONSENTS = {consent.value: consent for consent in Consent}
 
 
 class VisitorCookieKeys:
-    """Seals keepers with the current secret; opens what any listed one sealed."""
+    """Seals visitor cookies with the current secret; opens what any listed one sealed."""
 
     def __init__(self, secret: str, old_secrets: Sequence[str] = ()) -> None:
-        self._secrets = {_id(known): known for known in (*reversed(old_secrets), secret)}
+        self._secrets = {_id(listed): listed for listed in (*reversed(old_secrets), secret)}
         self._current = _id(secret)
         self._visitors = derive(secret, "keeper-visitor")
         self._cipher = lru_cache(maxsize=_CIPHERS)(self._cipher_of)
@@ -89,7 +89,14 @@ class VisitorCookieKeys:
         return blake2b(entropy.to_bytes(16, "big"), key=self._visitors, digest_size=16).hexdigest()
 
     def seal(self, visitor_cookie: VisitorCookie, site: str, *, now: int, entropy: int) -> str:
-        """Return the cookie's value; ``entropy`` are 128 random bits never used for another."""
+        """Return the cookie's value.
+
+        Args:
+            visitor_cookie: What it holds.
+            site: The site's name.
+            now: Server clock in milliseconds.
+            entropy: 128 random bits never used for another.
+        """
         nonce = entropy.to_bytes(16, "big")[:_NONCE]
         seconds = now // 1000
         head = _VERSION + self._current + seconds.to_bytes(_TIME, "big") + nonce
@@ -98,12 +105,24 @@ class VisitorCookieKeys:
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
     def open(self, value: str, site: str, *, now: int) -> VisitorCookie | None:
-        """Return what a cookie's value holds, or None if we did not seal it for this site within 400 days."""
+        """Return what a cookie's value holds, or None if we did not seal it for this site within 400 days.
+
+        Args:
+            value: As the browser sent it.
+            site: The site's name.
+            now: Server clock in milliseconds.
+        """
         found = self._found(value, site, now)
         return found.visitor_cookie if found else None
 
     def find(self, cookies: Mapping[str, str], site: str, *, now: int) -> FoundCookie | None:
-        """Return the keeper among the cookies of a request, newest name first."""
+        """Return the visitor cookie among the cookies of a request, newest name first; None if none opens.
+
+        Args:
+            cookies: By name.
+            site: The site's name.
+            now: Server clock in milliseconds.
+        """
         for name in self.names(site):
             if name in cookies and (found := self._found(cookies[name], site, now)):
                 return found
@@ -151,7 +170,7 @@ def _decoded(value: str) -> bytes:
 
 
 def _fitting(visitor_cookie: VisitorCookie) -> bytes:
-    """Write a keeper, without as many of its match keys as do not fit."""
+    """Write what the cookie holds, without as many of its match keys as do not fit."""
     plain = orjson.dumps(_packed(visitor_cookie))
     while len(plain) > _MAX_PLAIN and visitor_cookie.match:
         visitor_cookie = visitor_cookie._replace(match=dict(list(visitor_cookie.match.items())[:-1]))
@@ -161,7 +180,7 @@ def _fitting(visitor_cookie: VisitorCookie) -> bytes:
 
 def _packed(visitor_cookie: VisitorCookie) -> list[Any]:
     """Write the fields in their order, which stays what it is: new ones come last."""
-    match = {key: [_short_hash(one) for one in hashes] for key, hashes in visitor_cookie.match.items()}
+    match = {key: [_short_hash(text) for text in hashes] for key, hashes in visitor_cookie.match.items()}
     return [*visitor_cookie[:_MATCH], _RETIRED, match, *visitor_cookie[_MATCH + 1 :]]
 
 
@@ -176,7 +195,7 @@ def _unpacked(packed: list[Any]) -> VisitorCookie:
 
 
 def _short_hash(text: str) -> str:
-    """Return 64 hex digits as 43 characters; other forms of a match key stay, behind a mark."""
+    """Return 64 hex digits as 43 characters; other forms of a match key stay, behind an equals sign."""
     if len(text) != 64:
         return "=" + text
     return base64.b64encode(bytes.fromhex(text)).rstrip(b"=").decode()

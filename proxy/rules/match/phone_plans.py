@@ -64,7 +64,7 @@ def is_possible(digits: str) -> bool:
     between code and number is always passed over.
     """
     codes = (digits[:size] for size in range(1, _LONGEST_CODE + 1))
-    code = next((one for one in codes if one in _plans()), None)
+    code = next((prefix for prefix in codes if prefix in _plans()), None)
     if code is None:
         return False
     plan, rest = _plans()[code], digits[len(code) :]

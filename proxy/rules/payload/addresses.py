@@ -132,9 +132,10 @@ class AddressCleaner:
             reads = self.reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
         else:
             reads = False
-        kept = self._query(query, reads=reads) if query else ""
+        clean_query = self._query(query, reads=reads) if query else ""
         authority = f"{host}:{port}" if port else host
-        return f"{scheme.lower()}://{authority}{self._path(path, reads=reads)}{'?' + kept if kept else ''}".rstrip()
+        address = f"{scheme.lower()}://{authority}{self._path(path, reads=reads)}"
+        return f"{address}?{clean_query}".rstrip() if clean_query else address.rstrip()
 
     def _path(self, path: str, *, reads: bool) -> str:
         if not reads and _BEFORE_KEYS.isdisjoint(path.lower().split("/", _MOST_PARTS)):
@@ -164,7 +165,7 @@ class AddressCleaner:
         if len(parameters) > _MOST_PARTS:
             self._removed.append(Shape.UNREAD)
             del parameters[_MOST_PARTS:]
-        kept = []
+        parts = []
         for parameter in parameters:
             name, equals, value = parameter.partition("=")
             plain = unquote_plus(name) if "%" in name or "+" in name else name
@@ -175,11 +176,11 @@ class AddressCleaner:
             if plain not in self._allowed.keep:
                 self._removed.append(shape or (KEY if self._is_blocked(plain) else PARAMETER))
             elif shape is None:
-                kept.append(parameter)
+                parts.append(parameter)
             else:
                 self._removed.append(shape)
-                kept.append(name + equals + REDACTED)
-        return "&".join(kept)
+                parts.append(name + equals + REDACTED)
+        return "&".join(parts)
 
     def _is_blocked(self, name: str) -> bool:
         if len(name) <= SHORT:

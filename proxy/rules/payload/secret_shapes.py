@@ -64,12 +64,12 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
     # Words and names of members are most of all texts.
     if len(text) < _SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
-    known = (text, is_id)
-    if known not in effort.shapes:
+    key = (text, is_id)
+    if key not in effort.shapes:
         if effort.left < 0:
             return Shape.UNREAD
-        effort.shapes[known] = _read(text, effort, CERTAIN if is_id else ALL)
-    found = effort.shapes[known]
+        effort.shapes[key] = _read(text, effort, CERTAIN if is_id else ALL)
+    found = effort.shapes[key]
     return None if found is None else Shape(found)
 
 

@@ -70,6 +70,7 @@ def _luhn(digits: str) -> bool:
     return (doubled + sum(map(int, digits[-1::-2]))) % 10 == 0
 
 
-def is_position(one: str, other: str) -> bool:
+def is_position(first: str, second: str) -> bool:
     """Tell whether two numbers are a place on earth, in either order."""
-    return min(abs(float(one)), abs(float(other))) <= 90 and max(abs(float(one)), abs(float(other))) <= 180
+    smaller, larger = sorted((abs(float(first)), abs(float(second))))
+    return smaller <= 90 and larger <= 180

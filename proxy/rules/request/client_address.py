@@ -46,9 +46,9 @@ class Networks:
     """Networks as sorted ranges of numbers: a look-up costs the same for one as for a CDN's list of hundreds."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
-        known = tuple(networks)
-        four = collapse_addresses(one for one in known if isinstance(one, IPv4Network))
-        six = collapse_addresses(one for one in known if isinstance(one, IPv6Network))
+        listed = tuple(networks)
+        four = collapse_addresses(network for network in listed if isinstance(network, IPv4Network))
+        six = collapse_addresses(network for network in listed if isinstance(network, IPv6Network))
         self._ranges = {4: _ranges(four), 6: _ranges(six)}
 
     def __contains__(self, address: Address) -> bool:
@@ -62,8 +62,11 @@ class Networks:
 
 
 def _ranges(networks: Iterable[Network]) -> tuple[list[int], list[int]]:
-    known = tuple(networks)
-    return [int(one.network_address) for one in known], [int(one.broadcast_address) for one in known]
+    listed = tuple(networks)
+    return (
+        [int(network.network_address) for network in listed],
+        [int(network.broadcast_address) for network in listed],
+    )
 
 
 # What no visitor of a public site has (IANA, IPv4 and IPv6 Special-Purpose Address Registries): private, shared,

@@ -12,14 +12,8 @@ from proxy.model.request import BrowserRequest
 from proxy.rules.request.client_address import is_address
 
 _SUFFIXES = PublicSuffixList()
-
-
 _AUTHORITY_MAX = 2048
-
-
 _SHORT = 100  # hardly any site's host is longer
-
-
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
@@ -74,7 +68,13 @@ def is_public_suffix(host: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def place(host: str, page: str, *, secure: bool) -> CookieScope:
-    """Return how the proxy's host stands to a page's; both as ``host_of`` writes them."""
+    """Return how the proxy stands to a page.
+
+    Args:
+        host: The proxy's, as ``host_of`` writes it.
+        page: The page's, likewise.
+        secure: The page came by https.
+    """
     domain = registrable(host)
     return CookieScope(host == page or domain == registrable(page) != "", domain, secure)
 

@@ -32,13 +32,13 @@ def make_app(
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
-    """Build the simulator.
+    """Return the simulator as an application.
 
     Args:
-        tokens: the access token of each pixel; None admits every pixel with any non-empty token.
-        app_secrets: the app secret of a pixel, to verify `appsecret_proof` where it is given.
-        now: server time, Unix seconds.
-        clock: the monotonic clock that faults last by, seconds.
+        tokens: The access token of each pixel; None admits every pixel with any non-empty token.
+        app_secrets: The app secret of a pixel, to verify `appsecret_proof` where it is given.
+        now: Server time, Unix seconds.
+        clock: The monotonic clock, in seconds, by which faults end.
     """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_graph_errors])
     memory = Memory()
@@ -50,7 +50,7 @@ def make_app(
 
 
 async def _let_go(app: web.Application) -> None:
-    # A held request would otherwise keep the server from closing.
+    # A request that a fault holds up would otherwise keep the server from closing.
     app[SIMULATOR].faults.clear()
 
 

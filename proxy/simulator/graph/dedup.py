@@ -30,15 +30,15 @@ PREFERENCE = 5 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One event as one side delivered it.
+    """An event as one side delivered it.
 
     Attributes:
-        received_at: arrival, Unix milliseconds.
-        source: which side sent it.
-        pixel: the pixel's id.
-        name: the event's name.
-        id: the event's id, which both sides should share.
-        event: the Conversions API object, or the Pixel's parameters as a flat dict.
+        received_at: Arrival, Unix milliseconds.
+        source: Which side sent it.
+        pixel: The pixel's id.
+        name: The event's name.
+        id: The event's id, which both sides should share.
+        event: The Conversions API object, or the Pixel's parameters as a flat dict.
     """
 
     received_at: int
@@ -58,12 +58,12 @@ class Pair:
 
     @property
     def id(self) -> str | None:
-        """The id any copy carries."""
+        """The first id that a copy carries."""
         return next((copy.id for copy in self.copies if copy.id), None)
 
     @property
     def event_time(self) -> int | None:
-        """When it happened by the server copy's word, Unix seconds."""
+        """When it happened according to the server copy, Unix seconds."""
         return next((copy.event["event_time"] for copy in self.copies if copy.source == "server"), None)
 
     @property
@@ -81,20 +81,20 @@ class Pair:
         return "pair" if self.of("server") else "browser_only"
 
     def of(self, source: Source) -> int:
-        """How many copies one side delivered."""
+        """Return how many copies one side delivered."""
         return sum(copy.source == source for copy in self.copies)
 
 
 def counted(copies: Sequence[Copy]) -> int:
-    """How many of these copies of one event, in order of receipt, Meta would count."""
-    return sum(len(_kept(window)) for window in _windows(copies))
+    """Return how many of the copies of one event, in order of receipt, Meta would count."""
+    return sum(len(_counted(window)) for window in _windows(copies))
 
 
 def pairs(copies: Iterable[Copy]) -> list[Pair]:
-    """The events behind these copies, in order of first receipt.
+    """Return the events behind all copies, which come oldest first, in order of first receipt.
 
     Args:
-        copies: everything accepted, oldest first.
+        copies: Everything accepted, oldest first.
     """
     matcher = _Matcher()
     for copy in copies:
@@ -103,7 +103,7 @@ def pairs(copies: Iterable[Copy]) -> list[Pair]:
 
 
 def match_values(copy: Copy) -> Iterator[tuple[By, str]]:
-    """The values by which a copy without a shared id can still be recognised, comparable across both sides."""
+    """Yield the values by which a copy without a shared id can still be recognised, comparable across both sides."""
     server = copy.source == "server"
     keys = (copy.event.get("user_data") or {}) if server else copy.event
     if keys.get("fbp"):
@@ -127,25 +127,26 @@ def _windows(copies: Sequence[Copy]) -> list[list[Copy]]:
     return windows
 
 
-def _kept(window: Sequence[Copy]) -> list[Copy]:
-    kept: list[Copy] = []
+def _counted(window: Sequence[Copy]) -> list[Copy]:
+    counts: list[Copy] = []
     for copy in window:
-        kept = _after(kept, copy)
-    return kept
+        counts = _with_next(counts, copy)
+    return counts
 
 
-def _after(kept: list[Copy], copy: Copy) -> list[Copy]:
-    if all(other.source == copy.source == "browser" for other in kept):
-        return [*kept, copy]
-    preferred = copy.source == "browser" and copy.received_at - kept[0].received_at <= PREFERENCE
-    return [copy] if preferred else kept
+def _with_next(counts: list[Copy], copy: Copy) -> list[Copy]:
+    """Return which copies count once another one has come."""
+    if all(earlier.source == copy.source == "browser" for earlier in counts):
+        return [*counts, copy]
+    preferred = copy.source == "browser" and copy.received_at - counts[0].received_at <= PREFERENCE
+    return [copy] if preferred else counts
 
 
 def _messaging(copy: Copy) -> bool:
     return copy.source == "server" and copy.event.get("action_source") == "business_messaging"
 
 
-_People = dict[tuple[str, str, By, str], list[Pair]]
+_PairsByPerson = dict[tuple[str, str, By, str], list[Pair]]
 
 
 @dataclass(slots=True)
@@ -157,8 +158,8 @@ class _Matcher:
 
     found: list[Pair] = field(default_factory=list)
     by_id: dict[tuple[str, str, str], Pair] = field(default_factory=dict)
-    named: _People = field(default_factory=lambda: defaultdict(list))
-    nameless: _People = field(default_factory=lambda: defaultdict(list))
+    named: _PairsByPerson = field(default_factory=lambda: defaultdict(list))
+    nameless: _PairsByPerson = field(default_factory=lambda: defaultdict(list))
 
     def take(self, copy: Copy) -> None:
         if _messaging(copy) or not (self._same_id(copy) or self._same_person(copy)):
@@ -168,7 +169,7 @@ class _Matcher:
         pair = self.by_id.get((copy.pixel, copy.name, copy.id)) if copy.id else None
         if pair is None:
             return False
-        pair.by = "id" if any(other.source != copy.source for other in pair.copies) else pair.by
+        pair.by = "id" if any(earlier.source != copy.source for earlier in pair.copies) else pair.by
         pair.copies.append(copy)
         return True
 
@@ -178,7 +179,7 @@ class _Matcher:
         for by, value in match_values(copy):
             candidates = self._candidates((copy.pixel, copy.name, by, value), copy)
             if candidates:
-                # One browser copy may answer for many, but one still alone is the likelier partner.
+                # A browser copy may be the partner of many, but one without a partner yet is the likelier.
                 pair = min(candidates, key=lambda candidate: candidate.of("server"))
                 pair.copies.append(copy)
                 pair.by = by

@@ -16,7 +16,7 @@ Extra = Callable[[list[Event]], ApiError | None]
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What a request says, free of any socket; `query` is raw."""
+    """A request to the events edge as a value; `query` is not decoded yet."""
 
     pixel: str
     query: str
@@ -30,10 +30,10 @@ class EventsEdge:
     """The events edge.
 
     Attributes:
-        tokens: the access token of each pixel; None admits every pixel with any token.
-        app_secrets: the app secret of a pixel, by which an `appsecret_proof` is verified where one is given.
-        memory: takes what was accepted.
-        now: server time, Unix seconds.
+        tokens: The access token of each pixel; None admits every pixel with any token.
+        app_secrets: The app secret of a pixel, by which an `appsecret_proof` is verified where one is given.
+        memory: Takes what was accepted.
+        now: Server time, Unix seconds.
     """
 
     tokens: Mapping[str, str] | None
@@ -45,13 +45,13 @@ class EventsEdge:
         """Accept all events of a request or none.
 
         Args:
-            posted: the request.
-            trace: becomes the answer's `fbtrace_id`.
-            extra: a further reason to refuse the batch, asked last.
+            posted: The request.
+            trace: Becomes the answer's `fbtrace_id`.
+            extra: A further reason to refuse the batch, asked last.
         """
         try:
             pairs = wire.parameters(posted.query, posted.content_type, posted.body)
-            refusal = self._stranger(posted.pixel, pairs, posted.authorization)
+            refusal = self._not_allowed(posted.pixel, pairs, posted.authorization)
             events = [] if refusal else wire.events(pairs)
         except wire.UnreadableError as error:
             return ApiError(f"(#100) {error}").answer(trace)
@@ -65,13 +65,13 @@ class EventsEdge:
         )
         return received(len(events), trace)
 
-    def _stranger(self, pixel: str, pairs: wire.Pairs, authorization: str) -> ApiError | None:
+    def _not_allowed(self, pixel: str, pairs: wire.Pairs, authorization: str) -> ApiError | None:
         token = wire.token(pairs, authorization)
         return self._wrong_pixel(pixel) or self._wrong_token(pixel, token) or self._wrong_proof(pixel, token, pairs)
 
     def _wrong_pixel(self, pixel: str) -> ApiError | None:
-        known = pixel.isascii() and pixel.isdigit() and (self.tokens is None or pixel in self.tokens)
-        return None if known else no_object(pixel)
+        exists = pixel.isascii() and pixel.isdigit() and (self.tokens is None or pixel in self.tokens)
+        return None if exists else no_object(pixel)
 
     def _wrong_token(self, pixel: str, token: str | None) -> ApiError | None:
         if not token:
@@ -89,16 +89,16 @@ class EventsEdge:
 
 
 def appsecret_proof(secret: str, token: str) -> str:
-    """The proof Meta's SDKs send: HMAC-SHA256 of the token under the app's secret, in lower-case hex."""
+    """Return the proof that Meta's SDKs send: HMAC-SHA256 of the token under the app's secret, in lower-case hex."""
     return hmac.new(secret.encode(), token.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
 def seen_by_pixel(pairs: wire.Pairs, now: float) -> Copy | None:
-    """What a browser's Pixel reported to `/tr`, or None if it names no pixel or no event.
+    """Return what a browser's Pixel reported to `/tr`, or None if it names no pixel or no event.
 
     Args:
-        pairs: the parameters of the address and the body.
-        now: server time, Unix seconds.
+        pairs: The parameters of the address and the body.
+        now: Server time, Unix seconds.
     """
     event = wire.flat(pairs)
     pixel, name, identity = (event.get(key, "") for key in ("id", "ev", "eid"))

@@ -42,21 +42,21 @@ async def _misbehave(request: web.Request, posted: Posted, fault: faults.Fault) 
     if order.mode == "poison":
         return response(_receive(request, posted, order))
     stored = _receive(request, posted) if order.after else None
-    if order.mode in faults.WORDS:
+    if order.mode in faults.ERRORS:
         return response(faults.answer(order, posted.pixel, trace()))
     if order.mode == "count":
         return response(received(order.received, trace()))
     if order.mode == "half":
-        await _say_half(request, stored or received(0, trace()))
+        await _send_half(request, stored or received(0, trace()))
     if order.mode == "slow":
         await _hold(request, fault, order.delay)
         return response(stored or _receive(request, posted))
     if order.mode == "timeout":
         await _hold(request, fault, math.inf)
-    return _hang_up(request, rudely=order.mode == "reset")
+    return _hang_up(request, reset=order.mode == "reset")
 
 
-async def _say_half(request: web.Request, answer: Answer) -> None:
+async def _send_half(request: web.Request, answer: Answer) -> None:
     stream = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
     stream.content_length = len(answer.body)
     await stream.prepare(request)
@@ -67,10 +67,10 @@ async def _hold(request: web.Request, fault: faults.Fault, seconds: float) -> No
     await request.app[SIMULATOR].faults.hold(fault, lambda: request.transport is not None, seconds)
 
 
-def _hang_up(request: web.Request, *, rudely: bool) -> web.Response:
+def _hang_up(request: web.Request, *, reset: bool) -> web.Response:
     transport = request.transport
     if transport is not None:
-        if rudely:
+        if reset:
             # Only without lingering does closing send a RST, which is what clients call a reset.
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         transport.abort()

@@ -1,4 +1,4 @@
-"""Faults on order: how the simulator misbehaves, for how long, and towards whom."""
+"""Faults on order: how the simulator misbehaves, for how long, and towards which pixel."""
 
 import asyncio
 import math
@@ -16,7 +16,7 @@ from proxy.simulator.graph.rules import Event
 Mode = Literal["500", "429", "190", "timeout", "reset", "slow", "poison", "half", "count", "none"]
 
 TICK = 0.05
-"""Seconds between two looks at a held request; aiohttp tells no handler that its client has left."""
+"""Seconds between two looks at a request that is held up; aiohttp tells no handler that its client has left."""
 HTML = b"<!DOCTYPE html><title>Error</title><h1>Sorry, something went wrong.</h1>"
 
 
@@ -65,10 +65,10 @@ class WrongOrderError(ValueError):
 
 
 def read_order(body: bytes) -> Order:
-    """Decode an order.
+    """Return the order that a body holds.
 
     Raises:
-        WrongOrderError: with everything that is wrong.
+        WrongOrderError: With everything that is wrong.
     """
     try:
         return Order.model_validate(orjson.loads(body))
@@ -95,7 +95,7 @@ class Fault:
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def strikes(self) -> bool:
-        """Whether the next request is one of those to hit."""
+        """Count a request, and tell whether it is one of those to hit."""
         self.asked += 1
         hit = int(self.asked * self.order.rate) > int((self.asked - 1) * self.order.rate)
         self.hits += hit
@@ -111,7 +111,7 @@ class ActiveFaults:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._of: dict[str | None, Fault] = {}
+        self._active: dict[str | None, Fault] = {}
 
     def follow(self, order: Order) -> None:
         """Replace the fault of the order's pixel, or end it; an order without pixel or mode ends all."""
@@ -121,32 +121,38 @@ class ActiveFaults:
         self._end(order.pixel)
         if order.mode not in (None, "none"):
             ends = math.inf if order.seconds is None else self._clock() + order.seconds
-            self._of[order.pixel] = Fault(order, ends)
+            self._active[order.pixel] = Fault(order, ends)
 
     def clear(self) -> None:
-        """End every fault; held requests are let go."""
-        for pixel in list(self._of):
+        """End every fault, and let the requests go that it holds up."""
+        for pixel in list(self._active):
             self._end(pixel)
 
     def strike(self, pixel: str) -> Fault | None:
-        """The fault this request shall meet, if any."""
-        fault = self._of.get(pixel) or self._of.get(None)
+        """Return the fault that a request for a pixel meets, if any."""
+        fault = self._active.get(pixel) or self._active.get(None)
         return fault if fault and self.left(fault) > 0 and fault.strikes() else None
 
     def left(self, fault: Fault) -> float:
-        """Seconds the fault still lasts, 0 when it is over."""
+        """Return how many seconds a fault still lasts; 0 when it is over."""
         return 0 if fault.over.is_set() else max(0, fault.ends - self._clock())
 
     async def hold(self, fault: Fault, waiting: Callable[[], bool], seconds: float = math.inf) -> None:
-        """Wait until the fault is over, the client has left or these seconds have passed."""
+        """Wait until a fault is over, the client has left or a time has passed.
+
+        Args:
+            fault: What the request met.
+            waiting: Tells whether the client is still there.
+            seconds: The longest wait.
+        """
         until = self._clock() + seconds
         while waiting() and self.left(fault) > 0 and (rest := until - self._clock()) > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(fault.over.wait(), min(TICK, rest))
 
     def listed(self) -> list[dict[str, Any]]:
-        """The faults in force with their knobs, seconds left (`left`, null for no end) and `hits` so far."""
-        return [self._line(fault) for fault in self._of.values() if self.left(fault) > 0]
+        """Return the faults in force: their orders, seconds left (`left`, null for no end) and `hits` so far."""
+        return [self._line(fault) for fault in self._active.values() if self.left(fault) > 0]
 
     def _line(self, fault: Fault) -> dict[str, Any]:
         left = self.left(fault)
@@ -157,31 +163,37 @@ class ActiveFaults:
         }
 
     def _end(self, pixel: str | None) -> None:
-        fault = self._of.pop(pixel, None)
+        fault = self._active.pop(pixel, None)
         if fault is not None:
             fault.over.set()
 
 
 def poisoned(order: Order, events: list[Event]) -> ApiError | None:
-    """The refusal of a batch that holds a poisoned event."""
+    """Return why a batch with a poisoned event is refused; None for any other batch."""
     if not any(order.match in text for event in events for text in _texts(event)):
         return None
     return ApiError(
         code=100 if order.code is None else order.code,
         subcode=2804017 if order.subcode is None else order.subcode,
         status=order.status or 400,
-        title="Poisoned Event",
-        words=f"A fault of this simulator refuses every batch with {order.match!r} in an id or a name.",
+        user_title="Poisoned Event",
+        user_message=f"A fault of this simulator refuses every batch with {order.match!r} in an id or a name.",
     )
 
 
 def answer(order: Order, pixel: str, trace: str) -> Answer:
-    """What the modes "500", "429" and "190" answer."""
+    """Return the answer of the modes "500", "429" and "190".
+
+    Args:
+        order: What was ordered.
+        pixel: The id that usage headers name.
+        trace: Becomes the answer's `fbtrace_id`.
+    """
     if order.html and order.mode == "500":
         return Answer(order.status or 500, HTML, content_type="text/html")
-    status, code, words, transient = WORDS[str(order.mode)]
+    status, code, message, transient = ERRORS[str(order.mode)]
     refusal = ApiError(
-        words,
+        message,
         code=code if order.code is None else order.code,
         subcode=order.subcode,
         status=order.status or status,
@@ -203,7 +215,7 @@ def _usage(pixel: str, regain: int) -> dict[str, str]:
     }
 
 
-WORDS: Mapping[str, tuple[int, int, str, bool | None]] = {
+ERRORS: Mapping[str, tuple[int, int, str, bool | None]] = {
     "500": (500, 2, "Service temporarily unavailable", True),
     "429": (429, 4, "Application request limit reached", True),
     "190": (401, 190, "Error validating access token: the session is invalid.", None),

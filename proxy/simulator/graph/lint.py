@@ -1,4 +1,4 @@
-"""What Graph takes without a word although it will match or report badly: pure remarks on accepted events.
+"""What Graph accepts without a complaint although it will match or report badly: remarks on accepted events.
 
 Each remark is a problem's short name and the field it is about. Derived from Meta's parameter pages; none of
 these makes Graph refuse an event, as far as its pages and recorded answers show.
@@ -22,7 +22,7 @@ BROWSER_ID = re.compile(r"fb\.\d+\.\d{13}\.\d+(\..*)?", re.ASCII)
 
 
 def lint(event: Event) -> list[Remark]:
-    """All remarks on one accepted event, as (problem, field)."""
+    """Return all remarks on an accepted event, as (problem, field)."""
     return [remark for check in CHECKS for remark in check(event)]
 
 

@@ -12,14 +12,14 @@ KEEP = 100_000
 
 
 class Memory:
-    """The newest accepted copies, bounded."""
+    """The newest accepted copies, of which only so many are kept."""
 
     def __init__(self, keep: int = KEEP) -> None:
         self._copies: deque[Copy] = deque(maxlen=keep)
         self.forgotten = 0
 
     def add(self, copies: Iterable[Copy]) -> None:
-        """Keep these copies, forgetting the oldest where there is no more room."""
+        """Add copies; beyond the bound the oldest are forgotten, and counted."""
         for copy in copies:
             self.forgotten += len(self._copies) == self._copies.maxlen
             self._copies.append(copy)
@@ -30,11 +30,11 @@ class Memory:
         self.forgotten = 0
 
     def newest(self) -> Iterator[Copy]:
-        """The copies, newest first."""
+        """Return the copies, newest first."""
         return reversed(self._copies)
 
     def report(self) -> dict[str, Any]:
-        """The report of `GET /sim/report` on everything still remembered."""
+        """Return the report of `GET /sim/report` on everything that is not forgotten."""
         found = pairs(self._copies)
         server = [copy for copy in self.newest() if copy.source == "server"]
         return {
@@ -47,7 +47,7 @@ class Memory:
 
 
 def missing(copies: Iterable[Copy], expected: Iterable[str]) -> list[dict[str, str]]:
-    """Which of the expected `name:id` no server copy has arrived for."""
+    """Return which of the expected `name:id` no server copy has arrived for."""
     arrived = {(copy.name, copy.id) for copy in copies if copy.source == "server"}
     keys = [tuple(text.partition(":")[::2]) for text in expected]
     return [{"name": name, "id": identity} for name, identity in keys if (name, identity) not in arrived]

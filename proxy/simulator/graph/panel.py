@@ -1,4 +1,4 @@
-"""The simulator's own addresses: what it saw, what it makes of it, and which faults it follows."""
+"""The simulator's own addresses: what it accepted, how Meta would count it, and which faults are in force."""
 
 import re
 from collections.abc import Mapping
@@ -48,8 +48,8 @@ def _query(request: web.Request) -> dict[str, str]:
 
 def _errors(query: Mapping[str, str]) -> list[dict[str, str]]:
     return [
-        {"field": field, "value": query[field], "accepted": words}
-        for field, (words, pattern) in ACCEPTED.items()
+        {"field": field, "value": query[field], "accepted": description}
+        for field, (description, pattern) in ACCEPTED.items()
         if field in query and not pattern.fullmatch(query[field])
     ]
 

@@ -31,11 +31,11 @@ CURRENCY = re.compile(r"[A-Za-z]{3}")
 
 
 def refuse(events: Sequence[Any], now: float) -> ApiError | None:
-    """Why the whole request is refused, or None; the first bad event takes its good neighbours down.
+    """Return why the whole request is refused, or None; the first bad event takes its good neighbours down.
 
     Args:
-        events: the decoded `data`.
-        now: server time, Unix seconds.
+        events: The decoded `data`.
+        now: Server time, Unix seconds.
     """
     if not 1 <= len(events) <= MAX_EVENTS:
         return _invalid(f"data holds {len(events)} events; accepted are 1 to {MAX_EVENTS} per request", "data")
@@ -43,32 +43,34 @@ def refuse(events: Sequence[Any], now: float) -> ApiError | None:
 
 
 def refuse_one(event: Any, now: float) -> ApiError | None:
-    """Why one event is refused, or None."""
+    """Return why an event is refused, or None; `now` is Unix seconds."""
     if not isinstance(event, dict):
         return _invalid(f"an event must be an object, not {type(event).__name__}", "data")
     return _first(rule(event) for rule in SHAPE) or _age(event, now) or _first(rule(event) for rule in CONTENT)
 
 
 def carried(event: Event) -> frozenset[str]:
-    """The known customer parameters that hold something; nulls, blanks and empty lists hold nothing."""
-    return frozenset(key for key, value in (event.get("user_data") or {}).items() if key in USER_KEYS and _full(value))
+    """Return the documented customer parameters that hold something; nulls, blanks and empty lists hold nothing."""
+    return frozenset(
+        key for key, value in (event.get("user_data") or {}).items() if key in USER_KEYS and _filled(value)
+    )
 
 
 def amount(value: Any) -> bool:
-    """Whether this is a monetary value: a number, or one as text, which Meta's samples show too."""
+    """Tell whether a value is an amount: a number, or a number as text, which Meta's samples show too."""
     return type(value) in (int, float) or (isinstance(value, str) and NUMBER.fullmatch(value) is not None)
 
 
-def _full(value: Any) -> bool:
-    return any(map(_full, value)) if isinstance(value, list) else value not in (None, "", {})
+def _filled(value: Any) -> bool:
+    return any(map(_filled, value)) if isinstance(value, list) else value not in (None, "", {})
 
 
 def _first(refusals: Iterable[ApiError | None]) -> ApiError | None:
     return next((refusal for refusal in refusals if refusal is not None), None)
 
 
-def _invalid(words: str, *blame: str) -> ApiError:
-    return ApiError(f"(#100) {words}", blame=blame)
+def _invalid(message: str, *blame: str) -> ApiError:
+    return ApiError(f"(#100) {message}", blame=blame)
 
 
 def _typed(event: Event) -> ApiError | None:
@@ -80,13 +82,13 @@ def _typed(event: Event) -> ApiError | None:
     )
 
 
-def _shallow(event: Event) -> ApiError | None:
-    return _invalid(f"an event may nest {MAX_DEPTH} levels deep", "data") if _deeper(event, MAX_DEPTH) else None
+def _nested_too_deep(event: Event) -> ApiError | None:
+    return _invalid(f"an event may nest {MAX_DEPTH} levels deep", "data") if _is_deeper(event, MAX_DEPTH) else None
 
 
-def _deeper(value: Any, levels: int) -> bool:
+def _is_deeper(value: Any, levels: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_deeper(item, levels - 1) for item in inner)
+    return levels < 0 or any(_is_deeper(item, levels - 1) for item in inner)
 
 
 def _required(event: Event) -> ApiError | None:
@@ -111,8 +113,8 @@ def _age(event: Event, now: float) -> ApiError | None:
 def _too_old(days: int) -> ApiError:
     return ApiError(
         subcode=2804003,
-        title="Event Timestamp Too Old",
-        words=f"event_time lies more than {days} days back.",
+        user_title="Event Timestamp Too Old",
+        user_message=f"event_time lies more than {days} days back.",
         blame=("event_time",),
     )
 
@@ -120,8 +122,8 @@ def _too_old(days: int) -> ApiError:
 def _from_the_future() -> ApiError:
     return ApiError(
         subcode=2804004,
-        title="Event Timestamp In The Future",
-        words=f"event_time lies more than {FUTURE} s ahead; it is in seconds, not milliseconds.",
+        user_title="Event Timestamp In The Future",
+        user_message=f"event_time lies more than {FUTURE} s ahead; it is in seconds, not milliseconds.",
         blame=("event_time",),
     )
 
@@ -132,8 +134,8 @@ def _identifiable(event: Event) -> ApiError | None:
         return None
     return ApiError(
         subcode=2804050,
-        title="Not Enough Customer Information",
-        words=f"user_data holds {', '.join(sorted(keys)) or 'nothing usable'}: too broad to match a person.",
+        user_title="Not Enough Customer Information",
+        user_message=f"user_data holds {', '.join(sorted(keys)) or 'nothing usable'}: too broad to match a person.",
         blame=("user_data",),
     )
 
@@ -143,8 +145,8 @@ def _purchase_value(event: Event) -> ApiError | None:
         return None
     return ApiError(
         subcode=2804009,
-        title="Missing Value for Purchase Event",
-        words="A Purchase needs custom_data.value, a number.",
+        user_title="Missing Value for Purchase Event",
+        user_message="A Purchase needs custom_data.value, a number.",
         blame=("custom_data", "value"),
     )
 
@@ -155,8 +157,8 @@ def _purchase_currency(event: Event) -> ApiError | None:
         return None
     return ApiError(
         subcode=2804011,
-        title="Invalid Currency For Purchase Event",
-        words="A Purchase needs custom_data.currency, three letters of ISO 4217.",
+        user_title="Invalid Currency For Purchase Event",
+        user_message="A Purchase needs custom_data.currency, three letters of ISO 4217.",
         blame=("custom_data", "currency"),
     )
 
@@ -166,8 +168,8 @@ def _messaging(event: Event) -> ApiError | None:
         return None
     return ApiError(
         subcode=2804066,
-        title="Event Name Not Allowed For Business Messaging",
-        words=f"Accepted are {', '.join(sorted(MESSAGING))}.",
+        user_title="Event Name Not Allowed For Business Messaging",
+        user_message=f"Accepted are {', '.join(sorted(MESSAGING))}.",
         blame=("event_name",),
     )
 
@@ -177,14 +179,14 @@ def _app(event: Event) -> ApiError | None:
         return None
     return ApiError(
         subcode=2804043,
-        title="Invalid Extended Device Info",
-        words='app_data.extinfo needs 16 slots; slot 0 is "a2" or "i2", slot 4 the version of the system.',
+        user_title="Invalid Extended Device Info",
+        user_message='app_data.extinfo needs 16 slots; slot 0 is "a2" or "i2", slot 4 the version of the system.',
         blame=("app_data", "extinfo"),
     )
 
 
 def _device(extinfo: Any) -> bool:
-    return isinstance(extinfo, list) and len(extinfo) == 16 and extinfo[0] in ("a2", "i2") and _full(extinfo[4])
+    return isinstance(extinfo, list) and len(extinfo) == 16 and extinfo[0] in ("a2", "i2") and _filled(extinfo[4])
 
 
 def _custom(event: Event, name: str) -> Any:
@@ -192,5 +194,5 @@ def _custom(event: Event, name: str) -> Any:
 
 
 Rule = Callable[[Event], ApiError | None]
-SHAPE: tuple[Rule, ...] = (_shallow, _typed, _required, _known_source)
+SHAPE: tuple[Rule, ...] = (_nested_too_deep, _typed, _required, _known_source)
 CONTENT: tuple[Rule, ...] = (_identifiable, _purchase_value, _purchase_currency, _messaging, _app)

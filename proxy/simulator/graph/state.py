@@ -24,12 +24,12 @@ SIMULATOR = web.AppKey("simulator", Simulator)
 
 
 def response(answer: Answer) -> web.Response:
-    """An answer as aiohttp sends it."""
+    """Return an answer as aiohttp sends it."""
     return web.Response(
         status=answer.status, body=answer.body, headers=answer.headers, content_type=answer.content_type
     )
 
 
 def trace() -> str:
-    """A new `fbtrace_id`."""
+    """Return a new `fbtrace_id`."""
     return "A" + secrets.token_urlsafe(16)

@@ -25,12 +25,16 @@ class UnreadableError(ValueError):
 
 
 def parameters(query: str, content_type: str, body: bytes) -> Pairs:
-    """All parameters of a request, those of the address first.
+    """Return all parameters of a request, those of the address first.
 
-    A body of any other type than JSON, multipart and urlencoded carries none, as with PHP servers.
+    Args:
+        query: Of the address, not decoded.
+        content_type: The header; a body of any other type than JSON, multipart and urlencoded carries no parameters,
+            as with PHP servers.
+        body: As it came.
 
     Raises:
-        UnreadableError: a body declared as JSON is not a JSON object.
+        UnreadableError: When a body declared as JSON is not a JSON object.
     """
     mime = MIME.match(content_type)
     reader = READERS.get(mime.group().lower() if mime else "", _nothing)
@@ -38,36 +42,36 @@ def parameters(query: str, content_type: str, body: bytes) -> Pairs:
 
 
 def urlencoded(text: str) -> Pairs:
-    """The pairs of a query string or form, blank values kept; broken escapes become U+FFFD."""
+    """Return the pairs of a query string or form, blank values kept; broken escapes become U+FFFD."""
     return [(clean(name), clean(value)) for name, value in parse_qsl(text, keep_blank_values=True)]
 
 
 def token(pairs: Pairs, authorization: str) -> str | None:
-    """The access token: of the address, else the body, else `Authorization: Bearer`; None if none or not text."""
+    """Return the access token of the address, else of the body, else of `Authorization: Bearer`; None without one."""
     scheme, _, bearer = authorization.partition(" ")
     return first(pairs, "access_token") or (bearer.strip() if scheme.lower() == "bearer" else None) or None
 
 
 def first(pairs: Pairs, name: str) -> str | None:
-    """The first text value of a parameter."""
+    """Return the first text value of a parameter."""
     return next((value for key, value in pairs if key == name and isinstance(value, str)), None)
 
 
 def flat(pairs: Pairs) -> dict[str, str]:
-    """The text values, one per name, the last one winning."""
+    """Return the text values by name; of several the last."""
     return {name: value for name, value in pairs if isinstance(value, str)}
 
 
 def clean(text: str) -> str:
-    """Text that any encoder takes: aiohttp hands over raw bytes of an address as lone surrogates."""
+    """Return a text that any encoder takes: aiohttp hands over raw bytes of an address as lone surrogates."""
     return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def events(pairs: Pairs) -> list[Any]:
-    """The events of `data`, decoded; whether each is an object is for the rules to say.
+    """Return the events of `data`, decoded; whether each is an object is for the rules to say.
 
     Raises:
-        UnreadableError: no `data`, an object where a list belongs, or text that is not JSON.
+        UnreadableError: When there is no `data`, an object where a list belongs, or text that is not JSON.
     """
     values = [value for key, value in pairs if DATA.fullmatch(key)]
     if not values:

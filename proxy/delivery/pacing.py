@@ -13,28 +13,29 @@ class Pacing:
     """Learns from the answers of Graph."""
 
     def __init__(self) -> None:
-        self.well = False
-        """The last answer was good: helpers may work."""
+        self.is_well = False
+        """Whether the last answer was good, so that helpers may work."""
         self.window = 1
+        """How many requests may be under way."""
         self.batch = MAX_BATCH
         """How many fresh events go out together."""
         self._latencies: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=pace.RECENT))
-        """Seconds of the latest good answers, by likeness of size."""
+        """Seconds of the latest good answers, by ``pace.size_class``."""
 
-    def failed(self, halt: Pause | Retry, *, fresh: bool) -> None:
+    def halted(self, halt: Pause | Retry, *, fresh: bool) -> None:
         """Learn from an answer that decided nothing; ``fresh``: it was about fresh events."""
-        self.well, self.window = False, pace.narrow(self.window)
+        self.is_well, self.window = False, pace.narrower(self.window)
         if fresh and isinstance(halt, Retry) and halt.reason != _THROTTLED:
             # Graph may fail for one of the events; in smaller batches the others get past it.
-            self.batch = pace.fewer(self.batch)
+            self.batch = pace.smaller(self.batch)
 
     def refused(self, events: int) -> None:
         """Learn that a batch of so many fresh events was refused."""
-        self.batch = pace.fewer(events)
+        self.batch = pace.smaller(events)
 
     def delivered(self, events: int, latency: float) -> None:
         """Learn that a batch of so many fresh events was taken after so many seconds."""
-        self.batch = pace.more(self.batch)
-        latencies = self._latencies[pace.like(events)]
+        self.batch = pace.larger(self.batch)
+        latencies = self._latencies[pace.size_class(events)]
         latencies.append(latency)
-        self.window = pace.widen(self.window, latencies)
+        self.window = pace.window_after(self.window, latencies)

@@ -1,21 +1,28 @@
-"""What Graph answered is recorded in the queue, even if the queue must be asked more than once."""
+"""The end of a claim: settled or released, though the queue may have to be asked more than once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from proxy.delivery import pace
+from proxy.model.condition import ConditionBoard
 from proxy.queue.contract import Outbox, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
-from proxy.telemetry.conditions import Conditions
 
 # So often is the queue asked to record an answer before the events are given up to be sent again.
 _MOST_FAULTS = 5
 
 
-class Recording:
+class Settler:
     """Ends the claims of one lane."""
 
-    def __init__(self, queue: Outbox, conditions: Conditions, stopping: asyncio.Event) -> None:
+    def __init__(self, queue: Outbox, conditions: ConditionBoard, stopping: asyncio.Event) -> None:
+        """Take the queue and who hears of it.
+
+        Args:
+            queue: Where segments are claimed.
+            conditions: Hear when an answer cannot be recorded.
+            stopping: Set when the lane is to end, and asks no more.
+        """
         self._queue = queue
         self._conditions = conditions
         self._stopping = stopping
@@ -53,8 +60,7 @@ class Recording:
                 faults += not isinstance(error, QueueFullError)
                 if faults >= _MOST_FAULTS or self._stopping.is_set():
                     raise
-                detail = f"what was delivered cannot be recorded yet ({error})"
-                self._conditions.report("queue", detail=detail, failing=True)
+                self._conditions.report("queue", detail=f"what was delivered cannot be recorded yet ({error})")
             else:
                 return
             with suppress(TimeoutError):

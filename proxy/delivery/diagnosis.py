@@ -1,0 +1,91 @@
+"""Whether a pixel is at fault rather than its events: then it pauses, and nothing is buried."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.delivery.attempt import Attempt, Send, attempt
+from proxy.delivery.refused_networks import RefusedNetworks
+from proxy.graph.verdict import is_content_subcode
+from proxy.model.record import Record
+from proxy.model.verdict import Dead, Delivered, Pause, Split, Verdict
+
+SYSTEMIC = "systemic"
+"""The reason of such a pause."""
+# So many events refused alone, with one same code and none delivered, and the pixel is at fault, not the events.
+_LEAST_REFUSED = 8
+# So many refused requests in a row with one same code, and it is time to find out.
+_MOST_ALIKE = 4
+
+
+@dataclass(slots=True)
+class RefusalStreak:
+    """Counts requests in a row that Graph refused with one same code that speaks of no event's content."""
+
+    code: tuple[int | None, int | None] | None = None
+    count: int = 0
+
+    def add(self, verdict: Verdict) -> None:
+        """Take the next answer into account."""
+        match verdict:
+            case Split(graph_error) | Dead(_, graph_error) if not is_content_subcode(graph_error.subcode):
+                code = (graph_error.code, graph_error.subcode)
+                self.count = self.count + 1 if code == self.code else 1
+                self.code = code
+            case Split() | Dead() | Delivered():
+                self.code, self.count = None, 0
+            case _:
+                pass
+
+    @property
+    def calls_for_diagnosis(self) -> bool:
+        """Whether the pixel may be at fault, not its events."""
+        return self.count >= _MOST_ALIKE
+
+
+async def diagnose(records: Sequence[Record], send: Send, *, least: int = _LEAST_REFUSED) -> Attempt:
+    """Find out whether the pixel is at fault: then nothing is buried, and the attempt ends with a pause.
+
+    Up to 16 events are sent alone, spread over all, until one is delivered or fails otherwise: bad neighbours prove
+    nothing, and a thousand single requests would be no way to find out.
+
+    Args:
+        records: Events of one pixel.
+        send: Sends a batch.
+        least: How many events must fail alike for the pixel to be at fault.
+    """
+    result = Attempt()
+    singles = _spread(records)
+    chosen = {id(record) for record in singles}
+    result.undecided += [record for record in records if id(record) not in chosen]
+    for record in singles:
+        if result.halt or result.delivered or not _are_alike(result.dead):
+            result.undecided.append(record)
+        else:
+            result.decide([record], await send([record]), RefusedNetworks())
+    at_fault = len(result.dead) >= least and _are_alike(result.dead) and not result.delivered
+    if result.halt or at_fault:
+        result.halt = result.halt or Pause(SYSTEMIC, result.dead[0][1].graph_error)
+        result.undecided += [record for record, _ in result.dead]
+        result.dead = []
+    return result
+
+
+async def probe(records: Sequence[Record], send: Send, networks: RefusedNetworks) -> Attempt:
+    """Ask whether a pixel that refused every event alike takes one again; until then nothing is buried.
+
+    Args:
+        records: A few events of one pixel.
+        send: Sends a batch.
+        networks: Say which events of a refused batch are suspected first.
+    """
+    result = await attempt(records, send, networks)
+    return result if result.delivered or result.halt or not records else await diagnose(records, send, least=1)
+
+
+def _are_alike(dead: list[tuple[Record, Dead]]) -> bool:
+    codes = {(verdict.graph_error.code, verdict.graph_error.subcode) for _, verdict in dead}
+    return not dead or (len(codes) == 1 and not is_content_subcode(dead[0][1].graph_error.subcode))
+
+
+def _spread(records: Sequence[Record]) -> Sequence[Record]:
+    return records[:: max(1, len(records) // (2 * _LEAST_REFUSED))][: 2 * _LEAST_REFUSED]

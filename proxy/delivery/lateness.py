@@ -1,0 +1,55 @@
+"""Events that wait too long for Graph."""
+
+from collections.abc import Callable, Mapping
+
+from proxy.delivery.lane import Lane
+from proxy.model.condition import ConditionBoard, ConditionCode
+from proxy.queue.contract import Backlog, Oldest, QueueError
+
+# An event that waits so long for its first delivery is a fault somebody should look at.
+_LATE_MS = 15 * 60 * 1000
+# The search for bad events may take its time, and whoever sends them must not make readiness fail.
+_SUSPECTS_LATE_MS = 60 * 60 * 1000
+
+
+class LatenessCheck:
+    """Compares the age of each pixel's oldest waiting events with what is usual."""
+
+    def __init__(
+        self, lanes: Mapping[str, Lane], *, queue: Backlog, conditions: ConditionBoard, now: Callable[[], int]
+    ) -> None:
+        """Take what is looked at.
+
+        Args:
+            lanes: By pixel id.
+            queue: Where events wait.
+            conditions: Hear of ``delivery_late`` and ``suspects_late``.
+            now: Server clock in milliseconds.
+        """
+        self._lanes = lanes
+        self._queue = queue
+        self._conditions = conditions
+        self._now = now
+
+    async def check(self) -> None:
+        """Report the pixels whose events are late, and clear those whose events no longer are."""
+        try:
+            oldest = await self._queue.oldest(self._lanes.keys())
+        except QueueError:
+            return  # reported as ``queue``
+        for pixel, lane in self._lanes.items():
+            self._look_at(lane, oldest.get(pixel, Oldest()))
+
+    def _look_at(self, lane: Lane, oldest: Oldest) -> None:
+        # A pause, and errors of Graph, are conditions of their own.
+        fresh = None if lane.state.paused else oldest.fresh
+        suspect = None if lane.state.failures else oldest.suspect
+        self._compare("delivery_late", lane.pixel.id, fresh, _LATE_MS)
+        self._compare("suspects_late", lane.pixel.id, suspect, _SUSPECTS_LATE_MS)
+
+    def _compare(self, code: ConditionCode, pixel: str, arrived: int | None, most: int) -> None:
+        age = 0 if arrived is None else self._now() - arrived
+        if age > most:
+            self._conditions.report(code, pixel, f"the oldest arrived {age // 60_000} min ago")
+        else:
+            self._conditions.clear(code, pixel)

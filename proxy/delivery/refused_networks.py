@@ -1,0 +1,59 @@
+"""Where events came from that Graph refused alone, and which events of a refused batch are suspected first."""
+
+import re
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+
+from proxy.delivery import pace
+from proxy.model.record import Record
+
+_MOST_NETWORKS = 1000
+_MOST_TOGETHER = 8
+_ADDRESS = re.compile(rb'"client_ip_address":"([^"\\]+)"')
+
+
+class RefusedNetworks:
+    """The networks of the visitors whose events Graph refused alone: the latest thousand.
+
+    A stranger who sends bad events without end would have honest events searched with them again and again. So events
+    from the same networks are suspected first: the rest of a refused batch leaves with the next request, and nothing
+    waits for the search among those of the stranger.
+    """
+
+    def __init__(self) -> None:
+        self._networks: dict[str, None] = {}
+
+    def add(self, record: Record) -> None:
+        """Remember where an event came from that was refused alone."""
+        self._networks.pop(network := _network(record), None)
+        self._networks[network] = None
+        if len(self._networks) > _MOST_NETWORKS:
+            del self._networks[next(iter(self._networks))]
+
+    def bounds(self, records: Sequence[Record]) -> list[tuple[Record, int]]:
+        """Return for each record of a refused batch its ``Segment.suspect``: half of the batch may ride together.
+
+        Where some come from refused networks, all others ride together once more, and those come after them, a few at
+        a time.
+        """
+        refused = {id(record) for record in records if _network(record) in self._networks} if self._networks else set()
+        honest = len(records) - len(refused)
+        last = -min(_MOST_TOGETHER, _half(len(refused)))
+        first = pace.bound(honest) if refused else _half(honest)
+        return [(record, last if id(record) in refused else first) for record in records]
+
+
+def _half(events: int) -> int:
+    return pace.bound((events + 1) // 2)
+
+
+def _network(record: Record) -> str:
+    """Return the visitor's network, /64 for IPv6; without a public address, what else tells visitors apart."""
+    found = _ADDRESS.search(record.shared or record.payload)
+    if found is None:
+        return record.visitor.hex()
+    try:
+        address = ip_address(found[1].decode())
+    except ValueError:
+        return record.visitor.hex()
+    return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))

@@ -1,0 +1,78 @@
+"""What can be wrong with a running proxy: one noun for health, log, dashboard and alerts.
+
+Here stand the codes alone. What they mean to people stands in ``docs/operating.md`` and on the dashboard.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+ConditionCode: TypeAlias = Literal[
+    # Storing
+    "queue",
+    "housekeeping",
+    "ledger_incomplete",
+    "order_id_conflict",
+    # Delivering
+    "pixel_paused",
+    "delivery_late",
+    "graph_errors",
+    "suspects_late",
+    "pixel_not_configured",
+    "clock",
+    # Receiving
+    "untrusted_forwarding",
+    "proxy_protocol",
+    "foreign_origin",
+    "insecure_origin",
+    "unknown_host",
+    "connections_full",
+    "address_full",
+    "limited",
+    "descriptors",
+    # The proxy itself
+    "operator_password",
+    "fault",
+]
+
+FAILS_READINESS: frozenset[ConditionCode] = frozenset({"queue", "pixel_paused", "delivery_late"})
+"""With one of these the proxy is not ready; with any of the rest it is only degraded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something the owner should look at."""
+
+    code: ConditionCode
+    subject: str
+    """What it is about: a pixel id, an origin; empty when it is about the proxy as a whole."""
+    detail: str
+    """Figures, settings and error texts; no contact data, token or body."""
+    since: int
+    """Server clock in milliseconds when it began."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether readiness fails for it."""
+        return self.code in FAILS_READINESS
+
+    def __str__(self) -> str:
+        """Return one line for the log and for ``reasons``."""
+        name = f"{self.code} {self.subject}".rstrip()
+        return f"{name}: {self.detail}" if self.detail else name
+
+
+class ConditionBoard(Protocol):
+    """Where every part reports what is wrong with it, and what no longer is."""
+
+    def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
+        """Say that something is wrong, or goes on being wrong.
+
+        Args:
+            code: What it is.
+            subject: What it is about.
+            detail: See ``Condition.detail``.
+            lasts_ms: For something that happens rather than lasts: how long it counts as current afterwards.
+        """
+
+    def clear(self, code: ConditionCode, subject: str = "") -> None:
+        """Say that it is over; clearing what was never reported changes nothing."""

@@ -1,0 +1,40 @@
+"""The operator's changes to what is kept: replays, discards, erasures; within transactions that others start."""
+
+from collections.abc import Collection, Sequence
+
+from proxy.queue.contract import Remainder
+from proxy.queue.sqlite.sweeps import Sweeps
+from proxy.queue.sqlite.tables import Tables
+
+
+class Corrections:
+    """Puts back and removes, a slice at a time."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._sweeps = Sweeps(tables.segments)
+
+    def replay(self, ids: Sequence[int], not_before_s: int) -> int:
+        """Put dead letters back to be delivered, but for those of events before a moment; return how many."""
+        taken = self._tables.dead.take(ids, not_before_s)
+        for pixel in {record.pixel for record in taken}:
+            records = tuple(record for record in taken if record.pixel == pixel)
+            self._tables.segments.insert(Remainder(pixel, 0, 0, records))
+        self._tables.counts.dead.add("", -len(taken))
+        return len(taken)
+
+    def discard(self, ids: Sequence[int]) -> int:
+        """Remove dead letters; return how many there were."""
+        count = self._tables.dead.discard(ids)
+        self._tables.counts.dead.add("", -count)
+        return count
+
+    def erase_waiting(self, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
+        """Remove a slice of what waits about people; see ``Sweeps.erase``."""
+        return self._sweeps.erase(person_digests, after)
+
+    def erase_dead(self, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
+        """Remove a slice of the dead letters about people; see ``DeadLetters.erase``."""
+        count, last = self._tables.dead.erase(person_digests, after)
+        self._tables.counts.dead.add("", -count)
+        return count, last

@@ -1,0 +1,85 @@
+"""Delivery's side of the file: what is claimed, and how it ends; within transactions that others start."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from proxy.model.verdict import Dead
+from proxy.queue.contract import (
+    NewDeadLetter,
+    Oldest,
+    Segment,
+    SegmentRef,
+    Settlement,
+    dead_row,
+    dropped_row,
+)
+from proxy.queue.sqlite.sweeps import Sweeps
+from proxy.queue.sqlite.tables import Tables
+
+
+class Deliveries:
+    """Claims, settles and expires what waits."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._sweeps = Sweeps(tables.segments)
+
+    def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
+        """Claim unclaimed segments of a pixel, without what was suppressed since.
+
+        Args:
+            pixel: Its id.
+            most: How many events.
+            newest: See ``Outbox.claim``.
+            suspect: See ``Outbox.claim``.
+        """
+        segments = self._tables.segments
+        while claimed := (
+            segments.claim_suspects(pixel, most) if suspect else segments.claim(pixel, most, newest=newest)
+        ):
+            if permitted := tuple(left for segment in claimed if (left := self._permitted(segment))):
+                return permitted
+        return ()
+
+    def _permitted(self, segment: Segment) -> Segment | None:
+        """Return what of a claimed segment may be sent, and drop the rest."""
+        tables = self._tables
+        survivors, refused = tables.suppressions.sift(segment.records)
+        if not refused:
+            return segment
+        tables.ledger.write(dropped_row(record, reason, tables.now()) for record, reason in refused)
+        for _, reason in refused:
+            tables.counts.withheld.add(reason, 1)
+        return tables.segments.keep(segment, survivors)
+
+    def release(self, claimed: Sequence[Segment]) -> None:
+        """Give up a claim."""
+        self._tables.segments.release(claimed)
+
+    def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+        """Write how a delivery attempt ended; nobody else settles in this file."""
+        self._tables.segments.settle(claimed, settlement)
+        self._bury(settlement.dead)
+        self._tables.ledger.write(settlement.rows)
+        return frozenset()
+
+    def _bury(self, letters: Sequence[NewDeadLetter]) -> None:
+        tables = self._tables
+        permitted = [letter for letter in letters if not tables.suppressions.refusal(letter.record)]
+        for letter in permitted:
+            tables.dead.bury(letter, tables.now())
+        tables.counts.dead.add("", len(permitted))
+
+    def expire(self, before_s: int) -> tuple[dict[str, int], bool]:
+        """Make dead letters of a slice of the events that happened before a moment; see ``Outbox.expire``."""
+        taken, more = self._sweeps.expire(before_s)
+        dead, now = Dead("too_old"), self._tables.now()
+        self._bury(
+            [NewDeadLetter(record, dead.reason, dead.graph_error, segment.attempts) for segment, record in taken]
+        )
+        self._tables.ledger.write(dead_row(record, dead, now, segment.attempts) for segment, record in taken)
+        return Counter(record.pixel for _, record in taken), more
+
+    def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """Return since when events of these pixels wait."""
+        return {pixel: self._tables.segments.oldest(pixel) for pixel in pixels}

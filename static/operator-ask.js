@@ -1,0 +1,76 @@
+/** Questions to the proxy: one answer, or answers again and again while somebody may look. */
+
+import { say } from "./operator-elements.js";
+
+const EVERY_MS = 2000;
+// A search through a large ledger takes the proxy's time: at most a tenth of it is spent on this page.
+const REST = 9;
+const PATIENCE_MS = 30_000;
+
+/** The proxy answered, but not with what was asked. */
+export class Refusal extends Error {}
+
+/** @param {string} path @param {unknown} [order] what to POST */
+export const ask = async (path, order) => {
+  const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) };
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const answer = await fetch(path, { cache: "no-store", signal, ...(order ? post : {}) });
+  if (answer.status == 401) throw new Refusal("The proxy asks for the password again: reload this page.");
+  const body = await answer.json();
+  if (body.error) throw new Refusal(`The proxy refuses: ${body.error}`);
+  return body;
+};
+
+let paused = false;
+
+/** Let the polls of this page rest, or go on; return whether they rest now. */
+export const togglePause = () => (paused = !paused);
+
+/** Whether somebody may look at the page. */
+export const isWatched = () => !paused && !document.hidden;
+
+/** @typedef {{ now: () => Promise<void>, stop: () => void }} Poll */
+
+/**
+ * Ask again and again, while somebody may look. An answer that a newer question has overtaken is dropped.
+ *
+ * @template Answer
+ * @param {() => Promise<Answer>} question @param {(answer: Answer) => void} show @param {(error: unknown) => void} fail
+ * @returns {Poll}
+ */
+export const poll = (question, show, fail) => {
+  let timer = 0;
+  let turn = 0;
+  const now = async () => {
+    clearTimeout(timer);
+    const mine = ++turn;
+    const began = performance.now();
+    /** @type {() => void} */
+    let conclude;
+    try {
+      const answer = await question();
+      conclude = () => show(answer);
+    } catch (error) {
+      conclude = () => fail(error);
+    }
+    if (mine != turn) return;
+    conclude();
+    clearTimeout(timer);
+    if (isWatched()) timer = setTimeout(now, Math.max(EVERY_MS, REST * (performance.now() - began)));
+  };
+  return { now, stop: () => clearTimeout(timer) };
+};
+
+/** Return what shows a refusal in a note. @param {HTMLElement} note @returns {(error: unknown) => void} */
+export const showRefusalIn = (note) => (error) => {
+  // That the proxy does not answer at all, the banner says.
+  if (!(error instanceof Refusal)) return;
+  say(note, error.message);
+  note.dataset.refusal = "";
+};
+
+/** Empty a note that shows a refusal. @param {HTMLElement} note */
+export const clearRefusalIn = (note) => {
+  if ("refusal" in note.dataset) say(note, "");
+  delete note.dataset.refusal;
+};

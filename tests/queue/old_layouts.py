@@ -1,0 +1,63 @@
+"""Takes from a queue's file what older versions of it did not have, so that a test finds what they would leave."""
+
+import struct
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import orjson
+from support import PIXEL, SECRET
+
+from proxy.model.record import Record
+from proxy.queue.seal import Sealer
+
+
+def write_as_layout_5(db: apsw.Connection) -> None:
+    """Take from a file what layout 5 did not know: how lanes stand, moments, repeats to skip, keys with visitors.
+
+    Its duplicate memory, which had the whole hash of an event beside the visitor, is left empty.
+    """
+    db.execute("DROP TABLE lane; DROP INDEX segment_lane; CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
+    for column in ("not_before", "skip"):
+        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+    for number in range(4):
+        db.execute(f"DROP TABLE event_{number}")
+        columns = "key BLOB, visitor BLOB, worth BLOB, PRIMARY KEY(key, visitor)"
+        db.execute(f"CREATE TABLE seen_{number}({columns}) WITHOUT ROWID")
+    db.pragma("user_version", 5)
+
+
+def write_as_layout_4(db: apsw.Connection) -> None:
+    """Take from a file what layout 4 did not know: whose a ledger's row is, and the values of Purchases."""
+    write_as_layout_5(db)
+    for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
+        db.execute(f"ALTER TABLE {table} DROP COLUMN copy")
+    for number in range(4):
+        db.execute(f"ALTER TABLE seen_{number} DROP COLUMN worth")
+    db.pragma("user_version", 4)
+
+
+def write_as_layout_3(db: apsw.Connection) -> None:
+    """Take from a file what layout 3 did not know: arrivals, suspects, and when the oldest event happened."""
+    write_as_layout_4(db)
+    db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
+    for column in ("at", "suspect", "oldest_s"):
+        db.execute(f"ALTER TABLE segment DROP COLUMN {column}")
+    db.pragma("user_version", 3)
+
+
+def write_as_layout_1(path: Path, waiting: Record, *, day: int) -> None:
+    """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
+    head = orjson.dumps(
+        [waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.browser_copy, waiting.mark]
+    )
+    packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
+    sealed = Sealer(SECRET).seal(packed, PIXEL.encode())
+    with closing(apsw.Connection(str(path))) as db:
+        write_as_layout_3(db)
+        for column in ("findings", "total"):
+            db.execute(f"ALTER TABLE ledger_{day} DROP COLUMN {column}")
+        db.execute("DROP TABLE mark")
+        db.execute("DELETE FROM meta WHERE key='dead_last'")
+        db.execute("UPDATE segment SET sealed=?", (sealed,))
+        db.pragma("user_version", 1)
