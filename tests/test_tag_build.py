@@ -84,8 +84,15 @@ def test_extras_cost_only_the_sites_that_use_them() -> None:
 
 
 BUDGET = 2200
-# The shortest name, a usual one, and of some hundred long ones without order those that compressed worst.
-NAMES = ["s", "shop", "VCh7dKIbRfeuCZ5EMW0Q-deHvVU3fisZleNFqnWQ", "UW9IT_4FqBD1sQgMwiPVxkYN5SHoGyX8RCjzp-Kb"]
+# The shortest name, a usual one, and of some thousand long ones without order those that compressed worst.
+NAMES = [
+    "s",
+    "shop",
+    "VCh7dKIbRfeuCZ5EMW0Q-deHvVU3fisZleNFqnWQ",
+    "UW9IT_4FqBD1sQgMwiPVxkYN5SHoGyX8RCjzp-Kb",
+    "2TPD7-KZhjot9lIcRQ1V3Yw_MJmNSyv8rBOdiFek",
+    "Jha6eKSVDRQBYT5_Wx2-wuErpoO3yLmZ0kiCzlIq",
+]
 
 
 @pytest.mark.parametrize("consent", ["pixel", "required"])

@@ -54,7 +54,7 @@ const post = async (batch) => {
     heard.delete(batch);
     timer ||= setTimeout(
       resume,
-      (+problem.headers?.get("Retry-After") || (pause *= 2)) * (1 + Math.random()) * 1e3,
+      (1 + Math.random()) * 1e3 * (+problem.headers?.get("Retry-After") || (pause *= 2)),
     );
   }
 };
