@@ -19,48 +19,19 @@ DOCUMENTS = sorted(
 )
 
 
-def section(page: str, heading: str) -> str:
-    """Return the text below a heading of a page, up to the next heading of the same level."""
-    return (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-
-
-def row(table: str, name: str) -> list[str]:
-    """Return the cells of the row that begins with a name in backticks; none without such a row."""
-    found = re.search(rf"^\| `{re.escape(name)}` \|(.*)\|$", table, re.MULTILINE)
-    return [cell.strip() for cell in found[1].split("|")] if found else []
-
-
-def test_the_table_of_metrics_is_complete() -> None:
-    """Every metric has a row with its labels, and every row is a metric."""
-    table = section("operating.md", "Metrics")
-    collectors = set(Metrics().registry._names_to_collectors.values())
-    measured = {
-        f"{metric._name}_total" if isinstance(metric, Counter) else metric._name: set(metric._labelnames)
-        for metric in collectors
-        if isinstance(metric, Counter | Gauge)
-    }
-    documented = {
-        name: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", cells[0])))
-        for name in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-        if (cells := row(table, name))
-    }
-
-    assert documented == measured
+def table(heading: str, page: str = "operating.md") -> dict[str, list[str]]:
+    """Return the rows of the table below a heading of a page: first cell → the other cells."""
+    section = (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
+    assert len({cells[0] for cells in rows}) == len(rows), "two rows for one thing"
+    return {cells[0].strip("`"): cells[1:] for cells in rows}
 
 
 @pytest.mark.parametrize("reason", DropReason)
 def test_every_reason_to_drop_is_documented(reason: DropReason) -> None:
     """Whoever finds a reason in the ledger finds it explained, in the page and on the dashboard."""
-    assert row(section("how-it-works.md", "Why an event is dropped"), reason)
+    assert table("Why an event is dropped", "how-it-works.md")[reason]
     assert f"\n  {reason}: " in (ROOT / "static" / "operator-words.js").read_text()
-
-
-def table(heading: str) -> dict[str, list[str]]:
-    """Return the rows of the table below a heading of the page about operating: first cell → the other cells."""
-    section = (ROOT / "docs" / "operating.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
-    assert len({cells[0] for cells in rows}) == len(rows), "two rows for one thing"
-    return {cells[0].strip("`"): cells[1:] for cells in rows}
 
 
 def test_every_metric_has_its_row() -> None:
