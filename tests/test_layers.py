@@ -201,3 +201,20 @@ def test_modules_import_alone(module: str) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+SOURCES = sorted(
+    path
+    for pattern in ("proxy/**/*.py", "static/**/*.js", "proxy/**/*.js", "tests/**/*.py", "bench/*.py", "tools/*")
+    for path in ROOT.glob(pattern)
+    if path.is_file() and not path.name.startswith("test_") and not path.name.endswith(".min.js")
+)
+MOST_LINES = 250
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_is_short_or_says_why(path: Path) -> None:
+    """A file of more than 250 lines says ``More than 250 lines: …`` in the comment or docstring at its head."""
+    lines = path.read_text().splitlines()
+
+    assert len(lines) <= MOST_LINES or f"More than {MOST_LINES} lines: " in "\n".join(lines[:30])

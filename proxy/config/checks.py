@@ -139,7 +139,7 @@ def _repeated_pixels(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _different_means(sites: list[dict[str, Any]]) -> Iterator[Problem]:
-    """Yield pixels that stand in several sites with different means to send."""
+    """Yield pixels that several sites list with different tokens or app secrets."""
     first: dict[str, tuple[str, dict[str, Any]]] = {}
     for index, site in enumerate(sites):
         for number, pixel in enumerate(map(_table, _list(site.get("pixel")))):

@@ -16,12 +16,12 @@ class Settler:
     """Ends the claims of one lane."""
 
     def __init__(self, queue: Outbox, conditions: ConditionBoard, stopping: asyncio.Event) -> None:
-        """Take the queue and who hears of it.
+        """Store the queue, and the board that hears of failures.
 
         Args:
             queue: Where segments are claimed.
             conditions: Hear when an answer cannot be recorded.
-            stopping: Set when the lane is to end, and asks no more.
+            stopping: Set when the lane ends; no further attempt is made then.
         """
         self._queue = queue
         self._conditions = conditions

@@ -47,7 +47,7 @@ class Doors:
     """All doors of all sites."""
 
     def __init__(self, behind: Mapping[Door, Answering], strangers: StrangerRefusal) -> None:
-        """Take what answers behind each door, and what refuses pages of others."""
+        """Store the handler of each door, and the check that refuses pages of other sites."""
         self._behind = behind
         self._strangers = strangers
 

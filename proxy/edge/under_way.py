@@ -26,7 +26,7 @@ class UnderWay:
                 self._none_left.set()
 
     async def drain(self, seconds: float) -> None:
-        """Wait until no request is under way, at most so long.
+        """Wait until no request is in progress, at most ``seconds``.
 
         aiohttp drops what arrives once its shutdown began, so a body still on its way must come in before that.
         """

@@ -37,7 +37,7 @@ class Case:
     visit: Visit = _NO_VISIT
     # address
     address: str = ""
-    """The visitor's; empty unless it may be sent."""
+    """The visitor's address; empty if it must not be sent."""
     user_agent: str = ""
     findings: tuple[str, ...] = ()
     """What is wrong with what all its events share."""

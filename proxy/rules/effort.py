@@ -22,7 +22,7 @@ MOST_CANDIDATES = 16
 
 @dataclass(slots=True)
 class Effort:
-    """What is left of a request's budget, and what was worked out with it.
+    """The units of work left for a request, and results that its events share.
 
     Whoever spends units takes them from ``left``; once that is below 0 it stays there. What several events or pixels
     say alike is read once.

@@ -51,7 +51,7 @@ class Conditions:
             log.warning("%s", condition)
 
     def clear(self, code: ConditionCode, subject: str = "") -> None:
-        """Say that it is over; clearing what was never reported changes nothing."""
+        """Clear a condition that is over; without a report it changes nothing."""
         if self._entries.pop((code, subject), None):
             log.warning("%s: over", f"{code} {subject}".rstrip())
 

@@ -2,6 +2,8 @@
 
 Each is a function of what the visitor answered on an earlier page (undefined: nothing yet) and of whether the consent
 manager allows marketing without asking. It returns a function by which the visitor answers.
+
+More than 250 lines: each consent manager has its stand-in here, a script of some ten lines.
 """
 
 import json

@@ -1,6 +1,8 @@
 """Runs page scripts beside different placements of the tag, and tells what each page and its Pixel saw.
 
 A page is a frame, since hundreds of tabs would take minutes: all pages of one placement are frames of one tab.
+
+More than 250 lines: the scripts that run in the pages stand beside what reads their answers.
 """
 
 import asyncio

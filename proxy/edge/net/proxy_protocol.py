@@ -134,7 +134,7 @@ class ProxyHeaderReader(asyncio.Protocol):
                 self._hand_over(header)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back; a balancer's health check connects and says nothing."""
+        """Free the connection's place; the health check of a load balancer connects and sends nothing."""
         del exc
         self._connection.lost()
 

@@ -1,6 +1,6 @@
 """The default queue: one SQLite file in ``data_dir``, written by one thread and read for people by another.
 
-Longer than other files: it has each method of the contract once, and says where it is done.
+More than 250 lines: it has each method of the contract once, and says where it is done.
 """
 
 import asyncio

@@ -100,7 +100,7 @@ class Segments:
         return tuple(found)
 
     def claim_suspects(self, pixel: str, most: int) -> tuple[Segment, ...]:
-        """Claim what fills one batch of the largest bound there is, the newest first; the last may overfill it."""
+        """Claim the newest suspects that fit one batch of the largest bound; the last segment may exceed it."""
         found: list[Segment] = []
         events = size = 0
         for row in self._suspects(pixel):

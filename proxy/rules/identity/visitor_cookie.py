@@ -54,7 +54,7 @@ class VisitorCookie(NamedTuple):
     match_since: int = 0
     match_seen: int = 0
     suppression: str = ""
-    """Under which digest (hex) an opt-out or a withdrawal is on the proxy's list; only with it can that be lifted."""
+    """The digest (hex) of the opt-out or withdrawal on the proxy's list, which is needed to lift it."""
 
 
 class FoundCookie(NamedTuple):

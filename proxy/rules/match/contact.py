@@ -26,7 +26,7 @@ _YEAR_FIRST = re.compile(
 )
 # Whatever of a date the text leaves open is filled differently by each, and so seen.
 _FILLERS = (dt.datetime(2000, 1, 1), dt.datetime(2001, 2, 2))  # noqa: DTZ001 - only the date is used
-# Characters of a number in any notation; its digits, those of an extension too, of which no plan knows more.
+# The most characters of a phone number in any notation; the fewest and most digits, with those of an extension.
 _LONGEST_PHONE = 64
 _FEWEST_DIGITS, _MOST_DIGITS = 3, 30
 # dateutil's time grows faster than the text.

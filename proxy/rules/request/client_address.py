@@ -55,7 +55,7 @@ class Networks:
         return self.hold(address.version, int(address))
 
     def hold(self, version: int, number: int) -> bool:
-        """Tell the same of an address as a number."""
+        """Tell whether an address, given as its IP version and a number, lies in one of the networks."""
         first, last = self._ranges[version]
         at = bisect_right(first, number)
         return at > 0 and number <= last[at - 1]

@@ -12,7 +12,7 @@ KEEP = 100_000
 
 
 class Memory:
-    """The newest accepted copies, of which only so many are kept."""
+    """The newest accepted copies, up to a fixed number."""
 
     def __init__(self, keep: int = KEEP) -> None:
         self._copies: deque[Copy] = deque(maxlen=keep)

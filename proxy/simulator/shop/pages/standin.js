@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * A stand-in for Meta's browser Pixel: what a page can see of it, written anew, so that the demo and the
- * tests need nobody's script and no network.
+ * tests need nobody's script and no network. More than 250 lines: a page loads it as one script, as it would the Pixel.
  *
  * Its address may carry settings in the query; addresses default to its own origin:
  *   tr      where events are sent                                         (/tr/)
