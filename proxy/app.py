@@ -1,15 +1,14 @@
 """The only file that wires: constructs every part, orders their lifetimes, closes in reverse.
 
-Order: tables of the rules → lock of data_dir → queue → client session → lanes → listeners. So on stop the listeners
-finish their requests while the queue still takes them, the lanes finish their attempts while the queue still settles,
-and the queue closes last.
+Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish their requests
+while the queue still takes them, the lanes their attempts while it still settles, and the queue closes last.
 """
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from proxy.config.address import Address
@@ -21,7 +20,7 @@ from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
 from proxy.edge.net.terms import Terms, few_connections
 from proxy.edge.public import Entry, Public
-from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser, stamp
+from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.listener import Operator
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules import tables
@@ -32,8 +31,7 @@ from proxy.telemetry.queue_watch import QueueWatch
 from proxy.telemetry.readiness import QueueCheck, Readiness
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """A proxy at work."""
 
     public: Address
@@ -44,8 +42,6 @@ class Running:
 
 
 class _Parts(NamedTuple):
-    """What most parts share."""
-
     installation: Installation
     queue: LocalQueue
     metrics: Metrics
@@ -67,9 +63,8 @@ async def running(config: Config) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         installation = stack.enter_context(locked(config))
         metrics, conditions = Metrics(), Conditions(now_ms)
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(FaultReporter(conditions, metrics).in_loop)
-        stack.callback(loop.set_exception_handler, None)
+        asyncio.get_running_loop().set_exception_handler(FaultReporter(conditions, metrics).in_loop)
+        stack.callback(asyncio.get_running_loop().set_exception_handler, None)
         watch = QueueWatch()
         queue = open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions)
         stack.push_async_callback(queue.close)
@@ -90,14 +85,14 @@ def _delivery(parts: _Parts) -> AbstractAsyncContextManager[LaneGroup]:
 async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> Address:
     installation, queue, metrics, conditions = parts
     server, keys = installation.settings.server, installation.person_keys()
-    lateness = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
+    late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     operator = Operator(
         server.operator_password.get_secret_value(),
         queue=queue,
         metrics=metrics,
         lanes=lanes,
         conditions=conditions,
-        readiness=Readiness(conditions, [QueueCheck(queue, conditions), lateness]),
+        readiness=Readiness(conditions, [QueueCheck(queue, conditions), late]),
         now=now_ms,
         person_keys=keys,
     )
@@ -111,7 +106,15 @@ async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGro
     server, limits = settings.server, affordable_limits(settings.limits, conditions)
     entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
     public = Public(
-        entry, limits, queue=queue, metrics=metrics, conditions=conditions, wake=lanes.wake, now=now_ms, stamp=stamp
+        entry,
+        limits,
+        queue=queue,
+        metrics=metrics,
+        conditions=conditions,
+        wake=lanes.wake,
+        now=now_ms,
+        clock_ns=time.time_ns,
+        random_bits=secrets.SystemRandom().getrandbits,
     )
     terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol)
     return public, await listen(stack, public.app(), server.listen, terms, drain=public.drain)

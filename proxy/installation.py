@@ -168,11 +168,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def stamp() -> tuple[int, int]:
-    """Return the server's clock in milliseconds, and 128 random bits."""
-    return time.time_ns() // 1_000_000, secrets.randbits(128)
-
-
 def _existing_secret(config: Config) -> str:
     if configured := config.settings.server.secret.get_secret_value():
         return configured

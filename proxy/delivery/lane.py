@@ -54,8 +54,9 @@ class Lane:
         self._queue = queue
         self._now = now
         self._chance = chance
-        self._work = asyncio.Event()
-        self._work.set()
+        self.work = asyncio.Event()
+        """Set when there may be work."""
+        self.work.set()
         self._stopping = asyncio.Event()
         self._change = asyncio.Condition()
         self._delivery = SegmentDelivery(
@@ -78,12 +79,12 @@ class Lane:
 
     def wake(self) -> None:
         """Say that there may be work."""
-        self._work.set()
+        self.work.set()
 
     def stop(self) -> None:
         """Ask the lane to end after the attempts it is making."""
         self._stopping.set()
-        self._work.set()
+        self.work.set()
 
     async def run(self) -> None:
         """Deliver until stopped."""
@@ -104,7 +105,7 @@ class Lane:
 
     async def _lead(self) -> None:
         while not self._stopping.is_set():
-            self._work.clear()
+            self.work.clear()
             halt, self._search_halt = self._search_halt, None
             wait = halt or await self._delivery.deliver_fresh(newest=True)
             if not halt and isinstance(wait, Pause | Retry):
@@ -112,7 +113,7 @@ class Lane:
             await self._notify()
             if wait is IDLE:
                 await self._keep_state()
-                await self._work.wait()
+                await self.work.wait()
             else:
                 await self._wait(wait)
 
@@ -123,7 +124,7 @@ class Lane:
                 await self._rest(pace.PROBE_S if wait is IDLE else wait.seconds)
             else:
                 # Helpers fail by the dozen, and say nothing that the leader will not meet.
-                self._work.set()
+                self.work.set()
             await self._notify()
 
     async def _search(self) -> None:
@@ -134,7 +135,7 @@ class Lane:
             if halt:
                 self._state.fail(halt)
                 self._search_halt = halt
-                self._work.set()
+                self.work.set()
             seconds = [wait.seconds for wait in waits if isinstance(wait, Cooldown) and wait is not IDLE]
             await self._rest(max(seconds, default=0.0) if waits else pace.PROBE_S)
             await self._notify()
@@ -196,7 +197,7 @@ class Lane:
     async def _rest(self, seconds: float, *, fresh: bool = False) -> None:
         """Do nothing for so long; with ``fresh``, events that come meanwhile cut a long rest short."""
         whole = min(seconds, pace.FRESH_S) if fresh else seconds
-        for event, timeout in ((self._stopping, whole), (self._work, seconds - whole)):
+        for event, timeout in ((self._stopping, whole), (self.work, seconds - whole)):
             if timeout:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), timeout)

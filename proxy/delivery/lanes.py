@@ -33,7 +33,7 @@ class LaneGroup(Mapping[str, Lane]):
         """Say that there may be work for these pixels, configured or not."""
         for pixel in pixels:
             if lane := self._lanes.get(pixel):
-                lane.wake()
+                lane.work.set()
 
     async def stop(self, grace: float) -> None:
         """Let attempts under way finish for ``grace`` seconds, then cancel them; their events stay in the queue."""

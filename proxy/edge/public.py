@@ -62,7 +62,8 @@ class Public:
         conditions: Conditions,
         wake: Callable[[set[str]], None],
         now: Callable[[], int],
-        stamp: Callable[[], tuple[int, int]],
+        clock_ns: Callable[[], int],
+        random_bits: Callable[[int], int],
     ) -> None:
         """Open the doors of all sites; call it within the event loop.
 
@@ -74,7 +75,8 @@ class Public:
             conditions: Is told what the owner should look at.
             wake: Tells the lanes of these pixels that there is something to deliver.
             now: The server's clock in milliseconds.
-            stamp: The clock, and 128 random bits, others each time.
+            clock_ns: The same in nanoseconds.
+            random_bits: So many random bits, others each time.
         """
         self._entry = entry
         self._admission = admission = Admission(
@@ -86,7 +88,7 @@ class Public:
         self._faults = FaultReporter(conditions, metrics)
         self._under_way = UnderWay()
         self._health, self._gpc = HealthDoor(queue), GpcDoor(entry.sites)
-        reader = RequestReader(self._turns, stamp)
+        reader = RequestReader(self._turns, clock_ns=clock_ns, random_bits=random_bits)
         store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=wake)
         behind: dict[Door, Answering] = {
             Door.TAG: TagDoor(entry.sites, self._turns),

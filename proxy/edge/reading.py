@@ -29,10 +29,17 @@ class AdmittedRequest:
 class RequestReader:
     """Reads requests, each client's in turn."""
 
-    def __init__(self, turns: Turns, stamp: Callable[[], tuple[int, int]]) -> None:
-        """Read requests; ``stamp`` gives the server's clock in milliseconds, and 128 random bits, others each time."""
+    def __init__(self, turns: Turns, *, clock_ns: Callable[[], int], random_bits: Callable[[int], int]) -> None:
+        """Read requests.
+
+        Args:
+            turns: Whose request is next.
+            clock_ns: The server's clock in nanoseconds.
+            random_bits: So many random bits, others each time, that nobody can guess.
+        """
         self._turns = turns
-        self._stamp = stamp
+        self._clock_ns = clock_ns
+        self._random_bits = random_bits
 
     async def read(self, admitted: AdmittedRequest) -> BrowserRequest:
         """Read the body, wait for the client's turn, then return what the rules judge.
@@ -45,5 +52,5 @@ class RequestReader:
             raise web.HTTPRequestEntityTooLarge(BODY)
         body = await admitted.request.read()
         await self._turns.mine(admitted.network)
-        now, entropy = self._stamp()
+        now, entropy = self._clock_ns() // 1_000_000, self._random_bits(128)
         return admitted.arrival.browser_request(body, now=now, entropy=entropy)

@@ -46,7 +46,7 @@ class Capacity:
 
     def busy(self, most_s: float = SLOW_S) -> str:
         """Return that the disk has not answered for longer than so many seconds; empty if it has."""
-        busy = self._writer.busy_s
+        busy = 0.0 if self._writer.busy_since is None else self._writer.busy_s
         return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > most_s else ""
 
     def _full(self, *, most_busy_s: float) -> str:

@@ -219,9 +219,10 @@ class LocalQueue:
             kinds: Which kinds end.
             at: Server clock in milliseconds; younger suppressions stay.
         """
-        if not any(map(self._store.tables.suppressions.may_hold, person_digests)):
+        suppressions = self._store.tables.suppressions
+        if not suppressions.has_any or not any(map(suppressions.may_hold, person_digests)):
             return []
-        return await self._writer.do(lambda: self._store.tables.suppressions.lift(person_digests, kinds, at))
+        return await self._writer.do(lambda: suppressions.lift(person_digests, kinds, at))
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
         """See ``Suppressing``."""

@@ -50,6 +50,8 @@ class SuppressionTable:
         self._counts = counts
         self.version = 0
         """How many suppressions were added since start; grows after the sieve knows of them."""
+        self.has_any = False
+        """Whether there may be a suppression of anybody."""
         self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
         for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES + 1,)):
             self._remember(bytes(start))
@@ -65,6 +67,7 @@ class SuppressionTable:
         return self._sieve[_place(digest)] in (_SEVERAL, _sign(digest))
 
     def _remember(self, digest: bytes) -> None:
+        self.has_any = True
         place, sign = _place(digest), _sign(digest)
         self._sieve[place] = sign if self._sieve[place] in (_NOBODY, sign) else _SEVERAL
 

@@ -73,7 +73,8 @@ class Writer:
         self._wake = threading.Event()
         self._company = False
         self._closing = False
-        self._busy_since: float | None = None
+        self.busy_since: float | None = None
+        """When the step began that the thread is at, by the monotonic clock; None between steps."""
         self._broken: QueueBrokenError | None = None
         self._found: QueueBrokenError | None = None
         self._thread = threading.Thread(target=self._run, name="queue-writer")
@@ -87,7 +88,7 @@ class Writer:
     @property
     def busy_s(self) -> float:
         """For how many seconds the thread has been at one and the same step; 0 when it is idle."""
-        since = self._busy_since
+        since = self.busy_since
         return 0.0 if since is None else time.monotonic() - since
 
     def fail(self, error: QueueBrokenError) -> None:
@@ -153,7 +154,7 @@ class Writer:
 
     def _turn(self) -> None:
         """Serve a group and a lookup, then tend the store."""
-        self._busy_since = None
+        self.busy_since = None
         self._wake.wait(_IDLE_S)
         if self._company and not self._closing and not self._waiting.groups:
             time.sleep(_LINGER_S)
@@ -176,7 +177,7 @@ class Writer:
             self._serve([call], lambda: [self._store.look_up(work)])
 
     def _serve(self, calls: Sequence[Call], work: Callable[[], Sequence[Any]]) -> None:
-        self._busy_since = time.monotonic()
+        self.busy_since = time.monotonic()
         try:
             results = [self._broken] * len(calls) if self._broken else work()
             answers = list(zip(calls, results, strict=True))
@@ -188,7 +189,7 @@ class Writer:
     def _tend(self) -> bool:
         if self._broken:
             return False
-        self._busy_since = time.monotonic()
+        self.busy_since = time.monotonic()
         return self._store.tend()
 
     def _break(self, error: BaseException) -> QueueBrokenError:
