@@ -1,7 +1,7 @@
 """The only file that wires: constructs every part, orders their lifetimes, closes in reverse.
 
-Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests while
-the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
+Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests
+while the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
 """
 
 import asyncio
