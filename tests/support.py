@@ -1,7 +1,7 @@
 """What tests share: sample records, a polling wait that raises, a proxy with its simulator on free ports."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,10 +145,21 @@ async def get_json(session: aiohttp.ClientSession, address: str) -> dict[str, An
 
 @asynccontextmanager
 async def installation(
-    directory: Path, *, more: Mapping[str, Mapping[str, Any]] | None = None, **site: Any
+    directory: Path,
+    *,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+    refused_with: Collection[int] = (),
+    **site: Any,
 ) -> AsyncIterator[Installation]:
-    """Run a proxy in this process against a simulator of its own; ``more`` are settings by table."""
-    async with simulator() as graph, aiohttp.ClientSession() as session:
+    """Run a proxy in this process against a simulator of its own.
+
+    Args:
+        directory: Where it keeps its files.
+        more: Settings by table.
+        refused_with: Graph's codes of those refusals that the test wants.
+        **site: Settings of the site.
+    """
+    async with simulator(expected=refused_with) as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data", **site)
         for table, settings in (more or {}).items():
             raw[table] = {**raw.get(table, {}), **settings}

@@ -32,7 +32,6 @@ from support import (
 from traffic import Load, loaded, settled_account
 from vfs import DISK_FAULTS, Before, Operation, failing, installed, slow
 
-from proxy import app
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
@@ -310,9 +309,10 @@ async def test_delivery_outlives_a_clock_that_jumps_a_day(
 ) -> None:
     """The server's clock jumps a day and back: each 204 reaches Graph, or (dated tomorrow) is kept as a dead letter."""
     ahead = [0]
-    monkeypatch.setattr(app, "now_ms", lambda: time.time_ns() // 1_000_000 + ahead[0])
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + ahead[0] * 1_000_000)
     ready: list[str] = []
-    async with installation(tmp_path) as proxy:
+    async with installation(tmp_path, refused_with=[100] if late else []) as proxy:
         for step, offset in enumerate((0, jump, 0)):
             ahead[0] = offset
             status, _, _ = await proxy.post(page_views([f"clock-{step}-{number}" for number in range(5)]))
