@@ -39,7 +39,8 @@ async def test_a_change_starts_the_program_again(tmp_path: Path) -> None:
         f"with pathlib.Path({str(starts)!r}).open('a') as log: log.write(f'{{os.getpid()}}\\n')\n"
         "time.sleep(600)\n"
     )
-    build = f"test ! -e {tmp_path / 'broken'}"
+    builds = tmp_path / "builds"
+    build = f"sh -c 'test ! -e {tmp_path / 'broken'}; built=$?; echo >> {builds}; exit $built'"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "tools" / "dev.py"), "--watch", str(watched), "--build", build),
         *("--", sys.executable, str(tmp_path / "program.py")),
@@ -59,6 +60,7 @@ async def test_a_change_starts_the_program_again(tmp_path: Path) -> None:
         (tmp_path / "broken").touch()
         (watched / "a.py").write_text("2")
         assert b"a.py" in await process.stdout.readline()
+        await until(lambda: len(builds.read_text()) == 2, what="the failing build")
         (tmp_path / "broken").unlink()
         (watched / "b.py").write_text("1")
         assert b"b.py" in await process.stdout.readline()

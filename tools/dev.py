@@ -8,6 +8,7 @@ files costs less than a percent of one core, so nothing needs to be installed fo
 
 import argparse
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--build", default="", help="command line to run before each start")
     parser.add_argument("command", nargs="+", help="the program and its arguments, after --")
     options = parser.parse_args(arguments)
+    # A shell that starts it in the background has it ignore Ctrl-C, and the program would outlive it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         watch(options.watch, options.build, options.command)
     except KeyboardInterrupt:
