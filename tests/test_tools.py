@@ -18,7 +18,7 @@ def test_help_shows_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     shown = subprocess.run(
-        ["make", "help"],  # noqa: S607 - whichever make there is
+        ["make", "--no-print-directory", "help"],  # noqa: S607 - whichever make there is
         cwd=ROOT,
         capture_output=True,
         text=True,
