@@ -204,7 +204,7 @@ async def test_what_follows_an_upgrade_is_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 async def test_pipelining_is_bounded(tmp_path: Path) -> None:
-    """A few requests sent ahead are answered in order; four hundred at once end the connection."""
+    """A few requests sent ahead are answered in order; four hundred at once end the connection before they are read."""
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
         few, many = await connect(), await connect()
         few.writer.write(TAG * (http.PIPELINED - 1) + CLOSING)
@@ -212,8 +212,7 @@ async def test_pipelining_is_bounded(tmp_path: Path) -> None:
         answers = [(await client.answer()).count(b"HTTP/1.1 200") for client in (few, many)]
         count = await ended(shop, "pipelining")
 
-    assert answers[0] == http.PIPELINED
-    assert answers[1] <= http.PIPELINED
+    assert answers == [http.PIPELINED, 0]
     assert count >= 1
 
 

@@ -26,6 +26,9 @@ WRITE_SECONDS = 10.0
 """How long a client may leave an answer unread that its connection cannot take."""
 PIPELINED = 8
 """Requests that may wait on a connection for the answer before theirs. Browsers and proxies send none ahead."""
+_PIECE = 2048
+"""Bytes that are parsed before their requests are counted: a few requests of the tag, some forty of a stranger."""
+_BODILESS = (b"GET ", b"HEAD ")
 _LINGER_S = 2.0
 _READ_BYTES = 1 << 16
 
@@ -71,12 +74,19 @@ class HttpConnection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes on in pieces that cannot hold more headers than allowed unseen."""
-        if len(data) <= MOST_HEADERS:
+        """Pass bytes on in pieces that cannot hold more headers, nor many more requests, than allowed unseen."""
+        if len(data) <= _PIECE:
             self._take(data)
             return
-        for start in range(0, len(data), MOST_HEADERS):
-            self._take(data[start : start + MOST_HEADERS])
+        if not self._body_is_coming() and data.startswith(_BODILESS) and data.count(b"\r\n\r\n") > PIPELINED:
+            self._connection.ended("pipelining")
+            self._connection.abort()
+            return
+        start = 0
+        while start < len(data):
+            size = MOST_HEADERS if self._body_is_coming() else _PIECE
+            self._take(data[start : start + size])
+            start += size
 
     def pause_writing(self) -> None:
         """Give the client time to read."""
