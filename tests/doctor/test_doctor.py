@@ -185,7 +185,7 @@ async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
     assert [one for one in all_found if one.failing] == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: a file of somebody else (be root)")
 def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
     """Files of another user in the service's directory would lock it out."""
     for name in ("lock", "lost+found"):
