@@ -81,19 +81,22 @@ def lane(queue: Any, graph: Any) -> Lane:
     )
 
 
+async def graph_after_settling(queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> FakeGraph:
+    """Run a lane until something is settled; return the Graph that it spoke with."""
+    monkeypatch.setattr(pace, "PROBE_S", 0.01)
+    graph = FakeGraph()
+    pixel_lane = lane(queue, graph)
+    running = asyncio.create_task(pixel_lane.run())
+    await until(lambda: bool(queue.settled), what="the settlement", seconds=60)
+    pixel_lane.stop()
+    await running
+    return graph
+
+
 async def test_a_full_disk_makes_no_lane_send_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was delivered while the disk is full is recorded when there is room again, and not delivered again."""
-    monkeypatch.setattr(pace, "PROBE_S", 0.01)
-    queue, graph = FakeQueue(full=3), FakeGraph()
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
-
-    async def settled() -> bool:
-        return bool(queue.settled)
-
-    await until(settled, what="the settlement")
-    one.stop()
-    await running
+    queue = FakeQueue(full=3)
+    graph = await graph_after_settling(queue, monkeypatch)
 
     assert (graph.requests, queue.asked) == (1, 4)
     assert [row.id for row in queue.settled[0].rows] == ["id-1"]
@@ -101,34 +104,16 @@ async def test_a_full_disk_makes_no_lane_send_twice(monkeypatch: pytest.MonkeyPa
 
 async def test_a_settlement_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain fault of the queue while a delivery is recorded costs no second delivery, and leaves nothing claimed."""
-    monkeypatch.setattr(pace, "PROBE_S", 0.01)
-    queue, graph = FakeQueue(full=1, error=QueueError("OSError in the queue")), FakeGraph()
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
-
-    async def settled() -> bool:
-        return bool(queue.settled)
-
-    await until(settled, what="the settlement", seconds=60)
-    one.stop()
-    await running
+    queue = FakeQueue(full=1, error=QueueError("OSError in the queue"))
+    graph = await graph_after_settling(queue, monkeypatch)
 
     assert (graph.requests, queue.asked) == (1, 2)
 
 
 async def test_what_can_never_be_recorded_is_given_up_to_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the queue refuses a settlement again and again, the claim ends and the events go out once more."""
-    monkeypatch.setattr(pace, "PROBE_S", 0.01)
-    queue, graph = FakeQueue(full=7, error=QueueError("TypeError in the queue")), FakeGraph()
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
-
-    async def settled() -> bool:
-        return bool(queue.settled)
-
-    await until(settled, what="the settlement", seconds=60)
-    one.stop()
-    await running
+    queue = FakeQueue(full=7, error=QueueError("TypeError in the queue"))
+    graph = await graph_after_settling(queue, monkeypatch)
 
     assert (graph.requests, queue.asked) == (2, 8)
 
