@@ -11,16 +11,15 @@ import apsw
 import pytest
 from clock import NOON, Clock
 from old_layouts import write_as_layout_5
-from support import PIXEL, SECRET, record
+from queues import open_queue
+from support import PIXEL, record
 
-from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Stored
 from proxy.queue.group import Append, Group
 from proxy.queue.keys import event_key
-from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 
 HOUR = 3_600_000
@@ -30,17 +29,6 @@ ANNA, BERT = b"a" * 16, b"b" * 16
 @pytest.fixture(name="clock")
 def _clock() -> Clock:
     return Clock()
-
-
-def open_queue(directory: Path, clock: Clock) -> LocalQueue:
-    return LocalQueue.open(
-        directory,
-        Sealer(SECRET),
-        limits=QueueSettings(),
-        retention=RetentionSettings(),
-        now=clock,
-        on_broken=lambda _error: None,
-    )
 
 
 @pytest.fixture(name="queue")

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import apsw
 import pytest
+import queues
 from clock import NOON, Clock
 from conftest import Say
 from old_layouts import write_as_layout_3
-from support import PIXEL, SECRET, record
+from support import PIXEL, record
 
-from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.config.schema import RetentionSettings
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
@@ -22,7 +23,6 @@ from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import Erased, Filter, NewDeadLetter, QueueError, Segment, Settlement, Stats, Suppression
-from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.layout import SCHEMA_VERSION
 
@@ -36,14 +36,7 @@ def _clock() -> Clock:
 
 
 def open_queue(directory: Path, clock: Clock) -> LocalQueue:
-    return LocalQueue.open(
-        directory,
-        Sealer(SECRET),
-        limits=QueueSettings(),
-        retention=RetentionSettings(opted_out_days=30, erased_days=7),
-        now=clock,
-        on_broken=lambda _error: None,
-    )
+    return queues.open_queue(directory, clock, RetentionSettings(opted_out_days=30, erased_days=7))
 
 
 @pytest.fixture(name="queue")
@@ -380,13 +373,13 @@ async def test_a_million_marks(tmp_path: Path, clock: Clock, say: Say, monkeypat
     work = Work()
     monkeypatch.setattr(apsw, "connection_hooks", [work.watch])
     before = _resident_mb()
-    queues = [open_queue(tmp_path / name, clock) for name in ("bare", "marked")]
+    both = [open_queue(tmp_path / name, clock) for name in ("bare", "marked")]
     grown = _resident_mb() - before
     work.clear()
-    for queue in queues:
+    for queue in both:
         await _append_many(queue)
     steps = Counter(work)
-    for queue in queues:
+    for queue in both:
         await queue.close()
     ratio = steps["marked"] / steps["bare"]
     say(f"a million marks: {grown:.0f} MB more, appends take {ratio:.3f} x the steps of SQLite")
