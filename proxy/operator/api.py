@@ -10,7 +10,7 @@ from aiohttp import web
 from proxy.delivery.lane import Lane
 from proxy.graph.law import MAX_AGE_MS
 from proxy.model.ledger import LedgerRow, Status
-from proxy.operator.documents import BadQueryError, json_object, json_response, row_limit
+from proxy.operator.documents import BadQueryError, json_object, json_response, row_limit, whole_number
 from proxy.operator.health import health_json
 from proxy.queue.contract import Archive, DeadLetter, Filter, Oldest, QueueError, Stats
 from proxy.telemetry.readiness import Readiness
@@ -123,9 +123,10 @@ def _number(query: Mapping[str, str], key: str, numbered: str) -> int | None:
     text = query.get(key)
     if text is None:
         return None
-    if not text.isdecimal() or int(text) >= 1 << 62:
+    number = whole_number(text)
+    if number is None:
         raise BadQueryError(f"{key}: {text[:20]!r}; accepted: the number of {numbered}")
-    return int(text)
+    return number
 
 
 async def _ids(request: web.Request) -> Sequence[int]:

@@ -7,6 +7,8 @@ import orjson
 from aiohttp import web
 
 _MOST_ROWS = 1000
+# Python refuses to read a number of more than 4,300 digits.
+_MOST_DIGITS = 19
 
 
 class BadQueryError(ValueError):
@@ -40,6 +42,14 @@ def row_limit(query: Mapping[str, str]) -> int:
         BadQueryError: when it is no number, or too large.
     """
     limit = query.get("limit", "100")
-    if not limit.isdecimal() or not 0 < int(limit) <= _MOST_ROWS:
+    number = whole_number(limit)
+    if not number or number > _MOST_ROWS:
         raise BadQueryError(f"limit: {limit[:20]!r}; accepted: 1 to {_MOST_ROWS}")
-    return int(limit)
+    return number
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number of decimal digits, 0 or more; None for anything else, and for one beyond SQLite's."""
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
+        return None
+    return number if (number := int(text)) < 1 << 62 else None

@@ -133,6 +133,9 @@ async def test_writes_need_json(shop: Installation) -> None:
         ("/api/events?limit=x", "limit"),
         ("/api/events?status=lost", "status"),
         ("/api/events?since=-1", "since"),
+        ("/api/events?since=" + "9" * 5000, "since"),
+        ("/api/events?limit=" + "9" * 5000, "limit"),
+        ("/api/suppressions?limit=" + "9" * 5000, "limit"),
         ("/api/dead?before=x", "before"),
     ],
 )
