@@ -118,12 +118,12 @@ class Seen:
             now: Server clock in milliseconds.
         """
         wanted = [self._wanted(member, now) for member in members]
-        known = self._known(wanted)
+        stored_before = self._stored_before(wanted)
         group: dict[bytes, dict[bytes, bytes]] = {}
         pasts: list[Past] = []
         for member, (key, old_key, _) in zip(members, wanted, strict=True):
             prefix, worth = key[:PREFIX], member.record.worth
-            by_this, brought = known.get(key), group.setdefault(prefix, {})
+            by_this, brought = stored_before.get(key), group.setdefault(prefix, {})
             if by_this or key in brought:
                 pasts.append(Past.REPEAT)
                 continue
@@ -144,7 +144,7 @@ class Seen:
         Where only others brought it, None. Each event is asked for by its key, with the visitors.
         """
         earliest = self._slot - _TABLES + 1
-        known = self._known(
+        stored_before = self._stored_before(
             [
                 _Wanted(key[:PREFIX] + padded(visitor), key + visitor, earliest)
                 for key, visitors in asked
@@ -153,7 +153,7 @@ class Seen:
         )
         owners: list[bytes | None] = []
         for key, visitors in asked:
-            found = {visitor: known.get(key[:PREFIX] + padded(visitor)) for visitor in visitors}
+            found = {visitor: stored_before.get(key[:PREFIX] + padded(visitor)) for visitor in visitors}
             owner = next((visitor for visitor in visitors if found[visitor]), visitors[0])
             owners.append(None if found[owner] is False else owner)
         return owners
@@ -171,28 +171,28 @@ class Seen:
             return earliest
         return min(self._slot, max(earliest, (birth_s * 1000 - _CLOCK_MS) // _SLOT_MS))
 
-    def _known(self, wanted: Sequence[_Wanted]) -> dict[bytes, bool]:
+    def _stored_before(self, wanted: Sequence[_Wanted]) -> dict[bytes, bool]:
         """Return the keys of events that anybody brought before, and whether that visitor did."""
-        known: dict[bytes, bool] = {}
+        stored_before: dict[bytes, bool] = {}
         for slot in range(min((item.first_slot for item in wanted), default=self._slot), self._slot + 1):
             number = slot % _TABLES
             asked = {item.key: item.key for item in wanted if item.first_slot <= slot}
-            self._look(_LOOK.format(table=f"event_{number}", range=_RANGE.format(key="value")), asked, known)
+            self._look(_LOOK.format(table=f"event_{number}", range=_RANGE.format(key="value")), asked, stored_before)
             if f"seen_{number}" in self._old:
                 asked = {item.old_key: item.key for item in wanted if item.first_slot <= slot}
-                self._look(_LOOK_OLD.format(table=f"seen_{number}"), asked, known)
-        return known
+                self._look(_LOOK_OLD.format(table=f"seen_{number}"), asked, stored_before)
+        return stored_before
 
-    def _look(self, sql: str, asked: Mapping[bytes, bytes], known: dict[bytes, bool]) -> None:
+    def _look(self, sql: str, asked: Mapping[bytes, bytes], stored_before: dict[bytes, bool]) -> None:
         if not asked:  # an empty array cannot be bound
             return
         rows: list[Any] = self._db.execute(sql, (apsw.carray(tuple(sorted(asked))),)).fetchall()
         for found, by_this in rows:
-            known[asked[found]] = known.get(asked[found], False) or bool(by_this)
+            stored_before[asked[found]] = stored_before.get(asked[found], False) or bool(by_this)
 
     def _other_worth(self, key: bytes, old_key: bytes, worth: bytes, in_group: Iterable[bytes]) -> bool:
         """Return whether somebody brought a Purchase with another value."""
-        if any(other and other != worth for other in in_group):
+        if any(earlier and earlier != worth for earlier in in_group):
             return True
         new = ((f"event_{number}", _RANGE.format(key="?1"), key) for number in range(_TABLES))
         old = ((table, "key=?1", old_key[:16]) for table in self._old)
