@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from proxy.graph.law import STANDARD_EVENTS
-from proxy.rules.match.text import NOTHING_IN_IT
+from proxy.rules.match.text import is_nothing
 from proxy.rules.payload.money import (
     DOUBTFUL,
     FINE,
@@ -131,7 +131,7 @@ def _parsed(text: str) -> Any:
 
 def _is_id(value: Any) -> bool:
     if isinstance(value, str):
-        return not NOTHING_IN_IT.search(value.strip())
+        return not is_nothing(value.strip())
     return isinstance(value, int) and not isinstance(value, bool)
 
 
