@@ -34,18 +34,33 @@ def wire_size(record: Record) -> int:
     return len(record.payload) + len(record.shared)
 
 
+class Chunk:
+    """Records of one pixel, in order, as many as one segment may hold."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._bytes = 0
+
+    def add(self, record: Record) -> bool:
+        """Add a record if there is room, as for the first there always is; tell whether there was."""
+        size = wire_size(record)
+        if self.records and (len(self.records) >= _MOST_RECORDS or self._bytes + size > MOST_BYTES):
+            return False
+        self.records.append(record)
+        self._bytes += size
+        return True
+
+
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Cut records of one pixel, in order, into what one segment may hold."""
-    chunk: list[Record] = []
-    total = 0
+    chunk = Chunk()
     for record in records:
-        if chunk and (len(chunk) >= _MOST_RECORDS or total + wire_size(record) > MOST_BYTES):
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(record)
-        total += wire_size(record)
-    if chunk:
-        yield chunk
+        if not chunk.add(record):
+            yield chunk.records
+            chunk = Chunk()
+            chunk.add(record)
+    if chunk.records:
+        yield chunk.records
 
 
 def pack(records: Iterable[Record]) -> bytes:

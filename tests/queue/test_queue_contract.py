@@ -656,10 +656,10 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     store, full = queue._store, iter([True])
     insert = store.tables.segments.insert_sealed
 
-    def no_room(segment: SealedSegment, skip: Sequence[int]) -> None:
+    def no_room(segments: Sequence[tuple[SealedSegment, Sequence[int]]]) -> None:
         if next(full, False):
             raise apsw.FullError
-        insert(segment, skip)
+        insert(segments)
 
     store.tables.segments.insert_sealed = no_room  # type: ignore[method-assign]
     refused, settled = await asyncio.gather(

@@ -1,7 +1,7 @@
 """Repeats in groups that were sealed before anybody knew of them, and suppressions that come in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -193,13 +193,14 @@ async def test_a_repeat_with_a_timed_id_is_known(
 async def test_a_timed_id_is_looked_for_since_its_birth(queue: LocalQueue, clock: Clock) -> None:
     """A new event of the tag asks one table, one of an hour ago two at the most, an id of the page all four."""
     asked: list[str] = []
-    look = queue._store.tables.seen._look
+    memory = queue._store.tables.seen._visits
+    add = memory.add_if_new
 
-    def looking(sql: str, keys: Mapping[bytes, bytes], stored_before: dict[bytes, bool]) -> None:
-        asked.append(sql)
-        look(sql, keys, stored_before)
+    def adding(visits: Sequence[tuple[str, Sequence[bytes]]]) -> bool:
+        asked.extend(table for table, _ in visits)
+        return add(visits)
 
-    queue._store.tables.seen._look = looking  # type: ignore[method-assign,assignment]
+    memory.add_if_new = adding  # type: ignore[method-assign]
     counts = []
     clock.now = (NOON // (16 * HOUR) + 1) * 16 * HOUR + 2 * HOUR
     for event in (timed(clock.now), timed(clock.now - 2 * HOUR), record(1)):
