@@ -6,6 +6,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
 
@@ -54,7 +56,7 @@ class BrowserRequest(NamedTuple):
     body: bytes = b""
 
 
-class Hit(NamedTuple):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """One event as the page claims it; ``at`` is the browser's clock."""
 
     name: str
@@ -76,7 +78,7 @@ class RefusedEvent:
     why: str
 
 
-class Visit(NamedTuple):
+class Visit(msgspec.Struct, frozen=True, gc=False):
     """What one body says of all its events; ``sent`` is the browser's clock."""
 
     sent: int

@@ -27,7 +27,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.request import Consent
 from proxy.model.units import DAY_MS
-from proxy.rules import limits, wire
+from proxy.rules import limits, wire, wire_members
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -620,7 +620,7 @@ def judged_hits(body: bytes) -> int:
     """How many pairs of event and pixel a body has."""
     try:
         return sum(len(hit.pixels) for hit in wire.visit(body).hits)
-    except wire.Malformed:
+    except wire_members.Malformed:
         return 0
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Consent, Hit, RefusedEvent, Visit
-from proxy.rules import limits, wire
-from proxy.rules.wire import Malformed
+from proxy.rules import limits, wire, wire_members
+from proxy.rules.wire_members import Malformed
 
 SENT = 1_764_000_000_000
 LAST_DATE = 8_640_000_000_000_000
@@ -449,13 +449,13 @@ def test_the_members_of_a_body_are_counted_together() -> None:
 def test_nothing_behind_the_last_member_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body of thousands of empty lists costs as many looks as there are accepted members."""
     looks: list[Any] = []
-    original = wire._members
+    original = wire_members._members
 
     def looked(*arguments: Any) -> int:
         looks.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(wire, "_members", looked)
+    monkeypatch.setattr(wire_members, "_members", looked)
     wire.visit(body_with(event(data={"a": [[[]] * 900] * 20})))
 
     assert len(looks) <= 1001
