@@ -110,7 +110,7 @@ def _row(record: Record, verdict: Delivered, now: int, attempts: int) -> LedgerR
         record.id,
         record.time_s,
         Status.DELIVERED,
-        record.mark or _miscount(verdict),
+        record.bot_reason or _miscount(verdict),
         record.browser_copy,
         verdict.fbtrace_id,
         attempts,

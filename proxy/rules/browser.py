@@ -11,12 +11,13 @@ from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow
 from proxy.model.request import BrowserRequest, RefusedEvent
-from proxy.rules import event_steps, limits, request_steps, wire
+from proxy.rules import event_steps, limits, request_steps
 from proxy.rules.case import Case, EventStep, RequestStep
 from proxy.rules.effort import Parts, whole
 from proxy.rules.faults import fault
 from proxy.rules.payload.labels import public_updates
 from proxy.rules.policy import Policy
+from proxy.rules.wire_members import Malformed
 
 REQUEST_STEPS = (
     RequestStep("decode", request_steps.decode),
@@ -74,7 +75,7 @@ def ingest_parts(
         request_steps.take(case, steps)
         yield from events_in_parts(case)
         return decision(case)
-    except wire.Malformed as error:
+    except Malformed as error:
         return Decision(unreadable=str(error), is_too_large=len(request.body) > limits.BODY)
     except Exception as error:  # noqa: BLE001 - sent again it would fail again, so the tag is told to give up
         return Decision(unreadable="cannot be read", faults=(fault(error),))
@@ -113,7 +114,7 @@ def decision(case: Case) -> Decision:
         visitors=_visitors(case) if has_updates else (),
         pixels=case.policy.pixel_ids,
         redactions=tuple(case.redactions),
-        misdirected=case.request.client.misdirected,
+        untrusted_forwarding=case.request.client.untrusted_forwarding,
         faults=tuple(case.faults),
     )
 

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.request import Consent, Hit, Visit
-from proxy.rules import limits, wire
+from proxy.rules import limits, wire, wire_members
 from proxy.rules.case import Case, RequestStep
 from proxy.rules.event_steps import keys_of
 from proxy.rules.identity.browser_ids import browser_ids
@@ -38,7 +38,7 @@ def page_view(case: Case) -> None:
     """Take the Referer for a visit to the page that it names."""
     request = case.request
     hit = Hit("PageView", f"{request.entropy:032x}", request.now, case.policy.pixel_ids, {}, BrowserCopy.PENDING)
-    url, findings = wire.address(request.referer, "event_source_url")
+    url, findings = wire_members.address(request.referer, "event_source_url")
     case.visit = Visit(sent=request.now, url=url, hits=(hit,), findings=findings)
 
 
