@@ -101,7 +101,7 @@ def _parts(segment: Segment, bounds: dict[int, int], filled: Counter[int]) -> li
 
 def _row(record: Record, verdict: Delivered, now: int, attempts: int) -> LedgerRow:
     identity = (record.pixel, record.name, record.id, record.time_s)
-    reason = record.mark or _miscount(verdict)
+    reason = record.bot_reason or _miscount(verdict)
     trace = verdict.fbtrace_id
     facts = (now, *identity, Status.DELIVERED, reason, record.browser_copy, trace, attempts)
     return LedgerRow(*facts, record.findings, record.visitor)

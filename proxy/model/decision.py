@@ -40,7 +40,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """The site's pixels: the updates may speak of any of them."""
     redactions: tuple[Redaction, ...] = ()
     """What the records would have leaked: of addresses once, of custom data once for each event."""
-    misdirected: bool = False
+    untrusted_forwarding: bool = False
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
     faults: tuple[str, ...] = ()
     """Errors of ours that the request led to, one for each event that could not be read: type and place in our code."""

@@ -24,13 +24,13 @@ class Consent(StrEnum):
 
 
 class Client(NamedTuple):
-    """Who asks; ``misdirected`` marks a forwarding header that should have been trusted."""
+    """Who asks; ``untrusted_forwarding`` marks a forwarding header that should have been trusted."""
 
     address: str
     """The visitor's; empty when it is not known."""
     public: bool = False
     """The address may be sent to Meta: a real one, not private, reserved or for documentation."""
-    misdirected: bool = False
+    untrusted_forwarding: bool = False
     believed: bool = False
     """A trusted proxy speaks for the visitor."""
 

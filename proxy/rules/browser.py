@@ -116,7 +116,7 @@ def decision(case: Case) -> Decision:
         visitors=_visitors(case) if has_updates else (),
         pixels=case.policy.pixel_ids,
         redactions=tuple(case.redactions),
-        misdirected=case.request.client.misdirected,
+        untrusted_forwarding=case.request.client.untrusted_forwarding,
         faults=tuple(case.faults),
     )
 

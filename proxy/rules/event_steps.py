@@ -195,7 +195,7 @@ def event(event_case: EventCase) -> None:
                 options=case.options,
                 visitor=case.visitor,
                 browser_copy=event_case.hit.browser_copy,
-                mark=doubt,
+                bot_reason=doubt,
                 findings=shared_findings + person.findings + event_case.findings,
             )
         )

@@ -54,10 +54,10 @@ async def test_each_caller_gets_its_own_answer() -> None:
     first = asyncio.ensure_future(grouper.append([record(0)]))
     for _ in range(3):
         await asyncio.sleep(0)
-    others = [asyncio.ensure_future(grouper.append([record(number), record(-number)])) for number in (1, 2, 3)]
-    await asyncio.wait(others, timeout=0)
+    later_calls = [asyncio.ensure_future(grouper.append([record(number), record(-number)])) for number in (1, 2, 3)]
+    await asyncio.wait(later_calls, timeout=0)
     engine.gate.set()
-    answers = await asyncio.gather(first, *others)
+    answers = await asyncio.gather(first, *later_calls)
 
     assert engine.groups == [["id-0"], ["id-1", "id--1", "id-2", "id--2", "id-3", "id--3"]]
     assert [answer.reused for answer in answers] == [0, 0, 1, 2]

@@ -61,7 +61,7 @@ def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
 
 
 def test_news_live_as_long_as_the_events_they_may_join(ledger: Ledger) -> None:
-    """News of browser copies go with the days of their events, not before."""
+    """Updates of browser copies go with the days of their events, not before."""
     write(ledger, TODAY, 1)
     ledger.write_updates(
         [((TODAY - 8) * DAY_MS, b"old", b"", BrowserCopy.FIRED), (TODAY * DAY_MS, b"new", b"", BrowserCopy.FIRED)]
@@ -90,7 +90,7 @@ def test_the_size_is_what_the_rows_take(ledger: Ledger, letter: str, length: int
 
 
 def test_the_size_of_news_is_counted_too(ledger: Ledger) -> None:
-    """News of browser copies take room as well; of news about one event only the latest counts."""
+    """Updates of browser copies take room as well; of those about one event only the latest counts."""
     at = TODAY * DAY_MS
     for browser_copy in (BrowserCopy.BLOCKED, BrowserCopy.FIRED):
         ledger.write_updates((at, event_key(PIXEL, "Lead", str(n)), b"", browser_copy) for n in range(20_000))
@@ -116,23 +116,23 @@ def rows_of(ledger: Ledger, table: str) -> int:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("rows", "news"), [(20_000, 1000), (1000, 60_000)])
-def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, news: int) -> None:
-    """Beyond the bound what takes more is forgotten, so that forged news cost no rows, and drops no news."""
+@pytest.mark.parametrize(("rows", "updates"), [(20_000, 1000), (1000, 60_000)])
+def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, updates: int) -> None:
+    """Beyond the bound what takes more is forgotten, so that forged updates cost no rows, and drops no update."""
     at = TODAY * DAY_MS
     write(ledger, TODAY - 1, 500)
     write(ledger, TODAY, rows)
-    ledger.write_updates((at, event_key(PIXEL, "Lead", str(n)), b"", BrowserCopy.FIRED) for n in range(news))
+    ledger.write_updates((at, event_key(PIXEL, "Lead", str(n)), b"", BrowserCopy.FIRED) for n in range(updates))
     forget_all(ledger, TODAY - 7, most_bytes=1_000_000)
     kept_rows = sum(rows_of(ledger, f"ledger_{day}") for day in ledger.days())
-    kept_news = rows_of(ledger, f"fate_{TODAY}")
+    kept_updates = rows_of(ledger, f"fate_{TODAY}")
 
     assert ledger.size() <= 1_000_000
-    assert kept_news == news if rows > news else kept_rows == rows + 500
+    assert kept_updates == updates if rows > updates else kept_rows == rows + 500
 
 
 def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger) -> None:
-    """A page of 1,000 rows with news of every day: four statements a slice, and a bound on each slice's rows."""
+    """A page of 1,000 rows with updates of every day: four statements a slice, and a bound on each slice's rows."""
     for day in range(TODAY - 6, TODAY + 1):
         write(ledger, day, 3000)
         keys = (event_key(PIXEL, "Lead", f"{day}-{n}") for n in range(3000))
@@ -172,7 +172,7 @@ def test_a_search_that_finds_nothing_looks_at_a_slice_at_a_time(ledger: Ledger) 
 
 
 def test_the_latest_news_of_an_event_count(ledger: Ledger) -> None:
-    """News of a later day replace those of an earlier one."""
+    """Updates of a later day replace those of an earlier one."""
     write(ledger, TODAY, 1)
     key = event_key(PIXEL, "Lead", f"{TODAY}-0")
     ledger.write_updates(

@@ -398,11 +398,11 @@ TABLE: list[tuple[str, tuple[str, str], str, str, str, str, str | None]] = [
 
 def ids(**changes: Any) -> BrowserIds:
     """Choose ids for a page of the shop; ``host``, ``origin_host`` and ``secure`` say where, ``cookie`` is a header."""
-    given: dict[str, Any] = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
-    given |= {"host": "t.shop.example", "origin_host": "shop.example", "secure": True, "cookie": ""} | changes
-    scope = place(given.pop("host"), given.pop("origin_host"), secure=given.pop("secure"))
-    cookies = cookies_of(given.pop("cookie"))
-    return browser_ids(scope=scope, cookies=cookies, **given)
+    arguments: dict[str, Any] = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
+    arguments |= {"host": "t.shop.example", "origin_host": "shop.example", "secure": True, "cookie": ""} | changes
+    scope = place(arguments.pop("host"), arguments.pop("origin_host"), secure=arguments.pop("secure"))
+    cookies = cookies_of(arguments.pop("cookie"))
+    return browser_ids(scope=scope, cookies=cookies, **arguments)
 
 
 @pytest.mark.parametrize(("authority", "host"), HOSTS)
@@ -417,10 +417,12 @@ def test_the_registrable_domain_follows_the_public_suffix_list(host: str, domain
     assert registrable(host) == domain
 
 
-@pytest.mark.parametrize(("one", "other", "expected"), SAME_SITE)
-def test_cookies_reach_hosts_of_the_same_registrable_domain(one: str, other: str, *, expected: bool) -> None:
+@pytest.mark.parametrize(("first_host", "second_host", "expected"), SAME_SITE)
+def test_cookies_reach_hosts_of_the_same_registrable_domain(
+    first_host: str, second_host: str, *, expected: bool
+) -> None:
     """Two hosts are the same site in both directions, or not at all."""
-    both_ways = place(one, other, secure=True), place(other, one, secure=True)
+    both_ways = place(first_host, second_host, secure=True), place(second_host, first_host, secure=True)
 
     assert [scope.at_home for scope in both_ways] == [expected, expected]
 

@@ -203,9 +203,9 @@ class Writer:
             self._tell(self._on_broken, self._broken)
         return self._broken
 
-    def _tell(self, hear: Callable[[T], None], news: T) -> None:
+    def _tell(self, hear: Callable[[T], None], result: T) -> None:
         try:
-            self._loop.call_soon_threadsafe(hear, news)
+            self._loop.call_soon_threadsafe(hear, result)
         except RuntimeError:
             # The event loop is closed, and with it everybody who could ask or wait.
             self._closing = True

@@ -65,8 +65,9 @@ def phone(text: str, country: str) -> str | None:
     """
     if len(text) > _LONGEST_PHONE:
         return None
-    text = _CALLED_FROM_ABROAD.sub("+", unicodedata.normalize("NFKC", text))
-    if not _FEWEST_DIGITS <= len(_NO_DIGITS.sub("", text)) <= _MOST_DIGITS:
+    text = _CALLED_FROM_ABROAD.sub("+", text if text.isascii() else unicodedata.normalize("NFKC", text))
+    digits = _NO_DIGITS.sub("", text)
+    if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS:
         return None
     # Letters as digits (1-800-…) are a company's number; Meta's rule, letters dropped, would leave a stump.
     if _LETTERS.search(text) and phonenumbers.is_alpha_number(text):
@@ -76,7 +77,7 @@ def phone(text: str, country: str) -> str | None:
         return phone_plans.number("+" + (rest or text), None)
     region = country.upper()
     code = str(phonenumbers.country_code_for_region(region))
-    coded = phone_plans.number("+" + text, None) if _NO_DIGITS.sub("", text).startswith(code) else None
+    coded = phone_plans.number("+" + text, None) if digits.startswith(code) else None
     return coded or phone_plans.number(text, region) or phone_plans.number("+" + text, None)
 
 
@@ -173,5 +174,5 @@ _RULES: Mapping[str, Callable[[str, str], str | None]] = {
 
 
 def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
-    """Return the normal form of each key and text, None where it has none; ``country`` as with ``phone``."""
-    return {(key, text): _RULES[key](text, country) for key, text in texts}
+    """Return the normal form of each text of a person's key, None where it has none; ``country`` as with ``phone``."""
+    return {(key, text): _RULES[key](text, country) for key, text in texts if key in _RULES}

@@ -177,10 +177,8 @@ _RULES: Mapping[str, Callable[[str, str], str | None]] = {
     "zp": postal_code,
     "country": lambda text, _country: country(text),
 }
-KEYS = tuple(_RULES)
-"""Meta's names of where a person lives."""
 
 
 def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
-    """Return the normal form of each key and text, None where it has none."""
-    return {(key, text): _RULES[key](text, country) for key, text in texts}
+    """Return the normal form of each text of a place's key, None where it has none."""
+    return {(key, text): _RULES[key](text, country) for key, text in texts if key in _RULES}
