@@ -22,6 +22,9 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 # About what a commit under load holds.
 _GROUP = 64
+# Beyond what the settings allow by default.
+_MOST_EVENTS = 20_000_000
+_SLICE = 20_000
 _numbers = itertools.count()
 
 
@@ -69,7 +72,7 @@ async def queue_of(directory: Path) -> AsyncIterator[LocalQueue]:
     queue = LocalQueue.open(
         data,
         Sealer(SECRET),
-        limits=QueueSettings(),
+        limits=QueueSettings(max_events=_MOST_EVENTS),
         retention=RetentionSettings(),
         now=lambda: time.time_ns() // 1_000_000,
         on_broken=_broken,
@@ -89,3 +92,11 @@ async def fill(queue: LocalQueue, count: int, pixel: str = "1001", *, days: floa
         await queue.append(some)
         await asyncio.sleep(0)
     return time.monotonic() - started
+
+
+async def fill_within(queue: LocalQueue, count: int, seconds: float) -> int:
+    """Append so many events, or as many as the time allows; return how many wait then."""
+    started = time.monotonic()
+    while (left := count - queue.stats().waiting.get("1001", 0)) > 0 and time.monotonic() - started < seconds:
+        await fill(queue, min(left, _SLICE))
+    return sum(queue.stats().waiting.values())

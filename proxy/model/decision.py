@@ -1,6 +1,6 @@
 """What the rules make of a request, before anything is stored or answered."""
 
-from typing import NamedTuple
+import msgspec
 
 from proxy.model.event import Redaction
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
@@ -8,7 +8,7 @@ from proxy.model.record import Record
 from proxy.model.request import RefusedEvent
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What one browser request comes to; each door makes its own answer of it."""
 
     records: tuple[Record, ...] = ()

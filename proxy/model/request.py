@@ -11,6 +11,9 @@ import msgspec
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
 
+Options = tuple[tuple[str, ...], int, int]
+"""Data processing options, country and state (Meta, data processing options)."""
+
 
 class Consent(StrEnum):
     """What the page told ``fbq`` about consent."""
@@ -87,7 +90,7 @@ class Visit(msgspec.Struct, frozen=True, gc=False):
     fbp: str = ""
     fbc: str = ""
     consent: Consent = Consent.UNKNOWN
-    dpo: tuple[tuple[str, ...], int, int] | None = None
+    dpo: Options | None = None
     webdriver: bool = False
     gpc: bool = False
     match: Mapping[str, Mapping[str, Any]] = MappingProxyType({})

@@ -11,23 +11,23 @@ from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow
 from proxy.model.request import BrowserRequest, RefusedEvent
-from proxy.rules import event_steps, limits, request_steps
+from proxy.rules import event_steps, limits
 from proxy.rules.case import Case, EventStep, RequestStep
 from proxy.rules.effort import Parts, whole
 from proxy.rules.faults import fault
+from proxy.rules.identity import steps as identity_steps
 from proxy.rules.payload.labels import public_updates
+from proxy.rules.permission import steps as permission_steps
 from proxy.rules.policy import Policy
+from proxy.rules.request import steps as request_steps
 from proxy.rules.wire_members import Malformed
 
 REQUEST_STEPS = (
-    RequestStep("decode", request_steps.decode),
-    RequestStep("address", request_steps.address),
-    RequestStep("cookies", request_steps.cookies),
-    RequestStep("identity", request_steps.identity),
-    RequestStep("permission", request_steps.permission),
-    RequestStep("visitor cookie", request_steps.visitor_cookie),
+    RequestStep("decode, address, cookies", request_steps.take),
+    RequestStep("machine, permission, suppressions", permission_steps.take),
+    RequestStep("visitor, ids, visitor cookie", identity_steps.take),
 )
-"""Once for a request."""
+"""Once for a request: what came, what it may do, and who it is."""
 EVENT_STEPS = (
     EventStep("name and id", event_steps.name_and_id, always=True),
     EventStep("pixels", event_steps.pixels, (DropReason.UNKNOWN_PIXEL,), always=True),
@@ -46,7 +46,7 @@ EVENT_STEPS = (
     EventStep("record", event_steps.record, always=True),
 )
 """For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
-IMAGE_STEPS = (RequestStep("page view", request_steps.page_view), *REQUEST_STEPS[1:])
+IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.take_image), *REQUEST_STEPS[1:])
 """Once for the ``<noscript>`` image, which has no body: a PageView of the page named by the Referer."""
 
 
@@ -72,7 +72,7 @@ def ingest_parts(
     """
     try:
         case = Case(request, policy)
-        request_steps.take(case, steps)
+        case.take(steps)
         yield from events_in_parts(case)
         return decision(case)
     except Malformed as error:
@@ -130,4 +130,4 @@ def _in_order(undecoded: tuple[RefusedEvent, ...], refused: list[RefusedEvent]) 
 
 def _visitors(case: Case) -> tuple[bytes, ...]:
     """Return who brings updates of browser copies, and who that was before its first answer gave it an id."""
-    return tuple(dict.fromkeys((case.visitor, request_steps.visitor_of("", case.address, case.user_agent))))
+    return tuple(dict.fromkeys((case.visitor, identity_steps.visitor_of("", case.address, case.user_agent))))
