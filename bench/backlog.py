@@ -46,7 +46,8 @@ class Bench:
         """Fill both queues, and time settlements in both, in turn."""
         async with queue_of(self.small.directory) as small, queue_of(self.large.directory) as large:
             started = time.monotonic()
-            asked, self.many = self.many, await fill_within(large, self.many, fill_seconds)
+            await fill_within(large, self.many, fill_seconds)
+            asked, self.many = self.many, large.stats().waiting[_PIXEL]
             print(f"{self.many} of {asked} events appended in {time.monotonic() - started:.0f} s")
             times: dict[str, list[float]] = {"few": [], "many": []}
             for _ in range(min(100, self.many // 2000)):

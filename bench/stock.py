@@ -24,7 +24,8 @@ from proxy.queue.sqlite.engine import LocalQueue
 _GROUP = 64
 # Beyond what the settings allow by default.
 _MOST_EVENTS = 20_000_000
-_SLICE = 20_000
+# Appends that share a commit.
+_TOGETHER = 32
 _numbers = itertools.count()
 
 
@@ -94,9 +95,19 @@ async def fill(queue: LocalQueue, count: int, pixel: str = "1001", *, days: floa
     return time.monotonic() - started
 
 
-async def fill_within(queue: LocalQueue, count: int, seconds: float) -> int:
-    """Append so many events, or as many as the time allows; return how many wait then."""
+async def fill_within(queue: LocalQueue, count: int, seconds: float, pixel: str = "1001") -> None:
+    """Append so many events, or as many as the time allows, in segments of the usual size that share commits.
+
+    Args:
+        queue: Where to.
+        count: How many.
+        seconds: The bound.
+        pixel: Whose events they are.
+    """
     started = time.monotonic()
-    while (left := count - queue.stats().waiting.get("1001", 0)) > 0 and time.monotonic() - started < seconds:
-        await fill(queue, min(left, _SLICE))
-    return sum(queue.stats().waiting.values())
+    source = records(count, pixel)
+    while segments := [some for _ in range(_TOGETHER) if (some := tuple(itertools.islice(source, _GROUP)))]:
+        # Different moments, all of them past, keep what is stored together in segments of its own.
+        await asyncio.gather(*(queue.append(some, not_before=moment) for moment, some in enumerate(segments)))
+        if time.monotonic() - started > seconds:
+            break
