@@ -68,3 +68,5 @@ class Event(NamedTuple):
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     person_digests: tuple[bytes, ...] = ()
     """Digests of whom it is about."""
+    written: bytes = b""
+    """The custom data as JSON, where they have been written already."""

@@ -1,6 +1,6 @@
 """What the steps of a browser's request work on: the request so far, and each of its events so far."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,8 +63,10 @@ class Case:
     set_cookies: tuple[str, ...] = ()
     # the events
     match_keys: dict[str, MatchKeys] = field(default_factory=dict)
-    """By pixel, like the next two, as soon as an event or the visitor cookie needed them."""
+    """By pixel, like ``people`` and ``shared``, as soon as an event or the visitor cookie needed them."""
     people: dict[str, Person] = field(default_factory=dict)
+    stranger: Person | None = None
+    """Who the visitor is for each pixel of which the page told nothing."""
     shared: dict[str, bytes] = field(default_factory=dict)
     """What the payloads of one pixel's events share."""
     page: CleanPage | None = None
@@ -89,16 +91,16 @@ class EventCase:
     """Its id as the page gave it, by which the page is told of a refusal."""
     time: int = 0
     """When it happened, by our clock in milliseconds."""
-    pixels: list[Pixel] = field(default_factory=list)
+    pixels: Sequence[Pixel] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     """Its custom data."""
     written: bytes = b""
-    """The custom data as JSON, if they are written already."""
+    """The custom data as JSON, where they have been written already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
     page: CleanPage = _NO_PAGE
-    events: list[Event] = field(default_factory=list)
-    dropped: list[LedgerRow] = field(default_factory=list)
+    events: Sequence[Event] = ()
+    dropped: tuple[LedgerRow, ...] = ()
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None
 

@@ -7,12 +7,12 @@ from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.request import Consent, Hit, Visit
 from proxy.rules import limits, wire
 from proxy.rules.case import Case, RequestStep
-from proxy.rules.event_steps import keys_of
 from proxy.rules.identity.browser_ids import browser_ids
 from proxy.rules.identity.person import proven
 from proxy.rules.identity.remembered_match import together
 from proxy.rules.identity.visitor import forget, renew, visitor_cookie_header
 from proxy.rules.identity.visitor_cookie import NONE_FOUND
+from proxy.rules.people import keys_of
 from proxy.rules.permission import consent
 from proxy.rules.permission.bots import bot_reason
 from proxy.rules.request.cookies import cookies_of
