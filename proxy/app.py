@@ -16,6 +16,7 @@ from proxy.config.load import Config
 from proxy.delivery.lanes import LaneGroup
 from proxy.delivery.lateness import LatenessCheck
 from proxy.delivery.start import delivering
+from proxy.edge.net.application import application
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
 from proxy.edge.net.terms import Terms, few_connections
@@ -117,4 +118,4 @@ async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGro
         random_bits=secrets.SystemRandom().getrandbits,
     )
     terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol)
-    return public, await listen(stack, public.app(), server.listen, terms, drain=public.drain)
+    return public, await listen(stack, application(public.answer), server.listen, terms, drain=public.drain)

@@ -97,6 +97,15 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
     assert used - {room} <= TABLE[room]
 
 
+def test_doors_know_no_server() -> None:
+    """Only ``edge/net`` imports aiohttp; a door speaks of requests and answers that any server can give."""
+    doors = [path for path in MODULES if path.is_relative_to(ROOT / "proxy" / "edge") and path.parent.name != "net"]
+    with_server = [name_of(path) for path in doors if "aiohttp" in {name.split(".")[0] for name in imports(path)}]
+
+    assert doors
+    assert with_server == []
+
+
 def _watched(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
     """Run ``purity.py``, in which every way out of the rules is watched."""
     path = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/fuzz"))

@@ -1,52 +1,35 @@
 """A request as it arrives, before its body: what its headers say, who asks, and how long its body claims to be."""
 
-from functools import cached_property
-
-from aiohttp import hdrs, web
-
-from proxy.model.request import BrowserRequest, Client
-from proxy.rules.limits import BODY
+from proxy.edge.exchange import HttpRequest
+from proxy.model.request import BrowserRequest
 from proxy.rules.request.client_address import PSEUDO_HEADER, Networks, came_by_https, client_of, host_asked_for
+
+_PSEUDO = PSEUDO_HEADER.lower()
 
 
 class Arrival:
-    """The head of one request. Who asks is found out at once, the host and the scheme when they are first needed."""
+    """The head of one request: who asks, for which host, by which scheme."""
 
-    def __init__(self, request: web.Request, trusted: Networks, header: str) -> None:
+    __slots__ = ("client", "header", "host", "is_secure", "request")
+
+    def __init__(self, request: HttpRequest, trusted: Networks, client_header: str) -> None:
         """Read a head.
 
         Args:
             request: The request; its body stays unread.
             trusted: The proxies whose forwarding header is believed.
-            header: The name of the header that carries the visitor's address.
+            client_header: The lower-case name of the header that carries the visitor's address.
         """
-        self._request = request
-        self._headers = request.headers
-        peer, forwarded, pseudo = request.remote or "", self.header(header), self.header(PSEUDO_HEADER)
-        self.client: Client = client_of(peer, forwarded, trusted, header=header, pseudo=pseudo)
-        claimed = request.content_length
-        self.size = (BODY if request.can_read_body else 0) if claimed is None else claimed
-        """Bytes of the body; the most there may be where it does not say."""
-
-    def header(self, name: str) -> str:
-        """Return a header: its lines joined by commas, bytes that are no UTF-8 replaced; "" when it is missing."""
-        lines = self._headers.getall(name, None)
-        if lines is None:
-            return ""
-        joined = lines[0] if len(lines) == 1 else ("; " if name == hdrs.COOKIE else ", ").join(lines)
-        return joined if joined.isascii() else joined.encode(errors="surrogateescape").decode(errors="replace")
-
-    @cached_property
-    def host(self) -> str:
-        """The host the visitor asked for, by a trusted proxy's word where there is one."""
-        host, forwarded = self.header(hdrs.HOST), self.header("X-Forwarded-Host")
-        return host_asked_for(host, forwarded, self.client) if forwarded else host
-
-    @cached_property
-    def is_secure(self) -> bool:
-        """Whether the visitor came by https, as far as the proxy was told."""
-        forwarded = self.header("X-Forwarded-Proto")
-        return came_by_https(self._request.secure, forwarded, self.client) if forwarded else self._request.secure
+        self.request = request
+        self.header = header = request.header
+        pseudo, forwarded = header(_PSEUDO), header(client_header)
+        self.client = client = client_of(request.peer, forwarded, trusted, header=client_header, pseudo=pseudo)
+        self.host, self.is_secure = header("host"), request.is_secure
+        """The host that the visitor asked for, and whether by https, by a trusted proxy's word where there is one."""
+        if host := header("x-forwarded-host"):
+            self.host = host_asked_for(self.host, host, client)
+        if scheme := header("x-forwarded-proto"):
+            self.is_secure = came_by_https(self.is_secure, scheme, client)
 
     def browser_request(self, body: bytes, *, now: int, entropy: int) -> BrowserRequest:
         """Return what the rules judge.
@@ -63,13 +46,13 @@ class Arrival:
             client=self.client,
             host=self.host,
             secure=self.is_secure,
-            origin=header(hdrs.ORIGIN),
-            referer=header(hdrs.REFERER),
-            cookie=header(hdrs.COOKIE),
-            user_agent=header(hdrs.USER_AGENT),
-            brands=header("Sec-CH-UA"),
-            platform=header("Sec-CH-UA-Platform"),
-            gpc=header("Sec-GPC"),
-            dnt=header("DNT"),
+            origin=header("origin"),
+            referer=header("referer"),
+            cookie=header("cookie"),
+            user_agent=header("user-agent"),
+            brands=header("sec-ch-ua"),
+            platform=header("sec-ch-ua-platform"),
+            gpc=header("sec-gpc"),
+            dnt=header("dnt"),
             body=body,
         )

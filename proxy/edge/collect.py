@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
-from aiohttp import hdrs, web
 
 from proxy.edge.answers import JSON, problem, refusal
+from proxy.edge.exchange import HttpAnswer
 from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
@@ -45,14 +45,14 @@ class CollectDoor:
         self._turns = turns
         self._store = store
 
-    async def answer(self, admitted: AdmittedRequest) -> web.Response:
+    async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer what the tag posts."""
-        if admitted.request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        if (admitted.arrival.header("content-encoding") or "identity").lower() != "identity":
             return refusal(415, "content-encoding: accepted: identity")
         request = await self._reader.read(admitted)
         decision = await self._turns.work(admitted.network, ingest_parts(request, self._policies[admitted.site.name]))
         status, body = tag_answer(decision)
-        content = web.Response(status=status, body=body, content_type=JSON if body else None)
+        content = HttpAnswer(status, body, dict(JSON) if body else {})
         return await self._store.answered(admitted.network, decision, content, at=request.now)
 
 

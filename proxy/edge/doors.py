@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiohttp import hdrs, web
-
 from proxy.edge.answers import PREFLIGHT, refusal
+from proxy.edge.exchange import HttpAnswer
 from proxy.edge.pages import StrangerRefusal
 from proxy.edge.reading import AdmittedRequest
 from proxy.rules.request.routes import Door
@@ -15,7 +14,7 @@ from proxy.rules.request.routes import Door
 class Answering(Protocol):
     """What stands behind a door."""
 
-    async def answer(self, admitted: AdmittedRequest, /) -> web.Response:
+    async def answer(self, admitted: AdmittedRequest, /) -> HttpAnswer:
         """Answer a request that passed the door."""
 
 
@@ -29,17 +28,17 @@ class _Rule:
     """Whether anybody may follow a link to it, though only a page may change something."""
 
     @property
-    def preflight(self) -> Mapping[str, str]:
+    def preflight(self) -> dict[str, str]:
         """What a browser is told before a page's script may ask (Fetch, CORS protocol)."""
-        methods = ", ".join(method for method in self.methods if method != hdrs.METH_OPTIONS)
-        return PREFLIGHT | {hdrs.ACCESS_CONTROL_ALLOW_METHODS: methods}
+        methods = ", ".join(method for method in self.methods if method != "OPTIONS")
+        return PREFLIGHT | {"Access-Control-Allow-Methods": methods}
 
 
 _RULES = {
-    Door.TAG: _Rule((hdrs.METH_GET, hdrs.METH_HEAD)),
-    Door.COLLECT: _Rule((hdrs.METH_POST, hdrs.METH_OPTIONS), page_header="origin"),
-    Door.IMAGE: _Rule((hdrs.METH_GET,), page_header="referer"),
-    Door.CHOICE: _Rule((hdrs.METH_GET, hdrs.METH_POST, hdrs.METH_OPTIONS), page_header="origin", links=True),
+    Door.TAG: _Rule(("GET", "HEAD")),
+    Door.COLLECT: _Rule(("POST", "OPTIONS"), page_header="origin"),
+    Door.IMAGE: _Rule(("GET",), page_header="referer"),
+    Door.CHOICE: _Rule(("GET", "POST", "OPTIONS"), page_header="origin", links=True),
 }
 
 
@@ -51,25 +50,25 @@ class Doors:
         self._behind = behind
         self._strangers = strangers
 
-    async def answer(self, door: Door, admitted: AdmittedRequest) -> web.Response:
+    async def answer(self, door: Door, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer at a door, or refuse the method or the page."""
         rule = _RULES[door]
-        method = admitted.request.method
+        method = admitted.arrival.request.method
         if method not in rule.methods:
             return _wrong_method(method, rule.methods)
         if rule.page_header and not admitted.is_ours and not (rule.links and _is_link(admitted)):
             return self._strangers.answer(admitted, rule.page_header)
-        if method == hdrs.METH_OPTIONS:
-            return web.Response(status=204, headers=rule.preflight)
+        if method == "OPTIONS":
+            return HttpAnswer(204, headers=rule.preflight)
         return await self._behind[door].answer(admitted)
 
 
 def _is_link(admitted: AdmittedRequest) -> bool:
     """Tell whether a visitor follows a link: the request of a script has an Origin."""
-    return admitted.request.method == hdrs.METH_GET and not admitted.arrival.header(hdrs.ORIGIN)
+    return admitted.arrival.request.method == "GET" and not admitted.arrival.header("origin")
 
 
-def _wrong_method(method: str, accepted: tuple[str, ...]) -> web.Response:
-    response = refusal(405, f"method: {method[:20]}; accepted: {', '.join(accepted)}")
-    response.headers[hdrs.ALLOW] = ", ".join(accepted)
-    return response
+def _wrong_method(method: str, accepted: tuple[str, ...]) -> HttpAnswer:
+    answer = refusal(405, f"method: {method[:20]}; accepted: {', '.join(accepted)}")
+    answer.headers["Allow"] = ", ".join(accepted)
+    return answer

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from aiohttp import hdrs, web
-
 from proxy.config.schema import Site
 from proxy.edge.answers import JSON
+from proxy.edge.exchange import HttpAnswer, HttpRequest
 from proxy.rules.request.routes import site_of
 
 _PATH = "/.well-known/gpc.json"
@@ -17,13 +16,13 @@ class GpcDoor:
     def __init__(self, sites: Sequence[Site]) -> None:
         self._sites = sites
 
-    def leads_to(self, request: web.Request) -> bool:
+    def leads_to(self, request: HttpRequest) -> bool:
         """Tell whether a request asks for this resource."""
-        return request.path == _PATH and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}
+        return request.path == _PATH and request.method in {"GET", "HEAD"}
 
-    def answer(self, host: str) -> web.Response | None:
+    def answer(self, host: str) -> HttpAnswer | None:
         """Return the resource of the site of a host; None where Global Privacy Control is not honoured."""
         site = site_of(self._sites, host)
         if site is None or site.gpc == "ignore":
             return None
-        return web.Response(body=b'{"gpc": true}', content_type=JSON)
+        return HttpAnswer(200, b'{"gpc": true}', dict(JSON))

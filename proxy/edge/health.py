@@ -1,8 +1,10 @@
 """``/healthz`` of the public listener: whether the proxy accepts events, for a balancer in front of it."""
 
-from aiohttp import web
-
+from proxy.edge.exchange import HttpAnswer, HttpRequest
 from proxy.queue.contract import Intake
+
+_PATH = "/healthz"
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class HealthDoor:
@@ -13,7 +15,11 @@ class HealthDoor:
         self.accepting = True
         """False once the proxy is about to end."""
 
-    async def answer(self, _request: web.Request) -> web.Response:
+    def leads_to(self, request: HttpRequest) -> bool:
+        """Tell whether a request asks for this resource."""
+        return request.path == _PATH and request.method in {"GET", "HEAD"}
+
+    def answer(self) -> HttpAnswer:
         """Answer 200 while events are accepted, else 503 with the reason."""
         why = self._queue.refuses() if self.accepting else "ending"
-        return web.Response(status=503, text=f"not accepting: {why}\n") if why else web.Response(text="ok\n")
+        return HttpAnswer(503 if why else 200, f"not accepting: {why}\n".encode() if why else b"ok\n", dict(_TEXT))

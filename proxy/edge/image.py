@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from aiohttp import web
-
 from proxy.edge.answers import GIF, refusal
+from proxy.edge.exchange import HttpAnswer
 from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.edge.storing import DecisionStore
 from proxy.rules.browser import ingest_image
@@ -26,10 +25,10 @@ class ImageDoor:
         self._reader = reader
         self._store = store
 
-    async def answer(self, admitted: AdmittedRequest) -> web.Response:
+    async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer with the image, whatever becomes of the PageView; only what cannot be read is refused."""
         request = await self._reader.read(admitted)
         decision = ingest_image(request, self._policies[admitted.site.name])
-        image = web.Response(body=GIF, content_type="image/gif")
+        image = HttpAnswer(200, GIF, {"Content-Type": "image/gif"})
         content = refusal(400, "cannot be read") if decision.faults else image
         return await self._store.answered(admitted.network, decision, content, at=request.now)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import orjson
-from aiohttp import hdrs, web
 
 from proxy.edge.answers import JSON, refusal
+from proxy.edge.exchange import HttpAnswer, HttpRequest
 from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
@@ -21,6 +21,7 @@ _FORM = "application/x-www-form-urlencoded"
 _FORM_BODIES = {b"opted_out=true": True, b"opted_out=false": False}
 # The page may not be framed, or a foreign one could lay the button under a visitor's click.
 _PAGE_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
@@ -49,17 +50,17 @@ class OptOutDoor:
         self._metrics = metrics
         self._page = static_file("choice.html").decode()
 
-    async def answer(self, admitted: AdmittedRequest) -> web.Response:
+    async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer with the visitor's status, after a POST has changed it durably."""
         policy = self._policies[admitted.site.name]
-        response = await self._answer(admitted.request, await self._reader.read(admitted), policy)
-        response.headers[hdrs.CACHE_CONTROL] = "no-store"
-        response.headers[hdrs.VARY] = f"{hdrs.ACCEPT}, {hdrs.ORIGIN}"
-        return response
+        answer = await self._answer(admitted.arrival.request, await self._reader.read(admitted), policy)
+        answer.headers["Cache-Control"] = "no-store"
+        answer.headers["Vary"] = "Accept, Origin"
+        return answer
 
-    async def _answer(self, http: web.Request, request: BrowserRequest, policy: Policy) -> web.Response:
+    async def _answer(self, http: HttpRequest, request: BrowserRequest, policy: Policy) -> HttpAnswer:
         try:
-            if http.method == hdrs.METH_POST:
+            if http.method == "POST":
                 return await self._change(http, request, policy)
             status = standing(request, policy)
             return self._page_or_json(await self._as_stored(status), http) if status else _of_another_site()
@@ -72,8 +73,8 @@ class OptOutDoor:
             return status
         return replace(status, opted_out=True)
 
-    async def _change(self, http: web.Request, request: BrowserRequest, policy: Policy) -> web.Response:
-        opted_out = _opted_out(http.content_type, request.body)
+    async def _change(self, http: HttpRequest, request: BrowserRequest, policy: Policy) -> HttpAnswer:
+        opted_out = _opted_out(_media_type(http), request.body)
         if opted_out is None:
             return refusal(400, 'opted_out: accepted: {"opted_out": true} or {"opted_out": false}')
         status = choose(request, policy, opted_out=opted_out)
@@ -90,8 +91,8 @@ class OptOutDoor:
             await self._queue.suppress(status.person_digests[:1], kind, now)
             self._metrics.suppressed(kind)
 
-    def _page_or_json(self, status: OptOutStatus, http: web.Request) -> web.Response:
-        if "text/html" not in http.headers.get(hdrs.ACCEPT, ""):
+    def _page_or_json(self, status: OptOutStatus, http: HttpRequest) -> HttpAnswer:
+        if "text/html" not in http.header("accept"):
             return _json(status)
         text = self._page.format(
             state="You have opted out." if status.opted_out else "You have not opted out.",
@@ -100,7 +101,7 @@ class OptOutDoor:
             button="Take my opt-out back" if status.opted_out else "Opt out",
             reference=_REFERENCE.format(status.reference) if status.reference else "",
         )
-        return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS)
+        return HttpAnswer(200, text.encode(), dict(_PAGE_HEADERS))
 
 
 _GPC_TEXTS = {
@@ -116,20 +117,23 @@ _REFERENCE = (
 )
 
 
-def _changed(status: OptOutStatus, http: web.Request) -> web.Response:
-    if http.content_type == _FORM:
+def _changed(status: OptOutStatus, http: HttpRequest) -> HttpAnswer:
+    if _media_type(http) == _FORM:
         # The page again, by GET, so that a reload repeats nothing.
-        response = web.Response(status=303, headers={hdrs.LOCATION: http.path.rpartition("/")[2]})
+        answer = HttpAnswer(303, headers={"Location": http.path.rpartition("/")[2]})
     else:
-        response = _json(status)
-    for cookie in status.cookies:
-        response.headers.add(hdrs.SET_COOKIE, cookie)
-    return response
+        answer = _json(status)
+    answer.cookies = status.cookies
+    return answer
 
 
-def _opted_out(content_type: str, body: bytes) -> bool | None:
+def _media_type(http: HttpRequest) -> str:
+    return http.header("content-type").partition(";")[0].strip().lower()
+
+
+def _opted_out(media_type: str, body: bytes) -> bool | None:
     """Return what a visitor chose; None when the body says neither."""
-    if content_type == _FORM:
+    if media_type == _FORM:
         return _FORM_BODIES.get(body)
     try:
         document = orjson.loads(body)
@@ -139,10 +143,10 @@ def _opted_out(content_type: str, body: bytes) -> bool | None:
     return opted_out if isinstance(opted_out, bool) else None
 
 
-def _json(status: OptOutStatus) -> web.Response:
+def _json(status: OptOutStatus) -> HttpAnswer:
     body = orjson.dumps({"opted_out": status.opted_out, "gpc": status.gpc, "consent": status.consent})
-    return web.Response(body=body, content_type=JSON)
+    return HttpAnswer(200, body, dict(JSON))
 
 
-def _of_another_site() -> web.Response:
+def _of_another_site() -> HttpAnswer:
     return refusal(403, "origin: of another site than this address, so the browser would keep no choice")

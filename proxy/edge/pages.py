@@ -1,10 +1,9 @@
 """Which page asks: only pages of a site may send for it, and others that try become known to the owner."""
 
-from aiohttp import hdrs, web
-
 from proxy.config.schema import Site
 from proxy.edge.answers import refusal
 from proxy.edge.arrival import Arrival
+from proxy.edge.exchange import HttpAnswer
 from proxy.edge.foreign import ForeignNames
 from proxy.edge.reading import AdmittedRequest
 from proxy.rules.request.sites import belongs, host_of
@@ -32,7 +31,7 @@ class StrangerRefusal:
     def __init__(self, foreign: ForeignNames) -> None:
         self._foreign = foreign
 
-    def answer(self, admitted: AdmittedRequest, header: str) -> web.Response:
+    def answer(self, admitted: AdmittedRequest, header: str) -> HttpAnswer:
         """Return 403, which names the header that a page of the site would have sent."""
         page, site = _page(admitted.arrival), admitted.site
         if not belongs(site, host_of(page)):
@@ -43,4 +42,4 @@ class StrangerRefusal:
 
 
 def _page(arrival: Arrival) -> str:
-    return arrival.header(hdrs.ORIGIN) or arrival.header(hdrs.REFERER)
+    return arrival.header("origin") or arrival.header("referer")

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aiohttp import hdrs, web
-
 from proxy.config.schema import LimitSettings, Site
 from proxy.edge.admission import Admission
 from proxy.edge.answers import allow, refusal
 from proxy.edge.arrival import Arrival
 from proxy.edge.collect import CollectDoor
 from proxy.edge.doors import Answering, Doors
+from proxy.edge.exchange import BodyLostError, BodyTooLargeError, BodyTooSlowError, HttpAnswer, HttpRequest
 from proxy.edge.foreign import ForeignNames
 from proxy.edge.gpc import GpcDoor
 from proxy.edge.health import HealthDoor
@@ -78,7 +77,7 @@ class Public:
             clock_ns: The same in nanoseconds.
             random_bits: So many random bits, others each time.
         """
-        self._entry = entry
+        self._entry, self._client_header = entry, entry.client_ip_header.lower()
         self._admission = admission = Admission(
             limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
         )
@@ -98,13 +97,6 @@ class Public:
         }
         self._doors = Doors(behind, StrangerRefusal(self._foreign))
 
-    def app(self) -> web.Application:
-        """Return the application; it holds no lifetime of its own."""
-        app = web.Application(client_max_size=BODY)
-        app.router.add_get("/healthz", self._health.answer)
-        app.router.add_route("*", "/{path:.*}", self._enter)
-        return app
-
     def stop_accepting(self) -> None:
         """Say at ``/healthz`` that the proxy is about to end; requests are answered until then."""
         self._health.accepting = False
@@ -113,59 +105,66 @@ class Public:
         """Wait until no request is under way, at most so long."""
         await self._under_way.drain(seconds)
 
-    async def _enter(self, request: web.Request) -> web.Response:
-        with self._under_way.counted():
-            arrival = Arrival(request, self._entry.trusted, self._entry.client_ip_header)
-            entrance = self._entrance(request, arrival)
-            response = await self._judged(request, arrival, entrance)
-        self._metrics.request(entrance.door if entrance else _NO_DOOR, response.status)
-        return response
+    async def answer(self, request: HttpRequest) -> HttpAnswer:
+        """Answer a request; its body is read when everything else about it is accepted.
 
-    def _entrance(self, request: web.Request, arrival: Arrival) -> Entrance | None:
+        Raises:
+            BodyLostError: when the client hung up, or sent no body that can be read.
+        """
+        if self._health.leads_to(request):
+            return self._health.answer()
+        with self._under_way:
+            arrival = Arrival(request, self._entry.trusted, self._client_header)
+            entrance = self._entrance(arrival)
+            answer = await self._judged(arrival, entrance)
+        self._metrics.request(entrance.door if entrance else _NO_DOOR, answer.status)
+        return answer
+
+    def _entrance(self, arrival: Arrival) -> Entrance | None:
         """Find the door: the tag's by Host alone, which is what caches keep it by."""
-        routes = self._entry.routes
-        entrance = routes.find(arrival.host, request.path)
+        routes, path = self._entry.routes, arrival.request.path
+        entrance = routes.find(arrival.host, path)
         if entrance is None or entrance.door is Door.TAG:
-            return routes.find(arrival.header(hdrs.HOST), request.path)
+            return routes.find(arrival.header("host"), path)
         return entrance
 
-    async def _judged(self, request: web.Request, arrival: Arrival, entrance: Entrance | None) -> web.Response:
+    async def _judged(self, arrival: Arrival, entrance: Entrance | None) -> HttpAnswer:
         """Answer a request, or refuse it before its body is read; a page of the site can read either."""
         network = client_network(arrival.client.address)
         is_ours = entrance is not None and is_page_of(entrance.site, arrival)
-        refused = self._admission.refusal(network, min(arrival.size, BODY))
+        refused = self._admission.refusal(network, min(arrival.request.size, BODY))
         if refused:
             await self._turns.mine(network)
-            response = refusal(refused.status, refused.why, retry_seconds=refused.retry_seconds)
+            answer = refusal(refused.status, refused.why, retry_seconds=refused.retry_seconds)
         elif entrance is None:
-            response = self._without_door(request, arrival.header(hdrs.HOST))
+            answer = self._without_door(arrival)
         else:
-            admitted = AdmittedRequest(request, arrival, entrance.site, network, is_ours)
-            response = await self._admitted(entrance.door, admitted)
-        origin = arrival.header(hdrs.ORIGIN)
+            answer = await self._admitted(entrance.door, AdmittedRequest(arrival, entrance.site, network, is_ours))
+        origin = arrival.header("origin")
         if origin and is_ours and entrance and entrance.door is not Door.TAG:
-            allow(response, origin)
-        return response
+            allow(answer, origin)
+        return answer
 
-    def _without_door(self, request: web.Request, host: str) -> web.Response:
+    def _without_door(self, arrival: Arrival) -> HttpAnswer:
+        request, host = arrival.request, arrival.header("host")
         if self._gpc.leads_to(request):
             return self._gpc.answer(host) or refusal(404, "nothing here")
         if self._entry.routes.knows(request.path):
             self._foreign.host(host)
         return refusal(404, "nothing here")
 
-    async def _admitted(self, door: Door, admitted: AdmittedRequest) -> web.Response:
+    async def _admitted(self, door: Door, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer at a door while the request counts against its client's share."""
-        network, size = admitted.network, min(admitted.arrival.size, BODY)
+        network, size = admitted.network, min(admitted.arrival.request.size, BODY)
         self._admission.enter(network, size)
         try:
             return await self._doors.answer(door, admitted)
-        except web.HTTPRequestEntityTooLarge:
+        except BodyTooLargeError:
             return refusal(413, f"body: too large; accepted: {BODY} bytes")
-        except web.HTTPRequestTimeout:
+        except BodyTooSlowError:
             return refusal(408, "body: it came too slowly")
-        except (OSError, web.RequestPayloadError):
-            raise  # the client hung up, or sent no body that can be read: the connection's business
+        except (OSError, BodyLostError):
+            raise  # the connection's business
         except Exception as error:  # noqa: BLE001 - the same request would fail again, so no page shall repeat it
             self._faults.report(error, lost="requests are refused")
             return refusal(400, "cannot be read")

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from proxy.config.schema import Site
 from proxy.edge.arrival import Arrival
+from proxy.edge.exchange import BodyTooLargeError
 from proxy.edge.turns import Turns
 from proxy.model.request import BrowserRequest
 from proxy.rules.fairness import ClientNetwork
@@ -17,7 +16,6 @@ from proxy.rules.limits import BODY
 class AdmittedRequest:
     """A request that was let in at one door of one site."""
 
-    request: web.Request
     arrival: Arrival
     site: Site
     network: ClientNetwork
@@ -45,12 +43,14 @@ class RequestReader:
         """Read the body, wait for the client's turn, then return what the rules judge.
 
         Raises:
-            web.HTTPRequestEntityTooLarge: when the body is longer than accepted.
-            web.HTTPRequestTimeout: when it comes too slowly.
+            BodyTooLargeError: when the body is longer than accepted.
+            BodyTooSlowError: when it comes too slowly.
+            BodyLostError: when it will not come.
         """
-        if admitted.arrival.size > BODY:
-            raise web.HTTPRequestEntityTooLarge(BODY)
-        body = await admitted.request.read()
+        arrival = admitted.arrival
+        if arrival.request.size > BODY:
+            raise BodyTooLargeError
+        body = await arrival.request.body()
         await self._turns.mine(admitted.network)
         now, entropy = self._clock_ns() // 1_000_000, self._random_bits(128)
-        return admitted.arrival.browser_request(body, now=now, entropy=entropy)
+        return arrival.browser_request(body, now=now, entropy=entropy)

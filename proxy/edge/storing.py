@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from aiohttp import hdrs, web
-
 from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
+from proxy.edge.exchange import HttpAnswer
 from proxy.model.decision import Decision
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
@@ -49,9 +48,7 @@ class DecisionStore:
         self._faults = FaultReporter(conditions, metrics)
         self._wake = wake
 
-    async def answered(
-        self, network: ClientNetwork, decision: Decision, content: web.Response, *, at: int
-    ) -> web.Response:
+    async def answered(self, network: ClientNetwork, decision: Decision, content: HttpAnswer, *, at: int) -> HttpAnswer:
         """Return the answer to a request, with its cookies, after the records are durable; 503 if they are not.
 
         Args:
@@ -77,9 +74,8 @@ class DecisionStore:
             self._tell(decision, stored, at)
         except Exception as error:  # noqa: BLE001 - what was stored stays stored, and the answer says so
             self._faults.report(error, lost="ledger and metrics lack what was stored")
-        for cookie in decision.cookies:
-            content.headers.add(hdrs.SET_COOKIE, cookie)
-        content.headers[hdrs.CACHE_CONTROL] = "no-store"
+        content.cookies = decision.cookies
+        content.headers["Cache-Control"] = "no-store"
         return content
 
     async def _store_consent(self, decision: Decision, at: int) -> None:
@@ -102,11 +98,11 @@ class DecisionStore:
             self._faults.report_places(decision.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:
             self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
-        if decision.misdirected:
+        if decision.untrusted_forwarding:
             self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
 
 
-def _not_stored() -> web.Response:
+def _not_stored() -> HttpAnswer:
     return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
 
 

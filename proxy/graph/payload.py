@@ -42,7 +42,7 @@ def record(event: Event, shared_part: bytes | None = None, like: Record | None =
     about = (event.pixel, event.name, event.id, event.time_s, event.visitor, event.browser_copy or BrowserCopy.PENDING)
     own, worth = (like.payload, like.worth) if like else (_own(event), _worth(event))
     shared_part = shared(event) if shared_part is None else shared_part
-    return Record(*about, event.mark, own, event.findings, event.person_digests, worth, shared_part)
+    return Record(*about, event.bot_reason, own, event.findings, event.person_digests, worth, shared_part)
 
 
 def _own(event: Event) -> bytes:

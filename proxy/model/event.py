@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 
 class BrowserCopy(StrEnum):
     """What became of the browser Pixel's copy of an event, as far as the tag could tell."""
@@ -43,7 +45,7 @@ class Redaction(NamedTuple):
     place: str
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True):
     """One event for one pixel that we vouch for: clean, hashed, ready to be written as Graph wants it."""
 
     pixel: str
@@ -62,8 +64,8 @@ class Event(NamedTuple):
     """What became of the browser's copy; None where an event has none."""
     action_source: str = "website"
     """Where it happened, in Meta's words."""
-    mark: str = ""
-    """Why the owner may doubt it (a bot's reason); it is sent all the same."""
+    bot_reason: str = ""
+    """``bot:`` and why its visitor is taken for a machine; empty otherwise. The event is sent all the same."""
     findings: tuple[str, ...] = ()
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     person_digests: tuple[bytes, ...] = ()

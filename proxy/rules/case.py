@@ -1,14 +1,15 @@
 """What the steps of a browser's request work on: the request so far, and each of its events so far."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from proxy.config.schema import Pixel
 from proxy.model.event import DropReason, Event, Redaction
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
-from proxy.model.request import BrowserRequest, Hit, RefusedEvent, Visit
+from proxy.model.request import BrowserRequest, Hit, Options, RefusedEvent, Visit
 from proxy.rules.effort import Effort
 from proxy.rules.identity.browser_ids import BrowserIds
 from proxy.rules.identity.person import Person
@@ -19,20 +20,17 @@ from proxy.rules.payload.addresses import CleanPage
 from proxy.rules.policy import Policy
 from proxy.rules.request.sites import CookieScope
 
-Options = tuple[tuple[str, ...], int, int]
-"""Data processing options, country and state (Meta, data processing options)."""
 _NO_VISIT, _NO_IDS = Visit(sent=0), BrowserIds("", "", ())
 _NO_PAGE = CleanPage("", "")
 _NOWHERE = CookieScope(at_home=False, domain="", secure=False)
 
 
-@dataclass(slots=True)
-class Case:
+class Case(msgspec.Struct):
     """What is known of one request so far. Each step writes its own part; none changes that of another."""
 
     request: BrowserRequest
     policy: Policy
-    effort: Effort = field(default_factory=Effort)
+    effort: Effort = msgspec.field(default_factory=Effort)
     # decode
     visit: Visit = _NO_VISIT
     # address
@@ -43,12 +41,9 @@ class Case:
     """What is wrong with what all its events share."""
     # cookies
     scope: CookieScope = _NOWHERE
-    cookies: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = {}
+    """Those that count for us."""
     found: FoundCookie = NONE_FOUND
-    # identity
-    ids: BrowserIds = _NO_IDS
-    visitor: bytes = b""
-    """Four bytes that tell visitors apart."""
     # permission
     bot: str | None = None
     """Why the visitor is taken for a machine."""
@@ -57,32 +52,39 @@ class Case:
     options: Options | None = None
     withdrawn: tuple[bytes, ...] = ()
     granted: tuple[bytes, ...] = ()
-    # visitor cookie
+    # identity
+    visitor: bytes = b""
+    """Four bytes that tell visitors apart."""
+    ids: BrowserIds = _NO_IDS
     visitor_cookie: VisitorCookie = NONE_FOUND.visitor_cookie
     """What the visitor cookie holds from now on."""
     set_cookies: tuple[str, ...] = ()
     # the events
-    match_keys: dict[str, MatchKeys] = field(default_factory=dict)
+    match_keys: dict[str, MatchKeys] = {}
     """By pixel, like ``people`` and ``shared``, as soon as an event or the visitor cookie needed them."""
-    people: dict[str, Person] = field(default_factory=dict)
+    people: dict[str, Person] = {}
     stranger: Person | None = None
     """Who the visitor is for each pixel of which the page told nothing."""
-    shared: dict[str, bytes] = field(default_factory=dict)
+    shared: dict[str, bytes] = {}
     """What the payloads of one pixel's events share."""
     page: CleanPage | None = None
     bytes_left: int = RECORDS
-    records: list[Record] = field(default_factory=list)
-    dropped: list[LedgerRow] = field(default_factory=list)
-    refused: list[RefusedEvent] = field(default_factory=list)
+    records: list[Record] = []
+    dropped: list[LedgerRow] = []
+    refused: list[RefusedEvent] = []
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None
     """The drop of the first of these."""
-    redactions: list[Redaction] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    redactions: list[Redaction] = []
+    faults: list[str] = []
+
+    def take(self, steps: "Iterable[RequestStep]") -> None:
+        """Go through steps, in their order."""
+        for step in steps:
+            step.run(self)
 
 
-@dataclass(slots=True)
-class EventCase:
+class EventCase(msgspec.Struct):
     """What is known of one event so far, for each of the pixels that it is still meant for."""
 
     case: Case
@@ -92,15 +94,15 @@ class EventCase:
     time: int = 0
     """When it happened, by our clock in milliseconds."""
     pixels: Sequence[Pixel] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
     """Its custom data."""
     written: bytes = b""
     """The custom data as JSON, where they have been written already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
     page: CleanPage = _NO_PAGE
-    events: Sequence[Event] = ()
-    dropped: tuple[LedgerRow, ...] = ()
+    events: list[Event] = []
+    dropped: list[LedgerRow] = []
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None
 

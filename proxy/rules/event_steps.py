@@ -154,15 +154,27 @@ def event(event_case: EventCase) -> None:
     case, hit, page = event_case.case, event_case.hit, event_case.page
     doubt = f"bot:{case.bot}" if case.bot else ""
     shared_findings = (doubt, *case.findings) if doubt else case.findings
-    time_s, events = event_case.time // 1000, []
     for pixel in event_case.pixels:
         person = case.people[pixel.id]
-        # By name it would take twice as long, and a request may come to hundreds.
-        about = (pixel.id, hit.name, hit.id, time_s, page.url, page.referrer, person.user_data, event_case.data)
-        of_request = (case.options, case.visitor, hit.browser_copy, "website", doubt)
-        findings = shared_findings + person.findings + event_case.findings
-        events.append(Event(*about, *of_request, findings, person.digests, event_case.written))
-    event_case.events = events
+        event_case.events.append(
+            Event(
+                pixel=pixel.id,
+                name=hit.name,
+                id=hit.id,
+                time_s=event_case.time // 1000,
+                url=page.url,
+                referrer=page.referrer,
+                user_data=person.user_data,
+                person_digests=person.digests,
+                custom_data=event_case.data,
+                written=event_case.written,
+                options=case.options,
+                visitor=case.visitor,
+                browser_copy=hit.browser_copy,
+                bot_reason=doubt,
+                findings=shared_findings + person.findings + event_case.findings,
+            )
+        )
 
 
 def record(event_case: EventCase) -> None:
@@ -212,4 +224,4 @@ def _drop_all(event_case: EventCase, reason: DropReason, findings: tuple[str, ..
 
 def _drop(event_case: EventCase, pixels: Sequence[Pixel], reason: DropReason, findings: tuple[str, ...] = ()) -> None:
     """Note the drop of the event for each of some pixels."""
-    event_case.dropped += tuple([event_case.drop_row(pixel.id, reason, findings) for pixel in pixels])
+    event_case.dropped += [event_case.drop_row(pixel.id, reason, findings) for pixel in pixels]

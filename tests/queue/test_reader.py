@@ -64,11 +64,11 @@ async def listed(queue: LocalQueue | Reader, wanted: Filter = ALL) -> list[Ledge
 @contextmanager
 def holding() -> Iterator[threading.Event]:
     """Yield what a thread may wait for; it is let go at the end whatever happens."""
-    held = threading.Event()
+    gate = threading.Event()
     try:
-        yield held
+        yield gate
     finally:
-        held.set()
+        gate.set()
 
 
 async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> None:
@@ -76,12 +76,12 @@ async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> N
     await write(queue, row(1))
     await queue.suppress([b"0123456789abcdef"], SuppressionKind.OPT_OUT, NOON)
     begun = threading.Event()
-    with holding() as held:
+    with holding() as gate:
 
         def commit() -> None:
             queue._store.tables.ledger.write([row(2)])
             begun.set()
-            held.wait()
+            gate.wait()
 
         commits = asyncio.ensure_future(queue._writer.do(commit))
         await asyncio.to_thread(begun.wait)
@@ -98,12 +98,12 @@ async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> 
     """The reader is held up within its transaction; events are stored, claimed and settled meanwhile."""
     await write(queue, row(1))
     begun = threading.Event()
-    with holding() as held:
+    with holding() as gate:
 
         def look() -> int:
             ((count,),) = queue._reader._db.execute("SELECT count(*) FROM segment").fetchall()
             begun.set()
-            held.wait()
+            gate.wait()
             return int(str(count))
 
         reads = asyncio.ensure_future(queue._reader._read(look))
@@ -156,9 +156,9 @@ async def test_what_the_reader_opens_cannot_be_written(queue: LocalQueue) -> Non
         queue._reader._db.execute("DELETE FROM segment")
     path = queue._reader._path
     code = "import apsw, sys; apsw.Connection(sys.argv[1]).execute('SELECT count(*) FROM segment').fetchall()"
-    other = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)  # noqa: ASYNC221 - bounded
+    process = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)  # noqa: ASYNC221 - bounded
 
-    assert (other.returncode, "BusyError" in other.stderr) == (1, True)
+    assert (process.returncode, "BusyError" in process.stderr) == (1, True)
     assert sorted(file.name for file in path.parent.iterdir() if "db" in file.name) == ["queue.db", "queue.db-wal"]
 
 
@@ -168,9 +168,9 @@ async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
     """Whoever searches on a disk that does not answer is told so, and so is the next; events are stored meanwhile."""
     monkeypatch.setattr(reader, "_SLOW_S", 0.05)
     monkeypatch.setattr(reader, "_LOOK_EVERY_S", 0.02)
-    with holding() as held:
+    with holding() as gate:
         with pytest.raises(QueueFullError, match="has not answered"):
-            await queue._reader._read(held.wait)
+            await queue._reader._read(gate.wait)
         with pytest.raises(QueueFullError, match="has not answered"):
             await listed(queue)
         stored = await queue.append([record(1)])
@@ -240,4 +240,4 @@ async def test_a_stopped_queue_is_read_without_a_trace(tmp_path: Path, end: str)
     await stopped.close()
 
     assert (bool(before.get("queue.db-wal")), contents(left)) == (end == "killed", before)
-    assert ([one.id for one in found[0]], found[1], len(found[2])) == (["id-1"], [], 1)
+    assert ([row.id for row in found[0]], found[1], len(found[2])) == (["id-1"], [], 1)

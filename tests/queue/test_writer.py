@@ -188,13 +188,13 @@ async def test_lookups_take_turns_with_groups() -> None:
     done: list[str] = []
     gate = threading.Event()
     writer = Writer(FakeStore(), on_broken=Broken())
-    held = asyncio.ensure_future(writer.do(gate.wait))
-    await asyncio.wait([held], timeout=0)
+    blocked_call = asyncio.ensure_future(writer.do(gate.wait))
+    await asyncio.wait([blocked_call], timeout=0)
     lookups = [asyncio.ensure_future(writer.look_up(lambda: done.append("lookup"))) for _ in range(50)]
     calls = [asyncio.ensure_future(writer.do(lambda: done.append("call")))]
     await asyncio.wait(calls, timeout=0)
     gate.set()
-    await asyncio.gather(held, *lookups, *calls)
+    await asyncio.gather(blocked_call, *lookups, *calls)
     await writer.close()
 
     assert done.index("call") <= 1

@@ -47,9 +47,9 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     def counted(holder: object, name: str, label: str) -> None:
         original = getattr(holder, name)
 
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             found[label] += 1
-            return original(*given, **named)
+            return original(*arguments, **named)
 
         monkeypatch.setattr(holder, name, call)
 
@@ -186,7 +186,7 @@ def test_the_budget_is_the_requests() -> None:
     """What one event has used up, the next one of the request does not have; what was read once is known."""
     effort = Effort()
     texts = [[f"+49 30 {number}{event}" for number in range(100_000, 100_100)] for event in range(8)]
-    first, *_, last = [clean_data({"notes": one}, LIMITS, effort).removed for one in texts]
+    first, *_, last = [clean_data({"notes": text}, LIMITS, effort).removed for text in texts]
     again = clean_data({"notes": texts[0]}, LIMITS, effort).removed
 
     assert set(first) == set(again) == {Shape.PHONE}

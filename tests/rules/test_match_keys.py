@@ -438,8 +438,8 @@ def test_no_input_crashes(raw: dict[str, object], country: str) -> None:
 def test_no_key_value_or_country_crashes_normalise(key: str, value: str, country: str) -> None:
     """Unknown keys have no form, and neither text nor country can break a rule."""
     assert key in KEYS or normalise(key, value, country=country) is None
-    for known in KEYS:
-        form = normalise(known, value, country=country)
+    for key_name in KEYS:
+        form = normalise(key_name, value, country=country)
         assert form is None or form.encode()
 
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 
-from aiohttp import hdrs, web
-
 from proxy.config.schema import Site
+from proxy.edge.exchange import HttpAnswer, HttpRequest
 from proxy.edge.reading import AdmittedRequest
 from proxy.edge.tag.build import tag_of
 from proxy.edge.turns import Turns
 from proxy.static_files import Asset
 
 _HEADERS = {
-    hdrs.CONTENT_TYPE: "text/javascript; charset=utf-8",
-    hdrs.CACHE_CONTROL: "public, max-age=3600",
-    hdrs.VARY: hdrs.ACCEPT_ENCODING,
-    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+    "Content-Type": "text/javascript; charset=utf-8",
+    "Cache-Control": "public, max-age=3600",
+    "Vary": "Accept-Encoding",
+    "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -28,19 +27,19 @@ class TagDoor:
         self._tags = {site.name: tag_of(site) for site in sites}
         self._turns = turns
 
-    async def answer(self, admitted: AdmittedRequest) -> web.Response:
+    async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer with the site's tag."""
         await self._turns.mine(admitted.network)
-        return _script(self._tags[admitted.site.name], admitted.request)
+        return _script(self._tags[admitted.site.name], admitted.arrival.request)
 
 
-def _script(asset: Asset, request: web.Request) -> web.Response:
+def _script(asset: Asset, request: HttpRequest) -> HttpAnswer:
     """Return a tag in the best encoding the browser takes, or that it has not changed."""
-    coding, body = asset.choose(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    coding, body = asset.choose(request.header("accept-encoding"))
     etag = f'"{asset.etag}{"-" + coding if coding else ""}"'
-    headers = _HEADERS | {hdrs.ETAG: etag}
-    if etag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
-        return web.Response(status=304, headers=headers)
+    headers = _HEADERS | {"ETag": etag}
+    if etag in request.header("if-none-match"):
+        return HttpAnswer(304, headers=headers)
     if coding:
-        headers[hdrs.CONTENT_ENCODING] = coding
-    return web.Response(body=body, headers=headers)
+        headers["Content-Encoding"] = coding
+    return HttpAnswer(200, body, headers)

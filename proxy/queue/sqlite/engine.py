@@ -278,7 +278,7 @@ class LocalQueue:
         """See ``Backlog``."""
         store = self._store
         return replace(
-            store.tables.counts.stats(), lost_notes=store.notes.lost, foreign_news=store.housekeeping.foreign_updates
+            store.tables.counts.stats(), lost_notes=store.notes.lost, foreign_updates=store.housekeeping.foreign_updates
         )
 
     def fullness(self) -> float:

@@ -8,6 +8,8 @@ are orders' numbers, whatever telephone number they may be.
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Hit
 from proxy.rules.effort import Effort
@@ -20,7 +22,7 @@ def without_contact_data(hit: Hit, effort: Effort) -> Hit:
     """Return the hit; a name or an id that names a person, or cannot be read any more, is ``[redacted]``."""
     if not may_hold_shapes(f"{hit.name} {hit.id}", is_id=True):
         return hit
-    return hit._replace(name=_public(hit.name, effort), id=_public(hit.id, effort))
+    return replace(hit, name=_public(hit.name, effort), id=_public(hit.id, effort))
 
 
 def findings(hit: Hit) -> tuple[str, ...]:

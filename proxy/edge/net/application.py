@@ -1,0 +1,65 @@
+"""The aiohttp application that the doors stand behind: its requests become ours, our answers become its own."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from proxy.edge.exchange import BodyLostError, BodyTooLargeError, BodyTooSlowError, HttpAnswer, HttpRequest
+from proxy.rules.limits import BODY
+
+
+class AiohttpRequest:
+    """A request that aiohttp read; see ``HttpRequest``."""
+
+    __slots__ = ("_headers", "_request", "is_secure", "method", "path", "peer", "size")
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._headers = request.headers
+        self.method = request.method
+        self.path = request.path
+        self.peer = request.remote or ""
+        self.is_secure = request.secure
+        claimed = request.content_length
+        self.size = (BODY if request.can_read_body else 0) if claimed is None else claimed
+
+    def header(self, name: str) -> str:
+        """Return a header: its lines joined by commas, bytes that are no UTF-8 replaced; "" when it is missing."""
+        lines = self._headers.getall(name, None)
+        if lines is None:
+            return ""
+        joined = lines[0] if len(lines) == 1 else ("; " if name == "cookie" else ", ").join(lines)
+        return joined if joined.isascii() else joined.encode(errors="surrogateescape").decode(errors="replace")
+
+    async def body(self) -> bytes:
+        """Return the whole body; see ``HttpRequest`` for what is raised."""
+        try:
+            return await self._request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            raise BodyTooLargeError from error
+        except web.HTTPRequestTimeout as error:
+            raise BodyTooSlowError from error
+        except (OSError, web.RequestPayloadError) as error:
+            raise BodyLostError from error
+
+
+def application(answer: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> web.Application:
+    """Return an application that answers every request so; it holds no lifetime of its own."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            return _response(await answer(AiohttpRequest(request)))
+        except BodyLostError as lost:
+            raise (lost.__cause__ or lost) from None
+
+    app = web.Application(client_max_size=BODY)
+    app.router.add_route(hdrs.METH_ANY, "/{path:.*}", handle)
+    return app
+
+
+def _response(answer: HttpAnswer) -> web.Response:
+    headers = CIMultiDict(answer.headers)
+    for cookie in answer.cookies:
+        headers.add(hdrs.SET_COOKIE, cookie)
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
