@@ -2,8 +2,8 @@
 
 Groups of appends come here made (``Grouper``), and never wait for company. Other calls share their commit, and each
 other's: a lone call is committed at once; only when the last commit had several does the thread linger for a moment,
-so that the next has more and the hand-over between threads is paid for by more callers. Lookups take turns with the
-commits, one at a time, so that no append waits for more than one of them.
+so that the next has more and the hand-over between threads is paid for by more callers. Reads never come here
+(reader.py).
 
 Whatever goes wrong on the thread, every caller gets an answer: an error that nobody foresaw breaks the queue, and from
 then on the thread only answers that it is broken.
@@ -66,10 +66,9 @@ class _Waiting:
 
     groups: deque[Call] = field(default_factory=deque)
     calls: deque[Call] = field(default_factory=deque)
-    lookups: deque[Call] = field(default_factory=deque)
 
     def __bool__(self) -> bool:
-        return bool(self.groups or self.calls or self.lookups)
+        return bool(self.groups or self.calls)
 
 
 class Writer:
@@ -133,15 +132,6 @@ class Writer:
         result: T = await self._result(self._waiting.calls, work)
         return result
 
-    async def look_up(self, work: Callable[[], T]) -> T:
-        """Do ``work``, which changes nothing, on the thread between two groups and return its result.
-
-        Raises:
-            QueueError: when it could not be read.
-        """
-        result: T = await self._result(self._waiting.lookups, work)
-        return result
-
     async def _result(self, line: deque[Call], work: Work) -> Any:
         done: asyncio.Future[Any] = self._loop.create_future()
         self._submit(line, Call(work, partial(_resolve, done)))
@@ -175,27 +165,20 @@ class Writer:
             log.exception("the queue was not closed in order")
 
     def _turn(self) -> None:
-        """Serve a group and a lookup, then tend the store."""
+        """Commit what waits, then tend the store."""
         self.busy_since = None
         self._bell.wait(_IDLE_S)
         if self._company and not self._closing and not self._waiting.groups:
             time.sleep(_LINGER_S)
         if self._found:
             self._break(self._found)
-        groups, calls, lookups = self._waiting.groups, self._waiting.calls, self._waiting.lookups
+        groups, calls = self._waiting.groups, self._waiting.calls
         together = [line.popleft() for line in (groups, calls) for _ in range(min(len(line), _MOST_CALLS))]
         self._company = len(together) > 1
         if together:
             self._serve(together, lambda: self._store.commit([call.work for call in together]))
-        if lookups:
-            self._look_up(lookups.popleft())
         if self._tend() or self._waiting:
             self._bell.ring()
-
-    def _look_up(self, call: Call) -> None:
-        work = call.work
-        if not isinstance(work, Group):
-            self._serve([call], lambda: [self._store.look_up(work)])
 
     def _serve(self, calls: Sequence[Call], work: Callable[[], Sequence[Any]]) -> None:
         self.busy_since = time.monotonic()
