@@ -26,8 +26,8 @@ from proxy.rules.wire_members import Malformed
 
 REQUEST_STEPS = (
     RequestStep("decode, address, cookies", request_steps.take),
-    RequestStep("machine, permission, suppressions", permission_steps.take),
-    RequestStep("visitor, ids, visitor cookie", identity_steps.take),
+    RequestStep("earlier words, machine, permission", permission_steps.take),
+    RequestStep("visitor, suppressions, ids, visitor cookie", identity_steps.take),
 )
 """Once for a request: what came, what it may do, and who it is."""
 EVENT_STEPS = (

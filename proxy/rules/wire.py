@@ -55,7 +55,7 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     dpo: tuple[tuple[str, ...], int, int] | None = None
     webdriver: bool = False
     gpc: bool = False
-    match: dict[str, _MatchKeys] | bool = False
+    match: dict[_PixelId, _MatchKeys] | bool = False
     events: Annotated[list[_Event], msgspec.Meta(max_length=limits.EVENTS)] = []
     fates: Annotated[list[_BrowserCopyUpdate], msgspec.Meta(max_length=limits.EVENTS)] = []
 
@@ -98,7 +98,7 @@ def _usual(body: bytes) -> Visit:
         None if wire.dpo is None else options_of(wire.dpo),
         wire.webdriver,
         wire.gpc,
-        wire_members.match_keys(wire.match),
+        _match_keys(wire.match) if isinstance(wire.match, dict) else {},
         _hits(wire.events),
         tuple(map(_copy_update, wire.fates)) if wire.fates else (),
     )
@@ -119,6 +119,13 @@ def _hits(events: list[_Event]) -> tuple[Hit, ...]:
     if rows > limits.ROWS:
         raise _UnusualError
     return tuple(hits)
+
+
+def _match_keys(match: dict[str, _MatchKeys]) -> dict[str, _MatchKeys]:
+    digits = "".join(match)
+    if len(match) > limits.PIXELS or not (digits.isascii() and (digits.isdecimal() or not match)):
+        raise _UnusualError
+    return match
 
 
 def _copy_update(update: _BrowserCopyUpdate) -> BrowserCopyUpdate:
