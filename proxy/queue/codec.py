@@ -21,6 +21,7 @@ from proxy.model.record import Record
 _LAYOUT = b"\x03"
 _INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
+_COPIES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
 MOST_BYTES = 2 << 20
@@ -87,35 +88,36 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
     Raises:
         ValueError: when the bytes are not a segment.
     """
-    if packed[:1] == _LAYOUT:
-        return tuple(_records(packed, pixel))
-    return tuple(_old_records(packed, pixel))
+    try:
+        return _records(packed, pixel) if packed[:1] == _LAYOUT else tuple(_old_records(packed, pixel))
+    except (KeyError, struct.error) as error:
+        raise ValueError("a segment has not the form that this version knows") from error
 
 
-def _records(packed: bytes, pixel: str) -> Iterator[Record]:
+def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
     start = len(_LAYOUT) + _INDEX.size
     at = start + int.from_bytes(packed[len(_LAYOUT) : start], "big")
     parts, entries = orjson.loads(packed[start:at])
-    if at + sum(part[-1] for part in parts) + sum(entry[-1] for entry in entries) != len(packed):
+    if at + sum([part[-1] for part in parts]) + sum([entry[-1] for entry in entries]) != len(packed):
         raise ValueError("a segment has not the length that its index says")
     shared = []
     for visitor, bot_reason, person_digests, length in parts:
         shared.append((packed[at : at + length], bytes.fromhex(visitor), bot_reason, _digests(person_digests)))
         at += length
+    records = []
     for name, identity, time_s, browser_copy, findings, number, length in entries:
         part, visitor, bot_reason, person_digests = shared[number]
-        facts = (pixel, name, identity, time_s, visitor, BrowserCopy(browser_copy), bot_reason)
-        yield Record(*facts, packed[at : at + length], tuple(findings), person_digests, shared=part)
-        at += length
+        end = at + length
+        whose = (pixel, name, identity, time_s, visitor, _COPIES[browser_copy], bot_reason)
+        records.append(Record(*whose, packed[at:end], tuple(findings), person_digests, b"", part))
+        at = end
+    return tuple(records)
 
 
 def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:
     at = 0
     while at < len(packed):
-        try:
-            head_size, length = _LENGTHS.unpack_from(packed, at)
-        except struct.error as error:
-            raise ValueError("a segment ends within a length") from error
+        head_size, length = _LENGTHS.unpack_from(packed, at)
         at += _LENGTHS.size
         end = at + head_size + length
         if end > len(packed):
@@ -123,11 +125,11 @@ def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:
         name, identity, time_s, visitor, browser_copy, bot_reason, *later = orjson.loads(packed[at : at + head_size])
         # Layout 1 had neither findings nor person digests.
         findings, person_digests = later or ((), "")
-        facts = (pixel, name, identity, time_s, bytes.fromhex(visitor), BrowserCopy(browser_copy), bot_reason)
+        facts = (pixel, name, identity, time_s, bytes.fromhex(visitor), _COPIES[browser_copy], bot_reason)
         yield Record(*facts, packed[at + head_size : end], tuple(findings), _digests(person_digests))
         at = end
 
 
 def _digests(text: str) -> tuple[bytes, ...]:
     joined = bytes.fromhex(text)
-    return tuple(joined[at : at + DIGEST] for at in range(0, len(joined), DIGEST))
+    return struct.unpack_from(f"{DIGEST}s" * (len(joined) // DIGEST), joined)

@@ -7,8 +7,6 @@ touching a rule.
 A fault in one event costs that event alone. A large request is worked on in parts, so that others have their turn.
 """
 
-from dataclasses import replace
-
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow
@@ -123,7 +121,7 @@ def decision(case: Case) -> Decision:
 
 def _standing_for(row: LedgerRow, events: int) -> LedgerRow:
     """Whoever makes up pixels shall not fill the ledger: one row stands for all, and says for how many."""
-    return replace(row, findings=(f"events:{events}",)) if events > 1 else row
+    return row._replace(findings=(f"events:{events}",)) if events > 1 else row
 
 
 def _in_order(undecoded: tuple[RefusedEvent, ...], refused: list[RefusedEvent]) -> tuple[RefusedEvent, ...]:

@@ -97,6 +97,8 @@ class EventCase:
     pixels: list[Pixel] = field(default_factory=list)
     data: Mapping[str, Any] = field(default_factory=dict)
     """Its custom data."""
+    written: bytes = b""
+    """The custom data as JSON, if they are written already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
     page: CleanPage = _NO_PAGE

@@ -16,11 +16,16 @@ TODAY = 20_000
 KEPT = 1 << 40
 
 
-@pytest.fixture(name="ledger")
-def _ledger() -> Ledger:
+def empty_database() -> apsw.Connection:
+    """Return one as the ledger needs it."""
     db = apsw.Connection(":memory:")
     db.execute("CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID")
-    return Ledger(db)
+    return db
+
+
+@pytest.fixture(name="ledger")
+def _ledger() -> Ledger:
+    return Ledger(empty_database())
 
 
 def write(ledger: Ledger, day: int, count: int) -> None:
@@ -194,6 +199,39 @@ def test_a_row_that_sqlite_cannot_hold_costs_no_other(ledger: Ledger) -> None:
     rows, _ = LedgerPages(ledger._db).newest(Filter())
 
     assert (left_out, [row.id for row in rows]) == (2, ["3"])
+
+
+def test_a_row_among_hundreds_that_cannot_be_held_costs_none_of_them(ledger: Ledger) -> None:
+    """Rows are written many in a statement; numbers and sums are as if each had been written alone."""
+    at = TODAY * DAY_MS
+    rows = [LedgerRow(at, PIXEL, "\ud800" if n == 100 else "Lead", f"{n}", 1, Status.DROPPED) for n in range(300)]
+    left_out = ledger.write(rows)
+    alone = Ledger(empty_database())
+    for row in rows:
+        left_out += alone.write([row])
+    found = numbered(ledger, 0, Filter(limit=1000))
+
+    assert left_out == 2
+    assert [identity for _, identity in found] == [f"{n}" for n in range(300) if n != 100]
+    assert found == numbered(alone, 0, Filter(limit=1000))
+    assert ledger.size() == alone.size()
+    assert ledger.grown == alone.grown
+
+
+def test_a_thousand_rows_are_written_in_a_few_statements(ledger: Ledger) -> None:
+    """Each call into SQLite gives up the interpreter's lock, so there are few of them, on two days too."""
+    statements: list[str] = []
+
+    def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+        statements.append(sql)
+        return True
+
+    ledger._db.exec_trace = trace
+    days = [(TODAY + number // 500) * DAY_MS for number in range(1000)]
+    ledger.write(LedgerRow(at, PIXEL, "Lead", f"{number}", 1, Status.DELIVERED) for number, at in enumerate(days))
+
+    assert sum(sql.startswith("INSERT INTO ledger") for sql in statements) <= 40
+    assert len(numbered(ledger, 0, Filter(limit=2000))) == 1000
 
 
 def test_rows_of_an_older_layout_count_too(ledger: Ledger) -> None:

@@ -104,7 +104,7 @@ async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: L
         if sql.startswith("BEGIN"):
             inserted.append(0)
         elif inserted:
-            inserted[-1] += sql.startswith("INSERT INTO ledger")
+            inserted[-1] += sql.startswith("INSERT INTO ledger") and sql.count("(?")
         return True
 
     await queue._writer.do(lambda: setattr(queue._store.tables.db, "exec_trace", trace))

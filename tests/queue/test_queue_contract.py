@@ -5,7 +5,6 @@ import math
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -509,11 +508,10 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
         raise apsw.FullError
 
     def become_due() -> None:
-        nonlocal asked
-        asked = 0  # housekeeping after the first append may have come this late
         queue._store.housekeeping._tidied_at = -math.inf
 
     await queue.append([record(0)])
+    await queue._writer.do(lambda: None)  # behind the housekeeping after the append
     monkeypatch.setattr(queue._store.tables.ledger, "forget", forget)
     await queue._writer.do(become_due)
     for number in range(1, 10):
@@ -560,7 +558,7 @@ async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: LocalQueue)
     """Of two visitors with one id each one's updates join the own row; a stranger's are ignored and counted."""
     honest, neighbour, stranger = (letter * 4 for letter in (b"a", b"b", b"c"))
     await queue.append([record(1, visitor=honest), record(1, visitor=neighbour)])
-    queue.note([replace(row(1), visitor=honest), replace(row(1), visitor=neighbour)])
+    queue.note([row(1)._replace(visitor=honest), row(1)._replace(visitor=neighbour)])
     for visitor, browser_copy in (
         (neighbour, BrowserCopy.BLOCKED),
         (stranger, BrowserCopy.BLOCKED),
@@ -579,7 +577,7 @@ async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: LocalQueue)
 async def test_news_find_the_event_from_before_the_browser_had_an_id(queue: LocalQueue) -> None:
     """The first answer gives a browser its id, under which its updates come; they join what it brought without."""
     await queue.append([record(1, visitor=b"bare")])
-    queue.note([replace(row(1), visitor=b"bare")])
+    queue.note([row(1)._replace(visitor=b"bare")])
     queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"fbp1", b"bare"])
 
     async def joined() -> bool:
@@ -592,7 +590,7 @@ async def test_news_find_the_event_from_before_the_browser_had_an_id(queue: Loca
 async def test_the_ledger_does_not_tell_whose_its_events_are(tmp_path: Path, clock: Clock) -> None:
     """Two events of one visitor have nothing in common in the file, and the four bytes of the visitor rest nowhere."""
     queue = open_queue(tmp_path, clock)
-    await queue.settle((), Settlement(rows=tuple(replace(row(n), visitor=b"\xfe\xdc\xba\x98") for n in range(2))))
+    await queue.settle((), Settlement(rows=tuple(row(n)._replace(visitor=b"\xfe\xdc\xba\x98") for n in range(2))))
     await queue.close()
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
         sql = f"SELECT copy FROM ledger_{NOON // DAY_MS}"  # noqa: S608 - a number
@@ -798,7 +796,7 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
     write_as_layout_1(tmp_path / "queue.db", record(1), day=NOON // DAY_MS)
 
     again = open_queue(tmp_path, clock)
-    found = replace(row(2), findings=("value:unusable", "em:unusable"))
+    found = row(2)._replace(findings=("value:unusable", "em:unusable"))
     await again.settle((), Settlement(rows=(found,)))
 
     assert await claimed(again) == [record(1)]

@@ -19,7 +19,8 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
+from proxy.model.verdict import GraphError
+from proxy.queue.contract import DeliveryState, Filter, Oldest, QueueBrokenError, QueueFullError, Settlement
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite import reader
 from proxy.queue.sqlite.connection import open_stopped
@@ -116,15 +117,53 @@ async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> 
     assert (waits, await reads, stored.duplicates, len(segments)) == (True, 0, (), 1)
 
 
-async def test_a_search_left_between_two_pages_keeps_no_snapshot(queue: LocalQueue) -> None:
+async def test_what_a_page_or_a_lane_asks_is_answered_while_a_commit_takes_long(queue: LocalQueue) -> None:
+    """The age of what waits, a lane's state and a person's suppressions never wait for the thread that acknowledges."""
+    person = b"0123456789abcdef"
+    stopped = DeliveryState("the token was refused", 3, NOON, "unauthorised", GraphError(190, None, "Graph's words"))
+    await queue.append([record(1)])
+    await queue.suppress([person], SuppressionKind.OPT_OUT, NOON)
+    await queue.keep_lane_state(PIXEL, stopped)
+    queue._lane_states.clear()  # as after a restart
+    begun = threading.Event()
+    with holding() as gate:
+
+        def commit() -> None:
+            begun.set()
+            gate.wait()
+
+        commits = asyncio.ensure_future(queue._writer.do(commit))
+        await asyncio.to_thread(begun.wait)
+        ages, state, kinds = (
+            await queue.oldest([PIXEL]),
+            await queue.lane_state(PIXEL),
+            await queue.suppressed([person]),
+        )
+        waits = not commits.done()
+    await commits
+
+    assert waits
+    assert (ages, state, kinds) == ({PIXEL: Oldest(NOON)}, stopped, {SuppressionKind.OPT_OUT})
+
+
+async def test_a_search_left_between_two_pages_keeps_no_snapshot(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever reads a page and takes long over it does not keep the log from being written back whole."""
     await write(queue, *(row(number) for number in range(1000)))
     search = queue.events(ALL)
     await anext(search)
     await queue.append([record(number) for number in range(100)])
-    logged, written_back = await queue._writer.look_up(
-        lambda: queue._store.tables.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-    )
+    checkpoints: list[tuple[int, int]] = []
+
+    def tend() -> bool:
+        checkpoints.append(queue._store.tables.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE))
+        return False
+
+    monkeypatch.setattr(queue._store, "tend", tend)
+    await until(lambda: bool(checkpoints), what="a checkpoint between two commits")
+    monkeypatch.undo()
+    logged, written_back = checkpoints[0]
     rest = [found.id async for found in search]
 
     assert logged == written_back > 0

@@ -1,7 +1,7 @@
 """Repeats in groups that were sealed before anybody knew of them, and suppressions that come in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +19,7 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Stored
 from proxy.queue.group import Append, Group
+from proxy.queue.grouper import Outcome
 from proxy.queue.keys import event_key
 from proxy.queue.sqlite.engine import LocalQueue
 
@@ -143,12 +144,15 @@ async def test_who_is_suppressed_after_the_sealing_is_refused_and_does_not_rest(
     """An opt-out that is committed between the sealing of a group and its storing counts; its neighbours are stored."""
     store = queue._writer.store
 
-    async def opting_out_first(group: Group) -> object:
+    async def opting_out_first(group: Group, tell: Callable[[Outcome], None]) -> None:
         await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
-        return await store(group)
+        store(group, tell)
 
+    tasks: list[asyncio.Task[None]] = []
     await queue.append([about(2)])
-    monkeypatch.setattr(queue._grouper, "_store", opting_out_first)
+    monkeypatch.setattr(
+        queue._grouper, "_store", lambda group, tell: tasks.append(asyncio.create_task(opting_out_first(group, tell)))
+    )
     first, second = await together(queue, [about(1, ANNA), about(2), about(3, BERT)], [about(4)])
 
     assert first.refused == ((about(1, ANNA), DropReason.OPTED_OUT),)

@@ -29,7 +29,7 @@ def leaks_in_address(place: str, encoding: str, secret: str) -> bool:
 
 def leaks_in_text(place: str, encoding: str, secret: str) -> bool:
     planted = secret if encoding == "as browsers do" else ENCODINGS[encoding](secret)
-    clean, removed = clean_data(TEXTS[place](planted), LIMITS, Effort())
+    clean, removed, _ = clean_data(TEXTS[place](planted), LIMITS, Effort())
     return not removed or any(form in unquote(unquote(str(clean))) for form in (planted, secret))
 
 

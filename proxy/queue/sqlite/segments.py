@@ -16,7 +16,7 @@ import apsw
 
 from proxy.model.record import Record
 from proxy.queue.codec import chunks, unpack, wire_size
-from proxy.queue.contract import Oldest, Remainder, Segment, SegmentRef, Settlement
+from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.group import SealedSegment, sealed_segment
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite.claims import Claims
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 # Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
 _MOST_CLAIMED_BYTES = 3 << 20
-_ABOVE_ALL = 1 << 62
 # More of them in one statement would crowd the cache of prepared statements.
 _MOST_ROWS = 32
 _PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -42,7 +41,8 @@ class Segments:
         self._sealer = sealer
         self._counts = counts
         self._now = now
-        self._damaged: set[int] = set()
+        self.damaged: set[int] = set()
+        """Numbers of segments that nobody can open; safe to look into from any thread."""
         self.claims = Claims()
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
@@ -158,7 +158,7 @@ class Segments:
             return Segment(number, pixel, attempts, strikes, stored, at, suspect)
         except (SealError, ValueError):
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
-            self._damaged.add(number)
+            self.damaged.add(number)
             return None
 
     def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
@@ -187,24 +187,6 @@ class Segments:
             self.release([segment])
         self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
         return replace(segment, records=tuple(survivors)) if survivors else None
-
-    def oldest(self, pixel: str) -> Oldest:
-        """Say since when events of a pixel wait; what was damaged on disk is left out."""
-        suspects = [at for bound in self._bounds(pixel) if (at := self._arrival(pixel, bound)) is not None]
-        return Oldest(self._arrival(pixel, 0), min(suspects, default=None))
-
-    def _bounds(self, pixel: str) -> Iterator[int]:
-        """Yield the bounds that suspects of a pixel have; few, so the index is asked for each of them."""
-        sql = "SELECT max(suspect) FROM segment WHERE pixel=? AND suspect<?"
-        bound: Any = _ABOVE_ALL
-        while (bound := self._db.execute(sql, (pixel, bound)).fetchall()[0][0]) is not None:
-            if bound:
-                yield int(bound)
-
-    def _arrival(self, pixel: str, suspect: int) -> int | None:
-        sql = "SELECT id, at FROM segment WHERE pixel=? AND suspect=? ORDER BY at"
-        rows: Iterator[Any] = iter(self._db.execute(sql, (pixel, suspect)))
-        return next((at for number, at in rows if number not in self._damaged), None)
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""

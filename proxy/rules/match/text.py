@@ -71,15 +71,20 @@ def readings(
         For each value, trimmed text that is to be hashed, a tuple with the one hash that it is, an empty tuple for an
         empty value, or None for one of no use.
     """
-    return [_reading(value, numeric=key in numeric, is_id=key in ids) for key, value in values]
+    found: list[str | tuple[str, ...] | None] = []
+    for key, value in values:
+        text = value.strip() if isinstance(value, str) and value.isascii() else ""
+        if 0 < len(text) < _SHORTEST_DIGEST:  # as nearly all are
+            found.append(None if is_nothing(text) else text)
+        else:
+            found.append(_reading(value, numeric=key in numeric, is_id=key in ids))
+    return found
 
 
 def _reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
     text = as_text(value, numeric=numeric)
     if not text:
         return None if text is None else ()
-    if len(text) < _SHORTEST_DIGEST:
-        return text if is_usable(text) else None
     if is_hash(text):
         digest = passed_hash(text, is_id=is_id)
         return (digest,) if digest else None

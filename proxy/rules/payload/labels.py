@@ -20,7 +20,7 @@ REDACTED = "[redacted]"
 
 def without_contact_data(hit: Hit, effort: Effort) -> Hit:
     """Return the hit; a name or an id that names a person, or cannot be read any more, is ``[redacted]``."""
-    if not may_hold_shapes(f"{hit.name} {hit.id}".encode(errors="replace"), is_id=True):
+    if not may_hold_shapes(f"{hit.name} {hit.id}", is_id=True):
         return hit
     return replace(hit, name=_public(hit.name, effort), id=_public(hit.id, effort))
 
@@ -37,7 +37,7 @@ def public_updates(copy_updates: Iterable[BrowserCopyUpdate], effort: Effort) ->
 
 
 def _may_rest(update: BrowserCopyUpdate, effort: Effort) -> bool:
-    if not may_hold_shapes(f"{update.name} {update.id}".encode(errors="replace"), is_id=True):
+    if not may_hold_shapes(f"{update.name} {update.id}", is_id=True):
         return True
     return update.name == _public(update.name, effort) and update.id == _public(update.id, effort)
 
