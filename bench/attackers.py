@@ -192,26 +192,26 @@ async def odd_numbers(port: int, seconds: float) -> None:
 
 async def silent(port: int, seconds: float, count: int = 5000) -> None:
     """Thousands of connections that never say a word, opened again as they are closed."""
-    await _held(port, seconds, count, lambda: b"", every=1.0)
+    await _hold_open(port, seconds, count, lambda: b"", every=1.0)
 
 
 async def dripping(port: int, seconds: float) -> None:
     """A thousand connections that send a request a byte at a time."""
-    await _held(port, seconds, 1000, lambda: b"P", every=1.0)
+    await _hold_open(port, seconds, 1000, lambda: b"P", every=1.0)
 
 
 async def unfinished_headers(port: int, seconds: float) -> None:
     """Four hundred connections whose header block is large and never ends."""
     line = b"X-Filler: " + b"y" * 7000 + b"\r\n"
-    await _held(port, seconds, 400, lambda: line, every=0.05, first=b"GET / HTTP/1.1\r\nHost: a\r\n")
+    await _hold_open(port, seconds, 400, lambda: line, every=0.05, first=b"GET / HTTP/1.1\r\nHost: a\r\n")
 
 
-async def _held(  # noqa: PLR0913 - how many connections say what, how often
+async def _hold_open(  # noqa: PLR0913 - how many connections say what, how often
     port: int, seconds: float, count: int, drip: Callable[[], bytes], *, every: float, first: bytes = b""
 ) -> None:
     end = time.monotonic() + seconds
 
-    async def one() -> None:
+    async def keep_connecting() -> None:
         while time.monotonic() < end:
             try:
                 reader, writer = await opened(port)
@@ -228,7 +228,7 @@ async def _held(  # noqa: PLR0913 - how many connections say what, how often
                         await asyncio.wait_for(reader.read(4096), every)
             writer.close()
 
-    await asyncio.gather(*(one() for _ in range(count)))
+    await asyncio.gather(*(keep_connecting() for _ in range(count)))
 
 
 async def pipelining(port: int, seconds: float) -> None:
@@ -236,7 +236,7 @@ async def pipelining(port: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     burst = b"GET /bench/m.js HTTP/1.1\r\nHost: t.shop.example\r\n\r\n" * 400
 
-    async def one() -> None:
+    async def keep_asking() -> None:
         while time.monotonic() < end:
             with suppress(OSError, TimeoutError):
                 reader, writer = await opened(port)
@@ -248,7 +248,7 @@ async def pipelining(port: int, seconds: float) -> None:
                 writer.close()
             await asyncio.sleep(0.1)
 
-    await asyncio.gather(*(one() for _ in range(500)))
+    await asyncio.gather(*(keep_asking() for _ in range(500)))
 
 
 async def flood(port: int, seconds: float) -> None:
@@ -256,7 +256,7 @@ async def flood(port: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     numbers = itertools.count()
 
-    async def one() -> None:
+    async def keep_sending() -> None:
         connection = Connection(port)
         while time.monotonic() < end:
             number = next(numbers)
@@ -264,7 +264,7 @@ async def flood(port: int, seconds: float) -> None:
             await connection.send(request(body([event])))
         connection.close()
 
-    await asyncio.gather(*(one() for _ in range(64)))
+    await asyncio.gather(*(keep_sending() for _ in range(64)))
 
 
 async def unknown_pixels(port: int, seconds: float) -> None:

@@ -101,9 +101,9 @@ class Bench:
             return self._rate(used)
 
     def _rate(self, used: float) -> Slice:
-        first, *others = self.graph.arrivals
-        events = sum(arrival.events for arrival in others)
-        return Slice(events / (others[-1].at - first.at), 0, 0, used / (events + first.events) * 1e6)
+        first, *later_arrivals = self.graph.arrivals
+        events = sum(arrival.events for arrival in later_arrivals)
+        return Slice(events / (later_arrivals[-1].at - first.at), 0, 0, used / (events + first.events) * 1e6)
 
     async def drain(self) -> None:
         """Deliver all that is left."""

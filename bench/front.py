@@ -1,4 +1,4 @@
-"""The proxy with one thing changed, for comparison: ``serve`` whose queue stores nothing, or whose fsync is slow."""
+"""The proxy with something changed, for comparison: ``serve`` with parts switched off, or with a slow fsync."""
 
 import time
 from collections.abc import Sequence
@@ -9,10 +9,16 @@ import click
 import rig  # noqa: F401 - finds the proxy
 
 from proxy.cli.commands import main as cli
+from proxy.edge import collect
+from proxy.model.decision import Decision
 from proxy.model.record import Record
+from proxy.model.request import BrowserRequest
 from proxy.queue.contract import Segment, Stored
 from proxy.queue.sqlite import connection
 from proxy.queue.sqlite.engine import LocalQueue
+from proxy.rules.effort import Parts
+from proxy.rules.policy import Policy
+from proxy.telemetry.metrics import Metrics
 
 
 class _SlowFile(apsw.VFSFile):
@@ -52,15 +58,37 @@ def _store_nothing() -> None:
         setattr(LocalQueue, name, method)
 
 
+def _judge_nothing() -> None:
+    def ingest_parts(_request: BrowserRequest, _policy: Policy) -> Parts[Decision]:
+        yield from ()
+        return Decision(taken=1)
+
+    vars(collect)["ingest_parts"] = ingest_parts
+
+
+def _count_nothing() -> None:
+    def count(_metrics: Metrics, *_what: object) -> None:
+        pass
+
+    for name in ("request", "decision"):
+        setattr(Metrics, name, count)
+
+
 @click.command()
 @click.option("--config", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--store/--no-store", default=True, help="Whether events are stored at all.")
+@click.option("--rules/--no-rules", default=True, help="Whether requests are judged; if not, none brings events.")
+@click.option("--metrics/--no-metrics", default=True, help="Whether requests and events are counted.")
 @click.option("--fsync-ms", type=float, help="Milliseconds added to each fsync, through a VFS in Python.")
-def main(config: Path, *, store: bool, fsync_ms: float | None) -> None:
-    """Serve, with one thing changed."""
+def main(config: Path, *, store: bool, rules: bool, metrics: bool, fsync_ms: float | None) -> None:
+    """Serve, with something changed."""
     disk = None if fsync_ms is None else _SlowDisk(fsync_ms / 1000)
     if not store:
         _store_nothing()
+    if not rules:
+        _judge_nothing()
+    if not metrics:
+        _count_nothing()
     cli(["serve", "--config", str(config)])
     del disk
 

@@ -103,11 +103,11 @@ def _pauses(frame: FrameType) -> bool:
 def _followed(handler: Callable[..., Awaitable[Any]], trails: list[Trail]) -> Callable[..., Awaitable[Any]]:
     """Return a handler that notes the trail of each request."""
 
-    async def follow(*given: Any) -> Any:
+    async def follow(*arguments: Any) -> Any:
         trail = Trail()
         sys.setprofile(trail)
         try:
-            return await handler(*given)
+            return await handler(*arguments)
         finally:
             sys.setprofile(None)
             trails.append(trail)

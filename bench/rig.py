@@ -9,6 +9,7 @@ More than 250 lines: the parts of one measurement (core, load, rounds, tables) a
 import asyncio
 import json
 import os
+import re
 import resource
 import statistics
 import sys
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 # Behind whatever is there, so that PYTHONPATH can point the benches at another copy of the proxy.
@@ -29,6 +31,7 @@ _CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 SECRET = machine.SECRET
 _TICKS = os.sysconf("SC_CLK_TCK")
+_Taken = TypeVar("_Taken")
 _FOREIGN_MOST = 0.25
 """Cores that others may use during a round."""
 
@@ -58,6 +61,13 @@ class PinnedMachine(machine.Machine):
     timeout: float = 30.0
     program: Sequence[str] = ("-m", "proxy", "serve")
     """What the interpreter runs."""
+    server: str = ""
+    """More lines of ``[server]``."""
+
+    def __post_init__(self) -> None:
+        """Write the configuration."""
+        super().__post_init__()
+        self.config.write_text(self.config.read_text().replace("[server]\n", f"[server]\n{self.server}\n"))
 
     def command(self) -> tuple[str, ...]:
         """Return what is run."""
@@ -69,15 +79,31 @@ class PinnedMachine(machine.Machine):
         return {**os.environ, "PYTHONPATH": path}
 
     async def start(self) -> None:
-        """Start the proxy on its core and wait until it accepts events."""
+        """Start the proxy and wait until it accepts events; then move all its threads to its core."""
         await super().start()
-        os.sched_setaffinity(self.pid, {PROXY_CORE})
+        _pin(self.pid)
+
+    async def check_all_stored(self) -> None:
+        """Look whether it stored all events, since a 204 is also the answer to events that were dropped.
+
+        Raises:
+            RuntimeError: when it did not.
+        """
+        metrics = (await self._get(self.operator_port, "/metrics")).decode()
+        counts = dict(re.findall(r"^capi_proxy_events_total\{(.*)\} (.*)$", metrics, re.MULTILINE))
+        if set(counts) != {'reason="",result="stored"'}:
+            raise RuntimeError(f"not every event was stored: {counts}")
 
     async def stop(self) -> None:
         """End it as an operator would, if it runs."""
         if self.process and self.process.returncode is None:
             await self.terminate()
         self.process = None
+
+
+def _pin(pid: int) -> None:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {PROXY_CORE})
 
 
 @asynccontextmanager
@@ -96,21 +122,24 @@ async def running(*machines: PinnedMachine) -> AsyncIterator[None]:
 
 _LUA = """
 local tag, count = "", 0
-local head, middle, tail = {head}, {middle}, {tail}
+local head, tail = {head}, {tail}
 init = function(args) tag = args[1] end
 request = function()
   count = count + 1
-  return head .. tag .. string.format("%08d", count) .. middle
+  return head .. tag .. string.format("%08d", count) .. tail
 end
+"""
+_SUMMARY = """
 done = function(summary, latency, requests)
   local wrong = summary.errors
-  io.write(string.format('\\n{{"requests": %d, "us": %d, "p50": %f, "p99": %f, "wrong": %d}}\\n',
+  io.write(string.format('\\n{"requests": %d, "us": %d, "p50": %f, "p99": %f, "wrong": %d}\\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     wrong.connect + wrong.read + wrong.write + wrong.status + wrong.timeout))
 end
 """
 _TAG = 6
 _BODY = 1024
+_WORDS = "Merino Cardigan Navy with mother-of-pearl buttons, warm and light, made in Portugal. "
 
 
 @dataclass(frozen=True)
@@ -178,7 +207,8 @@ def visit(identity: str, pixel: str, *, size: int = _BODY) -> bytes:
         ],
     }
     data: dict[str, object] = body["events"][0]["data"]  # type: ignore[index]
-    data["content_name"] = "n" * (size - len(json.dumps(body, separators=(",", ":"))))
+    room = size - len(json.dumps(body, separators=(",", ":")))
+    data["content_name"] = (_WORDS * (room // len(_WORDS) + 1))[:room]
     return json.dumps(body, separators=(",", ":")).encode()
 
 
@@ -192,50 +222,93 @@ def post(port: int, body: bytes) -> bytes:
 async def wrk(machine: PinnedMachine, tag: str, *, connections: int, seconds: float, pixel: str = "1001") -> Slice:
     """Load a proxy with requests that bring one event each; ``tag`` (at most 6 characters) keeps their ids fresh."""
     mark = "@" * (_TAG + 8)
-    head, _, rest = post(machine.port, visit(mark, pixel)).decode().partition(mark)
-    script = machine.directory / "load.lua"
-    script.write_text(_LUA.format(head=json.dumps(head), middle=json.dumps(rest), tail='""'))
+    head, _, tail = post(machine.port, visit(mark, pixel)).decode().partition(mark)
+    script = _LUA.format(head=json.dumps(head), tail=json.dumps(tail))
+    return await wrk_with(machine, script, (tag.rjust(_TAG, "_"),), connections=connections, seconds=seconds)
+
+
+async def wrk_with(
+    machine: PinnedMachine, script: str, arguments: Sequence[str], *, connections: int, seconds: float
+) -> Slice:
+    """Load a server with the requests that a script makes, as fast as they are answered.
+
+    Args:
+        machine: The server.
+        script: In Lua, without ``done``.
+        arguments: For its ``init``.
+        connections: Each has one request under way.
+        seconds: A whole number.
+    """
+    path = machine.directory / "load.lua"
+    path.write_text(script + _SUMMARY)
     before = machine.cpu_s()
     process = await asyncio.create_subprocess_exec(
-        *("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s", "-s", str(script)),
-        *(f"http://127.0.0.1:{machine.port}/", "--", tag.rjust(_TAG, "_")),
+        *("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s", "-s", str(path)),
+        *(f"http://127.0.0.1:{machine.port}/", "--", *arguments),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     used = machine.cpu_s() - before
-    found = json.loads(output.decode().strip().rpartition("\n")[2])
-    if found["wrong"]:
-        raise RuntimeError(f"{found['wrong']} requests went wrong: {machine.log()[-2000:]}")
+    try:
+        return slice_of(output.decode(), used)
+    except ValueError as error:
+        raise RuntimeError(f"{error}\n{machine.log()[-2000:]}") from error
+
+
+def slice_of(output: str, cpu_s: float) -> Slice:
+    """Return what wrk printed at last, with the processor time that the server used meanwhile, in seconds.
+
+    Raises:
+        ValueError: when requests went wrong, or wrk says nothing of them.
+    """
+    last = output.strip().rpartition("\n")[2]
+    found = json.loads(last) if last.startswith("{") else None
+    if not found or found["wrong"] or not found["requests"]:
+        raise ValueError(f"the load went wrong: {output.strip()[-500:]}")
     requests = found["requests"]
-    return Slice(requests / found["us"] * 1e6, found["p50"] / 1e3, found["p99"] / 1e3, used / requests * 1e6)
+    return Slice(requests / found["us"] * 1e6, found["p50"] / 1e3, found["p99"] / 1e3, cpu_s / requests * 1e6)
 
 
 # -- rounds
 
-Measure = Callable[[str], Awaitable[Slice]]
-
 
 async def rounds(
-    variants: Mapping[str, Measure], machines: Iterable[PinnedMachine], *, count: int
-) -> dict[str, list[Slice]]:
-    """Measure every variant once a round, in turn; a disturbed round is taken again, a few times at most."""
-    found: dict[str, list[Slice]] = {name: [] for name in variants}
+    variants: Mapping[str, Callable[[str], Awaitable[_Taken]]],
+    machines: Iterable[PinnedMachine],
+    *,
+    count: int,
+    warm: bool = True,
+    tell: Callable[[str], None] = print,
+) -> dict[str, list[_Taken]]:
+    """Measure every variant once a round, in turn.
+
+    A round in which others used much of the machine is taken again, as often as there are rounds; then it counts.
+
+    Args:
+        variants: By name; each is told which measurement of all this is.
+        machines: The processes whose time is not that of others.
+        count: How many rounds.
+        warm: Whether there is one before them, for nothing.
+        tell: Hears of disturbed rounds.
+    """
+    found: dict[str, list[_Taken]] = {name: [] for name in variants}
     machines = list(machines)
     disturbed = number = 0
-    for name, measure in variants.items():
-        await measure(f"w{list(variants).index(name)}")
+    for place, measure in enumerate(variants.values()):
+        if warm:
+            await measure(f"w{place}")
     while len(next(iter(found.values()))) < count:
         started, foreign = time.monotonic(), _foreign_s(machines)
         taken = {name: await measure(f"{number}.{place}") for place, (name, measure) in enumerate(variants.items())}
         number += 1
         share = (_foreign_s(machines) - foreign) / (time.monotonic() - started)
-        if share > _FOREIGN_MOST and disturbed < count // 3:
-            disturbed += 1
+        disturbed += share > _FOREIGN_MOST
+        if share > _FOREIGN_MOST and number - len(next(iter(found.values()))) <= count:
             continue
         for name, measured in taken.items():
             found[name].append(measured)
     if disturbed:
-        print(f"({disturbed} of {number} rounds were disturbed by other programs)")
+        tell(f"({disturbed} of {number} rounds were disturbed by other programs; {number - count} were taken again)")
     return found
 
 

@@ -46,7 +46,7 @@ def _is_ours(cache: "_lru_cache_wrapper[Any]") -> bool:
     return str(getattr(cache, "__module__", "")).startswith("proxy.")
 
 
-def held(cache: "_lru_cache_wrapper[Any]") -> Iterator[str | bytes]:
+def cached_texts(cache: "_lru_cache_wrapper[Any]") -> Iterator[str | bytes]:
     """Yield every text that a cache holds, in keys and values, however deep."""
     waiting: list[Any] = gc.get_referents(cache)
     seen: set[int] = set()
@@ -108,7 +108,7 @@ def filled() -> Mapping[str, list[str | bytes]]:
     tables.prepare()
     strangers()
     found = itertools.groupby(sorted(caches(), key=_name), key=_name)
-    return {name: [text for cache in group for text in held(cache)] for name, group in found}
+    return {name: [text for cache in group for text in cached_texts(cache)] for name, group in found}
 
 
 def _name(cache: "_lru_cache_wrapper[Any]") -> str:
@@ -120,6 +120,9 @@ OURS = {
     "proxy.rules.payload.money._currencies",
     "proxy.rules.match.phone_plans._plans",
     "proxy.rules.match.phone_plans.prepare",
+    "proxy.rules.match.usual_numbers._plans",
+    "proxy.rules.match.usual_numbers._plans_of_codes",
+    "proxy.rules.match.usual_numbers.compiled",
     "proxy.rules.match.location._english_countries",
     "proxy.rules.match.location._foreign_countries",
     "proxy.rules.match.location._states",
@@ -157,4 +160,6 @@ def test_hosts_in_other_letters_are_few() -> None:
     for number in range(1000):
         ascii_host(f"é{number}" * 20)
 
-    assert max(len(text) for cache in caches() if "hosts" in _name(cache) for text in held(cache)) <= _LONGEST_HOST
+    assert (
+        max(len(text) for cache in caches() if "hosts" in _name(cache) for text in cached_texts(cache)) <= _LONGEST_HOST
+    )

@@ -41,11 +41,11 @@ async def test_what_a_test_expects_passes() -> None:
 async def test_a_stand_in_has_the_paths_it_names() -> None:
     """A Graph of a test's own fails it likewise, when a method is not its own."""
 
-    async def known(_request: web.Request) -> web.Response:
+    async def answer_known(_request: web.Request) -> web.Response:
         return web.Response()
 
     app = web.Application()
-    app.router.add_get("/known", known)
+    app.router.add_get("/known", answer_known)
     with pytest.raises(AssertionError, match="POST /known"):
         async with stand_in(app) as graph:
             assert await _sent(graph, "/known") == 405

@@ -25,12 +25,14 @@ class Address(NamedTuple):
         except ValueError:
             return self.host == "localhost"
 
-    def clashes_with(self, other: "Address") -> bool:
+    def clashes_with(self, listener: "Address") -> bool:
         """Tell whether the two cannot be listened on at once; on port 0 each gets a port of its own."""
-        if not self.port or self.port != other.port:
+        if not self.port or self.port != listener.port:
             return False
-        same_family = (":" in self.host) == (":" in other.host)
-        return self.host == other.host or (same_family and not _EVERY_INTERFACE.isdisjoint({self.host, other.host}))
+        same_family = (":" in self.host) == (":" in listener.host)
+        return self.host == listener.host or (
+            same_family and not _EVERY_INTERFACE.isdisjoint({self.host, listener.host})
+        )
 
     @property
     def from_here(self) -> "Address":

@@ -31,9 +31,10 @@ def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settle
         _give_up(segments, result)
     attempts = {id(record): segment.attempts + 1 for segment in segments for record in segment.records}
     bounds = _bounds(segments, result)
-    done, tried, suspects, remainders = [], [], [], []
+    done = [] if bounds else [segment.ref for segment in segments]
+    tried, suspects, remainders = [], [], []
     filled: Counter[int] = Counter()
-    for segment in segments:
+    for segment in segments if bounds else ():
         if all(bounds.get(id(record)) == segment.suspect for record in segment.records):
             tried.append(segment.ref)
             continue
@@ -74,7 +75,9 @@ def _give_up(segments: Sequence[Segment], result: Attempt) -> None:
 
 
 def _bounds(segments: Sequence[Segment], result: Attempt) -> dict[int, int]:
-    """Return the bound of the batches that each record which stays may ride in, 0 for fresh ones."""
+    """Return the bound of the batches that each record which stays may ride in, 0 for fresh ones; most often none."""
+    if not (result.undecided or result.suspects):
+        return {}
     now = {id(record): segment.suspect for segment in segments for record in segment.records}
     return {id(record): now[id(record)] for record in result.undecided} | {
         id(record): bound for record, bound in result.suspects
@@ -100,11 +103,20 @@ def _parts(segment: Segment, bounds: dict[int, int], filled: Counter[int]) -> li
 
 
 def _row(record: Record, verdict: Delivered, now: int, attempts: int) -> LedgerRow:
-    identity = (record.pixel, record.name, record.id, record.time_s)
-    reason = record.mark or _miscount(verdict)
-    trace = verdict.fbtrace_id
-    facts = (now, *identity, Status.DELIVERED, reason, record.browser_copy, trace, attempts)
-    return LedgerRow(*facts, record.findings, record.visitor)
+    return LedgerRow(
+        now,
+        record.pixel,
+        record.name,
+        record.id,
+        record.time_s,
+        Status.DELIVERED,
+        record.bot_reason or _miscount(verdict),
+        record.browser_copy,
+        verdict.fbtrace_id,
+        attempts,
+        record.findings,
+        record.visitor,
+    )
 
 
 def _miscount(delivered: Delivered) -> str:

@@ -98,7 +98,7 @@ class DecisionStore:
             self._faults.report_places(decision.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:
             self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
-        if decision.misdirected:
+        if decision.untrusted_forwarding:
             self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: each round of the event loop works on one request, or a part of a large one, of the next client.
+"""Whose turn it is: in each round of the event loop a client has one request, or a part of a large one, worked on.
 
 Without it a client with sixty requests ready would have all of them worked on before anybody else's.
 """
@@ -10,8 +10,10 @@ from typing import TypeVar
 from proxy.rules.effort import Parts
 from proxy.rules.fairness import ClientNetwork
 
-AT_ONCE = 1
-"""Requests in one round: with four, visitors beside a flood waited twice as long, and no more was served."""
+CLIENTS = 8
+"""Clients whose turn may come in one round, each once: four requests of the same client in a round made visitors beside
+a flood wait twice as long; those of different clients are worked on together, as a round of its own costs each of them.
+"""
 
 T = TypeVar("T")
 
@@ -22,14 +24,15 @@ class Turns:
     def __init__(self) -> None:
         self._circle: deque[ClientNetwork] = deque()
         self._waiting: dict[ClientNetwork, deque[asyncio.Future[None]]] = {}
-        self._taken = 0
+        self._served: list[ClientNetwork] = []
+        """Whose turn it has been in this round."""
         self._is_armed = False
 
     async def mine(self, network: ClientNetwork) -> None:
-        """Return when it is the turn of a client's oldest request; at once while nobody waits."""
+        """Return when it is the turn of a client's oldest request; at once if it has had none in this round."""
         self._arm()
-        if not self._circle and self._taken < AT_ONCE:
-            self._taken += 1
+        if network not in self._waiting and network not in self._served and len(self._served) < CLIENTS:
+            self._served.append(network)
             return
         turn = asyncio.get_running_loop().create_future()
         if network not in self._waiting:
@@ -55,11 +58,10 @@ class Turns:
 
     def _round(self) -> None:
         self._is_armed = False
-        self._taken = 0
-        while self._circle and self._taken < AT_ONCE:
-            self._taken += 1
-            self._let_in(self._circle.popleft())
-        if self._taken:
+        self._served = [self._circle.popleft() for _ in range(min(len(self._circle), CLIENTS))]
+        for network in self._served:
+            self._let_in(network)
+        if self._served:
             self._arm()
 
     def _let_in(self, network: ClientNetwork) -> None:

@@ -1,6 +1,6 @@
 """What the rules make of a request, before anything is stored or answered."""
 
-from typing import NamedTuple
+import msgspec
 
 from proxy.model.event import Redaction
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
@@ -8,7 +8,7 @@ from proxy.model.record import Record
 from proxy.model.request import RefusedEvent
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What one browser request comes to; each door makes its own answer of it."""
 
     records: tuple[Record, ...] = ()
@@ -40,7 +40,7 @@ class Decision(NamedTuple):
     """The site's pixels: the updates may speak of any of them."""
     redactions: tuple[Redaction, ...] = ()
     """What the records would have leaked: of addresses once, of custom data once for each event."""
-    misdirected: bool = False
+    untrusted_forwarding: bool = False
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
     faults: tuple[str, ...] = ()
     """Errors of ours that the request led to, one for each event that could not be read: type and place in our code."""

@@ -62,8 +62,8 @@ class Event(NamedTuple):
     """What became of the browser's copy; None where an event has none."""
     action_source: str = "website"
     """Where it happened, in Meta's words."""
-    mark: str = ""
-    """Why the owner may doubt it (a bot's reason); it is sent all the same."""
+    bot_reason: str = ""
+    """``bot:`` and why its visitor is taken for a machine; empty otherwise. The event is sent all the same."""
     findings: tuple[str, ...] = ()
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     person_digests: tuple[bytes, ...] = ()

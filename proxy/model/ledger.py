@@ -1,7 +1,8 @@
 """How events ended, and what was learned later of their browser copies."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from proxy.model.event import BrowserCopy
 
@@ -24,9 +25,8 @@ class BrowserCopyUpdate:
     browser_copy: BrowserCopy
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """One finished event, without personal data."""
+class LedgerRow(NamedTuple):
+    """One finished event, without personal data; equal to another that says the same, whatever their numbers."""
 
     at: int
     """When it ended: server clock in milliseconds; its table is that of the day."""
@@ -43,5 +43,17 @@ class LedgerRow:
     findings: tuple[str, ...] = ()
     visitor: bytes = b""
     """Who may bring a ``BrowserCopyUpdate``; written as a keyed hash, never read back."""
-    number: int = field(default=0, compare=False)
+    number: int = 0
     """Larger than that of every row written before; 0 until it is written, and in rows of layout 5 and before."""
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what they say."""
+        return isinstance(other, LedgerRow) and self[:-1] == other[:-1]
+
+    def __ne__(self, other: object) -> bool:
+        """Compare what they say; a tuple has a comparison of its own here."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """Hash what is compared."""
+        return hash(self[:-1])

@@ -18,8 +18,8 @@ class Record(NamedTuple):
     visitor: bytes
     """Four bytes that tell visitors apart; empty where the browser has no id."""
     browser_copy: BrowserCopy
-    mark: str
-    """What the ledger row of its delivery says beside the status, such as a bot's name; usually empty."""
+    bot_reason: str
+    """The same as the event's; the ledger row of its delivery says it beside the status."""
     payload: bytes
     findings: tuple[str, ...] = ()
     person_digests: tuple[bytes, ...] = ()

@@ -6,8 +6,13 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
+
+Options = tuple[tuple[str, ...], int, int]
+"""Data processing options, country and state (Meta, data processing options)."""
 
 
 class Consent(StrEnum):
@@ -19,13 +24,13 @@ class Consent(StrEnum):
 
 
 class Client(NamedTuple):
-    """Who asks; ``misdirected`` marks a forwarding header that should have been trusted."""
+    """Who asks; ``untrusted_forwarding`` marks a forwarding header that should have been trusted."""
 
     address: str
     """The visitor's; empty when it is not known."""
     public: bool = False
     """The address may be sent to Meta: a real one, not private, reserved or for documentation."""
-    misdirected: bool = False
+    untrusted_forwarding: bool = False
     believed: bool = False
     """A trusted proxy speaks for the visitor."""
 
@@ -54,7 +59,7 @@ class BrowserRequest(NamedTuple):
     body: bytes = b""
 
 
-class Hit(NamedTuple):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """One event as the page claims it; ``at`` is the browser's clock."""
 
     name: str
@@ -76,7 +81,7 @@ class RefusedEvent:
     why: str
 
 
-class Visit(NamedTuple):
+class Visit(msgspec.Struct, frozen=True, gc=False):
     """What one body says of all its events; ``sent`` is the browser's clock."""
 
     sent: int
@@ -85,7 +90,7 @@ class Visit(NamedTuple):
     fbp: str = ""
     fbc: str = ""
     consent: Consent = Consent.UNKNOWN
-    dpo: tuple[tuple[str, ...], int, int] | None = None
+    dpo: Options | None = None
     webdriver: bool = False
     gpc: bool = False
     match: Mapping[str, Mapping[str, Any]] = MappingProxyType({})

@@ -94,7 +94,7 @@ class DeliveryApi:
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
     """Return a finished event as the API and the command print it."""
-    return {key: value for key, value in asdict(row).items() if key != "visitor"}
+    return {key: value for key, value in row._asdict().items() if key != "visitor"}
 
 
 def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:

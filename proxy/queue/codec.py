@@ -1,9 +1,9 @@
 """Records as the bytes of one segment, and back.
 
 A segment is what one commit wrote for one pixel. Layout 3: the byte 3, the length of the index (32 bits, big-endian),
-the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, mark, person
-digests, length. Of each record: name, id, time, browser copy, findings, the number of its shared part, length of the
-payload.
+the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, bot
+reason, person digests, length. Of each record: name, id, time, browser copy, findings, the number of its shared part,
+length of the payload.
 
 Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
 JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
@@ -21,6 +21,7 @@ from proxy.model.record import Record
 _LAYOUT = b"\x03"
 _INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
+_COPIES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
 MOST_BYTES = 2 << 20
@@ -34,18 +35,33 @@ def wire_size(record: Record) -> int:
     return len(record.payload) + len(record.shared)
 
 
+class Chunk:
+    """Records of one pixel, in order, as many as one segment may hold."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._bytes = 0
+
+    def add(self, record: Record) -> bool:
+        """Add a record if there is room, as for the first there always is; tell whether there was."""
+        size = wire_size(record)
+        if self.records and (len(self.records) >= _MOST_RECORDS or self._bytes + size > MOST_BYTES):
+            return False
+        self.records.append(record)
+        self._bytes += size
+        return True
+
+
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Cut records of one pixel, in order, into what one segment may hold."""
-    chunk: list[Record] = []
-    total = 0
+    chunk = Chunk()
     for record in records:
-        if chunk and (len(chunk) >= _MOST_RECORDS or total + wire_size(record) > MOST_BYTES):
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(record)
-        total += wire_size(record)
-    if chunk:
-        yield chunk
+        if not chunk.add(record):
+            yield chunk.records
+            chunk = Chunk()
+            chunk.add(record)
+    if chunk.records:
+        yield chunk.records
 
 
 def pack(records: Iterable[Record]) -> bytes:
@@ -53,14 +69,14 @@ def pack(records: Iterable[Record]) -> bytes:
     numbers: dict[tuple[Any, ...], int] = {}
     entries, payloads = [], []
     for record in records:
-        alike = (record.shared, record.visitor, record.mark, record.person_digests)
+        alike = (record.shared, record.visitor, record.bot_reason, record.person_digests)
         number = numbers.setdefault(alike, len(numbers))
         facts = (record.name, record.id, record.time_s, record.browser_copy, record.findings)
         entries.append((*facts, number, len(record.payload)))
         payloads.append(record.payload)
     parts = [
-        (visitor.hex(), mark, b"".join(person_digests).hex(), len(part))
-        for part, visitor, mark, person_digests in numbers
+        (visitor.hex(), bot_reason, b"".join(person_digests).hex(), len(part))
+        for part, visitor, bot_reason, person_digests in numbers
     ]
     index = orjson.dumps((parts, entries))
     return b"".join((_LAYOUT, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
@@ -72,47 +88,48 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
     Raises:
         ValueError: when the bytes are not a segment.
     """
-    if packed[:1] == _LAYOUT:
-        return tuple(_records(packed, pixel))
-    return tuple(_old_records(packed, pixel))
+    try:
+        return _records(packed, pixel) if packed[:1] == _LAYOUT else tuple(_old_records(packed, pixel))
+    except (KeyError, struct.error) as error:
+        raise ValueError("a segment has not the form that this version knows") from error
 
 
-def _records(packed: bytes, pixel: str) -> Iterator[Record]:
+def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
     start = len(_LAYOUT) + _INDEX.size
     at = start + int.from_bytes(packed[len(_LAYOUT) : start], "big")
     parts, entries = orjson.loads(packed[start:at])
-    if at + sum(part[-1] for part in parts) + sum(entry[-1] for entry in entries) != len(packed):
+    if at + sum([part[-1] for part in parts]) + sum([entry[-1] for entry in entries]) != len(packed):
         raise ValueError("a segment has not the length that its index says")
     shared = []
-    for visitor, mark, person_digests, length in parts:
-        shared.append((packed[at : at + length], bytes.fromhex(visitor), mark, _digests(person_digests)))
+    for visitor, bot_reason, person_digests, length in parts:
+        shared.append((packed[at : at + length], bytes.fromhex(visitor), bot_reason, _digests(person_digests)))
         at += length
+    records = []
     for name, identity, time_s, browser_copy, findings, number, length in entries:
-        part, visitor, mark, person_digests = shared[number]
-        facts = (pixel, name, identity, time_s, visitor, BrowserCopy(browser_copy), mark)
-        yield Record(*facts, packed[at : at + length], tuple(findings), person_digests, shared=part)
-        at += length
+        part, visitor, bot_reason, person_digests = shared[number]
+        end = at + length
+        whose = (pixel, name, identity, time_s, visitor, _COPIES[browser_copy], bot_reason)
+        records.append(Record(*whose, packed[at:end], tuple(findings), person_digests, b"", part))
+        at = end
+    return tuple(records)
 
 
 def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:
     at = 0
     while at < len(packed):
-        try:
-            head_size, length = _LENGTHS.unpack_from(packed, at)
-        except struct.error as error:
-            raise ValueError("a segment ends within a length") from error
+        head_size, length = _LENGTHS.unpack_from(packed, at)
         at += _LENGTHS.size
         end = at + head_size + length
         if end > len(packed):
             raise ValueError("a segment ends within a record")
-        name, identity, time_s, visitor, browser_copy, mark, *later = orjson.loads(packed[at : at + head_size])
+        name, identity, time_s, visitor, browser_copy, bot_reason, *later = orjson.loads(packed[at : at + head_size])
         # Layout 1 had neither findings nor person digests.
         findings, person_digests = later or ((), "")
-        facts = (pixel, name, identity, time_s, bytes.fromhex(visitor), BrowserCopy(browser_copy), mark)
+        facts = (pixel, name, identity, time_s, bytes.fromhex(visitor), _COPIES[browser_copy], bot_reason)
         yield Record(*facts, packed[at + head_size : end], tuple(findings), _digests(person_digests))
         at = end
 
 
 def _digests(text: str) -> tuple[bytes, ...]:
     joined = bytes.fromhex(text)
-    return tuple(joined[at : at + DIGEST] for at in range(0, len(joined), DIGEST))
+    return struct.unpack_from(f"{DIGEST}s" * (len(joined) // DIGEST), joined)

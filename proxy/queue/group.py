@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from proxy.model.record import Record
-from proxy.queue.codec import chunks, pack
-from proxy.queue.keys import birth_s, event_key
+from proxy.queue.codec import Chunk, pack
+from proxy.queue.keys import keyed, visit_key
 from proxy.queue.seal import Sealer
 
 OPEN = -1
@@ -37,7 +37,7 @@ class Member(NamedTuple):
     call: int
     """Which of the group's appends brought it."""
     key: bytes
-    """See ``event_key``."""
+    """See ``keys.visit_key``."""
     birth_s: int | None
     """See ``keys.birth_s``."""
     segment: int
@@ -80,6 +80,28 @@ class Suppressed(Protocol):
         """Tell whether a person may be suppressed; never False for one who is."""
 
 
+class _Filling:
+    """The segments of a group while it is made: the last of each pixel and moment takes more records."""
+
+    def __init__(self) -> None:
+        self._chunks: list[tuple[str, int, Chunk]] = []
+        self._last: dict[tuple[str, int], int] = {}
+
+    def add(self, record: Record, not_before: int) -> tuple[int, int]:
+        """Give a record its place; return the number of its segment, and its position there."""
+        lane = (record.pixel, not_before)
+        number = self._last.get(lane)
+        if number is None or not self._chunks[number][2].add(record):
+            number = self._last[lane] = len(self._chunks)
+            self._chunks.append((*lane, Chunk()))
+            self._chunks[number][2].add(record)
+        return number, len(self._chunks[number][2].records) - 1
+
+    def sealed(self, sealer: Sealer) -> list[SealedSegment]:
+        """Seal what was added."""
+        return [sealed_segment(pixel, chunk.records, not_before, sealer) for pixel, not_before, chunk in self._chunks]
+
+
 def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) -> Group:
     """Key and seal what callers brought.
 
@@ -88,27 +110,16 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
         sealer: Seals the segments.
         suppressed: Knows whose records must not be sealed yet.
     """
-    version = suppressed.version
-    brought = [(call, record) for call, append in enumerate(calls) for record in append.records]
-    lanes: dict[tuple[str, int], list[int]] = {}
-    for number, (call, record) in enumerate(brought):
-        if not any(map(suppressed.may_hold, record.person_digests)):
-            lanes.setdefault((record.pixel, calls[call].not_before), []).append(number)
-    segments: list[SealedSegment] = []
-    places = [(OPEN, 0)] * len(brought)
-    for (pixel, not_before), numbers in lanes.items():
-        placed = iter(numbers)
-        for records in chunks(brought[number][1] for number in numbers):
-            for position in range(len(records)):
-                places[next(placed)] = (len(segments), position)
-            segments.append(sealed_segment(pixel, records, not_before, sealer))
-    members = [_member(record, call, place) for (call, record), place in zip(brought, places, strict=True)]
-    return Group(calls, members, segments, version)
-
-
-def _member(record: Record, call: int, place: tuple[int, int]) -> Member:
-    key = event_key(record.pixel, record.name, record.id)
-    return Member(record, call, key, birth_s(record.id), *place)
+    version, may_hold = suppressed.version, suppressed.may_hold
+    filling = _Filling()
+    members: list[Member] = []
+    for number, call in enumerate(calls):
+        for record in call.records:
+            is_open = any(map(may_hold, record.person_digests))
+            place = (OPEN, 0) if is_open else filling.add(record, call.not_before)
+            key, born = keyed(record.pixel, record.name, record.id)
+            members.append(Member(record, number, visit_key(key, record.visitor), born, *place))
+    return Group(calls, members, filling.sealed(sealer), version)
 
 
 def sealed_segment(pixel: str, records: Sequence[Record], not_before: int, sealer: Sealer) -> SealedSegment:

@@ -7,12 +7,17 @@ next one collects.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from proxy.model.record import Record
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
 from proxy.queue.group import Append, Group
+
+Outcome: TypeAlias = Sequence[Stored | QueueError] | QueueError
+"""For each append of a group what became of it, or why it alone was not stored; or why nothing of it was."""
 
 _LINGER_S = 0.0015
 _MOST_CALLS = 512
@@ -39,20 +44,24 @@ class _Caller:
 
 
 class Grouper:
-    """Used on the event loop only."""
+    """Used on the event loop only.
+
+    A group goes to the engine, and its answers to the callers, in one round of the event loop each: beside a flood a
+    round takes long.
+    """
 
     def __init__(
         self,
         make: Callable[[Sequence[Append]], Group],
-        store: Callable[[Group], Awaitable[Sequence[Stored | QueueError]]],
+        store: Callable[[Group, Callable[[Outcome], None]], None],
         bounds: Bounds | None = None,
     ) -> None:
         """Group for an engine.
 
         Args:
             make: Keys and seals appends.
-            store: Stores a group durably in one transaction; returns for each append what became of it, or why it
-                alone was not stored. Raises QueueError when nothing of the group was stored.
+            store: Begins to store a group durably in one transaction, and later, on the event loop, tells the outcome.
+                Raises QueueError when it takes no group now.
             bounds: How much may wait.
         """
         self._make = make
@@ -61,8 +70,11 @@ class Grouper:
         self._callers: deque[_Caller] = deque()
         self._bytes = 0
         self._company = False
+        self._apart = 0
+        """How many of the next callers have a group each, as one of them brought what cannot be stored."""
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closing = False
-        self._work: asyncio.Task[None] | None = None
 
     async def append(self, records: Sequence[Record], not_before: int = 0) -> Stored:
         """Store records durably, together with those of other callers.
@@ -80,40 +92,68 @@ class Grouper:
         done: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._callers.append(_Caller(Append(records, not_before), done, size))
         self._bytes += size
-        if self._work is None:
-            self._work = asyncio.create_task(self._run(), name="queue-groups")
+        if self._idle.is_set():
+            self._idle.clear()
+            self._go_on()
         return await done
 
     async def close(self) -> None:
         """Finish every append made so far."""
         self._closing = True
-        if self._work:
-            await self._work
+        await self._idle.wait()
 
-    async def _run(self) -> None:
-        try:
-            while self._callers:
-                if self._company and not self._closing:
-                    await asyncio.sleep(_LINGER_S)
-                group = [self._callers.popleft() for _ in range(min(len(self._callers), _MOST_CALLS))]
-                self._company = len(group) > 1
-                self._answer(group, await self._stored(group))
-        finally:
-            self._work = None
+    def _go_on(self) -> None:
+        """Begin the next group: in the next round of the event loop, or a moment later if it will have company."""
+        loop = asyncio.get_running_loop()
+        if self._company and not self._closing:
+            loop.call_later(_LINGER_S, self._begin)
+        else:
+            loop.call_soon(self._begin)
 
-    async def _stored(self, group: Sequence[_Caller]) -> Sequence[Stored | QueueError]:
+    def _begin(self) -> None:
+        """Hand the next group to the engine, if anybody waits."""
+        while self._callers:
+            most = 1 if self._apart else _MOST_CALLS
+            group = [self._callers.popleft() for _ in range(min(len(self._callers), most))]
+            self._company = len(group) > 1
+            self._apart = max(0, self._apart - 1)
+            if self._is_handed_over(group):
+                return
+        self._idle.set()
+
+    def _is_handed_over(self, group: Sequence[_Caller]) -> bool:
         try:
             made = self._make([caller.append for caller in group])
         except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
-            if len(group) == 1:
-                return [QueueError(f"{type(error).__name__} in the queue")]
-            return [(await self._stored([caller]))[0] for caller in group]
+            self._part(group, error)
+            return False
         try:
-            return await self._store(made)
+            self._store(made, partial(self._end, group))
         except QueueError as error:
-            return [error] * len(group)
+            self._answer(group, error)
+            return False
+        return True
 
-    def _answer(self, group: Sequence[_Caller], answers: Sequence[Stored | QueueError]) -> None:
+    def _part(self, group: Sequence[_Caller], error: Exception) -> None:
+        """Let those whose group could not be made have a group each; who is alone is answered."""
+        if len(group) == 1:
+            self._answer(group, QueueError(f"{type(error).__name__} in the queue"))
+        else:
+            self._apart = len(group)
+            self._callers.extendleft(reversed(group))
+
+    def _end(self, group: Sequence[_Caller], outcome: Outcome) -> None:
+        """Answer a group whose end the engine tells, and go on with whoever came meanwhile."""
+        self._answer(group, outcome)
+        if self._company and self._callers:
+            self._go_on()
+        else:
+            self._begin()
+
+    def _answer(self, group: Sequence[_Caller], outcome: Outcome) -> None:
+        if not isinstance(outcome, QueueError) and len(outcome) != len(group):
+            outcome = QueueError("the engine lost an answer")
+        answers = [outcome] * len(group) if isinstance(outcome, QueueError) else outcome
         for caller, answer in zip(group, answers, strict=True):
             self._bytes -= caller.bytes
             if caller.done.done():

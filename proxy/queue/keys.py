@@ -14,6 +14,7 @@ from hashlib import blake2b
 
 PREFIX = 12
 """Bytes of an event key that the duplicate memory keeps; the visitor follows them."""
+_VISITOR = 4
 _BIRTH_DIGITS = 13
 _LAST_SECOND = (1 << 32) - 1
 
@@ -35,9 +36,20 @@ def event_key(pixel: str, name: str, identity: str) -> bytes:
         name: The event's name.
         identity: The event's id.
     """
+    return keyed(pixel, name, identity)[0]
+
+
+def keyed(pixel: str, name: str, identity: str) -> tuple[bytes, int | None]:
+    """Return the key of an event, and its ``birth_s``.
+
+    Args:
+        pixel: Id of the pixel.
+        name: The event's name.
+        identity: The event's id.
+    """
     digest = event_digest(pixel, name, identity)
     born = birth_s(identity)
-    return digest if born is None else born.to_bytes(4, "big") + digest[:PREFIX]
+    return (digest if born is None else born.to_bytes(4, "big") + digest[:PREFIX]), born
 
 
 def event_digest(pixel: str, name: str, identity: str) -> bytes:
@@ -49,6 +61,11 @@ def event_digest(pixel: str, name: str, identity: str) -> bytes:
         identity: The event's id.
     """
     return blake2b(f"{pixel}\0{name}\0{identity}".encode(), digest_size=16).digest()
+
+
+def visit_key(key: bytes, visitor: bytes) -> bytes:
+    """Return the 16 bytes by which the duplicate memory knows that a visitor, who may have no id, brought an event."""
+    return key[:PREFIX] + visitor.ljust(_VISITOR, b"\0")
 
 
 def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:

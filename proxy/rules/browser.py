@@ -7,28 +7,27 @@ touching a rule.
 A fault in one event costs that event alone. A large request is worked on in parts, so that others have their turn.
 """
 
-from dataclasses import replace
-
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow
 from proxy.model.request import BrowserRequest, RefusedEvent
-from proxy.rules import event_steps, limits, request_steps, wire
+from proxy.rules import event_steps, limits
 from proxy.rules.case import Case, EventStep, RequestStep
 from proxy.rules.effort import Parts, whole
 from proxy.rules.faults import fault
+from proxy.rules.identity import steps as identity_steps
 from proxy.rules.payload.labels import public_updates
+from proxy.rules.permission import steps as permission_steps
 from proxy.rules.policy import Policy
+from proxy.rules.request import steps as request_steps
+from proxy.rules.wire_members import Malformed
 
 REQUEST_STEPS = (
-    RequestStep("decode", request_steps.decode),
-    RequestStep("address", request_steps.address),
-    RequestStep("cookies", request_steps.cookies),
-    RequestStep("identity", request_steps.identity),
-    RequestStep("permission", request_steps.permission),
-    RequestStep("visitor cookie", request_steps.visitor_cookie),
+    RequestStep("decode, address, cookies", request_steps.take),
+    RequestStep("machine, permission, suppressions", permission_steps.take),
+    RequestStep("visitor, ids, visitor cookie", identity_steps.take),
 )
-"""Once for a request."""
+"""Once for a request: what came, what it may do, and who it is."""
 EVENT_STEPS = (
     EventStep("name and id", event_steps.name_and_id, always=True),
     EventStep("pixels", event_steps.pixels, (DropReason.UNKNOWN_PIXEL,), always=True),
@@ -47,7 +46,7 @@ EVENT_STEPS = (
     EventStep("record", event_steps.record, always=True),
 )
 """For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
-IMAGE_STEPS = (RequestStep("page view", request_steps.page_view), *REQUEST_STEPS[1:])
+IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.take_image), *REQUEST_STEPS[1:])
 """Once for the ``<noscript>`` image, which has no body: a PageView of the page named by the Referer."""
 
 
@@ -73,10 +72,10 @@ def ingest_parts(
     """
     try:
         case = Case(request, policy)
-        request_steps.take(case, steps)
+        case.take(steps)
         yield from events_in_parts(case)
         return decision(case)
-    except wire.Malformed as error:
+    except Malformed as error:
         return Decision(unreadable=str(error), is_too_large=len(request.body) > limits.BODY)
     except Exception as error:  # noqa: BLE001 - sent again it would fail again, so the tag is told to give up
         return Decision(unreadable="cannot be read", faults=(fault(error),))
@@ -115,14 +114,14 @@ def decision(case: Case) -> Decision:
         visitors=_visitors(case) if has_updates else (),
         pixels=case.policy.pixel_ids,
         redactions=tuple(case.redactions),
-        misdirected=case.request.client.misdirected,
+        untrusted_forwarding=case.request.client.untrusted_forwarding,
         faults=tuple(case.faults),
     )
 
 
 def _standing_for(row: LedgerRow, events: int) -> LedgerRow:
     """Whoever makes up pixels shall not fill the ledger: one row stands for all, and says for how many."""
-    return replace(row, findings=(f"events:{events}",)) if events > 1 else row
+    return row._replace(findings=(f"events:{events}",)) if events > 1 else row
 
 
 def _in_order(undecoded: tuple[RefusedEvent, ...], refused: list[RefusedEvent]) -> tuple[RefusedEvent, ...]:
@@ -131,4 +130,4 @@ def _in_order(undecoded: tuple[RefusedEvent, ...], refused: list[RefusedEvent]) 
 
 def _visitors(case: Case) -> tuple[bytes, ...]:
     """Return who brings updates of browser copies, and who that was before its first answer gave it an id."""
-    return tuple(dict.fromkeys((case.visitor, request_steps.visitor_of("", case.address, case.user_agent))))
+    return tuple(dict.fromkeys((case.visitor, identity_steps.visitor_of("", case.address, case.user_agent))))

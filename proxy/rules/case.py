@@ -1,14 +1,16 @@
 """What the steps of a browser's request work on: the request so far, and each of its events so far."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import msgspec
 
 from proxy.config.schema import Pixel
 from proxy.model.event import DropReason, Event, Redaction
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
-from proxy.model.request import BrowserRequest, Hit, RefusedEvent, Visit
+from proxy.model.request import BrowserRequest, Hit, Options, RefusedEvent, Visit
 from proxy.rules.effort import Effort
 from proxy.rules.identity.browser_ids import BrowserIds
 from proxy.rules.identity.person import Person
@@ -19,20 +21,17 @@ from proxy.rules.payload.addresses import CleanPage
 from proxy.rules.policy import Policy
 from proxy.rules.request.sites import CookieScope
 
-Options = tuple[tuple[str, ...], int, int]
-"""Data processing options, country and state (Meta, data processing options)."""
 _NO_VISIT, _NO_IDS = Visit(sent=0), BrowserIds("", "", ())
 _NO_PAGE = CleanPage("", "")
 _NOWHERE = CookieScope(at_home=False, domain="", secure=False)
 
 
-@dataclass(slots=True)
-class Case:
+class Case(msgspec.Struct):
     """What is known of one request so far. Each step writes its own part; none changes that of another."""
 
     request: BrowserRequest
     policy: Policy
-    effort: Effort = field(default_factory=Effort)
+    effort: Effort = msgspec.field(default_factory=Effort)
     # decode
     visit: Visit = _NO_VISIT
     # address
@@ -43,12 +42,9 @@ class Case:
     """What is wrong with what all its events share."""
     # cookies
     scope: CookieScope = _NOWHERE
-    cookies: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = {}
+    """Those that count for us."""
     found: FoundCookie = NONE_FOUND
-    # identity
-    ids: BrowserIds = _NO_IDS
-    visitor: bytes = b""
-    """Four bytes that tell visitors apart."""
     # permission
     bot: str | None = None
     """Why the visitor is taken for a machine."""
@@ -57,26 +53,34 @@ class Case:
     options: Options | None = None
     withdrawn: tuple[bytes, ...] = ()
     granted: tuple[bytes, ...] = ()
-    # visitor cookie
+    # identity
+    visitor: bytes = b""
+    """Four bytes that tell visitors apart."""
+    ids: BrowserIds = _NO_IDS
     visitor_cookie: VisitorCookie = NONE_FOUND.visitor_cookie
     """What the visitor cookie holds from now on."""
     set_cookies: tuple[str, ...] = ()
     # the events
-    match_keys: dict[str, MatchKeys] = field(default_factory=dict)
+    match_keys: dict[str, MatchKeys] = {}
     """By pixel, like the next two, as soon as an event or the visitor cookie needed them."""
-    people: dict[str, Person] = field(default_factory=dict)
-    shared: dict[str, bytes] = field(default_factory=dict)
+    people: dict[str, Person] = {}
+    shared: dict[str, bytes] = {}
     """What the payloads of one pixel's events share."""
     page: CleanPage | None = None
     bytes_left: int = RECORDS
-    records: list[Record] = field(default_factory=list)
-    dropped: list[LedgerRow] = field(default_factory=list)
-    refused: list[RefusedEvent] = field(default_factory=list)
+    records: list[Record] = []
+    dropped: list[LedgerRow] = []
+    refused: list[RefusedEvent] = []
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None
     """The drop of the first of these."""
-    redactions: list[Redaction] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    redactions: list[Redaction] = []
+    faults: list[str] = []
+
+    def take(self, steps: "Iterable[RequestStep]") -> None:
+        """Go through steps, in their order."""
+        for step in steps:
+            step.run(self)
 
 
 @dataclass(slots=True)
@@ -92,6 +96,8 @@ class EventCase:
     pixels: list[Pixel] = field(default_factory=list)
     data: Mapping[str, Any] = field(default_factory=dict)
     """Its custom data."""
+    written: bytes = b""
+    """The custom data as JSON, if they are written already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
     page: CleanPage = _NO_PAGE

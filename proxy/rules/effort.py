@@ -5,8 +5,9 @@ parts, so that others have their turn between them.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 Parts: TypeAlias = Generator[None, None, T]
@@ -20,8 +21,7 @@ MOST_CANDIDATES = 16
 """Candidates for one shape in one text that are proved; a text with more is taken for the worst."""
 
 
-@dataclass(slots=True)
-class Effort:
+class Effort(msgspec.Struct):
     """The units of work left for a request, and results that its events share.
 
     Whoever spends units takes them from ``left``; once that is below 0 it stays there. What several events or pixels
@@ -29,11 +29,11 @@ class Effort:
     """
 
     left: int = MOST
-    digests: dict[tuple[str, str, str], tuple[str, ...] | None] = field(default_factory=dict)
+    digests: dict[tuple[str, str, str], tuple[str, ...] | None] = {}
     """By match key, raw value and country."""
-    blocked: dict[str, bool] = field(default_factory=dict)
+    blocked: dict[str, bool] = {}
     """By name of a parameter or member."""
-    shapes: dict[tuple[str, bool], str | None] = field(default_factory=dict)
+    shapes: dict[tuple[str, bool], str | None] = {}
     """By text, and whether it is an id."""
 
 

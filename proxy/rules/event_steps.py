@@ -22,7 +22,7 @@ from proxy.rules.payload import labels
 from proxy.rules.payload.addresses import clean_page
 from proxy.rules.payload.custom_data import checked
 from proxy.rules.payload.redact import clean_data
-from proxy.rules.payload.shape_patterns import SUSPECTS_OF_IDS
+from proxy.rules.payload.shape_patterns import has_suspects_of_ids
 from proxy.rules.selection import ALL, wants
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
@@ -61,7 +61,7 @@ def name_and_id(event_case: EventCase) -> None:
     case, claimed, now = event_case.case, event_case.hit, event_case.case.request.now
     event_case.claimed_id = claimed.id
     words = f"{claimed.name} {claimed.id}"
-    if not words.isascii() or SUSPECTS_OF_IDS.Match(words):  # nearly all hold nothing at this first look
+    if not words.isascii() or has_suspects_of_ids(words):  # nearly all hold nothing at this first look
         event_case.hit = labels.without_contact_data(claimed, case.effort)
     event_case.time = min(now, now - (case.visit.sent - claimed.at))
 
@@ -86,7 +86,7 @@ def permission(event_case: EventCase) -> None:
 
 def contact_data(event_case: EventCase) -> None:
     """Drop the event when its name or id was redacted: with another one it would be counted twice."""
-    if labels.REDACTED in {event_case.hit.name, event_case.hit.id}:
+    if labels.REDACTED in (event_case.hit.name, event_case.hit.id):
         _drop_all(event_case, DropReason.CONTACT_DATA, labels.findings(event_case.hit))
 
 
@@ -165,7 +165,7 @@ def redaction(event_case: EventCase) -> None:
     """Take out of the custom data, and once of the page's addresses, what may not leave."""
     case, allowed = event_case.case, event_case.case.policy.allowed
     if event_case.data:
-        event_case.data, removed = clean_data(event_case.data, allowed, case.effort)
+        event_case.data, removed, event_case.written = clean_data(event_case.data, allowed, case.effort)
         if removed:
             case.redactions += [Redaction(what, "custom_data") for what in removed]
     if case.page is None:
@@ -195,7 +195,7 @@ def event(event_case: EventCase) -> None:
                 options=case.options,
                 visitor=case.visitor,
                 browser_copy=event_case.hit.browser_copy,
-                mark=doubt,
+                bot_reason=doubt,
                 findings=shared_findings + person.findings + event_case.findings,
             )
         )

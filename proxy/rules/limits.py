@@ -8,7 +8,7 @@ a limit is refused or left out by name, never in silence; ``docs/how-it-works.md
 BODY = 64 * 1024
 """Bytes of a body. Browsers let the keepalive requests of a page hold 64 KiB together (WHATWG, Fetch)."""
 EVENTS = 200
-"""Events of a body, and as many news of browser copies. Those behind are refused."""
+"""Events of a body, and as many browser copy updates. Those behind are refused."""
 ROWS = 400
 """Pairs of event and pixel in a body. An event that passes it is refused."""
 PART = 50

@@ -7,6 +7,7 @@ from functools import cached_property
 from proxy.config.schema import Pixel, Site
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.payload.names import Allowed, allowed_by
+from proxy.rules.request.cookies import BROWSER_IDS
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,21 @@ class Policy:
     def pixel_ids(self) -> tuple[str, ...]:
         """The ids of the site's pixels, in their order."""
         return tuple(self.pixels)
+
+    @cached_property
+    def cookies(self) -> tuple[str, ...]:
+        """The names of the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
+        return (*BROWSER_IDS, *self.keys.names(self.site.name))
+
+    @cached_property
+    def judges_bots(self) -> bool:
+        """Whether it matters that a visitor is a machine."""
+        return self.site.bots != "ignore"
+
+    @cached_property
+    def remembers_match(self) -> bool:
+        """Whether the visitor cookie holds match keys of the visit."""
+        return self.site.remember_match and self.site.sensitive != "restricted"
 
     @cached_property
     def allowed(self) -> Allowed:

@@ -111,7 +111,7 @@ class Metrics:
             self._redacted.labels(what, place).inc(count)
         self._reused.inc(stored.reused)
         self._conflicts.inc(len(stored.conflicts))
-        self._untrusted_forwarding.inc(decision.misdirected)
+        self._untrusted_forwarding.inc(decision.untrusted_forwarding)
 
     def fault(self, place: str) -> None:
         """Count an error of ours."""
@@ -155,7 +155,7 @@ class Metrics:
             self._suppressions.labels(kind).set(stats.suppressions.get(kind, 0))
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes)
-        self._foreign_copy_updates.set(stats.foreign_news)
+        self._foreign_copy_updates.set(stats.foreign_updates)
         return generate_latest(self.registry)
 
 

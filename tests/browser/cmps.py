@@ -149,10 +149,10 @@ MANAGERS = {
         """
         (stored) => {
           const heard = [];
-          const state = (yes, known) => ({pingData: {
-            signalStatus: known ? "ready" : "not ready",
-            applicableSections: known ? [7] : [0],
-            parsedSections: known ? {usnat: [{SaleOptOut: yes ? 2 : 1, SharingOptOut: 2}, {Gpc: false}]} : {},
+          const state = (yes, answered) => ({pingData: {
+            signalStatus: answered ? "ready" : "not ready",
+            applicableSections: answered ? [7] : [0],
+            parsedSections: answered ? {usnat: [{SaleOptOut: yes ? 2 : 1, SharingOptOut: 2}, {Gpc: false}]} : {},
           }});
           let event = state(stored, stored !== undefined);
           window.__gpp = (command, tell) => { heard.push(tell); tell(event); };
@@ -281,10 +281,10 @@ MANAGERS = {
             a1: {name: "Meta Pixel", category: "marketing", consent: {given: yes, type}},
             b2: {name: "Shop", category: "essential", consent: {given: true, type}},
           }});
-          let held = details(!!(stored ?? free), stored === undefined ? "IMPLICIT" : "EXPLICIT");
-          window.__ucCmp = {getConsentDetails: async () => held};
+          let consent = details(!!(stored ?? free), stored === undefined ? "IMPLICIT" : "EXPLICIT");
+          window.__ucCmp = {getConsentDetails: async () => consent};
           dispatchEvent(new Event("UC_UI_INITIALIZED"));
-          return (yes) => { held = details(yes, "EXPLICIT"); dispatchEvent(new CustomEvent("UC_CONSENT")); };
+          return (yes) => { consent = details(yes, "EXPLICIT"); dispatchEvent(new CustomEvent("UC_CONSENT")); };
         }""",
         tells=False,
     ),

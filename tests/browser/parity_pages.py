@@ -264,7 +264,7 @@ RUDDERSTACK = """
 """
 SEGMENT = RUDDERSTACK.replace("window.fbq.allowDuplicatePageViews = true", "window.fbq.agent = 'seg'")
 FORWARDER = "window.fbq = function () { taken.push(['fbq', ...arguments]) };"
-PROXIED = "window.fbq = window._fbq = new Proxy(fbq, {apply: (f, self, given) => f.apply(self, given)});"
+PROXIED = "window.fbq = window._fbq = new Proxy(fbq, {apply: (f, self, call) => f.apply(self, call)});"
 OWN_STUB = """(function (old) {
   function wrapper() { wrapper.callMethod ? wrapper.callMethod.apply(wrapper, arguments) : old.queue.push(arguments) }
   window.fbq = window._fbq = Object.assign(wrapper, old); wrapper.push = wrapper;
@@ -326,8 +326,8 @@ STUBS_TABLE = {
         fires=BOTH,
     ),
     "fbq in a consent manager's late script": Scenario(
-        [STUBBED.replace("<script", '<script type="text/plain" id="held"')],
-        late="var s = document.createElement('script'); s.text = held.text; document.head.append(s);"
+        [STUBBED.replace("<script", '<script type="text/plain" id="blocked"')],
+        late="var s = document.createElement('script'); s.text = blocked.text; document.head.append(s);"
         + INIT + VIEW + "await lab.ready();" + LEAD,
         fires=BOTH, ready="true",
     ),

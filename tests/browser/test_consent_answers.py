@@ -69,7 +69,7 @@ async def test_a_permission_without_an_answer(verbs: Verbs, name: str) -> None:
 TCF = """
   window.heard = [];
   window.__tcfapi = (command, version, tell) => heard.push(tell);
-  window.tell = (purposes, more, ok = true) => heard.map((one) => one({
+  window.tell = (purposes, more, ok = true) => heard.map((listener) => listener({
     eventStatus: "useractioncomplete",
     gdprApplies: true,
     purpose: {consents: Object.fromEntries(purposes.map((id) => [id, true]))},
@@ -99,7 +99,7 @@ TCF_ROWS: dict[str, tuple[dict[str, object], list[str], list[str]]] = {
     "the real one replaces the other": (
         {},
         [
-            "heard = []; const one = __tcfapi; __tcfapi = (...given) => one(...given); document.body.click()",
+            "heard = []; const stub = __tcfapi; __tcfapi = (...call) => stub(...call); document.body.click()",
             f"tell({ALL})",
         ],
         ["grant"],
@@ -116,7 +116,7 @@ async def test_what_tcf_says(verbs: Verbs, words: dict[str, object], steps: list
 GPP = """
   window.heard = [];
   window.__gpp = (command, tell) => heard.push(tell);
-  window.tell = (ids, sections, status = "ready") => heard.map((one) => one({
+  window.tell = (ids, sections, status = "ready") => heard.map((listener) => listener({
     eventName: "sectionChange",
     pingData: {signalStatus: status, applicableSections: ids, parsedSections: sections},
   }))"""
@@ -186,7 +186,7 @@ LAYER_ROWS: dict[str, tuple[bool, list[str], list[str]]] = {
     "wrapped by another": (
         False,
         [
-            "const push = dataLayer.push; dataLayer.push = (...given) => push.apply(dataLayer, given)",
+            "const push = dataLayer.push; dataLayer.push = (...items) => push.apply(dataLayer, items)",
             f"gtag('consent', 'update', {GRANTED})",
         ],
         ["grant"],

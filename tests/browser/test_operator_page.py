@@ -64,7 +64,7 @@ class Desk:
     async def bury(self, *ids: str) -> None:
         """Let events become dead letters."""
         await self.fault(mode="poison", match="poison")
-        await self.send(*({"name": "Lead", "id": f"poison-{one}"} for one in ids))
+        await self.send(*({"name": "Lead", "id": f"poison-{event_id}"} for event_id in ids))
         await expect(self.page.locator("#dead-rows tr")).to_have_count(len(ids))
 
     def row(self, text: str) -> Any:

@@ -115,12 +115,12 @@ async def test_the_page_can_ask_and_choose(page: Page, context: BrowserContext, 
 
 # A window of the page's own origin can be read, whatever headers it came with.
 OPEN = """(target) => new Promise((done) => {
-  const other = open(target);
+  const popup = open(target);
   const look = setInterval(() => {
-    if (!other.document?.querySelector("code")) return;
+    if (!popup.document?.querySelector("code")) return;
     clearInterval(look);
-    done(other.document.documentElement.outerHTML);
-    other.close();
+    done(popup.document.documentElement.outerHTML);
+    popup.close();
   }, 20);
 })"""
 

@@ -382,9 +382,9 @@ async def test_takes_over_the_stub(visit: Visit) -> None:
     await visit.open(
         before="""
           window.assigned = [];
-          let kept;
-          Object.defineProperty(window, "fbq", { configurable: true, get: () => kept, set(stub) {
-            kept = stub;
+          let pixel;
+          Object.defineProperty(window, "fbq", { configurable: true, get: () => pixel, set(stub) {
+            pixel = stub;
             for (const key of ["callMethod", "instance", "getState"])
               Object.defineProperty(stub, key, { set(value) {
                 assigned.push(key);

@@ -27,7 +27,7 @@ COMPLETE = script(f"""(function () {{
   stub.push = stub; stub.queue = [['init', '111'], ['track', 'PageView']];
   window.fbq = window._fbq = stub;
   {LOAD} }})()""")
-PROXIED = script("window.fbq = window._fbq = new Proxy(fbq, {apply: (f, self, given) => f.apply(self, given)})")
+PROXIED = script("window.fbq = window._fbq = new Proxy(fbq, {apply: (f, self, call) => f.apply(self, call)})")
 WRAPPED = script("""(function (old) {
   function wrapper() { wrapper.callMethod ? wrapper.callMethod.apply(wrapper, arguments) : old.queue.push(arguments) }
   window.fbq = window._fbq = Object.assign(wrapper, old); wrapper.push = wrapper;

@@ -9,13 +9,13 @@ from stage import Stage
 # assignment, turns the property back into a plain one, and sends what it had to wait with.
 PLUGIN = script("""
   function waitForPixel() {
-    var kept;
+    var assigned;
     Object.defineProperty(window, 'fbq', {
       configurable: true,
       enumerable: true,
-      get: function () { return kept },
+      get: function () { return assigned },
       set: function (stub) {
-        kept = stub;
+        assigned = stub;
         Object.defineProperty(window, 'fbq', {value: stub, writable: true, configurable: true, enumerable: true});
         setTimeout(function () { fbq('track', 'ViewContent', {value: 1, currency: 'EUR'}, {eventID: 'woo.1'}) });
       },
@@ -23,13 +23,13 @@ PLUGIN = script("""
   }
   addEventListener('load', function () { if (!window.fbq) waitForPixel() });
 """)
-HELD = (BASE + CALLS).replace("<script>", '<script type="text/plain" class="held">')
-GRANT = """document.querySelectorAll('.held').forEach((held) => {
+HELD = (BASE + CALLS).replace("<script>", '<script type="text/plain" class="blocked">')
+GRANT = """document.querySelectorAll('.blocked').forEach((blocked) => {
   const live = document.createElement('script');
-  live.text = held.text;
-  held.replaceWith(live);
+  live.text = blocked.text;
+  blocked.replaceWith(live);
 })"""
-WAITING = "String((Object.getOwnPropertyDescriptor(window, 'fbq') || {}).set).includes('kept')"
+WAITING = "String((Object.getOwnPropertyDescriptor(window, 'fbq') || {}).set).includes('assigned')"
 HEADS = {"alone": "", "sync": TAG, "trap": TRAP + ASYNC, "tag manager": "", "trap and tag manager": TRAP}
 NAMES = ["Lead", "PageView", "ViewContent"]
 

@@ -60,9 +60,9 @@ def config_file(path: Path, text: str = SOUND) -> str:
 def test_the_configuration_is_found_by_itself(tmp_path: Path) -> None:
     """Without --config the variable is looked at, then config.toml where one stands."""
     config_file(tmp_path / "config.toml")
-    other = config_file(tmp_path / "other.toml", SOUND.replace('"shop"', '"other"'))
+    second_file = config_file(tmp_path / "other.toml", SOUND.replace('"shop"', '"other"'))
     here = run("snippet", cwd=tmp_path)
-    named = run("snippet", cwd=tmp_path, environment={"CAPI_PROXY_CONFIG": other})
+    named = run("snippet", cwd=tmp_path, environment={"CAPI_PROXY_CONFIG": second_file})
     (tmp_path / "empty").mkdir()
     nowhere = run("snippet", cwd=tmp_path / "empty")
 
@@ -97,31 +97,33 @@ def test_snippet_makes_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "host"),
+    ("host_option", "host"),
     [
         ("t.shop.test", "https://t.shop.test/"),
         ("https://T.shop.test/", "https://t.shop.test/"),
         ("t.shop.test:8443", "https://t.shop.test:8443/"),
     ],
 )
-def test_a_host_may_be_given_as_an_address(given: str, host: str, tmp_path: Path) -> None:
+def test_a_host_may_be_given_as_an_address(host_option: str, host: str, tmp_path: Path) -> None:
     """The name is taken from an address of the web; the printed address has its scheme once."""
-    done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", given)
+    done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", host_option)
 
     assert f'src="{host}' in done.stdout
     assert "https://https" not in done.stdout
 
 
-@pytest.mark.parametrize("given", ["http://t.shop.test", "https://t.shop.test/path", "t shop", "*.shop.test", "//"])
-def test_what_is_no_host_name_is_refused(given: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "host_option", ["http://t.shop.test", "https://t.shop.test/path", "t shop", "*.shop.test", "//"]
+)
+def test_what_is_no_host_name_is_refused(host_option: str, tmp_path: Path) -> None:
     """Anything else ends with exit code 2 and says what is accepted."""
-    done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", given)
+    done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", host_option)
 
     assert done.exit_code == 2
     assert "accepted: a host name such as t.shop.example" in " ".join(done.stderr.split())
 
 
-@pytest.mark.parametrize("status", [*(one.value for one in Status), "DELIVERED", "Dead"])
+@pytest.mark.parametrize("status", [*(status.value for status in Status), "DELIVERED", "Dead"])
 def test_a_status_is_taken_in_any_case(status: str, tmp_path: Path) -> None:
     """The words of the ledger are accepted as it prints them, and in capitals."""
     (tmp_path / "data").mkdir()
@@ -157,9 +159,9 @@ def test_the_log_holds_no_escapes_and_one_line_for_each_message() -> None:
 
 def test_snippet_says_which_header_its_rules_write(tmp_path: Path) -> None:
     """Where the configuration believes a header that the rules do not overwrite, the right setting is printed."""
-    other = SOUND.replace("[[site]]", 'client_ip_header = "X-Real-IP"\n[[site]]', 1)
+    second_file = SOUND.replace("[[site]]", 'client_ip_header = "X-Real-IP"\n[[site]]', 1)
     usual = invoke("snippet", "--config", config_file(tmp_path / "usual.toml"))
-    changed = invoke("snippet", "--config", config_file(tmp_path / "other.toml", other))
+    changed = invoke("snippet", "--config", config_file(tmp_path / "other.toml", second_file))
 
     assert 'client_ip_header = "X-Forwarded-For"' in changed.stdout
     assert "client_ip_header" not in usual.stdout
@@ -281,7 +283,7 @@ async def test_listeners_on_ipv6_print_addresses_that_lead_there(host: str, tmp_
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "clash"),
+    ("first_text", "second_text", "clash"),
     [
         ("127.0.0.1:1", "127.0.0.1:1", True),
         ("0.0.0.0:1", "127.0.0.1:1", True),
@@ -292,8 +294,8 @@ async def test_listeners_on_ipv6_print_addresses_that_lead_there(host: str, tmp_
         ("127.0.0.1:0", "127.0.0.1:0", False),
     ],
 )
-def test_addresses_clash_as_the_system_says(one: str, other: str, clash: bool) -> None:  # noqa: FBT001 - a column
+def test_addresses_clash_as_the_system_says(first_text: str, second_text: str, clash: bool) -> None:  # noqa: FBT001 - a column
     """Two listeners clash on one port of one address, or of every address of its family; `[::]` is IPv6 alone."""
-    first, second = address_of(one), address_of(other)
+    first, second = address_of(first_text), address_of(second_text)
 
     assert first.clashes_with(second) == second.clashes_with(first) == clash

@@ -39,14 +39,16 @@ async def fill(data_dir: Path) -> None:
     await queue.append([record(number) for number in range(REFUSED + 1)])
     segments = await queue.claim(PIXEL, most=REFUSED + 1)
     letters = [
-        NewDeadLetter(one, "rejected", GraphError(100, 2804017, "Graph's words", "trace"), 1)
+        NewDeadLetter(record, "rejected", GraphError(100, 2804017, "Graph's words", "trace"), 1)
         for segment in segments
-        for one in segment.records
+        for record in segment.records
     ]
     letters[0] = NewDeadLetter(letters[0].record, "not_received", GraphError(), 3)
     odd, findings = record(), ("em:unusable", "value:repaired")
     row = LedgerRow(_now(), PIXEL, odd.name, "odd", odd.time_s, Status.DELIVERED, findings=findings)
-    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=tuple(letters), rows=(row,)))
+    await queue.settle(
+        segments, Settlement(done=tuple(segment.ref for segment in segments), dead=tuple(letters), rows=(row,))
+    )
     await queue.close()
 
 
@@ -74,11 +76,11 @@ async def _listed(capi: Capi, *options: str) -> list[dict[str, Any]]:
 
 async def test_dead_letters_are_listed_with_graphs_words(capi: Capi) -> None:
     """The list shows event, reason, code, subcode, message, trace and attempts, chosen by reason, newest first."""
-    (other,) = await _listed(capi, "--reason", "not_received")
+    (unsent,) = await _listed(capi, "--reason", "not_received")
     rejected = await _listed(capi, "--reason", "rejected")
     _, table = await capi("dead", "list", "--limit", "1")
 
-    assert (other["event_id"], other["attempts"], other["code"]) == ("id-0", 3, None)
+    assert (unsent["event_id"], unsent["attempts"], unsent["code"]) == ("id-0", 3, None)
     assert len(rejected) == 1000
     first = rejected[0]
     assert (first["event_id"], first["code"], first["subcode"]) == (f"id-{REFUSED}", 100, 2804017)

@@ -52,8 +52,8 @@ async def _left(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await machine.start()
         cookie = await _post(session, machine, wire({"name": "Lead", "id": "sent"}, fbp=""))
         reference = await _reference(session, machine, await _opt_out(session, machine, cookie))
-        other = await _post(session, machine, wire(fbp="", consent="granted"))
-        await _post(session, machine, wire(fbp="", consent="revoked"), other)
+        later_cookie = await _post(session, machine, wire(fbp="", consent="granted"))
+        await _post(session, machine, wire(fbp="", consent="revoked"), later_cookie)
         assert (await run(machine, "erase", "--email", EMAIL))[0] == 0
         if request.param == "where none runs":
             assert await machine.terminate() == 0
@@ -74,15 +74,15 @@ async def test_the_list_names_kinds_and_digests_only(left: tuple[Machine, str]) 
     found = await _listed(machine)
     code, (head, *rows) = await run(machine, "suppressions", "list")
 
-    assert [one["kind"] for one in found] == ["erased", "withdrawn", "opted_out"]
-    assert {frozenset(one) for one in found} == {frozenset({"at", "kind", "digest"})}
+    assert [entry["kind"] for entry in found] == ["erased", "withdrawn", "opted_out"]
+    assert {frozenset(entry) for entry in found} == {frozenset({"at", "kind", "digest"})}
     assert found[0]["digest"] == _digest_of_anna().hex()
     assert (code, head.split(), [row.split()[-2] for row in rows]) == (
         0,
         ["at", "kind", "digest"],
-        [one["kind"] for one in found],
+        [entry["kind"] for entry in found],
     )
-    assert [one["kind"] for one in await _listed(machine, "--kind", "withdrawn")] == ["withdrawn"]
+    assert [entry["kind"] for entry in await _listed(machine, "--kind", "withdrawn")] == ["withdrawn"]
     assert len(await _listed(machine, "--limit", "2")) == 2
 
 
@@ -93,13 +93,13 @@ def _digest_of_anna() -> bytes:
 async def test_the_owner_lifts_by_digest_and_kind(left: tuple[Machine, str]) -> None:
     """What the list shows can be lifted, only of the kind that was named; what is gone counts as none."""
     machine, _ = left
-    (wanted,) = [one["digest"] for one in await _listed(machine, "--kind", "opted_out")]
+    (wanted,) = [entry["digest"] for entry in await _listed(machine, "--kind", "opted_out")]
 
     lift = ("suppressions", "lift", "--yes", wanted)
     assert await run(machine, *lift, "--kind", "withdrawn") == (0, ["0 suppressions lifted"])
     assert await run(machine, *lift) == (0, ["1 suppressions lifted"])
     assert await run(machine, *lift) == (0, ["0 suppressions lifted"])
-    assert [one["kind"] for one in await _listed(machine)] == ["erased", "withdrawn"]
+    assert [entry["kind"] for entry in await _listed(machine)] == ["erased", "withdrawn"]
 
 
 async def test_the_owner_lifts_by_the_person(left: tuple[Machine, str]) -> None:
@@ -112,7 +112,7 @@ async def test_the_owner_lifts_by_the_person(left: tuple[Machine, str]) -> None:
         ["1 suppressions lifted"],
     )
     assert await run(machine, "suppressions", "lift", "--yes", "--visitor", spaced) == (0, ["1 suppressions lifted"])
-    assert [one["kind"] for one in await _listed(machine)] == ["withdrawn"]
+    assert [entry["kind"] for entry in await _listed(machine)] == ["withdrawn"]
 
 
 async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:

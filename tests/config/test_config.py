@@ -210,7 +210,7 @@ def test_settings_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "header"),
+    ("server", "header"),
     [
         ({}, "X-Forwarded-For"),
         ({"client_ip_header": "True-Client-IP"}, "True-Client-IP"),
@@ -221,15 +221,17 @@ def test_settings_are_frozen() -> None:
         ({"client_ip_preset": "caddy"}, "X-Forwarded-For"),
     ],
 )
-def test_a_preset_names_the_header(given: dict[str, str], header: str) -> None:
+def test_a_preset_names_the_header(server: dict[str, str], header: str) -> None:
     """What stands in front decides which header a visitor cannot write."""
-    assert load.parse({**minimal(), "server": given}, {}, base=Path()).settings.server.forwarding_header == header
+    assert load.parse({**minimal(), "server": server}, {}, base=Path()).settings.server.forwarding_header == header
 
 
-@pytest.mark.parametrize(("given", "kept"), [("shop-tools", "/shop-tools"), ("/shop-tools", "/shop-tools"), ("", "")])
-def test_a_prefix_starts_with_a_slash(given: str, kept: str) -> None:
+@pytest.mark.parametrize(
+    ("written", "prefix"), [("shop-tools", "/shop-tools"), ("/shop-tools", "/shop-tools"), ("", "")]
+)
+def test_a_prefix_starts_with_a_slash(written: str, prefix: str) -> None:
     """The owner's word is accepted with or without its slash."""
-    assert load.parse(minimal(prefix=given), {}, base=Path()).settings.site[0].prefix == kept
+    assert load.parse(minimal(prefix=written), {}, base=Path()).settings.site[0].prefix == prefix
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"[server", b"a = 1\na = 2"])

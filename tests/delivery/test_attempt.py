@@ -28,14 +28,14 @@ class FakeGraph:
 
     async def __call__(self, records: Sequence[Record]) -> Verdict:
         self.requests += 1
-        graph_error = next((graph_error for one in records if (graph_error := self._bad(one))), None)
+        graph_error = next((graph_error for record in records if (graph_error := self._bad(record))), None)
         if graph_error is None:
             return Delivered(len(records), len(records))
         return Split(graph_error) if len(records) > 1 else Dead("rejected", graph_error)
 
 
-def number_of(one: Record) -> int:
-    return int(one.id.removeprefix("id-"))
+def number_of(record: Record) -> int:
+    return int(record.id.removeprefix("id-"))
 
 
 def records(count: int) -> list[Record]:
@@ -152,7 +152,7 @@ async def test_eight_events_are_the_least_that_speak_for_a_pixel(count: int, *, 
 
 async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
     """Ten bad events side by side are buried even when their code is a general one, since another is delivered."""
-    graph = FakeGraph(lambda one: GENERAL if number_of(one) < 10 else None)
+    graph = FakeGraph(lambda record: GENERAL if number_of(record) < 10 else None)
     result = await diagnose(records(1000), graph)
 
     assert (result.halt, sizes(result)) == (None, (1, 1, 0, 998))
@@ -160,7 +160,7 @@ async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [lambda _: CONTENT, lambda one: [GENERAL, GraphError(100, 34, "another")][number_of(one) // 2 % 2]],
+    [lambda _: CONTENT, lambda record: [GENERAL, GraphError(100, 34, "another")][number_of(record) // 2 % 2]],
     ids=["content", "different codes"],
 )
 async def test_bad_content_and_different_faults_never_pause(bad: Callable[[Record], GraphError]) -> None:
@@ -194,13 +194,18 @@ async def test_a_probe_of_a_sick_pixel_buries_nothing(count: int) -> None:
 
 async def test_a_diagnosis_needs_refusals_in_a_row_with_one_general_code() -> None:
     """A delivery, a refusal of content and another code begin anew; what is no refusal changes nothing."""
-    other = GraphError(100, 34, "another")
+    another_code = GraphError(100, 34, "another")
     streak = RefusalStreak()
     harmless: list[Verdict] = [*[Split(GENERAL)] * 3, Delivered(1, 1), *[Dead("rejected", GENERAL)] * 3]
-    for verdict in [*harmless, Split(CONTENT), Split(other)]:
+    for verdict in [*harmless, Split(CONTENT), Split(another_code)]:
         streak.add(verdict)
         assert not streak.calls_for_diagnosis
-    rest: list[Verdict] = [Split(other), Retry("down"), Dead("rejected", other), Split(other)]
-    for verdict in rest:
+    refusals_in_a_row: list[Verdict] = [
+        Split(another_code),
+        Retry("down"),
+        Dead("rejected", another_code),
+        Split(another_code),
+    ]
+    for verdict in refusals_in_a_row:
         streak.add(verdict)
     assert streak.calls_for_diagnosis

@@ -76,7 +76,7 @@ async def condition(session: aiohttp.ClientSession, operator: str, code: str) ->
 
     async def stands() -> dict[str, Any] | None:
         status = await get_json(session, f"{operator}/api/status")
-        return status if any(one["code"] == code for one in status["conditions"]) else None
+        return status if any(condition["code"] == code for condition in status["conditions"]) else None
 
     found: dict[str, Any] = await until(stands, what=code)
     return found
@@ -96,11 +96,11 @@ async def test_health_is_not_green_while_graph_answers_errors(tmp_path: Path) ->
         assert await until(ready, what="readiness", seconds=60)
 
     (lane,) = status["lanes"]
-    (one,) = status["conditions"]
-    assert (status["status"], one["subject"], one["failing"]) == ("degraded", PIXEL, False)
+    (reported,) = status["conditions"]
+    assert (status["status"], reported["subject"], reported["failing"]) == ("degraded", PIXEL, False)
     assert (lane["last_error"], lane["graph_error"]["code"]) == ("down", 2)
-    assert lane["graph_error"]["message"] in one["detail"]
-    assert lane["graph_error"]["fbtrace_id"] in one["detail"]
+    assert lane["graph_error"]["message"] in reported["detail"]
+    assert lane["graph_error"]["fbtrace_id"] in reported["detail"]
 
 
 async def test_metas_words_about_a_token_stand_in_status_and_once_in_the_log(
@@ -137,7 +137,7 @@ def test_a_condition_changes_with_what_is_wrong() -> None:
     state = LaneState(PIXEL, conditions)
 
     def codes() -> list[tuple[str, str]]:
-        return [(one.code, one.detail) for one in conditions.current()]
+        return [(condition.code, condition.detail) for condition in conditions.current()]
 
     state.fail(Retry("http_502"))
     assert codes() == [("graph_errors", "http_502")]
@@ -169,7 +169,7 @@ async def test_readiness_fails_by_the_age_of_the_oldest_waiting_event(tmp_path: 
     async with before(tmp_path, hang) as (session, operator):
         status = await condition(session, operator, "delivery_late")
 
-    (late,) = (one for one in status["conditions"] if one["code"] == "delivery_late")
+    (late,) = (condition for condition in status["conditions"] if condition["code"] == "delivery_late")
     (lane,) = status["lanes"]
     assert (late["subject"], late["failing"], status["status"]) == (PIXEL, True, "failing")
     assert lane["oldest"] >= 16 * 60_000
@@ -246,7 +246,7 @@ async def test_a_proxy_looks_for_old_events_when_it_starts(tmp_path: Path) -> No
         letters = (await get_json(session, f"{operator}/api/dead"))["dead"]
 
     assert [(letter["pixel"], letter["reason"]) for letter in letters] == [("gone", "too_old")]
-    assert [one["subject"] for one in status["conditions"]] == ["gone"]
+    assert [condition["subject"] for condition in status["conditions"]] == ["gone"]
 
 
 async def test_a_hundred_hanging_pixels_do_not_hold_the_healthy_one() -> None:
@@ -270,15 +270,15 @@ async def test_a_hundred_hanging_pixels_do_not_hold_the_healthy_one() -> None:
             chosen = Pixel.model_construct(id=str(pixel), access_token=SecretStr("t"), app_secret=SecretStr(""))
             return asyncio.create_task(graph.send(chosen, [record(1)]))
 
-        others = [send(1000 + number) for number in range(150)]
+        requests = [send(1000 + number) for number in range(150)]
 
         async def all_hang() -> bool:
             return hanging == 150
 
         await until(all_hang, what="150 requests under way", seconds=25)
         healthy = await asyncio.wait_for(send(1), 25)
-        for other in others:
-            other.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
 
     assert healthy == Delivered(1, 1)

@@ -122,14 +122,14 @@ async def test_a_lane_ends_though_the_disk_is_full(monkeypatch: pytest.MonkeyPat
     """Asked to stop, a lane that cannot record its delivery gives up; the event is delivered again after the start."""
     monkeypatch.setattr(pace, "PROBE_S", 0.01)
     queue, graph = FakeQueue(full=10**9), FakeGraph()
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
+    the_lane = lane(queue, graph)
+    running = asyncio.create_task(the_lane.run())
 
     async def refused() -> bool:
         return queue.asked > 1
 
     await until(refused, what="a refused settlement")
-    one.stop()
+    the_lane.stop()
     await asyncio.wait_for(running, 60)
 
     assert queue.settled == []
@@ -174,7 +174,7 @@ class Moody(FakeGraph):
         self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(0)
         self.under_way -= 1
-        self.ids += [one.id for one in records]
+        self.ids += [record.id for record in records]
         good = await super().send(pixel, records)
         return self.answers.pop(0) if self.answers else good
 
@@ -182,10 +182,10 @@ class Moody(FakeGraph):
 async def test_a_backlog_is_delivered_from_both_ends() -> None:
     """The newest events go first; behind them helpers deliver the oldest, several at a time; nothing goes twice."""
     queue, graph = Backlog(60), Moody()
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
+    the_lane = lane(queue, graph)
+    running = asyncio.create_task(the_lane.run())
     await until(queue.empty, what="the empty backlog")
-    one.stop()
+    the_lane.stop()
     await running
     led = [number for newest, number in queue.claims if newest]
     helped = [number for newest, number in queue.claims if not newest]
@@ -211,14 +211,14 @@ async def test_while_graph_is_unwell_one_request_at_a_time_asks(monkeypatch: pyt
             await settle(segments, settlement)
 
     queue.settle = give_back  # type: ignore[method-assign,assignment]
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
+    the_lane = lane(queue, graph)
+    running = asyncio.create_task(the_lane.run())
 
     async def delivered() -> bool:
         return len(queue.settled) == 30
 
     await until(delivered, what="30 deliveries")
-    one.stop()
+    the_lane.stop()
     await running
 
     assert [newest for newest, _ in queue.claims[:6]] == [True] * 6
@@ -230,18 +230,18 @@ async def test_fresh_events_cut_a_long_wait_short(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
     monkeypatch.setattr(pace, "FIRST_S", 1000.0)
     queue, graph = Backlog(3), Moody(Retry("down"))
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
+    the_lane = lane(queue, graph)
+    running = asyncio.create_task(the_lane.run())
 
     async def tried() -> bool:
-        return graph.requests == 1 and one.state.failures == 1
+        return graph.requests == 1 and the_lane.state.failures == 1
 
     await until(tried, what="the first try")
     with pytest.raises(TimeoutError):
         await until(lambda: _at_least(graph, 2), seconds=0.3)
-    one.wake()
+    the_lane.wake()
     await until(lambda: _at_least(graph, 2), seconds=60, what="the next try")
-    one.stop()
+    the_lane.stop()
     await running
 
 
@@ -263,14 +263,14 @@ async def test_a_fault_of_ours_does_not_end_the_lane(
         return await send(pixel, records)
 
     graph.send = stumble  # type: ignore[method-assign,assignment]
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
+    the_lane = lane(queue, graph)
+    running = asyncio.create_task(the_lane.run())
 
     async def settled() -> bool:
         return bool(queue.settled)
 
     await until(settled, what="the delivery")
-    one.stop()
+    the_lane.stop()
     await running
 
     assert "a fault of ours" in caplog.text
@@ -301,10 +301,10 @@ async def test_one_quick_small_batch_does_not_narrow_the_window_for_good() -> No
         for number in range(40)
     ]
     queue.segments = [*full, Segment(99, PIXEL, 0, 0, (record(999),))]
-    one = lane(queue, graph)
-    running = asyncio.create_task(one.run())
+    the_lane = lane(queue, graph)
+    running = asyncio.create_task(the_lane.run())
     await until(queue.empty, what="the empty backlog")
-    one.stop()
+    the_lane.stop()
     await running
 
     assert queue.claims[0] == (True, 99)

@@ -40,7 +40,7 @@ class FakeGraph:
         self.on_batch: Callable[[], None] = lambda: None
 
     async def send(self, _pixel: Pixel, records: Sequence[Record]) -> Verdict:
-        ids = [one.id for one in records]
+        ids = [record.id for record in records]
         self.batches.append(ids)
         self.on_batch()
         self.under_way.update(ids)
@@ -48,7 +48,7 @@ class FakeGraph:
             await gate.wait()
         await asyncio.sleep(0)
         self.under_way.subtract(ids)
-        graph_error = next((graph_error for one in records if (graph_error := self.bad(one))), None)
+        graph_error = next((graph_error for record in records if (graph_error := self.bad(record))), None)
         if graph_error is None:
             self.taken.update(ids)
             return Delivered(len(ids), len(ids), "trace")
@@ -113,7 +113,7 @@ async def buried(queue: LocalQueue) -> set[str]:
 
 def among(bad: set[int], graph_error: GraphError = CONTENT) -> Callable[[Record], GraphError | None]:
     ids = {f"id-{number}" for number in bad}
-    return lambda one: graph_error if one.id in ids else None
+    return lambda record: graph_error if record.id in ids else None
 
 
 async def append(queue: LocalQueue, numbers: Sequence[int], group: int) -> None:
@@ -157,7 +157,7 @@ async def test_ten_bad_events_in_a_thousand_cost_no_good_one(tmp_path: Path) -> 
 async def test_fresh_events_never_wait_for_the_search_for_bad_ones(tmp_path: Path) -> None:
     """While every request for suspects hangs, fresh events are delivered."""
     gate = asyncio.Event()
-    graph = FakeGraph(lambda one: CONTENT if one.visitor == b"evil" else None)
+    graph = FakeGraph(lambda record: CONTENT if record.visitor == b"evil" else None)
     # The first request with bad events is answered; whatever is sent of the same events again hangs.
     graph.wait = lambda records: gate if len(graph.batches) > 1 and any(r.visitor == b"evil" for r in records) else None
     async with opened(tmp_path) as queue:
@@ -198,9 +198,9 @@ async def test_what_was_decided_before_a_crash_is_not_sent_again(tmp_path: Path)
         taken = set(graph.taken)
         # What was answered in the last moment may not be settled: the batches under way, no more.
         assert sum(queue.stats().waiting.values()) <= 1000 - len(taken) + 512
-        kept = 1000 - sum(queue.stats().waiting.values())
+        ended = 1000 - sum(queue.stats().waiting.values())
 
-    assert kept >= 256
+    assert ended >= 256
     async with opened(tmp_path) as queue:
         assert queue.stats().suspects == queue.stats().waiting
         async with delivering(queue, graph):
@@ -211,7 +211,7 @@ async def test_what_was_decided_before_a_crash_is_not_sent_again(tmp_path: Path)
 
 async def test_a_stranger_with_bad_events_does_not_hold_honest_ones(tmp_path: Path) -> None:
     """Three bad events beside each honest one: each honest event is in few batches, and none waits or dies."""
-    graph = FakeGraph(lambda one: CONTENT if one.visitor == b"evil" else None)
+    graph = FakeGraph(lambda record: CONTENT if record.visitor == b"evil" else None)
     async with opened(tmp_path) as queue, delivering(queue, graph) as lane:
         for number in range(100):
             await queue.append([record(number)])
@@ -266,7 +266,7 @@ async def test_suspects_wait_while_graph_is_unwell_and_one_request_at_a_time_ask
         answer = next(answers, None)
         if answer is None:
             return await send(pixel, records)
-        graph.batches.append([one.id for one in records])
+        graph.batches.append([record.id for record in records])
         graph.under_way["requests"] += 1
         most = max(most, graph.under_way["requests"])
         await asyncio.sleep(0.001)
@@ -290,7 +290,7 @@ async def test_an_event_that_makes_graph_fail_does_not_hold_those_behind_it(tmp_
     send = graph.send
 
     async def ill(pixel: Pixel, records: Sequence[Record]) -> Verdict:
-        if any(one.id == "id-500" for one in records):
+        if any(record.id == "id-500" for record in records):
             return Retry("down")
         return await send(pixel, records)
 

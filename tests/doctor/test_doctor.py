@@ -31,14 +31,14 @@ def found(directory: Path, server: dict[str, Any] | None = None, url: str = META
 
 
 def about(key: str, all_found: list[Finding]) -> list[Finding]:
-    return [one for one in all_found if str(one).startswith(key)]
+    return [finding for finding in all_found if str(finding).startswith(key)]
 
 
 def test_nothing_is_said_of_what_is_right(tmp_path: Path) -> None:
     """A careful configuration has no finding but for who runs the check."""
     tmp_path.chmod(0o700)
 
-    assert [one for one in found(tmp_path) if "looked at as root" not in one.detail] == []
+    assert [finding for finding in found(tmp_path) if "looked at as root" not in finding.detail] == []
 
 
 MISTAKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -70,9 +70,9 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize(("key", "server", "site"), MISTAKES.values(), ids=MISTAKES)
 def test_what_cannot_be_right_fails(key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path) -> None:
     """Each mistake that would lose or leak something fails the check, at its key, and shows no secret."""
-    failed = [one for one in found(tmp_path, server, **site) if one.failing]
+    failed = [finding for finding in found(tmp_path, server, **site) if finding.failing]
 
-    assert [one.subject for one in failed] == [key]
+    assert [finding.subject for finding in failed] == [key]
     assert "password" * 4 not in str(failed[0])
 
 
@@ -93,7 +93,7 @@ def test_what_may_be_meant_is_a_note(key: str, server: dict[str, Any], site: dic
     all_found = found(tmp_path, server, **site)
 
     assert about(key, all_found)
-    assert [one for one in all_found if one.failing] == []
+    assert [finding for finding in all_found if finding.failing] == []
 
 
 def test_simulators_may_have_the_examples_names(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_a_check_makes_nothing(tmp_path: Path) -> None:
     with unchanged(tmp_path):
         all_found = found(tmp_path, {"data_dir": str(tmp_path / "deep" / "data"), "secret": ""})
 
-    assert any("is not there yet" in str(one) for one in all_found)
-    assert [one for one in all_found if one.failing] == []
+    assert any("is not there yet" in str(finding) for finding in all_found)
+    assert [finding for finding in all_found if finding.failing] == []
 
 
 async def filled(directory: Path, secret: str) -> LocalQueue:
@@ -159,7 +159,7 @@ async def test_a_forgotten_old_secret_is_told(server: dict[str, Any], fails: boo
     """Before the proxy refuses to start, the check says that no listed secret opens what rests; and changes nothing."""
     await (await filled(tmp_path, SECRET)).close()
     with unchanged(tmp_path):
-        failed = [str(one) for one in found(tmp_path, server) if one.failing]
+        failed = [str(finding) for finding in found(tmp_path, server) if finding.failing]
 
     assert [("old_secrets" in text) for text in failed] == ([True] if fails else [])
 
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_read_is_left_to_the_start(content: bytes, tmp_pat
     """A damaged queue is told by the start, which says more; the check neither fails on it nor mends it."""
     (tmp_path / "queue.db").write_bytes(content)
     with unchanged(tmp_path):
-        assert [one for one in found(tmp_path) if one.failing] == []
+        assert [finding for finding in found(tmp_path) if finding.failing] == []
 
 
 async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
     await queue.close()
     lock.close()
 
-    assert any("in use by a running proxy" in str(one) for one in all_found)
-    assert [one for one in all_found if one.failing] == []
+    assert any("in use by a running proxy" in str(finding) for finding in all_found)
+    assert [finding for finding in all_found if finding.failing] == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: a file of somebody else (be root)")
@@ -191,7 +191,7 @@ def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
     for name in ("lock", "lost+found"):
         (tmp_path / name).touch()
     os.chown(tmp_path, 12345, 12345)
-    failed = [str(one) for one in found(tmp_path) if one.failing]
+    failed = [str(finding) for finding in found(tmp_path) if finding.failing]
 
     assert failed == [f"server.data_dir: lock in {tmp_path} must belong to user 12345, as the directory does; chown"]
 
@@ -199,7 +199,7 @@ def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
 def test_a_directory_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data_dir that the user who checks cannot write fails, and both users are named."""
     monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may do anything
-    failed = [str(one) for one in found(tmp_path) if one.failing]
+    failed = [str(finding) for finding in found(tmp_path) if finding.failing]
 
     assert [("cannot be written by" in text, "belongs to" in text) for text in failed] == [(True, True)]
 
@@ -209,7 +209,7 @@ def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> 
     raw = raw_config(META, tmp_path, domains=["shop.test"]) | {"queue": {"min_free_bytes": 1 << 62}}
     all_found = list(findings(load.parse(raw, {}, base=tmp_path)))
 
-    assert [one.failing for one in about("queue.min_free_bytes", all_found)] == [True]
+    assert [finding.failing for finding in about("queue.min_free_bytes", all_found)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -225,12 +225,12 @@ def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> 
 )
 def test_addresses_that_lists_match_are_told(site: dict[str, Any], key: str, address: str, tmp_path: Path) -> None:
     """The finding names the setting at fault, the whole address and what is better; it is a doubt, not a failure."""
-    (one,) = about("site[0]", found(tmp_path, **site))
+    (finding,) = about("site[0]", found(tmp_path, **site))
 
-    assert str(one).startswith(f"{key}: ")
-    assert f"makes {address}, " in str(one)
-    assert "; better: " in str(one)
-    assert not one.failing
+    assert str(finding).startswith(f"{key}: ")
+    assert f"makes {address}, " in str(finding)
+    assert "; better: " in str(finding)
+    assert not finding.failing
 
 
 @pytest.mark.parametrize("prefix", ["/shop", "/site", "/home", "/user", "/assets", "/api", "/static", "/events"])

@@ -59,15 +59,15 @@ def test_addresses_that_lists_match_are_told(prefix: str, names: dict[str, str],
     """The part that is at fault is told with its value and the whole address, once, or nothing is."""
     found = list(concerns(site(**names), prefix))
 
-    assert [one.key for one in found] == told
-    for one in found:
-        assert one.value == names.get(one.key, prefix)
-        assert one.value in one.address
+    assert [concern.key for concern in found] == told
+    for concern in found:
+        assert concern.value == names.get(concern.key, prefix)
+        assert concern.value in concern.address
 
 
 def test_rules_of_one_suffix_count_there_alone() -> None:
     """A rule that has ``.com`` before the path concerns sites under .com."""
-    assert [one.key for one in concerns(site(domains=["shop.com"]), "/adv")] == ["prefix"]
+    assert [concern.key for concern in concerns(site(domains=["shop.com"]), "/adv")] == ["prefix"]
     assert list(concerns(site(domains=["shop.de"]), "/adv")) == []
 
 

@@ -84,8 +84,8 @@ async def ended(shop: Installation, reason: str, *, listener: str = "public") ->
 
 async def conditions(shop: Installation) -> list[str]:
     return [
-        f"{one['code']} {one['subject']}".rstrip()
-        for one in (await get_json(shop.session, f"{shop.operator}/api/status"))["conditions"]
+        f"{condition['code']} {condition['subject']}".rstrip()
+        for condition in (await get_json(shop.session, f"{shop.operator}/api/status"))["conditions"]
     ]
 
 
@@ -257,13 +257,13 @@ async def test_one_address_cannot_hold_all_connections(tmp_path: Path) -> None:
             assert (await client.ask(TAG)).split()[1] == b"200"
         fourth = await connect()
         told = await fourth.ask(TAG)
-        other = await (await connect(ADDRESSES[1])).ask(TAG)
-        kept = await third.ask(b"")
+        neighbour = await (await connect(ADDRESSES[1])).ask(TAG)
+        answer_to_third = await third.ask(b"")
         lost = await second.answer()
         found = await conditions(shop)
 
-    assert (told.split()[1], other.split()[1]) == (b"200", b"200")
-    assert kept != b""
+    assert (told.split()[1], neighbour.split()[1]) == (b"200", b"200")
+    assert answer_to_third != b""
     assert lost.count(b"HTTP/1.1") == 0
     assert "address_full public" in found
 
@@ -279,9 +279,9 @@ async def test_a_carrier_may_bring_new_visitors_as_fast_as_they_are_answered(tmp
 async def test_a_crowd_that_says_nothing_is_refused_at_its_limit(tmp_path: Path) -> None:
     """Connections that never asked make room only after a while, so that connecting again and again costs little."""
     async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
-        held = [await connect() for _ in range(3)]
+        silent_clients = [await connect() for _ in range(3)]
         refused = [await (await connect()).answer() for _ in range(20)]
-        told = [await client.ask(TAG) for client in held]
+        told = [await client.ask(TAG) for client in silent_clients]
         counts = await ended(shop, "address"), await ended(shop, "silent")
 
     assert refused == [b""] * 20
@@ -314,7 +314,9 @@ async def test_the_operator_listener_has_limits_of_its_own(tmp_path: Path) -> No
         for _, writer in silent:
             writer.close()
 
-    assert "connections_full operator" in {f"{one['code']} {one['subject']}" for one in status["conditions"]}
+    assert "connections_full operator" in {
+        f"{condition['code']} {condition['subject']}" for condition in status["conditions"]
+    }
     assert count >= 30
 
 
@@ -385,7 +387,7 @@ async def test_a_fault_of_ours_is_told_without_the_request(
 
     assert {status for status, _, _ in answers} == {400}
     assert answers[0][1]["Access-Control-Allow-Origin"] == ORIGIN
-    assert [one for one in found if one.startswith("fault KeyError in proxy.edge.collect.CollectDoor.answer")]
+    assert [line for line in found if line.startswith("fault KeyError in proxy.edge.collect.CollectDoor.answer")]
     assert sum("fault" in record.message for record in caplog.records) == 1
     assert not any(word in caplog.text for word in ("planted", "Traceback"))
 

@@ -89,7 +89,7 @@ def test_only_plain_names_are_told(origin: str) -> None:
     for _ in range(10):
         foreign.origin(origin, "shop")
 
-    assert [one.subject for one in conditions.current()] in ([], ["b.example"])
+    assert [condition.subject for condition in conditions.current()] in ([], ["b.example"])
 
 
 def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> None:

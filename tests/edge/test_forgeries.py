@@ -43,7 +43,7 @@ async def figure(shop: Installation, name: str) -> float:
 
 async def conditions(shop: Installation) -> list[str]:
     readiness = await get_json(shop.session, f"{shop.operator}/readyz")
-    return [one["code"] for one in readiness["conditions"]]
+    return [condition["code"] for condition in readiness["conditions"]]
 
 
 async def test_a_forged_order_holds_up_no_real_one_and_is_told(shop: Installation) -> None:
@@ -71,23 +71,23 @@ async def test_the_same_order_from_a_second_browser_is_no_conflict(shop: Install
 
 
 async def test_a_stranger_does_not_tell_of_the_buyers_browser(shop: Installation) -> None:
-    """Forged news of a guessed order change nothing and are counted; the buyer's own do."""
+    """Forged updates of a guessed order change nothing and are counted; the buyer's own do."""
     await buy(shop, BUYER, 129.9)
     await rows(shop, 1)
-    news = [{"name": "Purchase", "id": "order-shop-1002", "pixel": "blocked"}]
-    await shop.post(wire(fates=news, fbp=STRANGER))
+    updates = [{"name": "Purchase", "id": "order-shop-1002", "pixel": "blocked"}]
+    await shop.post(wire(fates=updates, fbp=STRANGER))
 
     async def ignored() -> bool:
         return await figure(shop, "capi_proxy_foreign_copy_updates") == 1
 
-    await until(ignored, what="the forged news")
+    await until(ignored, what="the forged updates")
     (forged,) = await rows(shop, 1)
-    await shop.post(wire(fates=news, fbp=BUYER))
+    await shop.post(wire(fates=updates, fbp=BUYER))
 
     async def joined() -> bool:
         (row,) = await rows(shop, 1)
         return bool(row["browser_copy"] == "blocked")
 
-    await until(joined, what="the buyer's own news")
+    await until(joined, what="the buyer's own updates")
     assert forged["browser_copy"] == "fired"
     assert "visitor" not in forged

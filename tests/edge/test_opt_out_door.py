@@ -60,10 +60,10 @@ class Browser:
         usual = {"Host": "t.shop.example", "User-Agent": USER_AGENT, "Cookie": self._cookie()}
         if method == "POST":
             usual |= {"Origin": ORIGIN, "Content-Type": "application/json"}
-        given = {name: value for name, value in (usual | _header_names(headers)).items() if value}
+        sent_headers = {name: value for name, value in (usual | _header_names(headers)).items() if value}
         address = f"{self.shop.public}/shop-tools/c"
         async with self.shop.session.request(
-            method, address, data=body, headers=given, allow_redirects=False, skip_auto_headers=["Content-Type"]
+            method, address, data=body, headers=sent_headers, allow_redirects=False, skip_auto_headers=["Content-Type"]
         ) as answer:
             self._take(answer)
             return answer.status, answer.headers, await answer.read()
@@ -168,7 +168,7 @@ async def test_the_page_can_tell_whether_the_signal_is_honoured(tmp_path: Path, 
 
 
 async def test_an_opt_out_holds_until_it_is_taken_back(shop: Installation) -> None:
-    """The mark alone stays in the browser, events are dropped under their own counted reason, and then sent again."""
+    """The opt-out alone stays in the browser, events are dropped under their own reason, and then sent again."""
     browser, before = Browser(shop), await dropped(shop, "opted_out")
     assert await browser.visit("choice-before") == ("delivered", "")
     digest = browser.digest()
@@ -249,7 +249,7 @@ async def test_nobody_lifts_the_opt_out_of_another_browser(tmp_path: Path) -> No
         assert await stranger.visit("claimed", match=claim, consent="granted") == ("dropped", "opted_out")
         assert await stranger.visit("claimed-again", match=claim, consent="granted") == ("dropped", "opted_out")
         assert (await browser.says())["opted_out"] is True
-        assert [one.kind for one in await shop.proxy.queue.suppressions()] == [SuppressionKind.OPT_OUT]
+        assert [suppression.kind for suppression in await shop.proxy.queue.suppressions()] == [SuppressionKind.OPT_OUT]
 
 
 async def test_a_grant_of_the_page_ends_no_opt_out(shop: Installation) -> None:
@@ -322,7 +322,7 @@ async def test_suppressions_are_counted(tmp_path: Path) -> None:
             lines = (await answer.text()).splitlines()
 
     found = {line.removeprefix("capi_proxy_suppress") for line in lines if line.startswith("capi_proxy_suppress")}
-    assert {one for one in found if "_created" not in one} == {
+    assert {cookie for cookie in found if "_created" not in cookie} == {
         'ion_changes_total{change="set",kind="withdrawn"} 2.0',
         'ion_changes_total{change="set",kind="opted_out"} 2.0',
         'ion_changes_total{change="lifted",kind="withdrawn"} 1.0',
@@ -428,7 +428,7 @@ async def test_the_page_shows_a_reference_and_no_visitor_number(shop: Installati
 
     assert [word for word in (visitor_cookie.visitor, browser.number(), digest) if word.encode() in page] == []
     assert references[0] != references[1]
-    assert {resolve(one, [person_key(SECRET)]) for one in references} == {bytes.fromhex(digest)}
+    assert {resolve(reference, [person_key(SECRET)]) for reference in references} == {bytes.fromhex(digest)}
 
 
 async def test_a_new_browser_gets_no_reference(shop: Installation) -> None:
@@ -439,7 +439,7 @@ async def test_a_new_browser_gets_no_reference(shop: Installation) -> None:
 async def test_a_choice_that_cannot_be_kept_is_not_confirmed(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the queue cannot mark the person, the answer is 503 and the browser keeps what it had."""
+    """When the queue cannot remember the opt-out, the answer is 503 and the browser keeps what it had."""
     browser = Browser(shop)
     await browser.visit("choice-full")
     jar = dict(browser.jar)

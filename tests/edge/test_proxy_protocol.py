@@ -205,15 +205,15 @@ async def test_announced_clients_have_their_own_limit() -> None:
             writer.write(start + keeping)
             assert (await asyncio.wait_for(reader.readline(), 60)).split()[1] == b"200"
         lost = await asyncio.wait_for(streams[1][0].read(), 60)
-        kept = []
+        answer_counts = []
         for reader, writer in (streams[0], *streams[2:]):
             writer.write(REQUEST)
-            kept.append((await asyncio.wait_for(reader.read(), 60)).count(b"HTTP/1.1 200"))
+            answer_counts.append((await asyncio.wait_for(reader.read(), 60)).count(b"HTTP/1.1 200"))
         for _, writer in streams:
             writer.close()
 
     assert b"HTTP/1.1" not in lost
-    assert kept == [1, 1, 1]
+    assert answer_counts == [1, 1, 1]
 
 
 async def test_stopping_sends_away_who_announced_nobody() -> None:

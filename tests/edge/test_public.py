@@ -366,17 +366,17 @@ async def test_a_repeat_is_sent_once(shop: Installation) -> None:
 
 
 async def test_later_news_comes_alone(shop: Installation) -> None:
-    """A body with fates and no events is taken and joins the ledger."""
-    await shop.post(page_views(["with-news"]))
-    body = wire(fates=[{"name": "PageView", "id": "with-news", "pixel": "blocked"}])
+    """A body with updates of browser copies and no events is taken and joins the ledger."""
+    await shop.post(page_views(["with-update"]))
+    body = wire(fates=[{"name": "PageView", "id": "with-update", "pixel": "blocked"}])
     status, _, _ = await shop.post(body)
 
     async def told() -> bool:
-        found = await get_json(shop.session, f"{shop.operator}/api/events?id=with-news")
+        found = await get_json(shop.session, f"{shop.operator}/api/events?id=with-update")
         return [row["browser_copy"] for row in found["events"]] == ["blocked"]
 
     assert status == 204
-    assert await until(told, what="the news")
+    assert await until(told, what="the update")
 
 
 async def test_nothing_secret_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

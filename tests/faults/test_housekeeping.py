@@ -166,8 +166,8 @@ async def health(proxy: Installation) -> tuple[int, int, set[str]]:
         await healthy.read()
     async with proxy.session.get(f"{proxy.operator}/readyz") as ready:
         document = orjson.loads(await ready.read())
-    ours = [one for one in document["conditions"] if one["code"] in {QUEUE, HOUSEKEEPING, INCOMPLETE}]
-    names = {f"{one['code']} {one['subject']}".rstrip() for one in ours}
+    ours = [condition for condition in document["conditions"] if condition["code"] in {QUEUE, HOUSEKEEPING, INCOMPLETE}]
+    names = {f"{condition['code']} {condition['subject']}".rstrip() for condition in ours}
     return healthy.status, ready.status, names
 
 
@@ -195,7 +195,7 @@ async def waiting_ids(directory: Path) -> set[str]:
     )
     found: set[str] = set()
     while segments := await queue.claim(PIXEL, most=1 << 30):
-        found |= {one.id for segment in segments for one in segment.records}
+        found |= {record.id for segment in segments for record in segment.records}
     await queue.close()
     return found
 

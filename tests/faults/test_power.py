@@ -162,15 +162,15 @@ async def lost(image: Path, promise: Promise) -> str:
     database = apsw.Connection(str(image / "queue.db"))
     intact = database.pragma("integrity_check")
     database.close()
-    held = {*waiting, *ended}
-    missing = promise.stored - held
+    found_ids = {*waiting, *ended}
+    missing = promise.stored - found_ids
     checks = {
         f"{len(missing)} records are missing": bool(missing),
         "an end that was recorded is not": not promise.settled <= ended.keys(),
         "a record is there twice": max(Counter([*waiting, *ended]).values(), default=1) > 1,
         "dead letters and their ends disagree": sorted(dead) != sorted(i for i in ended if ended[i] is Status.DEAD),
-        "a repeat was sent again, or refused and not there": {event.id for event in again.duplicates} != held,
-        "a retry was swallowed": {*held, *fresh} != promise.asked.keys(),
+        "a repeat was sent again, or refused and not there": {event.id for event in again.duplicates} != found_ids,
+        "a retry was swallowed": {*found_ids, *fresh} != promise.asked.keys(),
         f"integrity: {intact}": intact != "ok",
     }
     return "; ".join(loss for loss, broken in checks.items() if broken)

@@ -293,7 +293,7 @@ EVENT: dict[str, Any] = {
     "options": None,
     "visitor": b"abcd",
     "browser_copy": BrowserCopy.FIRED,
-    "mark": "bot:crawler",
+    "bot_reason": "bot:crawler",
 }
 PAYLOAD = {
     "event_name": "Purchase",
@@ -465,7 +465,7 @@ def test_a_record_has_the_payload_as_graph_takes_it(changes: dict[str, Any], mem
 
 
 def test_a_record_says_outside_what_the_queue_must_know() -> None:
-    """Pixel, name, id, time, visitor, fate and mark can be read without opening the payload."""
+    """Pixel, name, id, time, visitor, browser copy and bot reason can be read without opening the payload."""
     written = record(Event(**EVENT))
 
     assert written == Record(

@@ -1,6 +1,7 @@
 """The operator listener: closed to strangers, honest about health."""
 
 import base64
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,7 @@ async def test_metrics_count_what_happened(shop: Installation) -> None:
     await shop.counted(2)
 
     async def counted() -> str:
-        async with shop.session.get(f"{shop.operator}/metrics") as answer:
-            text = await answer.text()
+        text = await _text(shop, "/metrics")
         return text if f'finished_events_total{{pixel="{PIXEL}",status="delivered"}} 2.0' in text else ""
 
     text = await until(counted, what="two delivered events in the metrics")
@@ -45,6 +45,35 @@ async def test_metrics_count_what_happened(shop: Installation) -> None:
         assert line in text
     assert "m-1" not in text
     assert TOKEN not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "writes"), [("/metrics", []), ("/api/events", []), ("/readyz", ["touch"]), ("/api/status", ["touch"])]
+)
+async def test_who_looks_asks_the_thread_that_acknowledges_for_a_sign_of_life_at_most(
+    shop: Installation, path: str, writes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readiness commits something small, as it vouches for commits; all else is read on the reading thread."""
+    asked: list[str] = []
+    writer = shop.proxy.queue._writer
+    result = writer._result
+
+    async def counted(line: Any, work: Any) -> Any:
+        # Lanes and housekeeping go on meanwhile; what an answer waits for has the operator's code on its stack.
+        in_answer = any("/proxy/operator/" in frame.filename for frame in traceback.extract_stack())
+        if in_answer or work.__name__ == "touch":  # the sign of life has a task, and so a stack, of its own
+            asked.append(work.__name__)
+        return await result(line, work)
+
+    monkeypatch.setattr(writer, "_result", counted)
+    await _text(shop, path)
+
+    assert asked == writes
+
+
+async def _text(shop: Installation, path: str) -> str:
+    async with shop.session.get(f"{shop.operator}{path}") as answer:
+        return await answer.text()
 
 
 async def test_findings_are_counted_and_listed_with_their_event(shop: Installation) -> None:

@@ -40,7 +40,7 @@ async def test_wrong_passwords_are_told_once(
             conditions = (await answer.json())["conditions"]
 
     assert statuses == [401] * 7
-    assert [(one["code"], one["failing"]) for one in conditions] == [("operator_password", False)]
+    assert [(condition["code"], condition["failing"]) for condition in conditions] == [("operator_password", False)]
     assert sum("operator_password" in record.message for record in caplog.records) == 1
     assert not any(word in caplog.text for word in ("127.0.0.1", "guess:", base64.b64encode(b"operator").decode()))
 
@@ -63,12 +63,12 @@ async def test_the_owner_gets_in_while_somebody_guesses(tmp_path: Path, monkeypa
         gate.clear()
         again = [asyncio.create_task(asked(shop, WRONG)) for _ in range(wrong_passwords._MOST_LATE)]
         await asyncio.sleep(0.1)
-        known = await asked(shop, RIGHT)
+        with_password = await asked(shop, RIGHT)
         gate.set()
         await asyncio.gather(*again)
 
     assert late == [401] * wrong_passwords._MOST_LATE
-    assert (unread, before, known) == (429, 200, 200)
+    assert (unread, before, with_password) == (429, 200, 200)
 
 
 async def test_asking_without_a_password_is_no_guess(tmp_path: Path) -> None:
@@ -94,13 +94,13 @@ def recorded() -> tuple[WrongPasswords, list[float], Callable[[float], None]]:
 
 async def test_each_wrong_password_is_answered_later() -> None:
     """The delay doubles up to its bound; the right password, or an hour without a wrong one, ends it."""
-    known, delays, forward = recorded()
+    wrong_passwords, delays, forward = recorded()
     for _ in range(7):
-        await known.wrong("192.0.2.1")
-    known.right("192.0.2.1")
-    await known.wrong("192.0.2.1")
+        await wrong_passwords.wrong("192.0.2.1")
+    wrong_passwords.right("192.0.2.1")
+    await wrong_passwords.wrong("192.0.2.1")
     forward(3601)
-    await known.wrong("192.0.2.1")
+    await wrong_passwords.wrong("192.0.2.1")
 
     assert delays[:5] == [FIRST_DELAY_S, 0.5, 1.0, 2.0, LONGEST_DELAY_S]
     assert delays[5:] == [LONGEST_DELAY_S, LONGEST_DELAY_S, FIRST_DELAY_S, FIRST_DELAY_S]
@@ -108,10 +108,10 @@ async def test_each_wrong_password_is_answered_later() -> None:
 
 async def test_many_addresses_guess_no_faster_than_one() -> None:
     """After some wrong passwords in all, an address that was never seen waits as long as can be; memory is bounded."""
-    known, delays, _ = recorded()
+    wrong_passwords, delays, _ = recorded()
     for number in range(3000):
-        await known.wrong(f"192.0.{number // 250}.{number % 250}")
+        await wrong_passwords.wrong(f"192.0.{number // 250}.{number % 250}")
 
     assert delays[0] == FIRST_DELAY_S
     assert set(delays[20:]) == {LONGEST_DELAY_S}
-    assert len(known._wrong) <= 1024
+    assert len(wrong_passwords._wrong) <= 1024

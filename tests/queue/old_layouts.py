@@ -47,9 +47,9 @@ def write_as_layout_3(db: apsw.Connection) -> None:
 
 
 def write_as_layout_1(path: Path, waiting: Record, *, day: int) -> None:
-    """Take from a file what layout 1 did not know: findings and people, marks, sizes, numbers of dead letters."""
+    """Take from a file what layout 1 lacked: findings and people, suppressions, sizes, numbers of dead letters."""
     head = orjson.dumps(
-        [waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.browser_copy, waiting.mark]
+        [waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.browser_copy, waiting.bot_reason]
     )
     packed = struct.pack(">II", len(head), len(waiting.payload)) + head + waiting.payload
     sealed = Sealer(SECRET).seal(packed, PIXEL.encode())

@@ -21,7 +21,7 @@ RECORDS = st.lists(
         time_s=st.integers(0, 2**40),
         visitor=st.binary(min_size=4, max_size=4),
         browser_copy=st.sampled_from(BrowserCopy),
-        mark=TEXT,
+        bot_reason=TEXT,
         payload=st.binary(max_size=200),
         findings=st.lists(TEXT, max_size=3).map(tuple),
         person_digests=st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
@@ -42,7 +42,7 @@ def packed_as(layout: int, records: Sequence[Record]) -> bytes:
     """What the older versions wrote: no shared parts, and in the first neither findings nor people."""
     parts = []
     for record in records:
-        facts = [record.name, record.id, record.time_s, record.visitor.hex(), record.browser_copy, record.mark]
+        facts = [record.name, record.id, record.time_s, record.visitor.hex(), record.browser_copy, record.bot_reason]
         later = [record.findings, b"".join(record.person_digests).hex()] if layout == 2 else []
         head = orjson.dumps(facts + later)
         parts.append(struct.pack(">II", len(head), len(record.payload)) + head + record.payload)
@@ -61,7 +61,9 @@ def test_segments_of_older_versions_are_read(records: list[Record]) -> None:
     whole = [record._replace(payload=record.whole, shared=b"") for record in records]
 
     assert unpack(packed_as(2, whole), "1") == tuple(whole)
-    assert unpack(packed_as(1, whole), "1") == tuple(one._replace(findings=(), person_digests=()) for one in whole)
+    assert unpack(packed_as(1, whole), "1") == tuple(
+        record._replace(findings=(), person_digests=()) for record in whole
+    )
 
 
 def test_what_records_share_is_written_once() -> None:

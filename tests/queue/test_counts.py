@@ -64,7 +64,7 @@ async def test_a_claim_of_a_failed_transaction_is_taken_back(tmp_path: Path) -> 
     left = await queue.claim(PIXEL, most=10)
     await queue.close()
 
-    assert [one.id for segment in left for one in segment.records] == ["id-2"]
+    assert [record.id for segment in left for record in segment.records] == ["id-2"]
 
 
 @pytest.mark.long

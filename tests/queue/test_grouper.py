@@ -1,7 +1,7 @@
 """Groups: callers that wait together are stored together, within bounds, and each gets its own answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from support import SECRET, record
@@ -9,7 +9,7 @@ from support import SECRET, record
 from proxy.model.record import Record
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
 from proxy.queue.group import Append, Group, make_group
-from proxy.queue.grouper import Bounds, Grouper
+from proxy.queue.grouper import Bounds, Grouper, Outcome
 from proxy.queue.seal import Sealer
 
 
@@ -30,16 +30,21 @@ class Engine:
         self.gate.set()
         self.groups: list[list[str]] = []
         self.failure: QueueError | None = None
+        self.tasks: list[asyncio.Task[None]] = []
 
     def make(self, appends: Sequence[Append]) -> Group:
         return make_group(appends, Sealer(SECRET), Nobody())
 
-    async def store(self, group: Group) -> list[Stored | QueueError]:
+    def store(self, group: Group, tell: Callable[[Outcome], None]) -> None:
+        self.tasks.append(asyncio.create_task(self._store(group, tell)))
+
+    async def _store(self, group: Group, tell: Callable[[Outcome], None]) -> None:
         await self.gate.wait()
         if self.failure:
-            raise self.failure
+            tell(self.failure)
+            return
         self.groups.append([member.record.id for member in group.members])
-        return [Stored(reused=call) for call, _ in enumerate(group.calls)]
+        tell([Stored(reused=call) for call, _ in enumerate(group.calls)])
 
 
 def sized(size: int) -> Record:
@@ -54,10 +59,10 @@ async def test_each_caller_gets_its_own_answer() -> None:
     first = asyncio.ensure_future(grouper.append([record(0)]))
     for _ in range(3):
         await asyncio.sleep(0)
-    others = [asyncio.ensure_future(grouper.append([record(number), record(-number)])) for number in (1, 2, 3)]
-    await asyncio.wait(others, timeout=0)
+    later_calls = [asyncio.ensure_future(grouper.append([record(number), record(-number)])) for number in (1, 2, 3)]
+    await asyncio.wait(later_calls, timeout=0)
     engine.gate.set()
-    answers = await asyncio.gather(first, *others)
+    answers = await asyncio.gather(first, *later_calls)
 
     assert engine.groups == [["id-0"], ["id-1", "id--1", "id-2", "id--2", "id-3", "id--3"]]
     assert [answer.reused for answer in answers] == [0, 0, 1, 2]
@@ -103,6 +108,36 @@ async def test_a_group_that_was_not_stored_fails_all_its_callers_and_no_later_on
 
     assert [type(result) for result in results] == [QueueFullError] * 20
     assert await grouper.append([record(1)]) == Stored()
+
+
+async def test_a_group_that_is_not_taken_fails_all_its_callers_and_no_later_one() -> None:
+    """An engine that refuses a group at once is asked again for the next, however many come."""
+    engine = Engine()
+
+    def refuse(_group: Group, _tell: Callable[[Outcome], None]) -> None:
+        raise QueueFullError("too many wait")
+
+    grouper = Grouper(engine.make, refuse)
+    results = await asyncio.gather(
+        *(grouper.append([record(number)]) for number in range(2000)), return_exceptions=True
+    )
+    await grouper.close()
+
+    assert {type(result) for result in results} == {QueueFullError}
+
+
+async def test_an_engine_that_loses_an_answer_leaves_nobody_waiting() -> None:
+    """Where answers are missing all callers of the group are told that they were not stored, and the next is tried."""
+    engine = Engine()
+
+    def losing(group: Group, tell: Callable[[Outcome], None]) -> None:
+        engine.store(group, lambda _outcome: tell([Stored()] * (len(group.calls) - 1)))
+
+    grouper = Grouper(engine.make, losing)
+    results = await asyncio.gather(*(grouper.append([record(number)]) for number in range(3)), return_exceptions=True)
+
+    assert [type(result) for result in results] == [QueueError] * 3
+    assert len(engine.groups) == 1
 
 
 async def test_what_cannot_be_sealed_costs_no_neighbour() -> None:

@@ -10,7 +10,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (("1", "a", "b"), ("1", "a", "c")),
         (("1", "a", "b"), ("2", "a", "b")),
@@ -19,10 +19,10 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
         (("1", "a", "17900000001230.5"), ("1", "b", "17900000001230.5")),
     ],
 )
-def test_different_events_have_different_keys(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+def test_different_events_have_different_keys(first: tuple[str, str, str], second: tuple[str, str, str]) -> None:
     """Pixel, name and id each tell events apart, and cannot run into one another."""
-    assert event_key(*one) != event_key(*other)
-    assert len(event_key(*one)) == 16
+    assert event_key(*first) != event_key(*second)
+    assert len(event_key(*first)) == 16
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import math
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +142,7 @@ async def test_callers_with_and_without_a_moment_share_no_segment(queue: LocalQu
     found = []
     for moment in (NOON, NOON + 1, NOON + 2):
         clock.now = moment
-        found.append([one.id for one in await claimed(queue)])
+        found.append([record.id for record in await claimed(queue)])
 
     assert found == [["id-0", "id-2"], ["id-1", "id-4"], ["id-3"]]
 
@@ -229,7 +228,7 @@ async def test_a_repeat_is_acknowledged_and_not_sent_again(queue: LocalQueue) ->
 
     assert [found.id for found in await claimed(queue)] == ["id-1", "id-2"]
     assert (len(stored.duplicates), len(again.duplicates)) == (1, 1)
-    assert sum(len(one.duplicates) for one in both) == 1
+    assert sum(len(answer.duplicates) for answer in both) == 1
 
 
 async def test_a_repeat_is_known_after_a_restart(tmp_path: Path, clock: Clock) -> None:
@@ -247,10 +246,10 @@ async def test_a_repeat_is_known_after_a_restart(tmp_path: Path, clock: Clock) -
 async def test_an_id_of_another_visitor_is_sent_and_counted(queue: LocalQueue) -> None:
     """A cached page hands one id to many visitors: each is sent, and each one's own repeat is still known."""
     await queue.append([record(1, visitor=b"aaaa")])
-    other = await queue.append([record(1, visitor=b"bbbb")])
+    of_another_visitor = await queue.append([record(1, visitor=b"bbbb")])
     repeat = await queue.append([record(1, visitor=b"bbbb")])
 
-    assert (other.reused, len(other.duplicates)) == (1, 0)
+    assert (of_another_visitor.reused, len(of_another_visitor.duplicates)) == (1, 0)
     assert len(repeat.duplicates) == 1
 
 
@@ -277,22 +276,22 @@ async def test_one_order_of_two_visitors_with_two_values_is_told(
     for visitor, worth in orders:
         clock.now += 17 * 3_600_000  # into another table each time
         stored = await queue.append([record(1, visitor=visitor)._replace(worth=worth)])
-        told.append([one.visitor for one in stored.conflicts] == [visitor])
-    found = [one for segment in await queue.claim(PIXEL, most=10) for one in segment.records]
+        told.append([conflict.visitor for conflict in stored.conflicts] == [visitor])
+    found = [record for segment in await queue.claim(PIXEL, most=10) for record in segment.records]
 
     assert told == conflicts
     assert len(found) == len(set(orders) | {orders[-1]}) - (orders[0][0] == orders[-1][0])
-    assert ["id:conflict" in one.findings for one in found] == conflicts[: len(found)]
+    assert ["id:conflict" in record.findings for record in found] == conflicts[: len(found)]
 
 
-@pytest.mark.parametrize(("hours", "known"), [(0, True), (47, True), (48, True), (64, False), (24 * 365, False)])
-async def test_repeats_are_known_for_48_hours(queue: LocalQueue, clock: Clock, hours: int, *, known: bool) -> None:
+@pytest.mark.parametrize(("hours", "is_repeat"), [(0, True), (47, True), (48, True), (64, False), (24 * 365, False)])
+async def test_repeats_are_known_for_48_hours(queue: LocalQueue, clock: Clock, hours: int, *, is_repeat: bool) -> None:
     """A repeat within 48 hours is known; after at most 64 the memory has let go of it."""
     await queue.append([record(1)])
     clock.now += hours * HOUR
     await queue.append([record(2)])
 
-    assert bool((await queue.append([record(1)])).duplicates) is known
+    assert bool((await queue.append([record(1)])).duplicates) is is_repeat
 
 
 async def test_a_clock_set_back_forgets_nothing(queue: LocalQueue, clock: Clock) -> None:
@@ -413,8 +412,10 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
     """No step on the writer thread opens or removes more than a hundred, so that appends get their turn."""
     await queue.append([record(number, time_s=NOON // 1000) for number in range(450)])
     segments = await queue.claim(PIXEL, most=1000)
-    letters = tuple(NewDeadLetter(found, "rejected", GraphError(), 1) for one in segments for found in one.records)
-    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=letters))
+    letters = tuple(
+        NewDeadLetter(record, "rejected", GraphError(), 1) for segment in segments for record in segment.records
+    )
+    await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), dead=letters))
     sizes = sizes_of_steps(queue)
     found = await queue.dead(Filter(limit=400))
     discarded = await queue.discard([letter.id for letter in found[:200]])
@@ -507,11 +508,10 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
         raise apsw.FullError
 
     def become_due() -> None:
-        nonlocal asked
-        asked = 0  # housekeeping after the first append may have come this late
         queue._store.housekeeping._tidied_at = -math.inf
 
     await queue.append([record(0)])
+    await queue._writer.do(lambda: None)  # behind the housekeeping after the append
     monkeypatch.setattr(queue._store.tables.ledger, "forget", forget)
     await queue._writer.do(become_due)
     for number in range(1, 10):
@@ -544,23 +544,23 @@ async def test_the_ledger_is_filtered(queue: LocalQueue, wanted: Filter, ids: li
 
 
 async def test_later_news_of_a_browser_copy_joins_its_event(queue: LocalQueue) -> None:
-    """News that comes before or after the row is written shows in the row."""
+    """An update that comes before or after the row is written shows in the row."""
     queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL])
     queue.note([row(1), row(2)])
 
     async def joined() -> bool:
         return [found.browser_copy for found in await listed(queue)] == [BrowserCopy.PENDING, BrowserCopy.BLOCKED]
 
-    assert await until(joined, what="news in the ledger")
+    assert await until(joined, what="updates in the ledger")
 
 
 async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: LocalQueue) -> None:
-    """Of two visitors with one id each one's news join the own row; a stranger's are ignored and counted."""
-    honest, other, stranger = (letter * 4 for letter in (b"a", b"b", b"c"))
-    await queue.append([record(1, visitor=honest), record(1, visitor=other)])
-    queue.note([replace(row(1), visitor=honest), replace(row(1), visitor=other)])
+    """Of two visitors with one id each one's updates join the own row; a stranger's are ignored and counted."""
+    honest, neighbour, stranger = (letter * 4 for letter in (b"a", b"b", b"c"))
+    await queue.append([record(1, visitor=honest), record(1, visitor=neighbour)])
+    queue.note([row(1)._replace(visitor=honest), row(1)._replace(visitor=neighbour)])
     for visitor, browser_copy in (
-        (other, BrowserCopy.BLOCKED),
+        (neighbour, BrowserCopy.BLOCKED),
         (stranger, BrowserCopy.BLOCKED),
         (honest, BrowserCopy.FIRED),
         (b"", BrowserCopy.BLOCKED),
@@ -570,33 +570,33 @@ async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: LocalQueue)
     async def joined() -> bool:
         return [found.browser_copy for found in await listed(queue)] == [BrowserCopy.BLOCKED, BrowserCopy.FIRED]
 
-    assert await until(joined, what="news in the ledger")
-    assert queue.stats().foreign_news == 2
+    assert await until(joined, what="updates in the ledger")
+    assert queue.stats().foreign_updates == 2
 
 
 async def test_news_find_the_event_from_before_the_browser_had_an_id(queue: LocalQueue) -> None:
-    """The first answer gives a browser its id, under which its news come; they join what it brought without."""
+    """The first answer gives a browser its id, under which its updates come; they join what it brought without."""
     await queue.append([record(1, visitor=b"bare")])
-    queue.note([replace(row(1), visitor=b"bare")])
+    queue.note([row(1)._replace(visitor=b"bare")])
     queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"fbp1", b"bare"])
 
     async def joined() -> bool:
         return [found.browser_copy for found in await listed(queue)] == [BrowserCopy.BLOCKED]
 
-    assert await until(joined, what="news in the ledger")
-    assert queue.stats().foreign_news == 0
+    assert await until(joined, what="updates in the ledger")
+    assert queue.stats().foreign_updates == 0
 
 
 async def test_the_ledger_does_not_tell_whose_its_events_are(tmp_path: Path, clock: Clock) -> None:
     """Two events of one visitor have nothing in common in the file, and the four bytes of the visitor rest nowhere."""
     queue = open_queue(tmp_path, clock)
-    await queue.settle((), Settlement(rows=tuple(replace(row(n), visitor=b"\xfe\xdc\xba\x98") for n in range(2))))
+    await queue.settle((), Settlement(rows=tuple(row(n)._replace(visitor=b"\xfe\xdc\xba\x98") for n in range(2))))
     await queue.close()
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
         sql = f"SELECT copy FROM ledger_{NOON // DAY_MS}"  # noqa: S608 - a number
-        (one,), (another,) = db.execute(sql).fetchall()
+        (first,), (second,) = db.execute(sql).fetchall()
 
-    assert one != another
+    assert first != second
     assert b"\xfe\xdc\xba\x98" not in (tmp_path / "queue.db").read_bytes()
 
 
@@ -654,10 +654,10 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
     store, full = queue._store, iter([True])
     insert = store.tables.segments.insert_sealed
 
-    def no_room(segment: SealedSegment, skip: Sequence[int]) -> None:
+    def no_room(segments: Sequence[tuple[SealedSegment, Sequence[int]]]) -> None:
         if next(full, False):
             raise apsw.FullError
-        insert(segment, skip)
+        insert(segments)
 
     store.tables.segments.insert_sealed = no_room  # type: ignore[method-assign]
     refused, settled = await asyncio.gather(
@@ -796,7 +796,7 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
     write_as_layout_1(tmp_path / "queue.db", record(1), day=NOON // DAY_MS)
 
     again = open_queue(tmp_path, clock)
-    found = replace(row(2), findings=("value:unusable", "em:unusable"))
+    found = row(2)._replace(findings=("value:unusable", "em:unusable"))
     await again.settle((), Settlement(rows=(found,)))
 
     assert await claimed(again) == [record(1)]
@@ -869,7 +869,7 @@ async def test_what_the_version_before_left_waiting_is_delivered(tmp_path: Path,
     await again.append([halves(2), halves(3)])
 
     found = await claimed(again)
-    assert sorted(found, key=lambda one: one.id) == [
+    assert sorted(found, key=lambda row: row.id) == [
         record(1)._replace(findings=("em:unusable",)),
         halves(2),
         halves(3),
@@ -895,11 +895,11 @@ async def test_a_claim_is_bounded_by_what_graph_will_get(queue: LocalQueue) -> N
 
 async def test_a_dead_letter_has_the_whole_payload(queue: LocalQueue) -> None:
     """The letter shows what Graph refused, though it shared parts with its neighbours; replayed it is as it was."""
-    refused, other = (one._replace(time_s=NOON // 1000) for one in (halves(1), halves(2)))
-    await queue.append([refused, other])
+    refused, taken = (half._replace(time_s=NOON // 1000) for half in (halves(1), halves(2)))
+    await queue.append([refused, taken])
     segments = await queue.claim(PIXEL, most=1000)
     letter = NewDeadLetter(refused, "rejected", GraphError(), 1)
-    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=(letter,)))
+    await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), dead=(letter,)))
     (found,) = await queue.dead(Filter())
     await queue.replay([found.id], not_before_s=0)
 

@@ -19,7 +19,8 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Filter, QueueBrokenError, QueueFullError, Settlement
+from proxy.model.verdict import GraphError
+from proxy.queue.contract import DeliveryState, Filter, Oldest, QueueBrokenError, QueueFullError, Settlement
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite import reader
 from proxy.queue.sqlite.connection import open_stopped
@@ -64,11 +65,11 @@ async def listed(queue: LocalQueue | Reader, wanted: Filter = ALL) -> list[Ledge
 @contextmanager
 def holding() -> Iterator[threading.Event]:
     """Yield what a thread may wait for; it is let go at the end whatever happens."""
-    held = threading.Event()
+    gate = threading.Event()
     try:
-        yield held
+        yield gate
     finally:
-        held.set()
+        gate.set()
 
 
 async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> None:
@@ -76,12 +77,12 @@ async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> N
     await write(queue, row(1))
     await queue.suppress([b"0123456789abcdef"], SuppressionKind.OPT_OUT, NOON)
     begun = threading.Event()
-    with holding() as held:
+    with holding() as gate:
 
         def commit() -> None:
             queue._store.tables.ledger.write([row(2)])
             begun.set()
-            held.wait()
+            gate.wait()
 
         commits = asyncio.ensure_future(queue._writer.do(commit))
         await asyncio.to_thread(begun.wait)
@@ -98,12 +99,12 @@ async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> 
     """The reader is held up within its transaction; events are stored, claimed and settled meanwhile."""
     await write(queue, row(1))
     begun = threading.Event()
-    with holding() as held:
+    with holding() as gate:
 
         def look() -> int:
             ((count,),) = queue._reader._db.execute("SELECT count(*) FROM segment").fetchall()
             begun.set()
-            held.wait()
+            gate.wait()
             return int(str(count))
 
         reads = asyncio.ensure_future(queue._reader._read(look))
@@ -116,15 +117,53 @@ async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> 
     assert (waits, await reads, stored.duplicates, len(segments)) == (True, 0, (), 1)
 
 
-async def test_a_search_left_between_two_pages_keeps_no_snapshot(queue: LocalQueue) -> None:
+async def test_what_a_page_or_a_lane_asks_is_answered_while_a_commit_takes_long(queue: LocalQueue) -> None:
+    """The age of what waits, a lane's state and a person's suppressions never wait for the thread that acknowledges."""
+    person = b"0123456789abcdef"
+    stopped = DeliveryState("the token was refused", 3, NOON, "unauthorised", GraphError(190, None, "Graph's words"))
+    await queue.append([record(1)])
+    await queue.suppress([person], SuppressionKind.OPT_OUT, NOON)
+    await queue.keep_lane_state(PIXEL, stopped)
+    queue._lane_states.clear()  # as after a restart
+    begun = threading.Event()
+    with holding() as gate:
+
+        def commit() -> None:
+            begun.set()
+            gate.wait()
+
+        commits = asyncio.ensure_future(queue._writer.do(commit))
+        await asyncio.to_thread(begun.wait)
+        ages, state, kinds = (
+            await queue.oldest([PIXEL]),
+            await queue.lane_state(PIXEL),
+            await queue.suppressed([person]),
+        )
+        waits = not commits.done()
+    await commits
+
+    assert waits
+    assert (ages, state, kinds) == ({PIXEL: Oldest(NOON)}, stopped, {SuppressionKind.OPT_OUT})
+
+
+async def test_a_search_left_between_two_pages_keeps_no_snapshot(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever reads a page and takes long over it does not keep the log from being written back whole."""
     await write(queue, *(row(number) for number in range(1000)))
     search = queue.events(ALL)
     await anext(search)
     await queue.append([record(number) for number in range(100)])
-    logged, written_back = await queue._writer.look_up(
-        lambda: queue._store.tables.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-    )
+    checkpoints: list[tuple[int, int]] = []
+
+    def tend() -> bool:
+        checkpoints.append(queue._store.tables.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE))
+        return False
+
+    monkeypatch.setattr(queue._store, "tend", tend)
+    await until(lambda: bool(checkpoints), what="a checkpoint between two commits")
+    monkeypatch.undo()
+    logged, written_back = checkpoints[0]
     rest = [found.id async for found in search]
 
     assert logged == written_back > 0
@@ -156,9 +195,9 @@ async def test_what_the_reader_opens_cannot_be_written(queue: LocalQueue) -> Non
         queue._reader._db.execute("DELETE FROM segment")
     path = queue._reader._path
     code = "import apsw, sys; apsw.Connection(sys.argv[1]).execute('SELECT count(*) FROM segment').fetchall()"
-    other = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)  # noqa: ASYNC221 - bounded
+    process = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)  # noqa: ASYNC221 - bounded
 
-    assert (other.returncode, "BusyError" in other.stderr) == (1, True)
+    assert (process.returncode, "BusyError" in process.stderr) == (1, True)
     assert sorted(file.name for file in path.parent.iterdir() if "db" in file.name) == ["queue.db", "queue.db-wal"]
 
 
@@ -168,9 +207,9 @@ async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
     """Whoever searches on a disk that does not answer is told so, and so is the next; events are stored meanwhile."""
     monkeypatch.setattr(reader, "_SLOW_S", 0.05)
     monkeypatch.setattr(reader, "_LOOK_EVERY_S", 0.02)
-    with holding() as held:
+    with holding() as gate:
         with pytest.raises(QueueFullError, match="has not answered"):
-            await queue._reader._read(held.wait)
+            await queue._reader._read(gate.wait)
         with pytest.raises(QueueFullError, match="has not answered"):
             await listed(queue)
         stored = await queue.append([record(1)])
@@ -240,4 +279,4 @@ async def test_a_stopped_queue_is_read_without_a_trace(tmp_path: Path, end: str)
     await stopped.close()
 
     assert (bool(before.get("queue.db-wal")), contents(left)) == (end == "killed", before)
-    assert ([one.id for one in found[0]], found[1], len(found[2])) == (["id-1"], [], 1)
+    assert ([row.id for row in found[0]], found[1], len(found[2])) == (["id-1"], [], 1)

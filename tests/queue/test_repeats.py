@@ -1,7 +1,7 @@
 """Repeats in groups that were sealed before anybody knew of them, and suppressions that come in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +19,7 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Stored
 from proxy.queue.group import Append, Group
+from proxy.queue.grouper import Outcome
 from proxy.queue.keys import event_key
 from proxy.queue.sqlite.engine import LocalQueue
 
@@ -48,7 +49,7 @@ def timed(born: int, number: int = 1, visitor: bytes = b"abcd") -> Record:
 
 
 async def claimed(queue: LocalQueue) -> list[str]:
-    return [one.id for segment in await queue.claim(PIXEL, most=1000) for one in segment.records]
+    return [record.id for segment in await queue.claim(PIXEL, most=1000) for record in segment.records]
 
 
 async def together(queue: LocalQueue, *requests: Sequence[Record]) -> list[Stored]:
@@ -92,7 +93,7 @@ async def test_a_group_of_repeats_stores_no_segment(queue: LocalQueue) -> None:
     await queue.append([record(1), record(2)])
     stored = await together(queue, [record(2)], [record(1)])
 
-    assert [len(one.duplicates) for one in stored] == [1, 1]
+    assert [len(answer.duplicates) for answer in stored] == [1, 1]
     assert await rest(queue) == [(2, b"")]
 
 
@@ -133,7 +134,7 @@ async def test_nothing_about_the_suppressed_is_sealed(queue: LocalQueue, monkeyp
     stored = await together(queue, [about(1, ANNA), about(2, BERT)], [about(3)])
 
     assert [member.segment for group in made for member in group.members] == [-1, 0, 0]
-    assert [[one.id for one, _ in answer.refused] for answer in stored] == [["id-1"], []]
+    assert [[record.id for record, _ in answer.refused] for answer in stored] == [["id-1"], []]
     assert await claimed(queue) == ["id-2", "id-3"]
 
 
@@ -143,12 +144,15 @@ async def test_who_is_suppressed_after_the_sealing_is_refused_and_does_not_rest(
     """An opt-out that is committed between the sealing of a group and its storing counts; its neighbours are stored."""
     store = queue._writer.store
 
-    async def opting_out_first(group: Group) -> object:
+    async def opting_out_first(group: Group, tell: Callable[[Outcome], None]) -> None:
         await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
-        return await store(group)
+        store(group, tell)
 
+    tasks: list[asyncio.Task[None]] = []
     await queue.append([about(2)])
-    monkeypatch.setattr(queue._grouper, "_store", opting_out_first)
+    monkeypatch.setattr(
+        queue._grouper, "_store", lambda group, tell: tasks.append(asyncio.create_task(opting_out_first(group, tell)))
+    )
     first, second = await together(queue, [about(1, ANNA), about(2), about(3, BERT)], [about(4)])
 
     assert first.refused == ((about(1, ANNA), DropReason.OPTED_OUT),)
@@ -161,10 +165,10 @@ async def test_a_contradiction_is_stored_with_its_finding_and_not_twice(queue: L
     """A Purchase that contradicts another visitor's, in the same group, is sent once and says so."""
     orders = [record(1, visitor=visitor)._replace(worth=worth) for visitor, worth in ((b"aaaa", b"1"), (b"bbbb", b"2"))]
     stored = await together(queue, [orders[0], record(2)], [orders[1]])
-    found = [one for segment in await queue.claim(PIXEL, most=10) for one in segment.records]
+    found = [record for segment in await queue.claim(PIXEL, most=10) for record in segment.records]
 
-    assert [len(one.conflicts) for one in stored] == [0, 1]
-    assert sorted((one.id, one.visitor, one.findings) for one in found) == [
+    assert [len(answer.conflicts) for answer in stored] == [0, 1]
+    assert sorted((record.id, record.visitor, record.findings) for record in found) == [
         ("id-1", b"aaaa", ()),
         ("id-1", b"bbbb", ("id:conflict",)),
         ("id-2", b"abcd", ()),
@@ -193,13 +197,14 @@ async def test_a_repeat_with_a_timed_id_is_known(
 async def test_a_timed_id_is_looked_for_since_its_birth(queue: LocalQueue, clock: Clock) -> None:
     """A new event of the tag asks one table, one of an hour ago two at the most, an id of the page all four."""
     asked: list[str] = []
-    look = queue._store.tables.seen._look
+    memory = queue._store.tables.seen._visits
+    add = memory.add_if_new
 
-    def looking(sql: str, keys: Mapping[bytes, bytes], known: dict[bytes, bool]) -> None:
-        asked.append(sql)
-        look(sql, keys, known)
+    def adding(visits: Sequence[tuple[str, Sequence[bytes]]]) -> bool:
+        asked.extend(table for table, _ in visits)
+        return add(visits)
 
-    queue._store.tables.seen._look = looking  # type: ignore[method-assign,assignment]
+    memory.add_if_new = adding  # type: ignore[method-assign]
     counts = []
     clock.now = (NOON // (16 * HOUR) + 1) * 16 * HOUR + 2 * HOUR
     for event in (timed(clock.now), timed(clock.now - 2 * HOUR), record(1)):
@@ -230,10 +235,10 @@ async def test_what_the_version_before_met_is_still_known(tmp_path: Path, clock:
     clock.now += hours * HOUR
     again = open_queue(tmp_path, clock)
     stored = await again.append([*old, record(4)])
-    other = await again.append([old[0]._replace(visitor=b"efgh", worth=b"2")])
+    changed = await again.append([old[0]._replace(visitor=b"efgh", worth=b"2")])
 
-    assert [one.id for one in stored.duplicates] == [one.id for one in old]
-    assert (other.reused, len(other.conflicts)) == (1, 1)
+    assert [record.id for record in stored.duplicates] == [record.id for record in old]
+    assert (changed.reused, len(changed.conflicts)) == (1, 1)
     await again.close()
 
 

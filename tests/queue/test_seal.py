@@ -63,6 +63,6 @@ def test_what_is_no_sealed_text_is_refused(text: bytes) -> None:
 
 def test_equal_texts_look_different() -> None:
     """Two seals of one text share neither nonce nor ciphertext, within an opening and across openings."""
-    one, other = Sealer(NEW), Sealer(NEW)
+    first, second = Sealer(NEW), Sealer(NEW)
 
-    assert len({one.seal(b"plain", b""), one.seal(b"plain", b""), other.seal(b"plain", b"")}) == 3
+    assert len({first.seal(b"plain", b""), first.seal(b"plain", b""), second.seal(b"plain", b"")}) == 3

@@ -51,7 +51,7 @@ def about(number: int, *person_digests: bytes, at: int = NOON) -> Record:
 
 
 def ids(segments: Sequence[Segment]) -> list[str]:
-    return [one.id for segment in segments for one in segment.records]
+    return [record.id for segment in segments for record in segment.records]
 
 
 async def claimed(queue: LocalQueue) -> list[str]:
@@ -60,7 +60,7 @@ async def claimed(queue: LocalQueue) -> list[str]:
 
 async def taken(queue: LocalQueue, *records: Record) -> list[tuple[str, DropReason]]:
     """Append records; return which were refused, and why."""
-    return [(one.id, reason) for one, reason in (await queue.append(records)).refused]
+    return [(record.id, reason) for record, reason in (await queue.append(records)).refused]
 
 
 async def rows(queue: LocalQueue) -> list[LedgerRow]:
@@ -68,7 +68,7 @@ async def rows(queue: LocalQueue) -> list[LedgerRow]:
 
 
 async def bury(queue: LocalQueue, segments: Sequence[Segment]) -> None:
-    letters = [NewDeadLetter(one, "rejected", GraphError(), 1) for segment in segments for one in segment.records]
+    letters = [NewDeadLetter(record, "rejected", GraphError(), 1) for segment in segments for record in segment.records]
     await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=tuple(letters)))
 
 
@@ -86,13 +86,13 @@ async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> No
 async def test_people_who_share_a_place_of_the_sieve_are_told_apart(queue: LocalQueue) -> None:
     """The sieve lets through who may be suppressed, and no more than it must; the table has the last word."""
     first, second, third = (b"xyz" + bytes([number]) * 13 for number in (1, 2, 3))
-    held = queue._store.tables.suppressions.may_hold
+    may_hold = queue._store.tables.suppressions.may_hold
     await queue.suppress([first], OPT_OUT, NOON)
-    assert (held(first), held(second)) == (True, False)
+    assert (may_hold(first), may_hold(second)) == (True, False)
     await queue.suppress([second], OPT_OUT, NOON)
-    assert (held(first), held(second), held(third)) == (True, True, True)
+    assert (may_hold(first), may_hold(second), may_hold(third)) == (True, True, True)
 
-    assert [one for one, _ in await taken(queue, about(1, first), about(2, second), about(3, third))] == [
+    assert [event_id for event_id, _ in await taken(queue, about(1, first), about(2, second), about(3, third))] == [
         "id-1",
         "id-2",
     ]
@@ -243,7 +243,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
     await queue.erase([ANNA], NOON - 1)
     await queue._writer.do(lambda: forget_beyond(4))
 
-    left = [one.digest[0] for one in await queue.suppressions(OPT_OUT)]
+    left = [suppression.digest[0] for suppression in await queue.suppressions(OPT_OUT)]
     assert left == [9, 8, 7, 6]
     assert queue.stats().suppressions == {OPT_OUT: 4, WITHDRAWAL: 1, ERASURE: 1}
 
@@ -301,7 +301,7 @@ async def test_an_erased_person_may_come_back(queue: LocalQueue, happened: int, 
 
 
 async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
-    """A mark holds after the process ended, and a waiting event still knows its people."""
+    """A suppression holds after the process ended, and a waiting event still knows its people."""
     first = open_queue(tmp_path, clock)
     await first.append([about(1, ANNA), about(2, BERT)])
     await first.suppress([ANNA], OPT_OUT, NOON)
@@ -314,7 +314,7 @@ async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
 
 
 async def test_marks_are_forgotten_in_time(tmp_path: Path, clock: Clock) -> None:
-    """Each kind of mark ends after its own number of days."""
+    """Each kind of suppression ends after its own number of days."""
     person_digests = {"early": [b"e" * 16], "late": [b"l" * 16]}
     queue = open_queue(tmp_path, clock)
     await queue.suppress(person_digests["early"], OPT_OUT, NOON - 31 * DAY_MS)
@@ -354,7 +354,7 @@ async def _append_many(queue: LocalQueue) -> None:
         await queue.append([about(batch + number, os.urandom(16), os.urandom(16)) for number in range(10)])
 
 
-def _mark_a_million(path: Path) -> None:
+def _suppress_a_million(path: Path) -> None:
     with closing(apsw.Connection(str(path))) as db:
         db.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) "
@@ -364,16 +364,16 @@ def _mark_a_million(path: Path) -> None:
 
 
 @pytest.mark.long
-async def test_a_million_marks(tmp_path: Path, clock: Clock, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a million marks the queue holds less than 100 MB more, and an append costs SQLite as much as without."""
-    for name in ("bare", "marked"):
+async def test_a_million_suppressions(tmp_path: Path, clock: Clock, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a million suppressions the queue takes less than 100 MB more, and an append costs as much as without."""
+    for name in ("bare", "full"):
         (tmp_path / name).mkdir()
         await open_queue(tmp_path / name, clock).close()
-    _mark_a_million(tmp_path / "marked" / "queue.db")
+    _suppress_a_million(tmp_path / "full" / "queue.db")
     work = Work()
     monkeypatch.setattr(apsw, "connection_hooks", [work.watch])
     before = _resident_mb()
-    both = [open_queue(tmp_path / name, clock) for name in ("bare", "marked")]
+    both = [open_queue(tmp_path / name, clock) for name in ("bare", "full")]
     grown = _resident_mb() - before
     work.clear()
     for queue in both:
@@ -381,8 +381,8 @@ async def test_a_million_marks(tmp_path: Path, clock: Clock, say: Say, monkeypat
     steps = Counter(work)
     for queue in both:
         await queue.close()
-    ratio = steps["marked"] / steps["bare"]
-    say(f"a million marks: {grown:.0f} MB more, appends take {ratio:.3f} x the steps of SQLite")
+    ratio = steps["full"] / steps["bare"]
+    say(f"a million suppressions: {grown:.0f} MB more, appends take {ratio:.3f} x the steps of SQLite")
 
     assert grown < 100
     assert steps["bare"] > 1000

@@ -132,8 +132,8 @@ async def test_what_is_too_old_becomes_a_dead_letter_wherever_it_waits(queue: Lo
     """Old events of any pixel, fresh or suspect, are buried with a row; the young of their segment stay as they are."""
     await queue.append([aged(1, 100), aged(2, 10)])
     await suspect(queue, [3], 1)
-    other = aged(4, 100)._replace(pixel="gone")
-    await queue.append([other])
+    unlisted = aged(4, 100)._replace(pixel="gone")
+    await queue.append([unlisted])
 
     assert await queue.expire(before_s=NOON // 1000 - 50) == ({PIXEL: 1, "gone": 1}, False)
     assert await queue.expire(before_s=NOON // 1000 - 50) == ({}, False)

@@ -1,8 +1,7 @@
 """The writer thread: every caller gets an answer, also when the disk fails."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -25,9 +24,6 @@ class FakeStore:
         if self.failure:
             raise self.failure
         return [work() if callable(work) else None for work in works]
-
-    def look_up(self, work: Callable[[], Any]) -> Any:
-        return work()
 
     def tend(self) -> bool:
         if self.tending:
@@ -181,21 +177,3 @@ async def test_a_store_that_cannot_be_closed_keeps_nobody_waiting(caplog: pytest
     await asyncio.wait_for(writer.close(), 60)
 
     assert "was not closed in order" in caplog.text
-
-
-async def test_lookups_take_turns_with_groups() -> None:
-    """However many lookups wait, a call that comes now is served after one of them at the most."""
-    done: list[str] = []
-    gate = threading.Event()
-    writer = Writer(FakeStore(), on_broken=Broken())
-    held = asyncio.ensure_future(writer.do(gate.wait))
-    await asyncio.wait([held], timeout=0)
-    lookups = [asyncio.ensure_future(writer.look_up(lambda: done.append("lookup"))) for _ in range(50)]
-    calls = [asyncio.ensure_future(writer.do(lambda: done.append("call")))]
-    await asyncio.wait(calls, timeout=0)
-    gate.set()
-    await asyncio.gather(held, *lookups, *calls)
-    await writer.close()
-
-    assert done.index("call") <= 1
-    assert len(done) == 51

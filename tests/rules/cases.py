@@ -9,10 +9,10 @@ from proxy.rules import event_steps
 from proxy.rules.browser import EVENT_STEPS
 from proxy.rules.case import Case, EventCase
 from proxy.rules.identity.browser_ids import BrowserIds
+from proxy.rules.identity.steps import visitor_of
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
 from proxy.rules.request.sites import CookieScope
-from proxy.rules.request_steps import visitor_of
 
 NOW = 1_764_000_000_000
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0"

@@ -37,7 +37,7 @@ def test_wrong_check_digits_are_no_account() -> None:
     """One digit off, and it is a number of something else; so is the right number under another country."""
     chance = Random(3)  # noqa: S311 - as above
     right = [iban(chance).upper().replace(" ", "").replace("-", "") for _ in range(300)]
-    wrong = [f"{one[:2]}{(int(one[2:4]) + 1) % 97 + 2:02}{one[4:]}" for one in right]
+    wrong = [f"{account[:2]}{(int(account[2:4]) + 1) % 97 + 2:02}{account[4:]}" for account in right]
 
-    assert [one for one in wrong if shape_of(one, Effort(), is_id=True)] == []
-    assert [one for one in right if shape_of("ZZ" + one[2:], Effort(), is_id=True)] == []
+    assert [account for account in wrong if shape_of(account, Effort(), is_id=True)] == []
+    assert [account for account in right if shape_of("ZZ" + account[2:], Effort(), is_id=True)] == []

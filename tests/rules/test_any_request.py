@@ -58,7 +58,7 @@ EVENT = st.fixed_dictionaries(
     optional={"data": DATA | ANY, "pixel": st.sampled_from(["fired", "blocked", "pending"]) | ANY, "more": ANY},
 )
 DPO = st.tuples(st.lists(st.just("LDU") | TEXT, max_size=2), NUMBERS, NUMBERS) | ANY
-FATE = st.fixed_dictionaries({"name": TEXT, "id": TEXT, "pixel": st.just("fired") | TEXT})
+UPDATE = st.fixed_dictionaries({"name": TEXT, "id": TEXT, "pixel": st.just("fired") | TEXT})
 BODY = st.fixed_dictionaries(
     {"v": st.just(1), "sent": st.just(NOW) | st.integers(1, 2 * NOW), "events": st.lists(EVENT | ANY, max_size=4)},
     optional={
@@ -69,7 +69,7 @@ BODY = st.fixed_dictionaries(
         "consent": st.sampled_from(["granted", "unknown", "revoked"]),
         "dpo": DPO,
         "match": st.dictionaries(st.just(PIXEL) | TEXT, MATCH | ANY, max_size=2) | ANY,
-        "fates": st.lists(FATE | ANY, max_size=3),
+        "fates": st.lists(UPDATE | ANY, max_size=3),
         "webdriver": st.booleans() | ANY,
         "gpc": st.booleans() | ANY,
     },

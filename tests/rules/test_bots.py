@@ -132,21 +132,25 @@ def test_only_the_beginning_of_a_user_agent_is_read() -> None:
 def test_the_list_means_the_same_to_another_engine() -> None:
     """Every user agent that the list gives as an example, people's, and mixtures of both get the list's own answer."""
     listed = crawleruseragents.CRAWLER_USER_AGENTS_DATA
-    examples = [one for entry in listed for one in entry.get("instances", ())]
+    examples = [user_agent for entry in listed for user_agent in entry.get("instances", ())]
     person_digests = [*PEOPLE, WINDOWS, MAC_CHROME, PHONE, FIREFOX, SAFARI, IPHONE_SAFARI]
     chance = Random(1)  # noqa: S311 - the same mixtures each time
     pieces = [
-        piece for one in (*examples, *person_digests, *(entry["pattern"] for entry in listed)) for piece in one.split()
+        piece
+        for user_agent in (*examples, *person_digests, *(entry["pattern"] for entry in listed))
+        for piece in user_agent.split()
     ]
     mixed = [" ".join(chance.choices(pieces, k=6)) for _ in range(1000)]
     odd = ["", "\u0663bot", "bot\u00a0x", "a\nGooglebot\n", "\ud800", "\U0001f916", "\u017fpider", "googlebot/"]
 
-    asked = [one[:512] for one in (*examples, *person_digests, *mixed, *odd)]
-    answers = [bot_reason(one, webdriver=False) in {"crawler", "headless"} for one in asked]
-    expected = [crawleruseragents.is_crawler(one) or _is_headless(one) for one in asked]
+    asked = [user_agent[:512] for user_agent in (*examples, *person_digests, *mixed, *odd)]
+    answers = [bot_reason(user_agent, webdriver=False) in {"crawler", "headless"} for user_agent in asked]
+    expected = [crawleruseragents.is_crawler(user_agent) or _is_headless(user_agent) for user_agent in asked]
 
     assert len(examples) > 2000
-    assert [one for one, is_bot, right in zip(asked, answers, expected, strict=True) if is_bot != right] == []
+    assert [
+        user_agent for user_agent, is_bot, right in zip(asked, answers, expected, strict=True) if is_bot != right
+    ] == []
 
 
 def _is_headless(user_agent: str) -> bool:

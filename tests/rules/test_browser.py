@@ -27,7 +27,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.request import Consent
 from proxy.model.units import DAY_MS
-from proxy.rules import limits, wire
+from proxy.rules import limits, wire, wire_members
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -62,12 +62,12 @@ def opened(cookie: str) -> str:
         return cookie
     visitor_cookie = KEYS.open(value, "shop", now=NOW)
     assert visitor_cookie
-    return cookie.replace(value, json.dumps({key: held for key, held in visitor_cookie._asdict().items() if held}))
+    return cookie.replace(value, json.dumps({key: part for key, part in visitor_cookie._asdict().items() if part}))
 
 
 def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:
     """A row as JSON, without the visitor, who is never read back, and the number, which the ledger gives."""
-    return {key: value for key, value in asdict(row).items() if key not in {"visitor", "number"}}
+    return {key: value for key, value in row._asdict().items() if key not in {"visitor", "number"}}
 
 
 def as_golden(outcome: Decision) -> Any:
@@ -81,7 +81,7 @@ def as_golden(outcome: Decision) -> Any:
         "refused": outcome.refused,
         "fates": [asdict(news) for news in outcome.copy_updates],
         "pixels": outcome.pixels,
-        "misdirected": outcome.misdirected,
+        "misdirected": outcome.untrusted_forwarding,
         "redactions": [redaction._asdict() for redaction in outcome.redactions],
     }
     return json.loads(json.dumps(document))
@@ -320,9 +320,9 @@ def test_the_visitor_id_stays_and_stands_beside_the_pages_own() -> None:
     second = returning(body_with(event(), match={PIXEL: {"external_id": "7"}}))
 
     (own,) = user_data_of(first)["external_id"]
-    kept, _ = keeper_of(first)
-    assert kept
-    assert own == sha256(kept.visitor.encode()).hexdigest()
+    visitor_cookie, _ = keeper_of(first)
+    assert visitor_cookie
+    assert own == sha256(visitor_cookie.visitor.encode()).hexdigest()
     assert user_data_of(second)["external_id"] == [sha256(b"7").hexdigest(), own]
 
 
@@ -332,8 +332,8 @@ def test_a_site_can_do_without_visitor_ids() -> None:
     before = take(body_with(event()))
     after = take(body_with(event()), request=FACTS._replace(cookie=keeper_of(before)[1]), visitor_id=False)
 
-    assert ["external_id" in user_data_of(one) for one in (outcome, after)] == [False, False]
-    assert [(keeper_of(one)[0] or VisitorCookie("?")).visitor for one in (outcome, after)] == ["", ""]
+    assert ["external_id" in user_data_of(decision) for decision in (outcome, after)] == [False, False]
+    assert [(keeper_of(decision)[0] or VisitorCookie("?")).visitor for decision in (outcome, after)] == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -394,8 +394,8 @@ def sealed(visitor_cookie: VisitorCookie) -> str:
 @pytest.mark.parametrize("opted_out", [False, True])
 def test_a_withdrawal_ends_the_ids_and_keeps_the_word(*, opted_out: bool) -> None:
     """Of the keeper the withdrawal and an opt-out stay, and no id."""
-    kept = VisitorCookie("ab", NOW, FBP, NOW, FBC, NOW, match={"em": ("c" * 64,)}, opted_out=opted_out)
-    outcome = take(body_with(consent="revoked"), request=FACTS._replace(cookie=sealed(kept)))
+    visitor_cookie = VisitorCookie("ab", NOW, FBP, NOW, FBC, NOW, match={"em": ("c" * 64,)}, opted_out=opted_out)
+    outcome = take(body_with(consent="revoked"), request=FACTS._replace(cookie=sealed(visitor_cookie)))
 
     assert [cookie.partition(";")[0] for cookie in outcome.cookies[:2]] == ["_fbp=", "_fbc="]
     assert keeper_of(outcome)[0] == VisitorCookie(consent=Consent.REVOKED, opted_out=opted_out)
@@ -424,7 +424,7 @@ def test_after_a_withdrawal_nothing_leaves_until_a_grant() -> None:
 
 
 def test_an_opt_out_holds_against_the_page() -> None:
-    """Whatever the page says of consent, events are dropped, no id is made, and the mark is kept alive."""
+    """Whatever the page says of consent, events are dropped, no id is made, and the opt-out is kept alive."""
     opted_out = VisitorCookie(opted_out=True)
     outcome = take(body_with(event(), consent="granted"), request=FACTS._replace(cookie=sealed(opted_out)))
 
@@ -441,11 +441,11 @@ PROVING = replace(policy(), person_keys=PEOPLE)
 def test_a_withdrawal_suppresses_what_the_cookie_proves() -> None:
     """The visitor number counts, by the digest that events of the browser carry; sealed claims of a page do not."""
     em = sha256(b"anna@example.com").hexdigest()
-    kept = VisitorCookie("ab", fbp=FBP, match={"em": (em,), "external_id": (em,)})
-    withdrawal = ingest(FACTS._replace(cookie=sealed(kept), body=body_with(consent="revoked")), PROVING)
+    visitor_cookie = VisitorCookie("ab", fbp=FBP, match={"em": (em,), "external_id": (em,)})
+    withdrawal = ingest(FACTS._replace(cookie=sealed(visitor_cookie), body=body_with(consent="revoked")), PROVING)
     claim = {PIXEL: {"em": "Anna@Example.com", "external_id": em}}
     (claimed,) = ingest(FACTS._replace(body=body_with(event(), fbp=FBP, match=claim)), PROVING).records
-    (returned,) = ingest(FACTS._replace(cookie=sealed(kept), body=body_with(event())), PROVING).records
+    (returned,) = ingest(FACTS._replace(cookie=sealed(visitor_cookie), body=body_with(event())), PROVING).records
 
     assert len(withdrawal.withdrawn) == 1
     assert set(withdrawal.withdrawn) & set(claimed.person_digests) == set()
@@ -517,7 +517,10 @@ def test_an_untrusted_forwarding_header_from_next_door_is_noticed() -> None:
     outcome = ingest(request, policy())
 
     (record,) = outcome.records
-    assert (outcome.misdirected, "client_ip_address" in written(record)["payload"]["user_data"]) == (True, False)
+    assert (outcome.untrusted_forwarding, "client_ip_address" in written(record)["payload"]["user_data"]) == (
+        True,
+        False,
+    )
 
 
 def test_the_image_is_a_page_view_of_the_referer() -> None:
@@ -526,7 +529,10 @@ def test_the_image_is_a_page_view_of_the_referer() -> None:
     outcome = ingest_image(request, policy(pixel=[{"id": "1", "access_token": "t"}, {"id": "2", "access_token": "t"}]))
 
     expected = (204, [(pixel, "PageView", f"{42:032x}", "https://shop.example/p?utm_source=a") for pixel in "12"])
-    found = [(kept.pixel, kept.name, kept.id, written(kept)["payload"]["event_source_url"]) for kept in outcome.records]
+    found = [
+        (record.pixel, record.name, record.id, written(record)["payload"]["event_source_url"])
+        for record in outcome.records
+    ]
     assert (tag_answer(outcome).status, found) == expected
 
 
@@ -545,7 +551,7 @@ def test_the_image_obeys_the_same_rules(
     """Consent, Privacy Control, bots and the pixel's list hold for the image as for the tag."""
     expected = LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason, findings=findings)
     (dropped,) = ingest_image(asked, policy(**changes)).dropped
-    assert replace(dropped, visitor=b"") == expected
+    assert dropped._replace(visitor=b"") == expected
 
 
 MAIL = "Anna.Secretova@Mail.Example"
@@ -614,7 +620,7 @@ def judged_hits(body: bytes) -> int:
     """How many pairs of event and pixel a body has."""
     try:
         return sum(len(hit.pixels) for hit in wire.visit(body).hits)
-    except wire.Malformed:
+    except wire_members.Malformed:
         return 0
 
 
@@ -666,8 +672,8 @@ def test_no_request_breaks_the_rules(body: bytes, headers: dict[str, Any]) -> No
 
 def test_records_are_what_graphs_language_makes_of_events() -> None:
     """The payload in the record is the one that the room graph writes, byte for byte."""
-    (kept,) = take(body_with(event(name="Purchase", data={"value": 1, "currency": "EUR"}))).records
-    sent = orjson.loads(kept.whole)
+    (record,) = take(body_with(event(name="Purchase", data={"value": 1, "currency": "EUR"}))).records
+    sent = orjson.loads(record.whole)
 
     again = payload.record(
         Event(
@@ -680,9 +686,9 @@ def test_records_are_what_graphs_language_makes_of_events() -> None:
             user_data=sent["user_data"],
             custom_data={"value": 1, "currency": "EUR"},
             options=None,
-            visitor=kept.visitor,
-            browser_copy=kept.browser_copy,
-            findings=kept.findings,
+            visitor=record.visitor,
+            browser_copy=record.browser_copy,
+            findings=record.findings,
         )
     )
-    assert again == kept
+    assert again == record

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.rules.identity.browser_ids import BrowserIds, browser_ids, click_id, valid_fbc, valid_fbp
-from proxy.rules.request.cookies import cookies_of, forget_cookies, set_cookie
+from proxy.rules.request.cookies import cookies_of, forget_cookies, named_cookies, set_cookie
 from proxy.rules.request.sites import CookieScope, host_of, place, registrable
 
 NOW = 1_764_000_000_000
@@ -398,11 +398,11 @@ TABLE: list[tuple[str, tuple[str, str], str, str, str, str, str | None]] = [
 
 def ids(**changes: Any) -> BrowserIds:
     """Choose ids for a page of the shop; ``host``, ``origin_host`` and ``secure`` say where, ``cookie`` is a header."""
-    given: dict[str, Any] = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
-    given |= {"host": "t.shop.example", "origin_host": "shop.example", "secure": True, "cookie": ""} | changes
-    scope = place(given.pop("host"), given.pop("origin_host"), secure=given.pop("secure"))
-    cookies = cookies_of(given.pop("cookie"))
-    return browser_ids(scope=scope, cookies=cookies, **given)
+    arguments: dict[str, Any] = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
+    arguments |= {"host": "t.shop.example", "origin_host": "shop.example", "secure": True, "cookie": ""} | changes
+    scope = place(arguments.pop("host"), arguments.pop("origin_host"), secure=arguments.pop("secure"))
+    cookies = cookies_of(arguments.pop("cookie"))
+    return browser_ids(scope=scope, cookies=cookies, **arguments)
 
 
 @pytest.mark.parametrize(("authority", "host"), HOSTS)
@@ -417,10 +417,12 @@ def test_the_registrable_domain_follows_the_public_suffix_list(host: str, domain
     assert registrable(host) == domain
 
 
-@pytest.mark.parametrize(("one", "other", "expected"), SAME_SITE)
-def test_cookies_reach_hosts_of_the_same_registrable_domain(one: str, other: str, *, expected: bool) -> None:
+@pytest.mark.parametrize(("first_host", "second_host", "expected"), SAME_SITE)
+def test_cookies_reach_hosts_of_the_same_registrable_domain(
+    first_host: str, second_host: str, *, expected: bool
+) -> None:
     """Two hosts are the same site in both directions, or not at all."""
-    both_ways = place(one, other, secure=True), place(other, one, secure=True)
+    both_ways = place(first_host, second_host, secure=True), place(second_host, first_host, secure=True)
 
     assert [scope.at_home for scope in both_ways] == [expected, expected]
 
@@ -612,3 +614,25 @@ def test_set_cookie_writes_what_it_is_told() -> None:
     assert set_cookie("a", "b", full, seconds=5, http_only=True) == (
         "a=b; Max-Age=5; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly"
     )
+
+
+NAMES = ("_fbp", "_fbc", "heahqpmz")
+PARTS = st.sampled_from(
+    [*NAMES, "x_fbp", "_fbp ", " _fbc", "_fb", "a", "", "heahqpm", "=", ";", "; ", ";  ", " ", "\t", '"', "é"]
+)
+
+
+@given(st.lists(PARTS | st.text(max_size=3), max_size=12).map("".join) | st.lists(PARTS, max_size=6).map("=1; ".join))
+def test_the_cookies_that_count_are_read_as_if_all_were(header: str) -> None:
+    """Whatever stands before, between and behind them, and however often one comes."""
+    every = cookies_of(header)
+
+    assert named_cookies(header, NAMES) == {name: every[name] for name in NAMES if name in every}
+
+
+@pytest.mark.parametrize("before", [0, 398, 399, 400, 401])
+def test_a_cookie_behind_the_last_that_is_read_is_none(before: int) -> None:
+    """Both ways end at the same one."""
+    header = "a=1; " * before + f"_fbp={FBP}"
+
+    assert named_cookies(header, NAMES).get("_fbp") == cookies_of(header).get("_fbp") == (FBP if before < 400 else None)

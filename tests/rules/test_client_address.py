@@ -23,7 +23,7 @@ PROXIES = Networks(map(ip_network, ("10.0.0.0/8", "127.0.0.1/32", "104.16.0.0/13
 VISITOR = "93.184.216.34"
 VISITOR_6 = "2606:2800:220:1::34"
 
-# Case, peer, forwarding header, trusted networks, address, misdirected.
+# Case, peer, forwarding header, trusted networks, address, untrusted_forwarding.
 ADDRESSES = [
     ("direct", VISITOR, "", NOBODY, VISITOR, False),
     ("direct-ipv6", VISITOR_6, "", NOBODY, VISITOR_6, False),
@@ -180,17 +180,21 @@ NOT_PUBLIC = {
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "trusted", "address", "misdirected"),
+    ("peer", "forwarded", "trusted", "address", "untrusted_forwarding"),
     [row[1:] for row in ADDRESSES],
     ids=[row[0] for row in ADDRESSES],
 )
 def test_only_what_a_trusted_proxy_wrote_names_the_visitor(
-    peer: str, forwarded: str, trusted: Networks, address: str, *, misdirected: bool
+    peer: str, forwarded: str, trusted: Networks, address: str, *, untrusted_forwarding: bool
 ) -> None:
     """The right-most address that is no trusted proxy is the visitor's; nothing left of it is looked at."""
     found = client_of(peer, forwarded, trusted)
 
-    assert (found.address, found.misdirected, found.believed) == (address, misdirected, is_trusted(peer, trusted))
+    assert (found.address, found.untrusted_forwarding, found.believed) == (
+        address,
+        untrusted_forwarding,
+        is_trusted(peer, trusted),
+    )
 
 
 @pytest.mark.parametrize(
@@ -277,7 +281,7 @@ def test_a_forwarded_header_of_half_a_megabyte_is_read_to_its_end(front: str, un
     """The cost of ``Forwarded`` grows with its length alone: half a megabyte is read before the test's time is up."""
     value = front + unit * (500_000 // len(unit)) + back
 
-    assert all(len(one) <= len(value) for one in islice(_forwarded_for(value), 50))
+    assert all(len(address) <= len(value) for address in islice(_forwarded_for(value), 50))
 
 
 @pytest.mark.parametrize(
@@ -290,9 +294,9 @@ def test_a_peer_is_trusted_by_its_network(peer: str, *, expected: bool) -> None:
 
 
 @given(st.lists(st.ip_addresses().map(str), max_size=8), st.ip_addresses(), st.integers(0, 32))
-def test_a_network_holds_what_is_in_it(known: list[str], address: Address, length: int) -> None:
+def test_a_network_holds_what_is_in_it(addresses: list[str], address: Address, length: int) -> None:
     """Sorted ranges say of any address what each network says, networks within networks too."""
-    networks = [ip_network(f"{one}/{size}", strict=False) for one in known for size in (length, 8)]
+    networks = [ip_network(f"{address}/{size}", strict=False) for address in addresses for size in (length, 8)]
 
     assert (address in Networks(networks)) is any(address in network for network in networks)
     assert all(network[0] in Networks(networks) and network[-1] in Networks(networks) for network in networks)

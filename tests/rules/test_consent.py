@@ -117,14 +117,14 @@ def test_the_first_reason_forbids_the_visit(
     assert forbids(site(**changes), visit, NOTHING, gpc=gpc, dnt=False, located=located, bot=bot) == expected
 
 
-@pytest.mark.parametrize(("kept", "changes", "consent", "dnt", "expected"), WORDS)
+@pytest.mark.parametrize(("visitor_cookie", "changes", "consent", "dnt", "expected"), WORDS)
 def test_the_keeper_and_the_browser_have_a_word(
-    kept: VisitorCookie, changes: dict[str, str], consent: Consent, *, dnt: bool, expected: DropReason | None
+    visitor_cookie: VisitorCookie, changes: dict[str, str], consent: Consent, *, dnt: bool, expected: DropReason | None
 ) -> None:
     """An opt-out holds whatever the page says, a withdrawal until it tells of a grant; no kept grant is one."""
     visit = Visit(sent=1, consent=consent)
 
-    assert forbids(site(**changes), visit, kept, gpc=False, dnt=dnt, located=True, bot=False) == expected
+    assert forbids(site(**changes), visit, visitor_cookie, gpc=False, dnt=dnt, located=True, bot=False) == expected
 
 
 @pytest.mark.parametrize(("header", "expected"), [("1", True), (" 1", True), ("", False), ("0", False), ("11", False)])

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 import orjson
-import phonenumbers
 import pytest
 from dateutil import parser
 from hard import HARD
@@ -22,7 +21,7 @@ from proxy.model.request import BrowserRequest, Client
 from proxy.rules.browser import ingest
 from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, Effort
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
-from proxy.rules.match import phone_plans
+from proxy.rules.match import phone_plans, usual_numbers
 from proxy.rules.payload import addresses, redact, secret_shapes, shape_patterns
 from proxy.rules.payload.addresses import clean_url
 from proxy.rules.payload.names import allowed_by
@@ -48,9 +47,9 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     def counted(holder: object, name: str, label: str) -> None:
         original = getattr(holder, name)
 
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             found[label] += 1
-            return original(*given, **named)
+            return original(*arguments, **named)
 
         monkeypatch.setattr(holder, name, call)
 
@@ -58,7 +57,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     counted(phone_plans, "is_possible", "proofs")
     counted(secret_shapes, "urlsafe_b64decode", "proofs")
     counted(secret_shapes, "is_noise", "proofs")
-    counted(phonenumbers, "parse", "numbers")
+    counted(usual_numbers, "number", "numbers")
     counted(parser, "parse", "dates")
     original = shape_patterns.SUSPECTS
 
@@ -69,8 +68,22 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
             matches: list[int] | None = original.Match(text)
             return matches
 
-    for reader in (secret_shapes, addresses, redact):
-        monkeypatch.setattr(reader, "SUSPECTS", Coarse())
+    monkeypatch.setattr(secret_shapes, "SUSPECTS", Coarse())
+
+    def watched(reader: object, name: str) -> None:
+        look = getattr(reader, name)
+
+        def look_closely(text: str) -> bool:
+            found["characters"] += len(text)
+            found["looks"] += 1
+            return bool(look(text))
+
+        monkeypatch.setattr(reader, name, look_closely)
+
+    watched(secret_shapes, "has_suspects")
+    watched(secret_shapes, "has_suspects_of_ids")
+    watched(addresses, "has_suspects")
+    watched(redact, "needs_a_look")
     return found
 
 
@@ -114,7 +127,7 @@ def test_one_long_text_is_not_read(counts: Counts, unit: str) -> None:
     assert counts["proofs"] == 0
     assert counts["characters"] < 5 * BODY
     assert outcome.records
-    assert max(len(record.payload) for record in outcome.records) < 5000 or not may_hold_shapes(filled(unit).encode())
+    assert max(len(record.payload) for record in outcome.records) < 5000 or not may_hold_shapes(filled(unit))
 
 
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
@@ -173,7 +186,7 @@ def test_the_budget_is_the_requests() -> None:
     """What one event has used up, the next one of the request does not have; what was read once is known."""
     effort = Effort()
     texts = [[f"+49 30 {number}{event}" for number in range(100_000, 100_100)] for event in range(8)]
-    first, *_, last = [clean_data({"notes": one}, LIMITS, effort).removed for one in texts]
+    first, *_, last = [clean_data({"notes": text}, LIMITS, effort).removed for text in texts]
     again = clean_data({"notes": texts[0]}, LIMITS, effort).removed
 
     assert set(first) == set(again) == {Shape.PHONE}
@@ -228,3 +241,20 @@ class _Everything:
 def test_a_secret_in_base64_is_found_within_bounds(size: int) -> None:
     """What is too long to be decoded does not leave either."""
     assert shape_of(base64.b64encode(b"anna@mail.example " * (size // 18)).decode(), Effort()) is Shape.UNREAD
+
+
+@given(
+    st.one_of(
+        st.text(st.characters(codec="utf-8"), max_size=60),
+        st.lists(st.sampled_from([*HARD.values(), '"', "\\", "\u017f", "\u212a", "é"]), max_size=5).map("".join),
+        st.tuples(st.text(max_size=9), secrets().map(lambda secret: secret[1])).map(" ".join),
+    )
+)
+@settings(deadline=None, max_examples=1500)
+def test_two_engines_find_the_same_suspects(text: str) -> None:
+    """Whether a text holds any suspect is what RE2 says, which names them; a look at JSON sees a little more."""
+    shapes, of_ids = shape_patterns.SUSPECTS.Match(text.encode()), {*shape_patterns.CERTAIN, 0, 10}
+
+    assert shape_patterns.has_suspects(text) is bool(shapes)
+    assert shape_patterns.has_suspects_of_ids(text) is bool(of_ids & {*(shapes or ())})
+    assert shape_patterns.needs_a_look(text) is (bool(shapes) or "\\" in text or '"http' in text.lower())

@@ -99,10 +99,10 @@ def test_an_error_nobody_foresaw_costs_its_event_alone(broken: str, monkeypatch:
     room, name = (event_steps, "checked") if broken == "custom data" else (payload, "record")
     right = getattr(room, name)
 
-    def wrong(*given: Any) -> Any:
-        if "1" in (given[0], getattr(given[0], "id", "")):
+    def wrong(*arguments: Any) -> Any:
+        if "1" in (arguments[0], getattr(arguments[0], "id", "")):
             raise TypeError("anna@x.de")
-        return right(*given)
+        return right(*arguments)
 
     monkeypatch.setattr(room, name, wrong)
     found = taken(case_of(*(hit(name=str(number), id=str(number), place=number) for number in range(3))))

@@ -155,7 +155,7 @@ NO_AMOUNTS: list[Any] = [
 
 @pytest.mark.parametrize(("changes", "wrong", "reason"), DROPS, ids=[row[2] for row in DROPS])
 def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[str, Any], reason: DropReason) -> None:
-    """What is not sent leaves a row with pixel, name, id, time, reason and the browser copy's fate."""
+    """What is not sent leaves a row with pixel, name, id, time, reason and the browser copy's status."""
     dropped = hit(**wrong)
     whole = case_of(dropped, **changes)
 
@@ -291,7 +291,7 @@ def test_custom_data_are_cleaned_once_for_all_pixels(monkeypatch: pytest.MonkeyP
     bought = hit(data={"text": "anna@x.de"}, pixels=tuple(pixel["id"] for pixel in pixels))
     sent = results(case_of(bought, site=site(pixel=pixels)))
 
-    assert [one.custom_data for one in sent if isinstance(one, Event)] == [{"text": "[redacted]"}] * 9
+    assert [result.custom_data for result in sent if isinstance(result, Event)] == [{"text": "[redacted]"}] * 9
     assert len(cleaned) == 1
 
 
@@ -306,10 +306,10 @@ def test_many_pixels_of_other_people_are_one_row() -> None:
 
 def test_what_was_too_long_is_a_finding_of_the_event() -> None:
     """A key with more values than are read is named, and so is what intake cut."""
-    given = case_of(hit(), match={"123": {"fn": list("abcdef")}})
-    given.findings = ("event_source_url:cut",)
+    case = case_of(hit(), match={"123": {"fn": list("abcdef")}})
+    case.findings = ("event_source_url:cut",)
 
-    assert the_event(given).findings == ("event_source_url:cut", "fn:cut")
+    assert the_event(case).findings == ("event_source_url:cut", "fn:cut")
 
 
 def test_data_are_sent_as_meta_reads_them() -> None:
@@ -317,7 +317,7 @@ def test_data_are_sent_as_meta_reads_them() -> None:
     data = {"value": "1.299,00", "currency": "eur", "num_items": -1}
     sent = results(case_of(hit(name="Purchase", data=data, pixels=("123", "456"))))
 
-    assert [(one.custom_data, one.findings) for one in sent if isinstance(one, Event)] == [
+    assert [(result.custom_data, result.findings) for result in sent if isinstance(result, Event)] == [
         ({"value": 1299.0, "currency": "EUR"}, ("value:repaired", "num_items:unusable"))
     ] * 2
 
@@ -348,14 +348,14 @@ def test_only_purchases_need_a_value() -> None:
 
 
 def test_an_event_has_what_the_page_and_the_request_say() -> None:
-    """Clean addresses, the request's own keys, the page's data, the chosen options, the browser's fate."""
-    given = case_of(
+    """Clean addresses, the request's own keys, the page's data, the chosen options, the browser copy's status."""
+    case = case_of(
         hit(name="ViewContent", data={"content_ids": ["1"]}, browser_copy=BrowserCopy.BLOCKED),
         referrer="https://ads.example/?fbclid=abc",
         options=(("LDU",), 0, 0),
     )
 
-    assert the_event(given) == Event(
+    assert the_event(case) == Event(
         pixel="123",
         name="ViewContent",
         id="id-1",
@@ -382,9 +382,9 @@ def test_what_would_have_leaked_is_named_once() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     """A key without a value is not sent empty."""
-    given = case_of(hit(), ids=BrowserIds(FBP, "", ()), address="", user_agent="", url="about:blank")
+    case = case_of(hit(), ids=BrowserIds(FBP, "", ()), address="", user_agent="", url="about:blank")
 
-    assert (the_event(given).user_data, the_event(given).url) == ({"fbp": FBP}, "")
+    assert (the_event(case).user_data, the_event(case).url) == ({"fbp": FBP}, "")
 
 
 def test_restricted_sites_send_the_least() -> None:
@@ -428,16 +428,16 @@ def test_a_bot_is_dropped_or_marked(bot: str | None, forbidden: DropReason | Non
     """A marked event is sent and says why it may be doubted."""
     (result,) = results(case_of(hit(), bot=bot, forbidden=forbidden))
 
-    found = ("", result.mark) if isinstance(result, Event) else (result.reason, "")
+    found = ("", result.bot_reason) if isinstance(result, Event) else (result.reason, "")
     assert found == expected
     assert result.findings == ((f"bot:{bot}",) if bot else ())
 
 
 def test_each_pixel_gets_its_own_matching_data() -> None:
     """What was given to one pixel's init is never sent to another."""
-    given = case_of(hit(pixels=("123", "456")), match={"123": {"em": " John_Smith@gmail.com"}, "999": {"fn": "Mary"}})
+    case = case_of(hit(pixels=("123", "456")), match={"123": {"em": " John_Smith@gmail.com"}, "999": {"fn": "Mary"}})
 
-    assert [result.user_data for result in results(given) if isinstance(result, Event)] == [
+    assert [result.user_data for result in results(case) if isinstance(result, Event)] == [
         {"em": [MAIL_HASH]} | REQUEST_KEYS,
         REQUEST_KEYS,
     ]
@@ -455,10 +455,10 @@ def test_the_request_answers_for_itself() -> None:
 )
 def test_national_numbers_are_read_as_of_the_sites_country(country: str, number: str | None) -> None:
     """The site's country completes what its visitors leave out."""
-    given = case_of(hit(), site=site(country=country), match={"123": {"ph": "(650)555-1212"}})
+    case = case_of(hit(), site=site(country=country), match={"123": {"ph": "(650)555-1212"}})
 
     expected = {"ph": [sha256(number.encode()).hexdigest()]} if number else {}
-    assert the_event(given).user_data == expected | REQUEST_KEYS
+    assert the_event(case).user_data == expected | REQUEST_KEYS
 
 
 def test_visitors_are_told_apart() -> None:

@@ -8,7 +8,7 @@ from proxy.rules.fairness import Buckets, ClientNetwork, Judgement, Shares, clie
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         ("192.0.2.1", "192.0.2.2", False),
         ("2001:db8::1", "2001:db8::ffff:1:2:3", True),
@@ -19,9 +19,9 @@ from proxy.rules.fairness import Buckets, ClientNetwork, Judgement, Shares, clie
         ("no:address", "no:other", False),
     ],
 )
-def test_an_ipv6_client_is_its_network(one: str, other: str, *, same: bool) -> None:
+def test_an_ipv6_client_is_its_network(first: str, second: str, *, same: bool) -> None:
     """IPv4 addresses count each for itself, IPv6 addresses by their /64, mapped ones as IPv4."""
-    assert (client_network(one) == client_network(other)) is same
+    assert (client_network(first) == client_network(second)) is same
 
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:

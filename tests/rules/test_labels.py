@@ -111,10 +111,13 @@ def test_ordinary_names_and_ids_stay(word: str) -> None:
 
 
 def test_news_of_such_events_is_not_kept() -> None:
-    """News of a browser's copy is joined by name and id, and noted with them."""
-    news = [{"name": "Lead", "id": one, "pixel": "fired"} for one in ("id-1", "anna@mail.example", quote("a@b.de"))]
+    """An update of a browser copy is joined by name and id, and noted with them."""
+    updates = [
+        {"name": "Lead", "id": event_id, "pixel": "fired"}
+        for event_id in ("id-1", "anna@mail.example", quote("a@b.de"))
+    ]
 
-    assert [one.id for one in take([], fates=news).copy_updates] == ["id-1"]
+    assert [update.id for update in take([], fates=updates).copy_updates] == ["id-1"]
 
 
 def test_a_body_full_of_usual_ids_uses_up_nothing() -> None:

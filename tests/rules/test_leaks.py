@@ -29,7 +29,7 @@ def leaks_in_address(place: str, encoding: str, secret: str) -> bool:
 
 def leaks_in_text(place: str, encoding: str, secret: str) -> bool:
     planted = secret if encoding == "as browsers do" else ENCODINGS[encoding](secret)
-    clean, removed = clean_data(TEXTS[place](planted), LIMITS, Effort())
+    clean, removed, _ = clean_data(TEXTS[place](planted), LIMITS, Effort())
     return not removed or any(form in unquote(unquote(str(clean))) for form in (planted, secret))
 
 
@@ -74,7 +74,9 @@ def test_no_custom_data_leaks(secret: tuple[Shape, str], place: str, encoding: s
 def test_the_harmless_stays(capsys: pytest.CaptureFixture[str]) -> None:
     """At least 95 of 100 ordinary addresses and names of goods pass unchanged, those known to be mistaken included."""
     everything = [*HARMLESS, *MISTAKEN]
-    changed = [one for one in everything if clean_url(f"https://shop.example{one}", LIMITS, Effort()).url[20:] != one]
+    changed = [
+        text for text in everything if clean_url(f"https://shop.example{text}", LIMITS, Effort()).url[20:] != text
+    ]
 
     with capsys.disabled():
         share = 1 - len(changed) / len(everything)
@@ -86,7 +88,7 @@ def test_the_harmless_stays(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_harmless_stays_in_custom_data() -> None:
     """The same as texts: their words, numbers and ids are what a catalogue has."""
-    texts = [one.strip("/").partition("=")[2] or one.strip("/") for one in HARMLESS]
+    texts = [text.strip("/").partition("=")[2] or text.strip("/") for text in HARMLESS]
     changed = [text for text in texts if clean_data({"content_name": text}, LIMITS, Effort()).removed]
 
     assert len(changed) <= 0.05 * len(texts), changed

@@ -63,9 +63,9 @@ SHORT_MATCH = {name: ["1", "2", "3", "4"] for name in ("external_id", "app_user_
 
 def events(pixels: Iterable[str], *, room: int, **members: Any) -> list[dict[str, Any]]:
     """As many events as a body has room for."""
-    one = {"name": "Own", "id": "000", "at": NOW, "pixels": list(pixels), **members}
-    count = min(limits.EVENTS + 5, room // (len(orjson.dumps(one)) + 1))
-    return [one | {"id": one["id"][:-3] + f"{number:03}"} for number in range(count)]
+    sample = {"name": "Own", "id": "000", "at": NOW, "pixels": list(pixels), **members}
+    count = min(limits.EVENTS + 5, room // (len(orjson.dumps(sample)) + 1))
+    return [sample | {"id": sample["id"][:-3] + f"{number:03}"} for number in range(count)]
 
 
 def worst(pixels: Iterable[str], match: Mapping[str, Any] | None = None, **members: Any) -> bytes:

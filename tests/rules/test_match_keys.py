@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from proxy.rules import limits
 from proxy.rules.identity.person import too_little
 from proxy.rules.match.keys import MatchKeys, match_keys, normalise
+from proxy.rules.match.text import is_nothing
 
 KEYS = ("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id")
 PARTIAL = ("f5first", "f5last", "fi", "doby", "dobm", "dobd", "app_user_id")
@@ -437,8 +438,8 @@ def test_no_input_crashes(raw: dict[str, object], country: str) -> None:
 def test_no_key_value_or_country_crashes_normalise(key: str, value: str, country: str) -> None:
     """Unknown keys have no form, and neither text nor country can break a rule."""
     assert key in KEYS or normalise(key, value, country=country) is None
-    for known in KEYS:
-        form = normalise(known, value, country=country)
+    for key_name in KEYS:
+        form = normalise(key_name, value, country=country)
         assert form is None or form.encode()
 
 
@@ -654,3 +655,20 @@ def test_keys_that_fit_too_many_people_are_too_little(keys: set[str], refused: b
 def test_a_key_without_a_value_lifts_nothing() -> None:
     """Empty members do not count as match keys."""
     assert too_little({"em": [], "fbp": "", "ph": None, "client_user_agent": "x"})
+
+
+WORDS_OF_NOTHING = ("", "null", "undefined", "none", "n/a", "nan", "[object object]")
+UNFILLED = re.compile(
+    rf"(?a:\A(?:{'|'.join(map(re.escape, WORDS_OF_NOTHING))})\Z)|\{{\{{|\$\{{|\[object \w+\]|\A%.*%$",
+    re.IGNORECASE | re.DOTALL,
+)
+PIECES = st.sampled_from(
+    [*WORDS_OF_NOTHING, "NULL", "Nan", "[object Ünd]", "{{", "{", "${", "%", "\n", "\u212a", "x", "\u0131"]
+)
+
+
+@given(st.one_of(st.lists(PIECES, max_size=4).map("".join), st.text(max_size=20)))
+@settings(max_examples=1000)
+def test_nothing_is_what_one_pattern_finds(value: str) -> None:
+    """The quick look at words and marks says what the pattern of all of them says."""
+    assert is_nothing(value) is (UNFILLED.search(value) is not None)

@@ -34,10 +34,10 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other", "same"), PAIRS)
-def test_who_is_the_same_person(one: dict[str, Any], other: dict[str, Any], *, same: bool) -> None:
+@pytest.mark.parametrize(("first", "second", "same"), PAIRS)
+def test_who_is_the_same_person(first: dict[str, Any], second: dict[str, Any], *, same: bool) -> None:
     """Mail address, phone number, own ids and browser id tell; click id, address and name do not."""
-    assert (set(digests(one, [KEY])) & set(digests(other, [KEY])) != set()) is same
+    assert (set(digests(first, [KEY])) & set(digests(second, [KEY])) != set()) is same
 
 
 def test_a_suppression_under_an_old_secret_still_fits() -> None:
@@ -47,10 +47,10 @@ def test_a_suppression_under_an_old_secret_still_fits() -> None:
 
 def test_digests_say_nothing_without_the_key() -> None:
     """Another key gives other digests, all of one size."""
-    ours, others = (digests({"em": [EM], "fbp": FBP}, [key]) for key in (KEY, OLD))
+    ours, under_old_key = (digests({"em": [EM], "fbp": FBP}, [key]) for key in (KEY, OLD))
 
-    assert set(ours) & set(others) == set()
-    assert {len(digest) for digest in ours + others} == {DIGEST}
+    assert set(ours) & set(under_old_key) == set()
+    assert {len(digest) for digest in ours + under_old_key} == {DIGEST}
 
 
 # As an owner writes somebody, countries of the sites; the hashed text, None where nobody can be known by it.
@@ -86,10 +86,14 @@ def test_one_useless_value_spoils_the_rest() -> None:
 
 def test_the_owner_names_people_in_three_ways() -> None:
     """By hashed match keys, by references that the opt-out page showed, under old keys too, and by digests."""
-    one, other, third = (bytes([number]) * 16 for number in range(3))
-    person = {"em": [EM], "visitor": [make(one, KEY, 7), make(other, OLD, 7)], "digest": [third.hex()]}
+    shown_reference, old_reference, digest = (bytes([number]) * 16 for number in range(3))
+    person = {
+        "em": [EM],
+        "visitor": [make(shown_reference, KEY, 7), make(old_reference, OLD, 7)],
+        "digest": [digest.hex()],
+    }
 
-    assert people_of(person, [KEY, OLD]) == (*digests({"em": [EM]}, [KEY, OLD]), one, other, third)
+    assert people_of(person, [KEY, OLD]) == (*digests({"em": [EM]}, [KEY, OLD]), shown_reference, old_reference, digest)
 
 
 @pytest.mark.parametrize(

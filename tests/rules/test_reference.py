@@ -29,10 +29,10 @@ def test_a_reference_survives_a_letter(change: type[str]) -> None:
 def test_two_references_of_one_visitor_have_nothing_in_common() -> None:
     """No byte of the text stays in its place but by chance, and the digest does not stand in it."""
     texts = [make(DIGEST, KEY, 0x1234567890ABCDEF << (64 * number)) for number in range(2)]
-    one, other = (base64.b32decode(text.upper() + "=") for text in texts)
+    first, second = (base64.b32decode(text.upper() + "=") for text in texts)
 
-    assert sum(a == b for a, b in zip(one, other, strict=True)) < 8
-    assert DIGEST[:4] not in one
+    assert sum(a == b for a, b in zip(first, second, strict=True)) < 8
+    assert DIGEST[:4] not in first
 
 
 @given(st.data())
@@ -40,7 +40,9 @@ def test_a_changed_reference_is_none(data: st.DataObject) -> None:
     """Whichever letter is exchanged, but for the bits that the last one does not use."""
     text = make(DIGEST, KEY, 1)
     place = data.draw(st.integers(0, LENGTH - 2))
-    letter = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz234567").filter(lambda one: one != text[place]))
+    letter = data.draw(
+        st.sampled_from("abcdefghijklmnopqrstuvwxyz234567").filter(lambda candidate: candidate != text[place])
+    )
 
     assert resolve(text[:place] + letter + text[place + 1 :], [KEY]) is None
 

@@ -47,14 +47,14 @@ VISITS: list[tuple[str, dict[str, Any], dict[str, list[str]], dict[str, tuple[st
 
 
 @pytest.mark.parametrize(
-    ("changes", "given", "expected", "same"), [row[1:] for row in VISITS], ids=[row[0] for row in VISITS]
+    ("changes", "match", "expected", "same"), [row[1:] for row in VISITS], ids=[row[0] for row in VISITS]
 )
 def test_a_visit_is_one_person_for_a_while(
-    changes: dict[str, Any], given: dict[str, list[str]], expected: dict[str, tuple[str, ...]], *, same: bool
+    changes: dict[str, Any], match: dict[str, list[str]], expected: dict[str, tuple[str, ...]], *, same: bool
 ) -> None:
     """Keys add up until somebody else is named, half an hour is idle, or a day is over."""
     before = KEEPER._replace(**changes)
-    after = remembered(before, given, now=NOW)
+    after = remembered(before, match, now=NOW)
 
     since = before.match_since if same else NOW
     assert after == before._replace(

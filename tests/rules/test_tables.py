@@ -93,12 +93,12 @@ def custom_data() -> Iterator[dict[str, object]]:
 
 def survey() -> None:
     """Print what the rules open or import after the tables were built."""
-    own, whole = policy(), [*((one, {}) for one in person_digests()), *(({}, one) for one in custom_data())]
+    own, whole = policy(), [*((part, {}) for part in person_digests()), *(({}, part) for part in custom_data())]
     requests = [request(number, match, data) for number, (match, data) in enumerate(whole)]
     tables.prepare()
     opened: set[str] = set()
     sys.addaudithook(lambda event, args: opened.add(f"{event} {args[0]}") if event in _READS else None)
-    statuses = {tag_answer(ingest(one, own)).status for one in requests}
+    statuses = {tag_answer(ingest(body, own)).status for body in requests}
     print(sorted(opened), statuses)  # noqa: T201 - the answer to the test
 
 
@@ -144,8 +144,8 @@ def test_a_possible_number_is_what_the_library_says() -> None:
         f"{code}{start}{'7' * length}" for code in codes for start in (1, 23, 50, 91) for length in range(3, 12)
     ]
 
-    assert [one for one in numbers if _is_possible(one) and not phone_plans.is_possible(one)] == []
-    assert sum(phone_plans.is_possible(one) and not _is_possible(one) for one in numbers) < 0.02 * len(numbers)
+    assert [number for number in numbers if _is_possible(number) and not phone_plans.is_possible(number)] == []
+    assert sum(phone_plans.is_possible(number) and not _is_possible(number) for number in numbers) < 0.02 * len(numbers)
 
 
 def _is_possible(digits: str) -> bool:

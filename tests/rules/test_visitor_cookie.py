@@ -44,14 +44,14 @@ FULL = VisitorCookie(
 
 
 def seal(
-    held: VisitorCookie, *, keys: VisitorCookieKeys = KEYS, site: str = "shop", now: int = NOW, entropy: int = 1
+    content: VisitorCookie, *, keys: VisitorCookieKeys = KEYS, site: str = "shop", now: int = NOW, entropy: int = 1
 ) -> str:
-    return keys.seal(held, site, now=now, entropy=entropy)
+    return keys.seal(content, site, now=now, entropy=entropy)
 
 
 def test_a_keeper_comes_back_whole() -> None:
     """Every member survives, an empty keeper too, and the value fits a cookie of 1.5 KB."""
-    values = [seal(held) for held in (FULL, VisitorCookie())]
+    values = [seal(content) for content in (FULL, VisitorCookie())]
 
     assert [KEYS.open(value, "shop", now=NOW) for value in values] == [FULL, VisitorCookie()]
     assert len(values[0]) <= MAX_VALUE
@@ -98,9 +98,11 @@ def test_old_secrets_still_open() -> None:
     (old_name,), value = VisitorCookieKeys(OLD).names("shop"), seal(FULL, keys=VisitorCookieKeys(OLD))
 
     assert both.names("shop") == (*KEYS.names("shop"), old_name)
-    newest, other = both.names("shop")[0], seal(VisitorCookie("ab"))
+    newest, unreadable = both.names("shop")[0], seal(VisitorCookie("ab"))
     assert both.find({old_name: value}, "shop", now=NOW) == FoundCookie(FULL, "")
-    assert both.find({old_name: value, newest: other}, "shop", now=NOW) == FoundCookie(VisitorCookie("ab"), other)
+    assert both.find({old_name: value, newest: unreadable}, "shop", now=NOW) == FoundCookie(
+        VisitorCookie("ab"), unreadable
+    )
     assert both.find({newest: "forged", old_name: value}, "shop", now=NOW) == FoundCookie(FULL, "")
 
 
@@ -148,7 +150,7 @@ def test_a_changed_keeper_is_none(data: st.DataObject) -> None:
     cut = bytes(raw[:place])
     raw[place] ^= data.draw(st.integers(1, 255))
 
-    values = [base64.urlsafe_b64encode(one).rstrip(b"=").decode() for one in (cut, bytes(raw))]
+    values = [base64.urlsafe_b64encode(raw_value).rstrip(b"=").decode() for raw_value in (cut, bytes(raw))]
     assert [KEYS.open(value, "shop", now=NOW) for value in values] == [None, None]
 
 
@@ -177,7 +179,7 @@ def test_another_version_gives_what_both_know(
 ) -> None:
     """A keeper of a newer version still gives what this one understands, and one of an older what it held."""
     packed = visitor_cookie._packed
-    monkeypatch.setattr(visitor_cookie, "_packed", lambda held: change(packed(held)))
+    monkeypatch.setattr(visitor_cookie, "_packed", lambda content: change(packed(content)))
 
     opened = KEYS.open(seal(FULL), "shop", now=NOW)
 

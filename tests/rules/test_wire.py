@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Consent, Hit, RefusedEvent, Visit
-from proxy.rules import limits, wire
-from proxy.rules.wire import Malformed
+from proxy.rules import limits, wire, wire_members
+from proxy.rules.wire_members import Malformed
 
 SENT = 1_764_000_000_000
 LAST_DATE = 8_640_000_000_000_000
@@ -340,11 +340,14 @@ def test_an_event_that_passes_the_pairs_of_event_and_pixel_is_refused_by_itself(
 
 
 def test_news_beyond_the_limit_cost_no_event() -> None:
-    """200 news of browser copies are read, further ones are passed over."""
-    news = [{"name": "PageView", "id": f"id-{number}", "pixel": "fired"} for number in range(1001)]
-    visit = wire.visit(body_with(event(), fates=news))
+    """200 updates of browser copies are read, further ones are passed over."""
+    updates = [{"name": "PageView", "id": f"id-{number}", "pixel": "fired"} for number in range(1001)]
+    visit = wire.visit(body_with(event(), fates=updates))
 
-    assert ([one.id for one in visit.copy_updates], len(visit.hits)) == ([f"id-{number}" for number in range(200)], 1)
+    assert ([update.id for update in visit.copy_updates], len(visit.hits)) == (
+        [f"id-{number}" for number in range(200)],
+        1,
+    )
 
 
 # A text as JSON writes it; what is read.
@@ -385,7 +388,7 @@ def test_a_wrong_side_remark_costs_no_event(member: str, value: Any, expected: A
 
 
 @pytest.mark.parametrize(
-    "news",
+    "update",
     [
         None,
         "fired",
@@ -398,12 +401,12 @@ def test_a_wrong_side_remark_costs_no_event(member: str, value: Any, expected: A
         {"name": "x" * 101, "id": "id-1", "pixel": "fired"},
     ],
 )
-def test_unreadable_news_costs_only_itself(news: Any) -> None:
-    """A fate that cannot be read is passed over; the others arrive."""
+def test_an_unreadable_update_costs_only_itself(update: Any) -> None:
+    """An update that cannot be read is passed over; the others arrive."""
     good = {"name": "PageView", "id": "id-1", "pixel": "fired"}
 
     assert (
-        wire.visit(body_with(fates=[good, news, good])).copy_updates
+        wire.visit(body_with(fates=[good, update, good])).copy_updates
         == (BrowserCopyUpdate("PageView", "id-1", BrowserCopy.FIRED),) * 2
     )
 
@@ -446,13 +449,13 @@ def test_the_members_of_a_body_are_counted_together() -> None:
 def test_nothing_behind_the_last_member_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body of thousands of empty lists costs as many looks as there are accepted members."""
     looks: list[Any] = []
-    original = wire._members
+    original = wire_members._members
 
-    def looked(*given: Any) -> int:
-        looks.append(given)
-        return original(*given)
+    def looked(*arguments: Any) -> int:
+        looks.append(arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(wire, "_members", looked)
+    monkeypatch.setattr(wire_members, "_members", looked)
     wire.visit(body_with(event(data={"a": [[[]] * 900] * 20})))
 
     assert len(looks) <= 1001

@@ -65,7 +65,7 @@ async def test_a_bad_event_takes_its_neighbours_down(client: Client) -> None:
 
 
 def _python_sdk(data: list[dict[str, Any]]) -> dict[str, Any]:
-    texts = [orjson.dumps(one).decode() for one in data]
+    texts = [orjson.dumps(event).decode() for event in data]
     return {"data": {"access_token": "token", "data": orjson.dumps(texts).decode(), "test_event_code": "TEST1"}}
 
 

@@ -254,11 +254,11 @@ async def test_a_fault_for_one_pixel(client: Client) -> None:
     """A fault of one pixel leaves the others alone, replaces the general one there, and ends alone."""
     await _order(client, mode="190")
     await _order(client, mode="500", pixel="123")
-    mine, others = await client.post(EVENTS), await client.post("/v26.0/456/events")
+    of_this_pixel, of_another_pixel = await client.post(EVENTS), await client.post("/v26.0/456/events")
     await _order(client, mode=None, pixel="123")
     ended = await client.post(EVENTS)
 
-    assert [mine.status, others.status, ended.status] == [500, 401, 401]
+    assert [of_this_pixel.status, of_another_pixel.status, ended.status] == [500, 401, 401]
 
 
 async def test_a_share_of_the_requests(client: Client) -> None:

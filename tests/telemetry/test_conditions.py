@@ -48,7 +48,7 @@ def test_a_thing_that_happens_passes(conditions: Conditions, clock: Clock) -> No
     current = conditions.current()
     clock.now += 1
 
-    assert ([one.code for one in current], conditions.current()) == (["limited"], [])
+    assert ([condition.code for condition in current], conditions.current()) == (["limited"], [])
 
 
 def test_failing_conditions_come_first(conditions: Conditions, clock: Clock) -> None:

@@ -21,7 +21,7 @@ class Stats:
     """Ledger rows and updates of browser copies since start that were left out of the ledger."""
     suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)
     """How many there are."""
-    foreign_news: int = 0
+    foreign_updates: int = 0
     """Updates since start of browser copies of somebody else's events, which were ignored."""
     suspects: Mapping[str, int] = field(default_factory=dict)
     """How many of the waiting events are suspects, by pixel."""

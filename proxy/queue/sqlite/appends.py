@@ -29,11 +29,12 @@ class Appends:
         self._tables.seen.turn(now)
         refused = self._refused(group)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
-        pasts = self._tables.seen.meet(admitted, now)
+        known = self._tables.seen.meet(admitted, now)
+        pasts = [(admitted[number], past) for number, past in known.items()]
         spoiled = {OPEN} | {group.members[number].segment for number in refused}
-        self._insert_open(group, admitted, pasts, spoiled)
-        self._insert_sealed(group, admitted, pasts, spoiled)
-        return _answers(group, refused, list(zip(admitted, pasts, strict=True)))
+        self._insert_open(group, admitted, known, spoiled)
+        self._insert_sealed(group, pasts, spoiled)
+        return _answers(group, refused, pasts)
 
     def _refused(self, group: Group) -> dict[int, DropReason]:
         """Return which of the group's records a suppression speaks against, and why."""
@@ -45,10 +46,13 @@ class Appends:
             and (reason := self._tables.suppressions.refusal(member.record))
         }
 
-    def _insert_open(self, group: Group, admitted: Sequence[Member], pasts: Sequence[Past], spoiled: set[int]) -> None:
+    def _insert_open(
+        self, group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
+    ) -> None:
         """Seal and store what is in no segment that can be stored as it is."""
         lanes: dict[tuple[str, int], list[Record]] = {}
-        for member, past in zip(admitted, pasts, strict=True):
+        for number, member in enumerate(admitted):
+            past = known.get(number)
             if past is Past.CONFLICT or (member.segment in spoiled and past is not Past.REPEAT):
                 lane = (member.record.pixel, group.calls[member.call].not_before)
                 record = _doubted(member.record) if past is Past.CONFLICT else member.record
@@ -56,24 +60,21 @@ class Appends:
         for (pixel, not_before), records in lanes.items():
             self._tables.segments.insert(Remainder(pixel, 0, 0, tuple(records)), not_before)
 
-    def _insert_sealed(
-        self, group: Group, admitted: Sequence[Member], pasts: Sequence[Past], spoiled: set[int]
-    ) -> None:
+    def _insert_sealed(self, group: Group, pasts: Sequence[tuple[Member, Past]], spoiled: set[int]) -> None:
         skip: dict[int, list[int]] = {}
-        for member, past in zip(admitted, pasts, strict=True):
-            if past is Past.REPEAT or past is Past.CONFLICT:
+        for member, past in pasts:
+            if past is not Past.REUSED:
                 skip.setdefault(member.segment, []).append(member.position)
-        for number, segment in enumerate(group.segments):
-            if number not in spoiled:
-                self._tables.segments.insert_sealed(segment, skip.get(number, ()))
+        self._tables.segments.insert_sealed(
+            [(segment, skip.get(number, ())) for number, segment in enumerate(group.segments) if number not in spoiled]
+        )
 
 
-def _answers(group: Group, refused: Mapping[int, DropReason], met: Sequence[tuple[Member, Past]]) -> list[Stored]:
+def _answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tuple[Member, Past]]) -> list[Stored]:
     """Return what became of each append; most brought nothing but new events."""
     found: dict[int, dict[Past, list[Record]]] = {}
-    for member, past in met:
-        if past is not Past.NEW:
-            found.setdefault(member.call, {}).setdefault(past, []).append(member.record)
+    for member, past in pasts:
+        found.setdefault(member.call, {}).setdefault(past, []).append(member.record)
     refusals: dict[int, list[tuple[Record, DropReason]]] = {}
     for number, reason in refused.items():
         member = group.members[number]

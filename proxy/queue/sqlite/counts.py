@@ -4,7 +4,6 @@ The writer thread notes changes within a transaction; they count once it is comm
 So a change costs the same however many pixels there are, and other threads never see what may be taken back.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from threading import Lock
 from typing import Generic, TypeVar
@@ -21,22 +20,23 @@ class Tally(Generic[K]):
 
     def __init__(self, values: Mapping[K, int] | None = None) -> None:
         self.values: dict[K, int] = dict(values or {})
-        self.changes: Counter[K] = Counter()
+        self.changes: dict[K, int] = {}
 
     def add(self, key: K, number: int) -> None:
         """Change a number within a transaction; a negative one makes it smaller."""
-        self.changes[key] += number
+        self.changes[key] = self.changes.get(key, 0) + number
 
     def now(self, key: K) -> int:
         """Return a number as the transaction that is under way sees it."""
-        return self.values.get(key, 0) + self.changes[key]
+        return self.values.get(key, 0) + self.changes.get(key, 0)
 
     def apply(self) -> None:
         """Make the changes count; a key whose number comes to 0 is removed."""
         for key, number in self.changes.items():
-            self.values[key] = self.values.get(key, 0) + number
-            if not self.values[key]:
-                del self.values[key]
+            if value := self.values.get(key, 0) + number:
+                self.values[key] = value
+            else:
+                self.values.pop(key, None)
         self.changes.clear()
 
 
@@ -73,10 +73,10 @@ class Counts:
 
     def commit(self) -> None:
         """Make the changes of the transaction count."""
-        if any(tally.changes for tally in self._tallies):
+        if changed := [tally for tally in self._tallies if tally.changes]:
             with self._lock:
-                self.total += self.waiting.changes.total()
-                for tally in self._tallies:
+                self.total += sum(self.waiting.changes.values())
+                for tally in changed:
                     tally.apply()
                 self._snapshot = None
 

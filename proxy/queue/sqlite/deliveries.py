@@ -1,12 +1,11 @@
 """Delivery's side of the file: what is claimed, and how it ends; within transactions that others start."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from proxy.model.verdict import Dead
 from proxy.queue.contract import (
     NewDeadLetter,
-    Oldest,
     Segment,
     SegmentRef,
     Settlement,
@@ -79,7 +78,3 @@ class Deliveries:
         )
         self._tables.ledger.write(dead_row(record, dead, now, segment.attempts) for segment, record in taken)
         return Counter(record.pixel for _, record in taken), more
-
-    def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
-        """Return since when events of these pixels wait."""
-        return {pixel: self._tables.segments.oldest(pixel) for pixel in pixels}

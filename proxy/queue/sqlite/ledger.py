@@ -14,7 +14,8 @@ of its ends; ``meta`` counts the updates of each table. Both are changed in the 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import apsw
 
@@ -34,10 +35,11 @@ _COLUMNS = {
     LEDGER: "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)",
     UPDATES: "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
 }
-_INSERTED = (
-    "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)"
-    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_INSERTED = "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)"
+# How many rows a statement may add: few sizes, as each is prepared once. Each call into SQLite gives up the
+# interpreter's lock, which comes back late under load.
+_SIZES = (64, 8, 1)
+_PLACES = {size: ", ".join([f"({', '.join('?' * 14)})"] * size) for size in _SIZES}
 # What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
 _UNWRITABLE = (ValueError, TypeError, OverflowError)
 
@@ -91,25 +93,36 @@ class Ledger:
     def write(self, rows: Iterable[LedgerRow]) -> int:
         """Add finished events; return how many were left out since SQLite cannot hold what they say."""
         left_out = 0
-        for row in rows:
-            try:
-                self._insert(row)
-            except _UNWRITABLE:
-                left_out += 1
+        for day, of_day in groupby(rows, key=lambda row: row.at // DAY_MS):
+            table = self._table(LEDGER, day * DAY_MS)
+            left_out += sum(self._insert(table, together) for together in _statements(list(of_day)))
         return left_out
 
-    def _insert(self, row: LedgerRow) -> None:
-        table = self._table(LEDGER, row.at)
-        findings = " ".join(row.findings)
-        texts = row.pixel, row.name, row.id, row.status, row.reason, row.browser_copy, row.fbtrace_id, findings
-        size = _ROW_BYTES + len("".join(texts).encode())
-        number, total = self._last + 1, self._total(table) + size
-        copy = copy_key(event_key(row.pixel, row.name, row.id), row.visitor, self._secret)
-        values = (number, row.at, *texts[:3], row.time_s, *texts[3:7], row.attempts, findings, total, copy)
-        self._db.execute(f"INSERT INTO {table}{_INSERTED}", values)
-        self._totals[table] = total
-        self._last = number
+    def _insert(self, table: str, rows: Sequence[LedgerRow]) -> int:
+        """Add rows of one day in one statement, or each alone where one of them cannot be written."""
+        number, total = self._last + len(rows), self._total(table)
+        try:
+            values, size = self._values(rows, total)
+            self._db.execute(f"INSERT INTO {table}{_INSERTED} VALUES {_PLACES[len(rows)]}", values)  # noqa: S608
+        except _UNWRITABLE:
+            return sum(self._insert(table, [row]) for row in rows) if len(rows) > 1 else 1
+        self._last, self._totals[table] = number, total + size
         self.grown += size
+        return 0
+
+    def _values(self, rows: Sequence[LedgerRow], total: int) -> tuple[list[object], int]:
+        """Return what one statement binds for rows that follow so many bytes, and the bytes of the rows."""
+        values: list[object] = []
+        before = total
+        for number, row in enumerate(rows, self._last + 1):
+            at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, found, visitor, _ = row
+            findings = " ".join(found)
+            texts = (pixel, name, identity, status, reason, browser_copy, trace, findings)
+            total += _ROW_BYTES + len("".join(texts).encode())
+            copy = copy_key(event_key(pixel, name, identity), visitor, self._secret)
+            values += (number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts)
+            values += (findings, total, copy)
+        return values, total - before
 
     def _total(self, table: str) -> int:
         if table not in self._totals:
@@ -213,6 +226,15 @@ class Ledger:
     def _number(self, sql: str) -> int:
         row = self._db.execute(sql).fetchone()
         return int(row[0]) if row else 0
+
+
+def _statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
+    """Yield rows, in order, as many at a time as one statement adds."""
+    start = 0
+    while start < len(rows):
+        size = next(size for size in _SIZES if size <= len(rows) - start)
+        yield rows[start : start + size]
+        start += size
 
 
 def day_tables(db: apsw.Connection) -> set[str]:

@@ -1,4 +1,4 @@
-"""Reads for people: the ledger, dead letters and suppressions, on a connection and a thread of their own.
+"""Reads that change nothing, on a connection and a thread of their own: whatever was committed before is seen.
 
 The thread that acknowledges takes no part in a read, however long a search is. A search is read page by page, each in
 a transaction of its own, and searches that are made together take turns.
@@ -6,7 +6,7 @@ a transaction of its own, and searches that are made together take turns.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -19,15 +19,19 @@ from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import (
     DeadLetter,
+    DeliveryState,
     Filter,
+    Oldest,
     QueueBrokenError,
     QueueError,
     QueueFullError,
     Suppression,
 )
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.arrivals import oldest
 from proxy.queue.sqlite.connection import FATAL, advice
 from proxy.queue.sqlite.dead_letters import DeadLetters
+from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.ledger_pages import START, LedgerPages, Place
 from proxy.queue.sqlite.suppressions import SuppressionTable
 
@@ -108,6 +112,30 @@ class Reader:
             QueueError: when they cannot be read.
         """
         return await self._read(partial(SuppressionTable.newest, self._db, kind, limit))
+
+    async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
+        """Return the kinds of suppression that people have.
+
+        Raises:
+            QueueError: when they cannot be read.
+        """
+        return await self._read(partial(SuppressionTable.of, self._db, person_digests))
+
+    async def oldest(self, pixels: Collection[str], damaged: Collection[int]) -> dict[str, Oldest]:
+        """Return since when events of these pixels wait, without segments that were found damaged.
+
+        Raises:
+            QueueError: when it cannot be read.
+        """
+        return await self._read(partial(oldest, self._db, pixels, damaged))
+
+    async def lane_state(self, pixel: str) -> DeliveryState:
+        """Return how delivery of a pixel stands.
+
+        Raises:
+            QueueError: when it cannot be read.
+        """
+        return await self._read(partial(Lanes(self._db).read, pixel))
 
     async def close(self) -> None:
         """Finish the page that is being read, then close the connection."""

@@ -13,40 +13,26 @@ repeat that comes after its table was turned, by a browser whose clock is more t
 Layouts up to 5 kept whole keys and visitors in tables of other names; those are read until their time is over.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apsw
 
 from proxy.queue.group import Member
-from proxy.queue.keys import PREFIX, event_digest
+from proxy.queue.keys import PREFIX, event_digest, visit_key
+from proxy.queue.sqlite.visits import CONTRADICTED, CONTRADICTED_OLD, KNOWN, KNOWN_OLD, Question, Visits
 
 _TABLES = 4
 _SLOT_MS = 16 * 60 * 60 * 1000
 # How far the clock of a browser may be behind ours, or ahead, for its ids to be looked for by their birth.
 _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
-_VISITOR = 4
-
-# Of the keys in an array those that anybody brought, and whether the same visitor did. One id may have any number of
-# visitors, so none of these reads more than one of them. Joined blobs are text in SQLite.
-_RANGE = "key > substr({key}, 1, 12) AND key < CAST(substr({key}, 1, 12) || x'ffffffffff' AS BLOB)"
-_LOOK = """
-    SELECT value, EXISTS(SELECT 1 FROM {table} WHERE key=value)
-    FROM carray(?1) WHERE EXISTS(SELECT 1 FROM {table} WHERE {range})
-"""
-_LOOK_OLD = """
-    SELECT value, EXISTS(SELECT 1 FROM {table} WHERE key=substr(value, 1, 16) AND visitor=substr(value, 17))
-    FROM carray(?1) WHERE EXISTS(SELECT 1 FROM {table} WHERE key=substr(value, 1, 16))
-"""
-_OTHER_WORTH = "SELECT EXISTS(SELECT 1 FROM {table} WHERE {range} AND length(worth) AND worth<>?2)"
 
 
 class Past(Enum):
-    """What the memory says of an event."""
+    """What the memory says of an event that it knows."""
 
-    NEW = 0
     REUSED = 1
     REPEAT = 2
     CONFLICT = 3
@@ -57,7 +43,7 @@ class _Wanted(NamedTuple):
     """An event and a visitor that are looked for."""
 
     key: bytes
-    """As in the tables: 12 bytes of the event's key, 4 of the visitor."""
+    """See ``keys.visit_key``."""
     old_key: bytes
     """As in the tables of layout 5: 16 bytes of the event, then the visitor."""
     first_slot: int
@@ -69,6 +55,7 @@ class Seen:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
+        self._visits = Visits(db)
         self._slot = 0
         self._old: set[str] = set()
         self.reload()
@@ -104,38 +91,53 @@ class Seen:
         if slot <= self._slot:
             return
         for number in range(max(self._slot + 1, slot - _TABLES + 1), slot + 1):
-            self._db.execute(f"DELETE FROM event_{number % _TABLES}")  # noqa: S608 - our own name
-            self._db.execute(f"DROP TABLE IF EXISTS seen_{number % _TABLES}")
-            self._old.discard(f"seen_{number % _TABLES}")
+            self._db.execute(f"DELETE FROM {_table(number)}")  # noqa: S608 - our own name
+            self._db.execute(f"DROP TABLE IF EXISTS {_old_table(number)}")
+            self._old.discard(_old_table(number))
         self._db.execute("UPDATE meta SET value=? WHERE key='seen_slot'", (slot,))
         self._slot = slot
 
-    def meet(self, members: Sequence[Member], now: int) -> list[Past]:
+    def meet(self, members: Sequence[Member], now: int) -> dict[int, Past]:
         """Return what is known of the events of a group, each after those before it, and remember them.
+
+        By their numbers in the group; those that are new are left out.
 
         Args:
             members: The group's records.
             now: Server clock in milliseconds.
         """
+        if not members:
+            return {}
+        events = {member.key[:PREFIX] for member in members}
+        if len(events) == len(members) and not self._old and self._are_new(members, now):
+            return {}
+        return self._judged(members, now)
+
+    def _are_new(self, members: Sequence[Member], now: int) -> bool:
+        """Remember different events if nobody has brought any of them before; tell whether that is so."""
+        visits = sorted((member.key + member.record.worth, self._first_slot(member.birth_s, now)) for member in members)
+        may_know = [(_table(slot), [key for key, first in visits if first <= slot]) for slot in self._slots()]
+        return self._visits.add_if_new([(table, keys) for table, keys in may_know if keys])
+
+    def _judged(self, members: Sequence[Member], now: int) -> dict[int, Past]:
+        """Return what is known of events of which somebody may have brought some, and remember the others."""
         wanted = [self._wanted(member, now) for member in members]
-        known = self._known(wanted)
+        stored_before = self._stored_before(wanted)
+        contradicted = self._contradicted(members, wanted, stored_before)
         group: dict[bytes, dict[bytes, bytes]] = {}
-        pasts: list[Past] = []
-        for member, (key, old_key, _) in zip(members, wanted, strict=True):
-            prefix, worth = key[:PREFIX], member.record.worth
-            by_this, brought = known.get(key), group.setdefault(prefix, {})
+        pasts: dict[int, Past] = {}
+        for number, member in enumerate(members):
+            key, worth = member.key, member.record.worth
+            by_this, brought = stored_before.get(key), group.setdefault(key[:PREFIX], {})
             if by_this or key in brought:
-                pasts.append(Past.REPEAT)
+                pasts[number] = Past.REPEAT
                 continue
-            if by_this is None and not brought:
-                pasts.append(Past.NEW)
-            else:
-                differs = worth and self._other_worth(key, old_key, worth, brought.values())
-                pasts.append(Past.CONFLICT if differs else Past.REUSED)
+            if by_this is not None or brought:
+                differs = worth and any(other and other != worth for other in brought.values())
+                pasts[number] = Past.CONFLICT if differs or key + worth in contradicted else Past.REUSED
             brought[key] = worth
-        # In the order of the keys, so that neighbours in the table are written together.
-        new = sorted(row for brought in group.values() for row in brought.items())
-        self._db.executemany(f"INSERT INTO event_{self._slot % _TABLES} VALUES(?, ?)", new)
+        new = (key + worth for brought in group.values() for key, worth in brought.items())
+        self._visits.add(_table(self._slot), new)
         return pasts
 
     def owners(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
@@ -144,16 +146,16 @@ class Seen:
         Where only others brought it, None. Each event is asked for by its key, with the visitors.
         """
         earliest = self._slot - _TABLES + 1
-        known = self._known(
+        stored_before = self._stored_before(
             [
-                _Wanted(key[:PREFIX] + padded(visitor), key + visitor, earliest)
+                _Wanted(visit_key(key, visitor), key + visitor, earliest)
                 for key, visitors in asked
                 for visitor in visitors
             ]
         )
         owners: list[bytes | None] = []
         for key, visitors in asked:
-            found = {visitor: known.get(key[:PREFIX] + padded(visitor)) for visitor in visitors}
+            found = {visitor: stored_before.get(visit_key(key, visitor)) for visitor in visitors}
             owner = next((visitor for visitor in visitors if found[visitor]), visitors[0])
             owners.append(None if found[owner] is False else owner)
         return owners
@@ -161,8 +163,11 @@ class Seen:
     def _wanted(self, member: Member, now: int) -> _Wanted:
         record = member.record
         old_key = event_digest(record.pixel, record.name, record.id) + record.visitor if self._old else b""
-        key = member.key[:PREFIX] + padded(record.visitor)
-        return _Wanted(key, old_key, self._first_slot(member.birth_s, now))
+        return _Wanted(member.key, old_key, self._first_slot(member.birth_s, now))
+
+    def _slots(self) -> range:
+        """Return the slots that are remembered, the youngest first."""
+        return range(self._slot, self._slot - _TABLES, -1)
 
     def _first_slot(self, birth_s: int | None, now: int) -> int:
         """Return the first slot in which an event can have been met that is not forgotten yet."""
@@ -171,37 +176,39 @@ class Seen:
             return earliest
         return min(self._slot, max(earliest, (birth_s * 1000 - _CLOCK_MS) // _SLOT_MS))
 
-    def _known(self, wanted: Sequence[_Wanted]) -> dict[bytes, bool]:
+    def _stored_before(self, wanted: Sequence[_Wanted]) -> dict[bytes, bool]:
         """Return the keys of events that anybody brought before, and whether that visitor did."""
-        known: dict[bytes, bool] = {}
-        for slot in range(min((item.first_slot for item in wanted), default=self._slot), self._slot + 1):
-            number = slot % _TABLES
-            asked = {item.key: item.key for item in wanted if item.first_slot <= slot}
-            self._look(_LOOK.format(table=f"event_{number}", range=_RANGE.format(key="value")), asked, known)
-            if f"seen_{number}" in self._old:
-                asked = {item.old_key: item.key for item in wanted if item.first_slot <= slot}
-                self._look(_LOOK_OLD.format(table=f"seen_{number}"), asked, known)
-        return known
+        questions = []
+        for slot in self._slots():
+            asked = [item for item in wanted if item.first_slot <= slot]
+            questions.append(Question(KNOWN, _table(slot), {item.key: item.key for item in asked}))
+            if (old := _old_table(slot)) in self._old:
+                questions.append(Question(KNOWN_OLD, old, {item.old_key: item.key for item in asked}))
+        stored_before: dict[bytes, bool] = {}
+        for key, by_this in self._visits.answers(questions):
+            stored_before[key] = stored_before.get(key, False) or by_this
+        return stored_before
 
-    def _look(self, sql: str, asked: Mapping[bytes, bytes], known: dict[bytes, bool]) -> None:
-        if not asked:  # an empty array cannot be bound
-            return
-        rows: list[Any] = self._db.execute(sql, (apsw.carray(tuple(sorted(asked))),)).fetchall()
-        for found, by_this in rows:
-            known[asked[found]] = known.get(asked[found], False) or bool(by_this)
-
-    def _other_worth(self, key: bytes, old_key: bytes, worth: bytes, in_group: Iterable[bytes]) -> bool:
-        """Return whether somebody brought a Purchase with another value."""
-        if any(other and other != worth for other in in_group):
-            return True
-        new = ((f"event_{number}", _RANGE.format(key="?1"), key) for number in range(_TABLES))
-        old = ((table, "key=?1", old_key[:16]) for table in self._old)
-        return any(
-            self._db.execute(_OTHER_WORTH.format(table=table, range=condition), (value, worth)).fetchall()[0][0]
-            for table, condition, value in (*new, *old)
-        )
+    def _contradicted(
+        self, members: Sequence[Member], wanted: Sequence[_Wanted], stored_before: Mapping[bytes, bool]
+    ) -> set[bytes]:
+        """Return the Purchases that somebody brought with another worth: their keys, each with its own worth."""
+        doubtful = [
+            (item, member.record.worth)
+            for member, item in zip(members, wanted, strict=True)
+            if member.record.worth and not stored_before.get(item.key)
+        ]
+        asked = {item.key + worth: item.key + worth for item, worth in doubtful}
+        asked_old = {item.old_key[:16] + worth: item.key + worth for item, worth in doubtful}
+        questions = [Question(CONTRADICTED, _table(slot), asked) for slot in self._slots()]
+        questions += [Question(CONTRADICTED_OLD, table, asked_old) for table in self._old]
+        return {name for name, _ in self._visits.answers(questions)}
 
 
-def padded(visitor: bytes) -> bytes:
-    """Return a visitor as it stands in a key; an event may have none."""
-    return visitor.ljust(_VISITOR, b"\0")
+def _table(slot: int) -> str:
+    return f"event_{slot % _TABLES}"
+
+
+def _old_table(slot: int) -> str:
+    """Return the table of layout 5."""
+    return f"seen_{slot % _TABLES}"

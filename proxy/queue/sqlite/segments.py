@@ -9,13 +9,14 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import chain
+from typing import Any, TypeAlias
 
 import apsw
 
 from proxy.model.record import Record
 from proxy.queue.codec import chunks, unpack, wire_size
-from proxy.queue.contract import Oldest, Remainder, Segment, SegmentRef, Settlement
+from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.group import SealedSegment, sealed_segment
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite.claims import Claims
@@ -25,7 +26,10 @@ log = logging.getLogger(__name__)
 
 # Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
 _MOST_CLAIMED_BYTES = 3 << 20
-_ABOVE_ALL = 1 << 62
+# More of them in one statement would crowd the cache of prepared statements.
+_MOST_ROWS = 32
+_PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes]
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
 
 
@@ -37,7 +41,8 @@ class Segments:
         self._sealer = sealer
         self._counts = counts
         self._now = now
-        self._damaged: set[int] = set()
+        self.damaged: set[int] = set()
+        """Numbers of segments that nobody can open; safe to look into from any thread."""
         self.claims = Claims()
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
@@ -56,23 +61,31 @@ class Segments:
     def insert(self, remainder: Remainder, not_before: int = 0) -> None:
         """Store records of one pixel, not to be claimed before a moment (server clock in milliseconds)."""
         at = remainder.at or self._now()
-        for records in chunks(remainder.records):
-            segment = sealed_segment(remainder.pixel, records, not_before, self._sealer)
-            self._insert(segment, b"", (remainder.attempts, remainder.strikes, at, remainder.suspect))
+        history = (remainder.attempts, remainder.strikes, at, remainder.suspect)
+        segments = (
+            sealed_segment(remainder.pixel, records, not_before, self._sealer) for records in chunks(remainder.records)
+        )
+        self._insert([self._row(segment, (), history) for segment in segments])
 
-    def insert_sealed(self, segment: SealedSegment, skip: Sequence[int]) -> None:
-        """Store a sealed segment without the records at some positions; nothing where none is left."""
-        if len(skip) < segment.n:
-            self._insert(segment, _packed(skip), (0, 0, self._now(), 0))
+    def insert_sealed(self, segments: Sequence[tuple[SealedSegment, Sequence[int]]]) -> None:
+        """Store sealed segments without the records at some positions; nothing of those where none is left."""
+        history = (0, 0, self._now(), 0)
+        self._insert([self._row(segment, skip, history) for segment, skip in segments if len(skip) < segment.n])
 
-    def _insert(self, segment: SealedSegment, skip: bytes, history: tuple[int, int, int, int]) -> None:
+    def _row(self, segment: SealedSegment, skip: Sequence[int], history: tuple[int, int, int, int]) -> _Row:
         attempts, strikes, at, suspect = history
-        n = segment.n - len(skip) // 2
-        facts = (self._next, segment.pixel, n, attempts, strikes, segment.sealed, at, suspect)
-        row = (*facts, segment.oldest_s, segment.not_before, skip)
-        self._db.execute("INSERT INTO segment VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        self._next += 1
+        n = segment.n - len(skip)
         self._count(segment.pixel, n, suspect=suspect)
+        self._next += 1
+        facts = (self._next - 1, segment.pixel, n, attempts, strikes, segment.sealed, at, suspect)
+        return (*facts, segment.oldest_s, segment.not_before, _packed(skip))
+
+    def _insert(self, rows: Sequence[_Row]) -> None:
+        """Write rows many at a time, as each step of SQLite may cost the thread its turn at the interpreter."""
+        for start in range(0, len(rows), _MOST_ROWS):
+            some = rows[start : start + _MOST_ROWS]
+            places = ", ".join([_PLACES] * len(some))
+            self._db.execute(f"INSERT INTO segment VALUES {places}", tuple(chain.from_iterable(some)))  # noqa: S608 - our own text
 
     def _count(self, pixel: str, events: int, *, suspect: int) -> None:
         self._counts.waiting.add(pixel, events)
@@ -145,7 +158,7 @@ class Segments:
             return Segment(number, pixel, attempts, strikes, stored, at, suspect)
         except (SealError, ValueError):
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
-            self._damaged.add(number)
+            self.damaged.add(number)
             return None
 
     def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
@@ -174,24 +187,6 @@ class Segments:
             self.release([segment])
         self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
         return replace(segment, records=tuple(survivors)) if survivors else None
-
-    def oldest(self, pixel: str) -> Oldest:
-        """Say since when events of a pixel wait; what was damaged on disk is left out."""
-        suspects = [at for bound in self._bounds(pixel) if (at := self._arrival(pixel, bound)) is not None]
-        return Oldest(self._arrival(pixel, 0), min(suspects, default=None))
-
-    def _bounds(self, pixel: str) -> Iterator[int]:
-        """Yield the bounds that suspects of a pixel have; few, so the index is asked for each of them."""
-        sql = "SELECT max(suspect) FROM segment WHERE pixel=? AND suspect<?"
-        bound: Any = _ABOVE_ALL
-        while (bound := self._db.execute(sql, (pixel, bound)).fetchall()[0][0]) is not None:
-            if bound:
-                yield int(bound)
-
-    def _arrival(self, pixel: str, suspect: int) -> int | None:
-        sql = "SELECT id, at FROM segment WHERE pixel=? AND suspect=? ORDER BY at"
-        rows: Iterator[Any] = iter(self._db.execute(sql, (pixel, suspect)))
-        return next((at for number, at in rows if number not in self._damaged), None)
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""

@@ -124,19 +124,6 @@ class SqliteStore:
         except QueueFullError as error:
             return error
 
-    def look_up(self, work: Callable[[], Any]) -> Any:
-        """Return what a work finds that changes nothing.
-
-        Raises:
-            QueueError: when it could not be read.
-        """
-        try:
-            return work()
-        except FATAL as error:
-            raise self.tables.broken(error) from error
-        except Exception as error:
-            raise QueueError(f"{type(error).__name__} in the queue") from error
-
     def touch(self) -> None:
         """Write something small, as a sign of life."""
         self.tables.db.execute("INSERT OR REPLACE INTO meta VALUES('alive', ?)", (self.tables.now(),))

@@ -103,9 +103,10 @@ class SuppressionTable:
             self._counts.add(kind, -1)
         return lifted
 
-    def of(self, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
-        """Return the kinds of suppression that people have."""
-        return {kind for digest in person_digests for kind, _ in self._found(digest)}
+    @staticmethod
+    def of(db: apsw.Connection, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
+        """Return the kinds of suppression that people have, read on any connection to the file."""
+        return {kind for digest in person_digests for kind, _ in _rows(db, digest)}
 
     @staticmethod
     def newest(db: apsw.Connection, kind: SuppressionKind | None, limit: int) -> list[Suppression]:
@@ -139,10 +140,7 @@ class SuppressionTable:
         return None
 
     def _found(self, digest: bytes) -> list[tuple[SuppressionKind, int]]:
-        if not self.may_hold(digest):
-            return []
-        rows = self._db.execute("SELECT kind, at FROM mark WHERE digest=?", (digest,)).fetchall()
-        return [(SuppressionKind(str(kind)), int(str(at))) for kind, at in rows]
+        return _rows(self._db, digest) if self.may_hold(digest) else []
 
     def forget(self, now: int, retention: RetentionSettings, most: int = MOST) -> bool:
         """Remove a slice of the suppressions whose time is over; tell whether there may be more.
@@ -167,6 +165,11 @@ class SuppressionTable:
         removed = self._db.changes()
         self._counts.add(kind, -removed)
         return removed
+
+
+def _rows(db: apsw.Connection, digest: bytes) -> list[tuple[SuppressionKind, int]]:
+    rows = db.execute("SELECT kind, at FROM mark WHERE digest=?", (digest,)).fetchall()
+    return [(SuppressionKind(str(kind)), int(str(at))) for kind, at in rows]
 
 
 def _place(digest: bytes) -> int:

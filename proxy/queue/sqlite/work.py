@@ -19,13 +19,6 @@ class Store(Protocol):
             QueueError: when nothing of the group was stored.
         """
 
-    def look_up(self, work: Callable[[], Any]) -> Any:
-        """Return what a work that changes nothing finds, outside any transaction.
-
-        Raises:
-            QueueError: when it could not be read.
-        """
-
     def tend(self) -> bool:
         """Do a piece of what can wait: notes, checkpoints, retention; tell whether more of it is due at once.
 

@@ -2,8 +2,8 @@
 
 Groups of appends come here made (``Grouper``), and never wait for company. Other calls share their commit, and each
 other's: a lone call is committed at once; only when the last commit had several does the thread linger for a moment,
-so that the next has more and the hand-over between threads is paid for by more callers. Lookups take turns with the
-commits, one at a time, so that no append waits for more than one of them.
+so that the next has more and the hand-over between threads is paid for by more callers. Reads never come here
+(reader.py).
 
 Whatever goes wrong on the thread, every caller gets an answer: an error that nobody foresaw breaks the queue, and from
 then on the thread only answers that it is broken.
@@ -15,11 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
-from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
+from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.group import Group
+from proxy.queue.grouper import Outcome
 from proxy.queue.sqlite.work import Store, Work
 
 log = logging.getLogger(__name__)
@@ -32,12 +35,29 @@ _MOST_CALLS = 512
 _MOST_WAITING = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One thing to do within the shared transaction, and who waits for it."""
 
     work: Work
-    done: asyncio.Future[Any]
+    tell: Callable[[Any], None]
+    """Called on the event loop with the result, or with a QueueError."""
+
+
+class _Bell:
+    """Wakes the thread: once, however often it was rung since. A lock, since that costs less than an Event."""
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Wake who waits, or who waits next."""
+        with suppress(RuntimeError):  # it was rung before
+            self._silent.release()
+
+    def wait(self, seconds: float) -> None:
+        """Return when it is rung, or after so many seconds."""
+        self._silent.acquire(timeout=seconds)
 
 
 @dataclass(slots=True)
@@ -46,10 +66,9 @@ class _Waiting:
 
     groups: deque[Call] = field(default_factory=deque)
     calls: deque[Call] = field(default_factory=deque)
-    lookups: deque[Call] = field(default_factory=deque)
 
     def __bool__(self) -> bool:
-        return bool(self.groups or self.calls or self.lookups)
+        return bool(self.groups or self.calls)
 
 
 class Writer:
@@ -70,7 +89,7 @@ class Writer:
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._waiting = _Waiting()
-        self._wake = threading.Event()
+        self._bell = _Bell()
         self._company = False
         self._closing = False
         self.busy_since: float | None = None
@@ -94,16 +113,15 @@ class Writer:
     def fail(self, error: QueueBrokenError) -> None:
         """Let the thread break the queue, for what was found outside of it."""
         self._found = error
-        self._wake.set()
+        self._bell.ring()
 
-    async def store(self, group: Group) -> list[Stored | QueueError]:
-        """Store a group durably; return for each of its appends what became of it, or why it alone was not stored.
+    def store(self, group: Group, tell: Callable[[Outcome], None]) -> None:
+        """Begin to store a group durably; ``tell`` hears the outcome.
 
         Raises:
-            QueueError: when nothing of the group was stored.
+            QueueError: when it is not even tried.
         """
-        answers: list[Stored | QueueError] = await self._submit(self._waiting.groups, group)
-        return answers
+        self._submit(self._waiting.groups, Call(group, tell))
 
     async def do(self, work: Callable[[], T]) -> T:
         """Do ``work`` on the thread within a durable transaction and return its result.
@@ -111,32 +129,26 @@ class Writer:
         Raises:
             QueueError: when it was not stored.
         """
-        result: T = await self._submit(self._waiting.calls, work)
+        result: T = await self._result(self._waiting.calls, work)
         return result
 
-    async def look_up(self, work: Callable[[], T]) -> T:
-        """Do ``work``, which changes nothing, on the thread between two groups and return its result.
+    async def _result(self, line: deque[Call], work: Work) -> Any:
+        done: asyncio.Future[Any] = self._loop.create_future()
+        self._submit(line, Call(work, partial(_resolve, done)))
+        return await done
 
-        Raises:
-            QueueError: when it could not be read.
-        """
-        result: T = await self._submit(self._waiting.lookups, work)
-        return result
-
-    async def _submit(self, line: deque[Call], work: Work) -> Any:
+    def _submit(self, line: deque[Call], call: Call) -> None:
         if self._broken or self._closing:
             raise self._broken or QueueBrokenError("the queue is closed")
         if len(line) >= self._most_calls:
             raise QueueFullError(f"{self._most_calls} calls wait for the disk already")
-        done: asyncio.Future[Any] = self._loop.create_future()
-        line.append(Call(work, done))
-        self._wake.set()
-        return await done
+        line.append(call)
+        self._bell.ring()
 
     async def close(self) -> None:
         """Finish every call made so far, then close the store."""
         self._closing = True
-        self._wake.set()
+        self._bell.ring()
         await asyncio.to_thread(self._thread.join)
 
     # -- on the thread
@@ -153,28 +165,20 @@ class Writer:
             log.exception("the queue was not closed in order")
 
     def _turn(self) -> None:
-        """Serve a group and a lookup, then tend the store."""
+        """Commit what waits, then tend the store."""
         self.busy_since = None
-        self._wake.wait(_IDLE_S)
+        self._bell.wait(_IDLE_S)
         if self._company and not self._closing and not self._waiting.groups:
             time.sleep(_LINGER_S)
-        self._wake.clear()
         if self._found:
             self._break(self._found)
-        groups, calls, lookups = self._waiting.groups, self._waiting.calls, self._waiting.lookups
+        groups, calls = self._waiting.groups, self._waiting.calls
         together = [line.popleft() for line in (groups, calls) for _ in range(min(len(line), _MOST_CALLS))]
         self._company = len(together) > 1
         if together:
             self._serve(together, lambda: self._store.commit([call.work for call in together]))
-        if lookups:
-            self._look_up(lookups.popleft())
         if self._tend() or self._waiting:
-            self._wake.set()
-
-    def _look_up(self, call: Call) -> None:
-        work = call.work
-        if not isinstance(work, Group):
-            self._serve([call], lambda: [self._store.look_up(work)])
+            self._bell.ring()
 
     def _serve(self, calls: Sequence[Call], work: Callable[[], Sequence[Any]]) -> None:
         self.busy_since = time.monotonic()
@@ -184,7 +188,7 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - whatever it is, every caller gets an answer
             failure = error if _leaves_sound(error) else self._break(error)
             answers = [(call, failure) for call in calls]
-        self._tell(self._resolve, answers)
+        self._tell(_tell_all, answers)
 
     def _tend(self) -> bool:
         if self._broken:
@@ -203,23 +207,29 @@ class Writer:
             self._tell(self._on_broken, self._broken)
         return self._broken
 
-    def _tell(self, hear: Callable[[T], None], news: T) -> None:
+    def _tell(self, hear: Callable[[T], None], result: T) -> None:
         try:
-            self._loop.call_soon_threadsafe(hear, news)
+            self._loop.call_soon_threadsafe(hear, result)
         except RuntimeError:
             # The event loop is closed, and with it everybody who could ask or wait.
             self._closing = True
 
-    # -- on the event loop
 
-    def _resolve(self, answers: Sequence[tuple[Call, Any]]) -> None:
-        for call, result in answers:
-            if call.done.done():
-                continue
-            if isinstance(result, QueueError):
-                call.done.set_exception(result)
-            else:
-                call.done.set_result(result)
+# -- on the event loop
+
+
+def _tell_all(answers: Sequence[tuple[Call, Any]]) -> None:
+    for call, result in answers:
+        call.tell(result)
+
+
+def _resolve(done: asyncio.Future[Any], result: Any) -> None:
+    if done.done():
+        return
+    if isinstance(result, QueueError):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
 
 
 def _leaves_sound(error: BaseException) -> bool:

@@ -8,8 +8,9 @@ re-stamped, re-cased or invented.
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
+
+import msgspec
 
 from proxy.graph.law import CLICK_ID_MAX, CLICK_ID_NEVER, COOKIE_APPENDIX, COOKIE_SECONDS
 from proxy.rules.request.cookies import attributes
@@ -28,7 +29,7 @@ _FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * CLICK_ID_MAX}}})(?=&|$)")
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{CLICK_ID_MAX}}}")
 
 
-class BrowserIds(NamedTuple):
+class BrowserIds(msgspec.Struct, frozen=True, gc=False):
     """The ids for the server copy, and the ``Set-Cookie`` values that keep them."""
 
     fbp: str
@@ -98,12 +99,12 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
         stored_fbp: As the visitor cookie holds it, or ""; likewise ``stored_fbc``.
         stored_fbc: See ``stored_fbp``.
     """
-    sent = cookies if scope.at_home else {}
-    shown_fbp = valid_fbp(sent.get("_fbp", "")) or valid_fbp(fbp)
+    cookie_fbp, cookie_fbc = (cookies.get("_fbp", ""), cookies.get("_fbc", "")) if scope.at_home else ("", "")
+    # What the visitor cookie holds was valid when it was sealed.
+    shown_fbp = cookie_fbp if cookie_fbp and cookie_fbp == stored_fbp else valid_fbp(cookie_fbp) or valid_fbp(fbp)
     chosen_fbp = shown_fbp or stored_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
-    shown_fbc = (valid_fbc(sent.get("_fbc", "")), valid_fbc(fbc))
-    click = click_id(url) or click_id(referrer)
-    if click:
+    shown_fbc = (valid_fbc(cookie_fbc), valid_fbc(fbc)) if cookie_fbc or fbc else ("", "")
+    if click := _click_of(url, referrer):
         chosen_fbc = _newest_click((*shown_fbc, stored_fbc), click, _stamp(scope, now))
     else:
         chosen_fbc = shown_fbc[0] or shown_fbc[1] or stored_fbc
@@ -114,6 +115,13 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != stored_fbc):
         set_again.append(f"_fbc={chosen_fbc}; {rest}")
     return BrowserIds(chosen_fbp, chosen_fbc, tuple(set_again))
+
+
+def _click_of(url: str, referrer: str) -> str:
+    """Return the click id of a page, else that of the page before it."""
+    if "fbclid=" not in url and "fbclid=" not in referrer:
+        return ""
+    return click_id(url) or click_id(referrer)
 
 
 def _stamp(scope: CookieScope, now: int) -> str:

@@ -37,7 +37,7 @@ def renew(  # noqa: PLR0913, PLR0917 - what was there, what came, and what seals
         after = remembered(after, told, now=request.now)
     elif after.match:
         after = forgotten(after)
-    sealed = found.sealed if after == cookie else ""
+    sealed = found.sealed if after is cookie or after == cookie else ""
     return after, visitor_cookie_header(after, scope, request, policy, sealed=sealed)
 
 

@@ -130,7 +130,7 @@ class VisitorCookieKeys:
 
     def _found(self, value: str, site: str, now: int) -> FoundCookie | None:
         sealed = _decoded(value)
-        head, nonce = sealed[:_HEAD], sealed[_HEAD - _NONCE : _HEAD]
+        head = sealed[:_HEAD]
         secret_id = head[1 : 1 + _ID]
         if head[:1] != _VERSION or secret_id not in self._secrets:
             return None
@@ -139,7 +139,8 @@ class VisitorCookieKeys:
         if not -_DAY_S <= age <= MAX_AGE_S:  # several proxies have several clocks
             return None
         try:
-            plain = self._cipher(secret_id, seconds // _DAY_S).decrypt(nonce, sealed[_HEAD:], head + site.encode())
+            cipher = self._cipher(secret_id, seconds // _DAY_S)
+            plain = cipher.decrypt(head[-_NONCE:], sealed[_HEAD:], head + site.encode())
         except (InvalidTag, ValueError):  # ValueError: shorter than a nonce or a tag
             return None
         # Set again for up to a day, it is believed for up to a day less than the browser keeps it.

@@ -14,7 +14,7 @@ from functools import partial
 import phonenumbers
 from dateutil import parser
 
-from proxy.rules.match import phone_plans
+from proxy.rules.match import phone_plans, usual_numbers
 
 # Characters that only quoting or a list of several addresses would explain are not part of one plain address.
 _MAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\"]+@(?:[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\".]+\.)+[^\W\d_][\w-]+")
@@ -65,8 +65,12 @@ def phone(text: str, country: str) -> str | None:
     """
     if len(text) > _LONGEST_PHONE:
         return None
-    text = _CALLED_FROM_ABROAD.sub("+", unicodedata.normalize("NFKC", text))
-    if not _FEWEST_DIGITS <= len(_NO_DIGITS.sub("", text)) <= _MOST_DIGITS:
+    usual = usual_numbers.number(text, None) if text.startswith("+") else None
+    if usual is not None:
+        return usual or None
+    text = _CALLED_FROM_ABROAD.sub("+", text if text.isascii() else unicodedata.normalize("NFKC", text))
+    digits = _NO_DIGITS.sub("", text)
+    if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS:
         return None
     # Letters as digits (1-800-…) are a company's number; Meta's rule, letters dropped, would leave a stump.
     if _LETTERS.search(text) and phonenumbers.is_alpha_number(text):
@@ -76,7 +80,7 @@ def phone(text: str, country: str) -> str | None:
         return phone_plans.number("+" + (rest or text), None)
     region = country.upper()
     code = str(phonenumbers.country_code_for_region(region))
-    coded = phone_plans.number("+" + text, None) if _NO_DIGITS.sub("", text).startswith(code) else None
+    coded = phone_plans.number("+" + text, None) if digits.startswith(code) else None
     return coded or phone_plans.number(text, region) or phone_plans.number("+" + text, None)
 
 
@@ -150,28 +154,29 @@ def identifier(text: str) -> str | None:
     return "".join(text.lower().split()) if text.strip("0-") else None
 
 
-def _anywhere(rule: Callable[[str], str | None]) -> Callable[[str, str], str | None]:
-    return lambda text, _country: rule(text)
-
-
-_RULES: Mapping[str, Callable[[str, str], str | None]] = {
-    "em": _anywhere(mail),
-    "ph": phone,
-    "fn": _anywhere(name),
-    "ln": _anywhere(name),
-    "db": _anywhere(birth_date),
-    "ge": _anywhere(gender),
-    "external_id": _anywhere(identifier),
-    "f5first": _anywhere(partial(first_letters, count=5)),
-    "f5last": _anywhere(partial(first_letters, count=5)),
-    "fi": _anywhere(partial(first_letters, count=1)),
-    "doby": _anywhere(partial(part_of_date, low=1900, high=9999)),
-    "dobm": _anywhere(partial(part_of_date, low=1, high=12)),
-    "dobd": _anywhere(partial(part_of_date, low=1, high=31)),
-    "app_user_id": _anywhere(identifier),
+_RULES: Mapping[str, Callable[[str], str | None]] = {
+    "em": mail,
+    "fn": name,
+    "ln": name,
+    "db": birth_date,
+    "ge": gender,
+    "external_id": identifier,
+    "f5first": partial(first_letters, count=5),
+    "f5last": partial(first_letters, count=5),
+    "fi": partial(first_letters, count=1),
+    "doby": partial(part_of_date, low=1900, high=9999),
+    "dobm": partial(part_of_date, low=1, high=12),
+    "dobd": partial(part_of_date, low=1, high=31),
+    "app_user_id": identifier,
 }
 
 
 def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
-    """Return the normal form of each key and text, None where it has none; ``country`` as with ``phone``."""
-    return {(key, text): _RULES[key](text, country) for key, text in texts}
+    """Return the normal form of each text of a person's key, None where it has none; ``country`` as with ``phone``."""
+    found = {}
+    for key, text in texts:
+        if key in _RULES:
+            found[key, text] = _RULES[key](text)
+        elif key == "ph":
+            found[key, text] = phone(text, country)
+    return found

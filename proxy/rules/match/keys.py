@@ -14,7 +14,7 @@ from typing import NamedTuple
 from proxy.rules import limits
 from proxy.rules.effort import Effort
 from proxy.rules.match import contact, location
-from proxy.rules.match.text import NOTHING_IN_IT, as_text, is_usable, readings, trim
+from proxy.rules.match.text import as_text, is_nothing, is_usable, readings, trim
 
 # Units of effort for a value, and for each of its characters; libraries of their own read these.
 _COSTS = {"ph": (600, 30), "db": (400, 20)}
@@ -148,22 +148,22 @@ def _hashed(
     values: Mapping[str, list[object]], default_country: str, year: int, effort: Effort
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Return the hashes of the hashed keys, and the keys that had a value of no use."""
-    wanted = [(key, value) for key in HASHED if key in values for value in values[key]]
-    if not wanted:
+    claimed = [(key, value) for key in HASHED if key in values for value in values[key]]
+    if not claimed:
         return {}, []
+    read = readings(claimed, numeric=_NUMERIC, ids=_IDS)
     country = _country(values.get("country", ()), default_country)
-    read = readings(wanted, numeric=_NUMERIC, ids=_IDS)
-    texts = [(key, text) for (key, _), text in zip(wanted, read, strict=True) if isinstance(text, str)]
-    digests = _digests(texts, country, year, effort)
+    _hash(zip(claimed, read, strict=True), country, year, effort)
     hashed: dict[str, list[str]] = {}
     rejected: dict[str, None] = {}
-    for (key, _), reading in zip(wanted, read, strict=True):
-        found = digests[key, reading] if isinstance(reading, str) else reading
+    for (key, _), reading in zip(claimed, read, strict=True):
+        found = effort.digests[key, reading, country] if isinstance(reading, str) else reading
         if found is None:
             rejected[key] = None
+        elif key not in hashed and found:
+            hashed[key] = list(found)
         elif found:
-            hashes = hashed.setdefault(key, [])
-            hashes += [digest for digest in found if digest not in hashes]
+            hashed[key] += [digest for digest in found if digest not in hashed[key]]
     return hashed, list(rejected)
 
 
@@ -171,28 +171,28 @@ def _country(stated: Iterable[object], default: str) -> str:
     """Return the country to read the other values by; one that is stated but not understood is no reason to guess."""
     for value in stated:
         text = trim(value)[:_LONGEST] if isinstance(value, str) else ""
-        if not NOTHING_IN_IT.search(text):
+        if not is_nothing(text):
             return location.country(text) or location.hashed_countries().get(text[:64].lower(), "")
     return (location.country(default) or "") if default else ""
 
 
-def _digests(
-    texts: list[tuple[str, str]], country: str, year: int, effort: Effort
-) -> dict[tuple[str, str], tuple[str, ...] | None]:
-    """Return the hashes of raw values, None for one without a certain form or beyond the effort."""
-    memory = effort.digests
-    unread = [(key, text) for key, text in dict.fromkeys(texts) if (key, text, country) not in memory]
+def _hash(
+    read: Iterable[tuple[tuple[str, object], str | tuple[str, ...] | None]], country: str, year: int, effort: Effort
+) -> None:
+    """Note the hashes of raw values among the effort's digests, None for one without a form or beyond the effort."""
+    digests = effort.digests
     affordable = []
-    for key, text in unread:
-        effort.left -= _cost(key, text)
-        memory[key, text, country] = None
-        if effort.left >= 0:
-            affordable.append((key, text))
-    for (key, text), form in zip(affordable, _forms(affordable, country, year), strict=True):
-        if form is not None:
-            spellings = location.city_forms(form) if key == "ct" else (form,)
-            memory[key, text, country] = tuple([sha256(spelling.encode()).hexdigest() for spelling in spellings])
-    return {(key, text): memory[key, text, country] for key, text in texts}
+    for (key, _), text in read:
+        if isinstance(text, str) and (key, text, country) not in digests:
+            effort.left -= _cost(key, text)
+            digests[key, text, country] = None
+            if effort.left >= 0:
+                affordable.append((key, text))
+    if affordable:
+        for (key, text), form in zip(affordable, _forms(affordable, country, year), strict=True):
+            if form is not None:
+                spellings = location.city_forms(form) if key == "ct" and not form.isascii() else (form,)
+                digests[key, text, country] = tuple([sha256(spelling.encode()).hexdigest() for spelling in spellings])
 
 
 def _cost(key: str, text: str) -> int:
@@ -203,15 +203,13 @@ def _cost(key: str, text: str) -> int:
 
 def _forms(texts: list[tuple[str, str]], country: str, year: int) -> list[str | None]:
     """Return the normal form of each usable text, None where it has none."""
-    short = [(key, text) for key, text in texts if key in _LONG or len(text) <= _LONGEST]
-    of_places = [pair for pair in short if pair[0] in location.KEYS]
-    found = contact.forms([pair for pair in short if pair[0] not in location.KEYS], country)
-    if of_places:
-        found |= location.forms(of_places, country)
-    forms = [found.get(pair) for pair in texts]
+    short = [(key, text) for key, text in texts if len(text) <= _LONGEST or key in _LONG]
+    found = contact.forms(short, country)
+    if len(found) < len(short):
+        found |= location.forms(short, country)
     return [
-        None if form and key in _OF_BIRTH and int(form[:4]) > year else form
-        for (key, _), form in zip(texts, forms, strict=True)
+        form if form is None or key not in _OF_BIRTH or int(form[:4]) <= year else None
+        for (key, _), form in zip(texts, map(found.get, texts), strict=True)
     ]
 
 
@@ -219,6 +217,8 @@ def _plain(values: Mapping[str, list[object]]) -> tuple[dict[str, str | int], li
     """Return the ids that stay as they are, the first of each key, and the keys that had a value of no use."""
     plain: dict[str, str | int] = {}
     rejected: list[str] = []
+    if values.keys().isdisjoint(PLAIN):
+        return plain, rejected
     for key in PLAIN:
         if key in values:
             ids = [_plain_id(key, value) for value in values[key]]

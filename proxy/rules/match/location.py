@@ -171,16 +171,16 @@ def _states(country: str) -> Mapping[str, str]:
     return _STATE_ALIASES[country] | names
 
 
-_RULES: Mapping[str, Callable[[str, str], str | None]] = {
-    "ct": lambda text, _country: city(text),
-    "st": state,
-    "zp": postal_code,
-    "country": lambda text, _country: country(text),
-}
-KEYS = tuple(_RULES)
-"""Meta's names of where a person lives."""
+_RULES: Mapping[str, Callable[[str], str | None]] = {"ct": city, "country": country}
+_RULES_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {"st": state, "zp": postal_code}
 
 
 def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
-    """Return the normal form of each key and text, None where it has none."""
-    return {(key, text): _RULES[key](text, country) for key, text in texts}
+    """Return the normal form of each text of a place's key, None where it has none."""
+    found = {}
+    for key, text in texts:
+        if key in _RULES:
+            found[key, text] = _RULES[key](text)
+        elif key in _RULES_OF_COUNTRIES:
+            found[key, text] = _RULES_OF_COUNTRIES[key](text, country)
+    return found

@@ -15,6 +15,9 @@ import phonenumbers
 from phonenumbers import phonenumberutil
 from phonenumbers.phonemetadata import PhoneMetadata
 
+from proxy.rules.match import usual_numbers
+from proxy.rules.match.usual_numbers import compiled
+
 _LONGEST_CODE = 3  # ITU-T E.164
 _PATTERNS = ("national_number_pattern", "national_prefix_for_parsing", "international_prefix", "leading_digits")
 
@@ -33,10 +36,11 @@ def prepare() -> None:
     """Load and compile everything, so that no number costs more than another, and none a file."""
     PhoneMetadata.load_all()
     _plans()
-    compiled = {pattern: re.compile(pattern) for pattern in (*_patterns(), _OF_NO_COUNTRY)}
+    usual_numbers.prepare()
+    patterns = {pattern: compiled(pattern) for pattern in (*_patterns(), _OF_NO_COUNTRY)}
 
     def known_or_compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
-        return (not flags and compiled.get(pattern)) or re.compile(pattern, flags)
+        return (not flags and patterns.get(pattern)) or re.compile(pattern, flags)
 
     vars(phonenumberutil)["re"] = SimpleNamespace(**vars(re) | {"compile": known_or_compiled})
 
@@ -48,6 +52,12 @@ def number(text: str, region: str | None) -> str | None:
         text: A number; with ``+`` it needs no region.
         region: ISO 3166-1 alpha-2 code in capitals, for national numbers.
     """
+    usual = usual_numbers.number(text, region)
+    return parsed(text, region) if usual is None else usual or None
+
+
+def parsed(text: str, region: str | None) -> str | None:
+    """Return the same of a number in whatever notation, as phonenumbers reads it; arguments as with ``number``."""
     try:
         found = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:

@@ -8,14 +8,12 @@ MAX_LENGTH = 512
 """Characters of a usable value."""
 
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
-_NOTHINGS = ("", "null", "undefined", "none", "n/a", "nan", "[object object]")
-NOTHING_IN_IT = re.compile(
-    rf"(?a:\A(?:{'|'.join(map(re.escape, _NOTHINGS))})\Z)|\{{\{{|\$\{{|\[object \w+\]|\A%.*%$",
-    re.IGNORECASE | re.DOTALL,
-)
-"""Finds in trimmed text that it is empty, or was left unfilled by a template or a script."""
+_NOTHINGS = frozenset({"", "null", "undefined", "none", "n/a", "nan", "[object object]"})
+_LONGEST_NOTHING = len("undefined")
+_UNFILLED = re.compile(r"\{\{|\$\{|\[object \w+\]|\A%.*%$", re.IGNORECASE | re.DOTALL)
 # The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
 _SHA256 = re.compile(r"([0-9a-f]{64})((?:\.[0-9a-z_-]{2}|\.[0-9a-z_-]{8})?)", re.IGNORECASE | re.ASCII)
+_SHORTEST_DIGEST = 32
 _MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
 # SHA-1, SHA-224, SHA-384 and SHA-512.
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{96}|[0-9a-f]{128}", re.IGNORECASE | re.ASCII)
@@ -47,11 +45,16 @@ def trim(text: str) -> str:
     return text.strip() if text.isascii() else text.strip().strip("\u200b\ufeff").strip()
 
 
+def is_nothing(text: str) -> bool:
+    """Tell whether trimmed text is empty, says so in a word, or was left unfilled by a template or a script."""
+    if "{" in text or "[" in text or "%" in text:
+        return _UNFILLED.search(text) is not None
+    return len(text) <= _LONGEST_NOTHING and text.lower() in _NOTHINGS
+
+
 def is_usable(text: str) -> bool:
     """Tell whether trimmed text means something, has a bearable length and a UTF-8 form."""
-    return (
-        len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not NOTHING_IN_IT.search(text)
-    )
+    return len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not is_nothing(text)
 
 
 def readings(
@@ -68,7 +71,14 @@ def readings(
         For each value, trimmed text that is to be hashed, a tuple with the one hash that it is, an empty tuple for an
         empty value, or None for one of no use.
     """
-    return [_reading(value, numeric=key in numeric, is_id=key in ids) for key, value in values]
+    found: list[str | tuple[str, ...] | None] = []
+    for key, value in values:
+        text = value.strip() if isinstance(value, str) and value.isascii() else ""
+        if 0 < len(text) < _SHORTEST_DIGEST:  # as nearly all are
+            found.append(None if is_nothing(text) else text)
+        else:
+            found.append(_reading(value, numeric=key in numeric, is_id=key in ids))
+    return found
 
 
 def _reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
@@ -83,7 +93,7 @@ def _reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, .
 
 def is_hash(text: str) -> bool:
     """Tell whether somebody has hashed the value already, with whatever outcome."""
-    return len(text) >= 32 and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
+    return len(text) >= _SHORTEST_DIGEST and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
 
 
 def is_other_digest(text: str) -> bool:

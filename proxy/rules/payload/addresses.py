@@ -13,7 +13,7 @@ from proxy.rules.effort import Effort
 from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
 from proxy.rules.payload.random_keys import is_key
 from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
-from proxy.rules.payload.shape_patterns import SUSPECTS, Shape
+from proxy.rules.payload.shape_patterns import Shape, has_suspects
 
 REDACTED = "%5Bredacted%5D"
 """``[redacted]`` as it stands in an address."""
@@ -78,12 +78,15 @@ def clean_page(visit: Visit, sensitive: str, allowed: Allowed, effort: Effort) -
     """
     if sensitive == "restricted":
         return CleanPage(origin_of(visit.url), "")
-    url, in_url = clean_url(visit.url, allowed, effort)
-    referrer, in_referrer = clean_url(visit.referrer, allowed, effort) if visit.referrer else ("", ())
-    if not in_url and not in_referrer:
+    removed: list[str] = []
+    cleaner = AddressCleaner(allowed, effort, removed)
+    url = cleaner.clean(visit.url)
+    in_url = len(removed)
+    referrer = cleaner.clean(visit.referrer) if visit.referrer else ""
+    if not removed:
         return CleanPage(url, referrer)
-    found = [Redaction(what, "url") for what in in_url] + [Redaction(what, "referrer") for what in in_referrer]
-    return CleanPage(url, referrer, tuple(found))
+    places = ["url"] * in_url + ["referrer"] * (len(removed) - in_url)
+    return CleanPage(url, referrer, tuple(map(Redaction, removed, places)))
 
 
 def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
@@ -129,7 +132,7 @@ class AddressCleaner:
         if fragment:
             self._removed.append(FRAGMENT)
         if query or not _is_plain(path):
-            reads = self.reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}".encode())
+            reads = self.reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}")
         else:
             reads = False
         clean_query = self._query(query, reads=reads) if query else ""
@@ -188,9 +191,9 @@ class AddressCleaner:
         return is_long_blocked(name, self._allowed.block, self._effort)
 
 
-def _may_hold_shapes(text: bytes) -> bool:
+def _may_hold_shapes(text: str) -> bool:
     """Take the usual text's look at once; see ``may_hold_shapes``."""
-    return bool(SUSPECTS.Match(text)) or (not text.isascii() and may_hold_shapes(text))
+    return has_suspects(text) if text.isascii() else may_hold_shapes(text)
 
 
 def _is_plain(path: str) -> bool:

@@ -18,23 +18,17 @@ from typing import Any
 import orjson
 
 from proxy.graph.law import STANDARD_EVENTS
-from proxy.rules.match.text import NOTHING_IN_IT
-from proxy.rules.payload.money import (
-    DOUBTFUL,
-    FINE,
-    NOTHING,
-    REPAIRED,
-    UNUSABLE,
-    Checked,
-    checked_item_numbers,
-    checked_numbers,
-)
+from proxy.rules import limits
+from proxy.rules.match.text import is_nothing
+from proxy.rules.payload import money
+from proxy.rules.payload.money import DOUBTFUL, FINE, NOTHING, REPAIRED, UNUSABLE, Checked
 
 _LOWER_NAMES = frozenset(name.lower() for name in STANDARD_EVENTS)
 # Catalogues of travel, homes and cars have types of their own, which no page of Meta's lists in full.
 _CONTENT_TYPES = frozenset(
     {"product", "product_group", "destination", "flight", "home_listing", "hotel", "media_title", "vehicle"}
 )
+_NUMBERS = frozenset({int, float})
 _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
 
 
@@ -42,16 +36,16 @@ def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[s
     """Return what of an event's custom data may be sent, and the findings. No JSON raises."""
     sent: dict[str, Any] = {}
     findings: list[str] = []
-    numbers = checked_numbers(data)
     for field, claimed in data.items():
         check = _CHECKS.get(field)
-        if check is None and field not in numbers:
+        if check is None:
             sent[field] = claimed
             continue
-        value, words = numbers[field] if check is None else check(claimed)
+        value, words = check(claimed)
         if value is not None:
             sent[field] = value
-        findings += [field + word for word in words]
+        if words:
+            findings += [field + word for word in words]
     findings += _of_the_whole(name, sent)
     return sent, tuple(dict.fromkeys(findings)) if findings else ()
 
@@ -81,12 +75,8 @@ def _content_ids(claimed: Any) -> Checked:
 def _contents(claimed: Any) -> Checked:
     """Return a list of items that have an id, numbers as numbers."""
     listed = _listed(claimed)
-    claims = [member for member in listed if isinstance(member, dict) and _is_id(member.get("id"))]
-    items, words = [], []
-    for claim, numbers in zip(claims, checked_item_numbers(claims), strict=True):
-        item, found = _item(claim, numbers)
-        items.append(item)
-        words += found
+    words: list[str] = []
+    items = [_item(member, words) for member in listed if isinstance(member, dict) and _is_id(member.get("id"))]
     if len(items) < len(listed):
         words.append(":unusable")
     if items and not isinstance(claimed, list):
@@ -94,19 +84,21 @@ def _contents(claimed: Any) -> Checked:
     return items or None, tuple(words)
 
 
-def _item(claimed: Mapping[str, Any], numbers: Mapping[str, Checked]) -> tuple[dict[str, Any], list[str]]:
-    item, findings = dict(claimed), []
-    checks = dict(numbers)
-    if "delivery_category" in claimed:
-        checks["delivery_category"] = _delivery(claimed["delivery_category"])
-    for field, (value, words) in checks.items():
-        item[field] = value
-        findings += [f".{field}{word}" for word in words]
-        if value is None:
-            del item[field]
+def _item(claimed: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    """Return what of an item may be sent, and add to the words what is odd about it."""
+    item = claimed
+    for field, check in _ITEM_CHECKS.items():
+        if field not in claimed:
+            continue
+        value, found = check(claimed[field])
+        if value is not claimed[field] or value is None:
+            item = {**item, field: value}
+            if value is None:
+                del item[field]
+        words += [f".{field}{word}" for word in found]
     if "quantity" not in item:
-        findings.append(".quantity:missing")
-    return item, findings
+        words.append(".quantity:missing")
+    return item
 
 
 def _listed(claimed: Any) -> list[Any]:
@@ -131,7 +123,7 @@ def _parsed(text: str) -> Any:
 
 def _is_id(value: Any) -> bool:
     if isinstance(value, str):
-        return not NOTHING_IN_IT.search(value.strip())
+        return not is_nothing(value.strip())
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -154,11 +146,36 @@ def _word(claimed: Any, words: frozenset[str], otherwise: Callable[[Any], Checke
     return otherwise(claimed)
 
 
+def _amount(claimed: Any) -> Checked:
+    """Return a number as it is, and leave whatever else may be one to ``money``."""
+    if type(claimed) in _NUMBERS and 0 <= claimed < limits.NUMBER:
+        return claimed, FINE
+    return money.amount(claimed)
+
+
+def _count(claimed: Any) -> Checked:
+    """Return a whole number likewise."""
+    if type(claimed) is int and 0 <= claimed < limits.NUMBER:
+        return claimed, FINE
+    return money.count(claimed)
+
+
 _delivery = partial(_word, words=_DELIVERY_CATEGORIES, otherwise=lambda _: UNUSABLE)
 _CHECKS: Mapping[str, Callable[[Any], Checked]] = {
+    "value": _amount,
+    "currency": money.currency,
+    "predicted_ltv": _amount,
+    "net_revenue": _amount,
+    "num_items": _count,
     "content_ids": _content_ids,
     "contents": _contents,
     "content_type": partial(_word, words=_CONTENT_TYPES, otherwise=lambda claimed: (claimed, DOUBTFUL)),
     "order_id": _text,
+    "delivery_category": _delivery,
+}
+# In the order in which their findings are named.
+_ITEM_CHECKS: Mapping[str, Callable[[Any], Checked]] = {
+    "quantity": _count,
+    "item_price": _amount,
     "delivery_category": _delivery,
 }

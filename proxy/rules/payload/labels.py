@@ -8,6 +8,8 @@ are orders' numbers, whatever telephone number they may be.
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Hit
 from proxy.rules.effort import Effort
@@ -18,9 +20,9 @@ REDACTED = "[redacted]"
 
 def without_contact_data(hit: Hit, effort: Effort) -> Hit:
     """Return the hit; a name or an id that names a person, or cannot be read any more, is ``[redacted]``."""
-    if not may_hold_shapes(f"{hit.name} {hit.id}".encode(errors="replace"), is_id=True):
+    if not may_hold_shapes(f"{hit.name} {hit.id}", is_id=True):
         return hit
-    return hit._replace(name=_public(hit.name, effort), id=_public(hit.id, effort))
+    return replace(hit, name=_public(hit.name, effort), id=_public(hit.id, effort))
 
 
 def findings(hit: Hit) -> tuple[str, ...]:
@@ -35,7 +37,7 @@ def public_updates(copy_updates: Iterable[BrowserCopyUpdate], effort: Effort) ->
 
 
 def _may_rest(update: BrowserCopyUpdate, effort: Effort) -> bool:
-    if not may_hold_shapes(f"{update.name} {update.id}".encode(errors="replace"), is_id=True):
+    if not may_hold_shapes(f"{update.name} {update.id}", is_id=True):
         return True
     return update.name == _public(update.name, effort) and update.id == _public(update.id, effort)
 

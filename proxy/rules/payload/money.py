@@ -5,7 +5,6 @@ data parameters, whose samples show amounts as numbers and as text, and currenci
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -85,26 +84,6 @@ def currency(claimed: Any) -> Checked:
     if code in _currencies():
         return code, FINE
     return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
-
-
-_CHECKS: Mapping[str, Callable[[Any], Checked]] = {
-    "value": amount,
-    "currency": currency,
-    "predicted_ltv": amount,
-    "net_revenue": amount,
-    "num_items": count,
-}
-_ITEM_CHECKS: Mapping[str, Callable[[Any], Checked]] = {"quantity": count, "item_price": amount}
-
-
-def checked_numbers(data: Mapping[str, Any]) -> dict[str, Checked]:
-    """Return the checks of the amounts, currencies and counts among custom data, by field."""
-    return {field: check(data[field]) for field, check in _CHECKS.items() if field in data}
-
-
-def checked_item_numbers(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Checked]]:
-    """Return likewise those of the items of ``contents``."""
-    return [{field: check(item[field]) for field, check in _ITEM_CHECKS.items() if field in item} for item in items]
 
 
 def prepare() -> None:

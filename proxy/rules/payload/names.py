@@ -8,6 +8,12 @@ from proxy.rules.effort import Effort
 
 SHORT = 32
 """Characters of a name whose answer is remembered; pages use a few dozen names."""
+# Meta, custom data parameters and the Pixel's standard events; the parts of ``contents``.
+_MEMBERS = frozenset({
+    "availability", "brand", "category", "content_category", "content_ids", "content_name", "content_type", "contents",
+    "currency", "delivery_category", "description", "id", "item_price", "net_revenue", "num_items", "order_id",
+    "predicted_ltv", "price", "quantity", "search_string", "status", "title", "value",
+})  # fmt: skip
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\W_]+")
 
@@ -19,12 +25,15 @@ class Allowed(NamedTuple):
     """Query parameters that may stay; case-sensitive, none of them blocked."""
     block: frozenset[str]
     """Parameters and members of custom data that never stay, as ``settings.folded`` writes them."""
+    members: frozenset[str] = frozenset()
+    """Usual members of custom data that are not blocked; of others it is found out by and by."""
 
 
 @lru_cache(maxsize=256)
 def allowed_by(keep: frozenset[str], block: frozenset[str]) -> Allowed:
     """Return what a site allows; a blocked parameter is not kept, whoever listed it."""
-    return Allowed(frozenset(name for name in keep if not _is_blocked(name, block)), block)
+    kept, members = (frozenset(name for name in names if not _is_blocked(name, block)) for names in (keep, _MEMBERS))
+    return Allowed(kept, block, members)
 
 
 def _is_blocked(name: str, block: frozenset[str]) -> bool:

@@ -4,7 +4,7 @@ No call raises, and cleaning what is clean changes nothing.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from proxy.rules.effort import Effort
 from proxy.rules.payload.addresses import KEY, AddressCleaner
 from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
 from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
-from proxy.rules.payload.shape_patterns import SUSPECTS
+from proxy.rules.payload.shape_patterns import needs_a_look
 
 _REDACTED = "[redacted]"
 # Custom data that names goods and orders (Meta, custom data parameters, and what shops call the same).
@@ -22,7 +22,7 @@ _IDS = frozenset({
     "content_id", "content_ids", "ean", "gtin", "id", "ids", "isbn", "item_group_id", "item_id", "mpn", "order_id",
     "product_id", "product_ids", "sku", "transaction_id", "variant_id",
 })  # fmt: skip
-_ADDRESS_IN_JSON = re.compile(rb'"http', re.IGNORECASE)
+_ADDRESS_IN_JSON = re.compile('"http', re.IGNORECASE)
 _HTTP = frozenset(map("".join, product("Hh", "Tt", "Tt", "Pp")))
 # As long as the numbers of cards.
 _LONG_NUMBER = 10**13
@@ -33,6 +33,8 @@ class CleanData(NamedTuple):
 
     data: Mapping[str, Any]
     removed: tuple[str, ...] = ()
+    written: bytes = b""
+    """The data as JSON, where nothing had to be removed."""
 
 
 def clean_data(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> CleanData:
@@ -48,61 +50,73 @@ def clean_data(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> Cle
     """
     if not data:
         return CleanData({})
-    removed: list[str] = []
     try:
         written = orjson.dumps(data)
     except TypeError:  # what cannot be written as JSON
-        return CleanData(_DataCleaner(allowed, effort, removed).members(data), tuple(removed))
+        return _cleaned(data, _DataCleaner(allowed, effort))
+    text = written.decode()
+    if _holds_names_alone(text) and _may_stay(data, allowed, effort):
+        return CleanData(data, (), written)
     # What JSON escapes has other neighbours there than in its text.
-    reads = b"\\" in written or bool(SUSPECTS.Match(written)) or (not written.isascii() and may_hold_shapes(written))
-    cleaner = _DataCleaner(
-        allowed, effort, removed, reads=reads, has_addresses=_ADDRESS_IN_JSON.search(written) is not None
-    )
-    return CleanData(cleaner.members(data), tuple(removed))
+    reads = "\\" in text or may_hold_shapes(text)
+    has_addresses = _ADDRESS_IN_JSON.search(text) is not None
+    return _cleaned(data, _DataCleaner(allowed, effort, reads=reads, has_addresses=has_addresses))
+
+
+def _cleaned(data: Mapping[str, Any], cleaner: "_DataCleaner") -> CleanData:
+    return CleanData(cleaner.members(data), tuple(cleaner.removed))
+
+
+def _holds_names_alone(text: str) -> bool:
+    """Tell whether no value of custom data as JSON need be looked at; of most it is so."""
+    return not needs_a_look(text) and (text.isascii() or not may_hold_shapes(text))
+
+
+def _may_stay(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> bool:
+    """Tell whether no name is blocked, at any level."""
+    if not allowed.members.issuperset(data) and any(_is_blocked(name, allowed, effort) for name in data):
+        return False
+    return _may_all_stay(data.values(), allowed, effort)
+
+
+def _may_all_stay(values: Iterable[Any], allowed: Allowed, effort: Effort) -> bool:
+    for value in values:
+        if type(value) is dict:
+            if not _may_stay(value, allowed, effort):
+                return False
+        elif type(value) is list and not _may_all_stay(value, allowed, effort):
+            return False
+    return True
+
+
+def _is_blocked(name: str, allowed: Allowed, effort: Effort) -> bool:
+    if len(name) <= SHORT:
+        return is_short_blocked(name, allowed.block)
+    return is_long_blocked(name, allowed.block, effort)
 
 
 class _DataCleaner:
     """Goes through one event's data."""
 
-    def __init__(
-        self, allowed: Allowed, effort: Effort, removed: list[str], *, reads: bool = True, has_addresses: bool = True
-    ) -> None:
+    def __init__(self, allowed: Allowed, effort: Effort, *, reads: bool = True, has_addresses: bool = True) -> None:
         """Begin; ``reads`` is False where no text holds any shape, ``has_addresses`` where none is among the values."""
-        self._block = allowed.block
+        self.removed: list[str] = []
+        self._allowed = allowed
         self._effort = effort
-        self._removed = removed
         self._reads = reads
-        self._addresses = AddressCleaner(allowed, effort, removed) if has_addresses else None
+        self._addresses = AddressCleaner(allowed, effort, self.removed) if has_addresses else None
         if self._addresses:
             self._addresses.reads = reads
 
     def members(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        if not self._reads and self._addresses is None:
-            return self._named(data)
         clean = {}
         for name, value in data.items():
             public = self._text(name) if self._reads else name
-            if self._is_blocked(public):
-                self._removed.append(KEY)
+            if _is_blocked(public, self._allowed, self._effort):
+                self.removed.append(KEY)
             else:
                 clean[public] = self._value(value, is_id=name in _IDS)
         return clean
-
-    def _is_blocked(self, name: str) -> bool:
-        if len(name) <= SHORT:
-            return is_short_blocked(name, self._block)
-        return is_long_blocked(name, self._block, self._effort)
-
-    def _named(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return data whose names alone matter."""
-        clean = {name: self._within(value) for name, value in data.items() if not self._is_blocked(name)}
-        self._removed += [KEY] * (len(data) - len(clean))
-        return clean
-
-    def _within(self, value: Any) -> Any:
-        if type(value) is dict:
-            return self._named(value)
-        return [self._within(member) for member in value] if type(value) is list else value
 
     def _value(self, value: Any, *, is_id: bool) -> Any:
         if isinstance(value, str):
@@ -122,5 +136,5 @@ class _DataCleaner:
         shape = shape_of(text, self._effort, is_id=is_id) if self._reads else None
         if shape is None:
             return text
-        self._removed.append(shape)
+        self.removed.append(shape)
         return _REDACTED

@@ -21,10 +21,11 @@ from proxy.rules.payload.shape_patterns import (
     CERTAIN,
     EXACT,
     SUSPECTS,
-    SUSPECTS_OF_IDS,
     Proof,
     Shape,
     Suspect,
+    has_suspects,
+    has_suspects_of_ids,
 )
 
 _SHORTEST = 6  # a@b.de
@@ -38,18 +39,18 @@ class _TooMuchError(Exception):
     """More cannot be read."""
 
 
-def may_hold_shapes(text: bytes, *, is_id: bool = False) -> bool:
-    """Tell whether any of many texts, written one after another in UTF-8, may hold a shape; most do not.
+def may_hold_shapes(text: str, *, is_id: bool = False) -> bool:
+    """Tell whether any of many texts, written one after another, may hold a shape; most do not.
 
-    It is the coarse look alone, and costs microseconds; ``is_id`` as with ``shape_of``. Where much is not ASCII, the
+    It is the coarse look alone, and costs a microsecond; ``is_id`` as with ``shape_of``. Where much is not ASCII, the
     answer is yes.
     """
-    suspects = SUSPECTS_OF_IDS if is_id else SUSPECTS
-    if suspects.Match(text):
-        return True
+    looks = has_suspects_of_ids if is_id else has_suspects
     if text.isascii():
-        return False
-    return len(text) > MOST_TEXT or bool(suspects.Match(in_ascii(text.decode(errors="replace")).encode()))
+        return looks(text)
+    encoded = text.encode(errors="replace")
+    plain = encoded.decode()
+    return looks(plain) or len(encoded) > MOST_TEXT or looks(in_ascii(plain))
 
 
 def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from hashlib import blake2b
 
 import crawleruseragents
 import re2
@@ -11,7 +10,7 @@ import re2
 _MAX_LENGTH = 512
 _MAX_HINT = 256
 _MOST_REASONS = 2048
-_REASONS: dict[bytes, str | None] = {}
+_REASONS: dict[int, str | None] = {}
 
 
 def _any_of(patterns: Iterable[str], *, case_sensitive: bool) -> re2.Set:
@@ -58,8 +57,8 @@ def bot_reason(user_agent: str, *, webdriver: bool, brands: str = "", platform: 
 
 
 def _header_reason(user_agent: str, brands: str, platform: str) -> str | None:
-    """Few browsers make up most visits, so answers are remembered, by a digest alone; no header holds a line end."""
-    browser = blake2b(f"{user_agent}\n{brands}\n{platform}".encode(errors="replace"), digest_size=16).digest()
+    """Few browsers make up most visits, so answers are remembered, by 64 bits that nobody outside can foresee."""
+    browser = hash((user_agent, brands, platform))
     if browser not in _REASONS:
         if len(_REASONS) >= _MOST_REASONS:
             _REASONS.clear()

@@ -1,29 +1,18 @@
 """May a visit's events leave at all, and under which data processing options?"""
 
-from typing import NamedTuple
-
 from proxy.config.schema import Site
 from proxy.model.event import DropReason
-from proxy.model.request import Consent, Visit
+from proxy.model.request import Consent, Options, Visit
 from proxy.rules.identity.visitor_cookie import VisitorCookie
 
 _LDU = (("LDU",), 0, 0)
 """Limited Data Use; country and state 0 let Meta locate the event by its address (Meta, data processing options)."""
 
 
-class Permission(NamedTuple):
-    """What a visit may do."""
-
-    forbidden: DropReason | None
-    """Why nothing of it may leave."""
-    options: tuple[tuple[str, ...], int, int] | None
-    """Data processing options of its events, where there are any."""
-
-
 def permission(  # noqa: PLR0913 - all that the answer hangs on
     site: Site, visit: Visit, cookie: VisitorCookie, *, gpc: str, dnt: str, is_located: bool, is_bot: bool
-) -> Permission:
-    """Return what a visit may do.
+) -> tuple[DropReason | None, Options | None]:
+    """Return why nothing of a visit may leave, and under which data processing options it may.
 
     Args:
         site: Its settings decide which signals count.
@@ -36,7 +25,7 @@ def permission(  # noqa: PLR0913 - all that the answer hangs on
     """
     has_gpc = signals_gpc(gpc, visit)
     forbidden = forbids(site, visit, cookie, gpc=has_gpc, dnt=signals_dnt(dnt), located=is_located, bot=is_bot)
-    return Permission(forbidden, options(site, visit, gpc=has_gpc))
+    return forbidden, options(site, visit, gpc=has_gpc)
 
 
 def signals_gpc(header: str, visit: Visit) -> bool:
@@ -44,12 +33,12 @@ def signals_gpc(header: str, visit: Visit) -> bool:
 
     The tag counts too, because CDNs drop headers they do not know (W3C, Global Privacy Control).
     """
-    return visit.gpc or signals_gpc_header(header)
+    return visit.gpc or (header != "" and signals_gpc_header(header))
 
 
 def signals_gpc_header(header: str) -> bool:
     """Tell whether ``Sec-GPC`` says so, alone."""
-    return header != "" and "1" in (value.strip() for value in header.split(","))
+    return "1" in (value.strip() for value in header.split(","))
 
 
 def signals_dnt(header: str) -> bool:
@@ -89,7 +78,7 @@ def _is_permitted(site: Site, visit: Visit, cookie: VisitorCookie) -> bool:
     return visit.consent is Consent.GRANTED
 
 
-def options(site: Site, visit: Visit, *, gpc: bool) -> tuple[tuple[str, ...], int, int] | None:
+def options(site: Site, visit: Visit, *, gpc: bool) -> Options | None:
     """Return the data processing options of the visit's events.
 
     Args:

@@ -109,7 +109,7 @@ def client_of(
     if near is None:
         return Client("")
     if not trusted.hold(near.version, near.number):
-        return Client(near.text, public=near.public, misdirected=bool(forwarded) and not near.public)
+        return Client(near.text, public=near.public, untrusted_forwarding=bool(forwarded) and not near.public)
     name = header.lower()
     said = _walked(_hops(name, cut_list(forwarded)), trusted)
     if name == _CLOUDFLARE and said and said.address in _CLASS_E:

@@ -1,9 +1,13 @@
 """Cookies: how they are read, set and ended (RFC 6265)."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from proxy.graph.law import COOKIE_SECONDS
 from proxy.rules.request.sites import CookieScope
+
+BROWSER_IDS = ("_fbp", "_fbc")
+"""The cookies of Meta's Pixel."""
 
 # Browsers keep some 180 cookies of one site.
 _MOST_COOKIES = 400
@@ -17,6 +21,23 @@ def cookies_of(header: str) -> dict[str, str]:
         if equals and name not in cookies:
             cookies[name] = value.strip('"') if '"' in value else value
     return cookies
+
+
+def named_cookies(header: str, names: Iterable[str]) -> dict[str, str]:
+    """Return the same of the cookies with these names alone, without looking at the others, which may be many."""
+    found = {}
+    for name in names:
+        at = header.find(f"{name}=")
+        if at < 0:
+            continue
+        if at > 0 and header[at - 2 : at] != "; ":
+            # Part of another cookie, or not as browsers write it (RFC 6265, 5.4).
+            every = cookies_of(header)
+            return {name: every[name] for name in names if name in every}
+        if at < _MOST_COOKIES or header.count(";", 0, at) < _MOST_COOKIES:
+            value = header[at + len(name) + 1 :].partition(";")[0].rstrip()
+            found[name] = value.strip('"') if '"' in value else value
+    return found
 
 
 def set_cookie(
@@ -55,4 +76,4 @@ def attributes(scope: CookieScope, seconds: int, http_only: bool) -> str:  # noq
 
 def forget_cookies(scope: CookieScope) -> tuple[str, ...]:
     """Return the ``Set-Cookie`` values that end our cookies after a withdrawal of consent."""
-    return tuple(set_cookie(name, "", scope, seconds=0) for name in ("_fbp", "_fbc"))
+    return tuple(set_cookie(name, "", scope, seconds=0) for name in BROWSER_IDS)

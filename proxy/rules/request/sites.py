@@ -2,8 +2,8 @@
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
+import msgspec
 from publicsuffixlist import PublicSuffixList
 
 from proxy.config.hosts import MAX_HOST, ascii_host
@@ -17,7 +17,7 @@ _SHORT = 100  # hardly any site's host is longer
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
-class CookieScope(NamedTuple):
+class CookieScope(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """How the proxy stands to the page, as far as cookies go."""
 
     at_home: bool
@@ -33,9 +33,17 @@ def host_of(authority: str) -> str:
     Only bare hosts are remembered: a Referer may be long, and may hold what lets somebody in.
     """
     bare = authority.removeprefix("https://")
-    if len(bare) <= _SHORT and "/" not in bare and "?" not in bare and "#" not in bare and "@" not in bare:
-        return _remembered_host(bare)
-    return _host_in(authority)
+    return _remembered_host(bare) if _is_bare(bare) else _host_in(authority)
+
+
+def _is_bare(authority: str) -> bool:
+    return (
+        len(authority) <= _SHORT
+        and "/" not in authority
+        and "?" not in authority
+        and "#" not in authority
+        and "@" not in authority
+    )
 
 
 def _host_in(authority: str) -> str:
@@ -97,4 +105,15 @@ def cookie_scope_of(request: BrowserRequest, *, own_page: bool = False) -> Cooki
     A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says.
     """
     page = request.host if own_page else request.origin or request.referer
-    return place(host_of(request.host), host_of(page), secure=request.secure or page.startswith("https://"))
+    is_https = page.startswith("https://")
+    bare = page[len("https://") :] if is_https else page
+    if _is_bare(bare) and _is_bare(request.host):
+        return _remembered_scope(request.host, bare, request.secure or is_https)
+    return _scope(request.host, page, request.secure or is_https)
+
+
+def _scope(host: str, page: str, secure: bool) -> CookieScope:  # noqa: FBT001 - a key of the cache
+    return place(host_of(host), host_of(page), secure=secure)
+
+
+_remembered_scope = lru_cache(maxsize=1024)(_scope)

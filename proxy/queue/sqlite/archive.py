@@ -1,0 +1,126 @@
+"""What is asked of the queue about what it holds: every read on the reading thread, every change on the writing one."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from proxy.model.ledger import LedgerRow
+from proxy.model.suppression import SuppressionKind
+from proxy.queue.contract import DeadLetter, Erased, Filter, Oldest, Stats, Suppression
+from proxy.queue.sqlite.reader import Reader
+from proxy.queue.sqlite.store import SqliteStore
+from proxy.queue.sqlite.writer import Writer
+
+# Dead letters that are put back or removed at a time, so that no append waits long for it.
+_LETTERS = 100
+
+
+class LocalArchive:
+    """Implements ``Archive``, and with it ``Backlog`` and ``Suppressing``."""
+
+    def __init__(self, store: SqliteStore, writer: Writer, reader: Reader) -> None:
+        """Take the parts of an open queue.
+
+        Args:
+            store: The file.
+            writer: The thread that writes it.
+            reader: The thread that reads it.
+        """
+        self._store = store
+        self._writer = writer
+        self._reader = reader
+
+    def stats(self) -> Stats:
+        """See ``Backlog``."""
+        store = self._store
+        return replace(
+            store.tables.counts.stats(), lost_notes=store.notes.lost, foreign_updates=store.housekeeping.foreign_updates
+        )
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """See ``Backlog``."""
+        return await self._readable().oldest(pixels, self._store.tables.segments.damaged)
+
+    def _readable(self) -> Reader:
+        if self._writer.broken:
+            raise self._writer.broken
+        return self._reader
+
+    async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
+        """See ``Archive``."""
+        async for row in self._readable().events(wanted):
+            yield row
+
+    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+        """See ``Archive``."""
+        return await self._readable().dead(wanted)
+
+    async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
+        """See ``Archive``; done in slices."""
+        return sum(
+            [
+                await self._writer.do(partial(self._store.corrections.replay, letters, not_before_s))
+                for letters in _slices(ids)
+            ]
+        )
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        """See ``Archive``; done in slices."""
+        return sum(
+            [await self._writer.do(partial(self._store.corrections.discard, letters)) for letters in _slices(ids)]
+        )
+
+    async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
+        """See ``Suppressing``.
+
+        Args:
+            person_digests: 16 bytes each.
+            kind: Who asked for it.
+            at: Server clock in milliseconds.
+        """
+        await self._writer.do(lambda: self._store.tables.suppressions.add(person_digests, kind, at))
+
+    async def lift(
+        self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
+    ) -> list[SuppressionKind]:
+        """See ``Suppressing``.
+
+        Args:
+            person_digests: 16 bytes each.
+            kinds: Which kinds end.
+            at: Server clock in milliseconds; younger suppressions stay.
+        """
+        suppressions = self._store.tables.suppressions
+        if not suppressions.has_any or not any(map(suppressions.may_hold, person_digests)):
+            return []
+        return await self._writer.do(lambda: suppressions.lift(person_digests, kinds, at))
+
+    async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
+        """See ``Suppressing``."""
+        possible = list(filter(self._store.tables.suppressions.may_hold, person_digests))
+        return await self._readable().suppressed(possible) if possible else set()
+
+    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
+        """See ``Archive``."""
+        return await self._readable().suppressions(kind, limit=limit)
+
+    async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
+        """See ``Archive``; in slices, so that no append waits for a long search."""
+        await self.suppress(person_digests, SuppressionKind.ERASURE, at)
+        return Erased(
+            waiting=await self._removed(self._store.corrections.erase_waiting, person_digests),
+            dead=await self._removed(self._store.corrections.erase_dead, person_digests),
+        )
+
+    async def _removed(
+        self, erase: Callable[[Collection[bytes], int], tuple[int, int]], person_digests: Collection[bytes]
+    ) -> int:
+        total, last = await self._writer.do(partial(erase, person_digests, 0))
+        while last:
+            count, last = await self._writer.do(partial(erase, person_digests, last))
+            total += count
+        return total
+
+
+def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + _LETTERS] for start in range(0, len(ids), _LETTERS))

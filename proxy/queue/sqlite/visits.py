@@ -1,0 +1,85 @@
+"""What the tables of the duplicate memory are asked and told: for a whole group one statement, and one row of answers.
+
+Between two steps of SQLite the writer thread may have to wait for the interpreter, which beside a flood takes longer
+than the step. So the number of statements does not depend on the size of the group.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import apsw
+import orjson
+
+# A value of an array is the key of a visit, with the worth of a Purchase behind it where that is asked or written. One
+# id may have any number of visitors, so none of these reads more than one of them, but for what contradicts a Purchase.
+# Joined blobs are text in SQLite.
+_OF_EVENT = "key > substr(value, 1, 12) AND key < CAST(substr(value, 1, 12) || x'ffffffffff' AS BLOB)"
+_OF_EVENT_OLD = "key=substr(value, 1, 16)"
+_OTHER_WORTH = " AND length(worth) AND worth<>substr(value, 17)"
+_MET = f"SELECT 1 FROM carray(?{{array}}) WHERE EXISTS(SELECT 1 FROM {{table}} WHERE {_OF_EVENT})"  # noqa: S608 - our own text
+_FOUND = "SELECT {array} AS array, value, %s AS fact FROM carray(?{array}) WHERE EXISTS(SELECT 1 FROM {table} WHERE %s)"
+_BY_THIS = "EXISTS(SELECT 1 FROM {table} WHERE key=value)"
+_BY_THIS_OLD = "EXISTS(SELECT 1 FROM {table} WHERE key=substr(value, 1, 16) AND visitor=substr(value, 17))"
+_INSERT = "INSERT INTO {table} SELECT substr(value, 1, 16), substr(value, 17) FROM carray(?1)"
+
+KNOWN = _FOUND % (_BY_THIS, _OF_EVENT)
+"""Which events anybody brought, and whether this visitor did."""
+KNOWN_OLD = _FOUND % (_BY_THIS_OLD, _OF_EVENT_OLD)
+"""The same of a table of layout 5."""
+CONTRADICTED = _FOUND % ("1", _OF_EVENT + _OTHER_WORTH)
+"""Which Purchases anybody brought with another worth."""
+CONTRADICTED_OLD = _FOUND % ("1", _OF_EVENT_OLD + _OTHER_WORTH)
+"""The same of a table of layout 5."""
+
+
+class Question(NamedTuple):
+    """What one table is asked."""
+
+    sql: str
+    """One of the texts above."""
+    table: str
+    asked: Mapping[bytes, bytes]
+    """The values of its array, each with the name that the answer gives it."""
+
+
+class Visits:
+    """Works on a connection it does not own, within transactions it does not start."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+
+    def answers(self, questions: Iterable[Question]) -> list[tuple[bytes, bool]]:
+        """Ask several tables; return what is found, by its name, each with the fact that was asked for."""
+        asked = [question for question in questions if question.asked]  # an empty array cannot be bound
+        if not asked:
+            return []
+        found = " UNION ALL ".join(
+            sql.format(array=array, table=table) for array, (sql, table, _) in enumerate(asked, 1)
+        )
+        arrays = tuple(_array(sorted(question.asked)) for question in asked)
+        sql = f"SELECT json_group_array(json_array(array, hex(value), fact)) FROM ({found})"  # noqa: S608 - our own text
+        ((answers,),) = self._db.execute(sql, arrays).fetchall()
+        return [
+            (asked[array - 1].asked[bytes.fromhex(value)], bool(fact))
+            for array, value, fact in orjson.loads(str(answers))
+        ]
+
+    def add(self, table: str, visits: Iterable[bytes]) -> None:
+        """Remember visits that are not known: their keys, each with its worth behind it."""
+        if ordered := sorted(visits):
+            self._db.execute(_INSERT.format(table=table), (_array(ordered),))
+
+    def add_if_new(self, visits: Sequence[tuple[str, Sequence[bytes]]]) -> bool:
+        """Remember visits of different events if nobody has brought any of these; tell whether that is so.
+
+        The tables to ask, each with the visits that it may know; the first with all of them, which are remembered
+        there. In the order of their keys, so that neighbours in the table are written together.
+        """
+        met = " UNION ALL ".join(_MET.format(array=array, table=table) for array, (table, _) in enumerate(visits, 1))
+        sql = f"{_INSERT.format(table=visits[0][0])} WHERE NOT EXISTS({met})"
+        self._db.execute(sql, tuple(_array(some) for _, some in visits))
+        return self._db.changes() > 0
+
+
+def _array(values: Sequence[bytes]) -> object:
+    return apsw.carray(tuple(values))

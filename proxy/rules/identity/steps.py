@@ -1,0 +1,82 @@
+"""Who the browser is: what tells its visitor from others, its ids, and the cookies that keep what we know of it."""
+
+from hashlib import blake2b
+
+from proxy.model.event import DropReason
+from proxy.model.request import Consent
+from proxy.rules.case import Case
+from proxy.rules.event_steps import keys_of
+from proxy.rules.identity.browser_ids import browser_ids
+from proxy.rules.identity.remembered_match import together
+from proxy.rules.identity.visitor import forget, renew, visitor_cookie_header
+
+
+def take(case: Case) -> None:
+    """Find out who the browser is; one that may not be measured gets no ids."""
+    visitor(case)
+    if case.forbidden is None:
+        ids(case)
+        visitor_cookie(case)
+    else:
+        farewell(case)
+
+
+def visitor(case: Case) -> None:
+    """Tell the visitor from others by the id that it showed."""
+    case.visitor = visitor_of(case.visit.fbp or case.cookies.get("_fbp", ""), case.address, case.user_agent)
+
+
+def visitor_of(shown: str, address: str, user_agent: str) -> bytes:
+    """Return four bytes that tell visitors apart.
+
+    Args:
+        shown: The browser's id, as the page or its cookie showed it; empty when it had none.
+        address: The visitor's, by which with the user agent a visitor without an id is told.
+        user_agent: As sent.
+    """
+    name = shown or f"{address} {user_agent}"
+    return blake2b(name.encode(errors="replace"), digest_size=4).digest()
+
+
+def ids(case: Case) -> None:
+    """Choose the browser's ids."""
+    visit, cookie = case.visit, case.found.visitor_cookie
+    case.ids = browser_ids(
+        scope=case.scope,
+        cookies=case.cookies,
+        fbp=visit.fbp,
+        fbc=visit.fbc,
+        url=visit.url,
+        referrer=visit.referrer,
+        now=case.request.now,
+        entropy=case.request.entropy,
+        stored_fbp=cookie.fbp,
+        stored_fbc=cookie.fbc,
+    )
+
+
+def visitor_cookie(case: Case) -> None:
+    """Renew what the visitor cookie holds, and say which cookies the answer sets."""
+    case.visitor_cookie = case.found.visitor_cookie
+    if not case.scope.at_home:
+        return
+    policy, told = case.policy, None
+    if policy.remembers_match:
+        told = together(keys_of(case, pixel_id).hashed for pixel_id in policy.pixel_ids)
+    case.visitor_cookie, header = renew(
+        case.found, case.ids, case.visit.consent, case.scope, case.request, policy, told
+    )
+    case.set_cookies = (*case.ids.cookies, header)
+
+
+def farewell(case: Case) -> None:
+    """Say which cookies a visit ends that may not be measured: a withdrawal all; else none is touched."""
+    found, scope, request, policy = case.found.visitor_cookie, case.scope, case.request, case.policy
+    case.visitor_cookie = found
+    if not scope.at_home:
+        return
+    if case.visit.consent is Consent.REVOKED:
+        case.set_cookies = forget(found._replace(consent=Consent.REVOKED), scope, request, policy)
+    elif case.forbidden is DropReason.OPTED_OUT:
+        # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
+        case.set_cookies = (visitor_cookie_header(found, scope, request, policy),)
