@@ -13,6 +13,8 @@ from proxy.edge import admission, turns
 from proxy.edge.turns import Turns
 from proxy.rules.effort import Parts
 
+pytestmark = pytest.mark.usefixtures("front")
+
 OTHER = "93.184.216.35"
 HEAD = f"POST /shop-tools/e HTTP/1.1\r\nHost: t.shop.example\r\nOrigin: {ORIGIN}\r\n"
 
