@@ -43,18 +43,19 @@ class Case(msgspec.Struct):
     scope: CookieScope = _NOWHERE
     cookies: Mapping[str, str] = {}
     """Those that count for us."""
-    found: FoundCookie = NONE_FOUND
     # permission
+    found: FoundCookie = NONE_FOUND
+    """The visitor cookie as the request brought it."""
     bot: str | None = None
     """Why the visitor is taken for a machine."""
     forbidden: DropReason | None = None
     """Set when nothing of the visit may leave."""
     options: Options | None = None
-    withdrawn: tuple[bytes, ...] = ()
-    granted: tuple[bytes, ...] = ()
     # identity
     visitor: bytes = b""
     """Four bytes that tell visitors apart."""
+    withdrawn: tuple[bytes, ...] = ()
+    granted: tuple[bytes, ...] = ()
     ids: BrowserIds = _NO_IDS
     visitor_cookie: VisitorCookie = NONE_FOUND.visitor_cookie
     """What the visitor cookie holds from now on."""

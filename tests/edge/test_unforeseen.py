@@ -16,6 +16,8 @@ from proxy.model.record import Record
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.telemetry.metrics import Metrics
 
+pytestmark = pytest.mark.usefixtures("front")
+
 SECRET_WORD = "anna@x.de"
 
 

@@ -8,11 +8,13 @@ hashed mail address, phone number and ids of the site's own (the visitor number 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha256
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from proxy.graph.law import REQUEST_KEYS, TOO_BROAD
 from proxy.rules.identity.visitor_cookie import VisitorCookie
-from proxy.rules.match.keys import HASHED, PLAIN, MatchKeys
+from proxy.rules.match.keys import HASHED, NOTHING, PLAIN, MatchKeys
 
 DIGEST = 16
 """Bytes of a digest."""
@@ -23,7 +25,7 @@ _ALL_KEYS = frozenset({*HASHED, *PLAIN, *REQUEST_KEYS})
 _TELLING = tuple(key for key in ("fbp", "external_id", *_ALL_KEYS) if not any(key in broad for broad in TOO_BROAD))
 
 
-class Person(NamedTuple):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """Who the visitor is for one pixel."""
 
     user_data: Mapping[str, Any]
@@ -55,7 +57,9 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
         fbc: Its click, or "".
         person_keys: Under which people have digests.
     """
-    user_data: dict[str, Any] = {**keys.plain, **cookie.match, **keys.hashed}
+    user_data: dict[str, Any] = {}
+    if keys is not NOTHING or cookie.match:  # most visitors' pages tell nothing
+        user_data |= {**keys.plain, **cookie.match, **keys.hashed}
     if address:
         user_data["client_ip_address"] = address
     if user_agent:

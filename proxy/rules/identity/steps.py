@@ -6,6 +6,7 @@ from proxy.model.event import DropReason
 from proxy.model.request import Consent
 from proxy.rules.case import Case
 from proxy.rules.identity.browser_ids import browser_ids
+from proxy.rules.identity.person import proven
 from proxy.rules.identity.remembered_match import together
 from proxy.rules.identity.visitor import forget, renew, visitor_cookie_header
 from proxy.rules.people import keys_of
@@ -14,6 +15,7 @@ from proxy.rules.people import keys_of
 def take(case: Case) -> None:
     """Find out who the browser is; one that may not be measured gets no ids."""
     visitor(case)
+    suppressions(case)
     if case.forbidden is None:
         ids(case)
         visitor_cookie(case)
@@ -36,6 +38,15 @@ def visitor_of(shown: str, address: str, user_agent: str) -> bytes:
     """
     name = shown or f"{address} {user_agent}"
     return blake2b(name.encode(errors="replace"), digest_size=4).digest()
+
+
+def suppressions(case: Case) -> None:
+    """Find out whose withdrawal begins here, and whose a grant ends, as far as the visitor cookie proves it."""
+    word = case.visit.consent
+    if word is Consent.GRANTED and not case.forbidden:
+        case.granted = proven(case.found.visitor_cookie, case.policy.person_keys)
+    elif word is Consent.REVOKED:
+        case.withdrawn = proven(case.found.visitor_cookie, case.policy.person_keys)[:1]
 
 
 def ids(case: Case) -> None:

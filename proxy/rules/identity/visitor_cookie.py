@@ -14,6 +14,7 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -57,7 +58,7 @@ class VisitorCookie(NamedTuple):
     """The digest (hex) of the opt-out or withdrawal on the proxy's list, which is needed to lift it."""
 
 
-class FoundCookie(NamedTuple):
+class FoundCookie(msgspec.Struct, frozen=True, gc=False):
     """A visitor cookie as a request brings it."""
 
     visitor_cookie: VisitorCookie
@@ -124,7 +125,7 @@ class VisitorCookieKeys:
             now: Server clock in milliseconds.
         """
         for name in self.names(site):
-            if name in cookies and (found := self._found(cookies[name], site, now)):
+            if (value := cookies.get(name)) and (found := self._found(value, site, now)):
                 return found
         return None
 

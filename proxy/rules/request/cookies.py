@@ -35,7 +35,8 @@ def named_cookies(header: str, names: Iterable[str]) -> dict[str, str]:
             every = cookies_of(header)
             return {name: every[name] for name in names if name in every}
         if at < _MOST_COOKIES or header.count(";", 0, at) < _MOST_COOKIES:
-            value = header[at + len(name) + 1 :].partition(";")[0].rstrip()
+            end = header.find(";", at)
+            value = header[at + len(name) + 1 : end if end > 0 else None].rstrip()
             found[name] = value.strip('"') if '"' in value else value
     return found
 
