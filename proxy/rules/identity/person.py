@@ -99,7 +99,7 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the digests of the browser with this visitor number, likewise."""
-    return _digests_of([_identifier("external_id", number_hash(visitor))], keys) if keys else ()
+    return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys) if keys else ()
 
 
 def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:
