@@ -8,6 +8,7 @@ from proxy.config.schema import Pixel, Site
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.payload.names import Allowed, allowed_by
 from proxy.rules.request.cookies import BROWSER_IDS
+from proxy.rules.selection import ALL
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Policy:
     def pixel_ids(self) -> tuple[str, ...]:
         """The ids of the site's pixels, in their order."""
         return tuple(self.pixels)
+
+    @cached_property
+    def takes_all(self) -> bool:
+        """Whether each of the site's pixels takes every event."""
+        return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)
 
     @cached_property
     def cookies(self) -> tuple[str, ...]:

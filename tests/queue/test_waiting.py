@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import count
 from pathlib import Path
 
+import apsw
 import pytest
 from support import PIXEL, SECRET, record
 
 from proxy.config.schema import QueueSettings, RetentionSettings
-from proxy.model.ledger import Status
+from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.queue.contract import Filter, Oldest, Remainder, Segment, Settlement
 from proxy.queue.seal import Sealer
@@ -167,3 +168,50 @@ async def test_expiry_goes_in_slices_and_leaves_what_is_under_way(queue: LocalQu
     assert max(slices) <= 800
     assert sum(slices) == 1200
     assert queue.stats().waiting == {PIXEL: len(ids(claimed))}
+
+
+async def stock(queue: LocalQueue, numbers: Sequence[int]) -> None:
+    """Store events, each in a segment of its own."""
+
+    def insert() -> None:
+        for number in numbers:
+            queue._store.tables.segments.insert(Remainder(PIXEL, 0, 0, (record(number),), NOON + number // 10))
+
+    await queue._writer.do(insert)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+async def test_a_batch_of_lone_events_takes_a_few_statements(queue: LocalQueue, *, newest: bool) -> None:
+    """Each call into SQLite gives up the interpreter's lock, so a claim and a settlement make few, whatever waits."""
+    statements: list[str] = []
+
+    def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+        statements.append(sql)
+        return True
+
+    await stock(queue, range(3000))
+    in_flight = [await queue.claim(PIXEL, most=1000), await queue.claim(PIXEL, most=500)]
+    await queue._writer.do(lambda: setattr(queue._store.tables.db, "exec_trace", trace))
+    statements.clear()
+    batch = await queue.claim(PIXEL, most=1000, newest=newest)
+    claiming, statements[:] = len(statements), []
+    rows = tuple(LedgerRow(NOON, PIXEL, "Lead", identity, NOON // 1000, Status.DELIVERED) for identity in ids(batch))
+    await queue.settle(batch, Settlement(done=tuple(segment.ref for segment in batch), rows=rows))
+    settling = len(statements)
+    expected = range(2999, 1999, -1) if newest else range(1500, 2500)
+
+    assert [len(claim) for claim in in_flight] == [1000, 500]
+    assert ids(batch) == [f"id-{number}" for number in expected]
+    assert claiming <= 4
+    assert settling <= 30
+    assert queue.stats().waiting == {PIXEL: 2000}
+
+
+async def test_damage_hides_nothing_that_a_claim_could_take(queue: LocalQueue) -> None:
+    """A claim goes on past damaged segments, however many there are, until it is full."""
+    await stock(queue, range(30))
+    await damage(queue)
+    await stock(queue, range(30, 35))
+    batch = await queue.claim(PIXEL, most=3)
+
+    assert ids(batch) == ["id-30", "id-31", "id-32"]

@@ -15,9 +15,11 @@ from aiohttp import hdrs, web
 
 from proxy.config.address import Address
 from proxy.edge.net.connections import Connection, Connections
+from proxy.edge.net.fast import FastConnection
 from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.proxy_protocol import ProxyHeaderReader
 from proxy.edge.net.terms import Terms
+from proxy.model import condition_details as details
 from proxy.telemetry.faults import FaultReporter
 
 _AT_ONCE = 64
@@ -125,11 +127,13 @@ class Listener(web.BaseSite):
         return self._http(connection)
 
     def _http(self, connection: Connection) -> asyncio.Protocol:
-        return HttpConnection(cast("web.Server", self._runner.server), connection, self._terms, self._faults)
+        server, terms = cast("web.Server", self._runner.server), self._terms
+        if terms.fast:
+            return FastConnection(server, connection, terms, self._faults, terms.fast)
+        return HttpConnection(server, connection, terms, self._faults)
 
     def _report_missing_header(self) -> None:
-        detail = "a trusted peer sent no header of it: is server.proxy_protocol right?"
-        self._terms.conditions.report("proxy_protocol", detail=detail, lasts_ms=_LASTS_MS)
+        self._terms.conditions.report("proxy_protocol", detail=details.NO_PROXY_HEADER, lasts_ms=_LASTS_MS)
 
     def _pause_accepting(self, listening: socket.socket) -> None:
         self._connections.out_of_descriptors()

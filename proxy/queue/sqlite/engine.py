@@ -108,14 +108,7 @@ class LocalQueue(LocalArchive):
         pixels: Sequence[str] = (),
         visitors: Sequence[bytes] = (b"",),
     ) -> None:
-        """See ``Intake``.
-
-        Args:
-            rows: Finished events.
-            copy_updates: Later states of browser copies.
-            pixels: Of whose events.
-            visitors: Who brought the updates, 4 bytes each.
-        """
+        """See ``Intake``."""
         now = self._now()
         keyed = (
             (now, event_key(pixel, update.name, update.id), visitors, update.browser_copy)
@@ -125,14 +118,7 @@ class LocalQueue(LocalArchive):
         self._store.notes.add(rows, keyed)
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
-        """See ``Outbox``.
-
-        Args:
-            pixel: Its id.
-            most: How many events.
-            newest: The youngest come first.
-            suspect: Claim suspects.
-        """
+        """See ``Outbox``."""
         return await self._writer.do(lambda: self._store.deliveries.claim(pixel, most, newest=newest, suspect=suspect))
 
     async def release(self, segments: Sequence[Segment]) -> None:

@@ -125,6 +125,10 @@ class SuppressionTable:
         ]
         return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
 
+    def may_concern(self, records: Iterable[Record]) -> bool:
+        """Tell whether a suppression may speak against any of these records, at little cost."""
+        return self.has_any and any(self.may_hold(digest) for record in records for digest in record.person_digests)
+
     def sift(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, DropReason]]]:
         """Return the records that may be sent, and those that a suppression speaks against with the reason."""
         judged = [(record, self.refusal(record)) for record in records]

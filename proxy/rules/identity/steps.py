@@ -5,11 +5,11 @@ from hashlib import blake2b
 from proxy.model.event import DropReason
 from proxy.model.request import Consent
 from proxy.rules.case import Case
-from proxy.rules.event_steps import keys_of
 from proxy.rules.identity.browser_ids import browser_ids
 from proxy.rules.identity.person import proven
 from proxy.rules.identity.remembered_match import together
 from proxy.rules.identity.visitor import forget, renew, visitor_cookie_header
+from proxy.rules.people import keys_of
 
 
 def take(case: Case) -> None:

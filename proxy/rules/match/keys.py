@@ -16,8 +16,9 @@ from proxy.rules.effort import Effort
 from proxy.rules.match import contact, location
 from proxy.rules.match.text import as_text, is_nothing, is_usable, readings, trim
 
-# Units of effort for a value, and for each of its characters; libraries of their own read these.
-_COSTS = {"ph": (600, 30), "db": (400, 20)}
+# Units of effort for a value, and for each of its characters, as measured at most; libraries of their own read some.
+_USUAL_COSTS, _COSTS = (40, 2), {"ph": (600, 30), "db": (400, 20)}
+_OTHER_LETTER = 40
 _IDS = frozenset({"external_id", "app_user_id"})
 _OF_BIRTH = frozenset({"db", "doby"})
 # Names and places have fewer characters; others may have as many as any value.
@@ -100,7 +101,7 @@ def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> s
     text = trim(value)
     if key not in HASHED or not is_usable(text):
         return None
-    return _forms([(key, text)], country.lower(), year)[0]
+    return _forms([(key, text)], country.lower(), year).get((key, text))
 
 
 def match_keys(
@@ -184,33 +185,32 @@ def _hash(
     affordable = []
     for (key, _), text in read:
         if isinstance(text, str) and (key, text, country) not in digests:
-            effort.left -= _cost(key, text)
+            fixed, each = _COSTS.get(key, _USUAL_COSTS)
+            effort.left -= fixed + (each if text.isascii() else each + _OTHER_LETTER) * len(text)
             digests[key, text, country] = None
             if effort.left >= 0:
                 affordable.append((key, text))
-    if affordable:
-        for (key, text), form in zip(affordable, _forms(affordable, country, year), strict=True):
-            if form is not None:
-                spellings = location.city_forms(form) if key == "ct" and not form.isascii() else (form,)
-                digests[key, text, country] = tuple([sha256(spelling.encode()).hexdigest() for spelling in spellings])
+    for (key, text), form in _forms(affordable, country, year).items() if affordable else ():
+        if form is not None:
+            digest = sha256(form.encode()).hexdigest()
+            digests[key, text, country] = (digest,) if form.isascii() or key != "ct" else _of_spellings(form)
 
 
-def _cost(key: str, text: str) -> int:
-    """Return the units of effort that a value takes at most, as measured."""
-    fixed, each = _COSTS.get(key, (40, 2))
-    return fixed + (each if text.isascii() else each + 40) * len(text)
+def _of_spellings(city: str) -> tuple[str, ...]:
+    return tuple([sha256(spelling.encode()).hexdigest() for spelling in location.city_forms(city)])
 
 
-def _forms(texts: list[tuple[str, str]], country: str, year: int) -> list[str | None]:
-    """Return the normal form of each usable text, None where it has none."""
+def _forms(texts: list[tuple[str, str]], country: str, year: int) -> dict[tuple[str, str], str | None]:
+    """Return the normal form of each usable text that is not too long, None where it has none."""
     short = [(key, text) for key, text in texts if len(text) <= _LONGEST or key in _LONG]
-    found = contact.forms(short, country)
-    if len(found) < len(short):
-        found |= location.forms(short, country)
-    return [
-        form if form is None or key not in _OF_BIRTH or int(form[:4]) <= year else None
-        for (key, _), form in zip(texts, map(found.get, texts), strict=True)
-    ]
+    forms = contact.forms(short, country)
+    if len(forms) < len(short):
+        forms |= location.forms(short, country)
+    if not _OF_BIRTH.isdisjoint([key for key, _ in short]):
+        for (key, text), form in forms.items():
+            if form is not None and key in _OF_BIRTH and int(form[:4]) > year:
+                forms[key, text] = None
+    return forms
 
 
 def _plain(values: Mapping[str, list[object]]) -> tuple[dict[str, str | int], list[str]]:

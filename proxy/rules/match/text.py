@@ -75,7 +75,8 @@ def readings(
     for key, value in values:
         text = value.strip() if isinstance(value, str) and value.isascii() else ""
         if 0 < len(text) < _SHORTEST_DIGEST:  # as nearly all are
-            found.append(None if is_nothing(text) else text)
+            is_word = text.isalnum() and len(text) > _LONGEST_NOTHING
+            found.append(None if not is_word and is_nothing(text) else text)
         else:
             found.append(_reading(value, numeric=key in numeric, is_id=key in ids))
     return found
