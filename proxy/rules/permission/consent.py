@@ -74,9 +74,10 @@ def forbids(  # noqa: PLR0913 - all that the answer hangs on
 
 def _is_permitted(site: Site, visit: Visit, cookie: VisitorCookie) -> bool:
     """Tell whether the page's word lets events leave: a withdrawal holds until a grant, a grant on its page alone."""
-    if visit.consent is Consent.UNKNOWN:
-        return site.consent != "required" and cookie.consent is not Consent.REVOKED
-    return visit.consent is Consent.GRANTED
+    if visit.consent is Consent.GRANTED:
+        return True
+    is_silent = visit.consent is Consent.UNKNOWN
+    return is_silent and site.consent != "required" and cookie.consent is not Consent.REVOKED
 
 
 def options(site: Site, visit: Visit, *, gpc: bool) -> Options | None:
