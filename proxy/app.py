@@ -19,12 +19,14 @@ from proxy.delivery.start import delivering
 from proxy.edge.net.application import application
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
-from proxy.edge.net.terms import Terms, few_connections
+from proxy.edge.net.plain_post import PlainPosts
+from proxy.edge.net.terms import FastWay, Terms, few_connections
 from proxy.edge.public import Entry, Public
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.listener import Operator
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules import tables
+from proxy.rules.request.routes import Door
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
@@ -117,5 +119,6 @@ async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGro
         clock_ns=time.time_ns,
         random_bits=secrets.SystemRandom().getrandbits,
     )
-    terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol)
+    fast = FastWay(PlainPosts(entry.routes.paths(Door.COLLECT)), public.answer) if server.fast_ingest else None
+    terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol, fast)
     return public, await listen(stack, application(public.answer), server.listen, terms, drain=public.drain)

@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeAlias
 
 import pytest
+import support
 from hypothesis import settings
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
@@ -33,6 +34,14 @@ ARGUMENTS = [
     "--disable-quic",
     "--host-resolver-rules=MAP * 127.0.0.1",
 ]
+
+
+@pytest.fixture(scope="module", name="front", params=["fast", "aiohttp"])
+def _front(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the tests of a module with both ways that a plain request can take: past aiohttp, and through it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(support, "FAST_INGEST", request.param == "fast")
+        yield request.param
 
 
 @pytest.fixture(scope="session", name="browser")

@@ -23,6 +23,8 @@ until = polling.until
 ORIGIN = "https://shop.example"
 # A public address, so that it may be sent; nobody is contacted.
 VISITOR_ADDRESS = "93.184.216.34"
+FAST_INGEST = True
+"""Whether plain requests go the short way past aiohttp; the tests of the edge run with both."""
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 
 
@@ -51,6 +53,7 @@ def raw_config(graph_url: str, data_dir: Path, **site: Any) -> dict[str, Any]:
             "listen": "127.0.0.1:0",
             "operator_listen": "127.0.0.1:0",
             "trusted_proxies": ["127.0.0.1/32"],
+            "fast_ingest": FAST_INGEST,
             "data_dir": str(data_dir),
             "secret": SECRET,
         },

@@ -51,6 +51,7 @@ class ServerSettings(_Section):
         "", description='empty, or what stands in front: "caddy", "cloudflare", "cloudfront", "fastly" or "nginx"'
     )
     proxy_protocol: Flag = Field(False, description="true (with trusted_proxies) or false")
+    fast_ingest: Flag = Field(default=True, description="true or false")
     data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
     secret: Secret = Field(
         SecretStr(""),

@@ -13,6 +13,8 @@ from proxy.edge import admission, turns
 from proxy.edge.turns import Turns
 from proxy.rules.effort import Parts
 
+pytestmark = pytest.mark.usefixtures("front")
+
 OTHER = "93.184.216.35"
 HEAD = f"POST /shop-tools/e HTTP/1.1\r\nHost: t.shop.example\r\nOrigin: {ORIGIN}\r\n"
 
@@ -263,6 +265,20 @@ async def test_clients_take_turns() -> None:
     assert order.index("b0") <= 3
     assert order.index("b1") <= 5
     assert [entry for entry in order if entry[0] == "a"] == [f"a{number}" for number in range(60)]
+
+
+async def test_each_round_gives_way_to_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two requests of a client the event loop lets the writer thread have the interpreter."""
+    circle, order = Turns(), list[str]()
+    monkeypatch.setattr("os.sched_yield", lambda: order.append("yielded"))
+
+    async def request() -> None:
+        await circle.mine("a")
+        order.append("worked")
+
+    await asyncio.gather(*(request() for _ in range(5)))
+
+    assert "".join(entry[0] for entry in order if entry).strip("y").replace("yy", "y") == "wywywywyw"
 
 
 async def test_a_round_serves_a_few_clients_once_each() -> None:

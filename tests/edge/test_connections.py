@@ -15,6 +15,8 @@ from support import ORIGIN, Installation, get_json, installation, page_views, un
 
 from proxy.edge.net import connections, http
 
+pytestmark = pytest.mark.usefixtures("front")
+
 ADDRESSES = [f"127.0.0.{number}" for number in range(2, 30)]
 """Of loopback; not trusted here, so each is a client of its own."""
 HEAD = f"POST /shop-tools/e HTTP/1.1\r\nHost: t.shop.example\r\nOrigin: {ORIGIN}\r\n"

@@ -15,6 +15,8 @@ from proxy.config import load
 from proxy.edge.foreign import ForeignNames
 from proxy.telemetry.conditions import Conditions
 
+pytestmark = pytest.mark.usefixtures("front")
+
 
 @pytest.fixture(name="shop")
 async def _shop(tmp_path: Path) -> AsyncIterator[Installation]:

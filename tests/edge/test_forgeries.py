@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from support import Installation, get_json, installation, until, wire
 
+pytestmark = pytest.mark.usefixtures("front")
+
 BUYER, STRANGER = "fb.1.1700000000000.1111", "fb.1.1700000000000.2222"
 
 

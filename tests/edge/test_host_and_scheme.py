@@ -11,9 +11,14 @@ from support import ORIGIN, Installation, installation, page_views, raw_config
 from proxy.app import running
 from proxy.config import load
 
+pytestmark = pytest.mark.usefixtures("front")
+
 
 @pytest.fixture(name="twins", scope="module")
-async def _twins(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+async def _twins(
+    tmp_path_factory: pytest.TempPathFactory,
+    front: str,  # noqa: ARG001 - each front has its own
+) -> AsyncIterator[Installation]:
     """Two sites under one prefix word, told apart by host; the second opts out of GPC."""
     directory = tmp_path_factory.mktemp("twins")
     async with simulator() as graph, aiohttp.ClientSession() as session:

@@ -30,6 +30,8 @@ from proxy.rules.identity.person import digests
 from proxy.rules.identity.reference import resolve
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
+pytestmark = pytest.mark.usefixtures("front")
+
 KEYS = VisitorCookieKeys(SECRET)
 (NAME,) = KEYS.names("shop")
 OUR_OWN = "https://t.shop.example"
@@ -37,7 +39,10 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture(name="shop", scope="module")
-async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+async def _shop(
+    tmp_path_factory: pytest.TempPathFactory,
+    front: str,  # noqa: ARG001 - each front has its own
+) -> AsyncIterator[Installation]:
     directory = tmp_path_factory.mktemp("shop")
     async with installation(directory, bots="ignore", domains=["shop.example", "shop.test"]) as shop:
         yield shop

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import orjson
 import pytest
+import support
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +25,16 @@ from proxy.config.address import Address
 from proxy.config.schema import LimitSettings
 from proxy.edge.net import connections, proxy_protocol
 from proxy.edge.net.listener import Listener
+from proxy.edge.net.plain_post import PlainPosts
 from proxy.edge.net.proxy_protocol import Header, MalformedHeaderError, parse
-from proxy.edge.net.terms import Terms
+from proxy.edge.net.terms import FastWay, Terms
 from proxy.rules.request.client_address import Networks
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
+pytestmark = pytest.mark.usefixtures("front")
+
+NEVER = FastWay(PlainPosts(["/e"]), lambda _: pytest.fail("a GET went the short way"))
 LOOPBACK = Networks([ip_network("127.0.0.0/8")])
 NOBODY_HERE = Networks([ip_network("10.0.0.0/8")])
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -95,7 +100,8 @@ async def listening(
     app.router.add_get("/", peer_address)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, proxy_protocol=True)
+    fast = NEVER if support.FAST_INGEST else None
+    terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, True, fast)
     site = Listener(runner, Address("127.0.0.1", 0), terms, backlog=8)
     await site.start()
     try:

@@ -28,9 +28,14 @@ from support import (
 
 from proxy.static_files import static_file
 
+pytestmark = pytest.mark.usefixtures("front")
+
 
 @pytest.fixture(name="shop", scope="module")
-async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+async def _shop(
+    tmp_path_factory: pytest.TempPathFactory,
+    front: str,  # noqa: ARG001 - each front has its own
+) -> AsyncIterator[Installation]:
     async with installation(tmp_path_factory.mktemp("shop"), bots="ignore") as shop:
         yield shop
 

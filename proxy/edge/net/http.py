@@ -8,11 +8,12 @@ import asyncio
 import math
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from proxy.edge.answers import problem
+from proxy.edge.answers import problem, refusal
+from proxy.edge.net.answer_bytes import answer_bytes
 from proxy.edge.net.connections import Connection
 from proxy.edge.net.terms import Terms
 from proxy.rules.limits import BODY
@@ -222,7 +223,7 @@ class HttpConnection(RequestHandler):
     def _answer_and_close(self, status: int, why: str) -> None:
         """Answer on a connection that is answering nothing else."""
         if self.transport is not None:
-            self.transport.write(_plain_answer(status, why))
+            self.transport.write(closing_answer(status, why))
         self.force_close()
 
     def _report(self, error: BaseException | None) -> None:
@@ -234,11 +235,6 @@ class HttpConnection(RequestHandler):
             self._faults.report(error)
 
 
-def _plain_answer(status: int, why: str) -> bytes:
-    body = problem(why)
-    reason = web.Response(status=status).reason
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\n{hdrs.CONTENT_TYPE}: application/json\r\n"
-        f"{hdrs.CONTENT_LENGTH}: {len(body)}\r\n{hdrs.CONNECTION}: close\r\n\r\n"
-    )
-    return head.encode() + body
+def closing_answer(status: int, why: str) -> bytes:
+    """Return a refusal in JSON after which the connection closes."""
+    return answer_bytes(refusal(status, why), closes=True)

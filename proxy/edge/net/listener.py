@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 
 from proxy.config.address import Address
 from proxy.edge.net.connections import Connection, Connections
+from proxy.edge.net.fast import FastConnection
 from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.proxy_protocol import ProxyHeaderReader
 from proxy.edge.net.terms import Terms
@@ -126,7 +127,10 @@ class Listener(web.BaseSite):
         return self._http(connection)
 
     def _http(self, connection: Connection) -> asyncio.Protocol:
-        return HttpConnection(cast("web.Server", self._runner.server), connection, self._terms, self._faults)
+        server, terms = cast("web.Server", self._runner.server), self._terms
+        if terms.fast:
+            return FastConnection(server, connection, terms, self._faults, terms.fast)
+        return HttpConnection(server, connection, terms, self._faults)
 
     def _report_missing_header(self) -> None:
         self._terms.conditions.report("proxy_protocol", detail=details.NO_PROXY_HEADER, lasts_ms=_LASTS_MS)

@@ -1,13 +1,27 @@
 """What a listener serves its clients by."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy.config.schema import LimitSettings
+from proxy.edge.exchange import HttpAnswer, HttpRequest
+from proxy.edge.net.plain_post import PlainPosts
 from proxy.rules.request.client_address import Networks
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
 _FEW_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FastWay:
+    """The short way of some requests past the listener's application."""
+
+    posts: PlainPosts
+    """Reads the requests that go it."""
+    answer: Callable[[HttpRequest], Coroutine[Any, Any, HttpAnswer]]
+    """Answers them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +35,8 @@ class Terms:
     trusted: Networks = field(default_factory=Networks)
     proxy_protocol: bool = False
     """Trusted peers speak the PROXY protocol first."""
+    fast: FastWay | None = None
+    """None: every request goes to the application."""
 
 
 def few_connections(limits: LimitSettings) -> LimitSettings:

@@ -48,6 +48,10 @@ class Routes:
         site = site_of([entrance.site for entrance in candidates], host)
         return next((entrance for entrance in candidates if entrance.site is site), None)
 
+    def paths(self, door: Door) -> list[str]:
+        """Return the paths of a door, of all sites."""
+        return [path for path, entrances in self._by_path.items() if any(each.door is door for each in entrances)]
+
     def knows(self, path: str) -> bool:
         """Tell whether a path is a door of some site, whatever the host."""
         return path in self._by_path

@@ -1,0 +1,142 @@
+"""The short way of a plain POST past aiohttp's; a connection goes it for one request and aiohttp's for the next.
+
+Only a request that came whole, alone and plain (``plain_post.py``) is answered here. The bytes of every other go to
+aiohttp unchanged. So that nobody can make the two disagree on where a request begins, it is counted where the one that
+aiohttp reads must end; once that is not certain, all that follows on the connection is aiohttp's.
+"""
+
+import asyncio
+import math
+
+from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
+
+from proxy.edge.net.answer_bytes import answer_bytes
+from proxy.edge.net.connections import Connection
+from proxy.edge.net.http import HttpConnection, closing_answer
+from proxy.edge.net.plain_post import PlainPost
+from proxy.edge.net.terms import FastWay, Terms
+from proxy.telemetry.faults import FaultReporter
+
+_UNKNOWN = -1
+
+
+class FastConnection(HttpConnection):
+    """One connection."""
+
+    __slots__ = ("_ahead", "_fast", "_left", "_task")
+
+    def __init__(
+        self, server: web.Server, connection: Connection, terms: Terms, faults: FaultReporter, fast: FastWay
+    ) -> None:
+        """Take a connection.
+
+        Args:
+            server: Answers what goes aiohttp's way.
+            connection: Its place.
+            terms: What the listener serves its clients by.
+            faults: Is told of errors of ours.
+            fast: Reads and answers what goes the short way.
+        """
+        super().__init__(server, connection, terms, faults)
+        self._fast = fast
+        self._left = 0
+        """Bytes until the next request begins, or ``_UNKNOWN``."""
+        self._task: asyncio.Task[None] | None = None
+        """Answers the request that goes the short way."""
+        self._ahead = b""
+        """What the client sent behind that request."""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a plain request; leave anything else to aiohttp, and what comes meanwhile for later."""
+        if self._task:
+            self._ahead += data
+            self._connection.touch()
+            self._pause_transport_reading()
+        elif self._is_between_requests() and (post := self._fast.posts.read(data, self._connection.peer[0])):
+            self._begin(post)
+        else:
+            self._leave_to_aiohttp(data)
+
+    def resume_writing(self) -> None:
+        """End the time limit for reading, since the client has read."""
+        super().resume_writing()
+        if self._connection.spoke and self._is_between_requests():
+            self._wait(self._limits.keep_alive_seconds)
+
+    def waits(self) -> bool:
+        """Tell whether the connection waits for its client, not for an answer of the proxy."""
+        return self._task is None and super().waits()
+
+    def expire(self) -> None:
+        """End what took too long; without a word what was silent for too long after an answer of the short way."""
+        if self._connection.spoke and self._is_between_requests():
+            self.force_close()
+        else:
+            super().expire()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's own
+        """End the connection, and what is still being answered on it."""
+        await super().shutdown(timeout)
+        if self._task:
+            self._task.cancel()
+
+    def _is_between_requests(self) -> bool:
+        is_ending = self._close or self._force_close
+        return self._left == 0 and not is_ending and not self._paused and not self._body_is_coming() and self.waits()
+
+    def _begin(self, post: PlainPost) -> None:
+        self.keep_alive(False)  # ends aiohttp's timer; ``_end`` has one of its own
+        self._connection.touch()
+        self._connection.spoke = True
+        self._until(math.inf)
+        self._task = self._loop.create_task(self._answered(post))
+
+    async def _answered(self, post: PlainPost) -> None:
+        closes = False
+        try:
+            head_and_body = answer_bytes(await self._fast.answer(post))
+        except Exception as error:  # noqa: BLE001 - as aiohttp does: whatever it was, the client is told
+            self._faults.report(error)
+            head_and_body, closes = closing_answer(500, "a fault of ours; try again"), True
+        finally:
+            self._task = None
+        if self.transport is not None:
+            self.transport.write(head_and_body)
+            self._end(closes=closes or self._close)
+
+    def _end(self, *, closes: bool) -> None:
+        """Close the connection, or begin the time that it may be silent; go on with what came meanwhile."""
+        if closes:
+            self.force_close()
+            return
+        self._wait(self._limits.keep_alive_seconds)
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            self._resume_transport_reading()
+            self.data_received(ahead)
+
+    def _leave_to_aiohttp(self, data: bytes) -> None:
+        before = self._request_count
+        super().data_received(data)
+        if self._left > 0:
+            self._left = max(self._left - len(data), _UNKNOWN)
+        elif self._left == 0 and data:
+            is_one = self._request_count == before + 1
+            self._left = _bytes_left(data, self._messages[-1][0]) if is_one else _UNKNOWN
+
+
+def _bytes_left(data: bytes, message: object) -> int:
+    """Return how many bytes of a request are missing, or ``_UNKNOWN``.
+
+    Args:
+        data: Its first bytes, with its whole head, and maybe more than the request.
+        message: What aiohttp read of it.
+    """
+    if not isinstance(message, RawRequestMessage) or message.upgrade or hdrs.TRANSFER_ENCODING in message.headers:
+        return _UNKNOWN
+    # Line breaks before a request are skipped by the parser; with them its head would seem to end too early.
+    if data.startswith((b"\r", b"\n")):
+        return _UNKNOWN
+    whole = data.index(b"\r\n\r\n") + 4 + int(message.headers.get(hdrs.CONTENT_LENGTH, 0))
+    return whole - len(data) if len(data) <= whole else _UNKNOWN

@@ -1,0 +1,91 @@
+r"""The plain POST of a tag, read without a parser: whatever is not exactly that, aiohttp reads.
+
+A head is taken only if every parser reads it alike. It is a part of what RFC 9112 allows, in its usual form: a request
+line that is known beforehand, then lines of a name, a colon, one space and visible ASCII, each ended by CR LF. No name
+may come twice, and none may be there that says how a message is framed or read, but one plain ``Content-Length``.
+"""
+
+import re
+from collections.abc import Iterable
+
+from proxy.rules.limits import BODY
+
+_LONGEST_HEAD = 8190
+"""Bytes of a head: what aiohttp takes as a single header, so no header alone is too long for it."""
+_MOST_HEADERS = 128
+"""Of a request, as with aiohttp."""
+# Token, then visible characters and spaces between them (RFC 9110, 5.6.2 and 5.5); possessive, so it never goes back.
+_HEADERS = re.compile(rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: [!-~][ -~]*+(?<! )\r\n)++)\r\n")
+_LENGTH = re.compile(r"[1-9][0-9]{0,4}")
+# What changes how a request is framed, answered or read; with ``Connection`` and ``Content-Encoding``, see below.
+_NOT_PLAIN = {"expect", "proxy-connection", "sec-websocket-key1", "transfer-encoding", "upgrade"}
+
+
+class PlainPost:
+    """A whole request; see ``HttpRequest``."""
+
+    __slots__ = ("_body", "_headers", "path", "peer", "size")
+
+    method = "POST"
+    is_secure = False
+
+    def __init__(self, path: str, headers: dict[str, str], body: bytes, peer: str) -> None:
+        self.path = path
+        self.peer = peer
+        self.size = len(body)
+        self._headers = headers
+        self._body = body
+
+    def header(self, name: str) -> str:
+        """Return a header by its lower-case name; "" when it is missing."""
+        return self._headers.get(name, "")
+
+    async def body(self) -> bytes:
+        """Return the whole body, which is here already."""
+        return self._body
+
+
+class PlainPosts:
+    """Reads requests of some paths."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """Take paths of letters, digits and the characters ``/``, ``-``, ``_`` and ``.`` only; others are left out."""
+        plain = [path for path in paths if re.fullmatch(r"(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+", path)]
+        self._paths = {f"POST {path} HTTP/1.1".encode(): path for path in plain}
+
+    def read(self, data: bytes, peer: str) -> PlainPost | None:
+        """Return the request that these bytes are, from the first to the last; None when they are anything else.
+
+        Args:
+            data: What came on a connection on which nothing was under way.
+            peer: The address that it came from.
+        """
+        end = data.find(b"\r\n", 0, _LONGEST_HEAD)
+        path = self._paths.get(data[:end])
+        lines = _HEADERS.match(data, end + 2, _LONGEST_HEAD) if path else None
+        if path is None or lines is None:
+            return None
+        headers = _headers(lines[1].decode())
+        if headers is None or len(data) != lines.end() + int(headers["content-length"]):
+            return None
+        return PlainPost(path, headers, data[lines.end() :], peer)
+
+
+def _headers(text: str) -> dict[str, str] | None:
+    """Return headers by their lower-case names; None unless they are plain."""
+    lines = text[:-2].split("\r\n")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        headers[name.lower()] = value
+    length = headers.get("content-length", "")
+    is_plain = (
+        len(headers) == len(lines) <= _MOST_HEADERS
+        and "host" in headers
+        and _LENGTH.fullmatch(length)
+        and int(length) <= BODY
+        and _NOT_PLAIN.isdisjoint(headers)
+        and headers.get("connection", "keep-alive").lower() == "keep-alive"
+        and headers.get("content-encoding", "identity").lower() == "identity"
+    )
+    return headers if is_plain else None
