@@ -91,6 +91,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "site[0].pixel[2].id",
         "once",
     ),
+    "one name twice": (
+        {"site": [*minimal()["site"], *minimal(domains=["b.example"])["site"]]},
+        "site[1].name",
+        "another for each site",
+    ),
+    "one path twice": (
+        {"site": [*minimal(prefix="tools")["site"], *minimal(prefix="/tools", name="b")["site"]]},
+        "site[1].prefix",
+        "another prefix",
+    ),
     "unknown site key": (minimal(color="red"), "site[0].color", "domains"),
     "no site": ({"site": []}, "site", "[[site]]"),
     "missing site": ({}, "site", "[[site]]"),

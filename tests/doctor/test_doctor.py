@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,16 @@ DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "no secret": ("server.secret", {"secret": ""}, {}),
     "a password on loopback": ("server.operator_password", {"operator_password": "pw"}, {}),
     "no token": ("site[0].pixel[0].access_token", {}, {"pixel": [{"id": "1", "access_token": "token"}]}),
+    "a test code without an end": (
+        "site[0].pixel[0].test_event_code",
+        {},
+        {"pixel": [{"id": "1", "access_token": "token", "test_event_code": "TEST1"}]},
+    ),
+    "a test code that is over": (
+        "site[0].pixel[0].test_event_code",
+        {},
+        {"pixel": [{"id": "1", "access_token": "t", "test_event_code": "TEST1", "test_event_until": date(2020, 1, 1)}]},
+    ),
 }
 
 
