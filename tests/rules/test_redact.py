@@ -188,3 +188,15 @@ def test_what_is_removed_is_told_by_kind() -> None:
 
     assert clean_url(url, KEEP, Effort()).removed == ("user", "fragment", "key", "email", "parameter", "card", "email")
     assert clean_data({"email": 1, "a": ["+49 30 1234567"]}, KEEP, Effort()).removed == ("key", "phone")
+
+
+@given(
+    st.lists(st.sampled_from(["https://", "http://", "shop.example", "a", "-", ".", "/", "//", "token", "words", "9"]))
+)
+@settings(max_examples=500)
+def test_a_plain_address_is_cleaned_as_any_other(pieces: list[str]) -> None:
+    """An address of words is looked at once; behind a question mark, which nobody sees, it is taken to pieces."""
+    url = "".join(pieces)
+    cleaned, taken_to_pieces = clean_url(url, KEEP, Effort()), clean_url(f"{url}?", KEEP, Effort())
+
+    assert cleaned == taken_to_pieces
