@@ -37,7 +37,7 @@ class Policy:
         return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)
 
     @cached_property
-    def cookies(self) -> tuple[str, ...]:
+    def cookie_names(self) -> tuple[str, ...]:
         """The names of the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
         return (*BROWSER_IDS, *self.keys.names(self.site.name))
 

@@ -76,7 +76,7 @@ def visit(body: bytes) -> Visit:
     """
     try:
         return _usual(body)
-    except (ValueError, RecursionError):  # a ValueError is what msgspec raises, too
+    except (ValueError, RecursionError):  # both readers' errors are ValueErrors
         return wire_members.visit(body)
 
 
@@ -84,7 +84,7 @@ def _usual(body: bytes) -> Visit:
     if len(body) > limits.BODY:
         raise _UnusualError
     wire = _READER.decode(body)
-    # Of a member that comes twice the last counts, and nobody would have looked at the custom data before.
+    # Of custom data that come twice in an event the last count; nobody has checked that the first are JSON too.
     are_alone = body.count(b'"data"') == len(wire.events) and not (b"\\" in body and b"\\u" in body)
     if not (are_alone and wire.url.isascii() and wire.referrer.isascii()):
         raise _UnusualError

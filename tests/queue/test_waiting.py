@@ -1,8 +1,11 @@
 """What waits: suspects apart from fresh events, since when, and what becomes of it when it grows too old."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -215,3 +218,35 @@ async def test_damage_hides_nothing_that_a_claim_could_take(queue: LocalQueue) -
     batch = await queue.claim(PIXEL, most=3)
 
     assert ids(batch) == ["id-30", "id-31", "id-32"]
+
+
+async def test_no_commit_waits_for_the_batches_of_many_lanes(queue: LocalQueue) -> None:
+    """Thirty pixels claim and settle at once; a commit, which appends may share, has two of these calls at most."""
+    claims: list[int] = []
+    claim, settle = queue._store.deliveries.claim, queue._store.deliveries.settle
+
+    def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+        if sql.startswith("BEGIN"):
+            claims.append(0)
+        return True
+
+    def counted(call: Callable[..., Any], *values: Any, **options: Any) -> Any:
+        claims[-1] += 1
+        return call(*values, **options)
+
+    pixels = [str(number) for number in range(30)]
+    for pixel in pixels:
+        await queue.append([record(1, pixel=pixel)])
+    await queue._writer.do(lambda: setattr(queue._store.tables.db, "exec_trace", trace))
+    queue._store.deliveries.claim = partial(counted, claim)  # type: ignore[method-assign]
+    queue._store.deliveries.settle = partial(counted, settle)  # type: ignore[method-assign]
+
+    async def deliver(pixel: str) -> None:
+        (segment,) = await queue.claim(pixel, most=1000)
+        await queue.settle([segment], Settlement(done=(segment.ref,)))
+
+    await asyncio.gather(*(deliver(pixel) for pixel in pixels))
+
+    assert sum(claims) == 60
+    assert max(claims) <= 2
+    assert not queue.stats().waiting

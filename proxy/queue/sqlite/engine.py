@@ -34,6 +34,8 @@ from proxy.queue.sqlite.troubles import Troubles
 from proxy.queue.sqlite.writer import Writer
 
 _READY_S = 1.0
+# Claims and settlements of up to a batch each that may share a commit with appends, so that no append waits for more.
+_BATCHES = 2
 
 
 class LocalQueue(LocalArchive):
@@ -55,6 +57,7 @@ class LocalQueue(LocalArchive):
         self._grouper = Grouper(store.group, writer.store)
         self._capacity = Capacity(store, writer, limits)
         self._now = now
+        self._batches = asyncio.Semaphore(_BATCHES)
         self._lane_states: dict[str, DeliveryState] = {}
 
     @classmethod
@@ -119,7 +122,9 @@ class LocalQueue(LocalArchive):
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""
-        return await self._writer.do(lambda: self._store.deliveries.claim(pixel, most, newest=newest, suspect=suspect))
+        claim = self._store.deliveries.claim
+        async with self._batches:
+            return await self._writer.do(lambda: claim(pixel, most, newest=newest, suspect=suspect))
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``Outbox``."""
@@ -127,7 +132,8 @@ class LocalQueue(LocalArchive):
 
     async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
         """See ``Outbox``."""
-        return await self._writer.do(lambda: self._store.deliveries.settle(segments, settlement))
+        async with self._batches:
+            return await self._writer.do(lambda: self._store.deliveries.settle(segments, settlement))
 
     async def lane_state(self, pixel: str) -> DeliveryState:
         """See ``Outbox``."""

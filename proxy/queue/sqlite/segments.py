@@ -9,6 +9,7 @@ import struct
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 _MOST_CLAIMED_BYTES = 3 << 20
 # More of them in one statement would crowd the cache of prepared statements.
 _MOST_ROWS = 32
-_PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes]
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
 _RESTING = "sealed, skip"
@@ -87,8 +87,7 @@ class Segments:
         """Write rows many at a time, as each step of SQLite may cost the thread its turn at the interpreter."""
         for start in range(0, len(rows), _MOST_ROWS):
             some = rows[start : start + _MOST_ROWS]
-            places = ", ".join([_PLACES] * len(some))
-            self._db.execute(f"INSERT INTO segment VALUES {places}", tuple(chain.from_iterable(some)))  # noqa: S608 - our own text
+            self._db.execute(_insert_sql(len(some)), tuple(chain.from_iterable(some)))
 
     def _count(self, pixel: str, events: int, *, suspect: int) -> None:
         self._counts.waiting.add(pixel, events)
@@ -249,6 +248,12 @@ class Segments:
         """Change some segments in one statement."""
         if numbers:  # an empty array cannot be bound
             self._db.execute(sql, (apsw.carray(array("q", numbers)), *values))
+
+
+@cache
+def _insert_sql(rows: int) -> str:
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT INTO segment VALUES {places}"  # noqa: S608 - our own text
 
 
 def _wire_size(segment: Segment) -> int:

@@ -64,7 +64,8 @@ class SuppressionTable:
 
     def may_hold(self, digest: bytes) -> bool:
         """Tell whether a digest may be suppressed; safe to call from any thread."""
-        return self._sieve[_place(digest)] in (_SEVERAL, _sign(digest))
+        found = self._sieve[_place(digest)]
+        return found != _NOBODY and found in (_SEVERAL, _sign(digest))
 
     def _remember(self, digest: bytes) -> None:
         self.has_any = True

@@ -94,12 +94,21 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
         user_data: Match keys by Meta's names: lists of SHA-256 in hex, and ``fbp``.
         keys: Keys of the installation's secrets, the current one first: suppressions made under an old one still fit.
     """
-    return _digests_of(_identifiers(user_data), keys) if keys else ()
+    if not keys:
+        return ()
+    # Meta's libraries sign what they hashed with an appendix.
+    identifiers = [
+        f"{name}:{value.partition('.')[0]}".encode() for name in PERSONAL for value in user_data.get(name, ())
+    ]
+    if fbp := user_data.get("fbp"):
+        # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
+        identifiers.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
+    return _digests_of(identifiers, keys)
 
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the digests of the browser with this visitor number, likewise."""
-    return _digests_of([_identifier("external_id", number_hash(visitor))], keys) if keys else ()
+    return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys) if keys else ()
 
 
 def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -114,16 +123,3 @@ def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, 
 
 def _digests_of(identifiers: Sequence[bytes], keys: Sequence[bytes]) -> tuple[bytes, ...]:
     return tuple([blake2b(text, key=key, digest_size=DIGEST).digest() for key in keys for text in identifiers])
-
-
-def _identifiers(user_data: Mapping[str, Any]) -> list[bytes]:
-    found = [_identifier(name, value) for name in PERSONAL for value in user_data.get(name, ())]
-    if fbp := user_data.get("fbp"):
-        # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
-        found.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
-    return found
-
-
-def _identifier(name: str, value: str) -> bytes:
-    # Meta's libraries sign what they hashed with an appendix.
-    return f"{name}:{value.partition('.')[0]}".encode()

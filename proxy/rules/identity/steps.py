@@ -20,7 +20,7 @@ def take(case: Case) -> None:
         ids(case)
         visitor_cookie(case)
     else:
-        farewell(case)
+        ended_cookies(case)
 
 
 def visitor(case: Case) -> None:
@@ -80,7 +80,7 @@ def visitor_cookie(case: Case) -> None:
     case.set_cookies = (*case.ids.cookies, header)
 
 
-def farewell(case: Case) -> None:
+def ended_cookies(case: Case) -> None:
     """Say which cookies a visit ends that may not be measured: a withdrawal all; else none is touched."""
     found, scope, request, policy = case.found.visitor_cookie, case.scope, case.request, case.policy
     case.visitor_cookie = found

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 
 MAX_LENGTH = 512
@@ -43,6 +44,14 @@ def as_text(value: object, *, numeric: bool) -> str | None:
 def trim(text: str) -> str:
     """Return the text without blanks around it, the zero-width ones too that copying from a page brings."""
     return text.strip() if text.isascii() else text.strip().strip("\u200b\ufeff").strip()
+
+
+def bare(text: str) -> str:
+    """Return the letters, accents and digits of the text, lower-case and composed (NFC), without blanks between."""
+    if text.isascii() and text.isalnum():
+        return text.lower()
+    lower = unicodedata.normalize("NFC", text).lower()
+    return unicodedata.normalize("NFC", "".join(c for c in lower if unicodedata.category(c)[0] in "LMN"))
 
 
 def is_nothing(text: str) -> bool:

@@ -1,6 +1,6 @@
 """Cookies: how they are read, set and ended (RFC 6265)."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 
 from proxy.graph.law import COOKIE_SECONDS
@@ -23,7 +23,7 @@ def cookies_of(header: str) -> dict[str, str]:
     return cookies
 
 
-def named_cookies(header: str, names: Iterable[str]) -> dict[str, str]:
+def named_cookies(header: str, names: Sequence[str]) -> dict[str, str]:
     """Return the same of the cookies with these names alone, without looking at the others, which may be many."""
     found = {}
     for name in names:
