@@ -1,7 +1,7 @@
 """What durability costs: accepted requests per second of one front that stores, to the same front that does not.
 
-All proxies run at once, wrk visits them in turn; Graph is down, so that nothing is delivered meanwhile, but for the
-one row that says so.
+All proxies run at once, and the visitors of a shop load them in turn; Graph is down, so that nothing is delivered
+meanwhile, but for the one row that says so.
 """
 
 import asyncio
@@ -10,31 +10,41 @@ from functools import partial
 
 import click
 from fakegraph import FakeGraph, served
-from rig import PinnedMachine, Slice, goal, ratio, rounds, running, slices, start, workplace, wrk
+from rig import PinnedMachine, Slice, goal, ratio, rounds, running, slices, start, workplace
+from shop_pages import VISITORS
+from shoppers import Shoppers
 
 _FRONT = str(__file__).replace("durable.py", "front.py")
 
 
-async def bench(count: int, seconds: float) -> None:
-    """Measure the price of durability, then of a slow fsync."""
+async def bench(count: int, seconds: float, visitors: int) -> None:
+    """Measure the price of durability, then of a slow fsync.
+
+    Args:
+        count: Rounds.
+        seconds: Of each slice; a whole number.
+        visitors: How many come.
+    """
     graph = FakeGraph()
     graph.modes["1001"] = "down"
     with workplace() as place:
+        shoppers = Shoppers(place, visitors)
         async with served(graph) as address, served(FakeGraph()) as well:
             variants = {
                 "not stored": PinnedMachine(place / "none", address, program=(_FRONT, "--no-store")),
                 "durable": PinnedMachine(place / "durable", address),
                 "durable, delivering": PinnedMachine(place / "delivering", well),
             }
-            await _compare(variants, 128, count, seconds, base="not stored", bounds={"durable": 0.65})
+            await _compare(shoppers, variants, 128, count, seconds, base="not stored", bounds={"durable": 0.65})
             variants = {
                 "normal fsync": PinnedMachine(place / "quick", address, program=(_FRONT, "--fsync-ms", "0")),
                 "fsync +10 ms": PinnedMachine(place / "slow", address, program=(_FRONT, "--fsync-ms", "10")),
             }
-            await _compare(variants, 256, count, seconds, base="normal fsync", bounds={"fsync +10 ms": 0.9})
+            await _compare(shoppers, variants, 256, count, seconds, base="normal fsync", bounds={"fsync +10 ms": 0.9})
 
 
 async def _compare(  # noqa: PLR0913, PLR0917 - a table row
+    shoppers: Shoppers,
     variants: dict[str, PinnedMachine],
     connections: int,
     count: int,
@@ -42,18 +52,19 @@ async def _compare(  # noqa: PLR0913, PLR0917 - a table row
     base: str,
     bounds: dict[str, float],
 ) -> None:
-    print(f"\n{connections} connections, one event of 1 KB a request, {count} rounds of {seconds:g} s")
+    print(f"\n{connections} connections, one event a request, {count} rounds of {seconds:g} s")
     async with running(*variants.values()):
-        load = {name: partial(_load, machine, connections, seconds) for name, machine in variants.items()}
+        await shoppers.come(next(iter(variants.values())))
+        load = {name: partial(_load, shoppers, machine, connections, seconds) for name, machine in variants.items()}
         found = await rounds(load, variants.values(), count=count)
     slices(found, base)
     for name, bound in bounds.items():
         goal(f"{name} / {base}, requests/s", ratio(found, name, base), bound)
 
 
-async def _load(machine: PinnedMachine, connections: int, seconds: float, tag: str) -> Slice:
+async def _load(shoppers: Shoppers, machine: PinnedMachine, connections: int, seconds: float, _round: str) -> Slice:
     """Load a proxy, and let one that delivers finish, so that it is idle while the next is measured."""
-    taken = await wrk(machine, tag, connections=connections, seconds=seconds)
+    taken = await shoppers.load(machine, events=1, connections=connections, seconds=seconds)
     if machine.directory.name == "delivering":
         started = time.monotonic()
         await machine.drained(60)
@@ -66,7 +77,7 @@ async def _load(machine: PinnedMachine, connections: int, seconds: float, tag: s
 def main(*, quick: bool) -> None:
     """Durable to not stored, and slow fsync to normal."""
     start()
-    asyncio.run(bench(2 if quick else 9, 1 if quick else 3))
+    asyncio.run(bench(*(2, 1, 1000) if quick else (9, 3, VISITORS)))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,15 @@ from peers.process import Nginx, Peer, bare, express, fastapi
 from rig import PinnedMachine, Slice, rounds, running, start, workplace
 from shoppers import Shoppers
 
+from proxy.config.schema import ServerSettings
+
 _CONNECTIONS = 64
-_FRONTS = {"capi-proxy": ""}
+# PYTHONPATH may name a copy of the proxy that has but one front.
+_FRONTS = (
+    {"capi-proxy, fast front": "fast_ingest = true", "capi-proxy, aiohttp front": "fast_ingest = false"}
+    if "fast_ingest" in ServerSettings.model_fields
+    else {"capi-proxy": ""}
+)
 """Rows of the proxy, each with its lines of ``[server]``."""
 _FRONT = str(Path(__file__).with_name("front.py"))
 _STAGES = {
@@ -53,7 +60,7 @@ class Scale:
 
 
 FULL = Scale(rounds=9, seconds=3, open_rounds=7, open_seconds=4, visitors=10_000, warm=True)
-QUICK = Scale(rounds=1, seconds=1, open_rounds=1, open_seconds=1, visitors=2_000, warm=False)
+QUICK = Scale(rounds=2, seconds=1, open_rounds=1, open_seconds=1, visitors=2_000, warm=False)
 
 
 class Bench:

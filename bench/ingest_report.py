@@ -27,7 +27,7 @@ LEVELS = (25, 50, 75)
 """Load in percent of the peak."""
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 _FROM, _TO = "<!-- bench/ingest.py writes this part -->", "<!-- until here -->"
-_PACKAGES = ("aiohttp", "uvloop", "orjson", "msgspec", "httptools")
+_PACKAGES = ("aiohttp", "uvloop", "orjson", "msgspec")
 
 OpenSlices: TypeAlias = Mapping[str, Sequence[Outcome]]
 Slices: TypeAlias = Mapping[str, Sequence[Slice]]

@@ -22,6 +22,10 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 # About what a commit under load holds.
 _GROUP = 64
+# Beyond what the settings allow by default.
+_MOST_EVENTS = 20_000_000
+# Appends that share a commit.
+_TOGETHER = 32
 _numbers = itertools.count()
 
 
@@ -69,7 +73,7 @@ async def queue_of(directory: Path) -> AsyncIterator[LocalQueue]:
     queue = LocalQueue.open(
         data,
         Sealer(SECRET),
-        limits=QueueSettings(),
+        limits=QueueSettings(max_events=_MOST_EVENTS),
         retention=RetentionSettings(),
         now=lambda: time.time_ns() // 1_000_000,
         on_broken=_broken,
@@ -89,3 +93,21 @@ async def fill(queue: LocalQueue, count: int, pixel: str = "1001", *, days: floa
         await queue.append(some)
         await asyncio.sleep(0)
     return time.monotonic() - started
+
+
+async def fill_within(queue: LocalQueue, count: int, seconds: float, pixel: str = "1001") -> None:
+    """Append so many events, or as many as the time allows, in segments of the usual size that share commits.
+
+    Args:
+        queue: Where to.
+        count: How many.
+        seconds: The bound.
+        pixel: Whose events they are.
+    """
+    started = time.monotonic()
+    source = records(count, pixel)
+    while segments := [some for _ in range(_TOGETHER) if (some := tuple(itertools.islice(source, _GROUP)))]:
+        # Different moments, all of them past, keep what is stored together in segments of its own.
+        await asyncio.gather(*(queue.append(some, not_before=moment) for moment, some in enumerate(segments)))
+        if time.monotonic() - started > seconds:
+            break

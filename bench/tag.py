@@ -1,8 +1,10 @@
-"""What an event costs a page with the tag, beside a bare keepalive fetch of the same body in the same page.
+"""What the tag costs a page: its start, and an event beside a bare keepalive fetch of the same body in the same page.
 
 Chromium with the processor slowed down four times, as a phone's. Both kinds of event are called one per task, the
-costliest way: the tag puts all events of one task into one request. Cost is the time of the page's main thread, by
-the browser's own count, all that follows from a call included.
+costliest way: the tag puts all events of one task into one request. The start is that of a first visit, never compiled
+before, beside a comment of the same size: on a page that has not called ``fbq`` yet, as where the tag stands first, and
+on one whose PageView is heard and sent at once. Cost is the time of the page's main thread, by the browser's own count,
+all that follows included.
 """
 
 import asyncio
@@ -54,11 +56,14 @@ class _Shop:
     tag: bytes = tag_of(_SITE).bodies[""]
 
     async def page(self, request: web.Request) -> web.Response:
-        text = _PAGE if request.path == "/" else _PAGE.replace('<script src="/k/m.js"></script>', "")
+        text = _PAGE if request.path == "/" else "<!doctype html><head><link rel=icon href=data:,></head>"
         return web.Response(text=text, content_type="text/html")
 
     async def script(self, _request: web.Request) -> web.Response:
         return web.Response(body=self.tag, content_type="text/javascript")
+
+    async def comment(self, _request: web.Request) -> web.Response:
+        return web.Response(body=b"/*%b*/" % (b"-" * (len(self.tag) - 4)), content_type="text/javascript")
 
     async def collect(self, request: web.Request) -> web.Response:
         body = await request.text()
@@ -77,14 +82,21 @@ class _Shop:
             await self.came.wait_for(lambda: len(self.bodies) >= count)
 
 
-_LATE = """() => new Promise((done) => {
+# The longest task (browsers tell of those of 50 ms or more) while a script that comes late is loaded and runs.
+_LATE = """(src) => new Promise((done) => {
   const longest = [0];
   new PerformanceObserver((list) => longest.push(...list.getEntries().map((entry) => entry.duration)))
     .observe({type: "longtask"});
-  const tag = document.head.appendChild(document.createElement("script"));
-  tag.onload = () => setTimeout(() => done(Math.max(...longest)), 500);
-  tag.src = "/k/m.js";
+  const script = document.head.appendChild(document.createElement("script"));
+  script.onload = () => setTimeout(() => done(Math.max(...longest)), 500);
+  script.src = src;
 })"""
+_QUEUED = """{
+  const fbq = (window.fbq = (...call) => fbq.callMethod ? fbq.callMethod(...call) : fbq.queue.push(call));
+  fbq.queue = [];
+  fbq("init", "111", {em: "anna@example.com"});
+  fbq("track", "PageView");
+}"""
 
 
 @asynccontextmanager
@@ -93,8 +105,9 @@ async def _served(shop: _Shop) -> AsyncIterator[str]:
     app.add_routes(
         [
             web.get("/", shop.page),
-            web.get("/bare", shop.page),
+            web.get("/empty", shop.page),
             web.get("/k/m.js", shop.script),
+            web.get("/k/comment.js", shop.comment),
             web.post("/k/e", shop.collect),
         ]
     )
@@ -111,6 +124,38 @@ async def _busy(session: CDPSession) -> float:
     """Return the seconds the main thread has worked so far."""
     metrics = (await session.send("Performance.getMetrics"))["metrics"]
     return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
+
+
+@dataclass
+class _Start:
+    """What the start of a script took."""
+
+    ms: float
+    """Of the main thread."""
+    longest_ms: float
+    """Task of 50 ms or more; 0: there was none."""
+
+
+async def _start(page: Page, session: CDPSession, script: str, calls: str) -> _Start:
+    """Load a script into a page where calls of ``fbq`` wait."""
+    await page.reload()
+    await page.evaluate(calls)
+    before = await _busy(session)
+    longest = await page.evaluate(_LATE, script)
+    return _Start((await _busy(session) - before) * 1000, longest)
+
+
+async def _starts(page: Page, session: CDPSession, count: int) -> dict[str, list[tuple[_Start, _Start]]]:
+    """Load the tag and the comment in turn, each time as if for the first time."""
+    taken: dict[str, list[tuple[_Start, _Start]]] = {"no call of fbq": [], "a PageView, sent": []}
+    for number in range(count + 1):
+        for (name, starts), calls in zip(taken.items(), ("", _QUEUED), strict=True):
+            # Under an address of its own a script is compiled anew.
+            scripts = (f"/k/{script}.js?{name}{number}" for script in ("m", "comment"))
+            tag, comment = [await _start(page, session, script, calls) for script in scripts]
+            if number:  # the first warms up
+                starts.append((tag, comment))
+    return taken
 
 
 async def _slice(shop: _Shop, page: Page, session: CDPSession, call: str, count: int) -> float:
@@ -131,8 +176,9 @@ async def bench(rounds: int, count: int) -> None:
         session = await page.context.new_cdp_session(page)
         await session.send("Performance.enable", {"timeDomain": "threadTicks"})
         await session.send("Emulation.setCPUThrottlingRate", {"rate": _SLOWER})
-        await page.goto(f"{address}bare")
-        longest = await page.evaluate(_LATE)
+        await page.goto(f"{address}empty")
+        starts = await _starts(page, session, rounds)
+        shop.bodies.clear()
         await page.goto(address)
         await page.evaluate("tagged(1)")
         await shop.wait(2)
@@ -147,9 +193,18 @@ async def bench(rounds: int, count: int) -> None:
         await browser.close()
     ratios = [tag / fetch for tag, fetch in zip(slices["tag"], slices["fetch"], strict=True)]
     medians = {name: statistics.median(times) for name, times in slices.items()}
-    print(f"longest task while the tag starts: {longest:.0f} ms (0: none of 50 ms or more)")
+    _print_starts(starts)
     print(f"main thread, ms per event, {_SLOWER} x slower: tag {medians['tag']:.3f}, fetch {medians['fetch']:.3f}")
     goal(f"tag / fetch of {len(body)} bytes", statistics.median(ratios), 1.3, most=True)
+
+
+def _print_starts(starts: dict[str, list[tuple[_Start, _Start]]]) -> None:
+    more = {}
+    for name, pairs in starts.items():
+        more[name] = statistics.median(tag.ms - comment.ms for tag, comment in pairs)
+        longest = max(tag.longest_ms for tag, _ in pairs)
+        print(f"start with {name}: {more[name]:.2f} ms beyond a comment, longest task {longest:.0f} (0: below 50)")
+    goal(f"start of the tag, ms of the main thread, {_SLOWER} x slower", more["no call of fbq"], 2, most=True)
 
 
 @click.command()

@@ -81,17 +81,25 @@ const offerNames = (events) => {
   reconcile(byId("names"), names, String, () => make("option"), (option, name) => option.setAttribute("value", name));
 };
 
+/** @param {number} listed */
+const captionOf = (listed) => {
+  const events = listed == 1 ? "event" : `${count(listed)} events`;
+  const filtered = isFiltered() ? ` that ${listed == 1 ? "matches" : "match"}` : "";
+  return `The newest ${events}${filtered}, in your local time.`;
+};
+
 /** @param {{ events: Row[] }} answer */
 const showEvents = ({ events }) => {
   const none = !events.length;
   const waiting = waitingEvents();
   const isLate = none && waiting > 0 && !isFiltered();
   delete byId("events-note").dataset.refusal;
-  say(byId("events-note"), isLate ? `${count(waiting)} events wait for delivery; they are listed once Meta has answered.` : "");
+  const wait = waiting == 1 ? "1 event waits for delivery; it is" : `${count(waiting)} events wait for delivery; they are`;
+  say(byId("events-note"), isLate ? `${wait} listed once Meta has answered.` : "");
   byId("events-empty").hidden = !none || isFiltered() || waiting > 0;
   byId("events-none").hidden = !none || !isFiltered();
   byId("events-table").hidden = none;
-  say(byId("events-caption"), `The newest ${count(events.length)} ${isFiltered() ? "that match" : "events"}, in your local time.`);
+  say(byId("events-caption"), captionOf(events.length));
   showTotals(events);
   offerNames(events);
   fillTable(byId("rows"), events, COLUMNS, ({ at, pixel, name, id, status }) => JSON.stringify([at, pixel, name, id, status]));

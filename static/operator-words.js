@@ -159,7 +159,7 @@ export const advice = ({ code, subject, detail }) => {
         "Add the network of that proxy."
       );
     case "clock":
-      return `This machine’s clock is ${detail}, which refuses events from the future. Set it.`;
+      return `Set the clock: ${detail}, which refuses events from the future.`;
     case "connections_full":
       return `All places of the ${subject} listener are taken: ${detail}. The longest silent ones make room.`;
     case "address_full":
@@ -169,15 +169,15 @@ export const advice = ({ code, subject, detail }) => {
     case "limited":
       return `Requests are refused: ${detail}. Pages try again by themselves.`;
     case "foreign_origin":
-      return `Pages on ${subject} may not send events: ${detail}`;
+      return `Pages on ${subject} may not send events: ${detail}. Is it a host of yours?`;
     case "insecure_origin":
       return `Pages of ${subject} that came by plain http may not send to an https address: ${detail}. Redirect them.`;
     case "unknown_host":
-      return `Requests for ${subject} belong to no site: ${detail}`;
+      return `Requests for ${subject} belong to no site: ${detail}.`;
     case "operator_password":
-      return `This listener was asked with a wrong password ${detail}: is somebody guessing? Each is answered late.`;
+      return `Somebody may be guessing the password of this listener: ${detail}. Each is answered late.`;
     case "proxy_protocol":
-      return `Connections were closed: ${detail}`;
+      return `Connections were closed: ${detail}. Is the setting right?`;
     case "fault":
       return `A fault of the proxy itself: ${detail} (${subject}). Please report it.`;
     case "order_id_conflict":

@@ -10,6 +10,9 @@ from proxy.rules import browser
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks, came_by_https, client_of, host_asked_for
 
+# What the listener works out from the peer and the forwarding headers.
+_FOUND_OUT = {"client", "host", "secure"}
+
 
 class Received(NamedTuple):
     """The peer and the headers of a request, before anything is known of them."""
@@ -37,21 +40,12 @@ class Received(NamedTuple):
         """Return what the rules judge, as the listener makes it."""
         proxies = Networks() if trusted is None else trusted
         client = client_of(self.peer, self.forwarded, proxies, header=header, pseudo=self.forwarded_pseudo)
+        unchanged = {name: getattr(self, name) for name in BrowserRequest._fields if name not in _FOUND_OUT}
         return BrowserRequest(
-            now=self.now,
-            entropy=self.entropy,
+            **unchanged,
             client=client,
             host=host_asked_for(self.host, self.forwarded_host, client),
             secure=came_by_https(self.secure, self.forwarded_proto, client),
-            origin=self.origin,
-            referer=self.referer,
-            cookie=self.cookie,
-            user_agent=self.user_agent,
-            brands=self.brands,
-            platform=self.platform,
-            gpc=self.gpc,
-            dnt=self.dnt,
-            body=self.body,
         )
 
 

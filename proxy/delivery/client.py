@@ -8,6 +8,7 @@ import aiohttp
 
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.graph import payload, verdict
+from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.model.record import Record
 from proxy.model.verdict import Retry, Verdict
@@ -65,7 +66,7 @@ class GraphClient:
 
     def _compare_clocks(self, ahead: float) -> None:
         if abs(ahead) > _MOST_AHEAD_S:
-            self._conditions.report("clock", detail=f"{ahead:+.0f} s off Meta's")
+            self._conditions.report("clock", detail=details.clock_differs(ahead))
         else:
             self._conditions.clear("clock")
 

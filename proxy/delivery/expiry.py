@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from proxy.graph.law import MAX_AGE_MS
+from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import Status
 from proxy.queue.contract import Outbox, QueueError
@@ -76,5 +77,5 @@ class Expiry:
         for pixel in self._unconfigured - waiting.keys():
             self._conditions.clear("pixel_not_configured", pixel)
         for pixel, events in waiting.items():
-            self._conditions.report("pixel_not_configured", pixel, f"{events} events wait")
+            self._conditions.report("pixel_not_configured", pixel, details.events_wait(events))
         self._unconfigured = set(waiting)

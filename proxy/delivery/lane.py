@@ -147,9 +147,8 @@ class Lane:
         return not self._stopping.is_set()
 
     def _may_help(self, rank: int) -> bool:
-        stats, pacing = self._queue.stats(), self._delivery.pacing
-        fresh = stats.waiting.get(self.pixel.id, 0) - stats.suspects.get(self.pixel.id, 0)
-        return pacing.is_well and rank < pacing.window and fresh > pacing.batch * (rank + 1)
+        pacing = self._delivery.pacing
+        return pacing.is_well and rank < pacing.window and self._delivery.fresh_events() > pacing.batch * (rank + 1)
 
     def _may_search(self) -> bool:
         return not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from proxy.graph.error_text import told, without_token
+from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.model.verdict import Pause, Retry
 from proxy.queue.contract import DeliveryState
@@ -77,5 +78,4 @@ class LaneState:
             self._conditions.clear("pixel_paused", self._pixel)
 
     def _detail(self) -> str:
-        graph_error = told(self.current.graph_error)
-        return f"{self.current.last_error}; Meta says: {graph_error}" if graph_error else self.current.last_error
+        return details.graph_failed(self.current.last_error, told(self.current.graph_error))

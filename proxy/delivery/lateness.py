@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from proxy.delivery.lane import Lane
+from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard, ConditionCode
 from proxy.queue.contract import Backlog, Oldest, QueueError
 
@@ -50,6 +51,6 @@ class LatenessCheck:
     def _compare(self, code: ConditionCode, pixel: str, arrived: int | None, most: int) -> None:
         age = 0 if arrived is None else self._now() - arrived
         if age > most:
-            self._conditions.report(code, pixel, f"the oldest arrived {age // 60_000} min ago")
+            self._conditions.report(code, pixel, details.oldest_arrived(age))
         else:
             self._conditions.clear(code, pixel)

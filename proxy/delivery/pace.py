@@ -14,6 +14,8 @@ PROBE_S = 5.0
 MOST_S = 300.0
 FRESH_S = 14.0
 """The longest wait while new events come in: with the time of a request, Graph is asked every 15 s."""
+GATHER_S = 0.05
+"""The wait between batches while few events wait, so that they share a request, which costs as much as many events."""
 WINDOW_MOST = 8
 """How many requests of a lane may be under way."""
 # Graph asks for no longer wait (``proxy.graph.verdict``); a clock that was set back must not make one.
@@ -80,6 +82,16 @@ def smaller(events: int) -> int:
 def larger(events: int) -> int:
     """Return how many fresh events to send together after a batch was taken: twice as many."""
     return min(MAX_BATCH, events * 2)
+
+
+def gathering(waiting: int, most: int) -> float:
+    """Return the wait in seconds after a batch was taken, for more events to come; none when many wait already.
+
+    Args:
+        waiting: How many fresh events wait.
+        most: How many go out together.
+    """
+    return GATHER_S if waiting < most / 2 else 0.0
 
 
 def narrower(window: int) -> int:

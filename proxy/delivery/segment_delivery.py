@@ -84,6 +84,11 @@ class SegmentDelivery:
         self._networks = RefusedNetworks()
         self._streak = RefusalStreak()
 
+    def fresh_events(self) -> int:
+        """Return how many fresh events wait, those of attempts under way among them."""
+        stats = self._queue.stats()
+        return stats.waiting.get(self._pixel.id, 0) - stats.suspects.get(self._pixel.id, 0)
+
     async def deliver_fresh(self, *, newest: bool) -> Wait:
         """Make one attempt at the newest or the oldest fresh events, and return what to wait for before the next.
 
@@ -184,7 +189,8 @@ class SegmentDelivery:
         if fresh and result.suspects:
             self.pacing.refused(len(result.suspects))
         cooldown = max((verdict.cooldown for _, verdict in result.delivered), default=0.0)
+        self.pacing.is_well = cooldown == 0 and (self.pacing.is_well or bool(result.delivered))
         if fresh and result.delivered:
             self.pacing.delivered(len(result.delivered), latency)
-        self.pacing.is_well = cooldown == 0 and (self.pacing.is_well or bool(result.delivered))
+            cooldown = max(cooldown, pace.gathering(self.fresh_events(), self.pacing.batch))
         return Cooldown(cooldown)

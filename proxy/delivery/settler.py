@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from proxy.delivery import pace
+from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.queue.contract import Outbox, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
 
@@ -60,7 +61,7 @@ class Settler:
                 faults += not isinstance(error, QueueFullError)
                 if faults >= _MOST_FAULTS or self._stopping.is_set():
                     raise
-                self._conditions.report("queue", detail=f"what was delivered cannot be recorded yet ({error})")
+                self._conditions.report("queue", detail=details.not_recorded(error))
             else:
                 return
             with suppress(TimeoutError):

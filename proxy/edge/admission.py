@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.config.schema import LimitSettings
+from proxy.model import condition_details as details
 from proxy.rules.fairness import Buckets, ClientNetwork, Judgement, Shares, price
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
@@ -89,12 +90,5 @@ class Admission:
 
     def _refused(self, reason: str, status: int, why: str, seconds: float) -> Refused:
         self._metrics.limited(reason)
-        self._conditions.report("limited", reason, _DETAILS[reason], lasts_ms=_LASTS_MS)
+        self._conditions.report("limited", reason, details.LIMITED[reason], lasts_ms=_LASTS_MS)
         return Refused(status, why, math.ceil(seconds))
-
-
-_DETAILS = {
-    "rate": "an address sends more than limits.requests_per_second, or than its part of a queue that fills",
-    "share": "an address holds more than its share of what is under way",
-    "full": "too many requests or bytes are under way",
-}

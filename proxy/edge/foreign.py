@@ -7,7 +7,9 @@ host name, at most one new name in ten seconds, and for an hour.
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
+from proxy.model import condition_details as details
 from proxy.model.condition import ConditionCode
 from proxy.rules.request.sites import host_of
 from proxy.telemetry.conditions import Conditions
@@ -32,24 +34,24 @@ class ForeignNames:
     def origin(self, page: str, site: str) -> None:
         """Note a page, by its Origin or Referer, whose host a site does not list."""
         if page.startswith(("https://", "http://")):
-            self._note("foreign_origin", host_of(page), f"site {site}: is it missing in site.domains?")
+            self._note("foreign_origin", host_of(page), partial(details.unlisted_origin, site=site))
 
     def insecure(self, page: str, site: str) -> None:
         """Note a page of a site that came by plain http, while the site is served by https."""
-        self._note("insecure_origin", host_of(page), f"site {site}: its pages came by http, its events by https")
+        self._note("insecure_origin", host_of(page), partial(details.insecure_origin, site=site))
 
     def host(self, host: str) -> None:
         """Note a request for a path of ours under a host name that belongs to no site."""
-        self._note("unknown_host", host_of(host), "is it missing in site.domains, or is the Host header not passed on?")
+        self._note("unknown_host", host_of(host), details.unknown_host)
 
-    def _note(self, code: ConditionCode, name: str, detail: str) -> None:
+    def _note(self, code: ConditionCode, name: str, detail: Callable[[int], str]) -> None:
         if not _HOST.fullmatch(name):
             return
         times = self._times[code, name] = self._times.pop((code, name), 0) + 1
         if len(self._times) > _MOST_NAMES:
             self._times.popitem(last=False)
         if times >= _LEAST_TIMES and self._may_report(code, name):
-            self._conditions.report(code, name, f"{times} requests refused; {detail}", lasts_ms=_LASTS_MS)
+            self._conditions.report(code, name, detail(times), lasts_ms=_LASTS_MS)
 
     def _may_report(self, code: ConditionCode, name: str) -> bool:
         """Tell whether a name may be reported: one that already is, or a new one when none was just now."""

@@ -48,7 +48,7 @@ class OptOutDoor:
         self._reader = reader
         self._queue = queue
         self._metrics = metrics
-        self._page = static_file("choice.html").decode()
+        self._page = static_file("opt-out.html").decode()
 
     async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer with the visitor's status, after a POST has changed it durably."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
+from proxy.model import condition_details as details
 from proxy.model.decision import Decision
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
@@ -17,7 +18,6 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
-_CONFLICT = "two visitors brought a Purchase under one id with different values"
 
 
 class DecisionStore:
@@ -97,9 +97,9 @@ class DecisionStore:
         if decision.faults:
             self._faults.report_places(decision.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:
-            self._conditions.report("order_id_conflict", record.pixel, _CONFLICT, lasts_ms=DAY_MS)
+            self._conditions.report("order_id_conflict", record.pixel, details.IDS_IN_CONFLICT, lasts_ms=DAY_MS)
         if decision.untrusted_forwarding:
-            self._conditions.report("untrusted_forwarding", detail="is server.trusted_proxies complete?")
+            self._conditions.report("untrusted_forwarding", detail=details.UNTRUSTED_PROXY)
 
 
 def _not_stored() -> HttpAnswer:

@@ -1,9 +1,14 @@
 """Whose turn it is: in each round of the event loop a client has one request, or a part of a large one, worked on.
 
 Without it a client with sixty requests ready would have all of them worked on before anybody else's.
+
+Each round also gives way to the queue's writer thread. The interpreter has one lock, and an event loop that is never
+idle lets go of it only for moments, too short for a thread of the same core to wake. A commit then waits up to 5 ms
+(``sys.getswitchinterval``) at its start and again after its fsync, and with it everybody who waits for that group.
 """
 
 import asyncio
+import os
 from collections import deque
 from typing import TypeVar
 
@@ -58,6 +63,7 @@ class Turns:
 
     def _round(self) -> None:
         self._is_armed = False
+        os.sched_yield()
         self._served = [self._circle.popleft() for _ in range(min(len(self._circle), CLIENTS))]
         for network in self._served:
             self._let_in(network)

@@ -46,7 +46,7 @@ class Condition:
     subject: str
     """What it is about: a pixel id, an origin; empty when it is about the proxy as a whole."""
     detail: str
-    """Figures, settings and error texts; no contact data, token or body."""
+    """A clause of figures, settings and error texts (condition_details.py); no contact data, token or body."""
     since: int
     """Server clock in milliseconds when it began."""
 

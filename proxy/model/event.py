@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 
 class BrowserCopy(StrEnum):
     """What became of the browser Pixel's copy of an event, as far as the tag could tell."""
@@ -43,7 +45,7 @@ class Redaction(NamedTuple):
     place: str
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True):
     """One event for one pixel that we vouch for: clean, hashed, ready to be written as Graph wants it."""
 
     pixel: str
@@ -68,3 +70,5 @@ class Event(NamedTuple):
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     person_digests: tuple[bytes, ...] = ()
     """Digests of whom it is about."""
+    written: bytes = b""
+    """The custom data as JSON, where they have been written already."""

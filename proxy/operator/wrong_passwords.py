@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.rules.fairness import ClientNetwork, client_network
 
@@ -80,7 +81,9 @@ class WrongPasswords:
         times = self._wrong.get(who, 0)
         _put(self._wrong, who, times + 1)
         if self._total >= _REPORTED_FROM:
-            self._conditions.report("operator_password", detail=f"{self._total} times", lasts_ms=_REMEMBERED_MS)
+            self._conditions.report(
+                "operator_password", detail=details.wrong_passwords(self._total), lasts_ms=_REMEMBERED_MS
+            )
         doubled = FIRST_DELAY_S * 2 ** min(times, 10)
         return LONGEST_DELAY_S if self._total >= _LONGEST_FROM else min(doubled, LONGEST_DELAY_S)
 

@@ -9,7 +9,6 @@ since the group was made; then the engine looks again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from proxy.model.record import Record
@@ -21,8 +20,7 @@ OPEN = -1
 """The segment of a record that is not sealed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """Records of one caller, stored all or none."""
 
     records: Sequence[Record]
@@ -58,8 +56,7 @@ class SealedSegment(NamedTuple):
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """What is stored in one transaction."""
 
     calls: Sequence[Append]
@@ -85,17 +82,18 @@ class _Filling:
 
     def __init__(self) -> None:
         self._chunks: list[tuple[str, int, Chunk]] = []
-        self._last: dict[tuple[str, int], int] = {}
+        self._last: dict[tuple[str, int], tuple[int, Chunk]] = {}
 
     def add(self, record: Record, not_before: int) -> tuple[int, int]:
         """Give a record its place; return the number of its segment, and its position there."""
         lane = (record.pixel, not_before)
-        number = self._last.get(lane)
-        if number is None or not self._chunks[number][2].add(record):
-            number = self._last[lane] = len(self._chunks)
-            self._chunks.append((*lane, Chunk()))
-            self._chunks[number][2].add(record)
-        return number, len(self._chunks[number][2].records) - 1
+        if (last := self._last.get(lane)) and last[1].add(record):
+            number, chunk = last
+        else:
+            number, chunk = self._last[lane] = (len(self._chunks), Chunk())
+            self._chunks.append((*lane, chunk))
+            chunk.add(record)
+        return number, len(chunk.records) - 1
 
     def sealed(self, sealer: Sealer) -> list[SealedSegment]:
         """Seal what was added."""
@@ -116,9 +114,9 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
     for number, call in enumerate(calls):
         for record in call.records:
             is_open = any(map(may_hold, record.person_digests))
-            place = (OPEN, 0) if is_open else filling.add(record, call.not_before)
+            segment, position = (OPEN, 0) if is_open else filling.add(record, call.not_before)
             key, born = keyed(record.pixel, record.name, record.id)
-            members.append(Member(record, number, visit_key(key, record.visitor), born, *place))
+            members.append(Member(record, number, visit_key(key, record.visitor), born, segment, position))
     return Group(calls, members, filling.sealed(sealer), version)
 
 

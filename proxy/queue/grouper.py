@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from proxy.model.record import Record
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
@@ -34,8 +34,7 @@ class Bounds:
     """Of the records of waiting appends. One append is taken however large it is if no other waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
+class _Caller(NamedTuple):
     """An append, and who waits for it."""
 
     append: Append
@@ -165,5 +164,9 @@ class Grouper:
 
 
 def _bytes_of(records: Sequence[Record]) -> int:
-    size = sum(len(record.payload) + _RECORD_BYTES for record in records)
-    return size + sum({record.pixel: len(record.shared) for record in records}.values())
+    size = 0
+    shared: dict[str, int] = {}
+    for record in records:
+        size += len(record.payload) + _RECORD_BYTES
+        shared[record.pixel] = len(record.shared)
+    return size + sum(shared.values())

@@ -24,8 +24,8 @@ from proxy.rules.wire_members import Malformed
 
 REQUEST_STEPS = (
     RequestStep("decode, address, cookies", request_steps.take),
-    RequestStep("machine, permission, suppressions", permission_steps.take),
-    RequestStep("visitor, ids, visitor cookie", identity_steps.take),
+    RequestStep("earlier words, machine, permission", permission_steps.take),
+    RequestStep("visitor, suppressions, ids, visitor cookie", identity_steps.take),
 )
 """Once for a request: what came, what it may do, and who it is."""
 EVENT_STEPS = (
@@ -97,7 +97,7 @@ def decision(case: Case) -> Decision:
     visit = case.visit
     if case.unknown_pixel:
         case.dropped.insert(0, _standing_for(case.unknown_pixel, case.unknown_pixels))
-    refusals = _in_order(visit.refused, case.refused)
+    refusals = _in_order(visit.refused, case.refused) if case.refused else visit.refused
     has_updates = visit.copy_updates != ()
     return Decision(
         records=tuple(case.records),
@@ -125,7 +125,7 @@ def _standing_for(row: LedgerRow, events: int) -> LedgerRow:
 
 
 def _in_order(undecoded: tuple[RefusedEvent, ...], refused: list[RefusedEvent]) -> tuple[RefusedEvent, ...]:
-    return tuple(sorted([*undecoded, *refused], key=lambda event: event.index)) if refused else undecoded
+    return tuple(sorted([*undecoded, *refused], key=lambda event: event.index))
 
 
 def _visitors(case: Case) -> tuple[bytes, ...]:

@@ -1,7 +1,6 @@
 """What the steps of a browser's request work on: the request so far, and each of its events so far."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -44,26 +43,29 @@ class Case(msgspec.Struct):
     scope: CookieScope = _NOWHERE
     cookies: Mapping[str, str] = {}
     """Those that count for us."""
-    found: FoundCookie = NONE_FOUND
     # permission
+    found: FoundCookie = NONE_FOUND
+    """The visitor cookie as the request brought it."""
     bot: str | None = None
     """Why the visitor is taken for a machine."""
     forbidden: DropReason | None = None
     """Set when nothing of the visit may leave."""
     options: Options | None = None
-    withdrawn: tuple[bytes, ...] = ()
-    granted: tuple[bytes, ...] = ()
     # identity
     visitor: bytes = b""
     """Four bytes that tell visitors apart."""
+    withdrawn: tuple[bytes, ...] = ()
+    granted: tuple[bytes, ...] = ()
     ids: BrowserIds = _NO_IDS
     visitor_cookie: VisitorCookie = NONE_FOUND.visitor_cookie
     """What the visitor cookie holds from now on."""
     set_cookies: tuple[str, ...] = ()
     # the events
     match_keys: dict[str, MatchKeys] = {}
-    """By pixel, like the next two, as soon as an event or the visitor cookie needed them."""
+    """By pixel, like ``people`` and ``shared``, as soon as an event or the visitor cookie needed them."""
     people: dict[str, Person] = {}
+    stranger: Person | None = None
+    """Who the visitor is for each pixel of which the page told nothing."""
     shared: dict[str, bytes] = {}
     """What the payloads of one pixel's events share."""
     page: CleanPage | None = None
@@ -83,8 +85,7 @@ class Case(msgspec.Struct):
             step.run(self)
 
 
-@dataclass(slots=True)
-class EventCase:
+class EventCase(msgspec.Struct):
     """What is known of one event so far, for each of the pixels that it is still meant for."""
 
     case: Case
@@ -93,16 +94,16 @@ class EventCase:
     """Its id as the page gave it, by which the page is told of a refusal."""
     time: int = 0
     """When it happened, by our clock in milliseconds."""
-    pixels: list[Pixel] = field(default_factory=list)
-    data: Mapping[str, Any] = field(default_factory=dict)
+    pixels: Sequence[Pixel] = ()
+    data: Mapping[str, Any] = {}
     """Its custom data."""
     written: bytes = b""
-    """The custom data as JSON, if they are written already."""
+    """The custom data as JSON, where they have been written already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
     page: CleanPage = _NO_PAGE
-    events: list[Event] = field(default_factory=list)
-    dropped: list[LedgerRow] = field(default_factory=list)
+    events: list[Event] = []
+    dropped: list[LedgerRow] = []
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None
 

@@ -3,8 +3,7 @@
 A step that drops the event for a pixel takes the pixel off; so the first objection decides.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
 
 from proxy.config.schema import Pixel
 from proxy.graph import payload
@@ -16,14 +15,13 @@ from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, EventStep
 from proxy.rules.faults import fault
-from proxy.rules.identity.person import Person, person_of
-from proxy.rules.match import keys
 from proxy.rules.payload import labels
 from proxy.rules.payload.addresses import clean_page
 from proxy.rules.payload.custom_data import checked
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.shape_patterns import has_suspects_of_ids
-from proxy.rules.selection import ALL, wants
+from proxy.rules.people import person_for
+from proxy.rules.selection import wants
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
@@ -98,11 +96,15 @@ def time(event_case: EventCase) -> None:
 
 def selection(event_case: EventCase) -> None:
     """Drop the event for the pixels that do not want it, and an event of its own on a site with sensitive data."""
-    name = event_case.hit.name
-    for pixel in list(event_case.pixels):
-        if pixel.events != ALL and not wants(pixel.events, name):
-            _drop_for(event_case, pixel, DropReason.EXCLUDED)
-    if event_case.case.policy.site.sensitive == "restricted" and name not in STANDARD_EVENTS:
+    policy, name = event_case.case.policy, event_case.hit.name
+    if policy.takes_all:
+        return
+    wanting = [pixel for pixel in event_case.pixels if wants(pixel.events, name)]
+    if len(wanting) < len(event_case.pixels):
+        ids = {pixel.id for pixel in wanting}
+        _drop(event_case, [pixel for pixel in event_case.pixels if pixel.id not in ids], DropReason.EXCLUDED)
+        event_case.pixels = wanting
+    if policy.site.sensitive == "restricted" and name not in STANDARD_EVENTS:
         _drop_all(event_case, DropReason.RESTRICTED)
 
 
@@ -127,38 +129,11 @@ def custom_data(event_case: EventCase) -> None:
 
 def match_keys(event_case: EventCase) -> None:
     """Find out who the visitor is for each pixel, and drop what Meta would refuse as it fits too many people."""
-    people = event_case.case.people
-    for pixel in list(event_case.pixels):
-        person = people.get(pixel.id)
-        if person is None:
-            person = people[pixel.id] = _person(event_case.case, pixel.id)
+    for pixel in event_case.pixels:
+        person = event_case.case.people.get(pixel.id) or person_for(event_case.case, pixel.id)
         if person.is_too_broad:
-            _drop_for(event_case, pixel, DropReason.LITTLE_IDENTITY, person.findings)
-
-
-def keys_of(case: Case, pixel_id: str) -> keys.MatchKeys:
-    """Return what the page told of the visitor for one pixel; it is worked out once."""
-    customer_information = case.visit.match.get(pixel_id)
-    if not customer_information:
-        return keys.NOTHING
-    found = case.match_keys.get(pixel_id)
-    if found is None:
-        country, year = case.policy.site.country.lower(), datetime.fromtimestamp(case.request.now / 1000, UTC).year
-        found = keys.match_keys(customer_information, country=country, year=year, effort=case.effort)
-        case.match_keys[pixel_id] = found
-    return found
-
-
-def _person(case: Case, pixel_id: str) -> Person:
-    return person_of(
-        keys_of(case, pixel_id),
-        case.visitor_cookie,
-        address=case.address,
-        user_agent=case.user_agent,
-        fbp=case.ids.fbp,
-        fbc=case.ids.fbc,
-        person_keys=case.policy.person_keys,
-    )
+            _drop(event_case, (pixel,), DropReason.LITTLE_IDENTITY, person.findings)
+            event_case.pixels = [other for other in event_case.pixels if other is not pixel]
 
 
 def redaction(event_case: EventCase) -> None:
@@ -176,7 +151,7 @@ def redaction(event_case: EventCase) -> None:
 
 def event(event_case: EventCase) -> None:
     """Make the event for each pixel."""
-    case, page = event_case.case, event_case.page
+    case, hit, page = event_case.case, event_case.hit, event_case.page
     doubt = f"bot:{case.bot}" if case.bot else ""
     shared_findings = (doubt, *case.findings) if doubt else case.findings
     for pixel in event_case.pixels:
@@ -184,17 +159,18 @@ def event(event_case: EventCase) -> None:
         event_case.events.append(
             Event(
                 pixel=pixel.id,
-                name=event_case.hit.name,
-                id=event_case.hit.id,
+                name=hit.name,
+                id=hit.id,
                 time_s=event_case.time // 1000,
                 url=page.url,
                 referrer=page.referrer,
                 user_data=person.user_data,
                 person_digests=person.digests,
                 custom_data=event_case.data,
+                written=event_case.written,
                 options=case.options,
                 visitor=case.visitor,
-                browser_copy=event_case.hit.browser_copy,
+                browser_copy=hit.browser_copy,
                 bot_reason=doubt,
                 findings=shared_findings + person.findings + event_case.findings,
             )
@@ -202,20 +178,26 @@ def event(event_case: EventCase) -> None:
 
 
 def record(event_case: EventCase) -> None:
-    """Write the event's records and drops, all of them or none: what one request may write is bounded."""
-    case, size = event_case.case, 0
+    """Write the event's records and drops, all of them or none: what one request may write is bounded.
+
+    What the records for several pixels have in common is written for the first of them.
+    """
+    case, events = event_case.case, event_case.events
+    records: list[Record] = []
     shared: dict[str, bytes] = {}
-    records = []
-    for event in event_case.events:
-        shared_part = case.shared.get(event.pixel)
-        written = payload.record(event, shared_part)
-        if shared_part is None:
+    size = 0
+    for event in events:
+        first, shared_part = records[0] if records else None, case.shared.get(event.pixel)
+        is_new = shared_part is None
+        if is_new and first and event.user_data is events[0].user_data:
+            shared_part = first.shared
+        written = payload.record(event, shared_part, first)
+        if is_new:
             shared[event.pixel] = written.shared
-            size += len(written.shared) + _PERSON * len(event.person_digests) + _FRAME
-        size += len(written.payload) + _noted(written)
+            size += len(written.shared) + _PERSON * len(written.person_digests) + _FRAME
+        size += len(written.payload)
         records.append(written)
-    if event_case.dropped:
-        size += sum(map(_noted, event_case.dropped))
+    size += _noted(event_case.hit, (*records, *event_case.dropped))
     if size > case.bytes_left:
         case.refused.append(RefusedEvent(event_case.hit.place, event_case.claimed_id, _TOO_LARGE))
         return
@@ -227,18 +209,19 @@ def record(event_case: EventCase) -> None:
     case.unknown_pixel = case.unknown_pixel or event_case.unknown_pixel
 
 
-def _noted(noted: Record | LedgerRow) -> int:
-    """Return how many bytes of queue or ledger that is, as JSON writes them, at most."""
-    words = f"{noted.name}{noted.id}"
+def _noted(hit: Hit, noted: Sequence[Record | LedgerRow]) -> int:
+    """Return how many bytes of queue or ledger that is of an event beside payloads, as JSON writes them, at most."""
+    words = f"{hit.name}{hit.id}"
     size = (len(words) if words.isascii() else len(words.encode())) + words.count('"') + words.count("\\")
-    return size + _FRAME + (sum([len(finding) + 3 for finding in noted.findings]) if noted.findings else 0)
+    findings = [finding for each in noted for finding in each.findings]
+    return len(noted) * (size + _FRAME) + sum([len(finding) + 3 for finding in findings])
 
 
 def _drop_all(event_case: EventCase, reason: DropReason, findings: tuple[str, ...] = ()) -> None:
-    event_case.dropped += [event_case.drop_row(pixel.id, reason, findings) for pixel in event_case.pixels]
-    event_case.pixels = []
+    _drop(event_case, event_case.pixels, reason, findings)
+    event_case.pixels = ()
 
 
-def _drop_for(event_case: EventCase, pixel: Pixel, reason: DropReason, findings: tuple[str, ...] = ()) -> None:
-    event_case.dropped.append(event_case.drop_row(pixel.id, reason, findings))
-    event_case.pixels.remove(pixel)
+def _drop(event_case: EventCase, pixels: Sequence[Pixel], reason: DropReason, findings: tuple[str, ...] = ()) -> None:
+    """Note the drop of the event for each of some pixels."""
+    event_case.dropped += [event_case.drop_row(pixel.id, reason, findings) for pixel in pixels]

@@ -8,6 +8,7 @@ from proxy.config.schema import Pixel, Site
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.payload.names import Allowed, allowed_by
 from proxy.rules.request.cookies import BROWSER_IDS
+from proxy.rules.selection import ALL
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,12 @@ class Policy:
         return tuple(self.pixels)
 
     @cached_property
-    def cookies(self) -> tuple[str, ...]:
+    def takes_all(self) -> bool:
+        """Whether each of the site's pixels takes every event."""
+        return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)
+
+    @cached_property
+    def cookie_names(self) -> tuple[str, ...]:
         """The names of the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
         return (*BROWSER_IDS, *self.keys.names(self.site.name))
 

@@ -23,11 +23,11 @@ PIXEL_ID = 20
 _BROWSER_COPIES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
 _CONSENTS = {consent.value: consent for consent in Consent}
 _Member = TypeVar("_Member", Consent, BrowserCopy)
-# A pair of surrogates, half of one, any other escape. Half of one is what ``slice`` leaves of an emoji.
-_HEX = rb"[0-9a-fA-F]"
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB]%b{2}\\u[dD][c-fC-F]%b{2}|(u[dD][89a-fA-F]%b{2})|.)" % (_HEX, _HEX, _HEX), re.DOTALL
-)
+# Half a pair of surrogates, which is what ``slice`` leaves of an emoji.
+_HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
+# In its place while halves are looked for; no JSON holds it.
+_BACKSLASH, _MASK = rb"\\", b"\x00\x00"
 
 
 class Malformed(ValueError):  # noqa: N818 - the caller's fault, not an error of ours
@@ -91,9 +91,10 @@ def _parsed(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        if b"\\u" not in body:
+        if b"\\u" not in body or b"\x00" in body:
             raise
-        return orjson.loads(_ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], body))
+        masked = _HALF.sub(rb"\\ufffd", body.replace(_BACKSLASH, _MASK))
+        return orjson.loads(masked.replace(_MASK, _BACKSLASH))
 
 
 def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[RefusedEvent]]:

@@ -9,7 +9,7 @@ const writeCookie = (name, value) => {
 const unshelve = guard(() => {
   const text = localStorage[address];
   delete localStorage[address];
-  return JSON.parse(text);
+  return text && JSON.parse(text);
 });
 
 /** @param {Batch} batch */

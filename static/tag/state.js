@@ -53,9 +53,9 @@ const guard =
 /** @param {unknown} value @returns {Bag | undefined} what JSON can carry of an object, unless nothing or too much */
 const copy = guard((value) => {
   const text = JSON.stringify(value);
-  const { size } = new Blob([text]);
-  if (/^{"/.test(text) && size < 4e4) {
-    bytesLeft -= size;
+  const bytes = /^{"/.test(text) && new TextEncoder().encode(text);
+  if (bytes && bytes.length < 4e4) {
+    bytesLeft -= bytes.length;
     return JSON.parse(text);
   }
 });

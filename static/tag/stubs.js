@@ -16,7 +16,7 @@ const trap = guard((object, key, change, get, set) => {
 
 /** @param {(value: any, first: unknown) => void} work */
 const once = (work) => /** @param {any} value */ (value) => {
-  guard(() => heard.has(value) || work(value, heard.add(value)))();
+  guard(() => value && (heard.has(value) || work(value, heard.add(value))))();
   return value;
 };
 

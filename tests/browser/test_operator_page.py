@@ -180,8 +180,10 @@ async def test_filters_narrow_the_list_and_outlive_a_reload(quiet: Desk) -> None
     await quiet.open()
     rows, page = quiet.page.locator("#rows tr"), quiet.page
     await expect(rows).to_have_count(3)
+    await expect(page.locator("#events-caption")).to_have_text("The newest 3 events, in your local time.")
 
     await page.get_by_role("combobox", name="Name").fill("Search")
+    await expect(page.locator("#events-caption")).to_have_text("The newest 2 events that match, in your local time.")
     await expect(rows).to_have_count(2)
     await page.get_by_role("combobox", name="Pixel").select_option(OTHER)
     await expect(rows).to_have_count(1)
@@ -194,6 +196,7 @@ async def test_filters_narrow_the_list_and_outlive_a_reload(quiet: Desk) -> None
     await expect(rows).to_have_count(3)
     await page.get_by_role("textbox", name="Id").fill("one")
     await expect(rows).to_have_count(1)
+    await expect(page.locator("#events-caption")).to_have_text("The newest event that matches, in your local time.")
 
 
 async def test_a_dead_letter_is_replayed(quiet: Desk) -> None:

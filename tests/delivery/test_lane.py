@@ -309,3 +309,47 @@ async def test_one_quick_small_batch_does_not_narrow_the_window_for_good() -> No
 
     assert queue.claims[0] == (True, 99)
     assert graph.most_under_way == pace.WINDOW_MOST
+
+
+class Together(FakeQueue):
+    """Gives out all that waits, in segments of one event."""
+
+    def add(self, numbers: Sequence[int]) -> None:
+        self.segments += [Segment(number, PIXEL, 0, 0, (record(number),)) for number in numbers]
+
+
+async def test_fresh_events_gather_while_few_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a batch that leaves little behind the next request waits, and takes all events that came meanwhile."""
+    rests: list[float] = []
+    gathered = asyncio.Event()
+
+    async def rest(seconds: float, **_fresh: bool) -> None:
+        rests.append(seconds)
+        if seconds == pace.GATHER_S:
+            await gathered.wait()
+
+    queue, graph = Together(full=0), Moody()
+    the_lane = lane(queue, graph)
+    monkeypatch.setattr(the_lane, "_rest", rest)
+    running = asyncio.create_task(the_lane.run())
+
+    async def rested() -> bool:
+        return pace.GATHER_S in rests
+
+    await until(rested, what="a rest after the first event")
+    for number in range(2, 22):
+        queue.add([number])
+        the_lane.wake()
+        await asyncio.sleep(0)
+    alone = graph.requests, list(graph.ids)
+    gathered.set()
+
+    async def all_sent() -> bool:
+        return len(graph.ids) == 21
+
+    await until(all_sent, what="the events that came meanwhile")
+    the_lane.stop()
+    await running
+
+    assert alone == (1, ["id-1"])
+    assert graph.requests == 2

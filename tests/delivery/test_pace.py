@@ -92,3 +92,10 @@ def test_refused_batches_become_small_and_taken_ones_large_again() -> None:
     """Half as many events after a refusal, down to eight; twice as many after a delivery, up to what Meta takes."""
     assert [pace.smaller(events) for events in (1000, 17, 9, 1)] == [500, 8, 8, 8]
     assert [pace.larger(events) for events in (8, 500, 501, 1000)] == [16, 1000, 1000, 1000]
+
+
+def test_events_gather_only_while_few_wait() -> None:
+    """With half a batch or more waiting there is no pause; it is far shorter than anybody would notice."""
+    assert [pace.gathering(waiting, 1000) for waiting in (0, 499, 500, 10**7)] == [pace.GATHER_S] * 2 + [0.0] * 2
+    assert [pace.gathering(waiting, 8) for waiting in (3, 4)] == [pace.GATHER_S, 0.0]
+    assert pace.GATHER_S <= 0.1

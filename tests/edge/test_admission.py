@@ -267,6 +267,20 @@ async def test_clients_take_turns() -> None:
     assert [entry for entry in order if entry[0] == "a"] == [f"a{number}" for number in range(60)]
 
 
+async def test_each_round_gives_way_to_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two requests of a client the event loop lets the writer thread have the interpreter."""
+    circle, order = Turns(), list[str]()
+    monkeypatch.setattr("os.sched_yield", lambda: order.append("yielded"))
+
+    async def request() -> None:
+        await circle.mine("a")
+        order.append("worked")
+
+    await asyncio.gather(*(request() for _ in range(5)))
+
+    assert "".join(entry[0] for entry in order if entry).strip("y").replace("yy", "y") == "wywywywyw"
+
+
 async def test_a_round_serves_a_few_clients_once_each() -> None:
     """A hundred clients that come at once are let in by rounds of a few, and a newcomer does not overtake them."""
     circle, order = Turns(), list[int]()

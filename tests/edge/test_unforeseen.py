@@ -42,10 +42,10 @@ def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the rules fail for the event whose id is ``bad``."""
     right = payload.record
 
-    def wrong(event: Event, shared_part: bytes | None = None) -> Record:
+    def wrong(event: Event, shared_part: bytes | None = None, like: Record | None = None) -> Record:
         if event.id == "bad":
             raise TypeError(SECRET_WORD)
-        return right(event, shared_part)
+        return right(event, shared_part, like)
 
     monkeypatch.setattr(payload, "record", wrong)
 

@@ -1,14 +1,18 @@
 """What waits: suspects apart from fresh events, since when, and what becomes of it when it grows too old."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 from support import PIXEL, SECRET, record
 
 from proxy.config.schema import QueueSettings, RetentionSettings
-from proxy.model.ledger import Status
+from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.queue.contract import Filter, Oldest, Remainder, Segment, Settlement
 from proxy.queue.seal import Sealer
@@ -167,3 +171,82 @@ async def test_expiry_goes_in_slices_and_leaves_what_is_under_way(queue: LocalQu
     assert max(slices) <= 800
     assert sum(slices) == 1200
     assert queue.stats().waiting == {PIXEL: len(ids(claimed))}
+
+
+async def stock(queue: LocalQueue, numbers: Sequence[int]) -> None:
+    """Store events, each in a segment of its own."""
+
+    def insert() -> None:
+        for number in numbers:
+            queue._store.tables.segments.insert(Remainder(PIXEL, 0, 0, (record(number),), NOON + number // 10))
+
+    await queue._writer.do(insert)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+async def test_a_batch_of_lone_events_takes_a_few_statements(queue: LocalQueue, *, newest: bool) -> None:
+    """Each call into SQLite gives up the interpreter's lock, so a claim and a settlement make few, whatever waits."""
+    statements: list[str] = []
+
+    def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+        statements.append(sql)
+        return True
+
+    await stock(queue, range(3000))
+    in_flight = [await queue.claim(PIXEL, most=1000), await queue.claim(PIXEL, most=500)]
+    await queue._writer.do(lambda: setattr(queue._store.tables.db, "exec_trace", trace))
+    statements.clear()
+    batch = await queue.claim(PIXEL, most=1000, newest=newest)
+    claiming, statements[:] = len(statements), []
+    rows = tuple(LedgerRow(NOON, PIXEL, "Lead", identity, NOON // 1000, Status.DELIVERED) for identity in ids(batch))
+    await queue.settle(batch, Settlement(done=tuple(segment.ref for segment in batch), rows=rows))
+    settling = len(statements)
+    expected = range(2999, 1999, -1) if newest else range(1500, 2500)
+
+    assert [len(claim) for claim in in_flight] == [1000, 500]
+    assert ids(batch) == [f"id-{number}" for number in expected]
+    assert claiming <= 4
+    assert settling <= 30
+    assert queue.stats().waiting == {PIXEL: 2000}
+
+
+async def test_damage_hides_nothing_that_a_claim_could_take(queue: LocalQueue) -> None:
+    """A claim goes on past damaged segments, however many there are, until it is full."""
+    await stock(queue, range(30))
+    await damage(queue)
+    await stock(queue, range(30, 35))
+    batch = await queue.claim(PIXEL, most=3)
+
+    assert ids(batch) == ["id-30", "id-31", "id-32"]
+
+
+async def test_no_commit_waits_for_the_batches_of_many_lanes(queue: LocalQueue) -> None:
+    """Thirty pixels claim and settle at once; a commit, which appends may share, has two of these calls at most."""
+    claims: list[int] = []
+    claim, settle = queue._store.deliveries.claim, queue._store.deliveries.settle
+
+    def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+        if sql.startswith("BEGIN"):
+            claims.append(0)
+        return True
+
+    def counted(call: Callable[..., Any], *values: Any, **options: Any) -> Any:
+        claims[-1] += 1
+        return call(*values, **options)
+
+    pixels = [str(number) for number in range(30)]
+    for pixel in pixels:
+        await queue.append([record(1, pixel=pixel)])
+    await queue._writer.do(lambda: setattr(queue._store.tables.db, "exec_trace", trace))
+    queue._store.deliveries.claim = partial(counted, claim)  # type: ignore[method-assign]
+    queue._store.deliveries.settle = partial(counted, settle)  # type: ignore[method-assign]
+
+    async def deliver(pixel: str) -> None:
+        (segment,) = await queue.claim(pixel, most=1000)
+        await queue.settle([segment], Settlement(done=(segment.ref,)))
+
+    await asyncio.gather(*(deliver(pixel) for pixel in pixels))
+
+    assert sum(claims) == 60
+    assert max(claims) <= 2
+    assert not queue.stats().waiting

@@ -52,6 +52,7 @@ HIDDEN = {"person_digests", "worth", "shared"}
 
 def written(record: Record) -> dict[str, Any]:
     outside = {key: value for key, value in record._asdict().items() if key not in HIDDEN}
+    outside["mark"] = outside.pop("bot_reason")
     return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.whole)}
 
 

@@ -1,15 +1,20 @@
 """The events of one request within one budget: what is too much or cannot be read costs no neighbour."""
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import orjson
 import pytest
 from cases import NOW, case_of, hit, site, taken
 
+import proxy
 from proxy.graph import payload
 from proxy.model.event import DropReason
 from proxy.model.request import RefusedEvent
-from proxy.rules import event_steps, limits
+from proxy.rules import event_steps, limits, tables
 from proxy.rules.browser import decision, events_in_parts
 from proxy.rules.case import Case
 from proxy.rules.faults import fault
@@ -140,3 +145,66 @@ def test_a_large_request_is_worked_on_in_parts() -> None:
 
     assert limits.ROWS / (pauses + 1) <= limits.PART + pairs
     assert list(events_in_parts(case_of(*hits[: limits.PART // pairs]))) == []
+
+
+def calls_of_ours(work: Callable[[], object]) -> int:
+    """Return how many functions of ours a work calls, and constructors of named tuples, whose code has no file."""
+    found = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal found
+        found += event == "call" and frame.f_code.co_filename.startswith(OURS)
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+OURS = (str(Path(proxy.__file__).parent), "<string>")
+SENT: dict[str, Any] = {"data": {"value": 9.5, "currency": "EUR", "contents": [{"id": "sku-1", "quantity": 1}]}}
+# Changes of the case, of the hit; how many calls each further pixel may bring about.
+PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "sent": ({}, SENT, 3),
+    "Purchases": ({}, SENT | {"name": "Purchase"}, 3),
+    "forbidden": ({"forbidden": DropReason.GPC}, {}, 2),
+    "of a machine": ({"forbidden": DropReason.BOT, "bot": "crawler"}, {}, 2),
+    "too old": ({}, {"at": NOW - 8 * 86_400_000}, 2),
+    "without a value": ({}, {"name": "Purchase"}, 2),
+    "with contact data": ({}, {"id": "anna@x.de"}, 2),
+    "not wanted": ({"site": site(pixel=[{"id": pixel, "access_token": "t", "events": []} for pixel in PIXELS])}, {}, 3),
+}
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_another_pixel_costs_next_to_nothing(kind: str) -> None:
+    """What is worked out for an event's first pixel is known for all others: sent or dropped, each is a call or two."""
+    tables.prepare()
+    changes, claims, most = PAIRS[kind]
+    one, many = (
+        [hit(**claims | {"pixels": PIXELS[:count], "place": number}) for number in range(8)] for count in (1, 50)
+    )
+    first, all_ = (case_of(*hits, **{"site": MANY} | changes) for hits in (one, many))
+    further = calls_of_ours(lambda: taken(all_)) - calls_of_ours(lambda: taken(first))
+
+    assert len(all_.records) + len(all_.dropped) == 400
+    assert further <= 8 * 49 * most
+
+
+def test_an_event_is_written_once_for_all_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records of one event have the same payload, and those of one visitor the same shared part."""
+    written = []
+    dumps = orjson.dumps
+
+    def counted(value: Any, *given: Any) -> bytes:
+        written.append(value)
+        return dumps(value, *given)
+
+    monkeypatch.setattr(orjson, "dumps", counted)
+    found = taken(case_of(*(hit(id=str(number), pixels=PIXELS) for number in range(8)), site=MANY))
+
+    assert len({id(record.payload) for record in found.records}) == 8
+    assert len({id(record.shared) for record in found.records}) == 1
+    assert (len(found.records), len(written)) == (400, 8 + 1)

@@ -364,6 +364,7 @@ def test_an_event_has_what_the_page_and_the_request_say() -> None:
         referrer="https://ads.example/",
         user_data=REQUEST_KEYS,
         custom_data={"content_ids": ["1"]},
+        written=b'{"content_ids":["1"]}',
         options=(("LDU",), 0, 0),
         visitor=the_event(case_of(hit())).visitor,
         browser_copy=BrowserCopy.BLOCKED,

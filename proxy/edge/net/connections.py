@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Protocol
 
 from proxy.edge.net.terms import Terms
+from proxy.model import condition_details as details
 from proxy.rules.fairness import ClientNetwork, client_network
 from proxy.rules.request.client_address import is_trusted
 
@@ -138,9 +139,7 @@ class Connections:
 
     def out_of_descriptors(self) -> None:
         """Close some of the longest silent connections, since the process can open nothing more."""
-        self._terms.conditions.report(
-            "descriptors", detail="no file descriptor is left (ulimit -n)", lasts_ms=_LASTS_MS
-        )
+        self._terms.conditions.report("descriptors", detail=details.NO_DESCRIPTOR, lasts_ms=_LASTS_MS)
         for _ in range(_FREED):
             self._evict_silent(self._strangers)
 
@@ -181,14 +180,14 @@ class Connections:
         most = self._terms.limits.connections_per_address
         if network is None or len(self._networks.get(network, ())) < most:
             return True
-        detail = f"{most} connections of one address are open (limits.connections_per_address)"
+        detail = details.address_full(most)
         self._terms.conditions.report("address_full", self._terms.name, detail, lasts_ms=_LASTS_MS)
         return self._freed_place(self._networks[network], "address", silent_s=_SILENT_S)
 
     def _has_place(self) -> bool:
         if len(self._all) < self._terms.limits.connections:
             return True
-        detail = f"{self._terms.limits.connections} connections are open"
+        detail = details.connections_full(self._terms.limits.connections)
         self._terms.conditions.report("connections_full", self._terms.name, detail, lasts_ms=_LASTS_MS)
         return self._freed_place(self._strangers, "full")
 

@@ -4,6 +4,7 @@ import resource
 from pathlib import Path
 
 from proxy.config.schema import LimitSettings
+from proxy.model import condition_details as details
 from proxy.telemetry.conditions import Conditions
 
 _RESERVE = 256
@@ -32,8 +33,7 @@ def affordable(wanted: int, conditions: Conditions) -> int:
         return wanted
     free = max(soft - used, 0)
     most = max(free - min(_RESERVE, int(free * _RESERVE_SHARE)), 1)
-    detail = f"{soft} are allowed (ulimit -n), so {most} connections instead of {wanted} (limits.connections)"
-    conditions.report("descriptors", "limit", detail)
+    conditions.report("descriptors", "limit", details.few_descriptors(soft, most, wanted))
     return most
 
 

@@ -19,6 +19,7 @@ from proxy.edge.net.fast import FastConnection
 from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.proxy_protocol import ProxyHeaderReader
 from proxy.edge.net.terms import Terms
+from proxy.model import condition_details as details
 from proxy.telemetry.faults import FaultReporter
 
 _AT_ONCE = 64
@@ -132,8 +133,7 @@ class Listener(web.BaseSite):
         return HttpConnection(server, connection, terms, self._faults)
 
     def _report_missing_header(self) -> None:
-        detail = "a trusted peer sent no header of it: is server.proxy_protocol right?"
-        self._terms.conditions.report("proxy_protocol", detail=detail, lasts_ms=_LASTS_MS)
+        self._terms.conditions.report("proxy_protocol", detail=details.NO_PROXY_HEADER, lasts_ms=_LASTS_MS)
 
     def _pause_accepting(self, listening: socket.socket) -> None:
         self._connections.out_of_descriptors()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
@@ -13,8 +13,7 @@ SegmentRef: TypeAlias = int | bytes
 """Names a segment to the engine that gave it out; others only compare it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """Claimed records of one pixel, with the history they share."""
 
     ref: SegmentRef

@@ -71,25 +71,13 @@ class LocalArchive:
         )
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
-        """See ``Suppressing``.
-
-        Args:
-            person_digests: 16 bytes each.
-            kind: Who asked for it.
-            at: Server clock in milliseconds.
-        """
+        """See ``Suppressing``."""
         await self._writer.do(lambda: self._store.tables.suppressions.add(person_digests, kind, at))
 
     async def lift(
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
     ) -> list[SuppressionKind]:
-        """See ``Suppressing``.
-
-        Args:
-            person_digests: 16 bytes each.
-            kinds: Which kinds end.
-            at: Server clock in milliseconds; younger suppressions stay.
-        """
+        """See ``Suppressing``."""
         suppressions = self._store.tables.suppressions
         if not suppressions.has_any or not any(map(suppressions.may_hold, person_digests)):
             return []

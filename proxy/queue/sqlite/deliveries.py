@@ -43,6 +43,8 @@ class Deliveries:
     def _permitted(self, segment: Segment) -> Segment | None:
         """Return what of a claimed segment may be sent, and drop the rest."""
         tables = self._tables
+        if not tables.suppressions.may_concern(segment.records):
+            return segment
         survivors, refused = tables.suppressions.sift(segment.records)
         if not refused:
             return segment

@@ -34,6 +34,8 @@ from proxy.queue.sqlite.troubles import Troubles
 from proxy.queue.sqlite.writer import Writer
 
 _READY_S = 1.0
+# Claims and settlements of up to a batch each that may share a commit with appends, so that no append waits for more.
+_BATCHES = 2
 
 
 class LocalQueue(LocalArchive):
@@ -55,6 +57,7 @@ class LocalQueue(LocalArchive):
         self._grouper = Grouper(store.group, writer.store)
         self._capacity = Capacity(store, writer, limits)
         self._now = now
+        self._batches = asyncio.Semaphore(_BATCHES)
         self._lane_states: dict[str, DeliveryState] = {}
 
     @classmethod
@@ -108,14 +111,7 @@ class LocalQueue(LocalArchive):
         pixels: Sequence[str] = (),
         visitors: Sequence[bytes] = (b"",),
     ) -> None:
-        """See ``Intake``.
-
-        Args:
-            rows: Finished events.
-            copy_updates: Later states of browser copies.
-            pixels: Of whose events.
-            visitors: Who brought the updates, 4 bytes each.
-        """
+        """See ``Intake``."""
         now = self._now()
         keyed = (
             (now, event_key(pixel, update.name, update.id), visitors, update.browser_copy)
@@ -125,15 +121,10 @@ class LocalQueue(LocalArchive):
         self._store.notes.add(rows, keyed)
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
-        """See ``Outbox``.
-
-        Args:
-            pixel: Its id.
-            most: How many events.
-            newest: The youngest come first.
-            suspect: Claim suspects.
-        """
-        return await self._writer.do(lambda: self._store.deliveries.claim(pixel, most, newest=newest, suspect=suspect))
+        """See ``Outbox``."""
+        claim = self._store.deliveries.claim
+        async with self._batches:
+            return await self._writer.do(lambda: claim(pixel, most, newest=newest, suspect=suspect))
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``Outbox``."""
@@ -141,7 +132,8 @@ class LocalQueue(LocalArchive):
 
     async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
         """See ``Outbox``."""
-        return await self._writer.do(lambda: self._store.deliveries.settle(segments, settlement))
+        async with self._batches:
+            return await self._writer.do(lambda: self._store.deliveries.settle(segments, settlement))
 
     async def lane_state(self, pixel: str) -> DeliveryState:
         """See ``Outbox``."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import apsw
 
 from proxy.config.schema import RetentionSettings
+from proxy.model.condition_details import ROWS_TOO_FAST
 from proxy.model.event import BrowserCopy
 from proxy.model.units import DAY_MS
 from proxy.queue.sqlite.disk_space import DiskSpace, Files
@@ -97,7 +98,7 @@ class Housekeeping:
         lost = self._notes.lost
         if lost > self._told_lost:
             self._told_lost = lost
-            self._troubles.begin(INCOMPLETE, "", "rows come faster than the disk takes them")
+            self._troubles.begin(INCOMPLETE, "", ROWS_TOO_FAST)
         elif not self._notes:
             self._troubles.end(INCOMPLETE, "")
 

@@ -6,16 +6,17 @@ never wait for the search for the bad one, and the bound of the batches they may
 
 import logging
 import struct
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import cache
 from itertools import chain
 from typing import Any, TypeAlias
 
 import apsw
 
 from proxy.model.record import Record
-from proxy.queue.codec import chunks, unpack, wire_size
+from proxy.queue.codec import chunks, unpack
 from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.group import SealedSegment, sealed_segment
 from proxy.queue.seal import Sealer, SealError
@@ -28,9 +29,11 @@ log = logging.getLogger(__name__)
 _MOST_CLAIMED_BYTES = 3 << 20
 # More of them in one statement would crowd the cache of prepared statements.
 _MOST_ROWS = 32
-_PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes]
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
+_RESTING = "sealed, skip"
+_Resting: TypeAlias = tuple[bytes, bytes]
+_Waiting: TypeAlias = tuple[Sequence[Any], _Resting]
 
 
 class Segments:
@@ -84,8 +87,7 @@ class Segments:
         """Write rows many at a time, as each step of SQLite may cost the thread its turn at the interpreter."""
         for start in range(0, len(rows), _MOST_ROWS):
             some = rows[start : start + _MOST_ROWS]
-            places = ", ".join([_PLACES] * len(some))
-            self._db.execute(f"INSERT INTO segment VALUES {places}", tuple(chain.from_iterable(some)))  # noqa: S608 - our own text
+            self._db.execute(_insert_sql(len(some)), tuple(chain.from_iterable(some)))
 
     def _count(self, pixel: str, events: int, *, suspect: int) -> None:
         self._counts.waiting.add(pixel, events)
@@ -101,37 +103,56 @@ class Segments:
             newest: The youngest come first, otherwise the oldest.
         """
         way = "DESC" if newest else "ASC"
-        order = f"WHERE pixel=? AND suspect=0 AND not_before<=? ORDER BY at {way}, id {way}"
+        lane = f"suspect=0 AND not_before<={self._now():d} ORDER BY at {way}, id {way}"
         found: list[Segment] = []
         events = size = 0
-        for row in self.unclaimed(order, pixel, self._now()):
-            if found and (events + row[1] > most or size >= _MOST_CLAIMED_BYTES):
+        for facts, resting in self._waiting(pixel, lane, most):
+            if found and (events + facts[1] > most or size >= _MOST_CLAIMED_BYTES):
                 break
-            if segment := self.read(row):
+            if segment := self._take(facts, resting):
                 found.append(segment)
-                events, size = events + row[1], size + _wire_size(segment)
+                events, size = events + facts[1], size + _wire_size(segment)
         return tuple(found)
 
     def claim_suspects(self, pixel: str, most: int) -> tuple[Segment, ...]:
         """Claim the newest suspects that fit one batch of the largest bound; the last segment may exceed it."""
         found: list[Segment] = []
         events = size = 0
-        for row in self._suspects(pixel):
-            suspect = row[-1]
+        for facts, resting in self._suspects(pixel, most):
+            suspect = facts[-1]
             bound = min(most, abs(found[0].suspect if found else suspect))
             if found and (suspect != found[0].suspect or events >= bound or size >= _MOST_CLAIMED_BYTES):
                 break
-            if segment := self.read(row):
+            if segment := self._take(facts, resting):
                 found.append(segment)
                 events, size = events + len(segment.records), size + _wire_size(segment)
         return tuple(found)
 
-    def _suspects(self, pixel: str) -> Iterator[Any]:
+    def _suspects(self, pixel: str, most: int) -> Iterator[_Waiting]:
         # Two ranges of the index; "<> 0" would read the fresh segments too.
         for sign in (">", "<"):
-            yield from self.unclaimed(
-                f"WHERE pixel=? AND suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", pixel
-            )
+            yield from self._waiting(pixel, f"suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", most)
+
+    def _waiting(self, pixel: str, lane: str, most: int) -> Iterator[_Waiting]:
+        """Yield segments of a pixel that are not claimed, their facts and what rests; each must be claimed at once.
+
+        One statement reads as many as a claim takes, unless some are damaged, as each call into SQLite gives up the
+        interpreter's lock. They are put in order by number, so that nothing sealed is sorted.
+
+        Args:
+            pixel: Its id.
+            lane: SQL that says which of them, and in which order.
+            most: How many are claimed.
+        """
+        chosen = f"SELECT id AS number FROM segment WHERE pixel=? AND id NOT IN carray(?) AND {lane} LIMIT ?"  # noqa: S608
+        sql = f"SELECT {_FACTS}, {_RESTING} FROM ({chosen}) CROSS JOIN segment ON id=number"  # noqa: S608 - our own text
+        room = 0
+        while room <= 0:
+            room = most + 1
+            rows: Iterator[Any] = iter(self._db.execute(sql, (pixel, self.claims.array(pixel), room)))
+            for *facts, sealed, skip in rows:
+                room -= 1
+                yield facts, (sealed, skip)
 
     def unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
         """Yield the facts of segments that are not claimed, for ``read``.
@@ -141,40 +162,47 @@ class Segments:
             *values: What its placeholders stand for.
         """
         rows: Iterator[Any] = iter(self._db.execute(f"SELECT {_FACTS} FROM segment {condition}", values))  # noqa: S608
-        return (row for row in rows if row[0] not in self.claims)
+        return (row for row in rows if not self.claims.include(row[2], row[0]))
 
     def after(self, number: int, most: int) -> list[Any]:
         """Return the facts of up to ``most`` segments with larger numbers, claimed ones too, for ``read``."""
         sql = f"SELECT {_FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - our own text
         return self._db.execute(sql, (number, most)).fetchall()
 
-    def read(self, row: Sequence[Any]) -> Segment | None:
-        """Open a segment and claim it; one that was damaged on disk stays claimed, so that it holds up no other."""
-        number, _, pixel, attempts, strikes, at, suspect = row
-        self.claims.add(number)
+    def read(self, facts: Sequence[Any]) -> Segment | None:
+        """Open a segment and claim it, if it was not damaged on disk."""
+        return self._take(facts, self._resting(facts[0]))
+
+    def _take(self, facts: Sequence[Any], resting: _Resting) -> Segment | None:
+        """Claim a segment and open it; one that was damaged on disk stays claimed, so that it holds up no other."""
+        number, _, pixel, attempts, strikes, at, suspect = facts
+        sealed, skip = resting
+        self.claims.add(pixel, number)
         try:
-            records, skip = self._opened(number, pixel)
-            stored = tuple(record for position, record in enumerate(records) if position not in skip)
-            return Segment(number, pixel, attempts, strikes, stored, at, suspect)
+            records = self._opened(pixel, sealed)
         except (SealError, ValueError):
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
             self.damaged.add(number)
             return None
+        return Segment(number, pixel, attempts, strikes, _without(records, skip) if skip else records, at, suspect)
 
     def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
         """Return all records that rest in a segment, repeats that are left out of it too."""
-        return self._opened(segment.ref, segment.pixel)[0]
+        return self._opened(segment.pixel, self._resting(segment.ref)[0])
 
-    def _opened(self, number: SegmentRef, pixel: str) -> tuple[tuple[Record, ...], frozenset[int]]:
-        """Return all records of a segment, and the positions of those that are repeats and left out.
+    def _resting(self, number: SegmentRef) -> _Resting:
+        rows: list[Any] = self._db.execute(f"SELECT {_RESTING} FROM segment WHERE id=?", (number,)).fetchall()  # noqa: S608
+        sealed, skip = rows[0]
+        return sealed, skip
+
+    def _opened(self, pixel: str, sealed: bytes) -> tuple[Record, ...]:
+        """Return all records of a segment.
 
         Raises:
             SealError: when it was damaged on disk.
             ValueError: when it is no segment.
         """
-        rows: list[Any] = self._db.execute("SELECT sealed, skip FROM segment WHERE id=?", (number,)).fetchall()
-        sealed, skip = rows[0]
-        return unpack(self._sealer.open(sealed, pixel.encode()), pixel), _unpacked(skip)
+        return unpack(self._sealer.open(sealed, pixel.encode()), pixel)
 
     def keep(self, segment: Segment, survivors: Sequence[Record]) -> Segment | None:
         """Keep only these records of a claimed segment, or nothing of it."""
@@ -186,36 +214,51 @@ class Segments:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.ref,))
             self.release([segment])
         self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
-        return replace(segment, records=tuple(survivors)) if survivors else None
+        return segment._replace(records=tuple(survivors)) if survivors else None
 
     def release(self, segments: Sequence[Segment]) -> None:
         """Give up a claim."""
-        self.claims.remove(segment.ref for segment in segments)
+        numbers: defaultdict[str, list[SegmentRef]] = defaultdict(list)
+        for segment in segments:
+            numbers[segment.pixel].append(segment.ref)
+        for pixel, claimed in numbers.items():
+            self.claims.remove(pixel, claimed)
 
     def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
         """Write what becomes of claimed segments, and give up the claim."""
-        sizes = {segment.ref: segment for segment in segments}
+        by_number = {segment.ref: segment for segment in segments}
+        self._execute("DELETE FROM segment WHERE id IN carray(?1)", settlement.done)
         for number in settlement.done:
-            gone = sizes[number]
-            self._db.execute("DELETE FROM segment WHERE id=?", (number,))
+            gone = by_number[number]
             self._count(gone.pixel, -len(gone.records), suspect=gone.suspect)
-        sql = "UPDATE segment SET attempts=attempts+1, strikes=strikes+? WHERE id=?"
-        self._db.executemany(sql, [(settlement.struck, number) for number in settlement.tried])
+        older = "UPDATE segment SET attempts=attempts+1"
+        self._execute(f"{older}, strikes=strikes+?2 WHERE id IN carray(?1)", settlement.tried, settlement.struck)
+        bounds: defaultdict[int, list[SegmentRef]] = defaultdict(list)
         for number, bound in settlement.suspects:
-            self._suspect(sizes[number], bound)
+            bounds[bound].append(number)
+            if not by_number[number].suspect:
+                self._counts.suspects.add(by_number[number].pixel, len(by_number[number].records))
+        for bound, numbers in bounds.items():
+            self._execute(f"{older}, suspect=?2 WHERE id IN carray(?1)", numbers, bound)
         for remainder in settlement.remainders:
             self.insert(remainder)
         self.release(segments)
 
-    def _suspect(self, segment: Segment, bound: int) -> None:
-        self._db.execute("UPDATE segment SET attempts=attempts+1, suspect=? WHERE id=?", (bound, segment.ref))
-        if not segment.suspect:
-            self._counts.suspects.add(segment.pixel, len(segment.records))
+    def _execute(self, sql: str, numbers: Sequence[SegmentRef], *values: int) -> None:
+        """Change some segments in one statement."""
+        if numbers:  # an empty array cannot be bound
+            self._db.execute(sql, (apsw.carray(array("q", numbers)), *values))
+
+
+@cache
+def _insert_sql(rows: int) -> str:
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT INTO segment VALUES {places}"  # noqa: S608 - our own text
 
 
 def _wire_size(segment: Segment) -> int:
     """Return the bytes of its payloads as Graph gets them: what its records share is sent with each."""
-    return sum(map(wire_size, segment.records))
+    return sum([len(record.payload) + len(record.shared) for record in segment.records])
 
 
 def _packed(positions: Sequence[int]) -> bytes:
@@ -223,5 +266,7 @@ def _packed(positions: Sequence[int]) -> bytes:
     return struct.pack(f">{len(positions)}H", *positions)
 
 
-def _unpacked(skip: bytes) -> frozenset[int]:
-    return frozenset(struct.unpack(f">{len(skip) // 2}H", skip))
+def _without(records: Sequence[Record], skip: bytes) -> tuple[Record, ...]:
+    """Return the records at other positions than those that ``_packed`` wrote."""
+    left_out = frozenset(struct.unpack(f">{len(skip) // 2}H", skip))
+    return tuple(record for position, record in enumerate(records) if position not in left_out)

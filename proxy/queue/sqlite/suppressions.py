@@ -64,7 +64,8 @@ class SuppressionTable:
 
     def may_hold(self, digest: bytes) -> bool:
         """Tell whether a digest may be suppressed; safe to call from any thread."""
-        return self._sieve[_place(digest)] in (_SEVERAL, _sign(digest))
+        found = self._sieve[_place(digest)]
+        return found != _NOBODY and found in (_SEVERAL, _sign(digest))
 
     def _remember(self, digest: bytes) -> None:
         self.has_any = True
@@ -124,6 +125,10 @@ class SuppressionTable:
             for digest, at in db.execute(sql, (each, limit))
         ]
         return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
+
+    def may_concern(self, records: Iterable[Record]) -> bool:
+        """Tell whether a suppression may speak against any of these records, at little cost."""
+        return self.has_any and any(self.may_hold(digest) for record in records for digest in record.person_digests)
 
     def sift(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, DropReason]]]:
         """Return the records that may be sent, and those that a suppression speaks against with the reason."""

@@ -29,7 +29,7 @@ class Sweeps:
         about = frozenset(person_digests)
         for row in self._segments.after(after, _SLICE):
             last = row[0]
-            if last not in self._segments.claims and (segment := self._segments.read(row)):
+            if not self._segments.claims.include(row[2], last) and (segment := self._segments.read(row)):
                 removed += self._strike(segment, about)
                 self._segments.release([segment])
             seen += row[1]

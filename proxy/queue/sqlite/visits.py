@@ -5,6 +5,7 @@ than the step. So the number of statements does not depend on the size of the gr
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import apsw
@@ -75,10 +76,15 @@ class Visits:
         The tables to ask, each with the visits that it may know; the first with all of them, which are remembered
         there. In the order of their keys, so that neighbours in the table are written together.
         """
-        met = " UNION ALL ".join(_MET.format(array=array, table=table) for array, (table, _) in enumerate(visits, 1))
-        sql = f"{_INSERT.format(table=visits[0][0])} WHERE NOT EXISTS({met})"
-        self._db.execute(sql, tuple(_array(some) for _, some in visits))
+        tables, values = zip(*visits, strict=True)
+        self._db.execute(_insert_if_new(tables), tuple(map(_array, values)))
         return self._db.changes() > 0
+
+
+@cache
+def _insert_if_new(tables: tuple[str, ...]) -> str:
+    met = " UNION ALL ".join(_MET.format(array=array, table=table) for array, table in enumerate(tables, 1))
+    return f"{_INSERT.format(table=tables[0])} WHERE NOT EXISTS({met})"
 
 
 def _array(values: Sequence[bytes]) -> object:

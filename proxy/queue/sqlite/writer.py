@@ -129,12 +129,8 @@ class Writer:
         Raises:
             QueueError: when it was not stored.
         """
-        result: T = await self._result(self._waiting.calls, work)
-        return result
-
-    async def _result(self, line: deque[Call], work: Work) -> Any:
-        done: asyncio.Future[Any] = self._loop.create_future()
-        self._submit(line, Call(work, partial(_resolve, done)))
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._submit(self._waiting.calls, Call(work, partial(_resolve, done)))
         return await done
 
     def _submit(self, line: deque[Call], call: Call) -> None:

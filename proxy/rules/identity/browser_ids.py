@@ -104,7 +104,7 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     shown_fbp = cookie_fbp if cookie_fbp and cookie_fbp == stored_fbp else valid_fbp(cookie_fbp) or valid_fbp(fbp)
     chosen_fbp = shown_fbp or stored_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
     shown_fbc = (valid_fbc(cookie_fbc), valid_fbc(fbc)) if cookie_fbc or fbc else ("", "")
-    if click := _click_of(url, referrer):
+    if ("fbclid=" in url or "fbclid=" in referrer) and (click := click_id(url) or click_id(referrer)):
         chosen_fbc = _newest_click((*shown_fbc, stored_fbc), click, _stamp(scope, now))
     else:
         chosen_fbc = shown_fbc[0] or shown_fbc[1] or stored_fbc
@@ -115,13 +115,6 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != stored_fbc):
         set_again.append(f"_fbc={chosen_fbc}; {rest}")
     return BrowserIds(chosen_fbp, chosen_fbc, tuple(set_again))
-
-
-def _click_of(url: str, referrer: str) -> str:
-    """Return the click id of a page, else that of the page before it."""
-    if "fbclid=" not in url and "fbclid=" not in referrer:
-        return ""
-    return click_id(url) or click_id(referrer)
 
 
 def _stamp(scope: CookieScope, now: int) -> str:

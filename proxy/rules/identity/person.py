@@ -8,11 +8,13 @@ hashed mail address, phone number and ids of the site's own (the visitor number 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha256
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from proxy.graph.law import REQUEST_KEYS, TOO_BROAD
 from proxy.rules.identity.visitor_cookie import VisitorCookie
-from proxy.rules.match.keys import HASHED, PLAIN, MatchKeys
+from proxy.rules.match.keys import HASHED, NOTHING, PLAIN, MatchKeys
 
 DIGEST = 16
 """Bytes of a digest."""
@@ -23,7 +25,7 @@ _ALL_KEYS = frozenset({*HASHED, *PLAIN, *REQUEST_KEYS})
 _TELLING = tuple(key for key in ("fbp", "external_id", *_ALL_KEYS) if not any(key in broad for broad in TOO_BROAD))
 
 
-class Person(NamedTuple):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """Who the visitor is for one pixel."""
 
     user_data: Mapping[str, Any]
@@ -55,7 +57,9 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
         fbc: Its click, or "".
         person_keys: Under which people have digests.
     """
-    user_data: dict[str, Any] = {**keys.plain, **cookie.match, **keys.hashed}
+    user_data: dict[str, Any] = {}
+    if keys is not NOTHING or cookie.match:  # most visitors' pages tell nothing
+        user_data |= {**keys.plain, **cookie.match, **keys.hashed}
     if address:
         user_data["client_ip_address"] = address
     if user_agent:
@@ -90,12 +94,21 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
         user_data: Match keys by Meta's names: lists of SHA-256 in hex, and ``fbp``.
         keys: Keys of the installation's secrets, the current one first: suppressions made under an old one still fit.
     """
-    return _digests_of(_identifiers(user_data), keys) if keys else ()
+    if not keys:
+        return ()
+    # Meta's libraries sign what they hashed with an appendix.
+    identifiers = [
+        f"{name}:{value.partition('.')[0]}".encode() for name in PERSONAL for value in user_data.get(name, ())
+    ]
+    if fbp := user_data.get("fbp"):
+        # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
+        identifiers.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
+    return _digests_of(identifiers, keys)
 
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the digests of the browser with this visitor number, likewise."""
-    return _digests_of([_identifier("external_id", number_hash(visitor))], keys) if keys else ()
+    return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys) if keys else ()
 
 
 def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -110,16 +123,3 @@ def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, 
 
 def _digests_of(identifiers: Sequence[bytes], keys: Sequence[bytes]) -> tuple[bytes, ...]:
     return tuple([blake2b(text, key=key, digest_size=DIGEST).digest() for key in keys for text in identifiers])
-
-
-def _identifiers(user_data: Mapping[str, Any]) -> list[bytes]:
-    found = [_identifier(name, value) for name in PERSONAL for value in user_data.get(name, ())]
-    if fbp := user_data.get("fbp"):
-        # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
-        found.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
-    return found
-
-
-def _identifier(name: str, value: str) -> bytes:
-    # Meta's libraries sign what they hashed with an appendix.
-    return f"{name}:{value.partition('.')[0]}".encode()

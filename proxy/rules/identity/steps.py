@@ -5,20 +5,22 @@ from hashlib import blake2b
 from proxy.model.event import DropReason
 from proxy.model.request import Consent
 from proxy.rules.case import Case
-from proxy.rules.event_steps import keys_of
 from proxy.rules.identity.browser_ids import browser_ids
+from proxy.rules.identity.person import proven
 from proxy.rules.identity.remembered_match import together
 from proxy.rules.identity.visitor import forget, renew, visitor_cookie_header
+from proxy.rules.people import keys_of
 
 
 def take(case: Case) -> None:
     """Find out who the browser is; one that may not be measured gets no ids."""
     visitor(case)
+    suppressions(case)
     if case.forbidden is None:
         ids(case)
         visitor_cookie(case)
     else:
-        farewell(case)
+        ended_cookies(case)
 
 
 def visitor(case: Case) -> None:
@@ -36,6 +38,15 @@ def visitor_of(shown: str, address: str, user_agent: str) -> bytes:
     """
     name = shown or f"{address} {user_agent}"
     return blake2b(name.encode(errors="replace"), digest_size=4).digest()
+
+
+def suppressions(case: Case) -> None:
+    """Find out whose withdrawal begins here, and whose a grant ends, as far as the visitor cookie proves it."""
+    word = case.visit.consent
+    if word is Consent.GRANTED and not case.forbidden:
+        case.granted = proven(case.found.visitor_cookie, case.policy.person_keys)
+    elif word is Consent.REVOKED:
+        case.withdrawn = proven(case.found.visitor_cookie, case.policy.person_keys)[:1]
 
 
 def ids(case: Case) -> None:
@@ -69,7 +80,7 @@ def visitor_cookie(case: Case) -> None:
     case.set_cookies = (*case.ids.cookies, header)
 
 
-def farewell(case: Case) -> None:
+def ended_cookies(case: Case) -> None:
     """Say which cookies a visit ends that may not be measured: a withdrawal all; else none is touched."""
     found, scope, request, policy = case.found.visitor_cookie, case.scope, case.request, case.policy
     case.visitor_cookie = found

@@ -52,7 +52,7 @@ def renewed(cookie: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Co
         now: Server clock in milliseconds.
     """
     is_same = (visitor, ids.fbp, ids.fbc, "") == (cookie.visitor, cookie.fbp, cookie.fbc, cookie.suppression)
-    if is_same and (consent is Consent.UNKNOWN or consent is cookie.consent):
+    if is_same and (consent is cookie.consent or consent is Consent.UNKNOWN):
         return cookie
     return cookie._replace(
         visitor=visitor,

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -57,7 +58,7 @@ class VisitorCookie(NamedTuple):
     """The digest (hex) of the opt-out or withdrawal on the proxy's list, which is needed to lift it."""
 
 
-class FoundCookie(NamedTuple):
+class FoundCookie(msgspec.Struct, frozen=True, gc=False):
     """A visitor cookie as a request brings it."""
 
     visitor_cookie: VisitorCookie
@@ -124,24 +125,26 @@ class VisitorCookieKeys:
             now: Server clock in milliseconds.
         """
         for name in self.names(site):
-            if name in cookies and (found := self._found(cookies[name], site, now)):
+            if (value := cookies.get(name)) and (found := self._found(value, site, now)):
                 return found
         return None
 
     def _found(self, value: str, site: str, now: int) -> FoundCookie | None:
-        sealed = _decoded(value)
-        head = sealed[:_HEAD]
-        secret_id = head[1 : 1 + _ID]
-        if head[:1] != _VERSION or secret_id not in self._secrets:
-            return None
-        seconds = int.from_bytes(head[1 + _ID : 1 + _ID + _TIME], "big")
-        age = now // 1000 - seconds
-        if not -_DAY_S <= age <= MAX_AGE_S:  # several proxies have several clocks
+        if len(value) > MAX_VALUE:
             return None
         try:
+            base64_text = value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4)
+            sealed = binascii.a2b_base64(base64_text, strict_mode=True)
+            head, secret_id = sealed[:_HEAD], sealed[1 : 1 + _ID]
+            if head[:1] != _VERSION or secret_id not in self._secrets:
+                return None
+            seconds = int.from_bytes(head[1 + _ID : 1 + _ID + _TIME], "big")
+            age = now // 1000 - seconds
+            if not -_DAY_S <= age <= MAX_AGE_S:  # several proxies have several clocks
+                return None
             cipher = self._cipher(secret_id, seconds // _DAY_S)
             plain = cipher.decrypt(head[-_NONCE:], sealed[_HEAD:], head + site.encode())
-        except (InvalidTag, ValueError):  # ValueError: shorter than a nonce or a tag
+        except (InvalidTag, ValueError):  # ValueError: no base64, or shorter than a nonce or a tag
             return None
         # Set again for up to a day, it is believed for up to a day less than the browser keeps it.
         is_fresh = secret_id == self._current and 0 <= age < _DAY_S
@@ -158,16 +161,6 @@ class VisitorCookieKeys:
 
 def _id(secret: str) -> bytes:
     return derive(secret, "keeper-id", length=_ID)
-
-
-def _decoded(value: str) -> bytes:
-    if len(value) > MAX_VALUE:
-        return b""
-    try:
-        plain = value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4)
-        return binascii.a2b_base64(plain, strict_mode=True)
-    except ValueError:
-        return b""
 
 
 def _fitting(visitor_cookie: VisitorCookie) -> bytes:

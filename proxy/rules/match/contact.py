@@ -1,4 +1,4 @@
-"""Normal forms of what a person is: mail address, phone number, name, birth date, gender, id.
+"""Normal forms of what a person is: mail address, phone number, name, birth date, gender, id; a table of all of them.
 
 The forms are those of Meta's customer information parameters. Each function takes trimmed text and returns the
 text to hash, or None where the text does not say with certainty what is meant: a hash of a guess matches nobody.
@@ -14,7 +14,8 @@ from functools import partial
 import phonenumbers
 from dateutil import parser
 
-from proxy.rules.match import phone_plans, usual_numbers
+from proxy.rules.match import location, phone_plans, usual_numbers
+from proxy.rules.match.text import bare
 
 # Characters that only quoting or a list of several addresses would explain are not part of one plain address.
 _MAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\"]+@(?:[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\".]+\.)+[^\W\d_][\w-]+")
@@ -39,14 +40,6 @@ _GENDERS = {
     }.items()
     for word in words.split()
 }
-
-
-def bare(text: str) -> str:
-    """Return the letters, accents and digits of the text, lower-case and composed (NFC), without blanks between."""
-    if text.isascii() and text.isalnum():
-        return text.lower()
-    lower = unicodedata.normalize("NFC", text).lower()
-    return unicodedata.normalize("NFC", "".join(c for c in lower if unicodedata.category(c)[0] in "LMN"))
 
 
 def mail(text: str) -> str | None:
@@ -160,6 +153,8 @@ _RULES: Mapping[str, Callable[[str], str | None]] = {
     "ln": name,
     "db": birth_date,
     "ge": gender,
+    "ct": location.city,
+    "country": location.country,
     "external_id": identifier,
     "f5first": partial(first_letters, count=5),
     "f5last": partial(first_letters, count=5),
@@ -169,14 +164,15 @@ _RULES: Mapping[str, Callable[[str], str | None]] = {
     "dobd": partial(part_of_date, low=1, high=31),
     "app_user_id": identifier,
 }
+_RULES_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
+    "ph": phone,
+    "st": location.state,
+    "zp": location.postal_code,
+}
 
 
-def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
-    """Return the normal form of each text of a person's key, None where it has none; ``country`` as with ``phone``."""
-    found = {}
-    for key, text in texts:
-        if key in _RULES:
-            found[key, text] = _RULES[key](text)
-        elif key == "ph":
-            found[key, text] = phone(text, country)
-    return found
+def forms(texts: Iterable[tuple[str, str, str]]) -> list[str | None]:
+    """Return the normal forms of texts, None for one that has none; each has its key and country, as with ``phone``."""
+    return [
+        _RULES[key](text) if key in _RULES else _RULES_OF_COUNTRIES[key](text, country) for key, text, country in texts
+    ]

@@ -16,8 +16,9 @@ from proxy.rules.effort import Effort
 from proxy.rules.match import contact, location
 from proxy.rules.match.text import as_text, is_nothing, is_usable, readings, trim
 
-# Units of effort for a value, and for each of its characters; libraries of their own read these.
-_COSTS = {"ph": (600, 30), "db": (400, 20)}
+# Units of effort for a value, and for each of its characters, as measured at most; libraries of their own read some.
+_USUAL_COSTS, _COSTS = (40, 2), {"ph": (600, 30), "db": (400, 20)}
+_OTHER_LETTER = 40
 _IDS = frozenset({"external_id", "app_user_id"})
 _OF_BIRTH = frozenset({"db", "doby"})
 # Names and places have fewer characters; others may have as many as any value.
@@ -98,9 +99,10 @@ def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> s
         year: The current one, after which nobody was born.
     """
     text = trim(value)
-    if key not in HASHED or not is_usable(text):
+    if key not in HASHED or not is_usable(text) or _is_too_long(key, text):
         return None
-    return _forms([(key, text)], country.lower(), year)[0]
+    (form,) = contact.forms([(key, text, country.lower())])
+    return form if _is_of_its_time(key, form, year) else None
 
 
 def match_keys(
@@ -153,17 +155,21 @@ def _hashed(
         return {}, []
     read = readings(claimed, numeric=_NUMERIC, ids=_IDS)
     country = _country(values.get("country", ()), default_country)
-    _hash(zip(claimed, read, strict=True), country, year, effort)
+    asked = [
+        (key, text, country) if isinstance(text, str) else None for (key, _), text in zip(claimed, read, strict=True)
+    ]
+    _hash(filter(None, asked), year, effort)
     hashed: dict[str, list[str]] = {}
     rejected: dict[str, None] = {}
-    for (key, _), reading in zip(claimed, read, strict=True):
-        found = effort.digests[key, reading, country] if isinstance(reading, str) else reading
-        if found is None:
-            rejected[key] = None
-        elif key not in hashed and found:
-            hashed[key] = list(found)
-        elif found:
+    for (key, _), value, reading in zip(claimed, asked, read, strict=True):
+        found = reading if value is None else effort.digests[value]
+        if not found:
+            if found is None:
+                rejected[key] = None
+        elif key in hashed:
             hashed[key] += [digest for digest in found if digest not in hashed[key]]
+        else:
+            hashed[key] = list(found)
     return hashed, list(rejected)
 
 
@@ -176,41 +182,35 @@ def _country(stated: Iterable[object], default: str) -> str:
     return (location.country(default) or "") if default else ""
 
 
-def _hash(
-    read: Iterable[tuple[tuple[str, object], str | tuple[str, ...] | None]], country: str, year: int, effort: Effort
-) -> None:
+def _hash(asked: Iterable[tuple[str, str, str]], year: int, effort: Effort) -> None:
     """Note the hashes of raw values among the effort's digests, None for one without a form or beyond the effort."""
     digests = effort.digests
     affordable = []
-    for (key, _), text in read:
-        if isinstance(text, str) and (key, text, country) not in digests:
-            effort.left -= _cost(key, text)
-            digests[key, text, country] = None
-            if effort.left >= 0:
-                affordable.append((key, text))
-    if affordable:
-        for (key, text), form in zip(affordable, _forms(affordable, country, year), strict=True):
-            if form is not None:
-                spellings = location.city_forms(form) if key == "ct" and not form.isascii() else (form,)
-                digests[key, text, country] = tuple([sha256(spelling.encode()).hexdigest() for spelling in spellings])
+    for value in asked:
+        if value not in digests:
+            digests[value] = None
+            key, text, _ = value
+            fixed, each = _COSTS.get(key, _USUAL_COSTS)
+            effort.left -= fixed + (each if text.isascii() else each + _OTHER_LETTER) * len(text)
+            if effort.left >= 0 and not _is_too_long(key, text):
+                affordable.append(value)
+    for value, form in zip(affordable, contact.forms(affordable), strict=True) if affordable else ():
+        if form is not None and _is_of_its_time(value[0], form, year):
+            digest = sha256(form.encode()).hexdigest()
+            digests[value] = (digest,) if form.isascii() or value[0] != "ct" else _of_spellings(form)
 
 
-def _cost(key: str, text: str) -> int:
-    """Return the units of effort that a value takes at most, as measured."""
-    fixed, each = _COSTS.get(key, (40, 2))
-    return fixed + (each if text.isascii() else each + 40) * len(text)
+def _is_too_long(key: str, text: str) -> bool:
+    return len(text) > _LONGEST and key not in _LONG
 
 
-def _forms(texts: list[tuple[str, str]], country: str, year: int) -> list[str | None]:
-    """Return the normal form of each usable text, None where it has none."""
-    short = [(key, text) for key, text in texts if len(text) <= _LONGEST or key in _LONG]
-    found = contact.forms(short, country)
-    if len(found) < len(short):
-        found |= location.forms(short, country)
-    return [
-        form if form is None or key not in _OF_BIRTH or int(form[:4]) <= year else None
-        for (key, _), form in zip(texts, map(found.get, texts), strict=True)
-    ]
+def _is_of_its_time(key: str, form: str | None, year: int) -> bool:
+    """Tell whether a form is no birth in the future."""
+    return form is None or key not in _OF_BIRTH or int(form[:4]) <= year
+
+
+def _of_spellings(city: str) -> tuple[str, ...]:
+    return tuple([sha256(spelling.encode()).hexdigest() for spelling in location.city_forms(city)])
 
 
 def _plain(values: Mapping[str, list[object]]) -> tuple[dict[str, str | int], list[str]]:

@@ -9,12 +9,12 @@ import gettext
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import pycountry
 
-from proxy.rules.match.contact import bare
+from proxy.rules.match.text import bare
 
 # What people write and ISO 3166 does not list.
 _COUNTRY_ALIASES = {
@@ -169,18 +169,3 @@ def _states(country: str) -> Mapping[str, str]:
             code = entry.code.removeprefix(prefix).lower()
             names |= {plain_latin(bare(name)): code for name in (entry.name, entry.code, code)}
     return _STATE_ALIASES[country] | names
-
-
-_RULES: Mapping[str, Callable[[str], str | None]] = {"ct": city, "country": country}
-_RULES_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {"st": state, "zp": postal_code}
-
-
-def forms(texts: Iterable[tuple[str, str]], country: str) -> dict[tuple[str, str], str | None]:
-    """Return the normal form of each text of a place's key, None where it has none."""
-    found = {}
-    for key, text in texts:
-        if key in _RULES:
-            found[key, text] = _RULES[key](text)
-        elif key in _RULES_OF_COUNTRIES:
-            found[key, text] = _RULES_OF_COUNTRIES[key](text, country)
-    return found

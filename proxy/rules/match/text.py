@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 
 MAX_LENGTH = 512
@@ -45,6 +46,14 @@ def trim(text: str) -> str:
     return text.strip() if text.isascii() else text.strip().strip("\u200b\ufeff").strip()
 
 
+def bare(text: str) -> str:
+    """Return the letters, accents and digits of the text, lower-case and composed (NFC), without blanks between."""
+    if text.isascii() and text.isalnum():
+        return text.lower()
+    lower = unicodedata.normalize("NFC", text).lower()
+    return unicodedata.normalize("NFC", "".join(c for c in lower if unicodedata.category(c)[0] in "LMN"))
+
+
 def is_nothing(text: str) -> bool:
     """Tell whether trimmed text is empty, says so in a word, or was left unfilled by a template or a script."""
     if "{" in text or "[" in text or "%" in text:
@@ -75,7 +84,8 @@ def readings(
     for key, value in values:
         text = value.strip() if isinstance(value, str) and value.isascii() else ""
         if 0 < len(text) < _SHORTEST_DIGEST:  # as nearly all are
-            found.append(None if is_nothing(text) else text)
+            is_word = text.isalnum() and len(text) > _LONGEST_NOTHING
+            found.append(None if not is_word and is_nothing(text) else text)
         else:
             found.append(_reading(value, numeric=key in numeric, is_id=key in ids))
     return found

@@ -76,7 +76,11 @@ def _contents(claimed: Any) -> Checked:
     """Return a list of items that have an id, numbers as numbers."""
     listed = _listed(claimed)
     words: list[str] = []
-    items = [_item(member, words) for member in listed if isinstance(member, dict) and _is_id(member.get("id"))]
+    items = [
+        member if _is_right(member) else _item(member, words)
+        for member in listed
+        if isinstance(member, dict) and _is_id(member.get("id"))
+    ]
     if len(items) < len(listed):
         words.append(":unusable")
     if items and not isinstance(claimed, list):
@@ -84,18 +88,23 @@ def _contents(claimed: Any) -> Checked:
     return items or None, tuple(words)
 
 
+def _is_right(item: Mapping[str, Any]) -> bool:
+    """Tell whether an item is as Meta documents it; most are."""
+    quantity, price = item.get("quantity"), item.get("item_price", 0)
+    if type(quantity) is not int or type(price) not in _NUMBERS or "delivery_category" in item:
+        return False
+    return 0 <= quantity < limits.NUMBER and 0 <= price < limits.NUMBER
+
+
 def _item(claimed: dict[str, Any], words: list[str]) -> dict[str, Any]:
     """Return what of an item may be sent, and add to the words what is odd about it."""
-    item = claimed
+    item = dict(claimed)
     for field, check in _ITEM_CHECKS.items():
-        if field not in claimed:
-            continue
-        value, found = check(claimed[field])
-        if value is not claimed[field] or value is None:
-            item = {**item, field: value}
-            if value is None:
+        if field in claimed:
+            item[field], found = check(claimed[field])
+            words += [f".{field}{word}" for word in found]
+            if item[field] is None:
                 del item[field]
-        words += [f".{field}{word}" for word in found]
     if "quantity" not in item:
         words.append(".quantity:missing")
     return item

@@ -53,11 +53,8 @@ def bot_reason(user_agent: str, *, webdriver: bool, brands: str = "", platform: 
     """
     if webdriver:
         return "webdriver"
-    return _header_reason(user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT])
-
-
-def _header_reason(user_agent: str, brands: str, platform: str) -> str | None:
-    """Few browsers make up most visits, so answers are remembered, by 64 bits that nobody outside can foresee."""
+    user_agent, brands, platform = user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT]
+    # Few browsers make up most visits; each is remembered by 64 bits that nobody outside can foresee.
     browser = hash((user_agent, brands, platform))
     if browser not in _REASONS:
         if len(_REASONS) >= _MOST_REASONS:

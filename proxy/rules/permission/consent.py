@@ -23,8 +23,9 @@ def permission(  # noqa: PLR0913 - all that the answer hangs on
         is_located: A public address is known.
         is_bot: The visitor is taken for a machine.
     """
-    has_gpc = signals_gpc(gpc, visit)
-    forbidden = forbids(site, visit, cookie, gpc=has_gpc, dnt=signals_dnt(dnt), located=is_located, bot=is_bot)
+    has_gpc = signals_gpc(gpc, visit) if gpc else visit.gpc
+    has_dnt = dnt != "" and signals_dnt(dnt)
+    forbidden = forbids(site, visit, cookie, gpc=has_gpc, dnt=has_dnt, located=is_located, bot=is_bot)
     return forbidden, options(site, visit, gpc=has_gpc)
 
 
@@ -33,12 +34,12 @@ def signals_gpc(header: str, visit: Visit) -> bool:
 
     The tag counts too, because CDNs drop headers they do not know (W3C, Global Privacy Control).
     """
-    return visit.gpc or (header != "" and signals_gpc_header(header))
+    return visit.gpc or signals_gpc_header(header)
 
 
 def signals_gpc_header(header: str) -> bool:
     """Tell whether ``Sec-GPC`` says so, alone."""
-    return "1" in (value.strip() for value in header.split(","))
+    return header != "" and "1" in (value.strip() for value in header.split(","))
 
 
 def signals_dnt(header: str) -> bool:
@@ -73,9 +74,10 @@ def forbids(  # noqa: PLR0913 - all that the answer hangs on
 
 def _is_permitted(site: Site, visit: Visit, cookie: VisitorCookie) -> bool:
     """Tell whether the page's word lets events leave: a withdrawal holds until a grant, a grant on its page alone."""
-    if visit.consent is Consent.UNKNOWN:
-        return site.consent != "required" and cookie.consent is not Consent.REVOKED
-    return visit.consent is Consent.GRANTED
+    if visit.consent is Consent.GRANTED:
+        return True
+    is_silent = visit.consent is Consent.UNKNOWN
+    return is_silent and site.consent != "required" and cookie.consent is not Consent.REVOKED
 
 
 def options(site: Site, visit: Visit, *, gpc: bool) -> Options | None:

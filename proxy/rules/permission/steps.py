@@ -1,17 +1,23 @@
-"""What a visit may do: whether anything of it may leave, and which suppressions the page's word changes."""
+"""What a visit may do: earlier words, what the visitor is, whether anything of it may leave."""
 
-from proxy.model.request import Consent
 from proxy.rules.case import Case
-from proxy.rules.identity.person import proven
+from proxy.rules.identity.visitor_cookie import NONE_FOUND
 from proxy.rules.permission import consent
 from proxy.rules.permission.bots import bot_reason
 
 
 def take(case: Case) -> None:
     """Find out what the visit may do."""
+    earlier_words(case)
     machine(case)
     permission(case)
-    suppressions(case)
+
+
+def earlier_words(case: Case) -> None:
+    """Find the visitor cookie, which holds them; that of another site's page is none of ours."""
+    if case.scope.at_home and case.cookies:
+        found = case.policy.keys.find(case.cookies, case.policy.site.name, now=case.request.now)
+        case.found = found or NONE_FOUND
 
 
 def machine(case: Case) -> None:
@@ -35,12 +41,3 @@ def permission(case: Case) -> None:
         is_located=request.client.public,
         is_bot=case.bot is not None,
     )
-
-
-def suppressions(case: Case) -> None:
-    """Find out whose withdrawal begins here, and whose a grant ends, as far as the visitor cookie proves it."""
-    word = case.visit.consent
-    if word is Consent.GRANTED and not case.forbidden:
-        case.granted = proven(case.found.visitor_cookie, case.policy.person_keys)
-    elif word is Consent.REVOKED:
-        case.withdrawn = proven(case.found.visitor_cookie, case.policy.person_keys)[:1]

@@ -1,6 +1,6 @@
 """Cookies: how they are read, set and ended (RFC 6265)."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 
 from proxy.graph.law import COOKIE_SECONDS
@@ -23,7 +23,7 @@ def cookies_of(header: str) -> dict[str, str]:
     return cookies
 
 
-def named_cookies(header: str, names: Iterable[str]) -> dict[str, str]:
+def named_cookies(header: str, names: Sequence[str]) -> dict[str, str]:
     """Return the same of the cookies with these names alone, without looking at the others, which may be many."""
     found = {}
     for name in names:
@@ -35,7 +35,8 @@ def named_cookies(header: str, names: Iterable[str]) -> dict[str, str]:
             every = cookies_of(header)
             return {name: every[name] for name in names if name in every}
         if at < _MOST_COOKIES or header.count(";", 0, at) < _MOST_COOKIES:
-            value = header[at + len(name) + 1 :].partition(";")[0].rstrip()
+            end = header.find(";", at)
+            value = header[at + len(name) + 1 : end if end > 0 else None].rstrip()
             found[name] = value.strip('"') if '"' in value else value
     return found
 

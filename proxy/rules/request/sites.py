@@ -107,7 +107,7 @@ def cookie_scope_of(request: BrowserRequest, *, own_page: bool = False) -> Cooki
     page = request.host if own_page else request.origin or request.referer
     is_https = page.startswith("https://")
     bare = page[len("https://") :] if is_https else page
-    if _is_bare(bare) and _is_bare(request.host):
+    if _is_bare(f"{request.host} {bare}"):
         return _remembered_scope(request.host, bare, request.secure or is_https)
     return _scope(request.host, page, request.secure or is_https)
 

@@ -4,7 +4,6 @@ from proxy.model.event import BrowserCopy
 from proxy.model.request import Hit, Visit
 from proxy.rules import limits, wire, wire_members
 from proxy.rules.case import Case
-from proxy.rules.identity.visitor_cookie import NONE_FOUND
 from proxy.rules.request.cookies import named_cookies
 from proxy.rules.request.sites import cookie_scope_of
 
@@ -51,10 +50,8 @@ def address(case: Case) -> None:
 
 
 def cookies(case: Case) -> None:
-    """Read the cookies that count; those of another site's page are none of ours."""
-    request, policy = case.request, case.policy
+    """Find out how the proxy stands to the page, and read the cookies that count."""
+    request = case.request
     case.scope = cookie_scope_of(request)
     if request.cookie:
-        case.cookies = named_cookies(request.cookie, policy.cookies)
-        if case.scope.at_home:
-            case.found = policy.keys.find(case.cookies, policy.site.name, now=request.now) or NONE_FOUND
+        case.cookies = named_cookies(request.cookie, case.policy.cookie_names)

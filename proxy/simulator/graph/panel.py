@@ -19,7 +19,7 @@ ADDRESSES = {
     "GET /sim/events": "what was accepted, newest first; ?limit= ?source= ?pixel= ?name= ?id=",
     "GET /sim/report": "how Meta would count it, match keys, lint; each ?expect=name:id adds to what is missing",
     "GET /sim/faults": "the faults in force",
-    "POST /sim/faults": f'order one: {{"mode": "{"|".join(get_args(Mode))}", "for": seconds, …}}',
+    "POST /sim/faults": f'add a fault: {{"mode": "{"|".join(get_args(Mode))}", "for": seconds, …}}',
     "POST /sim/reset": "forget all events and faults",
 }
 FILTERS = ("source", "pixel", "name", "id")

@@ -25,7 +25,7 @@ function row(pair) {
     copies("Browser copy", pair.browser, pair.verdict === "recovered" ? "blocked" : "none"),
     copies("Server copy", pair.server, "none"),
     cell("Verdict", make("span", "verdict", VERDICTS[pair.verdict])),
-    cell("First seen", new Date(pair.first_at).toLocaleTimeString()),
+    cell("First seen", new Date(pair.first_at).toLocaleTimeString("en-GB")),
   );
 }
 

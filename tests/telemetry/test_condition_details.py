@@ -1,0 +1,25 @@
+"""The details of conditions: figures in plain clauses."""
+
+import pytest
+
+from proxy.model import condition_details as details
+
+CLAUSES = [
+    (details.clock_differs(61.4), "this machine's clock is 61 s ahead of Meta's"),
+    (details.clock_differs(-90.0), "this machine's clock is 90 s behind Meta's"),
+    (details.oldest_arrived(16 * 60_000 + 59_999), "the oldest arrived 16 min ago"),
+    (details.events_wait(1), "1 event waits"),
+    (details.events_wait(2), "2 events wait"),
+    (details.graph_failed("timeout", ""), "timeout"),
+    (details.graph_failed("token", "code 190"), "token; Meta says: code 190"),
+    (
+        details.few_descriptors(1024, 900, 4096),
+        "1024 files may be open (ulimit -n), so 900 connections instead of 4096 (limits.connections)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("clause", "expected"), CLAUSES, ids=[clause for clause, _ in CLAUSES])
+def test_figures_stand_in_clauses(clause: str, expected: str) -> None:
+    """A clock is ahead or behind, one event waits and two wait, and nothing is said of an error that is not there."""
+    assert clause == expected
