@@ -1,6 +1,18 @@
-"""The layout of the table of what waits, and how older layouts become it."""
+"""The table of what waits: its layout, how its rows are written, and how older layouts become it."""
+
+import struct
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
+from typing import TypeAlias
 
 import apsw
+
+from proxy.model.record import Record
+
+Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes]
+# More of them in one statement would crowd the cache of prepared statements.
+_MOST_ROWS = 32
 
 _INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before);"
 _INDEX_OLDEST = "CREATE INDEX segment_oldest ON segment(oldest_s);"
@@ -14,6 +26,30 @@ CREATE TABLE segment(
 {_INDEX_LANE}
 {_INDEX_OLDEST}
 """
+
+
+def insert(db: apsw.Connection, rows: Sequence[Row]) -> None:
+    """Write rows many at a time, as each step of SQLite may cost the thread its turn at the interpreter."""
+    for start in range(0, len(rows), _MOST_ROWS):
+        some = rows[start : start + _MOST_ROWS]
+        db.execute(_insert_sql(len(some)), tuple(chain.from_iterable(some)))
+
+
+@cache
+def _insert_sql(rows: int) -> str:
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT INTO segment VALUES {places}"  # noqa: S608 - our own text
+
+
+def packed(positions: Sequence[int]) -> bytes:
+    """Return positions within a segment as they are stored: 2 bytes each, big-endian."""
+    return struct.pack(f">{len(positions)}H", *positions)
+
+
+def without(records: Sequence[Record], skip: bytes) -> tuple[Record, ...]:
+    """Return the records at other positions than those that ``packed`` wrote."""
+    left_out = frozenset(struct.unpack(f">{len(skip) // 2}H", skip))
+    return tuple(record for position, record in enumerate(records) if position not in left_out)
 
 
 def add_arrivals(db: apsw.Connection, now: int) -> None:

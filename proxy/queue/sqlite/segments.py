@@ -5,12 +5,9 @@ never wait for the search for the bad one, and the bound of the batches they may
 """
 
 import logging
-import struct
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from itertools import chain
 from typing import Any, TypeAlias
 
 import apsw
@@ -20,16 +17,15 @@ from proxy.queue.codec import chunks, unpack
 from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.group import SealedSegment, sealed_segment
 from proxy.queue.seal import Sealer, SealError
+from proxy.queue.sqlite import segment_table
 from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import Counts
+from proxy.queue.sqlite.segment_table import Row, packed, without
 
 log = logging.getLogger(__name__)
 
 # Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
 _MOST_CLAIMED_BYTES = 3 << 20
-# More of them in one statement would crowd the cache of prepared statements.
-_MOST_ROWS = 32
-_Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes]
 _FACTS = "id, n, pixel, attempts, strikes, at, suspect"
 _RESTING = "sealed, skip"
 _Resting: TypeAlias = tuple[bytes, bytes]
@@ -68,26 +64,21 @@ class Segments:
         segments = (
             sealed_segment(remainder.pixel, records, not_before, self._sealer) for records in chunks(remainder.records)
         )
-        self._insert([self._row(segment, (), history) for segment in segments])
+        segment_table.insert(self._db, [self._row(segment, (), history) for segment in segments])
 
     def insert_sealed(self, segments: Sequence[tuple[SealedSegment, Sequence[int]]]) -> None:
         """Store sealed segments without the records at some positions; nothing of those where none is left."""
         history = (0, 0, self._now(), 0)
-        self._insert([self._row(segment, skip, history) for segment, skip in segments if len(skip) < segment.n])
+        rows = [self._row(segment, skip, history) for segment, skip in segments if len(skip) < segment.n]
+        segment_table.insert(self._db, rows)
 
-    def _row(self, segment: SealedSegment, skip: Sequence[int], history: tuple[int, int, int, int]) -> _Row:
+    def _row(self, segment: SealedSegment, skip: Sequence[int], history: tuple[int, int, int, int]) -> Row:
         attempts, strikes, at, suspect = history
         n = segment.n - len(skip)
         self._count(segment.pixel, n, suspect=suspect)
         self._next += 1
         facts = (self._next - 1, segment.pixel, n, attempts, strikes, segment.sealed, at, suspect)
-        return (*facts, segment.oldest_s, segment.not_before, _packed(skip))
-
-    def _insert(self, rows: Sequence[_Row]) -> None:
-        """Write rows many at a time, as each step of SQLite may cost the thread its turn at the interpreter."""
-        for start in range(0, len(rows), _MOST_ROWS):
-            some = rows[start : start + _MOST_ROWS]
-            self._db.execute(_insert_sql(len(some)), tuple(chain.from_iterable(some)))
+        return (*facts, segment.oldest_s, segment.not_before, packed(skip))
 
     def _count(self, pixel: str, events: int, *, suspect: int) -> None:
         self._counts.waiting.add(pixel, events)
@@ -184,7 +175,7 @@ class Segments:
             log.exception("segment %d of pixel %s was damaged on disk; it is kept and skipped", number, pixel)
             self.damaged.add(number)
             return None
-        return Segment(number, pixel, attempts, strikes, _without(records, skip) if skip else records, at, suspect)
+        return Segment(number, pixel, attempts, strikes, without(records, skip) if skip else records, at, suspect)
 
     def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
         """Return all records that rest in a segment, repeats that are left out of it too."""
@@ -250,23 +241,6 @@ class Segments:
             self._db.execute(sql, (apsw.carray(array("q", numbers)), *values))
 
 
-@cache
-def _insert_sql(rows: int) -> str:
-    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
-    return f"INSERT INTO segment VALUES {places}"  # noqa: S608 - our own text
-
-
 def _wire_size(segment: Segment) -> int:
     """Return the bytes of its payloads as Graph gets them: what its records share is sent with each."""
     return sum([len(record.payload) + len(record.shared) for record in segment.records])
-
-
-def _packed(positions: Sequence[int]) -> bytes:
-    """Return positions within a segment as they are stored: 2 bytes each, big-endian."""
-    return struct.pack(f">{len(positions)}H", *positions)
-
-
-def _without(records: Sequence[Record], skip: bytes) -> tuple[Record, ...]:
-    """Return the records at other positions than those that ``_packed`` wrote."""
-    left_out = frozenset(struct.unpack(f">{len(skip) // 2}H", skip))
-    return tuple(record for position, record in enumerate(records) if position not in left_out)
