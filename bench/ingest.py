@@ -153,9 +153,9 @@ class Bench:
 
     async def _stages(self) -> None:
         """Measure what a request costs while parts are switched off."""
-        for front, server in _FRONTS.items():
-            whole = {"": self._proxy("whole", server)}
-            parts = {name: self._proxy(f"without-{name}", server, *flags) for name, flags in _STAGES.items()}
+        for number, (front, server) in enumerate(_FRONTS.items()):
+            whole = {"": self._proxy(f"whole-{number}", server)}
+            parts = {name: self._proxy(f"no-{name}-{number}", server, *flags) for name, flags in _STAGES.items()}
             servers = whole | parts | {BARE: bare(self._place)}
             async with running(*servers.values()):
                 self.findings.stages[front] = await self._closed(servers, 1)
