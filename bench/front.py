@@ -1,5 +1,6 @@
 """The proxy with something changed, for comparison: ``serve`` with parts switched off, or with a slow fsync."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,9 @@ def _store_nothing() -> None:
     async def append(_queue: LocalQueue, _records: Sequence[Record]) -> Stored:
         return Stored()
 
+    # A lane that was told "nothing" would ask again with the next request, which it does not where Graph is down.
     async def claim(_queue: LocalQueue, _pixel: str, **_wishes: object) -> tuple[Segment, ...]:
+        await asyncio.Event().wait()
         return ()
 
     for name, method in (("append", append), ("claim", claim)):

@@ -156,8 +156,9 @@ class Bench:
         for front, server in _FRONTS.items():
             whole = {"": self._proxy("whole", server)}
             parts = {name: self._proxy(f"without-{name}", server, *flags) for name, flags in _STAGES.items()}
-            async with running(*whole.values(), *parts.values()):
-                self.findings.stages[front] = await self._closed(whole | parts, 1)
+            servers = whole | parts | {BARE: bare(self._place)}
+            async with running(*servers.values()):
+                self.findings.stages[front] = await self._closed(servers, 1)
 
     async def _memory(self) -> None:
         """Measure what a thousand idle connections take of servers that have just started."""

@@ -22,6 +22,7 @@ from proxy.edge.net.listener import listen
 from proxy.edge.net.plain_post import PlainPosts
 from proxy.edge.net.terms import FastWay, Terms, few_connections
 from proxy.edge.public import Entry, Public
+from proxy.edge.random_bits import RandomBits
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.listener import Operator
 from proxy.queue.sqlite.engine import LocalQueue
@@ -117,7 +118,7 @@ async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGro
         wake=lanes.wake,
         now=now_ms,
         clock_ns=time.time_ns,
-        random_bits=secrets.SystemRandom().getrandbits,
+        random_bits=RandomBits(),
     )
     fast = FastWay(PlainPosts(entry.routes.paths(Door.COLLECT)), public.answer) if server.fast_ingest else None
     terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol, fast)

@@ -1,7 +1,7 @@
 """From a request that was let in to what the rules judge: its body is read, and its client's turn awaited."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.config.schema import Site
 from proxy.edge.arrival import Arrival
@@ -12,8 +12,7 @@ from proxy.rules.fairness import ClientNetwork
 from proxy.rules.limits import BODY
 
 
-@dataclass(frozen=True, slots=True)
-class AdmittedRequest:
+class AdmittedRequest(NamedTuple):
     """A request that was let in at one door of one site."""
 
     arrival: Arrival

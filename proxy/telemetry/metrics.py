@@ -4,8 +4,9 @@ Labels hold reasons, verdicts and pixel ids of the configuration, never anything
 """
 
 from collections import Counter as Counted
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
@@ -14,6 +15,8 @@ from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import Verdict
 from proxy.queue.contract import Stats, Stored
+
+T = TypeVar("T")
 
 
 class Metrics:
@@ -75,52 +78,58 @@ class Metrics:
             registry=self.registry,
         )
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"capi_proxy_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> "_LabelledCounter":
+        return _LabelledCounter(Counter(f"capi_proxy_{name}", text, labels, registry=self.registry))
 
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
-        self._requests.labels(endpoint, str(status)).inc()
+        self._requests.inc(endpoint, str(status))
 
     def limited(self, reason: str) -> None:
         """Count a request that was refused before its body was read."""
-        self._limited.labels(reason).inc()
+        self._limited.inc(reason)
 
     def connection(self, listener: str, reason: str) -> None:
         """Count a connection that was refused or ended early."""
-        self._connections.labels(listener, reason).inc()
+        self._connections.inc(listener, reason)
 
     def decision(self, decision: Decision, stored: Stored) -> None:
         """Count what was decided of one request, and what storing it showed."""
         duplicates = len(stored.duplicates)
-        self._events.labels("stored", "").inc(len(decision.records) - duplicates - len(stored.refused))
+        self._events.inc("stored", "", by=len(decision.records) - duplicates - len(stored.refused))
         if duplicates:
-            self._events.labels("duplicate", "").inc(duplicates)
+            self._events.inc("duplicate", "", by=duplicates)
         if decision.refused:
-            self._events.labels("refused", "").inc(decision.refused)
+            self._events.inc("refused", "", by=decision.refused)
         for row in decision.dropped:
             is_for_all = row.reason == DropReason.UNKNOWN_PIXEL
-            self._events.labels("dropped", row.reason).inc(decision.unknown_pixels if is_for_all else 1)
+            self._events.inc("dropped", row.reason, by=decision.unknown_pixels if is_for_all else 1)
         for _, reason in stored.refused:
-            self._events.labels("dropped", reason).inc()
+            self._events.inc("dropped", reason)
         for finding, count in _findings(decision).items():
-            self._findings.labels(*finding.split(":")).inc(count)
+            self._findings.inc(*finding.split(":"), by=count)
         for browser_copy, count in _browser_copies(decision).items():
-            self._browser_copies.labels(browser_copy).inc(count)
-        for (what, place), count in Counted(decision.redactions).items():
-            self._redacted.labels(what, place).inc(count)
-        self._reused.inc(stored.reused)
-        self._conflicts.inc(len(stored.conflicts))
-        self._untrusted_forwarding.inc(decision.untrusted_forwarding)
+            self._browser_copies.inc(browser_copy, by=count)
+        for (what, place), count in _tally(decision.redactions).items():
+            self._redacted.inc(what, place, by=count)
+        self._count_rarities(decision, stored)
+
+    def _count_rarities(self, decision: Decision, stored: Stored) -> None:
+        if stored.reused:
+            self._reused.inc(by=stored.reused)
+        if stored.conflicts:
+            self._conflicts.inc(by=len(stored.conflicts))
+        if decision.untrusted_forwarding:
+            self._untrusted_forwarding.inc(by=decision.untrusted_forwarding)
 
     def fault(self, place: str) -> None:
         """Count an error of ours."""
-        self._faults.labels(place).inc()
+        self._faults.inc(place)
 
     def verdict(self, pixel: str, verdict: Verdict) -> None:
         """Count one answer of Graph."""
         reason = getattr(verdict, "reason", "")
-        self._graph.labels(pixel, type(verdict).__name__.lower(), reason).inc()
+        self._graph.inc(pixel, type(verdict).__name__.lower(), reason)
 
     def finished(self, pixel: str, status: str, events: int) -> None:
         """Count events whose delivery ended.
@@ -130,16 +139,16 @@ class Metrics:
             status: How: delivered or dead.
             events: How many.
         """
-        self._finished.labels(pixel, status).inc(events)
+        self._finished.inc(pixel, status, by=events)
 
     def suppressed(self, kind: SuppressionKind) -> None:
         """Count a suppression."""
-        self._suppression_changes.labels(kind, "set").inc()
+        self._suppression_changes.inc(kind, "set")
 
     def lifted(self, kinds: Iterable[SuppressionKind]) -> None:
         """Count suppressions that ended before their time, each by its kind."""
         for kind in kinds:
-            self._suppression_changes.labels(kind, "lifted").inc()
+            self._suppression_changes.inc(kind, "lifted")
 
     def render(self, stats: Stats) -> bytes:
         """Return all metrics in the Prometheus text format, the gauges from the figures of the queue."""
@@ -159,13 +168,32 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _findings(decision: Decision) -> Counted[str]:
+class _LabelledCounter:
+    """A counter that finds its children by their labels without the lock and the checks of the library."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._children: dict[tuple[str, ...], Counter] = {}
+
+    def inc(self, *labels: str, by: float = 1) -> None:
+        """Count under these labels; all of them are ours, so there are few."""
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._counter.labels(*labels) if labels else self._counter
+        child.inc(by)
+
+
+def _findings(decision: Decision) -> Mapping[str, int]:
     """Count findings; a row that stands for many events of unknown pixels has none but their number."""
     dropped = (row.findings for row in decision.dropped if row.reason != DropReason.UNKNOWN_PIXEL)
-    return Counted(chain.from_iterable((*(record.findings for record in decision.records), *dropped)))
+    return _tally([*chain.from_iterable(record.findings for record in decision.records), *chain(*dropped)])
 
 
-def _browser_copies(decision: Decision) -> Counted[BrowserCopy]:
-    return Counted(
-        [update.browser_copy for update in decision.copy_updates] + [record.browser_copy for record in decision.records]
-    )
+def _browser_copies(decision: Decision) -> Mapping[BrowserCopy, int]:
+    updated = [update.browser_copy for update in decision.copy_updates]
+    return _tally(updated + [record.browser_copy for record in decision.records])
+
+
+def _tally(members: Sequence[T]) -> Mapping[T, int]:
+    """Count equal members. Most requests bring one or none, for which a ``Counter`` costs more than all the rest."""
+    return Counted(members) if len(members) > 1 else dict.fromkeys(members, 1)

@@ -69,7 +69,7 @@ async def rows(queue: LocalQueue) -> list[LedgerRow]:
 
 async def bury(queue: LocalQueue, segments: Sequence[Segment]) -> None:
     letters = [NewDeadLetter(record, "rejected", GraphError(), 1) for segment in segments for record in segment.records]
-    await queue.settle(segments, Settlement(done=tuple(one.ref for one in segments), dead=tuple(letters)))
+    await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), dead=tuple(letters)))
 
 
 async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> None:

@@ -188,3 +188,15 @@ def test_what_is_removed_is_told_by_kind() -> None:
 
     assert clean_url(url, KEEP, Effort()).removed == ("user", "fragment", "key", "email", "parameter", "card", "email")
     assert clean_data({"email": 1, "a": ["+49 30 1234567"]}, KEEP, Effort()).removed == ("key", "phone")
+
+
+PARTS = st.sampled_from(["shop.example", "a", "-", ".", ":1", "/", "/", "//", "/token", "/reset", "words", "9", "A"])
+
+
+@given(st.sampled_from(["https://", "http://", "https://x", "HTTP://x", ""]), st.lists(PARTS, max_size=6).map("".join))
+@settings(max_examples=500)
+def test_a_plain_address_is_cleaned_as_any_other(front: str, rest: str) -> None:
+    """An address of words is looked at once; with a question mark, which changes nothing, it is taken to pieces."""
+    url = front + rest
+
+    assert clean_url(url, KEEP, Effort()) == clean_url(f"{url}?", KEEP, Effort())

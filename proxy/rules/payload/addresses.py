@@ -34,6 +34,8 @@ _URL = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PORT = _URL.groupindex["port"]
+# Most referrers: a site, or words in lower case on it, in which no shape is.
+_PLAIN_URL = re.compile(r"https?://[a-z0-9.-]++(?:/[a-z]++)*+/?")
 _NOT_THERE = str.maketrans("", "", "\t\r\n")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 _PLUS_FOR_BLANK = re.compile(r"(?<=[A-Za-z0-9])\+")
@@ -123,6 +125,8 @@ class AddressCleaner:
 
     def clean(self, url: str) -> str:
         """Return what of an address may leave; "" for what is none."""
+        if "?" not in url and _PLAIN_URL.fullmatch(url) and _BEFORE_KEYS.isdisjoint(url.split("/")):
+            return url if len(url) <= _LONGEST else ""
         match = _parse(url)
         if match is None:
             return ""

@@ -45,6 +45,8 @@ class Routes:
     def find(self, host: str, path: str) -> Entrance | None:
         """Return the entrance at a path: the one of the site the host belongs to, else the only one."""
         candidates = self._by_path.get(path, [])
+        if len(candidates) == 1:
+            return candidates[0]
         site = site_of([entrance.site for entrance in candidates], host)
         return next((entrance for entrance in candidates if entrance.site is site), None)
 
