@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import click
-import uvloop
 
 Mode = Literal["ok", "down", "token", "hang"]
 
@@ -165,7 +164,7 @@ def main(port: int, per_event: float) -> None:
             print(address, flush=True)
             await asyncio.Event().wait()
 
-    uvloop.run(work())
+    asyncio.run(work())
 
 
 if __name__ == "__main__":

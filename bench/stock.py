@@ -22,10 +22,11 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 # About what a commit under load holds.
 _GROUP = 64
+_PIXEL = "1001"
 # Beyond what the settings allow by default.
 _MOST_EVENTS = 20_000_000
 # Appends that share a commit.
-_TOGETHER = 32
+_TOGETHER = 64
 _numbers = itertools.count()
 
 
@@ -95,18 +96,18 @@ async def fill(queue: LocalQueue, count: int, pixel: str = "1001", *, days: floa
     return time.monotonic() - started
 
 
-async def fill_within(queue: LocalQueue, count: int, seconds: float, pixel: str = "1001") -> None:
-    """Append so many events, or as many as the time allows, in segments of the usual size that share commits.
+async def fill_within(queue: LocalQueue, count: int, seconds: float, *, group: int = _GROUP) -> None:
+    """Append so many events, or as many as the time allows, in segments that share commits.
 
     Args:
         queue: Where to.
         count: How many.
         seconds: The bound.
-        pixel: Whose events they are.
+        group: Events of a segment.
     """
     started = time.monotonic()
-    source = records(count, pixel)
-    while segments := [some for _ in range(_TOGETHER) if (some := tuple(itertools.islice(source, _GROUP)))]:
+    source = records(count, _PIXEL)
+    while segments := [some for _ in range(_TOGETHER) if (some := tuple(itertools.islice(source, group)))]:
         # Different moments, all of them past, keep what is stored together in segments of its own.
         await asyncio.gather(*(queue.append(some, not_before=moment) for moment, some in enumerate(segments)))
         if time.monotonic() - started > seconds:

@@ -14,7 +14,7 @@ of its ends; ``meta`` counts the updates of each table. Both are changed in the 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import apsw
@@ -23,23 +23,19 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Filter
-from proxy.queue.keys import copy_key, event_key
+from proxy.queue.keys import copy_key
+from proxy.queue.sqlite import ledger_rows
 
 LEDGER, UPDATES = "ledger", "fate"
 """Kinds of day tables: their names begin so."""
 # Rows forgotten in one transaction: about 2 ms.
 _FORGOTTEN = 2000
-# On disk, beside a row's texts and of one update; measured with dbstat. A row of layout 1 or 2 in all.
-_ROW_BYTES, _UPDATE_BYTES, _OLD_ROW_BYTES = 50, 28, 200
+# On disk, of one update and of a row of layout 1 or 2; measured with dbstat.
+_UPDATE_BYTES, _OLD_ROW_BYTES = 28, 200
 _COLUMNS = {
     LEDGER: "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)",
     UPDATES: "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
 }
-_INSERTED = "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)"
-# How many rows a statement may add: few sizes, as each is prepared once. Each call into SQLite gives up the
-# interpreter's lock, which comes back late under load.
-_SIZES = (64, 8, 1)
-_PLACES = {size: ", ".join([f"({', '.join('?' * 14)})"] * size) for size in _SIZES}
 # What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
 _UNWRITABLE = (ValueError, TypeError, OverflowError)
 
@@ -95,34 +91,21 @@ class Ledger:
         left_out = 0
         for day, of_day in groupby(rows, key=lambda row: row.at // DAY_MS):
             table = self._table(LEDGER, day * DAY_MS)
-            left_out += sum(self._insert(table, together) for together in _statements(list(of_day)))
+            left_out += sum(self._insert(table, together) for together in ledger_rows.statements(list(of_day)))
         return left_out
 
     def _insert(self, table: str, rows: Sequence[LedgerRow]) -> int:
         """Add rows of one day in one statement, or each alone where one of them cannot be written."""
-        number, total = self._last + len(rows), self._total(table)
+        before = self._total(table)
         try:
-            values, size = self._values(rows, total)
-            self._db.execute(f"INSERT INTO {table}{_INSERTED} VALUES {_PLACES[len(rows)]}", values)  # noqa: S608
+            values, total = ledger_rows.values(rows, self._last, before, self._secret)
+            self._db.execute(ledger_rows.insertion(table, len(rows)), values)
         except _UNWRITABLE:
             return sum(self._insert(table, [row]) for row in rows) if len(rows) > 1 else 1
-        self._last, self._totals[table] = number, total + size
-        self.grown += size
+        self._last += len(rows)
+        self._totals[table] = total
+        self.grown += total - before
         return 0
-
-    def _values(self, rows: Sequence[LedgerRow], total: int) -> tuple[list[object], int]:
-        """Return what one statement binds for rows that follow so many bytes, and the bytes of the rows."""
-        values: list[object] = []
-        before = total
-        for number, row in enumerate(rows, self._last + 1):
-            at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, found, visitor, _ = row
-            findings = " ".join(found)
-            texts = (pixel, name, identity, status, reason, browser_copy, trace, findings)
-            total += _ROW_BYTES + len("".join(texts).encode())
-            copy = copy_key(event_key(pixel, name, identity), visitor, self._secret)
-            values += (number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts)
-            values += (findings, total, copy)
-        return values, total - before
 
     def _total(self, table: str) -> int:
         if table not in self._totals:
@@ -226,15 +209,6 @@ class Ledger:
     def _number(self, sql: str) -> int:
         row = self._db.execute(sql).fetchone()
         return int(row[0]) if row else 0
-
-
-def _statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
-    """Yield rows, in order, as many at a time as one statement adds."""
-    start = 0
-    while start < len(rows):
-        size = next(size for size in _SIZES if size <= len(rows) - start)
-        yield rows[start : start + size]
-        start += size
 
 
 def day_tables(db: apsw.Connection) -> set[str]:
