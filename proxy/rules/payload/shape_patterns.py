@@ -30,6 +30,10 @@ class Shape(StrEnum):
 # Four characters of base64 that stand for three printable ASCII characters.
 _BASE64_OF_ASCII = r"[I-Za-f][C-HS-Xi-ny-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
 _GAP = "[ ()./_-]{0,3}"
+# What is drawn at random has capitals, letters beside digits, or nothing but digits: most names of pages and products,
+# lower-case words and numbers with separators, are no candidates. Of 20 characters nine stand on one side of a pair.
+_IN_KEYS = "[A-Za-z0-9+/_-]"
+_RANDOM = "(?:[A-Z]|[a-z][0-9]|[0-9][a-z])"
 
 
 class Suspect(IntEnum):
@@ -63,7 +67,7 @@ _COARSE = {
     Suspect.CARD: r"(?:^|[^0-9])[2-6][0-9]{3}(?:[ -]?[0-9]){10}",
     Suspect.COORDINATES: r"(?:^|[^0-9.])[0-9]{1,3}\.[0-9]{3,17}[^0-9A-Za-z.-]{1,3}-?[0-9]{1,3}\.[0-9]{3}",
     Suspect.BASE64: rf"(?:^|[^A-Za-z0-9+/_-]){_BASE64_OF_ASCII}[A-Za-z0-9+/_-]{{4}}",
-    Suspect.LONG_WORD: "[A-Za-z0-9+/_-]{20}",
+    Suspect.LONG_WORD: f"{_IN_KEYS}{{9}}{_RANDOM}|{_RANDOM}{_IN_KEYS}{{9}}|[0-9+/_-]{{20}}",
 }
 
 
