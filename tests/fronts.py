@@ -34,7 +34,7 @@ async def told(request: HttpRequest) -> HttpAnswer:
         "peer": request.peer,
         "secure": request.is_secure,
         "size": request.size,
-        "headers": {name: request.header(name) for name in READ},
+        "headers": {name: request.headers.get(name, "") for name in READ},
         "body": body.decode("latin-1"),
     }
     return HttpAnswer(200, orjson.dumps(read), {"Content-Type": "application/json"})

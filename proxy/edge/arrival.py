@@ -10,7 +10,7 @@ _PSEUDO = PSEUDO_HEADER.lower()
 class Arrival:
     """The head of one request: who asks, for which host, by which scheme."""
 
-    __slots__ = ("client", "header", "host", "is_secure", "request")
+    __slots__ = ("client", "headers", "host", "is_secure", "request")
 
     def __init__(self, request: HttpRequest, trusted: Networks, client_header: str) -> None:
         """Read a head.
@@ -21,14 +21,14 @@ class Arrival:
             client_header: The lower-case name of the header that carries the visitor's address.
         """
         self.request = request
-        self.header = header = request.header
-        pseudo, forwarded = header(_PSEUDO), header(client_header)
+        self.headers = headers = request.headers
+        pseudo, forwarded = headers.get(_PSEUDO, ""), headers.get(client_header, "")
         self.client = client = client_of(request.peer, forwarded, trusted, header=client_header, pseudo=pseudo)
-        self.host, self.is_secure = header("host"), request.is_secure
+        self.host, self.is_secure = headers.get("host", ""), request.is_secure
         """The host that the visitor asked for, and whether by https, by a trusted proxy's word where there is one."""
-        if host := header("x-forwarded-host"):
+        if host := headers.get("x-forwarded-host"):
             self.host = host_asked_for(self.host, host, client)
-        if scheme := header("x-forwarded-proto"):
+        if scheme := headers.get("x-forwarded-proto"):
             self.is_secure = came_by_https(self.is_secure, scheme, client)
 
     def browser_request(self, body: bytes, *, now: int, entropy: int) -> BrowserRequest:
@@ -39,20 +39,20 @@ class Arrival:
             now: Server clock in milliseconds.
             entropy: 128 random bits.
         """
-        header = self.header
+        header = self.headers.get
         return BrowserRequest(
             now=now,
             entropy=entropy,
             client=self.client,
             host=self.host,
             secure=self.is_secure,
-            origin=header("origin"),
-            referer=header("referer"),
-            cookie=header("cookie"),
-            user_agent=header("user-agent"),
-            brands=header("sec-ch-ua"),
-            platform=header("sec-ch-ua-platform"),
-            gpc=header("sec-gpc"),
-            dnt=header("dnt"),
+            origin=header("origin", ""),
+            referer=header("referer", ""),
+            cookie=header("cookie", ""),
+            user_agent=header("user-agent", ""),
+            brands=header("sec-ch-ua", ""),
+            platform=header("sec-ch-ua-platform", ""),
+            gpc=header("sec-gpc", ""),
+            dnt=header("dnt", ""),
             body=body,
         )

@@ -47,7 +47,7 @@ class CollectDoor:
 
     async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer what the tag posts."""
-        if (admitted.arrival.header("content-encoding") or "identity").lower() != "identity":
+        if (admitted.arrival.headers.get("content-encoding") or "identity").lower() != "identity":
             return refusal(415, "content-encoding: accepted: identity")
         request = await self._reader.read(admitted)
         decision = await self._turns.work(admitted.network, ingest_parts(request, self._policies[admitted.site.name]))

@@ -65,7 +65,7 @@ class Doors:
 
 def _is_link(admitted: AdmittedRequest) -> bool:
     """Tell whether a visitor follows a link: the request of a script has an Origin."""
-    return admitted.arrival.request.method == "GET" and not admitted.arrival.header("origin")
+    return admitted.arrival.request.method == "GET" and not admitted.arrival.headers.get("origin", "")
 
 
 def _wrong_method(method: str, accepted: tuple[str, ...]) -> HttpAnswer:

@@ -1,5 +1,6 @@
 """What a door asks of HTTP and what it gives back, whatever server stands in front."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,8 +40,9 @@ class HttpRequest(Protocol):
     def size(self) -> int:
         """Bytes of the body; the most there may be where it does not say."""
 
-    def header(self, name: str, /) -> str:
-        """Return a header by its lower-case name: its lines joined, bytes that are no UTF-8 replaced; "" without it."""
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by their lower-case names: the lines of each joined, bytes that are no UTF-8 replaced."""
 
     async def body(self) -> bytes:
         """Return the whole body.

@@ -92,7 +92,7 @@ class OptOutDoor:
             self._metrics.suppressed(kind)
 
     def _page_or_json(self, status: OptOutStatus, http: HttpRequest) -> HttpAnswer:
-        if "text/html" not in http.header("accept"):
+        if "text/html" not in http.headers.get("accept", ""):
             return _json(status)
         text = self._page.format(
             state="You have opted out." if status.opted_out else "You have not opted out.",
@@ -128,7 +128,7 @@ def _changed(status: OptOutStatus, http: HttpRequest) -> HttpAnswer:
 
 
 def _media_type(http: HttpRequest) -> str:
-    return http.header("content-type").partition(";")[0].strip().lower()
+    return http.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _opted_out(media_type: str, body: bytes) -> bool | None:

@@ -42,4 +42,4 @@ class StrangerRefusal:
 
 
 def _page(arrival: Arrival) -> str:
-    return arrival.header("origin") or arrival.header("referer")
+    return arrival.headers.get("origin", "") or arrival.headers.get("referer", "")

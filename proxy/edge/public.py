@@ -125,7 +125,7 @@ class Public:
         routes, path = self._entry.routes, arrival.request.path
         entrance = routes.find(arrival.host, path)
         if entrance is None or entrance.door is Door.TAG:
-            return routes.find(arrival.header("host"), path)
+            return routes.find(arrival.headers.get("host", ""), path)
         return entrance
 
     async def _judged(self, arrival: Arrival, entrance: Entrance | None) -> HttpAnswer:
@@ -140,13 +140,13 @@ class Public:
             answer = self._without_door(arrival)
         else:
             answer = await self._admitted(entrance.door, AdmittedRequest(arrival, entrance.site, network, is_ours))
-        origin = arrival.header("origin")
+        origin = arrival.headers.get("origin", "")
         if origin and is_ours and entrance and entrance.door is not Door.TAG:
             allow(answer, origin)
         return answer
 
     def _without_door(self, arrival: Arrival) -> HttpAnswer:
-        request, host = arrival.request, arrival.header("host")
+        request, host = arrival.request, arrival.headers.get("host", "")
         if self._gpc.leads_to(request):
             return self._gpc.answer(host) or refusal(404, "nothing here")
         if self._entry.routes.knows(request.path):

@@ -11,7 +11,7 @@ from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow
 from proxy.model.request import BrowserRequest, RefusedEvent
-from proxy.rules import event_steps, limits
+from proxy.rules import event_steps, limits, written_events
 from proxy.rules.case import Case, EventStep, RequestStep
 from proxy.rules.effort import Parts, whole
 from proxy.rules.faults import fault
@@ -41,9 +41,7 @@ EVENT_STEPS = (
     EventStep("selection", event_steps.selection, (DropReason.EXCLUDED, DropReason.RESTRICTED)),
     EventStep("custom data", event_steps.custom_data, (DropReason.MISSING_VALUE, DropReason.MISSING_CURRENCY)),
     EventStep("match keys", event_steps.match_keys, (DropReason.LITTLE_IDENTITY,)),
-    EventStep("redaction", event_steps.redaction),
-    EventStep("event", event_steps.event),
-    EventStep("record", event_steps.record, always=True),
+    EventStep("redaction, event, record", written_events.take, always=True),
 )
 """For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
 IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.take_image), *REQUEST_STEPS[1:])

@@ -5,7 +5,7 @@ from typing import Any
 from proxy.config.schema import Site
 from proxy.model.event import BrowserCopy
 from proxy.model.request import BrowserRequest, Client, Hit, Visit
-from proxy.rules import event_steps
+from proxy.rules import event_steps, written_events
 from proxy.rules.browser import EVENT_STEPS
 from proxy.rules.case import Case, EventCase
 from proxy.rules.identity.browser_ids import BrowserIds
@@ -56,11 +56,14 @@ def case_of(*hits: Hit, **changes: Any) -> Case:
 
 
 def judged(case: Case, claimed: Hit) -> EventCase:
-    """Take an event through all steps but the last, so that nothing is recorded."""
+    """Take an event through everything but its recording."""
     event_case = EventCase(case, claimed)
     for step in EVENT_STEPS[:-1]:
         if event_case.pixels or step.always:
             step.run(event_case)
+    if event_case.pixels:
+        written_events.redaction(event_case)
+        written_events.event(event_case)
     return event_case
 
 

@@ -98,10 +98,15 @@ def test_one_pixel_of_other_people_has_a_plain_row() -> None:
     assert (row.pixel, row.findings) == ("9", ())
 
 
-@pytest.mark.parametrize("broken", ["custom data", "record"])
-def test_an_error_nobody_foresaw_costs_its_event_alone(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("room", "name", "place"),
+    [(event_steps, "checked", "event_steps.custom_data"), (payload, "record", "written_events.record")],
+    ids=["custom data", "record"],
+)
+def test_an_error_nobody_foresaw_costs_its_event_alone(
+    room: Any, name: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The event is refused by name, its neighbours are stored, and the fault has type and place but no content."""
-    room, name = (event_steps, "checked") if broken == "custom data" else (payload, "record")
     right = getattr(room, name)
 
     def wrong(*arguments: Any) -> Any:
@@ -115,7 +120,7 @@ def test_an_error_nobody_foresaw_costs_its_event_alone(broken: str, monkeypatch:
     assert [record.id for record in found.records] == ["0", "2"]
     assert found.refused == [RefusedEvent(1, "1", "cannot be read")]
     (named,) = found.faults
-    assert named.startswith("TypeError in proxy.rules.event_steps.")
+    assert named.startswith(f"TypeError in proxy.rules.{place}, line ")
     assert "anna" not in named
 
 

@@ -10,7 +10,7 @@ from cases import ADDRESS, AGENT, FBC, FBP, NOW, case_of, hit, judged, site
 from proxy.graph.law import STANDARD_EVENTS
 from proxy.model.event import BrowserCopy, DropReason, Event, Redaction
 from proxy.model.ledger import LedgerRow, Status
-from proxy.rules import event_steps
+from proxy.rules import written_events
 from proxy.rules.browser import EVENT_STEPS
 from proxy.rules.case import Case, EventCase
 from proxy.rules.effort import Effort
@@ -286,7 +286,7 @@ def test_custom_data_are_cleaned_once_for_all_pixels(monkeypatch: pytest.MonkeyP
         cleaned.append(data)
         return clean_data(data, allowed, effort)
 
-    monkeypatch.setattr(event_steps, "clean_data", counted)
+    monkeypatch.setattr(written_events, "clean_data", counted)
     pixels = [{"id": str(number), "access_token": "t"} for number in range(9)]
     bought = hit(data={"text": "anna@x.de"}, pixels=tuple(pixel["id"] for pixel in pixels))
     sent = results(case_of(bought, site=site(pixel=pixels)))

@@ -1,6 +1,6 @@
 """The aiohttp application that the doors stand behind: its requests become ours, our answers become its own."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
@@ -12,25 +12,17 @@ from proxy.rules.limits import BODY
 class AiohttpRequest:
     """A request that aiohttp read; see ``HttpRequest``."""
 
-    __slots__ = ("_headers", "_request", "is_secure", "method", "path", "peer", "size")
+    __slots__ = ("_request", "headers", "is_secure", "method", "path", "peer", "size")
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._headers = request.headers
+        self.headers = _headers(request.headers)
         self.method = request.method
         self.path = request.path
         self.peer = request.remote or ""
         self.is_secure = request.secure
         claimed = request.content_length
         self.size = (BODY if request.can_read_body else 0) if claimed is None else claimed
-
-    def header(self, name: str) -> str:
-        """Return a header: its lines joined by commas, bytes that are no UTF-8 replaced; "" when it is missing."""
-        lines = self._headers.getall(name, None)
-        if lines is None:
-            return ""
-        joined = lines[0] if len(lines) == 1 else ("; " if name == "cookie" else ", ").join(lines)
-        return joined if joined.isascii() else joined.encode(errors="surrogateescape").decode(errors="replace")
 
     async def body(self) -> bytes:
         """Return the whole body; see ``HttpRequest`` for what is raised."""
@@ -42,6 +34,17 @@ class AiohttpRequest:
             raise BodyTooSlowError from error
         except (OSError, web.RequestPayloadError) as error:
             raise BodyLostError from error
+
+
+def _headers(lines: Mapping[str, str]) -> dict[str, str]:
+    """Return headers by their lower-case names, lines of the same name joined by commas, those of cookies by ``; ``."""
+    joined: dict[str, str] = {}
+    for written, value in lines.items():
+        name = written.lower()
+        if not value.isascii():
+            value = value.encode(errors="surrogateescape").decode(errors="replace")  # noqa: PLW2901 - hardly ever
+        joined[name] = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}" if name in joined else value
+    return joined
 
 
 def application(answer: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> web.Application:

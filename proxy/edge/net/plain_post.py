@@ -24,7 +24,7 @@ _NOT_PLAIN = {"expect", "proxy-connection", "sec-websocket-key1", "transfer-enco
 class PlainPost:
     """A whole request; see ``HttpRequest``."""
 
-    __slots__ = ("_body", "_headers", "path", "peer", "size")
+    __slots__ = ("_body", "headers", "path", "peer", "size")
 
     method = "POST"
     is_secure = False
@@ -33,12 +33,8 @@ class PlainPost:
         self.path = path
         self.peer = peer
         self.size = len(body)
-        self._headers = headers
+        self.headers = headers
         self._body = body
-
-    def header(self, name: str) -> str:
-        """Return a header by its lower-case name; "" when it is missing."""
-        return self._headers.get(name, "")
 
     async def body(self) -> bytes:
         """Return the whole body, which is here already."""

@@ -35,10 +35,10 @@ class TagDoor:
 
 def _script(asset: Asset, request: HttpRequest) -> HttpAnswer:
     """Return a tag in the best encoding the browser takes, or that it has not changed."""
-    coding, body = asset.choose(request.header("accept-encoding"))
+    coding, body = asset.choose(request.headers.get("accept-encoding", ""))
     etag = f'"{asset.etag}{"-" + coding if coding else ""}"'
     headers = _HEADERS | {"ETag": etag}
-    if etag in request.header("if-none-match"):
+    if etag in request.headers.get("if-none-match", ""):
         return HttpAnswer(304, headers=headers)
     if coding:
         headers["Content-Encoding"] = coding
