@@ -131,6 +131,9 @@ class Grouper:
         except QueueError as error:
             self._answer(group, error)
             return False
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
+            self._answer(group, QueueError(f"{type(error).__name__} in the queue"))
+            return False
         return True
 
     def _part(self, group: Sequence[_Caller], error: Exception) -> None:

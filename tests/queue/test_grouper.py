@@ -110,12 +110,17 @@ async def test_a_group_that_was_not_stored_fails_all_its_callers_and_no_later_on
     assert await grouper.append([record(1)]) == Stored()
 
 
-async def test_a_group_that_is_not_taken_fails_all_its_callers_and_no_later_one() -> None:
-    """An engine that refuses a group at once is asked again for the next, however many come."""
+@pytest.mark.parametrize(
+    ("error", "told"), [(QueueFullError("too many wait"), QueueFullError), (MemoryError(), QueueError)]
+)
+async def test_a_group_that_is_not_taken_fails_all_its_callers_and_no_later_one(
+    error: Exception, told: type[QueueError]
+) -> None:
+    """An engine that refuses a group at once, for whatever reason, is asked again for the next, however many come."""
     engine = Engine()
 
     def refuse(_group: Group, _tell: Callable[[Outcome], None]) -> None:
-        raise QueueFullError("too many wait")
+        raise error
 
     grouper = Grouper(engine.make, refuse)
     results = await asyncio.gather(
@@ -123,7 +128,7 @@ async def test_a_group_that_is_not_taken_fails_all_its_callers_and_no_later_one(
     )
     await grouper.close()
 
-    assert {type(result) for result in results} == {QueueFullError}
+    assert {type(result) for result in results} == {told}
 
 
 async def test_an_engine_that_loses_an_answer_leaves_nobody_waiting() -> None:
