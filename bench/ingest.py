@@ -59,7 +59,7 @@ class Scale:
     """Whether each comparison begins with a round for nothing, not only the first."""
 
 
-FULL = Scale(rounds=9, seconds=3, open_rounds=7, open_seconds=4, visitors=10_000, warm=True)
+FULL = Scale(rounds=7, seconds=2, open_rounds=7, open_seconds=2, visitors=10_000, warm=True)
 QUICK = Scale(rounds=2, seconds=1, open_rounds=1, open_seconds=1, visitors=2_000, warm=False)
 
 
