@@ -6,6 +6,7 @@ Tests and benches share it. It imports nothing of the proxy, so that a bench can
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -24,6 +25,9 @@ SECRET = "a secret for tests that is long enough"
 START_S = 90.0
 END_S = 60.0
 COMMAND_S = 60.0
+_ANSWER_S = 10.0
+# Above the only larger port that browsers refuse, 10080 (Fetch, port blocking).
+_LOWEST_PORT = 12_000
 _TICKS = os.sysconf("SC_CLK_TCK")
 _UNLIMITED = """\
 [limits]
@@ -34,11 +38,18 @@ connections_per_address = 4000
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on now.
+
+    None of those that the system gives to whoever connects: who asks such a port again and again whether its server
+    listens by now is connected to itself in the end (TCP, simultaneous open), and the server finds the port taken.
+    """
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(_LOWEST_PORT, max(first_given, _LOWEST_PORT + 1000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -105,8 +116,12 @@ prefix = "{self.prefix}"
     async def _accepts(self) -> bool:
         assert self.process
         assert self.process.returncode is None, self.log()[-2000:]
+        try:
+            answer = await asyncio.wait_for(self._get(self.port, "/healthz"), _ANSWER_S)
+        except TimeoutError:
+            return False
         # On a full disk it runs, and says that it takes nothing.
-        return (await self._get(self.port, "/healthz")).startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
+        return answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
 
     async def kill(self) -> None:
         """End it as a crash would."""
