@@ -44,10 +44,10 @@ types: $(VENV)/.dev node_modules/.done ## mypy, and TypeScript's check of static
 	npx --no-install tsc -p static
 	npx --no-install tsc -p static/tsconfig.pages.json
 
-unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers ## all tests
+unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers .wrk ## all tests
 	$(PY) -m pytest
 
-coverage: $(VENV)/.dev .servers ## a table of the lines that no test runs (without browsers and faults), and the floor for them
+coverage: $(VENV)/.dev .servers .wrk ## a table of the lines that no test runs (without browsers and faults), and the floor for them
 	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults
 
 faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
@@ -99,8 +99,8 @@ node_modules/.done: package-lock.json
 	npm ci --silent --no-audit --no-fund
 	touch $@
 
-.PHONY: .chromium .firefox .servers
-.chromium .firefox .servers:
+.PHONY: .chromium .firefox .servers .wrk
+.chromium .firefox .servers .wrk:
 	sh tools/system.sh $(@:.%=%)
 
 clean: ## remove what the targets above made

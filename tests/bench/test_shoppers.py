@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -68,7 +67,6 @@ def _visitors(server: _Server) -> list[bytes]:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 async def test_wrk_sends_a_shops_load(tmp_path: Path) -> None:
     """Bodies are whole, ids are fresh from run to run, visitors differ and bring the cookies they were given."""
     async with _shop(tmp_path, 100) as (server, shoppers):
