@@ -117,6 +117,8 @@ def _name(cache: "_lru_cache_wrapper[Any]") -> str:
 
 # Built from our own tables and configuration, not from what strangers send.
 OURS = {
+    "proxy.queue.sqlite.segment_table._insert_sql",
+    "proxy.queue.sqlite.visits._insert_if_new",
     "proxy.rules.payload.money._currencies",
     "proxy.rules.match.phone_plans._plans",
     "proxy.rules.match.phone_plans.prepare",

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import chain
 from typing import TypeAlias
 
@@ -35,7 +35,7 @@ def insert(db: apsw.Connection, rows: Sequence[Row]) -> None:
         db.execute(_insert_sql(len(some)), tuple(chain.from_iterable(some)))
 
 
-@cache
+@lru_cache(maxsize=_MOST_ROWS)
 def _insert_sql(rows: int) -> str:
     places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
     return f"INSERT INTO segment VALUES {places}"  # noqa: S608 - our own text

@@ -5,7 +5,7 @@ than the step. So the number of statements does not depend on the size of the gr
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import apsw
@@ -81,7 +81,7 @@ class Visits:
         return self._db.changes() > 0
 
 
-@cache
+@lru_cache(maxsize=16)
 def _insert_if_new(tables: tuple[str, ...]) -> str:
     met = " UNION ALL ".join(_MET.format(array=array, table=table) for array, table in enumerate(tables, 1))
     return f"{_INSERT.format(table=tables[0])} WHERE NOT EXISTS({met})"
