@@ -1,8 +1,9 @@
 """Meta's law: numbers, names and formats that Meta fixed, each with its source. Nothing here is ours to choose.
 
 Sources: [api] Conversions API, using the API; [events] server event parameters; [user] customer information
-parameters; [cookies] fbp and fbc parameters; [practices] best practices, baseline requirements for matching; [pixel]
-Meta Pixel reference, standard events; [codes] Graph API error handling, and recorded answers of live calls.
+parameters; [offline] offline events; [cookies] fbp and fbc parameters; [practices] best practices, baseline
+requirements for matching; [pixel] Meta Pixel reference, standard events; [codes] Graph API error handling, and recorded
+answers of live calls.
 """
 
 from proxy.model.units import DAY_MS
@@ -13,6 +14,8 @@ MAX_BATCH = 1000
 """Events of one request [api]."""
 MAX_AGE_MS = 7 * DAY_MS
 """Graph refuses a whole request for one event that is older (subcode 2804003) [events]."""
+IN_STORE, MAX_AGE_IN_STORE_MS = "physical_store", 62 * DAY_MS
+"""The one action source whose events may be older [offline]."""
 
 # -- an event
 

@@ -191,7 +191,7 @@ def _findings(decision: Decision) -> Mapping[str, int]:
 
 def _browser_copies(decision: Decision) -> Mapping[BrowserCopy, int]:
     updated = [update.browser_copy for update in decision.copy_updates]
-    return _tally(updated + [record.browser_copy for record in decision.records])
+    return _tally(updated + [record.browser_copy for record in decision.records if record.browser_copy])
 
 
 def _tally(members: Sequence[T]) -> Mapping[T, int]:
