@@ -63,7 +63,7 @@ def event_of(element: Element) -> Mapping[str, Any]:
     """
     event = _json(element) if isinstance(element, bytes) else element
     if not isinstance(event, dict):
-        raise ValueError("event: not an object; accepted: an object, or JSON text of it")
+        raise ValueError("event: not an object; accepted: an object, or JSON text of it")  # noqa: TRY004 - the sender's
     if _members(event, server_limits.MEMBERS, server_limits.DEPTH) is None:
         raise ValueError(
             f"event: too large; accepted: {server_limits.MEMBERS} members, {server_limits.DEPTH} levels of them"
