@@ -1,11 +1,6 @@
-"""How old an event may be for Graph to take it, which depends on where it happened."""
+"""The age of an event, by one measure for all, though Graph lets some be older than others."""
 
-from proxy.graph.law import IN_STORE, MAX_AGE_IN_STORE_MS, MAX_AGE_MS
-
-
-def max_age_ms(action_source: str) -> int:
-    """Return how old an event of an action source may be."""
-    return MAX_AGE_IN_STORE_MS if action_source == IN_STORE else MAX_AGE_MS
+from proxy.graph.law import MAX_AGE_MS, max_age_ms
 
 
 def aging_from_s(time_s: int, action_source: str) -> int:
