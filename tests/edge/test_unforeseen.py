@@ -13,7 +13,6 @@ from proxy.edge import collect
 from proxy.graph import payload
 from proxy.model.event import Event
 from proxy.model.record import Record
-from proxy.queue.sqlite.engine import LocalQueue
 from proxy.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("front")
@@ -117,7 +116,7 @@ async def test_a_fault_of_the_store_is_a_503(shop: Installation, monkeypatch: py
     async def wrong(*_given: Any) -> Any:
         raise RuntimeError(SECRET_WORD)
 
-    monkeypatch.setattr(LocalQueue, "append", wrong)
+    monkeypatch.setattr(shop.proxy.queue, "append", wrong)
     status, headers, _ = await shop.post(page_views(["any"]))
 
     assert (status, headers["Retry-After"], headers["Access-Control-Allow-Origin"]) == (503, "5", ORIGIN)
