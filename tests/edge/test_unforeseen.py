@@ -11,7 +11,6 @@ from support import ORIGIN, PIXEL, Installation, get_json, installation, page_vi
 
 from proxy.edge import collect
 from proxy.graph import payload
-from proxy.queue.sqlite.engine import LocalQueue
 from proxy.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("front")
@@ -115,7 +114,7 @@ async def test_a_fault_of_the_store_is_a_503(shop: Installation, monkeypatch: py
     async def wrong(*_given: Any) -> Any:
         raise RuntimeError(SECRET_WORD)
 
-    monkeypatch.setattr(LocalQueue, "append", wrong)
+    monkeypatch.setattr(shop.proxy.queue, "append", wrong)
     status, headers, _ = await shop.post(page_views(["any"]))
 
     assert (status, headers["Retry-After"], headers["Access-Control-Allow-Origin"]) == (503, "5", ORIGIN)
