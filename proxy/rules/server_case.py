@@ -45,6 +45,8 @@ class ServerEventCase(msgspec.Struct):
     time_s: int = 0
     data: Mapping[str, Any] = {}
     """Its custom data."""
+    order_id: str = ""
+    """Of a Purchase; empty where it has none."""
     person: Person = _NOBODY
     options: Options | None = None
     findings: tuple[str, ...] = ()
