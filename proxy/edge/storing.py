@@ -7,11 +7,9 @@ from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
 from proxy.model import condition_details as details
 from proxy.model.decision import Decision
-from proxy.model.ledger import LedgerRow, Status
-from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Intake, QueueError, Stored, dropped_row
+from proxy.queue.contract import Intake, QueueError, Stored, dropped_row, duplicate_row
 from proxy.rules.fairness import ClientNetwork
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import FaultReporter
@@ -91,7 +89,7 @@ class DecisionStore:
         for pixel in {record.pixel for record in decision.records}:
             if wake := self._wakes.get(pixel):
                 wake()
-        duplicates = tuple(_duplicate_row(record, at) for record in stored.duplicates)
+        duplicates = tuple(duplicate_row(record, at) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)
         rows = (*decision.dropped, *duplicates, *refused)
         if rows or decision.copy_updates:
@@ -107,9 +105,3 @@ class DecisionStore:
 
 def _not_stored() -> HttpAnswer:
     return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
-
-
-def _duplicate_row(record: Record, at: int) -> LedgerRow:
-    identity = (record.pixel, record.name, record.id, record.time_s)
-    row = (at, *identity, Status.DUPLICATE, "", record.browser_copy)
-    return LedgerRow(*row, findings=record.findings, visitor=record.visitor)
