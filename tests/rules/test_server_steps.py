@@ -87,6 +87,12 @@ def test_keys_that_fit_too_many_people_are_refused(user_data: Any) -> None:
     assert refused(event(user_data=user_data)) == (0, 2804050, "user_data")
 
 
+@pytest.mark.parametrize("lead_id", ["77", "1" * 14, "1" * 18, HASH, -1, "\u0660" * 15])
+def test_a_wrong_id_of_a_lead_is_refused(lead_id: Any) -> None:
+    """With Meta it fails its event, whatever else the event says of the person."""
+    assert refused(event(user_data={"em": HASH, "lead_id": lead_id})) == (0, 0, "user_data.lead_id")
+
+
 def test_a_refusal_names_the_unusable_keys_and_no_value() -> None:
     """So that the sender finds what is wrong, and no log finds whom it was about."""
     (refusal,) = taken(event(user_data={"em": "ada(at)mail.example", "fbp": "x.y"})).refused
@@ -139,11 +145,13 @@ def test_a_thousand_events_with_three_bad_ones() -> None:
 
 def test_contact_data_is_hashed_and_ids_stay() -> None:
     """Raw and hashed are the same; the person is known to the queue by the same digests."""
-    raw = taken(event(user_data={"em": " Ada@Mail.example ", "ph": "+49 30 901820", "lead_id": "77", "fbp": FBP}))
+    raw = taken(
+        event(user_data={"em": " Ada@Mail.example ", "ph": "+49 30 901820", "lead_id": "99007199254740993", "fbp": FBP})
+    )
     hashed = taken(event(user_data={"em": [HASH.upper()], "ph": sha256(b"4930901820").hexdigest(), "fbp": FBP}))
 
     assert only(raw)["user_data"]["em"] == only(hashed)["user_data"]["em"] == [HASH]
-    assert only(raw)["user_data"]["lead_id"] == 77
+    assert only(raw)["user_data"]["lead_id"] == 99007199254740993
     (first,), (second,) = raw.decision.records, hashed.decision.records
     assert first.person_digests == second.person_digests == digests(only(raw)["user_data"], [PERSON_KEY])
 
