@@ -31,6 +31,8 @@ class ServerCase(msgspec.Struct):
     alike: dict[bytes, int] = {}
     """How many events of the same content, and without an id, came before."""
     faults: list[str] = []
+    written: int = 0
+    """Bytes of records since the last pause."""
 
 
 class ServerEventCase(msgspec.Struct):
@@ -43,6 +45,8 @@ class ServerEventCase(msgspec.Struct):
     time_s: int = 0
     data: Mapping[str, Any] = {}
     """Its custom data."""
+    order_id: str = ""
+    """Of a Purchase; empty where it has none."""
     person: Person = _NOBODY
     options: Options | None = None
     findings: tuple[str, ...] = ()
