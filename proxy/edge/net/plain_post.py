@@ -6,7 +6,7 @@ may come twice, and none may be there that says how a message is framed or read,
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 from proxy.rules.limits import BODY
 
@@ -28,6 +28,7 @@ class PlainPost:
 
     method = "POST"
     is_secure = False
+    query = ""
 
     def __init__(self, path: str, headers: dict[str, str], body: bytes, peer: str) -> None:
         self.path = path
@@ -39,6 +40,10 @@ class PlainPost:
     async def body(self) -> bytes:
         """Return the whole body, which is here already."""
         return self._body
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield it."""
+        yield self._body
 
 
 class PlainPosts:
