@@ -13,10 +13,15 @@ import orjson
 
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
+from proxy.model.server_request import RequestFields
 
 
 def shared(event: Event) -> bytes:
     """Return what all events of one request and pixel say alike, as Graph takes it (Meta, server event parameters)."""
+    return orjson.dumps(_shared(event))
+
+
+def _shared(event: Event) -> dict[str, Any]:
     payload: dict[str, Any] = {"action_source": event.action_source, "user_data": event.user_data}
     if event.url:
         payload["event_source_url"] = event.url
@@ -27,7 +32,7 @@ def shared(event: Event) -> bytes:
         payload["data_processing_options"] = options
         payload["data_processing_options_country"] = country
         payload["data_processing_options_state"] = state
-    return orjson.dumps(payload)
+    return payload
 
 
 def record(event: Event, shared_part: bytes | None = None, like: Record | None = None) -> Record:
@@ -45,11 +50,30 @@ def record(event: Event, shared_part: bytes | None = None, like: Record | None =
     return Record(*about, event.bot_reason, own, event.findings, event.person_digests, worth, shared_part)
 
 
+def server_record(event: Event, fields: RequestFields) -> Record:
+    """Write a server's event as Graph takes it, in one part: its neighbours are about others.
+
+    Args:
+        event: The event.
+        fields: What its request said beside it.
+    """
+    payload = {**event.more, **_own_members(event), **_shared(event)}
+    if event.opt_out is not None:
+        payload["opt_out"] = event.opt_out
+    about = (event.pixel, event.name, event.id, event.time_s, event.visitor, BrowserCopy.PENDING, event.bot_reason)
+    rest = (event.findings, event.person_digests, _worth(event), b"")
+    return Record(*about, orjson.dumps(payload), *rest, event.action_source, fields)
+
+
 def _own(event: Event) -> bytes:
+    return orjson.dumps(_own_members(event))
+
+
+def _own_members(event: Event) -> dict[str, Any]:
     payload: dict[str, Any] = {"event_name": event.name, "event_time": event.time_s, "event_id": event.id}
     if event.custom_data:
         payload["custom_data"] = orjson.Fragment(event.written) if event.written else event.custom_data
-    return orjson.dumps(payload)
+    return payload
 
 
 def _worth(event: Event) -> bytes:
