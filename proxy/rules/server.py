@@ -31,8 +31,8 @@ SERVER_STEPS = (
     ServerStep("redaction, event, record", server_records.take),
 )
 """For each event: first what Graph would refuse, then what our settings forbid, then what is written."""
-_PART = 4
-"""Events that are worked on at a stretch: with 30 items each they take a few milliseconds."""
+_PART, _PART_BYTES = 10, 6 * 1024
+"""Events, and bytes of what is written of them, that are worked on at a stretch: a millisecond or two."""
 
 
 def ingest_claim(  # noqa: PLR0913 - what a door knows
@@ -64,9 +64,11 @@ def ingest_server(request: ServerRequest, policy: Policy) -> Parts[ServerDecisio
     pixel = policy.pixels.get(request.pixel)
     if pixel is None:
         return ServerDecision(unreadable="pixel: not of this site; accepted: the id of one of its pixels")
-    case = ServerCase(request, policy, pixel, refused=list(request.refused))
+    case = ServerCase(request, policy, pixel, refused=list(request.refused), faults=list(request.faults))
+    paused = 0
     for number, hit in enumerate(request.hits):
-        if number % _PART == _PART - 1:
+        if case.written > _PART_BYTES or number - paused >= _PART:
+            case.written, paused = 0, number
             yield
         _take(case, hit)
         if request.is_all_or_nothing and case.refused and case.refused[-1].place == hit.place:

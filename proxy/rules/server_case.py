@@ -31,6 +31,8 @@ class ServerCase(msgspec.Struct):
     alike: dict[bytes, int] = {}
     """How many events of the same content, and without an id, came before."""
     faults: list[str] = []
+    written: int = 0
+    """Bytes of records since the last pause."""
 
 
 class ServerEventCase(msgspec.Struct):

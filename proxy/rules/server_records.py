@@ -26,7 +26,9 @@ def take(event_case: ServerEventCase) -> None:
     event = _event(event_case)
     if not event.id:
         event = replace(event, id=_order_id(event, case.policy.site.name) or _content_id(event_case, event))
-    case.records.append(payload.server_record(event, case.request.fields))
+    record = payload.server_record(event, case.request.fields)
+    case.records.append(record)
+    case.written += len(record.payload)
 
 
 def _event(event_case: ServerEventCase) -> Event:

@@ -14,6 +14,7 @@ import msgspec
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
 from proxy.rules.json_text import parsed, whole_characters
+from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, text_of
 
 Element: TypeAlias = bytes | Mapping[str, Any]
@@ -64,10 +65,9 @@ def event_of(element: Element) -> Mapping[str, Any]:
     event = _json(element) if isinstance(element, bytes) else element
     if not isinstance(event, dict):
         raise ValueError("event: not an object; accepted: an object, or JSON text of it")  # noqa: TRY004 - the sender's
-    if _members(event, server_limits.MEMBERS, server_limits.DEPTH) is None:
-        raise ValueError(
-            f"event: too large; accepted: {server_limits.MEMBERS} members, {server_limits.DEPTH} levels of them"
-        )
+    if not is_bounded(event):
+        accepted = f"{server_limits.MEMBERS} members, {server_limits.DEPTH} levels of them"
+        raise ValueError(f"event: too large; accepted: {accepted}")
     return event
 
 
@@ -140,22 +140,6 @@ def _text(content: bytes) -> str:
         if whole is None:
             raise
         return _TEXT.decode(whole)
-
-
-def _members(value: Any, most: int, levels: int) -> int | None:
-    """Return how many members a value has at all levels; None if they are too many, or too deep."""
-    if not isinstance(value, dict | list):
-        return 0
-    count = len(value)
-    if count > most or levels < 1:
-        return None
-    for member in value.values() if isinstance(value, dict) else value:
-        if isinstance(member, dict | list):
-            inner = _members(member, most - count, levels - 1)
-            if inner is None:
-                return None
-            count += inner
-    return count
 
 
 def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:

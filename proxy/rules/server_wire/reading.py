@@ -3,6 +3,7 @@
 from proxy.model.server_request import RefusedHit, ServerHit, ServerRequest
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
+from proxy.rules.faults import fault
 from proxy.rules.server_wire.claim import ServerClaim
 from proxy.rules.server_wire.elements import Element, elements_parts
 from proxy.rules.server_wire.hit import hit_of
@@ -33,20 +34,30 @@ def request_parts(
     elements = yield from _elements(claim)
     hits: list[ServerHit] = []
     refused: list[RefusedHit] = []
+    faults: list[str] = []
     read = 0
     for place, element in enumerate(elements):
         if read > server_limits.PART:
             read = 0
             yield
         read += len(element) if isinstance(element, bytes) else _READ_ALREADY
-        hit = hit_of(place, element)
+        hit = _read(place, element, faults)
         if isinstance(hit, ServerHit):
             hits.append(hit)
             continue
         refused.append(hit)
         if is_all_or_nothing:
             break
-    return ServerRequest(now, entropy, pixel, tuple(hits), tuple(refused), claim.fields, is_all_or_nothing)
+    events = (tuple(hits), tuple(refused))
+    return ServerRequest(now, entropy, pixel, *events, claim.fields, is_all_or_nothing, tuple(faults))
+
+
+def _read(place: int, element: Element, faults: list[str]) -> ServerHit | RefusedHit:
+    try:
+        return hit_of(place, element)
+    except Exception as error:  # noqa: BLE001 - whatever one event brought must not cost its neighbours
+        faults.append(fault(error))
+        return RefusedHit(place, "", "cannot be read")
 
 
 def _elements(claim: ServerClaim) -> Parts[list[Element]]:
