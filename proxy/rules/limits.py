@@ -7,8 +7,6 @@ a limit is refused or left out by name, never in silence; ``docs/how-it-works.md
 
 BODY = 64 * 1024
 """Bytes of a body. Browsers let the keepalive requests of a page hold 64 KiB together (WHATWG, Fetch)."""
-SERVER_BODY = 16 << 20
-"""Bytes of a server's body, packed and unpacked. 1,000 events of Meta's Python SDK, 30 goods each, come to 7 MB."""
 EVENTS = 200
 """Events of a body, and as many browser copy updates. Those behind are refused."""
 ROWS = 400

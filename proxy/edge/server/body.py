@@ -6,8 +6,8 @@ from contextlib import aclosing, asynccontextmanager
 from proxy.edge.exchange import BodyTooLargeError, HttpRequest
 from proxy.edge.server.unpacking import PACKED, unpacked
 from proxy.edge.turns import Turns
+from proxy.rules import server_limits
 from proxy.rules.fairness import ClientNetwork
-from proxy.rules.limits import SERVER_BODY
 
 MOST_BYTES = 64 << 20
 """Bytes of such bodies that may be in memory, on their way or being read."""
@@ -65,7 +65,7 @@ class _Hold:
         if size:
             self._room.take(self._network, size)
             self._size += size
-        if self._size > SERVER_BODY:
+        if self._size > server_limits.BODY:
             raise BodyTooLargeError
 
     def grow_unpacked(self, size: int) -> None:
@@ -73,7 +73,7 @@ class _Hold:
         self._room.take(self._network, size)
         self._size += size
         self._unpacked += size
-        if self._unpacked > SERVER_BODY:
+        if self._unpacked > server_limits.BODY:
             raise BodyTooLargeError
 
     def end(self) -> None:
@@ -105,7 +105,7 @@ class ServerBodyReader:
         coding = request.headers.get("content-encoding", "").strip().lower() or "identity"
         if coding != "identity" and coding not in PACKED:
             raise UnknownCodingError
-        if request.size > SERVER_BODY:
+        if request.size > server_limits.BODY:
             raise BodyTooLargeError
         hold = _Hold(self._room, network)
         try:

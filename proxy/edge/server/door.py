@@ -21,8 +21,9 @@ from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
 from proxy.model.decision import ServerDecision
 from proxy.model.server_request import ServerBody
+from proxy.rules import server_limits
 from proxy.rules.fairness import ClientNetwork, client_network
-from proxy.rules.limits import BODY, SERVER_BODY
+from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
 from proxy.rules.request.server_paths import ServerDoor, ServerPath
 from proxy.rules.server import ingest_claim
@@ -214,7 +215,7 @@ def _refusal_of(error: Exception) -> answers.GraphRefusal:
     """Return how a request is refused whose body could not be read."""
     match error:
         case BodyTooLargeError():
-            return answers.invalid(f"body: too large; accepted: {SERVER_BODY} bytes, packed and unpacked", 413)
+            return answers.invalid(f"body: too large; accepted: {server_limits.BODY} bytes, packed and unpacked", 413)
         case BodyTooSlowError():
             return answers.down(408, "The body came too slowly; try again")
         case UnknownCodingError():
