@@ -5,6 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from proxy.edge.exchange import BodyTooLargeError, HttpRequest
 from proxy.edge.server.unpacking import PACKED, unpacked
+from proxy.edge.server.working import worked
 from proxy.edge.turns import Turns
 from proxy.rules import server_limits
 from proxy.rules.fairness import ClientNetwork
@@ -112,7 +113,7 @@ class ServerBodyReader:
             body = await _whole(request, hold)
             await self._turns.mine(network)
             if coding in PACKED:
-                body = await self._turns.work(network, unpacked(body, coding, hold.grow_unpacked))
+                body = await worked(self._turns, network, unpacked(body, coding, hold.grow_unpacked))
             yield body
         finally:
             hold.end()

@@ -4,7 +4,7 @@ Nothing here is a page's: no CORS, no cookies, and nothing of the connection goe
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from proxy.edge.server.body import NoRoomError, ServerBodyReader, UnknownCodingE
 from proxy.edge.server.keys import KeyRing, WrongKeys
 from proxy.edge.server.trace import new_trace
 from proxy.edge.server.unpacking import UnpackableError
+from proxy.edge.server.working import worked
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
 from proxy.model.decision import ServerDecision
@@ -69,7 +70,7 @@ class ServerEventDoor:
         store: DecisionStore,
         faults: FaultReporter,
         clock_ns: Callable[[], int],
-        random_bits: Callable[[int], int],
+        random_numbers: Iterator[int],
     ) -> None:
         """Open the doors.
 
@@ -83,7 +84,7 @@ class ServerEventDoor:
             store: Makes decisions durable.
             faults: Is told of errors of ours.
             clock_ns: The server's clock in nanoseconds.
-            random_bits: So many random bits, others each time, that nobody can guess.
+            random_numbers: 128 random bits each, others each time, that nobody can guess.
         """
         self._policies = policies
         self._keys = keys
@@ -94,7 +95,7 @@ class ServerEventDoor:
         self._store = store
         self._faults = faults
         self._clock_ns = clock_ns
-        self._random_bits = random_bits
+        self._random_numbers = random_numbers
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def answer(self, arrival: Arrival, place: ServerPath) -> HttpAnswer:
@@ -103,7 +104,7 @@ class ServerEventDoor:
         Raises:
             BodyLostError: when the client hung up, or sent no body that can be read.
         """
-        trace = new_trace(self._random_bits(128))
+        trace = new_trace(next(self._random_numbers))
         try:
             return await self._answer(arrival, place, trace)
         except RefusedError as error:
@@ -159,10 +160,10 @@ class ServerEventDoor:
             self._policies[site.name],
             pixel=asker.place.pixel,
             now=now,
-            entropy=self._random_bits(128),
+            entropy=next(self._random_numbers),
             is_all_or_nothing=asker.place.door is ServerDoor.GRAPH,
         )
-        decided = await self._turns.work(asker.network, parts)
+        decided = await worked(self._turns, asker.network, parts)
         answer = _answer_to(decided, asker.place.door, trace)
         if not await self._store.is_stored(decided.decision, now):
             raise RefusedError(_unavailable("Service temporarily unavailable: nothing was stored", _RETRY_SECONDS))
