@@ -128,8 +128,9 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _run(watch: Watch) -> Iterator[object]:
-    """Answer the seeds and many made-up requests, and judge answers of Graph; yield all results."""
+    """Answer the seeds, many made-up requests and those of servers, and judge answers of Graph; yield all results."""
     from maker import Chance  # noqa: PLC0415 - after the clocks were replaced
+    from server_target import ServerDoor, golden_bodies  # noqa: PLC0415
     from target import Door, drawn, unpacked  # noqa: PLC0415
 
     from proxy.graph import payload, verdict  # noqa: PLC0415
@@ -137,7 +138,10 @@ def _run(watch: Watch) -> Iterator[object]:
     door = Door()
     seeds = sorted((ROOT / "tests" / "fuzz" / "seeds").glob("*.json"))
     requests = [*(unpacked(seed.read_bytes()) for seed in seeds), *(drawn(Chance(i)) for i in range(REQUESTS))]
+    servers, of_servers = ServerDoor(), golden_bodies()
     watch.arm()
+    for body in of_servers:
+        yield servers.answer(body)
     for request in requests:
         decision = door.answer(request)
         yield decision

@@ -20,7 +20,7 @@ TABLE: dict[str, set[str]] = {
     "config": set(),
     "graph": {"model"},
     "rules": {"model", "config", "graph"},
-    "queue": {"model", "config"},
+    "queue": {"model", "config", "graph"},
     "telemetry": {"model", "rules", "queue"},
     "delivery": {"model", "config", "graph", "queue", "telemetry"},
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},

@@ -7,11 +7,9 @@ from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
 from proxy.model import condition_details as details
 from proxy.model.decision import Decision
-from proxy.model.ledger import LedgerRow, Status
-from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Intake, QueueError, Stored, dropped_row
+from proxy.queue.contract import Intake, QueueError, Stored, dropped_row, duplicate_row
 from proxy.rules.fairness import ClientNetwork
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import FaultReporter
@@ -100,7 +98,7 @@ class DecisionStore:
         for pixel in {record.pixel for record in decision.records}:
             if wake := self._wakes.get(pixel):
                 wake()
-        duplicates = tuple(_duplicate_row(record, at) for record in stored.duplicates)
+        duplicates = tuple(duplicate_row(record, at) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)
         rows = (*decision.dropped, *duplicates, *refused)
         if rows or decision.copy_updates:
@@ -112,9 +110,3 @@ class DecisionStore:
             self._conditions.report("order_id_conflict", record.pixel, details.IDS_IN_CONFLICT, lasts_ms=DAY_MS)
         if decision.untrusted_forwarding:
             self._conditions.report("untrusted_forwarding", detail=details.UNTRUSTED_PROXY)
-
-
-def _duplicate_row(record: Record, at: int) -> LedgerRow:
-    identity = (record.pixel, record.name, record.id, record.time_s)
-    row = (at, *identity, Status.DUPLICATE, "", record.browser_copy)
-    return LedgerRow(*row, findings=record.findings, visitor=record.visitor)

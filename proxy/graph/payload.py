@@ -65,7 +65,7 @@ def server_record(event: Event, fields: RequestFields) -> Record:
     payload = {**event.more, **_own(event.name, event.time_s, event.id, event.custom_data), **_shared(event)}
     if event.opt_out is not None:
         payload["opt_out"] = event.opt_out
-    about = (event.pixel, event.name, event.id, event.time_s, event.visitor, BrowserCopy.PENDING, event.bot_reason)
+    about = (event.pixel, event.name, event.id, event.time_s, event.visitor, None, event.bot_reason)
     rest = (event.findings, event.person_digests, worth(event.name, event.custom_data), b"")
     return Record(*about, orjson.dumps(payload), *rest, event.action_source, fields)
 

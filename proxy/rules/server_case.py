@@ -45,6 +45,8 @@ class ServerEventCase(msgspec.Struct):
     time_s: int = 0
     data: Mapping[str, Any] = {}
     """Its custom data."""
+    order_id: str = ""
+    """Of a Purchase; empty where it has none."""
     person: Person = _NOBODY
     options: Options | None = None
     findings: tuple[str, ...] = ()
@@ -61,7 +63,8 @@ class ServerEventCase(msgspec.Struct):
         hit = self.hit
         self.is_dropped = True
         row = (self.case.request.now, self.case.pixel.id, hit.name, hit.id, self.time_s, Status.DROPPED, reason)
-        self.case.dropped.append(LedgerRow(*row, findings=findings))
+        source = hit.action_source
+        self.case.dropped.append(LedgerRow(*row, browser_copy=None, findings=findings, action_source=source))
 
 
 class ServerStep(NamedTuple):

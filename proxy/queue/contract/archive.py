@@ -65,7 +65,8 @@ class Archive(Backlog, Suppressing, Protocol):
 
         Args:
             ids: Numbers of dead letters; those that do not exist are left out.
-            not_before_s: Unix time in seconds; letters of events that happened before stay dead.
+            not_before_s: Unix time in seconds; letters of events that age from before (``age.aging_from_s``), which for
+                nearly all is when they happened, stay dead.
         """
 
     async def discard(self, ids: Sequence[int]) -> int:

@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
-from proxy.rules.json_text import parsed, whole_characters
+from proxy.rules.json_text import decoded, parsed
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, text_of
 
@@ -81,7 +81,7 @@ def unwrapped(content: bytes) -> bytes:
     for _ in range(_MOST_WRAPPINGS):
         if not content.startswith(b'"'):
             return content
-        content = _text(content).encode(errors="replace").strip()
+        content = decoded(_TEXT, content).encode(errors="replace").strip()
     raise ValueError("data: JSON text in JSON text, too often; " + _DATA)
 
 
@@ -105,7 +105,7 @@ def _listed(content: bytes, *, is_one: bool) -> Iterable[Element]:
 
 def _decoded(decoder: Any, content: bytes) -> Any:
     try:
-        return decoder.decode(content)
+        return decoded(decoder, content)
     except RecursionError as error:
         raise ValueError(f"data: nested too deep; accepted: {server_limits.DEPTH} levels of an event") from error
     except msgspec.DecodeError as error:
@@ -130,16 +130,6 @@ def _exact(text: bytes) -> Any:
         return _ANYTHING.decode(text)
     except msgspec.DecodeError:
         return parsed(text)
-
-
-def _text(content: bytes) -> str:
-    try:
-        return _TEXT.decode(content)
-    except msgspec.DecodeError:
-        whole = whole_characters(content)
-        if whole is None:
-            raise
-        return _TEXT.decode(whole)
 
 
 def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:

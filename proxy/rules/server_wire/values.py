@@ -23,6 +23,7 @@ _LONGEST_ADDRESS = 45
 _BLANK_BEFORE_OFFSET = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)", re.ASCII)
 # In seconds, this is the year 5138; in milliseconds it was 1973.
 _MILLISECONDS = 10**11
+_SLOTS = {str(slot): slot for slot in range(law.EXTINFO)}
 _MOST_INTEGER, _LEAST_INTEGER = 2**64 - 1, -(2**63)
 _APPENDIX = re.compile(rf"(?:{law.APPENDIX})+$", re.ASCII)
 _ANY_APPENDIX = re.compile(rf"(?:{law.APPENDIX}|{law.OLD_APPENDIX})+$", re.ASCII)
@@ -151,7 +152,7 @@ def slots_of(claimed: Any) -> list[str]:
     if isinstance(value, list):
         members = list(enumerate(value))
     elif isinstance(value, dict):
-        members = [(int(name), member) for name, member in value.items() if name.isascii() and name.isdecimal()]
+        members = [(_SLOTS[name], member) for name, member in value.items() if name in _SLOTS]
     for slot, member in members:
         if slot < law.EXTINFO:
             slots[slot] = _slot(member)
