@@ -8,7 +8,7 @@ Nothing here is cached, so that no contact data outlives its request.
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import phonenumbers
@@ -171,8 +171,13 @@ _RULES_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
 }
 
 
-def forms(texts: Iterable[tuple[str, str, str]]) -> list[str | None]:
-    """Return the normal forms of texts, None for one that has none; each has its key and country, as with ``phone``."""
-    return [
-        _RULES[key](text) if key in _RULES else _RULES_OF_COUNTRIES[key](text, country) for key, text, country in texts
-    ]
+def form(key: str, text: str, country: str) -> str | None:
+    """Return the normal form of trimmed text, None if it has none.
+
+    Args:
+        key: Meta's name of a hashed key.
+        text: The text.
+        country: As with ``phone``.
+    """
+    rule = _RULES.get(key)
+    return rule(text) if rule else _RULES_OF_COUNTRIES[key](text, country)
