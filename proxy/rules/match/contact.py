@@ -147,7 +147,7 @@ def identifier(text: str) -> str | None:
     return "".join(text.lower().split()) if text.strip("0-") else None
 
 
-_RULES: Mapping[str, Callable[[str], str | None]] = {
+FORMS: Mapping[str, Callable[[str], str | None]] = {
     "em": mail,
     "fn": name,
     "ln": name,
@@ -164,20 +164,10 @@ _RULES: Mapping[str, Callable[[str], str | None]] = {
     "dobd": partial(part_of_date, low=1, high=31),
     "app_user_id": identifier,
 }
-_RULES_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
+"""By Meta's name of a hashed key, what returns the normal form of trimmed text."""
+FORMS_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
     "ph": phone,
     "st": location.state,
     "zp": location.postal_code,
 }
-
-
-def form(key: str, text: str, country: str) -> str | None:
-    """Return the normal form of trimmed text, None if it has none.
-
-    Args:
-        key: Meta's name of a hashed key.
-        text: The text.
-        country: As with ``phone``.
-    """
-    rule = _RULES.get(key)
-    return rule(text) if rule else _RULES_OF_COUNTRIES[key](text, country)
+"""The same of keys whose form hangs on the country, as with ``phone``."""

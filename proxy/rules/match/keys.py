@@ -157,16 +157,15 @@ def _hashed(
     country = _country(values.get("country", ()), default_country)
     hashed: dict[str, list[str]] = {}
     rejected: dict[str, None] = {}
-    for key in HASHED:
-        for value in values.get(key, ()):
+    for key in [key for key in HASHED if key in values]:
+        for value in values[key]:
             text = reading(value, numeric=key in _NUMERIC, is_id=key in _IDS)
             found = _hashes(key, text, country, year, effort) if isinstance(text, str) else text
-            if not found:
-                if found is None:
-                    rejected[key] = None
+            if found is None:
+                rejected[key] = None
             elif key in hashed:
                 hashed[key] += [digest for digest in found if digest not in hashed[key]]
-            else:
+            elif found:
                 hashed[key] = list(found)
     return hashed, list(rejected)
 
@@ -188,10 +187,12 @@ def _hashes(key: str, text: str, country: str, year: int, effort: Effort) -> tup
     fixed, each = _COSTS.get(key, _USUAL_COSTS)
     effort.left -= fixed + (each if text.isascii() else each + _OTHER_LETTER) * len(text)
     form = _form(key, text, country, year) if effort.left >= 0 else None
-    hashes = None
-    if form is not None:
-        has_spellings = key == "ct" and not form.isascii()
-        hashes = _of_spellings(form) if has_spellings else (sha256(form.encode()).hexdigest(),)
+    if form is None:
+        hashes = None
+    elif key == "ct" and not form.isascii():
+        hashes = tuple([sha256(spelling.encode()).hexdigest() for spelling in location.city_forms(form)])
+    else:
+        hashes = (sha256(form.encode()).hexdigest(),)
     effort.digests[value] = hashes
     return hashes
 
@@ -200,13 +201,11 @@ def _form(key: str, text: str, country: str, year: int) -> str | None:
     """Return the normal form of trimmed text; None if it has none, is too long, or a birth in the future."""
     if len(text) > _LONGEST and key not in _LONG:
         return None
-    form = contact.form(key, text, country)
-    is_unborn = form is not None and key in _OF_BIRTH and int(form[:4]) > year
-    return None if is_unborn else form
-
-
-def _of_spellings(city: str) -> tuple[str, ...]:
-    return tuple([sha256(spelling.encode()).hexdigest() for spelling in location.city_forms(city)])
+    form_of = contact.FORMS.get(key)
+    form = form_of(text) if form_of else contact.FORMS_OF_COUNTRIES[key](text, country)
+    if key in _OF_BIRTH and form is not None and int(form[:4]) > year:
+        return None
+    return form
 
 
 def _plain(values: Mapping[str, Sequence[object]]) -> tuple[dict[str, str | int], list[str]]:
