@@ -9,13 +9,14 @@ from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
-from proxy.rules.payload.addresses import clean_page
+from proxy.rules.payload.addresses import REASONS, clean_page
 from proxy.rules.payload.redact import clean_data
 
 # What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
 _FRAME = 100
 # A digest of a person in hex, with quotes.
 _PERSON = 34
+_IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -32,7 +33,7 @@ def redaction(event_case: EventCase) -> None:
     if event_case.data:
         event_case.data, removed, event_case.written = clean_data(event_case.data, allowed, case.effort)
         if removed:
-            case.redactions += [Redaction(what, "custom_data") for what in removed]
+            case.redactions += [_IN_DATA[what] for what in removed]
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
         case.redactions += case.page.redactions
