@@ -30,7 +30,6 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     for index, site in enumerate(sites):
         yield from _equal_leaves(index, site)
         yield from _consent_contradictions(index, site)
-        yield from _unsupported_keys(index, site)
         yield from _repeated_pixels(index, site)
     yield from _different_means(sites)
 
@@ -121,12 +120,6 @@ def _consent_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Pro
     for source, key in _NEEDED_OPTIONS:
         if source in sources and not cmp.get(key):
             yield Problem(f"site[{index}].cmp.{key}", "missing", f"a name, since consent_from has {source}")
-
-
-def _unsupported_keys(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the keys of the contract that this version does not carry out; silence would look like working."""
-    if site.get("access_keys"):
-        yield Problem(f"site[{index}].access_keys", "a list", "[] (this version takes no server events)")
 
 
 def _repeated_pixels(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:

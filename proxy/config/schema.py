@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator
 
+from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
 from proxy.config.field_types import BlockedKey, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
@@ -154,6 +155,12 @@ else:
     )
 
 
+class OrderSettings(_Section):
+    """``[site.orders]``: what joins an order's server event with its visitor, and what is done without one."""
+
+    unknown_people: Literal["send", "ldu", "drop"] = Field("send", description='"send", "ldu" or "drop"')
+
+
 class Site(_Section):
     """``[[site]]``: whose pages may send, and what may leave."""
 
@@ -190,9 +197,15 @@ class Site(_Section):
         frozenset(_BLOCKED.split()),
         description="a list of names of query parameters and of custom data that never leave",
     )
-    access_keys: tuple[Secret, ...] = Field((), description="a list of keys for server events")
+    access_keys: tuple[AccessKey, ...] = Field((), description=ACCEPTED)
+    orders: OrderSettings = Field(default_factory=OrderSettings, description="a table")
     country: str = Field("", pattern=r"^([A-Za-z]{2})?$", description="ISO 3166 alpha-2 of the visitors' usual country")
     pixel: tuple[Pixel, ...] = Field(min_length=1, description="one [[site.pixel]] or more")
+
+    @property
+    def unknown_people(self) -> Literal["send", "ldu", "drop"]:
+        """What is done with server events of people who were never seen here: without a yes nothing may leave."""
+        return "drop" if self.consent == "required" else self.orders.unknown_people
 
     @field_validator("prefix")
     @classmethod

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from proxy.model.event import BrowserCopy
+from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
 class Record(NamedTuple):
@@ -28,6 +29,11 @@ class Record(NamedTuple):
     """Four bytes that tell the values of Purchases apart; stored in the duplicate memory only."""
     shared: bytes = b""
     """The other part of the payload, with other members than ``payload``; empty when that is the whole."""
+
+    action_source: str = "website"
+    """Where the event happened, in Meta's words; it decides how old the event may be."""
+    fields: RequestFields = NO_FIELDS
+    """What the request that carries it to Graph says beside it."""
 
     @property
     def whole(self) -> bytes:

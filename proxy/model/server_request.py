@@ -30,6 +30,16 @@ class RequestFields(NamedTuple):
 NO_FIELDS = RequestFields()
 
 
+class ServerBody(NamedTuple):
+    """What a door hands to the rules: the bytes of a request, unpacked, and what its head says of them."""
+
+    content: bytes
+    content_type: str = ""
+    """The header, or empty."""
+    query: str = ""
+    """What stands behind the question mark, as it came."""
+
+
 class ServerHit(msgspec.Struct, frozen=True, gc=False):
     """One event as its sender claims it, in Meta's names; contact data may still be raw."""
 
@@ -64,7 +74,7 @@ class RefusedHit(NamedTuple):
     code: int = 100
     subcode: int = 0
     field: str = ""
-    """Which member is wrong, such as ``event_time``; empty when it is the whole event."""
+    """Which member is wrong, such as ``event_time`` or ``custom_data.value``; empty when it is the whole event."""
 
 
 class ServerRequest(NamedTuple):
