@@ -22,9 +22,6 @@ from proxy.rules.hooks.hook import (
 )
 from proxy.rules.identity.browser_ids import click_id
 
-ORDER_IDS = ("id", "name", "order_number")
-"""What a shop may call its orders by."""
-CONTENT_IDS = ("product_id", "variant_id", "sku")
 _REFUND = "Refund"
 # What the snippet for the theme writes into the cart, as Shopify hands it on.
 _ATTRIBUTES = {"_fbp": "fbp", "_fbc": "fbc"}

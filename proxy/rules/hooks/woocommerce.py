@@ -22,8 +22,6 @@ from proxy.rules.hooks.hook import (
     text,
 )
 
-ORDER_IDS = ("id", "number")
-CONTENT_IDS = ("product_id", "variation_id", "sku")
 TOPICS = ("order.created", "order.updated", "order.restored")
 _PAID = {"processing", "completed", "refunded"}
 """A refunded order was paid; whether that was told already is for the memory of orders to say."""
