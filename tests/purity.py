@@ -134,6 +134,7 @@ def _run(watch: Watch) -> Iterator[object]:
     from target import Door, drawn, unpacked  # noqa: PLC0415
 
     from proxy.graph import payload, verdict  # noqa: PLC0415
+    from proxy.model.server_request import RequestFields  # noqa: PLC0415
 
     door = Door()
     seeds = sorted((ROOT / "tests" / "fuzz" / "seeds").glob("*.json"))
@@ -146,7 +147,7 @@ def _run(watch: Watch) -> Iterator[object]:
         decision = door.answer(request)
         yield decision
         for record in decision.records:
-            yield payload.body([record.payload], access_token="t", app_secret="s", test_event_code="c")
+            yield payload.body([record.payload], access_token="t", app_secret="s", fields=RequestFields("c"))
     for status, answer, headers in itertools.product((200, 400, 401, 413, 429, 500), _ANSWERS, _HEADERS):
         yield verdict.judge(status, answer, headers, 3)
         yield verdict.clock_ahead(headers, 1_764_000_000_000)

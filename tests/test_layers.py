@@ -22,7 +22,7 @@ TABLE: dict[str, set[str]] = {
     "rules": {"model", "config", "graph"},
     "queue": {"model", "config", "graph"},
     "telemetry": {"model", "rules", "queue"},
-    "delivery": {"model", "config", "graph", "queue", "telemetry"},
+    "delivery": {"__init__", "model", "config", "graph", "queue", "telemetry"},
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {"static_files", "model", "graph", "rules", "queue", "telemetry", "delivery", "edge"},
     "simulator": set(),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from clock import NOON, Clock
-from queues import open_queue, server_record
-from support import PIXEL, record
+from queues import open_queue
+from support import PIXEL, record, server_record
 
 from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
