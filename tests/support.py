@@ -161,6 +161,7 @@ async def installation(
     *,
     more: Mapping[str, Mapping[str, Any]] | None = None,
     refused_with: Collection[int] = (),
+    others: Sequence[Mapping[str, Any]] = (),
     **site: Any,
 ) -> AsyncIterator[Installation]:
     """Run a proxy in this process against a simulator of its own.
@@ -169,10 +170,12 @@ async def installation(
         directory: Where it keeps its files.
         more: Settings by table.
         refused_with: Graph's codes of those refusals that the test wants.
+        others: Further sites.
         **site: Settings of the site.
     """
     async with simulator(expected=refused_with) as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data", **site)
+        raw["site"] += others
         for table, settings in (more or {}).items():
             raw[table] = {**raw.get(table, {}), **settings}
         loaded = load.parse(raw, {}, base=directory)

@@ -58,6 +58,17 @@ class DecisionStore:
         if len(decision.records) + len(decision.dropped) > 1:
             events = {(record.name, record.id) for record in decision.records}
             self._admission.charge(network, len(events | {(row.name, row.id) for row in decision.dropped}))
+        if not await self.is_stored(decision, at):
+            return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
+        content.cookies = decision.cookies
+        content.headers["Cache-Control"] = "no-store"
+        return content
+
+    async def is_stored(self, decision: Decision, at: int) -> bool:
+        """Make what was decided of a request durable; tell whether it is: if not, nothing of it was stored.
+
+        ``at`` is when the request was read: server clock in milliseconds.
+        """
         try:
             if decision.withdrawn or decision.granted:
                 await self._store_consent(decision, at)
@@ -65,17 +76,15 @@ class DecisionStore:
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
             self._conditions.report("queue", detail=str(error))
-            return _not_stored()
+            return False
         except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
             self._faults.report(error, lost="events are not stored, and pages try again")
-            return _not_stored()
+            return False
         try:
             self._tell(decision, stored, at)
         except Exception as error:  # noqa: BLE001 - what was stored stays stored, and the answer says so
             self._faults.report(error, lost="ledger and metrics lack what was stored")
-        content.cookies = decision.cookies
-        content.headers["Cache-Control"] = "no-store"
-        return content
+        return True
 
     async def _store_consent(self, decision: Decision, at: int) -> None:
         kind = SuppressionKind.WITHDRAWAL
@@ -101,7 +110,3 @@ class DecisionStore:
             self._conditions.report("order_id_conflict", record.pixel, details.IDS_IN_CONFLICT, lasts_ms=DAY_MS)
         if decision.untrusted_forwarding:
             self._conditions.report("untrusted_forwarding", detail=details.UNTRUSTED_PROXY)
-
-
-def _not_stored() -> HttpAnswer:
-    return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
