@@ -9,7 +9,7 @@ from proxy.model.record import Record
 from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import EventCase
-from proxy.rules.payload.addresses import clean_page
+from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 
 # What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
