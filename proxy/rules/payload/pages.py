@@ -5,13 +5,10 @@ import msgspec
 from proxy.model.event import Redaction
 from proxy.model.request import Visit
 from proxy.rules.effort import Effort
-from proxy.rules.payload.addresses import FRAGMENT, KEY, PARAMETER, USER, AddressCleaner, origin_of
+from proxy.rules.payload.addresses import REASONS, AddressCleaner, origin_of
 from proxy.rules.payload.names import Allowed
-from proxy.rules.payload.shape_patterns import Shape
 
-# For what each part of an address was taken that is removed.
-_REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
-_OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in _REASONS} for place in ("url", "referrer"))
+_OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in REASONS} for place in ("url", "referrer"))
 
 
 class CleanPage(msgspec.Struct, frozen=True, gc=False):
