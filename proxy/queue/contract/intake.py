@@ -18,7 +18,7 @@ class Stored:
     """
 
     duplicates: tuple[Record, ...] = ()
-    """Repeats of what the same visitor brought before; not sent again."""
+    """Repeats of what the same visitor, or a server, brought before, and what a server repeats; not sent again."""
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
