@@ -15,6 +15,7 @@ from proxy.model.decision import Decision
 from proxy.model.record import Record
 from proxy.model.request import BrowserRequest
 from proxy.queue.contract import Segment, Stored
+from proxy.queue.grouper import Grouper
 from proxy.queue.sqlite import connection
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.effort import Parts
@@ -49,7 +50,7 @@ class _SlowDisk(apsw.VFS):
 
 
 def _store_nothing() -> None:
-    async def append(_queue: LocalQueue, _records: Sequence[Record]) -> Stored:
+    async def append(_grouper: Grouper, _records: Sequence[Record]) -> Stored:
         return Stored()
 
     # A lane that was told "nothing" would ask again with the next request, which it does not where Graph is down.
@@ -57,8 +58,8 @@ def _store_nothing() -> None:
         await asyncio.Event().wait()
         return ()
 
-    for name, method in (("append", append), ("claim", claim)):
-        setattr(LocalQueue, name, method)
+    for owner, name, method in ((Grouper, "append", append), (LocalQueue, "claim", claim)):
+        setattr(owner, name, method)
 
 
 def _judge_nothing() -> None:

@@ -19,10 +19,10 @@ from proxy.delivery.start import delivering
 from proxy.edge.net.application import application
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
-from proxy.edge.net.plain_post import PlainPosts
+from proxy.edge.net.plain_http import PlainPosts
 from proxy.edge.net.terms import FastWay, Terms, few_connections
 from proxy.edge.public import Entry, Public
-from proxy.edge.random_bits import RandomBits
+from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.listener import Operator
 from proxy.queue.sqlite.engine import LocalQueue
@@ -115,10 +115,10 @@ async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGro
         queue=queue,
         metrics=metrics,
         conditions=conditions,
-        wake=lanes.wake,
+        wakes=lanes.wakes,
         now=now_ms,
         clock_ns=time.time_ns,
-        random_bits=RandomBits(),
+        random_numbers=random_numbers(),
     )
     fast = FastWay(PlainPosts(entry.routes.paths(Door.COLLECT)), public.answer) if server.fast_ingest else None
     terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol, fast)

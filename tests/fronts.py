@@ -11,7 +11,7 @@ from proxy.config.schema import LimitSettings
 from proxy.edge.exchange import BodyTooLargeError, HttpAnswer, HttpRequest
 from proxy.edge.net.application import application
 from proxy.edge.net.listener import listen
-from proxy.edge.net.plain_post import PlainPosts
+from proxy.edge.net.plain_http import PlainPosts
 from proxy.edge.net.terms import FastWay, Terms
 from proxy.rules.request.client_address import Networks
 from proxy.telemetry.conditions import Conditions

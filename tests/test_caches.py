@@ -119,7 +119,7 @@ def _name(cache: "_lru_cache_wrapper[Any]") -> str:
 OURS = {
     "proxy.queue.sqlite.segment_table._insert_sql",
     "proxy.queue.sqlite.visits._insert_if_new",
-    "proxy.rules.payload.money._currencies",
+    "proxy.rules.payload.money.currencies",
     "proxy.rules.match.phone_plans._plans",
     "proxy.rules.match.phone_plans.prepare",
     "proxy.rules.match.usual_numbers._plans",

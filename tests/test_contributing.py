@@ -1,9 +1,12 @@
 """The contributor's page leads to what exists: paths, make targets, and changes that touch few files."""
 
 import re
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from support import installation, page_views
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
@@ -35,6 +38,35 @@ def test_every_room_has_its_place_in_the_map() -> None:
     packages = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("proxy/*/**/__init__.py")}
 
     assert packages - set(paths_in(table)) == set()
+
+
+PATH = re.findall(r"^\| \d \| `([\w./]+)` \|", PAGE, re.MULTILINE)
+
+
+def test_the_path_of_a_hit_is_in_eight_files() -> None:
+    """Whoever wants to follow a hit from bytes to commit reads eight files at most, none of them long."""
+    assert 5 <= len(PATH) <= 8
+    assert [path for path in PATH if len((ROOT / path).read_text().splitlines()) > 250] == []
+
+
+async def test_a_hit_goes_through_the_files_of_the_path(tmp_path: Path) -> None:
+    """On a real socket, into a real queue, it comes to each of them in the order of the page, and back to the first."""
+    files: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(f"{ROOT}/"):
+            files.append(frame.f_code.co_filename.removeprefix(f"{ROOT}/"))
+
+    async with installation(tmp_path) as shop:
+        sys.setprofile(note)
+        try:
+            status, _, _ = await shop.post(page_views(["followed"]))
+        finally:
+            sys.setprofile(None)
+
+    calls = iter(files)
+    assert status == 204
+    assert [path for path in [*PATH, PATH[0]] if path not in calls] == []
 
 
 def test_the_make_targets_exist() -> None:

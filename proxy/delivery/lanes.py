@@ -1,7 +1,7 @@
 """All lanes: one for each pixel, so that a dead pixel or a slow token never delays another."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from proxy.delivery.lane import Lane
 
@@ -29,11 +29,10 @@ class LaneGroup(Mapping[str, Lane]):
         """Start every lane."""
         self._tasks = [asyncio.create_task(lane.run(), name=f"lane {name}") for name, lane in self._lanes.items()]
 
-    def wake(self, pixels: Iterable[str]) -> None:
-        """Say that there may be work for these pixels, configured or not."""
-        for pixel in pixels:
-            if lane := self._lanes.get(pixel):
-                lane.work.set()
+    @property
+    def wakes(self) -> Mapping[str, Callable[[], None]]:
+        """What says, for each pixel, that there may be work for its lane."""
+        return {name: lane.work.set for name, lane in self._lanes.items()}
 
     async def stop(self, grace: float) -> None:
         """Let attempts under way finish for ``grace`` seconds, then cancel them; their events stay in the queue."""

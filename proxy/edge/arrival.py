@@ -1,7 +1,10 @@
 """A request as it arrives, before its body: what its headers say, who asks, and how long its body claims to be."""
 
+from typing import NamedTuple
+
+from proxy.config.schema import Site
 from proxy.edge.exchange import HttpRequest
-from proxy.model.request import BrowserRequest
+from proxy.rules.fairness import ClientNetwork
 from proxy.rules.request.client_address import PSEUDO_HEADER, Networks, came_by_https, client_of, host_asked_for
 
 _PSEUDO = PSEUDO_HEADER.lower()
@@ -31,28 +34,13 @@ class Arrival:
         if scheme := headers.get("x-forwarded-proto"):
             self.is_secure = came_by_https(self.is_secure, scheme, client)
 
-    def browser_request(self, body: bytes, *, now: int, entropy: int) -> BrowserRequest:
-        """Return what the rules judge.
 
-        Args:
-            body: All of it.
-            now: Server clock in milliseconds.
-            entropy: 128 random bits.
-        """
-        header = self.headers.get
-        return BrowserRequest(
-            now=now,
-            entropy=entropy,
-            client=self.client,
-            host=self.host,
-            secure=self.is_secure,
-            origin=header("origin", ""),
-            referer=header("referer", ""),
-            cookie=header("cookie", ""),
-            user_agent=header("user-agent", ""),
-            brands=header("sec-ch-ua", ""),
-            platform=header("sec-ch-ua-platform", ""),
-            gpc=header("sec-gpc", ""),
-            dnt=header("dnt", ""),
-            body=body,
-        )
+class AdmittedRequest(NamedTuple):
+    """A request that was let in at one door of one site."""
+
+    arrival: Arrival
+    site: Site
+    network: ClientNetwork
+    """Whose turn it is."""
+    is_ours: bool
+    """The page that asks is one of the site."""

@@ -1,29 +1,73 @@
-"""The collect door: what the tag posts is judged, stored, and answered once it is durable."""
+"""Behind the doors: a body is read in its client's turn; what the tag posts is judged, stored, then answered."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import orjson
 
 from proxy.edge.answers import JSON, problem, refusal
-from proxy.edge.exchange import HttpAnswer
-from proxy.edge.reading import AdmittedRequest, RequestReader
+from proxy.edge.arrival import AdmittedRequest
+from proxy.edge.exchange import BodyTooLargeError, HttpAnswer
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
 from proxy.model.decision import Decision
+from proxy.model.request import BrowserRequest
 from proxy.rules.browser import ingest_parts
+from proxy.rules.effort import Parts
+from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
 
 _MOST_NAMED = 20
 """Refused events that a 400 names."""
 
 
-class TagAnswer(NamedTuple):
-    """How a body is answered, before headers and cookies."""
+class RequestReader:
+    """Reads requests of any door, each client's in turn."""
 
-    status: int
-    body: bytes = b""
-    """JSON; empty with 204."""
+    def __init__(self, turns: Turns, *, clock_ns: Callable[[], int], random_numbers: Iterator[int]) -> None:
+        """Read requests.
+
+        Args:
+            turns: Whose request is next.
+            clock_ns: The server's clock in nanoseconds.
+            random_numbers: 128 random bits each, others each time, that nobody can guess.
+        """
+        self._turns = turns
+        self._clock_ns = clock_ns
+        self._random_numbers = random_numbers
+
+    async def read(self, admitted: AdmittedRequest) -> BrowserRequest:
+        """Read the body, wait for the client's turn, then return what the rules judge.
+
+        Raises:
+            BodyTooLargeError: when the body is longer than accepted.
+            BodyTooSlowError: when it comes too slowly.
+            BodyLostError: when it will not come.
+        """
+        arrival, header = admitted.arrival, admitted.arrival.headers.get
+        if arrival.request.size > BODY:
+            raise BodyTooLargeError
+        body = arrival.request.whole_body
+        if body is None:
+            body = await arrival.request.body()
+        if place := self._turns.place(admitted.network):
+            await place
+        return BrowserRequest(
+            now=self._clock_ns() // 1_000_000,
+            entropy=next(self._random_numbers),
+            client=arrival.client,
+            host=arrival.host,
+            secure=arrival.is_secure,
+            origin=header("origin", ""),
+            referer=header("referer", ""),
+            cookie=header("cookie", ""),
+            user_agent=header("user-agent", ""),
+            brands=header("sec-ch-ua", ""),
+            platform=header("sec-ch-ua-platform", ""),
+            gpc=header("sec-gpc", ""),
+            dnt=header("dnt", ""),
+            body=body,
+        )
 
 
 class CollectDoor:
@@ -46,14 +90,34 @@ class CollectDoor:
         self._store = store
 
     async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
-        """Answer what the tag posts."""
+        """Answer what the tag posts; a large request is judged in parts, each at a turn of its client."""
         if (admitted.arrival.headers.get("content-encoding") or "identity").lower() != "identity":
             return refusal(415, "content-encoding: accepted: identity")
         request = await self._reader.read(admitted)
-        decision = await self._turns.work(admitted.network, ingest_parts(request, self._policies[admitted.site.name]))
+        parts = ingest_parts(request, self._policies[admitted.site.name])
+        while (decision := next_part(parts)) is None:
+            await self._turns.mine(admitted.network)
         status, body = tag_answer(decision)
         content = HttpAnswer(status, body, dict(JSON) if body else {})
         return await self._store.answered(admitted.network, decision, content, at=request.now)
+
+
+def next_part(parts: Parts[Decision]) -> Decision | None:
+    """Work on a part of a request; return the decision if it was the last."""
+    try:
+        next(parts)
+    except StopIteration as end:
+        decision: Decision = end.value
+        return decision
+    return None
+
+
+class TagAnswer(NamedTuple):
+    """How a body is answered, before headers and cookies."""
+
+    status: int
+    body: bytes = b""
+    """JSON; empty with 204."""
 
 
 def tag_answer(decision: Decision) -> TagAnswer:

@@ -1,13 +1,12 @@
 """The doors of a site, and who may pass: a page of the site, or anybody who follows a link or loads the tag."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.edge.answers import PREFLIGHT, refusal
+from proxy.edge.arrival import AdmittedRequest
 from proxy.edge.exchange import HttpAnswer
 from proxy.edge.pages import StrangerRefusal
-from proxy.edge.reading import AdmittedRequest
 from proxy.rules.request.routes import Door
 
 
@@ -45,22 +44,19 @@ _RULES = {
 class Doors:
     """All doors of all sites."""
 
-    def __init__(self, behind: Mapping[Door, Answering], strangers: StrangerRefusal) -> None:
-        """Store the handler of each door, and the check that refuses pages of other sites."""
-        self._behind = behind
+    def __init__(self, strangers: StrangerRefusal) -> None:
+        """Store the check that refuses pages of other sites."""
         self._strangers = strangers
 
-    async def answer(self, door: Door, admitted: AdmittedRequest) -> HttpAnswer:
-        """Answer at a door, or refuse the method or the page."""
+    def answer(self, door: Door, admitted: AdmittedRequest) -> HttpAnswer | None:
+        """Return the answer to whoever may not pass a door, or only asks whether a page may; None lets it pass."""
         rule = _RULES[door]
         method = admitted.arrival.request.method
         if method not in rule.methods:
             return _wrong_method(method, rule.methods)
         if rule.page_header and not admitted.is_ours and not (rule.links and _is_link(admitted)):
             return self._strangers.answer(admitted, rule.page_header)
-        if method == "OPTIONS":
-            return HttpAnswer(204, headers=rule.preflight)
-        return await self._behind[door].answer(admitted)
+        return HttpAnswer(204, headers=rule.preflight) if method == "OPTIONS" else None
 
 
 def _is_link(admitted: AdmittedRequest) -> bool:

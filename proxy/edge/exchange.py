@@ -44,6 +44,10 @@ class HttpRequest(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers by their lower-case names: the lines of each joined, bytes that are no UTF-8 replaced."""
 
+    @property
+    def whole_body(self) -> bytes | None:
+        """The whole body if it came with the head; None where ``body`` may have to wait for it."""
+
     async def body(self) -> bytes:
         """Return the whole body.
 

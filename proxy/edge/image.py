@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from proxy.edge.answers import GIF, refusal
+from proxy.edge.arrival import AdmittedRequest
+from proxy.edge.collect import RequestReader
 from proxy.edge.exchange import HttpAnswer
-from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.edge.storing import DecisionStore
 from proxy.rules.browser import ingest_image
 from proxy.rules.policy import Policy

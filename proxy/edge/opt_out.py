@@ -6,8 +6,9 @@ from dataclasses import replace
 import orjson
 
 from proxy.edge.answers import JSON, refusal
+from proxy.edge.arrival import AdmittedRequest
+from proxy.edge.collect import RequestReader
 from proxy.edge.exchange import HttpAnswer, HttpRequest
-from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Intake, QueueError

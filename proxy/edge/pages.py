@@ -2,10 +2,9 @@
 
 from proxy.config.schema import Site
 from proxy.edge.answers import refusal
-from proxy.edge.arrival import Arrival
+from proxy.edge.arrival import AdmittedRequest, Arrival
 from proxy.edge.exchange import HttpAnswer
 from proxy.edge.foreign import ForeignNames
-from proxy.edge.reading import AdmittedRequest
 from proxy.rules.request.sites import belongs, host_of
 
 # Browsers trust pages of the machine itself as they trust https (W3C, Secure Contexts).

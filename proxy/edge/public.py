@@ -1,14 +1,14 @@
 """The public listener's routing: from a request to its door, by way of admission. No rule lives here."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy.config.schema import LimitSettings, Site
 from proxy.edge.admission import Admission
 from proxy.edge.answers import allow, refusal
-from proxy.edge.arrival import Arrival
-from proxy.edge.collect import CollectDoor
+from proxy.edge.arrival import AdmittedRequest, Arrival
+from proxy.edge.collect import CollectDoor, RequestReader
 from proxy.edge.doors import Answering, Doors
 from proxy.edge.exchange import BodyLostError, BodyTooLargeError, BodyTooSlowError, HttpAnswer, HttpRequest
 from proxy.edge.foreign import ForeignNames
@@ -17,7 +17,6 @@ from proxy.edge.health import HealthDoor
 from proxy.edge.image import ImageDoor
 from proxy.edge.opt_out import OptOutDoor
 from proxy.edge.pages import StrangerRefusal, is_page_of
-from proxy.edge.reading import AdmittedRequest, RequestReader
 from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.door import TagDoor
 from proxy.edge.turns import Turns
@@ -59,10 +58,10 @@ class Public:
         queue: Intake,
         metrics: Metrics,
         conditions: Conditions,
-        wake: Callable[[set[str]], None],
+        wakes: Mapping[str, Callable[[], None]],
         now: Callable[[], int],
         clock_ns: Callable[[], int],
-        random_bits: Callable[[int], int],
+        random_numbers: Iterator[int],
     ) -> None:
         """Open the doors of all sites; call it within the event loop.
 
@@ -72,10 +71,10 @@ class Public:
             queue: Makes events, opt-outs and withdrawals durable.
             metrics: Counts requests and what became of events.
             conditions: Is told what the owner should look at.
-            wake: Tells the lanes of these pixels that there is something to deliver.
+            wakes: By pixel, what tells its lane that there is something to deliver.
             now: The server's clock in milliseconds.
             clock_ns: The same in nanoseconds.
-            random_bits: So many random bits, others each time.
+            random_numbers: 128 random bits each, others each time, that nobody can guess.
         """
         self._entry, self._client_header = entry, entry.client_ip_header.lower()
         self._admission = admission = Admission(
@@ -87,15 +86,15 @@ class Public:
         self._faults = FaultReporter(conditions, metrics)
         self._under_way = UnderWay()
         self._health, self._gpc = HealthDoor(queue), GpcDoor(entry.sites)
-        reader = RequestReader(self._turns, clock_ns=clock_ns, random_bits=random_bits)
-        store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wake=wake)
-        behind: dict[Door, Answering] = {
+        reader = RequestReader(self._turns, clock_ns=clock_ns, random_numbers=random_numbers)
+        store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wakes=wakes)
+        self._behind: dict[Door, Answering] = {
             Door.TAG: TagDoor(entry.sites, self._turns),
             Door.COLLECT: CollectDoor(entry.policies, reader=reader, turns=self._turns, store=store),
             Door.IMAGE: ImageDoor(entry.policies, reader=reader, store=store),
             Door.CHOICE: OptOutDoor(entry.policies, reader=reader, queue=queue, metrics=metrics),
         }
-        self._doors = Doors(behind, StrangerRefusal(self._foreign))
+        self._doors = Doors(StrangerRefusal(self._foreign))
 
     def stop_accepting(self) -> None:
         """Say at ``/healthz`` that the proxy is about to end; requests are answered until then."""
@@ -158,7 +157,7 @@ class Public:
         network, size = admitted.network, min(admitted.arrival.request.size, BODY)
         self._admission.enter(network, size)
         try:
-            return await self._doors.answer(door, admitted)
+            return self._doors.answer(door, admitted) or await self._behind[door].answer(admitted)
         except BodyTooLargeError:
             return refusal(413, f"body: too large; accepted: {BODY} bytes")
         except BodyTooSlowError:

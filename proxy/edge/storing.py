@@ -1,6 +1,6 @@
 """What was decided is made durable, and only then answered; ledger and metrics are told behind that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
@@ -30,7 +30,7 @@ class DecisionStore:
         admission: Admission,
         metrics: Metrics,
         conditions: Conditions,
-        wake: Callable[[set[str]], None],
+        wakes: Mapping[str, Callable[[], None]],
     ) -> None:
         """Store into a queue.
 
@@ -39,14 +39,14 @@ class DecisionStore:
             admission: Where the events of a request are charged to its client.
             metrics: Where decisions are counted.
             conditions: Where the operator is told of troubles.
-            wake: Tells the lanes of these pixels that there is something to deliver.
+            wakes: By pixel, what tells its lane that there is something to deliver.
         """
         self._queue = queue
         self._admission = admission
         self._metrics = metrics
         self._conditions = conditions
         self._faults = FaultReporter(conditions, metrics)
-        self._wake = wake
+        self._wakes = wakes
 
     async def answered(self, network: ClientNetwork, decision: Decision, content: HttpAnswer, *, at: int) -> HttpAnswer:
         """Return the answer to a request, with its cookies, after the records are durable; 503 if they are not.
@@ -61,7 +61,8 @@ class DecisionStore:
             events = {(record.name, record.id) for record in decision.records}
             self._admission.charge(network, len(events | {(row.name, row.id) for row in decision.dropped}))
         try:
-            await self._store_consent(decision, at)
+            if decision.withdrawn or decision.granted:
+                await self._store_consent(decision, at)
             stored = await self._queue.append(decision.records) if decision.records else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
@@ -87,7 +88,9 @@ class DecisionStore:
             self._metrics.lifted(lifted)
 
     def _tell(self, decision: Decision, stored: Stored, at: int) -> None:
-        self._wake({record.pixel for record in decision.records})
+        for pixel in {record.pixel for record in decision.records}:
+            if wake := self._wakes.get(pixel):
+                wake()
         duplicates = tuple(_duplicate_row(record, at) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)
         rows = (*decision.dropped, *duplicates, *refused)

@@ -10,17 +10,13 @@ idle lets go of it only for moments, too short for a thread of the same core to 
 import asyncio
 import os
 from collections import deque
-from typing import TypeVar
 
-from proxy.rules.effort import Parts
 from proxy.rules.fairness import ClientNetwork
 
 CLIENTS = 8
 """Clients whose turn may come in one round, each once: four requests of the same client in a round made visitors beside
 a flood wait twice as long; those of different clients are worked on together, as a round of its own costs each of them.
 """
-
-T = TypeVar("T")
 
 
 class Turns:
@@ -33,33 +29,28 @@ class Turns:
         """Whose turn it has been in this round."""
         self._is_armed = False
 
-    async def mine(self, network: ClientNetwork) -> None:
-        """Return when it is the turn of a client's oldest request; at once if it has had none in this round."""
-        self._arm()
+    def place(self, network: ClientNetwork) -> asyncio.Future[None] | None:
+        """Return the place in the circle of a client's request; None when its turn is now, the first of this round."""
+        if not self._is_armed:
+            self._arm()
         if network not in self._waiting and network not in self._served and len(self._served) < CLIENTS:
             self._served.append(network)
-            return
-        turn = asyncio.get_running_loop().create_future()
+            return None
+        place = asyncio.get_running_loop().create_future()
         if network not in self._waiting:
             self._waiting[network] = deque()
             self._circle.append(network)
-        self._waiting[network].append(turn)
-        await turn
+        self._waiting[network].append(place)
+        return place
 
-    async def work(self, network: ClientNetwork, parts: Parts[T]) -> T:
-        """Work on a client's request, a part at each of its turns, the first at once."""
-        while True:
-            try:
-                next(parts)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            await self.mine(network)
+    async def mine(self, network: ClientNetwork) -> None:
+        """Return when it is the turn of a client's oldest request; at once if it has had none in this round."""
+        if place := self.place(network):
+            await place
 
     def _arm(self) -> None:
-        if not self._is_armed:
-            self._is_armed = True
-            asyncio.get_running_loop().call_soon(self._round)
+        self._is_armed = True
+        asyncio.get_running_loop().call_soon(self._round)
 
     def _round(self) -> None:
         self._is_armed = False
@@ -71,11 +62,11 @@ class Turns:
             self._arm()
 
     def _let_in(self, network: ClientNetwork) -> None:
-        turns = self._waiting[network]
-        turn = turns.popleft()
-        if turns:
+        places = self._waiting[network]
+        place = places.popleft()
+        if places:
             self._circle.append(network)
         else:
             del self._waiting[network]
-        if not turn.done():
-            turn.set_result(None)
+        if not place.done():
+            place.set_result(None)

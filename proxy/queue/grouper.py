@@ -54,6 +54,8 @@ class Grouper:
         make: Callable[[Sequence[Append]], Group],
         store: Callable[[Group, Callable[[Outcome], None]], None],
         bounds: Bounds | None = None,
+        *,
+        require: Callable[[], None] = lambda: None,
     ) -> None:
         """Group for an engine.
 
@@ -62,7 +64,9 @@ class Grouper:
             store: Begins to store a group durably in one transaction, and later, on the event loop, tells the outcome.
                 Raises QueueError when it takes no group now.
             bounds: How much may wait.
+            require: Raises QueueError while the engine takes nothing new.
         """
+        self._require = require
         self._make = make
         self._store = store
         self._bounds = bounds or Bounds()
@@ -81,6 +85,7 @@ class Grouper:
         Raises:
             QueueError: when they were not stored.
         """
+        self._require()
         size = _bytes_of(records)
         if self._closing:
             raise QueueBrokenError("the queue is closed")

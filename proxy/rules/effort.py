@@ -5,7 +5,7 @@ parts, so that others have their turn between them.
 """
 
 from collections.abc import Generator
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Effort(msgspec.Struct):
     """By match key, raw value and country."""
     blocked: dict[str, bool] = {}
     """By name of a parameter or member."""
-    shapes: dict[tuple[str, bool], str | None] = {}
+    shapes: dict[tuple[str, bool], Any] = {}
     """By text, and whether it is an id."""
 
 

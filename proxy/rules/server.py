@@ -1,10 +1,38 @@
-"""What happens to a server's request, step by step: ``ServerRequest`` → ``ServerDecision``."""
+"""What happens to a server's request, step by step: ``ServerRequest`` → ``ServerDecision``.
 
-from proxy.model.decision import ServerDecision
-from proxy.model.server_request import ServerRequest
-from proxy.rules.effort import Parts
+Read the list below first. These steps go into the same wings as those of a browser's request (``browser.py``), but
+there is no visitor at the other end: no cookie, no header, no machine to tell, and never the sender's own address.
+
+An event that Graph would refuse is refused in Graph's words; for a door of Graph's own kind the first of them refuses
+the whole request. A fault in one event costs that event alone. A large request is worked on in parts.
+"""
+
+from proxy.graph import law
+from proxy.model.decision import Decision, ServerDecision
+from proxy.model.event import DropReason
+from proxy.model.server_request import RefusedHit, ServerHit, ServerRequest
+from proxy.rules import server_records, server_steps
+from proxy.rules.effort import Parts, whole
+from proxy.rules.faults import fault
 from proxy.rules.policy import Policy
+from proxy.rules.server_case import ServerCase, ServerEventCase, ServerStep
 from proxy.rules.server_wire.claim import ServerClaim
+from proxy.rules.server_wire.reading import MalformedRequestError, request_parts
+from proxy.rules.server_wire.values import RefusedValueError
+
+SERVER_STEPS = (
+    ServerStep("time", server_steps.time, refuses=(law.TOO_OLD, law.IN_THE_FUTURE)),
+    ServerStep("custom data", server_steps.custom_data, refuses=(law.NO_VALUE, law.NO_CURRENCY)),
+    ServerStep("source", server_steps.source, refuses=(law.NO_MESSAGING_EVENT, law.NO_DEVICE)),
+    ServerStep("match keys", server_steps.match_keys, refuses=(law.LITTLE_IDENTITY,)),
+    ServerStep("contact data", server_steps.contact_data, (DropReason.CONTACT_DATA,)),
+    ServerStep("permission", server_steps.permission, (DropReason.NO_CONSENT,)),
+    ServerStep("selection", server_steps.selection, (DropReason.EXCLUDED, DropReason.RESTRICTED)),
+    ServerStep("redaction, event, record", server_records.take),
+)
+"""For each event: first what Graph would refuse, then what our settings forbid, then what is written."""
+_PART = 4
+"""Events that are worked on at a stretch: with 30 items each they take a few milliseconds."""
 
 
 def ingest_claim(  # noqa: PLR0913 - what a door knows
@@ -20,11 +48,65 @@ def ingest_claim(  # noqa: PLR0913 - what a door knows
         entropy: 128 random bits.
         is_all_or_nothing: The first bad event refuses all, as with Graph.
     """
-    raise NotImplementedError(claim, policy, pixel, now, entropy, is_all_or_nothing)
-    yield
+    try:
+        request = yield from request_parts(
+            claim, pixel=pixel, now=now, entropy=entropy, is_all_or_nothing=is_all_or_nothing
+        )
+    except MalformedRequestError as error:
+        return ServerDecision(unreadable=str(error))
+    except Exception as error:  # noqa: BLE001 - sent again it would fail again
+        return ServerDecision(Decision(faults=(fault(error),)), unreadable="cannot be read")
+    return (yield from ingest_server(request, policy))
 
 
 def ingest_server(request: ServerRequest, policy: Policy) -> Parts[ServerDecision]:
     """Judge a request whose events are read already, such as those of a webhook, in parts; nothing raises."""
-    raise NotImplementedError(request, policy)
-    yield
+    pixel = policy.pixels.get(request.pixel)
+    if pixel is None:
+        return ServerDecision(unreadable="pixel: not of this site; accepted: the id of one of its pixels")
+    case = ServerCase(request, policy, pixel, refused=list(request.refused))
+    for number, hit in enumerate(request.hits):
+        if number % _PART == _PART - 1:
+            yield
+        _take(case, hit)
+        if request.is_all_or_nothing and case.refused and case.refused[-1].place == hit.place:
+            break
+    return _decision(case)
+
+
+def ingest_server_whole(request: ServerRequest, policy: Policy) -> ServerDecision:
+    """Judge a request at a stretch; see ``ingest_server``."""
+    return whole(ingest_server(request, policy))
+
+
+def _take(case: ServerCase, hit: ServerHit) -> None:
+    """Take an event through its steps; an error that nobody foresaw refuses it and costs no other."""
+    event_case = ServerEventCase(case, hit)
+    try:
+        for step in SERVER_STEPS:
+            if not event_case.is_dropped:
+                step.run(event_case)
+    except RefusedValueError as error:
+        case.refused.append(RefusedHit(hit.place, hit.id, str(error), subcode=error.subcode, field=error.field))
+    except Exception as error:  # noqa: BLE001 - whatever one event brought must not cost its neighbours
+        case.refused.append(RefusedHit(hit.place, hit.id, "cannot be read"))
+        case.faults.append(fault(error))
+
+
+def _decision(case: ServerCase) -> ServerDecision:
+    request = case.request
+    received = len(request.hits) + len(request.refused)
+    refused = tuple(sorted(case.refused, key=lambda hit: hit.place))
+    faults = tuple(case.faults)
+    if refused and request.is_all_or_nothing:
+        return ServerDecision(Decision(faults=faults), received, refused[:1], request.fields)
+    decision = Decision(
+        records=tuple(case.records),
+        dropped=tuple(case.dropped),
+        refused=len(refused),
+        taken=received - len(refused),
+        redactions=tuple(case.redactions),
+        pixels=case.policy.pixel_ids,
+        faults=faults,
+    )
+    return ServerDecision(decision, received, refused, request.fields)

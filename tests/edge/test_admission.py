@@ -10,7 +10,9 @@ import pytest
 from support import ORIGIN, TOKEN, Installation, get_json, installation, page_views, until, wire
 
 from proxy.edge import admission, turns
+from proxy.edge.collect import next_part
 from proxy.edge.turns import Turns
+from proxy.model.decision import Decision
 from proxy.rules.effort import Parts
 
 pytestmark = pytest.mark.usefixtures("front")
@@ -228,15 +230,18 @@ async def test_a_large_request_waits_for_a_turn_before_each_of_its_parts() -> No
     """The request of another client that comes meanwhile is not held up by more than one part."""
     circle, order = Turns(), list[str]()
 
-    def parts() -> Parts[str]:
+    def parts() -> Parts[Decision]:
         for number in range(5):
             order.append(f"part {number}")
             yield
-        return "result"
+        return Decision(taken=5)
 
-    async def large() -> str:
+    async def large() -> Decision:
         await circle.mine("a")
-        return await circle.work("a", parts())
+        work = parts()
+        while (result := next_part(work)) is None:
+            await circle.mine("a")
+        return result
 
     async def small() -> None:
         await circle.mine("b")
@@ -244,7 +249,7 @@ async def test_a_large_request_waits_for_a_turn_before_each_of_its_parts() -> No
 
     result, _ = await asyncio.gather(large(), small())
 
-    assert result == "result"
+    assert result.taken == 5
     assert order.index("b") <= 2
     assert [entry for entry in order if entry != "b"] == [f"part {number}" for number in range(5)]
 

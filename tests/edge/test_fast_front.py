@@ -20,8 +20,8 @@ from support import installation, page_views, until
 from proxy.config.schema import LimitSettings
 from proxy.edge.exchange import HttpAnswer
 from proxy.edge.net import connections, http
-from proxy.edge.net.answer_bytes import answer_bytes
-from proxy.queue.sqlite.engine import LocalQueue
+from proxy.edge.net.plain_http import answer_bytes
+from proxy.queue.grouper import Grouper
 
 # Whoever says no more is sent away at once, so that a conversation ends by itself.
 SHORT = LimitSettings(first_byte_seconds=1.5, header_seconds=1.5, body_seconds=1.5, keep_alive_seconds=1.5)
@@ -139,14 +139,14 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waiting = 0
         self.open = asyncio.Event()
-        append = LocalQueue.append
+        append = Grouper.append
 
-        async def wait(queue: LocalQueue, *arguments: Any, **named: Any) -> Any:
+        async def wait(queue: Grouper, *arguments: Any, **named: Any) -> Any:
             self.waiting += 1
             await self.open.wait()
             return await append(queue, *arguments, **named)
 
-        monkeypatch.setattr(LocalQueue, "append", wait)
+        monkeypatch.setattr(Grouper, "append", wait)
 
     async def asked(self, count: int) -> None:
         """Wait until so many requests wait for the queue."""

@@ -25,7 +25,7 @@ from proxy.config.address import Address
 from proxy.config.schema import LimitSettings
 from proxy.edge.net import connections, proxy_protocol
 from proxy.edge.net.listener import Listener
-from proxy.edge.net.plain_post import PlainPosts
+from proxy.edge.net.plain_http import PlainPosts
 from proxy.edge.net.proxy_protocol import Header, MalformedHeaderError, parse
 from proxy.edge.net.terms import FastWay, Terms
 from proxy.rules.request.client_address import Networks

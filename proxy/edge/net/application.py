@@ -14,6 +14,8 @@ class AiohttpRequest:
 
     __slots__ = ("_request", "headers", "is_secure", "method", "path", "peer", "size")
 
+    whole_body = None
+
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self.headers = _headers(request.headers)

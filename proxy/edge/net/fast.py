@@ -1,6 +1,6 @@
 """The short way of a plain POST past aiohttp's; a connection goes it for one request and aiohttp's for the next.
 
-Only a request that came whole, alone and plain (``plain_post.py``) is answered here. The bytes of every other go to
+Only a request that came whole, alone and plain (``plain_http.py``) is answered here. The bytes of every other go to
 aiohttp unchanged. So that nobody can make the two disagree on where a request begins, it is counted where the one that
 aiohttp reads must end; once that is not certain, all that follows on the connection is aiohttp's.
 """
@@ -11,10 +11,9 @@ import math
 from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
 
-from proxy.edge.net.answer_bytes import answer_bytes
 from proxy.edge.net.connections import Connection
 from proxy.edge.net.http import HttpConnection, closing_answer
-from proxy.edge.net.plain_post import PlainPost
+from proxy.edge.net.plain_http import PlainPost, answer_bytes
 from proxy.edge.net.terms import FastWay, Terms
 from proxy.telemetry.faults import FaultReporter
 

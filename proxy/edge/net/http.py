@@ -13,8 +13,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.edge.answers import problem, refusal
-from proxy.edge.net.answer_bytes import answer_bytes
 from proxy.edge.net.connections import Connection
+from proxy.edge.net.plain_http import answer_bytes
 from proxy.edge.net.terms import Terms
 from proxy.rules.limits import BODY
 from proxy.telemetry.faults import FaultReporter

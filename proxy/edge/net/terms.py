@@ -6,7 +6,7 @@ from typing import Any
 
 from proxy.config.schema import LimitSettings
 from proxy.edge.exchange import HttpAnswer, HttpRequest
-from proxy.edge.net.plain_post import PlainPosts
+from proxy.edge.net.plain_http import PlainPosts
 from proxy.rules.request.client_address import Networks
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics

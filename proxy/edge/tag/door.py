@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from proxy.config.schema import Site
+from proxy.edge.arrival import AdmittedRequest
 from proxy.edge.exchange import HttpAnswer, HttpRequest
-from proxy.edge.reading import AdmittedRequest
 from proxy.edge.tag.build import tag_of
 from proxy.edge.turns import Turns
 from proxy.static_files import Asset

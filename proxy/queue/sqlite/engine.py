@@ -11,7 +11,6 @@ import apsw
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
-from proxy.model.record import Record
 from proxy.queue.contract import (
     DeliveryState,
     QueueBrokenError,
@@ -19,7 +18,6 @@ from proxy.queue.contract import (
     Segment,
     SegmentRef,
     Settlement,
-    Stored,
 )
 from proxy.queue.grouper import Grouper
 from proxy.queue.keys import event_key
@@ -54,8 +52,10 @@ class LocalQueue(LocalArchive):
             now: The server's clock in milliseconds.
         """
         super().__init__(store, writer, reader)
-        self._grouper = Grouper(store.group, writer.store)
         self._capacity = Capacity(store, writer, limits)
+        self._grouper = Grouper(store.group, writer.store, require=self._capacity.require)
+        self.append = self._grouper.append
+        """See ``Intake``."""
         self._now = now
         self._batches = asyncio.Semaphore(_BATCHES)
         self._lane_states: dict[str, DeliveryState] = {}
@@ -98,11 +98,6 @@ class LocalQueue(LocalArchive):
         writer = Writer(store, on_broken=on_broken)
         reader.on_broken = writer.fail
         return cls(store, writer, reader, limits, now)
-
-    async def append(self, records: Sequence[Record], *, not_before: int = 0) -> Stored:
-        """See ``Intake``."""
-        self._capacity.require()
-        return await self._grouper.append(records, not_before)
 
     def note(
         self,

@@ -82,7 +82,8 @@ def name(text: str) -> str | None:
 
     Meta does not say what becomes of inner blanks; they go, because the browser Pixel removes them.
     """
-    return bare(text) or None
+    # Most names need no more than ``bare`` does to letters and digits.
+    return text.lower() if text.isascii() and text.isalnum() else bare(text) or None
 
 
 def first_letters(text: str, count: int) -> str | None:

@@ -9,7 +9,10 @@ MAX_LENGTH = 512
 """Characters of a usable value."""
 
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
-_NOTHINGS = frozenset({"", "null", "undefined", "none", "n/a", "nan", "[object object]"})
+NOTHINGS = frozenset({"", "null", "undefined", "none", "n/a", "nan", "[object object]"})
+"""Words that say nothing, in lower case."""
+mark_in = re.compile(r"[{\[%]").search
+"""Finds the first character in a text that one left unfilled by a template or a script must have."""
 _LONGEST_NOTHING = len("undefined")
 _UNFILLED = re.compile(r"\{\{|\$\{|\[object \w+\]|\A%.*%$", re.IGNORECASE | re.DOTALL)
 # The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
@@ -28,7 +31,7 @@ def sha256(text: str) -> str:
 # Somebody hashed nothing, as it stood, and nothing is what everybody has in common. Shops number their guests 0.
 _HASHES_OF_NOTHING = frozenset(
     sha256(text)
-    for text in (*_NOTHINGS, "Null", "NULL", "Undefined", "None", "NONE", "N/A", "NaN", "NAN", "[object Object]", "0")
+    for text in (*NOTHINGS, "Null", "NULL", "Undefined", "None", "NONE", "N/A", "NaN", "NAN", "[object Object]", "0")
 ) | {"d41d8cd98f00b204e9800998ecf8427e"}
 
 
@@ -56,9 +59,9 @@ def bare(text: str) -> str:
 
 def is_nothing(text: str) -> bool:
     """Tell whether trimmed text is empty, says so in a word, or was left unfilled by a template or a script."""
-    if "{" in text or "[" in text or "%" in text:
+    if mark_in(text):
         return _UNFILLED.search(text) is not None
-    return len(text) <= _LONGEST_NOTHING and text.lower() in _NOTHINGS
+    return len(text) <= _LONGEST_NOTHING and text.lower() in NOTHINGS
 
 
 def is_usable(text: str) -> bool:

@@ -19,7 +19,7 @@ import orjson
 
 from proxy.graph.law import STANDARD_EVENTS
 from proxy.rules import limits
-from proxy.rules.match.text import is_nothing
+from proxy.rules.match.text import NOTHINGS, is_nothing, mark_in
 from proxy.rules.payload import money
 from proxy.rules.payload.money import DOUBTFUL, FINE, NOTHING, REPAIRED, UNUSABLE, Checked
 
@@ -132,7 +132,8 @@ def _parsed(text: str) -> Any:
 
 def _is_id(value: Any) -> bool:
     if isinstance(value, str):
-        return not is_nothing(value.strip())
+        text = value.strip()
+        return text.lower() not in NOTHINGS and not (mark_in(text) and is_nothing(text))
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -169,10 +170,17 @@ def _count(claimed: Any) -> Checked:
     return money.count(claimed)
 
 
+def _currency(claimed: Any) -> Checked:
+    """Return a code as it is written, and leave whatever else may be one to ``money``."""
+    if type(claimed) is str and claimed in money.currencies():
+        return claimed, FINE
+    return money.currency(claimed)
+
+
 _delivery = partial(_word, words=_DELIVERY_CATEGORIES, otherwise=lambda _: UNUSABLE)
 _CHECKS: Mapping[str, Callable[[Any], Checked]] = {
     "value": _amount,
-    "currency": money.currency,
+    "currency": _currency,
     "predicted_ltv": _amount,
     "net_revenue": _amount,
     "num_items": _count,

@@ -81,16 +81,17 @@ def currency(claimed: Any) -> Checked:
     if claimed is None or claimed == "":
         return NOTHING
     code = claimed.strip().upper() if isinstance(claimed, str) else ""
-    if code in _currencies():
+    if code in currencies():
         return code, FINE
     return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
 
 
 def prepare() -> None:
     """Read the codes of all currencies."""
-    _currencies()
+    currencies()
 
 
 @lru_cache(maxsize=1)
-def _currencies() -> frozenset[str]:
+def currencies() -> frozenset[str]:
+    """Return the codes of all currencies (ISO 4217), in capitals."""
     return frozenset(entry.alpha_3 for entry in pycountry.currencies)

@@ -107,13 +107,20 @@ class _DataCleaner:
             self._addresses.reads = reads
 
     def members(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        usual = self._allowed.members
         clean = {}
         for name, value in data.items():
-            public = self._text(name) if self._reads else name
-            if _is_blocked(public, self._allowed, self._effort):
-                self.removed.append(KEY)
+            public = name
+            if name not in usual:  # a usual name is neither blocked nor a secret
+                public = self._text(name, is_id=False) if self._reads else name
+                if _is_blocked(public, self._allowed, self._effort):
+                    self.removed.append(KEY)
+                    continue
+            kind = type(value)
+            if kind is float or kind is bool or value is None:  # no digits of a float look like a number of anything
+                clean[public] = value
             else:
-                clean[public] = self._value(value, is_id=name in _IDS)
+                clean[public] = self.members(value) if kind is dict else self._value(value, is_id=name in _IDS)
         return clean
 
     def _value(self, value: Any, *, is_id: bool) -> Any:
@@ -124,14 +131,13 @@ class _DataCleaner:
             return self.members(value)
         if isinstance(value, list):
             return [self._value(member, is_id=is_id) for member in value]
-        # A float has no such digits.
         if self._reads and isinstance(value, int) and value >= _LONG_NUMBER:
             text = str(value)
             return value if self._text(text, is_id=is_id) is text else _REDACTED
         return value
 
-    def _text(self, text: str, *, is_id: bool = False) -> str:
-        shape = shape_of(text, self._effort, is_id=is_id) if self._reads else None
+    def _text(self, text: str, *, is_id: bool) -> str:
+        shape = shape_of(text, self._effort, is_id=is_id)
         if shape is None:
             return text
         self.removed.append(shape)

@@ -1,4 +1,6 @@
-r"""The plain POST of a tag, read without a parser: whatever is not exactly that, aiohttp reads.
+r"""HTTP/1.1 where aiohttp neither reads nor writes it (RFC 9112): the plain POST of a tag, and answers as bytes.
+
+The POST is read without a parser: whatever is not exactly that, aiohttp reads.
 
 A head is taken only if every parser reads it alike. It is a part of what RFC 9112 allows, in its usual form: a request
 line that is known beforehand, then lines of a name, a colon, one space and visible ASCII, each ended by CR LF. No name
@@ -7,7 +9,11 @@ may come twice, and none may be there that says how a message is framed or read,
 
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 
+from aiohttp.helpers import rfc822_formatted_time
+
+from proxy.edge.exchange import HttpAnswer
 from proxy.rules.limits import BODY
 
 _LONGEST_HEAD = 8190
@@ -17,6 +23,7 @@ _MOST_HEADERS = 128
 # Token, then visible characters and spaces between them (RFC 9110, 5.6.2 and 5.5); possessive, so it never goes back.
 _HEADERS = re.compile(rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: [!-~][ -~]*+(?<! )\r\n)++)\r\n")
 _LENGTH = re.compile(r"[1-9][0-9]{0,4}")
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 # What changes how a request is framed, answered or read; with ``Connection`` and ``Content-Encoding``, see below.
 _NOT_PLAIN = {"expect", "proxy-connection", "sec-websocket-key1", "transfer-encoding", "upgrade"}
 
@@ -24,7 +31,7 @@ _NOT_PLAIN = {"expect", "proxy-connection", "sec-websocket-key1", "transfer-enco
 class PlainPost:
     """A whole request; see ``HttpRequest``."""
 
-    __slots__ = ("_body", "headers", "path", "peer", "size")
+    __slots__ = ("headers", "path", "peer", "size", "whole_body")
 
     method = "POST"
     is_secure = False
@@ -34,11 +41,11 @@ class PlainPost:
         self.peer = peer
         self.size = len(body)
         self.headers = headers
-        self._body = body
+        self.whole_body = body
 
     async def body(self) -> bytes:
-        """Return the whole body, which is here already."""
-        return self._body
+        """Return the whole body, which came with the head."""
+        return self.whole_body
 
 
 class PlainPosts:
@@ -85,3 +92,23 @@ def _headers(text: str) -> dict[str, str] | None:
         and headers.get("content-encoding", "identity").lower() == "identity"
     )
     return headers if is_plain else None
+
+
+def answer_bytes(answer: HttpAnswer, *, closes: bool = False) -> bytes:
+    """Return an answer with its head; ``closes`` says in it that no other follows on the connection.
+
+    Raises:
+        ValueError: when a header holds what would end its line.
+    """
+    lines = [_STATUS_LINES[answer.status]]
+    lines += [f"{name}: {value}\r\n" for name, value in answer.headers.items()]
+    lines += [f"Set-Cookie: {cookie}\r\n" for cookie in answer.cookies]
+    if answer.status != HTTPStatus.NO_CONTENT:
+        lines.append(f"Content-Length: {len(answer.body)}\r\n")
+    lines.append(f"Date: {rfc822_formatted_time()}\r\n")
+    if closes:
+        lines.append("Connection: close\r\n")
+    head = "".join(lines)
+    if not head.count("\r") == head.count("\n") == len(lines) or "\0" in head:
+        raise ValueError("a header of an answer holds a line break")
+    return head.encode() + b"\r\n" + answer.body

@@ -11,7 +11,7 @@ from fronts import PATH, post
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from proxy.edge.net.plain_post import PlainPosts
+from proxy.edge.net.plain_http import PlainPosts
 
 POSTS = PlainPosts([PATH])
 PEER = "127.0.0.1"
@@ -97,7 +97,7 @@ def read_by_aiohttp(data: bytes) -> tuple[str, str, dict[str, str], bytes] | Non
 
 def read_plainly(data: bytes) -> tuple[str, str, dict[str, str], bytes] | None:
     request = POSTS.read(data, PEER)
-    return (request.method, request.path, dict(request.headers), request._body) if request else None
+    return (request.method, request.path, dict(request.headers), request.whole_body) if request else None
 
 
 def test_a_plain_request_is_taken() -> None:
