@@ -8,12 +8,9 @@ from typing import Any, NamedTuple
 from proxy.backfill.claims import Claim, LeftOut, NotSent, Wishes, WrongValueError
 from proxy.backfill.ids import Namer
 from proxy.backfill.values import moment
-from proxy.graph.law import MAX_AGE_MS
+from proxy.graph.law import max_age_ms
 from proxy.model.server_request import RequestFields
-from proxy.model.units import DAY_MS
 
-_MAX_AGE_IN_STORE_MS = 62 * DAY_MS
-"""What happened in a shop of bricks may be older than anything else (Meta, offline events)."""
 _AHEAD_S = 60
 _MARGIN_S = 3600
 """Events wait before they are sent; the youngest that would grow too old meanwhile are not begun with."""
@@ -98,7 +95,7 @@ def _time_s(value: Any, zone: tzinfo | None) -> int:
 
 
 def _wrong_age(time_s: int, source: str, now_s: int) -> str:
-    limit_s = (_MAX_AGE_IN_STORE_MS if source == "physical_store" else MAX_AGE_MS) // 1000
+    limit_s = max_age_ms(source) // 1000
     if time_s < now_s - limit_s + _MARGIN_S:
         return f"older than {limit_s // 86_400} days, which is the most that Meta takes for {source}"
     return "event_time lies in the future" if time_s > now_s + _AHEAD_S else ""
