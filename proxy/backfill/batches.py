@@ -16,7 +16,7 @@ MOST_BYTES = 4 << 20
 """Of one request: a quarter of what a server door reads."""
 
 
-class Place(NamedTuple):
+class Reached(NamedTuple):
     """How far a file is done."""
 
     end: int = 0
@@ -24,14 +24,14 @@ class Place(NamedTuple):
     beyond: int = 0
     """Events and other results done of the line behind them."""
 
-    def after(self, item: Ready | NotSent, line_end: int) -> "Place":
+    def after(self, item: Ready | NotSent, line_end: int) -> "Reached":
         """Return the place behind one more result.
 
         Args:
             item: The result.
             line_end: Where the line of the result before it ended.
         """
-        return Place(self.end, self.beyond + 1) if item.end == line_end else Place(line_end, 1)
+        return Reached(self.end, self.beyond + 1) if item.end == line_end else Reached(line_end, 1)
 
 
 class EventBatch(NamedTuple):
@@ -41,7 +41,7 @@ class EventBatch(NamedTuple):
     events: tuple[bytes, ...]
     """Each as JSON."""
     fields: RequestFields
-    place: Place
+    place: Reached
     """What is done once they have arrived."""
 
     def body(self) -> bytes:
@@ -56,21 +56,21 @@ class EventBatch(NamedTuple):
         return first, self._replace(lines=self.lines[middle:], events=self.events[middle:])
 
 
-def remaining(items: Iterable[Ready | NotSent], progress: Progress) -> Iterator[tuple[Ready | NotSent, Place]]:
+def remaining(items: Iterable[Ready | NotSent], progress: Progress) -> Iterator[tuple[Ready | NotSent, Reached]]:
     """Yield what an earlier run has not done, each with the place behind it.
 
     Args:
         items: All results of a file, in its order.
         progress: What the earlier run reached.
     """
-    place, line_end = Place(), 0
+    place, line_end = Reached(), 0
     for item in items:
         place, line_end = place.after(item, line_end), item.end
-        if place > Place(progress.end, progress.beyond):
+        if place > Reached(progress.end, progress.beyond):
             yield item, place
 
 
-def batches(items: Iterable[tuple[Ready | NotSent, Place]], fields: RequestFields) -> Iterator[EventBatch]:
+def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFields) -> Iterator[EventBatch]:
     """Yield the events in batches; events whose request fields differ never share one.
 
     The last may have no events, only a place that is reached.
@@ -82,7 +82,7 @@ def batches(items: Iterable[tuple[Ready | NotSent, Place]], fields: RequestField
     lines: list[int] = []
     events: list[bytes] = []
     shared, size = fields, 0
-    reached: Place | None = None
+    reached: Reached | None = None
     for item, place in items:
         if isinstance(item, Ready):
             event, own = orjson.dumps(dict(item.event)), _merged(item.fields, fields)

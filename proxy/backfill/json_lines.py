@@ -1,6 +1,5 @@
 """JSON Lines: an event a line in Graph's shape, or a copied request body, whose ``data`` holds several."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from proxy.backfill.claims import Claim, Line, NotSent, UnreadableFileError
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
 _ALONE = (b"[", b"{")
-_IDS = (("event_id",), ("user_data", "lead_id"), ("user_data", "external_id"), ("custom_data", "order_id"))
+_IDS = (("", "event_id"), ("user_data", "lead_id"), ("user_data", "external_id"), ("custom_data", "order_id"))
 
 
 def json_claims(lines: Iterator[Line]) -> Iterator[Claim | NotSent]:
@@ -42,7 +41,7 @@ def _claims(line: Line, content: bytes) -> Iterator[Claim | NotSent]:
     events = _listed(body["data"] if body else found)
     fields = _fields(body) if body else NO_FIELDS
     for event in events:
-        yield _claim(line, event, content if len(events) == 1 and not body else orjson.dumps(event), fields)
+        yield _claim(line, event, fields)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -63,19 +62,19 @@ def _fields(body: Mapping[str, Any]) -> RequestFields:
     return RequestFields(**{name: str(value) for name, value in texts.items() if type(value) in (str, int)})
 
 
-def _claim(line: Line, event: Any, content: bytes, fields: RequestFields) -> Claim | NotSent:
+def _claim(line: Line, event: Any, fields: RequestFields) -> Claim | NotSent:
     if not isinstance(event, dict):
         return NotSent(line.number, line.end, f"an event must be an object, not {type(event).__name__}")
-    rounded = next((path for path in _IDS if _is_rounded(event, path)), None)
-    if rounded:
-        why = f"{'.'.join(rounded)} is a number whose digits are lost, such as 1.23E+12; write ids as text"
-        return NotSent(line.number, line.end, why)
-    return Claim(line.number, line.end, event, content, fields)
+    for room, name in _IDS:
+        if _is_rounded(event.get(room) if room else event, name):
+            why = f"{name} is a number whose digits are lost, such as 1.23E+12; write ids as text"
+            return NotSent(line.number, line.end, why)
+    try:
+        return Claim(line.number, line.end, event, orjson.dumps(event), fields)
+    except orjson.JSONEncodeError:
+        return NotSent(line.number, line.end, "nested deeper than JSON can be written")
 
 
-def _is_rounded(event: Mapping[str, Any], path: tuple[str, ...]) -> bool:
-    value: Any = event
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    values = value if isinstance(value, list) else [value]
-    return any(isinstance(item, float) and math.isfinite(item) for item in values)
+def _is_rounded(room: Any, name: str) -> bool:
+    value = room.get(name) if isinstance(room, dict) else None
+    return isinstance(value, float) or (isinstance(value, list) and any(isinstance(item, float) for item in value))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from proxy.backfill.claims import Claim, LeftOut, NotSent, Wishes, WrongValueError
 from proxy.backfill.ids import Namer
 from proxy.backfill.values import moment
-from proxy.graph.law import max_age_ms
+from proxy.graph.law import ACTION_SOURCES, max_age_ms
 from proxy.model.server_request import RequestFields
 
 _AHEAD_S = 60
@@ -69,6 +69,8 @@ def _checked(event: Mapping[str, Any], zone: tzinfo | None) -> int:
     for name in ("event_name", "action_source"):
         if not isinstance(event.get(name), str) or not event[name].strip():
             raise WrongValueError(f"{name} is missing")
+    if event["action_source"].strip().lower() not in ACTION_SOURCES:
+        raise WrongValueError(f"action_source must be one of {', '.join(ACTION_SOURCES)}")
     if not isinstance(event.get("user_data"), dict) or not any(event["user_data"].values()):
         raise WrongValueError("user_data says nothing of a person")
     if event["event_name"] == "Purchase":

@@ -1,5 +1,6 @@
 """How far a file was sent, as the text of a small file that survives a killed process. It holds no contact data."""
 
+import hashlib
 from typing import Self
 
 import msgspec
@@ -31,7 +32,7 @@ class Progress(msgspec.Struct, frozen=True):
     @classmethod
     def start(cls, asked: str) -> Self:
         """Return the progress of a file of which nothing is sent."""
-        return cls(_FORMAT, asked)
+        return cls(_FORMAT, asked, sha256=hashlib.sha256().hexdigest())
 
     def text(self) -> bytes:
         """Return what is written to disk."""

@@ -9,6 +9,7 @@ from proxy.backfill.claims import LeftOut, NotSent
 from proxy.backfill.judge import Ready
 
 _MOST_REASONS = 50
+_MOST_NAMES = 100
 _MOST_LINES = 10
 
 
@@ -30,7 +31,9 @@ class Report:
     def add(self, item: Ready | NotSent) -> None:
         """Count an event, or a line of which nothing is sent."""
         if isinstance(item, Ready):
-            self.ready[item.event["event_name"], item.action_source] += 1
+            name = item.event["event_name"]
+            is_counted = len(self.ready) < _MOST_NAMES or (name, item.action_source) in self.ready
+            self.ready[name if is_counted else "other names", item.action_source] += 1
             self.oldest_s = min(self.oldest_s or item.time_s, item.time_s)
             self.newest_s = max(self.newest_s, item.time_s)
             return

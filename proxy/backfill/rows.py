@@ -17,6 +17,8 @@ _IDS = frozenset({
     "event_id", "order.key", "custom_data.order_id", "item.id", "user_data.external_id", "user_data.lead_id",
     "user_data.subscription_id", "user_data.fb_login_id", "user_data.ph", "user_data.zp", "user_data.page_id",
 })  # fmt: skip
+_MOST_ROWS = 1000
+"""Rows of one order; more is a table whose first column is empty."""
 _NOBODY = frozenset({"0", "guest", "null", "undefined"})
 """What shops write for a buyer without an account."""
 
@@ -57,7 +59,8 @@ def _groups(rows: Iterable[Row | NotSent], reading: Reading) -> Iterator[list[Ro
     """Yield the rows that follow each other and name the same order, or no order at all."""
     group: list[Row] = []
     for row in rows:
-        if group and not (isinstance(row, Row) and _continues(row, group[0], reading)):
+        is_more = isinstance(row, Row) and bool(group) and _continues(row, group[0], reading)
+        if group and not (is_more and len(group) < _MOST_ROWS):
             yield group
             group = []
         if isinstance(row, NotSent):

@@ -1,9 +1,11 @@
 """A file of the backfill on disk: its lines, its encoding, the hash of its beginning, and the progress beside it."""
 
 import codecs
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from proxy.backfill.claims import Line, UnreadableFileError
@@ -26,6 +28,22 @@ class BackfillFile:
         self.progress_path = path.with_name(f"{path.name}.{pixel}.progress")
         self._hash = hashlib.sha256()
         self._hashed = 0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the file, so that no second run sends it at the same time.
+
+        Raises:
+            UnreadableFileError: When it is no file, or another run holds it.
+        """
+        if not self.path.is_file():
+            raise UnreadableFileError("not a file that can be read twice; write it to disk first")
+        with self.path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UnreadableFileError("another run is sending it") from None
+            yield
 
     def lines(self, on_bytes: Callable[[int], object] = lambda _: None) -> Iterator[Line]:
         """Yield the lines, each without its end.

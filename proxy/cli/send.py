@@ -19,7 +19,7 @@ import click
 import msgspec
 from tqdm import tqdm
 
-from proxy.backfill.batches import EventBatch, Place, batches, remaining
+from proxy.backfill.batches import EventBatch, Reached, batches, remaining
 from proxy.backfill.claims import NotSent, UnreadableFileError, Wishes
 from proxy.backfill.ids import Namer
 from proxy.backfill.judge import Ready, judged
@@ -85,8 +85,10 @@ def send(path: Path, files: Sequence[Path], *, dry_run: bool, restart: bool, yes
     plan = _plan(load_or_exit(path, _UNUSED), **options)
     is_clean = True
     for file in files:
+        source = BackfillFile(file, plan.pixel)
         try:
-            is_clean &= _Run(BackfillFile(file, plan.pixel), plan).all(dry_run=dry_run, restart=restart, yes=yes)
+            with source.alone():
+                is_clean &= _Run(source, plan).all(dry_run=dry_run, restart=restart, yes=yes)
         except UnreadableFileError as error:
             click.echo(printable(f"capi-proxy: {file}: {error}"), err=True)
             sys.exit(2)
@@ -174,7 +176,7 @@ class _Run:
             )
         self._progress = found
 
-    def _items(self, *, is_first: bool) -> Iterator[tuple[Ready | NotSent, Place]]:
+    def _items(self, *, is_first: bool) -> Iterator[tuple[Ready | NotSent, Reached]]:
         size = self._file.path.stat().st_size if is_first else 0
         with tqdm(
             total=size, unit="B", unit_scale=True, desc="reading", leave=False, disable=not is_first or None
@@ -198,6 +200,8 @@ class _Run:
 
     async def _send(self, total: int) -> int:
         """Send what is left; return how many events the proxy refused."""
+        # Before anything is sent: where nothing can be kept, a second run would send all again.
+        self._file.keep(self._progress)
         before, quiet = self._progress, 0.1 if sys.stderr.isatty() else _QUIET_S
         async with aiohttp.ClientSession() as session:
             sender = Sender(session, self._plan.url, self._plan.key)

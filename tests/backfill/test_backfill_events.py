@@ -68,6 +68,10 @@ def test_bodies_of_other_sdks() -> None:
         (b"7", "must be an object"),
         (b'{"data": [7]}', "must be an object"),
         (b'{"data": "x"}', "must be an object"),
+        (b'{"x": ' + b"[" * 500 + b"]" * 500 + b"}", "nested deeper"),
+        (b'{"data": "' + b"[" * 500 + b"]" * 500 + b'"}', "must be an object"),
+        (b'{"data": "[{\\"x\\": ' + b"[" * 500 + b"]" * 500 + b'}]"}', "nested deeper"),
+        (b'{"event_name": "\\ud800"}', "no JSON"),
         (b'{"event_id": 1.23E+12}', "event_id is a number whose digits are lost"),
         (b'{"user_data": {"external_id": ["a", 1.5]}}', "external_id is a number"),
         (b'{"custom_data": {"order_id": 123456789012345678901234567890}}', "order_id is a number"),
@@ -177,6 +181,7 @@ def test_occurrences_of_very_many() -> None:
 REFUSED = [
     ("no name", {"event_name": ""}, LeftOut.REFUSED, "event_name is missing"),
     ("no action source", {"action_source": None}, LeftOut.REFUSED, "action_source is missing"),
+    ("a place of no event", {"action_source": "a@plants.example"}, LeftOut.REFUSED, "must be one of website, app"),
     ("nobody", {"user_data": {"em": ""}}, LeftOut.REFUSED, "user_data"),
     ("nobody at all", {"user_data": None}, LeftOut.REFUSED, "user_data"),
     ("no time", {"event_time": None}, LeftOut.REFUSED, "event_time is missing"),
@@ -285,6 +290,15 @@ def test_a_report_does_not_grow_with_its_file() -> None:
 
     assert len(report.reasons) == 51
     assert report.counts[LeftOut.REFUSED, "other reasons"] == 950
+
+
+def test_names_do_not_fill_the_report() -> None:
+    """Names of events beyond the hundredth are counted together."""
+    report = Report()
+    for item in _judged(*({**LEAD, "event_name": f"Event {number}"} for number in range(300))):
+        report.add(item)
+
+    assert (report.ready["other names", "website"], report.ready.total()) == (200, 300)
 
 
 # -- progress

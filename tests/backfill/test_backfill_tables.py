@@ -238,6 +238,16 @@ def test_bad_rows_leave_their_neighbours_alone() -> None:
     assert [claim.line for claim in claims_of(content)] == [3, 6, 7]
 
 
+def test_an_order_has_an_end() -> None:
+    """A table whose orders have no name is read in bounded groups, none of which takes the whole file."""
+    header, first = SHOPIFY.splitlines()[0], "#1,a@plants.example,paid"
+    rows = "\n".join(f",,,,,,,,,,,{number},Pot,1.00,POT" for number in range(1, 2501))
+
+    orders = claims_of(f"{header}\n{first}\n{rows}\n".encode())
+
+    assert [order.line for order in orders] == [2, 1002, 2002]
+
+
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12) | st.sampled_from(
     ["1.23E+12", "12,50", "'7", "2027-01-14", '"', ";", "paid", "#1", "0", "=1+1", "true"]
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiohttp import web
 from gateway import KEY, Gateway
 from machine import COMMAND_S, ROOT
 from polling import until
@@ -171,6 +172,57 @@ async def test_what_a_killed_run_leaves(shop: Shop) -> None:
     assert code == 0, text
     assert len(shop.gateway.ids) == number
     assert sum(shop.gateway.ids.values()) - number <= 5 * 1000
+
+
+async def test_killed_before_the_first_answer(shop: Shop) -> None:
+    """A run that was killed before anything was acknowledged begins again at the first line."""
+    shop.gateway.troubles = [web.Response(status=503, headers={"Retry-After": "60"})]
+    shop.write(*map(lead, range(3)))
+    process = await shop.start()
+    await until(lambda: not shop.gateway.troubles, what="a request")
+    process.kill()
+    await process.communicate()
+
+    assert shop.progress.exists()
+    assert (await shop.send())[0] == 0
+    assert shop.gateway.ids == {"e-0": 1, "e-1": 1, "e-2": 1}
+
+
+async def test_one_run_at_a_time(shop: Shop) -> None:
+    """A second run of the same file is refused while the first one sends it."""
+    shop.gateway.troubles = [web.Response(status=503, headers={"Retry-After": "60"})]
+    shop.write(lead(0))
+    process = await shop.start()
+    await until(lambda: not shop.gateway.troubles, what="a request")
+
+    code, text = await shop.send()
+    process.kill()
+    await process.communicate()
+
+    assert (code, "another run is sending it" in text) == (2, True)
+    assert shop.gateway.sizes == []
+
+
+async def test_where_no_progress_can_be_kept(shop: Shop) -> None:
+    """Nothing is sent when the next run could not know of it."""
+    shop.write(lead(0))
+    shop.progress.with_name(shop.progress.name + ".new").mkdir()
+
+    code, text = await shop.send()
+
+    assert (code, "progress" in text, "Traceback" in text) == (1, True, False)
+    assert shop.gateway.sizes == []
+
+
+async def test_progress_of_something_else(shop: Shop) -> None:
+    """A file that is no progress of this version is named, and not overwritten."""
+    shop.write(lead(0))
+    shop.progress.write_text("mine")
+
+    code, text = await shop.send()
+
+    assert (code, str(shop.progress) in text) == (2, True)
+    assert shop.progress.read_text() == "mine"
 
 
 async def _received(shop: Shop, requests: int) -> None:
