@@ -69,6 +69,8 @@ BUSINESS_KEYS = (
     *("partner_id", "partner_name"),
 )
 """Keys of ``user_data`` that name a business; the first two [messaging], the others as Segment sends them."""
+LEAD_ID_DIGITS = (15, 17)
+"""The fewest and most digits of a lead's id; another one fails its event (Meta, conversion leads)."""
 COOKIE_SECONDS = 90 * 24 * 60 * 60
 """How long the Pixel keeps ``_fbp`` and ``_fbc`` [cookies]."""
 CLICK_ID_MAX = 500

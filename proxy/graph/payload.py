@@ -13,7 +13,7 @@ import orjson
 
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
-from proxy.model.server_request import RequestFields
+from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
 def shared(event: Event) -> bytes:
@@ -65,7 +65,7 @@ def server_record(event: Event, fields: RequestFields) -> Record:
     payload = {**event.more, **_own(event.name, event.time_s, event.id, event.custom_data), **_shared(event)}
     if event.opt_out is not None:
         payload["opt_out"] = event.opt_out
-    about = (event.pixel, event.name, event.id, event.time_s, event.visitor, BrowserCopy.PENDING, event.bot_reason)
+    about = (event.pixel, event.name, event.id, event.time_s, event.visitor, None, event.bot_reason)
     rest = (event.findings, event.person_digests, worth(event.name, event.custom_data), b"")
     return Record(*about, orjson.dumps(payload), *rest, event.action_source, fields)
 
@@ -96,20 +96,21 @@ def record(event: Event) -> Record:
     )
 
 
-def body(payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", test_event_code: str = "") -> bytes:
+def body(
+    payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", fields: RequestFields = NO_FIELDS
+) -> bytes:
     """Return the JSON body of one request; the token rides here and never in the address.
 
     Args:
         payloads: Events as JSON objects.
         access_token: Of the pixel.
         app_secret: Of the app that the token belongs to, or "".
-        test_event_code: By which the events are shown as a test, or "".
+        fields: What the request says of all its events; empty ones are left out.
     """
     extras = {"access_token": access_token}
     if app_secret:
         extras["appsecret_proof"] = proof(access_token, app_secret)
-    if test_event_code:
-        extras["test_event_code"] = test_event_code
+    extras |= {name: text for name, text in fields._asdict().items() if text}
     return b'{"data":[' + b",".join(payloads) + b"]," + orjson.dumps(extras)[1:]
 
 

@@ -18,7 +18,8 @@ class Record(NamedTuple):
     time_s: int
     visitor: bytes
     """Four bytes that tell visitors apart; empty where the browser has no id."""
-    browser_copy: BrowserCopy
+    browser_copy: BrowserCopy | None
+    """None where the event came from a server and not from a page: such an event has no browser copy."""
     bot_reason: str
     """The same as the event's; the ledger row of its delivery says it beside the status."""
     payload: bytes
@@ -29,11 +30,10 @@ class Record(NamedTuple):
     """Four bytes that tell the values of Purchases apart; stored in the duplicate memory only."""
     shared: bytes = b""
     """The other part of the payload, with other members than ``payload``; empty when that is the whole."""
-
     action_source: str = "website"
     """Where the event happened, in Meta's words; it decides how old the event may be."""
     fields: RequestFields = NO_FIELDS
-    """What the request that carries it to Graph says beside it."""
+    """What the request that carries it to Graph says beside it; of a browser's event nothing."""
 
     @property
     def whole(self) -> bytes:

@@ -1,15 +1,20 @@
 """JSON as browsers and servers write it, half characters included."""
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import orjson
+
+T = TypeVar("T")
 
 # Half a pair of surrogates, which is what ``slice`` leaves of an emoji.
 _HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
 # In its place while halves are looked for; no JSON holds it.
 _BACKSLASH, _MASK = rb"\\", b"\x00\x00"
+# Looking for them takes up to 50 ms for a megabyte, and is done before anybody knows who sent it.
+_MOST_MASKED = 1024 * 1024
 
 
 def parsed(body: bytes) -> Any:
@@ -25,6 +30,21 @@ def parsed(body: bytes) -> Any:
         if masked is None:
             raise
         return orjson.loads(masked)
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Return what a decoder makes of JSON, likewise; half characters of a very large body are not looked for.
+
+    Raises:
+        msgspec.DecodeError: when it is no JSON.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError:
+        masked = whole_characters(body) if len(body) <= _MOST_MASKED else None
+        if masked is None:
+            raise
+        return decoder.decode(masked)
 
 
 def whole_characters(body: bytes) -> bytes | None:

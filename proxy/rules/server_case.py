@@ -24,13 +24,15 @@ class ServerCase(msgspec.Struct):
     request: ServerRequest
     policy: Policy
     pixel: Pixel
+    faults: list[str]
     records: list[Record] = []
     dropped: list[LedgerRow] = []
     refused: list[RefusedHit] = []
     redactions: list[Redaction] = []
     alike: dict[bytes, int] = {}
     """How many events of the same content, and without an id, came before."""
-    faults: list[str] = []
+    written: int = 0
+    """Bytes of records since the last pause."""
 
 
 class ServerEventCase(msgspec.Struct):
@@ -43,6 +45,8 @@ class ServerEventCase(msgspec.Struct):
     time_s: int = 0
     data: Mapping[str, Any] = {}
     """Its custom data."""
+    order_id: str = ""
+    """Of a Purchase; empty where it has none."""
     person: Person = _NOBODY
     options: Options | None = None
     findings: tuple[str, ...] = ()
@@ -59,7 +63,8 @@ class ServerEventCase(msgspec.Struct):
         hit = self.hit
         self.is_dropped = True
         row = (self.case.request.now, self.case.pixel.id, hit.name, hit.id, self.time_s, Status.DROPPED, reason)
-        self.case.dropped.append(LedgerRow(*row, findings=findings))
+        source = hit.action_source
+        self.case.dropped.append(LedgerRow(*row, browser_copy=None, findings=findings, action_source=source))
 
 
 class ServerStep(NamedTuple):

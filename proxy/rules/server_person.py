@@ -1,6 +1,6 @@
 """Whom a server's event is about: only what the event itself says, never who brought it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +12,7 @@ from proxy.rules.identity.browser_ids import click_id, valid_fbc, valid_fbp
 from proxy.rules.identity.person import Person, digests, too_little
 from proxy.rules.match import keys
 from proxy.rules.policy import Policy
-from proxy.rules.request.client_address import is_address
-from proxy.rules.server_wire.values import without_any_appendix, without_appendix
+from proxy.rules.server_wire.values import ip_address_of, without_appendix
 
 _HASHED_OR_PLAIN = frozenset({*keys.HASHED, *keys.PLAIN})
 
@@ -43,17 +42,37 @@ def person_of_server(hit: ServerHit, policy: Policy, *, now: int, effort: Effort
 
 def _of_client(claimed: Mapping[str, tuple[str, ...]], findings: list[str]) -> dict[str, str]:
     """Return the buyer's address, agent and browser ids, as far as they are any."""
-    values = {
-        "client_ip_address": lambda text: text if is_address(text := without_any_appendix(text)) else "",
-        "client_user_agent": lambda text: text[: limits.USER_AGENT] if text.isprintable() else "",
-        "fbp": valid_fbp,
-        "fbc": valid_fbc,
-    }
     found: dict[str, str] = {}
-    for name, value in values.items():
+    for name, read in _READ.items():
         for text in claimed.get(name, ())[:1]:
-            if usable := value(text):
+            if usable := read(text, findings):
                 found[name] = usable
             else:
                 findings.append(f"{name}:unusable")
     return found
+
+
+def _address(text: str, findings: list[str]) -> str:
+    """Return an IP address; one of a private network is hardly the buyer's, but the sender's to say."""
+    address = ip_address_of(text)
+    if address is None:
+        return ""
+    if not address.is_global:
+        findings.append("client_ip_address:doubtful")
+    return str(address)
+
+
+def _agent(text: str, findings: list[str]) -> str:
+    if not text.isprintable():
+        return ""
+    if len(text) > limits.USER_AGENT:
+        findings.append("client_user_agent:cut")
+    return text[: limits.USER_AGENT]
+
+
+_READ: Mapping[str, Callable[[str, list[str]], str]] = {
+    "client_ip_address": _address,
+    "client_user_agent": _agent,
+    "fbp": lambda text, _: valid_fbp(text),
+    "fbc": lambda text, _: valid_fbc(text),
+}

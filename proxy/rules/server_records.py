@@ -12,6 +12,7 @@ from proxy.model.request import Visit
 from proxy.rules import limits
 from proxy.rules.payload.addresses import clean_page
 from proxy.rules.payload.redact import clean_data
+from proxy.rules.payload.secret_shapes import shape_of
 from proxy.rules.server_case import ServerEventCase
 from proxy.rules.server_members import clean_members
 
@@ -25,8 +26,10 @@ def take(event_case: ServerEventCase) -> None:
     case = event_case.case
     event = _event(event_case)
     if not event.id:
-        event = replace(event, id=_order_id(event, case.policy.site.name) or _content_id(event_case, event))
-    case.records.append(payload.server_record(event, case.request.fields))
+        event = replace(event, id=_order_id(event_case) or _content_id(event_case, event))
+    record = payload.server_record(event, case.request.fields)
+    case.records.append(record)
+    case.written += len(record.payload)
 
 
 def _event(event_case: ServerEventCase) -> Event:
@@ -65,11 +68,13 @@ def _missing(event_case: ServerEventCase, url: str) -> tuple[str, ...]:
     return tuple(finding for finding, value in required.items() if not value)
 
 
-def _order_id(event: Event, site: str) -> str:
+def _order_id(event_case: ServerEventCase) -> str:
     """Return the id of an order's Purchase, as the tag gives it to the page's copy; "" for anything else."""
-    order = event.custom_data.get("order_id") if event.name == "Purchase" else None
-    identity = f"order-{site}-{order}" if isinstance(order, str) and _NUMBERED.search(order) else ""
-    return identity if len(identity) <= limits.ID else ""
+    order = event_case.order_id
+    if not _NUMBERED.search(order) or shape_of(order, event_case.effort, is_id=True):
+        return ""
+    identity = f"order-{event_case.case.policy.site.name}-{order}"
+    return identity if len(identity) <= limits.ID and identity.isprintable() else ""
 
 
 def _content_id(event_case: ServerEventCase, event: Event) -> str:

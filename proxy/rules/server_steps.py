@@ -54,6 +54,7 @@ def custom_data(event_case: ServerEventCase) -> None:
     if "currency" not in event_case.data:
         why = _required(hit.custom_data, "currency", "three letters of ISO 4217")
         raise RefusedValueError(why, "custom_data.currency", law.NO_CURRENCY)
+    event_case.order_id = event_case.data.get("order_id", "")
 
 
 def _required(data: object, member: str, accepted: str) -> str:
@@ -81,18 +82,27 @@ def source(event_case: ServerEventCase) -> None:
 
 
 def match_keys(event_case: ServerEventCase) -> None:
-    """Hash what is raw, and refuse what Meta would refuse as it fits too many people.
+    """Hash what is raw, and refuse what Meta would refuse: keys that fit too many people, and what is no lead's id.
 
     Raises:
-        RefusedValueError: with subcode 2804050.
+        RefusedValueError: with subcode 2804050, or without one.
     """
     case, hit = event_case.case, event_case.hit
+    for lead_id in hit.user_data.get("lead_id", ()):
+        _check_lead_id(lead_id)
     event_case.person = person_of_server(hit, case.policy, now=case.request.now, effort=event_case.effort)
     if event_case.person.is_too_broad:
         findings = ", ".join((*hit.findings, *event_case.person.findings))
         about = f" ({findings})" if findings else ""
         why = f"user_data: too little to tell a person{about}; accepted: em, ph, external_id, fbp or fbc, for example"
         raise RefusedValueError(why, "user_data", law.LITTLE_IDENTITY)
+
+
+def _check_lead_id(text: str) -> None:
+    fewest, most = law.LEAD_ID_DIGITS
+    if not (text.isascii() and text.isdecimal() and fewest <= len(text) <= most):
+        why = f"user_data.lead_id: not {fewest} to {most} digits; accepted: the id that Meta gave the lead, not hashed"
+        raise RefusedValueError(why, "user_data.lead_id")
 
 
 def contact_data(event_case: ServerEventCase) -> None:

@@ -8,6 +8,7 @@ import apsw
 
 from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer, SealError
+from proxy.queue.sqlite import segment_search
 from proxy.queue.sqlite.connection import advice, open_writer
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.dead_letters import DeadLetters
@@ -54,8 +55,9 @@ class Tables:
         self.seen = Seen(self.db)
         self.ledger = Ledger(self.db, sealer.key("browser-copies"))
         self.dead = DeadLetters(self.db, sealer)
-        waiting, suspects = Segments.count(self.db)
-        self.counts = Counts(waiting, self.dead.count(), suspects, SuppressionTable.count(self.db))
+        waiting, suspects, with_fields = segment_search.count(self.db)
+        suppressions = SuppressionTable.count(self.db)
+        self.counts = Counts(waiting, self.dead.count(), suspects, suppressions, with_fields)
         self.segments = Segments(self.db, sealer, self.counts, self.now)
         self.lanes = Lanes(self.db)
         self.suppressions = SuppressionTable(self.db, self.counts.suppressions)

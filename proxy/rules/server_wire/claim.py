@@ -12,6 +12,7 @@ import msgspec
 
 from proxy.model.server_request import NO_FIELDS, RequestFields, ServerBody
 from proxy.rules import server_limits
+from proxy.rules.json_text import decoded
 from proxy.rules.server_wire.fields import Field, form_fields, text_of
 from proxy.rules.server_wire.multipart import multipart_fields
 
@@ -111,7 +112,7 @@ def _fields(body: ServerBody) -> Iterable[Field]:
 
 def _json_fields(content: bytes) -> Iterable[Field]:
     try:
-        members = _JSON.decode(content)
+        members = decoded(_JSON, content)
     except msgspec.ValidationError as error:
         raise ValueError("body: not an object; accepted: a JSON object with data") from error
     except RecursionError as error:

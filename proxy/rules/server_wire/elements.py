@@ -13,10 +13,11 @@ import msgspec
 
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
-from proxy.rules.json_text import parsed, whole_characters
+from proxy.rules.json_text import decoded, parsed
+from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, text_of
 
-Element: TypeAlias = bytes | Mapping[str, Any]
+Element: TypeAlias = bytes | msgspec.Raw | Mapping[str, Any]
 """One event: JSON, or what nested fields came to."""
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -61,13 +62,12 @@ def event_of(element: Element) -> Mapping[str, Any]:
     Raises:
         ValueError: when it is none, or too large; the text says so, and repeats nothing of it.
     """
-    event = _json(element) if isinstance(element, bytes) else element
+    event = _json(bytes(element)) if isinstance(element, bytes | msgspec.Raw) else element
     if not isinstance(event, dict):
         raise ValueError("event: not an object; accepted: an object, or JSON text of it")  # noqa: TRY004 - the sender's
-    if _members(event, server_limits.MEMBERS, server_limits.DEPTH) is None:
-        raise ValueError(
-            f"event: too large; accepted: {server_limits.MEMBERS} members, {server_limits.DEPTH} levels of them"
-        )
+    if not is_bounded(event):
+        accepted = f"{server_limits.MEMBERS} members, {server_limits.DEPTH} levels of them"
+        raise ValueError(f"event: too large; accepted: {accepted}")
     return event
 
 
@@ -81,7 +81,7 @@ def unwrapped(content: bytes) -> bytes:
     for _ in range(_MOST_WRAPPINGS):
         if not content.startswith(b'"'):
             return content
-        content = _text(content).encode(errors="replace").strip()
+        content = decoded(_TEXT, content).encode(errors="replace").strip()
     raise ValueError("data: JSON text in JSON text, too often; " + _DATA)
 
 
@@ -91,21 +91,19 @@ def _listed(content: bytes, *, is_one: bool) -> Iterable[Element]:
         return ()
     content = unwrapped(content)
     if content.startswith(b"["):
-        if content.count(b",") > server_limits.COMMAS:
-            raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
-        return [bytes(element) for element in _decoded(_LIST, content)]
+        return list(_decoded(_LIST, content))
     if not content.startswith(b"{") or is_one:
         return (content,)
-    if content.count(b",") > server_limits.COMMAS:
-        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
     members = _decoded(_OBJECT, content)
     has_numbers = members and all(name.isdecimal() for name in members)
-    return [bytes(member) for member in members.values()] if has_numbers else (content,)
+    return list(members.values()) if has_numbers else (content,)
 
 
 def _decoded(decoder: Any, content: bytes) -> Any:
+    if len(content) > server_limits.COMMAS and content.count(b",") > server_limits.COMMAS:
+        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
     try:
-        return decoder.decode(content)
+        return decoded(decoder, content)
     except RecursionError as error:
         raise ValueError(f"data: nested too deep; accepted: {server_limits.DEPTH} levels of an event") from error
     except msgspec.DecodeError as error:
@@ -130,32 +128,6 @@ def _exact(text: bytes) -> Any:
         return _ANYTHING.decode(text)
     except msgspec.DecodeError:
         return parsed(text)
-
-
-def _text(content: bytes) -> str:
-    try:
-        return _TEXT.decode(content)
-    except msgspec.DecodeError:
-        whole = whole_characters(content)
-        if whole is None:
-            raise
-        return _TEXT.decode(whole)
-
-
-def _members(value: Any, most: int, levels: int) -> int | None:
-    """Return how many members a value has at all levels; None if they are too many, or too deep."""
-    if not isinstance(value, dict | list):
-        return 0
-    count = len(value)
-    if count > most or levels < 1:
-        return None
-    for member in value.values() if isinstance(value, dict) else value:
-        if isinstance(member, dict | list):
-            inner = _members(member, most - count, levels - 1)
-            if inner is None:
-                return None
-            count += inner
-    return count
 
 
 def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:

@@ -7,19 +7,23 @@ sends times in ISO 8601 and flags as 0 and 1. What is certain is put right; what
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import orjson
 
 from proxy.graph import law
+from proxy.rules.server_wire.bounds import is_bounded
 
 # 1 and 0 are found as true and false are.
 _FLAGS: Mapping[object, bool] = {True: True, "1": True, "true": True, False: False, "0": False, "false": False}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,9})?", re.ASCII)
 _LONGEST_TIME = 40
+_LONGEST_ADDRESS = 45
 _BLANK_BEFORE_OFFSET = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)", re.ASCII)
 # In seconds, this is the year 5138; in milliseconds it was 1973.
 _MILLISECONDS = 10**11
+_SLOTS = {str(slot): slot for slot in range(law.EXTINFO)}
 _MOST_INTEGER, _LEAST_INTEGER = 2**64 - 1, -(2**63)
 _APPENDIX = re.compile(rf"(?:{law.APPENDIX})+$", re.ASCII)
 _ANY_APPENDIX = re.compile(rf"(?:{law.APPENDIX}|{law.OLD_APPENDIX})+$", re.ASCII)
@@ -118,9 +122,10 @@ def from_json_text(claimed: Any) -> Any:
     """Return what JSON text of an object or a list says; anything else as it is."""
     if isinstance(claimed, str) and claimed.lstrip()[:1] in ("{", "["):
         try:
-            return orjson.loads(claimed)
+            value = orjson.loads(claimed)
         except orjson.JSONDecodeError:
             return claimed
+        return value if is_bounded(value) else claimed
     return claimed
 
 
@@ -147,7 +152,7 @@ def slots_of(claimed: Any) -> list[str]:
     if isinstance(value, list):
         members = list(enumerate(value))
     elif isinstance(value, dict):
-        members = [(int(name), member) for name, member in value.items() if name.isascii() and name.isdecimal()]
+        members = [(_SLOTS[name], member) for name, member in value.items() if name in _SLOTS]
     for slot, member in members:
         if slot < law.EXTINFO:
             slots[slot] = _slot(member)
@@ -167,9 +172,13 @@ def without_appendix(text: str) -> str:
     return _APPENDIX.sub("", text)
 
 
-def without_any_appendix(text: str) -> str:
-    """Return an IP address without such a mark, old ones too: no address ends like these."""
-    return _ANY_APPENDIX.sub("", text.strip())
+def ip_address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an IP address without such a mark, old ones too: no address ends like these; None for anything else."""
+    try:
+        address = ip_address(_ANY_APPENDIX.sub("", text.strip())[:_LONGEST_ADDRESS])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def named(claimed: Any) -> str:
