@@ -67,9 +67,9 @@ class CleanPage(msgspec.Struct, frozen=True, gc=False):
     redactions: tuple[Redaction, ...] = ()
 
 
-# For what each part of a page's address was taken that is removed.
-_REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
-_OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in _REASONS} for place in ("url", "referrer"))
+REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
+"""For what a removed part of an address or of custom data may be taken."""
+_OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in REASONS} for place in ("url", "referrer"))
 
 
 class CleanAddress(NamedTuple):
@@ -121,19 +121,19 @@ def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
 class AddressCleaner:
     """Cleans addresses with one request's budget, and notes what it took out."""
 
-    def __init__(self, allowed: Allowed, effort: Effort, removed: list[str]) -> None:
+    def __init__(self, allowed: Allowed, effort: Effort, removed: list[str], *, reads: bool = True) -> None:
         """Begin with a budget.
 
         Args:
             allowed: What the site lets leave.
             effort: What is left of the budget.
             removed: Where it is noted for what each removed part was taken.
+            reads: False where no address holds any shape, so that none needs to be read.
         """
         self._allowed = allowed
         self._effort = effort
         self._removed = removed
-        self.reads = True
-        """False where no address holds any shape, so that none needs to be read."""
+        self._reads = reads
 
     def clean(self, url: str) -> str:
         """Return what of an address may leave; "" for what is none."""
@@ -149,7 +149,7 @@ class AddressCleaner:
         if match is None:
             return ""
         site, path, query = match.groups("")
-        if self.reads and has_suspects(f"{path.replace('/', ' ')}?{query}"):
+        if self._reads and has_suspects(f"{path.replace('/', ' ')}?{query}"):
             return ""
         if len(url) > _MOST_PARTS and url.count("&") + url.count("/") > _MOST_PARTS:
             return ""
@@ -180,7 +180,7 @@ class AddressCleaner:
         if fragment:
             self._removed.append(FRAGMENT)
         if query or not _is_plain(path):
-            reads = self.reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}")
+            reads = self._reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}")
         else:
             reads = False
         clean_query = self._query(query, reads=reads) if query else ""
