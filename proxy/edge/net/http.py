@@ -101,10 +101,7 @@ class HttpConnection(RequestHandler):
 
     def waits(self) -> bool:
         """Tell whether the connection waits for its client, not for an answer of the proxy."""
-        if self._paused or self._body_is_coming():
-            return True
-        waiter = self._waiter
-        return not self._request_count or (waiter is not None and not waiter.done())
+        return self._paused or self._body_is_coming() or self._has_answered()
 
     def expire(self) -> None:
         """End what took too long, with an answer where one can still be given."""
@@ -202,6 +199,11 @@ class HttpConnection(RequestHandler):
         if not self._head:
             self._wait(self._limits.header_seconds)
         self._head += size
+
+    def _has_answered(self) -> bool:
+        """Tell whether aiohttp has answered what came whole."""
+        waiter = self._waiter
+        return not self._request_count or (waiter is not None and not waiter.done())
 
     def _body_is_coming(self) -> bool:
         return self._payload is not None and not self._payload.is_eof()
