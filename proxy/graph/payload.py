@@ -5,7 +5,7 @@ Source: Meta, Conversions API "using the API" and "server event parameters".
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -30,33 +30,46 @@ def shared(event: Event) -> bytes:
     return orjson.dumps(payload)
 
 
-def record(event: Event, shared_part: bytes | None = None, like: Record | None = None) -> Record:
-    """Write an event as Graph takes it, in two parts.
+def own(name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes = b"") -> bytes:
+    """Return what is one event's own, as Graph takes it, the same for every pixel.
 
     Args:
-        event: The event.
-        shared_part: The part that it shares with others, if that was written already.
-        like: The record of the same event for another pixel, if there is one: what both say is written once.
+        name: Of the event.
+        time_s: When it happened, in seconds.
+        identity: Its id.
+        custom_data: Its custom data.
+        written: These as JSON, where they have been written already.
     """
-    # By name it would take twice as long, and a request may come to hundreds.
-    about = (event.pixel, event.name, event.id, event.time_s, event.visitor, event.browser_copy or BrowserCopy.PENDING)
-    own, worth = (like.payload, like.worth) if like else (_own(event), _worth(event))
-    shared_part = shared(event) if shared_part is None else shared_part
-    return Record(*about, event.bot_reason, own, event.findings, event.person_digests, worth, shared_part)
-
-
-def _own(event: Event) -> bytes:
-    payload: dict[str, Any] = {"event_name": event.name, "event_time": event.time_s, "event_id": event.id}
-    if event.custom_data:
-        payload["custom_data"] = orjson.Fragment(event.written) if event.written else event.custom_data
+    payload: dict[str, Any] = {"event_name": name, "event_time": time_s, "event_id": identity}
+    if custom_data:
+        payload["custom_data"] = orjson.Fragment(written) if written else custom_data
     return orjson.dumps(payload)
 
 
-def _worth(event: Event) -> bytes:
-    value = event.custom_data.get("value") if event.name == "Purchase" else None
+def worth(name: str, custom_data: Mapping[str, Any]) -> bytes:
+    """Return what tells the values of Purchases apart; of no other event anything."""
+    value = custom_data.get("value") if name == "Purchase" else None
     if not isinstance(value, int | float):
         return b""
-    return blake2b(f"{value:.4f} {event.custom_data.get('currency')}".encode(), digest_size=4).digest()
+    return blake2b(f"{value:.4f} {custom_data.get('currency')}".encode(), digest_size=4).digest()
+
+
+def record(event: Event) -> Record:
+    """Write an event that stands alone, as Graph takes it, in two parts."""
+    return Record(
+        pixel=event.pixel,
+        name=event.name,
+        id=event.id,
+        time_s=event.time_s,
+        visitor=event.visitor,
+        browser_copy=event.browser_copy or BrowserCopy.PENDING,
+        bot_reason=event.bot_reason,
+        payload=own(event.name, event.time_s, event.id, event.custom_data),
+        findings=event.findings,
+        person_digests=event.person_digests,
+        worth=worth(event.name, event.custom_data),
+        shared=shared(event),
+    )
 
 
 def body(payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", test_event_code: str = "") -> bytes:

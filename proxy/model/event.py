@@ -70,5 +70,3 @@ class Event(msgspec.Struct, frozen=True):
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     person_digests: tuple[bytes, ...] = ()
     """Digests of whom it is about."""
-    written: bytes = b""
-    """The custom data as JSON, where they have been written already."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from proxy.config.schema import Pixel
-from proxy.model.event import DropReason, Event, Redaction
+from proxy.model.event import DropReason, Redaction
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.request import BrowserRequest, Hit, Options, RefusedEvent, Visit
@@ -23,6 +23,20 @@ from proxy.rules.request.sites import CookieScope
 _NO_VISIT, _NO_IDS = Visit(sent=0), BrowserIds("", "", ())
 _NO_PAGE = CleanPage("", "")
 _NOWHERE = CookieScope(at_home=False, domain="", secure=False)
+
+
+class SharedPart(NamedTuple):
+    """What the records of one request's events for one pixel share."""
+
+    written: bytes
+    """What each of them says of the visitor and the page, as JSON."""
+    person: Person
+    findings: tuple[str, ...]
+    bot_reason: str
+    size: int
+    """Bytes of what is written once for all of them."""
+    noted: int
+    """Bytes of the findings, which are noted with each of them."""
 
 
 class Case(msgspec.Struct):
@@ -62,12 +76,11 @@ class Case(msgspec.Struct):
     set_cookies: tuple[str, ...] = ()
     # the events
     match_keys: dict[str, MatchKeys] = {}
-    """By pixel, like ``people`` and ``shared``, as soon as an event or the visitor cookie needed them."""
+    """By pixel, like ``people`` and ``shared_parts``, as soon as an event or the visitor cookie needed them."""
     people: dict[str, Person] = {}
     stranger: Person | None = None
     """Who the visitor is for each pixel of which the page told nothing."""
-    shared: dict[str, bytes] = {}
-    """What the payloads of one pixel's events share."""
+    shared_parts: dict[str, SharedPart] = {}
     page: CleanPage | None = None
     bytes_left: int = RECORDS
     records: list[Record] = []
@@ -102,7 +115,6 @@ class EventCase(msgspec.Struct):
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
     page: CleanPage = _NO_PAGE
-    events: list[Event] = []
     dropped: list[LedgerRow] = []
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None

@@ -5,7 +5,7 @@ parts, so that others have their turn between them.
 """
 
 from collections.abc import Generator
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -33,8 +33,10 @@ class Effort(msgspec.Struct):
     """By match key, raw value and country."""
     blocked: dict[str, bool] = {}
     """By name of a parameter or member."""
-    shapes: dict[tuple[str, bool], str | None] = {}
+    shapes: dict[tuple[str, bool], Any] = {}
     """By text, and whether it is an id."""
+    addresses: dict[str, tuple[str, tuple[str, ...]]] = {}
+    """By address in custom data: what of it may leave, and for what each removed part was taken."""
 
 
 def whole(parts: Parts[T]) -> T:

@@ -1,5 +1,6 @@
 """What the rules need of the configuration."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from functools import cached_property
 from proxy.config.schema import Pixel, Site
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.payload.names import Allowed, allowed_by
-from proxy.rules.request.cookies import BROWSER_IDS
+from proxy.rules.request.cookies import BROWSER_IDS, pattern_of
 from proxy.rules.selection import ALL
 
 
@@ -37,9 +38,9 @@ class Policy:
         return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)
 
     @cached_property
-    def cookie_names(self) -> tuple[str, ...]:
-        """The names of the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
-        return (*BROWSER_IDS, *self.keys.names(self.site.name))
+    def cookie_names(self) -> re.Pattern[str]:
+        """Finds the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
+        return pattern_of((*BROWSER_IDS, *self.keys.names(self.site.name)))
 
     @cached_property
     def judges_bots(self) -> bool:

@@ -1,21 +1,25 @@
 """What is written of an event that passed: without what may not leave, for each pixel, with its drops."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from proxy.graph import payload
 from proxy.model.event import Event, Redaction
-from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
 from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
-from proxy.rules.case import EventCase
-from proxy.rules.payload.addresses import clean_page
+from proxy.rules.case import Case, EventCase, SharedPart
+from proxy.rules.identity.person import Person
+from proxy.rules.payload.addresses import REASONS, clean_page
 from proxy.rules.payload.redact import clean_data
 
 # What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
 _FRAME = 100
 # A digest of a person in hex, with quotes.
 _PERSON = 34
+_IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
+# What ``Record(...)`` does, without the call of a function in Python: a request may come to hundreds.
+_record_of = partial(tuple.__new__, Record)
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -23,7 +27,6 @@ def take(event_case: EventCase) -> None:
     """Write what is left of an event, and its drops."""
     if event_case.pixels:
         redaction(event_case)
-        event(event_case)
     record(event_case)
 
 
@@ -33,76 +36,112 @@ def redaction(event_case: EventCase) -> None:
     if event_case.data:
         event_case.data, removed, event_case.written = clean_data(event_case.data, allowed, case.effort)
         if removed:
-            case.redactions += [Redaction(what, "custom_data") for what in removed]
+            case.redactions += [_IN_DATA[what] for what in removed]
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
         case.redactions += case.page.redactions
     event_case.page = case.page
 
 
-def event(event_case: EventCase) -> None:
-    """Make the event for each pixel."""
-    case, hit, page = event_case.case, event_case.hit, event_case.page
-    doubt = f"bot:{case.bot}" if case.bot else ""
-    shared_findings = (doubt, *case.findings) if doubt else case.findings
-    for pixel in event_case.pixels:
-        person = case.people[pixel.id]
-        event_case.events.append(
-            Event(
-                pixel=pixel.id,
-                name=hit.name,
-                id=hit.id,
-                time_s=event_case.time // 1000,
-                url=page.url,
-                referrer=page.referrer,
-                user_data=person.user_data,
-                person_digests=person.digests,
-                custom_data=event_case.data,
-                written=event_case.written,
-                options=case.options,
-                visitor=case.visitor,
-                browser_copy=hit.browser_copy,
-                bot_reason=doubt,
-                findings=shared_findings + person.findings + event_case.findings,
-            )
-        )
+def event(event_case: EventCase, pixel_id: str) -> Event:
+    """Return the event for one of its pixels."""
+    case, hit, page, person = event_case.case, event_case.hit, event_case.page, event_case.case.people[pixel_id]
+    return Event(
+        pixel=pixel_id,
+        name=hit.name,
+        id=hit.id,
+        time_s=event_case.time // 1000,
+        url=page.url,
+        referrer=page.referrer,
+        user_data=person.user_data,
+        person_digests=person.digests,
+        custom_data=event_case.data,
+        options=case.options,
+        visitor=case.visitor,
+        browser_copy=hit.browser_copy,
+        bot_reason=_bot_reason(case),
+        findings=_findings(case, person) + event_case.findings,
+    )
 
 
 def record(event_case: EventCase) -> None:
-    """Write the event's records and drops, all of them or none: what one request may write is bounded.
-
-    What the records for several pixels have in common is written for the first of them.
-    """
-    case, events = event_case.case, event_case.events
-    records: list[Record] = []
-    shared: dict[str, bytes] = {}
-    size = 0
-    for event in events:
-        first, shared_part = records[0] if records else None, case.shared.get(event.pixel)
-        is_new = shared_part is None
-        if is_new and first and event.user_data is events[0].user_data:
-            shared_part = first.shared
-        written = payload.record(event, shared_part, first)
-        if is_new:
-            shared[event.pixel] = written.shared
-            size += len(written.shared) + _PERSON * len(written.person_digests) + _FRAME
-        size += len(written.payload)
-        records.append(written)
-    size += _noted(event_case.hit, (*records, *event_case.dropped))
+    """Write the event's records and drops, all of them or none: what one request may write is bounded."""
+    case, hit, dropped = event_case.case, event_case.hit, event_case.dropped
+    parts: dict[str, SharedPart] = {}
+    records, size = _records(event_case, parts) if event_case.pixels else ([], 0)
+    size += (len(records) + len(dropped)) * _noted(hit)
+    if dropped:
+        size += _in_json([finding for row in dropped for finding in row.findings])
     if size > case.bytes_left:
-        case.refused.append(RefusedEvent(event_case.hit.place, event_case.claimed_id, _TOO_LARGE))
+        case.refused.append(RefusedEvent(hit.place, event_case.claimed_id, _TOO_LARGE))
         return
     case.bytes_left -= size
-    case.shared |= shared
+    case.shared_parts |= parts
     case.records += records
-    case.dropped += event_case.dropped
-    case.unknown_pixels += event_case.unknown_pixels
-    case.unknown_pixel = case.unknown_pixel or event_case.unknown_pixel
+    case.dropped += dropped
+    if event_case.unknown_pixels:
+        case.unknown_pixels += event_case.unknown_pixels
+        case.unknown_pixel = case.unknown_pixel or event_case.unknown_pixel
 
 
-def _noted(hit: Hit, noted: Sequence[Record | LedgerRow]) -> int:
-    """Return how many bytes of queue or ledger that is of an event beside payloads, as JSON writes them, at most."""
+def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[Record], int]:
+    """Return the event's records, and how many bytes they are beside what each notes; add shared parts that are new.
+
+    What is the event's own is written once for all its pixels, and what the events of a pixel share once for them all.
+    """
+    case, hit, data, findings = event_case.case, event_case.hit, event_case.data, event_case.findings
+    name, identity, time_s = hit.name, hit.id, event_case.time // 1000
+    visitor, browser_copy = case.visitor, hit.browser_copy
+    own = payload.own(name, time_s, identity, data, event_case.written)
+    worth = payload.worth(name, data)
+    size = len(event_case.pixels) * (len(own) + _in_json(findings))
+    records: list[Record] = []
+    first = None
+    for pixel in event_case.pixels:
+        part = case.shared_parts.get(pixel.id)
+        if part is None:
+            part = parts[pixel.id] = _shared_part(event_case, pixel.id, first)
+            size += part.size
+        first = first or part
+        size += part.noted
+        about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
+        shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
+        records.append(_record_of(about + shared))
+    return records, size
+
+
+def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None) -> SharedPart:
+    """Return what the records of one pixel share, written anew if its visitor is not the one of the event's first."""
+    case = event_case.case
+    person = case.people[pixel_id]
+    findings = _findings(case, person)
+    written = first.written if first and first.person is person else payload.shared(event(event_case, pixel_id))
+    return SharedPart(
+        written,
+        person,
+        findings,
+        _bot_reason(case),
+        size=len(written) + _PERSON * len(person.digests) + _FRAME,
+        noted=_in_json(findings),
+    )
+
+
+def _findings(case: Case, person: Person) -> tuple[str, ...]:
+    """Return what is wrong with what all events of one pixel say."""
+    of_request = (_bot_reason(case), *case.findings) if case.bot else case.findings
+    return of_request + person.findings
+
+
+def _bot_reason(case: Case) -> str:
+    return f"bot:{case.bot}" if case.bot else ""
+
+
+def _noted(hit: Hit) -> int:
+    """Return how many bytes of queue or ledger note an event's name and id, as JSON writes them, at most."""
     words = f"{hit.name}{hit.id}"
     size = (len(words) if words.isascii() else len(words.encode())) + words.count('"') + words.count("\\")
-    findings = [finding for each in noted for finding in each.findings]
-    return len(noted) * (size + _FRAME) + sum([len(finding) + 3 for finding in findings])
+    return size + _FRAME
+
+
+def _in_json(findings: Sequence[str]) -> int:
+    return sum([len(finding) + 3 for finding in findings]) if findings else 0

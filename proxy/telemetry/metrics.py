@@ -3,20 +3,17 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
-from collections import Counter as Counted
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from proxy.model.decision import Decision
-from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.event import DropReason
+from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import Verdict
 from proxy.queue.contract import Stats, Stored
-
-T = TypeVar("T")
+from proxy.telemetry.loop_counter import LoopCounter
 
 
 class Metrics:
@@ -78,8 +75,10 @@ class Metrics:
             registry=self.registry,
         )
 
-    def _counter(self, name: str, text: str, *labels: str) -> "_LabelledCounter":
-        return _LabelledCounter(Counter(f"capi_proxy_{name}", text, labels, registry=self.registry))
+    def _counter(self, name: str, text: str, *labels: str) -> LoopCounter:
+        counter = LoopCounter(f"capi_proxy_{name}", text, labels)
+        self.registry.register(counter)
+        return counter
 
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
@@ -101,18 +100,30 @@ class Metrics:
             self._events.inc("duplicate", "", by=duplicates)
         if decision.refused:
             self._events.inc("refused", "", by=decision.refused)
+        for record in decision.records:
+            self._browser_copies.inc(record.browser_copy)
+            self._count_findings(record.findings)
         for row in decision.dropped:
-            is_for_all = row.reason == DropReason.UNKNOWN_PIXEL
-            self._events.inc("dropped", row.reason, by=decision.unknown_pixels if is_for_all else 1)
+            self._count_dropped(row, decision.unknown_pixels)
         for _, reason in stored.refused:
             self._events.inc("dropped", reason)
-        for finding, count in _findings(decision).items():
-            self._findings.inc(*finding.split(":"), by=count)
-        for browser_copy, count in _browser_copies(decision).items():
-            self._browser_copies.inc(browser_copy, by=count)
-        for (what, place), count in _tally(decision.redactions).items():
-            self._redacted.inc(what, place, by=count)
+        for update in decision.copy_updates:
+            self._browser_copies.inc(update.browser_copy)
+        for what, place in decision.redactions:
+            self._redacted.inc(what, place)
         self._count_rarities(decision, stored)
+
+    def _count_dropped(self, row: LedgerRow, unknown_pixels: int) -> None:
+        """Count a row; one that stands for many events of unknown pixels has no findings but their number."""
+        if row.reason == DropReason.UNKNOWN_PIXEL:
+            self._events.inc("dropped", row.reason, by=unknown_pixels)
+        else:
+            self._events.inc("dropped", row.reason)
+            self._count_findings(row.findings)
+
+    def _count_findings(self, findings: Sequence[str]) -> None:
+        for finding in findings:
+            self._findings.inc(*finding.split(":"))
 
     def _count_rarities(self, decision: Decision, stored: Stored) -> None:
         if stored.reused:
@@ -166,34 +177,3 @@ class Metrics:
         self._lost_notes.set(stats.lost_notes)
         self._foreign_copy_updates.set(stats.foreign_updates)
         return generate_latest(self.registry)
-
-
-class _LabelledCounter:
-    """A counter that finds its children by their labels without the lock and the checks of the library."""
-
-    def __init__(self, counter: Counter) -> None:
-        self._counter = counter
-        self._children: dict[tuple[str, ...], Counter] = {}
-
-    def inc(self, *labels: str, by: float = 1) -> None:
-        """Count under these labels; all of them are ours, so there are few."""
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._counter.labels(*labels) if labels else self._counter
-        child.inc(by)
-
-
-def _findings(decision: Decision) -> Mapping[str, int]:
-    """Count findings; a row that stands for many events of unknown pixels has none but their number."""
-    dropped = (row.findings for row in decision.dropped if row.reason != DropReason.UNKNOWN_PIXEL)
-    return _tally([*chain.from_iterable(record.findings for record in decision.records), *chain(*dropped)])
-
-
-def _browser_copies(decision: Decision) -> Mapping[BrowserCopy, int]:
-    updated = [update.browser_copy for update in decision.copy_updates]
-    return _tally(updated + [record.browser_copy for record in decision.records])
-
-
-def _tally(members: Sequence[T]) -> Mapping[T, int]:
-    """Count equal members. Most requests bring one or none, for which a ``Counter`` costs more than all the rest."""
-    return Counted(members) if len(members) > 1 else dict.fromkeys(members, 1)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from conftest import USER_AGENT
+from msgspec.structs import replace
 from playwright.async_api import Browser, BrowserContext, Page, Response
 from servers import served
 from shop_page import ALONE, script
@@ -165,7 +166,7 @@ async def test_the_steps_of_the_document(browser: Browser, walk: Walk) -> None:
     assert set(left) == {VISITOR_COOKIE}
     opened = KEYS.open(left[VISITOR_COOKIE], "shop", now=round(time.time() * 1000))
     assert opened
-    assert opened._replace(suppression="") == VisitorCookie(consent=Consent.REVOKED)
+    assert replace(opened, suppression="") == VisitorCookie(consent=Consent.REVOKED)
     assert rows == list(documented().values())
     assert walk.clicks == [FIRST_CLICK] * 3 + [SECOND_CLICK, ""]
     assert (sealed["httpOnly"], sealed["sameSite"]) == (True, "Lax")

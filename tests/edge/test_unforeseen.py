@@ -11,8 +11,6 @@ from support import ORIGIN, PIXEL, Installation, get_json, installation, page_vi
 
 from proxy.edge import collect
 from proxy.graph import payload
-from proxy.model.event import Event
-from proxy.model.record import Record
 from proxy.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("front")
@@ -39,14 +37,14 @@ async def conditions(shop: Installation) -> list[tuple[str, str]]:
 
 def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the rules fail for the event whose id is ``bad``."""
-    right = payload.record
+    right = payload.own
 
-    def wrong(event: Event, shared_part: bytes | None = None, like: Record | None = None) -> Record:
-        if event.id == "bad":
+    def wrong(name: str, time_s: int, identity: str, *data: Any) -> bytes:
+        if identity == "bad":
             raise TypeError(SECRET_WORD)
-        return right(event, shared_part, like)
+        return right(name, time_s, identity, *data)
 
-    monkeypatch.setattr(payload, "record", wrong)
+    monkeypatch.setattr(payload, "own", wrong)
 
 
 @pytest.mark.parametrize("number", [1e20, 1.7e308, 2**64 - 1])
@@ -74,7 +72,7 @@ async def test_an_error_nobody_foresaw_is_a_refusal_of_its_event(
     assert {(status, body) for status, _, body in answers} == {
         (200, b'{"refused":[{"index":0,"id":"bad","why":"cannot be read"}]}')
     }
-    assert place.startswith("TypeError in proxy.rules.written_events.record, line ")
+    assert place.startswith("TypeError in proxy.rules.written_events._records, line ")
     assert await metric(shop, "capi_proxy_faults_total") == {f'place="{place}"': 3}
     assert caplog.text.count("TypeError") == 1
     assert SECRET_WORD not in caplog.text

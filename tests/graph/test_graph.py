@@ -479,9 +479,9 @@ def test_a_record_says_outside_what_the_queue_must_know() -> None:
 def test_events_of_one_visitor_share_all_but_their_own() -> None:
     """Name, time, id and custom data are the event's; the rest is written once and serves all of them."""
     alike = shared(Event(**EVENT))
-    first, second = (record(Event(**EVENT | {"id": identity}), alike) for identity in ("order-1", "order-2"))
+    first, second = (record(Event(**EVENT | {"id": identity})) for identity in ("order-1", "order-2"))
 
-    assert first.shared is second.shared is alike
+    assert first.shared == second.shared == alike
     assert orjson.loads(first.payload).keys() == {"event_name", "event_time", "event_id", "custom_data"}
     assert orjson.loads(second.whole) == orjson.loads(first.whole) | {"event_id": "order-2"}
 

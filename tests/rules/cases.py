@@ -3,7 +3,7 @@
 from typing import Any
 
 from proxy.config.schema import Site
-from proxy.model.event import BrowserCopy
+from proxy.model.event import BrowserCopy, Event
 from proxy.model.request import BrowserRequest, Client, Hit, Visit
 from proxy.rules import event_steps, written_events
 from proxy.rules.browser import EVENT_STEPS
@@ -63,8 +63,12 @@ def judged(case: Case, claimed: Hit) -> EventCase:
             step.run(event_case)
     if event_case.pixels:
         written_events.redaction(event_case)
-        written_events.event(event_case)
     return event_case
+
+
+def events_of(event_case: EventCase) -> list[Event]:
+    """Return the event for each of its pixels."""
+    return [written_events.event(event_case, pixel.id) for pixel in event_case.pixels]
 
 
 def taken(case: Case) -> Case:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -63,7 +64,9 @@ def opened(cookie: str) -> str:
         return cookie
     visitor_cookie = KEYS.open(value, "shop", now=NOW)
     assert visitor_cookie
-    return cookie.replace(value, json.dumps({key: part for key, part in visitor_cookie._asdict().items() if part}))
+    return cookie.replace(
+        value, json.dumps({key: part for key, part in msgspec.structs.asdict(visitor_cookie).items() if part})
+    )
 
 
 def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:

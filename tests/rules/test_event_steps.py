@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from cases import ADDRESS, AGENT, FBC, FBP, NOW, case_of, hit, judged, site
+from cases import ADDRESS, AGENT, FBC, FBP, NOW, case_of, events_of, hit, judged, site
 
 from proxy.graph.law import STANDARD_EVENTS
 from proxy.model.event import BrowserCopy, DropReason, Event, Redaction
@@ -32,7 +32,7 @@ def results(case: Case) -> list[Event | LedgerRow]:
         event_case = judged(case, claimed)
         found += [event_case.unknown_pixel] if event_case.unknown_pixel else []
         found += sorted(
-            [*event_case.events, *event_case.dropped], key=lambda result: claimed.pixels.index(result.pixel)
+            [*events_of(event_case), *event_case.dropped], key=lambda result: claimed.pixels.index(result.pixel)
         )
     return found
 
@@ -299,7 +299,7 @@ def test_many_pixels_of_other_people_are_one_row() -> None:
     """The first of them has the row, and the number of all goes with it."""
     found = judged(case_of(), hit(pixels=("123", "1", "2", "3")))
 
-    assert (len(found.events), found.dropped, found.unknown_pixels) == (1, [], 3)
+    assert (len(events_of(found)), found.dropped, found.unknown_pixels) == (1, [], 3)
     assert found.unknown_pixel is not None
     assert (found.unknown_pixel.pixel, found.unknown_pixel.reason) == ("1", DropReason.UNKNOWN_PIXEL)
 
@@ -364,7 +364,6 @@ def test_an_event_has_what_the_page_and_the_request_say() -> None:
         referrer="https://ads.example/",
         user_data=REQUEST_KEYS,
         custom_data={"content_ids": ["1"]},
-        written=b'{"content_ids":["1"]}',
         options=(("LDU",), 0, 0),
         visitor=the_event(case_of(hit())).visitor,
         browser_copy=BrowserCopy.BLOCKED,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.rules.identity.remembered_match import IDLE_MS, LONGEST_MS, forgotten, remembered, together
 from proxy.rules.identity.visitor_cookie import VisitorCookie
@@ -53,12 +54,12 @@ def test_a_visit_is_one_person_for_a_while(
     changes: dict[str, Any], match: dict[str, list[str]], expected: dict[str, tuple[str, ...]], *, same: bool
 ) -> None:
     """Keys add up until somebody else is named, half an hour is idle, or a day is over."""
-    before = KEEPER._replace(**changes)
+    before = replace(KEEPER, **changes)
     after = remembered(before, match, now=NOW)
 
     since = before.match_since if same else NOW
-    assert after == before._replace(
-        match=expected, match_since=since if expected else 0, match_seen=NOW if expected else 0
+    assert after == replace(
+        before, match=expected, match_since=since if expected else 0, match_seen=NOW if expected else 0
     )
 
 

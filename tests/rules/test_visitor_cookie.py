@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from proxy.model.request import Consent
 from proxy.model.units import DAY_MS
@@ -163,14 +164,14 @@ def test_any_text_is_read_without_an_error(value: str) -> None:
 def test_what_does_not_fit_is_left_out() -> None:
     """Match keys go, the last first, until the value fits; the ids always do."""
     keys = ("em", "external_id", "ph", "fn", "ln", "ct", "st", "zp", "country", "db")
-    crowded = FULL._replace(match={key: tuple(HASHES[:4]) for key in keys})
+    crowded = replace(FULL, match={key: tuple(HASHES[:4]) for key in keys})
     value = seal(crowded)
     opened = KEYS.open(value, "shop", now=NOW)
 
     assert opened
     assert len(value) <= MAX_VALUE
     assert list(opened.match) == list(keys)[: len(opened.match)] != []
-    assert opened._replace(match={}) == crowded._replace(match={})
+    assert replace(opened, match={}) == replace(crowded, match={})
 
 
 @pytest.mark.parametrize("change", [lambda packed: [*packed, {"later": 1}], lambda packed: packed[:-1]])
@@ -184,12 +185,12 @@ def test_another_version_gives_what_both_know(
     opened = KEYS.open(seal(FULL), "shop", now=NOW)
 
     assert opened
-    assert opened._replace(suppression=FULL.suppression) == FULL
+    assert replace(opened, suppression=FULL.suppression) == FULL
 
 
 def test_a_keeper_from_before_there_were_suppressions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The layout before, with the time of an agreement before the match keys, still opens with all that counts."""
-    plain = FULL._replace(suppression="")
+    plain = replace(FULL, suppression="")
     packed = visitor_cookie._packed(plain)
     monkeypatch.setattr(visitor_cookie, "_packed", lambda _held: [*packed[:8], NOW, *packed[9:-1]])
 

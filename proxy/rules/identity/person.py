@@ -67,16 +67,13 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
     user_data["fbp"] = fbp
     if fbc:
         user_data["fbc"] = fbc
-    if cookie.visitor:
-        user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(cookie.visitor)]
+    person_digests = digests(user_data, person_keys)
+    if visitor := cookie.visitor:
+        user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(visitor)]
+        person_digests += number_digests(visitor, person_keys)
     findings = keys.findings if keys.rejected or keys.cut else ()
-    return Person(user_data, digests(user_data, person_keys), too_little(user_data), findings)
-
-
-@lru_cache(maxsize=16)
-def number_hash(visitor: str) -> str:
-    """Return a visitor number as Meta gets it: each request needs it twice, and a random number is no contact data."""
-    return sha256(visitor.encode()).hexdigest()
+    # A browser's id says enough.
+    return Person(user_data, person_digests, not fbp and too_little(user_data), findings)
 
 
 def too_little(user_data: Mapping[str, object]) -> bool:
@@ -96,10 +93,11 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
     """
     if not keys:
         return ()
-    # Meta's libraries sign what they hashed with an appendix.
-    identifiers = [
-        f"{name}:{value.partition('.')[0]}".encode() for name in PERSONAL for value in user_data.get(name, ())
-    ]
+    identifiers = []
+    for name in PERSONAL:
+        if values := user_data.get(name):
+            # Meta's libraries sign what they hashed with an appendix.
+            identifiers += [f"{name}:{value.partition('.')[0]}".encode() for value in values]
     if fbp := user_data.get("fbp"):
         # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
         identifiers.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
@@ -108,7 +106,19 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the digests of the browser with this visitor number, likewise."""
-    return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys) if keys else ()
+    return _number_digests(visitor, tuple(keys)) if keys else ()
+
+
+# Each request needs both twice, and a random number is no contact data.
+@lru_cache(maxsize=16)
+def number_hash(visitor: str) -> str:
+    """Return a visitor number as Meta gets it."""
+    return sha256(visitor.encode()).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _number_digests(visitor: str, keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys)
 
 
 def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:

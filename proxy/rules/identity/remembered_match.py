@@ -6,6 +6,8 @@ hour without an event, after a day in any case, or when the page names somebody 
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from proxy.model.units import DAY_MS
 from proxy.rules.identity.visitor_cookie import VisitorCookie
 
@@ -21,7 +23,7 @@ Hashed = Mapping[str, Sequence[str]]
 
 def forgotten(visitor_cookie: VisitorCookie) -> VisitorCookie:
     """Return the visitor cookie without match keys."""
-    return visitor_cookie._replace(match={}, match_since=0, match_seen=0) if visitor_cookie.match else visitor_cookie
+    return replace(visitor_cookie, match={}, match_since=0, match_seen=0) if visitor_cookie.match else visitor_cookie
 
 
 def remembered(visitor_cookie: VisitorCookie, told: Hashed, *, now: int) -> VisitorCookie:
@@ -36,8 +38,8 @@ def remembered(visitor_cookie: VisitorCookie, told: Hashed, *, now: int) -> Visi
     match = {key: tuple(told.get(key) or earlier[key])[:_VALUES] for key in _KEYS if told.get(key) or key in earlier}
     if not match:
         return forgotten(visitor_cookie)
-    return visitor_cookie._replace(
-        match=match, match_since=visitor_cookie.match_since if earlier else now, match_seen=now
+    return replace(
+        visitor_cookie, match=match, match_since=visitor_cookie.match_since if earlier else now, match_seen=now
     )
 
 

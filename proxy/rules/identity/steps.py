@@ -2,6 +2,8 @@
 
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
 from proxy.model.event import DropReason
 from proxy.model.request import Consent
 from proxy.rules.case import Case
@@ -87,7 +89,7 @@ def ended_cookies(case: Case) -> None:
     if not scope.at_home:
         return
     if case.visit.consent is Consent.REVOKED:
-        case.set_cookies = forget(found._replace(consent=Consent.REVOKED), scope, request, policy)
+        case.set_cookies = forget(replace(found, consent=Consent.REVOKED), scope, request, policy)
     elif case.forbidden is DropReason.OPTED_OUT:
         # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
         case.set_cookies = (visitor_cookie_header(found, scope, request, policy),)

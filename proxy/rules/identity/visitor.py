@@ -1,5 +1,7 @@
 """The visitor behind a visitor cookie: what it proves, and the cookies that keep or end it."""
 
+from msgspec.structs import replace
+
 from proxy.model.request import BrowserRequest, Consent
 from proxy.rules.identity.browser_ids import BrowserIds
 from proxy.rules.identity.person import proven
@@ -54,7 +56,8 @@ def renewed(cookie: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Co
     is_same = (visitor, ids.fbp, ids.fbc, "") == (cookie.visitor, cookie.fbp, cookie.fbc, cookie.suppression)
     if is_same and (consent is cookie.consent or consent is Consent.UNKNOWN):
         return cookie
-    return cookie._replace(
+    return replace(
+        cookie,
         visitor=visitor,
         since=cookie.since if visitor == cookie.visitor else now,
         fbp=ids.fbp,

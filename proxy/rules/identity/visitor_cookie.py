@@ -8,16 +8,18 @@ nor the place of a cookie can be changed. Whatever does not open counts as no co
 
 import base64
 import binascii
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec.structs import astuple, replace
 
 from proxy.model.keys import derive
 from proxy.model.request import Consent
@@ -30,13 +32,18 @@ MAX_VALUE = 1536
 _VERSION = b"\x02"
 _ID, _TIME, _NONCE, _TAG = 4, 4, 12, 16
 _HEAD = len(_VERSION) + _ID + _TIME + _NONCE
+_HEAD_PARTS = struct.Struct(f">{len(_VERSION)}s{_ID}sI{_NONCE}s")
+_FROM_URLSAFE = bytes.maketrans(b"-_", b"+/")
 _MAX_PLAIN = MAX_VALUE * 3 // 4 - _HEAD - _TAG
 _DAY_S = 24 * 60 * 60
 _CIPHERS = 1024  # a day has its own, for each secret
 
 
-class VisitorCookie(NamedTuple):
-    """What the cookie holds; an empty one is what a new visitor has. Times are server-clock milliseconds."""
+class VisitorCookie(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the cookie holds; an empty one is what a new visitor has. Times are server-clock milliseconds.
+
+    The fields are sealed as JSON in this order, which stays what it is: new ones come last.
+    """
 
     visitor: str = ""
     """Our own id of this browser: 128 random bits in hex."""
@@ -50,6 +57,8 @@ class VisitorCookie(NamedTuple):
     """The page's last clear word."""
     opted_out: bool = False
     """The visitor's own word, which the page's consent does not change."""
+    retired: Any = 0
+    """An earlier version used this place, and none reads it any more."""
     match: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Hashed match keys of this visit, most telling first; only where the site allows."""
     match_since: int = 0
@@ -68,10 +77,8 @@ class FoundCookie(msgspec.Struct, frozen=True, gc=False):
 
 NOTHING = VisitorCookie()
 NONE_FOUND = FoundCookie(NOTHING, "")
-_CONSENT, _MATCH = VisitorCookie._fields.index("consent"), VisitorCookie._fields.index("match")
-# Before ``match`` stands a place that an earlier version used and none reads any more.
-_RETIRED = 0
-_CONSENTS = {consent.value: consent for consent in Consent}
+_MATCH = VisitorCookie.__struct_fields__.index("match")
+_READER = msgspec.json.Decoder(VisitorCookie)
 
 
 class VisitorCookieKeys:
@@ -133,22 +140,20 @@ class VisitorCookieKeys:
         if len(value) > MAX_VALUE:
             return None
         try:
-            base64_text = value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4)
+            base64_text = value.encode().translate(_FROM_URLSAFE) + b"=" * (-len(value) % 4)
             sealed = binascii.a2b_base64(base64_text, strict_mode=True)
-            head, secret_id = sealed[:_HEAD], sealed[1 : 1 + _ID]
-            if head[:1] != _VERSION or secret_id not in self._secrets:
-                return None
-            seconds = int.from_bytes(head[1 + _ID : 1 + _ID + _TIME], "big")
+            version, secret_id, seconds, nonce = _HEAD_PARTS.unpack_from(sealed)
             age = now // 1000 - seconds
-            if not -_DAY_S <= age <= MAX_AGE_S:  # several proxies have several clocks
+            # Several proxies have several clocks.
+            if version != _VERSION or secret_id not in self._secrets or not -_DAY_S <= age <= MAX_AGE_S:
                 return None
             cipher = self._cipher(secret_id, seconds // _DAY_S)
-            plain = cipher.decrypt(head[-_NONCE:], sealed[_HEAD:], head + site.encode())
-        except (InvalidTag, ValueError):  # ValueError: no base64, or shorter than a nonce or a tag
+            plain = cipher.decrypt(nonce, sealed[_HEAD:], sealed[:_HEAD] + site.encode())
+        except (InvalidTag, ValueError, struct.error):  # no base64, or shorter than a head or a tag
             return None
         # Set again for up to a day, it is believed for up to a day less than the browser keeps it.
         is_fresh = secret_id == self._current and 0 <= age < _DAY_S
-        return FoundCookie(_unpacked(orjson.loads(plain)), value if is_fresh else "")
+        return FoundCookie(_opened(plain), value if is_fresh else "")
 
     def _cipher_of(self, secret_id: bytes, day: int) -> AESGCM:
         return AESGCM(derive(self._secrets[secret_id], f"keeper:{day}"))
@@ -167,25 +172,24 @@ def _fitting(visitor_cookie: VisitorCookie) -> bytes:
     """Write what the cookie holds, without as many of its match keys as do not fit."""
     plain = orjson.dumps(_packed(visitor_cookie))
     while len(plain) > _MAX_PLAIN and visitor_cookie.match:
-        visitor_cookie = visitor_cookie._replace(match=dict(list(visitor_cookie.match.items())[:-1]))
+        visitor_cookie = replace(visitor_cookie, match=dict(list(visitor_cookie.match.items())[:-1]))
         plain = orjson.dumps(_packed(visitor_cookie))
     return plain
 
 
 def _packed(visitor_cookie: VisitorCookie) -> list[Any]:
-    """Write the fields in their order, which stays what it is: new ones come last."""
-    match = {key: [_short_hash(text) for text in hashes] for key, hashes in visitor_cookie.match.items()}
-    return [*visitor_cookie[:_MATCH], _RETIRED, match, *visitor_cookie[_MATCH + 1 :]]
+    fields = list(astuple(visitor_cookie))
+    fields[_MATCH] = {key: [_short_hash(text) for text in hashes] for key, hashes in visitor_cookie.match.items()}
+    return fields
 
 
-def _unpacked(packed: list[Any]) -> VisitorCookie:
+def _opened(plain: bytes) -> VisitorCookie:
     """Read what we wrote; what a later version wrote besides is passed over."""
-    fields = packed[: len(NOTHING) + 1]
-    del fields[_MATCH]  # the retired place
-    fields[_CONSENT] = _CONSENTS[fields[_CONSENT]]
-    if fields[_MATCH]:
-        fields[_MATCH] = {key: tuple(map(_long_hash, hashes)) for key, hashes in fields[_MATCH].items()}
-    return VisitorCookie(*fields)
+    visitor_cookie = _READER.decode(plain)
+    if visitor_cookie.match:
+        match = {key: tuple(map(_long_hash, hashes)) for key, hashes in visitor_cookie.match.items()}
+        visitor_cookie = replace(visitor_cookie, match=match)
+    return replace(visitor_cookie, retired=0) if visitor_cookie.retired else visitor_cookie
 
 
 def _short_hash(text: str) -> str:

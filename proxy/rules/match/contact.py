@@ -8,7 +8,7 @@ Nothing here is cached, so that no contact data outlives its request.
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import phonenumbers
@@ -148,7 +148,7 @@ def identifier(text: str) -> str | None:
     return "".join(text.lower().split()) if text.strip("0-") else None
 
 
-_RULES: Mapping[str, Callable[[str], str | None]] = {
+FORMS: Mapping[str, Callable[[str], str | None]] = {
     "em": mail,
     "fn": name,
     "ln": name,
@@ -165,15 +165,10 @@ _RULES: Mapping[str, Callable[[str], str | None]] = {
     "dobd": partial(part_of_date, low=1, high=31),
     "app_user_id": identifier,
 }
-_RULES_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
+"""By Meta's name of a hashed key, what returns the normal form of trimmed text."""
+FORMS_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
     "ph": phone,
     "st": location.state,
     "zp": location.postal_code,
 }
-
-
-def forms(texts: Iterable[tuple[str, str, str]]) -> list[str | None]:
-    """Return the normal forms of texts, None for one that has none; each has its key and country, as with ``phone``."""
-    return [
-        _RULES[key](text) if key in _RULES else _RULES_OF_COUNTRIES[key](text, country) for key, text, country in texts
-    ]
+"""The same of keys whose form hangs on the country, as with ``phone``."""

@@ -7,6 +7,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
+import msgspec
+
 from proxy.model.event import Redaction
 from proxy.model.request import Visit
 from proxy.rules.effort import Effort
@@ -18,6 +20,7 @@ from proxy.rules.payload.shape_patterns import Shape, has_suspects
 REDACTED = "%5Bredacted%5D"
 """``[redacted]`` as it stands in an address."""
 
+_CLICK = "fbclid"  # the click id is read elsewhere, and goes to Meta as fbc
 # What was removed for another reason than its shape.
 USER, FRAGMENT, PARAMETER, KEY = "user", "fragment", "parameter", "key"
 
@@ -34,6 +37,8 @@ _URL = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PORT = _URL.groupindex["port"]
+# Most pages: nothing encoded, no user, port or fragment. Whatever else may stand there is read by the pattern above.
+_PLAIN_PAGE = re.compile(r"(https?://[a-z0-9.-]++)((?:/[A-Za-z0-9/._~-]*+)?+)(?:\?([A-Za-z0-9._~=&-]*+))?")
 # Most referrers: a site, or words in lower case on it, in which no shape is.
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]++(?:/[a-z]++)*+/?")
 _NOT_THERE = str.maketrans("", "", "\t\r\n")
@@ -54,12 +59,17 @@ _MOST_PARTS = 100
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-class CleanPage(NamedTuple):
+class CleanPage(msgspec.Struct, frozen=True, gc=False):
     """What all events of a visit say of its page."""
 
     url: str
     referrer: str
     redactions: tuple[Redaction, ...] = ()
+
+
+REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
+"""For what a removed part of an address or of custom data may be taken."""
+_OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in REASONS} for place in ("url", "referrer"))
 
 
 class CleanAddress(NamedTuple):
@@ -83,12 +93,14 @@ def clean_page(visit: Visit, sensitive: str, allowed: Allowed, effort: Effort) -
     removed: list[str] = []
     cleaner = AddressCleaner(allowed, effort, removed)
     url = cleaner.clean(visit.url)
-    in_url = len(removed)
-    referrer = cleaner.clean(visit.referrer) if visit.referrer else ""
-    if not removed:
-        return CleanPage(url, referrer)
-    places = ["url"] * in_url + ["referrer"] * (len(removed) - in_url)
-    return CleanPage(url, referrer, tuple(map(Redaction, removed, places)))
+    redactions = tuple([_OF_URL[what] for what in removed]) if removed else ()
+    if not visit.referrer:
+        return CleanPage(url, "", redactions)
+    removed.clear()
+    referrer = cleaner.clean(visit.referrer)
+    if removed:
+        redactions += tuple([_OF_REFERRER[what] for what in removed])
+    return CleanPage(url, referrer, redactions)
 
 
 def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
@@ -109,24 +121,56 @@ def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
 class AddressCleaner:
     """Cleans addresses with one request's budget, and notes what it took out."""
 
-    def __init__(self, allowed: Allowed, effort: Effort, removed: list[str]) -> None:
+    def __init__(self, allowed: Allowed, effort: Effort, removed: list[str], *, reads: bool = True) -> None:
         """Begin with a budget.
 
         Args:
             allowed: What the site lets leave.
             effort: What is left of the budget.
             removed: Where it is noted for what each removed part was taken.
+            reads: False where no address holds any shape, so that none needs to be read.
         """
         self._allowed = allowed
         self._effort = effort
         self._removed = removed
-        self.reads = True
-        """False where no address holds any shape, so that none needs to be read."""
+        self._reads = reads
 
     def clean(self, url: str) -> str:
         """Return what of an address may leave; "" for what is none."""
+        if len(url) > _LONGEST:
+            return ""
         if "?" not in url and _PLAIN_URL.fullmatch(url) and _BEFORE_KEYS.isdisjoint(url.split("/")):
-            return url if len(url) <= _LONGEST else ""
+            return url
+        return self._plain(url) or self._any(url)
+
+    def _plain(self, url: str) -> str:
+        """Return the same of a usual page, if it holds no shape and no key; "" for what is to be read closely."""
+        match = _PLAIN_PAGE.fullmatch(url)
+        if match is None:
+            return ""
+        site, path, query = match.groups("")
+        if self._reads and has_suspects(f"{path.replace('/', ' ')}?{query}"):
+            return ""
+        if len(url) > _MOST_PARTS and url.count("&") + url.count("/") > _MOST_PARTS:
+            return ""
+        if not _BEFORE_KEYS.isdisjoint(path.lower().split("/")):
+            return ""
+        clean_query = self._plain_query(query) if query else ""
+        return f"{site}{path}?{clean_query}" if clean_query else site + path
+
+    def _plain_query(self, query: str) -> str:
+        keep, parts = self._allowed.keep, []
+        for parameter in query.split("&"):
+            name = parameter.partition("=")[0]
+            if name == _CLICK:
+                continue
+            if name in keep:
+                parts.append(parameter)
+            else:
+                self._removed.append(KEY if self._is_blocked(name) else PARAMETER)
+        return "&".join(parts)
+
+    def _any(self, url: str) -> str:
         match = _parse(url)
         if match is None:
             return ""
@@ -136,7 +180,7 @@ class AddressCleaner:
         if fragment:
             self._removed.append(FRAGMENT)
         if query or not _is_plain(path):
-            reads = self.reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}")
+            reads = self._reads and _may_hold_shapes(f"{path.replace('/', ' ')}?{_blanks(query)}")
         else:
             reads = False
         clean_query = self._query(query, reads=reads) if query else ""
@@ -176,8 +220,7 @@ class AddressCleaner:
         for parameter in parameters:
             name, equals, value = parameter.partition("=")
             plain = unquote_plus(name) if "%" in name or "+" in name else name
-            # The click id is read elsewhere, and goes to Meta as fbc.
-            if plain == "fbclid":
+            if plain == _CLICK:
                 continue
             shape = shape_of(_blanks(value), self._effort) if reads else None
             if plain not in self._allowed.keep:

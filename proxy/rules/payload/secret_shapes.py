@@ -66,12 +66,13 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
     if len(text) < _SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
     key = (text, is_id)
-    if key not in effort.shapes:
+    shapes = effort.shapes
+    if key not in shapes:
         if effort.left < 0:
             return Shape.UNREAD
-        effort.shapes[key] = _read(text, effort, CERTAIN if is_id else ALL)
-    found = effort.shapes[key]
-    return None if found is None else Shape(found)
+        shapes[key] = _read(text, effort, CERTAIN if is_id else ALL)
+    found: Shape | None = shapes[key]
+    return found
 
 
 def _read(text: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | None:

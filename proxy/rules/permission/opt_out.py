@@ -6,6 +6,8 @@ An opt-out ends all ids of the browser and leaves that word. Taking it back give
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from proxy.config.schema import Site
 from proxy.model.request import BrowserRequest, Consent
 from proxy.rules.identity import reference
@@ -71,7 +73,7 @@ def choose(request: BrowserRequest, policy: Policy, *, opted_out: bool) -> OptOu
         return None
     cookie = _cookie(request, policy)
     if opted_out:
-        cookies = forget(cookie._replace(opted_out=True), scope, request, policy)
+        cookies = forget(replace(cookie, opted_out=True), scope, request, policy)
     else:
         cookies = (visitor_cookie_header(_without_opt_out(cookie), scope, request, policy),)
     gpc, person_digests = _gpc(policy.site, request), proven(cookie, policy.person_keys)
@@ -81,7 +83,7 @@ def choose(request: BrowserRequest, policy: Policy, *, opted_out: bool) -> OptOu
 def _without_opt_out(cookie: VisitorCookie) -> VisitorCookie:
     """A withdrawal of consent stays, and with it what can lift that."""
     suppression = cookie.suppression if cookie.consent is Consent.REVOKED else ""
-    return cookie._replace(opted_out=False, suppression=suppression)
+    return replace(cookie, opted_out=False, suppression=suppression)
 
 
 def _scope(request: BrowserRequest) -> CookieScope:

@@ -1,6 +1,7 @@
 """Cookies: how they are read, set and ended (RFC 6265)."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from proxy.graph.law import COOKIE_SECONDS
@@ -23,22 +24,25 @@ def cookies_of(header: str) -> dict[str, str]:
     return cookies
 
 
-def named_cookies(header: str, names: Sequence[str]) -> dict[str, str]:
-    """Return the same of the cookies with these names alone, without looking at the others, which may be many."""
-    found = {}
-    for name in names:
-        at = header.find(f"{name}=")
-        if at < 0:
-            continue
-        if at > 0 and header[at - 2 : at] != "; ":
-            # Part of another cookie, or not as browsers write it (RFC 6265, 5.4).
-            every = cookies_of(header)
-            return {name: every[name] for name in names if name in every}
-        if at < _MOST_COOKIES or header.count(";", 0, at) < _MOST_COOKIES:
-            end = header.find(";", at)
-            value = header[at + len(name) + 1 : end if end > 0 else None].rstrip()
-            found[name] = value.strip('"') if '"' in value else value
-    return found
+def pattern_of(names: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds the cookies with these names in a header behind a semicolon, for ``named_cookies``."""
+    return re.compile(rf";\s*+({'|'.join(map(re.escape, names))})=([^;]*)")
+
+
+def named_cookies(header: str, names: re.Pattern[str]) -> dict[str, str]:
+    """Return the same of the cookies with some names alone, without looking at the others, which may be many.
+
+    Args:
+        header: The ``Cookie`` header.
+        names: The pattern of the names, by ``pattern_of``.
+    """
+    if header.count(";") >= _MOST_COOKIES:
+        header = ";".join(header.split(";", _MOST_COOKIES)[:_MOST_COOKIES])
+    found = names.findall(f";{header}")
+    found.reverse()  # so that the first of a repeated name is written last
+    if '"' in header:
+        return {name: value.rstrip().strip('"') for name, value in found}
+    return {name: value.rstrip() for name, value in found}
 
 
 def set_cookie(
