@@ -83,7 +83,7 @@ def reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ..
     text = value.strip() if isinstance(value, str) and value.isascii() else ""
     if 0 < len(text) < _SHORTEST_DIGEST:  # as nearly all are
         if text.isalnum():
-            return None if len(text) <= _LONGEST_NOTHING and text.lower() in _NOTHINGS else text
+            return None if len(text) <= _LONGEST_NOTHING and text.lower() in NOTHINGS else text
         return None if is_nothing(text) else text
     return _unusual_reading(value, numeric=numeric, is_id=is_id)
 
