@@ -153,9 +153,12 @@ class HttpConnection(RequestHandler):
         if not was_coming and self._is_over_long(data):
             self._refuse_headers()
             return
-        before = self._request_count
+        before, body = self._request_count, self._payload
         super().data_received(data)
         if self._request_count != before:
+            if was_coming and not body.is_eof() and body.exception() is None:
+                # The parser gave up within it, and aiohttp would let its reader wait without end.
+                body.set_exception(web.RequestPayloadError("its framing is broken"))
             self._request_came()
         elif was_coming:
             self._body_came(len(data))
