@@ -10,7 +10,8 @@ from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
-from proxy.rules.payload.addresses import REASONS, clean_page
+from proxy.rules.payload.addresses import REASONS
+from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 
 # What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.

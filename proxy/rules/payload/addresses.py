@@ -7,10 +7,6 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-import msgspec
-
-from proxy.model.event import Redaction
-from proxy.model.request import Visit
 from proxy.rules.effort import Effort
 from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
 from proxy.rules.payload.random_keys import is_key
@@ -59,17 +55,8 @@ _MOST_PARTS = 100
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-class CleanPage(msgspec.Struct, frozen=True, gc=False):
-    """What all events of a visit say of its page."""
-
-    url: str
-    referrer: str
-    redactions: tuple[Redaction, ...] = ()
-
-
 REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
 """For what a removed part of an address or of custom data may be taken."""
-_OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in REASONS} for place in ("url", "referrer"))
 
 
 class CleanAddress(NamedTuple):
@@ -77,30 +64,6 @@ class CleanAddress(NamedTuple):
 
     url: str
     removed: tuple[str, ...] = ()
-
-
-def clean_page(visit: Visit, sensitive: str, allowed: Allowed, effort: Effort) -> CleanPage:
-    """Return what may leave of the addresses of a visit.
-
-    Args:
-        visit: What the page says.
-        sensitive: The site's setting: ``"restricted"`` leaves the origin alone.
-        allowed: What else the site lets leave.
-        effort: What is left of the request's budget.
-    """
-    if sensitive == "restricted":
-        return CleanPage(origin_of(visit.url), "")
-    removed: list[str] = []
-    cleaner = AddressCleaner(allowed, effort, removed)
-    url = cleaner.clean(visit.url)
-    redactions = tuple([_OF_URL[what] for what in removed]) if removed else ()
-    if not visit.referrer:
-        return CleanPage(url, "", redactions)
-    removed.clear()
-    referrer = cleaner.clean(visit.referrer)
-    if removed:
-        redactions += tuple([_OF_REFERRER[what] for what in removed])
-    return CleanPage(url, referrer, redactions)
 
 
 def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
