@@ -43,7 +43,7 @@ class Policy:
         return self.keys.names(self.site.name)
 
     @cached_property
-    def cookie_names(self) -> re.Pattern[str]:
+    def cookie_pattern(self) -> re.Pattern[str]:
         """Finds the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
         return pattern_of((*BROWSER_IDS, *self.visitor_cookie_names))
 

@@ -106,7 +106,7 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
 
 
 def _browser(fbp: str) -> bytes:
-    """Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is."""
+    """Return what of an id says whose it is: its time and number, not where its cookie stands or who wrote it."""
     return f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode()
 
 
