@@ -161,6 +161,23 @@ class OrderSettings(_Section):
     unknown_people: Literal["send", "ldu", "drop"] = Field("send", description='"send", "ldu" or "drop"')
 
 
+class Webhook(_Section):
+    """``[[site.webhook]]``: a shop that tells of its orders; its address is ``/hooks/{site}/{kind}``."""
+
+    kind: Literal["shopify", "woocommerce", "stripe"] = Field(description='"shopify", "woocommerce" or "stripe"')
+    secret: Secret = Field(description="the secret that the shop signs with: a text, env:NAME or file:PATH")
+    old_secrets: tuple[Secret, ...] = Field((), description="a list of secrets that may still sign")
+    order_id: str = Field(
+        "id", pattern="^(id|name|number|order_number)$", description="the member of an order that pages call order_id"
+    )
+    content_id: str = Field(
+        "product_id",
+        pattern="^(product_id|variant_id|variation_id|sku)$",
+        description="the member of an order's line that is the product's id in the catalogue",
+    )
+    renewal_event: str = Field("", max_length=100, description="the event of a renewed subscription; empty: none")
+
+
 class Site(_Section):
     """``[[site]]``: whose pages may send, and what may leave."""
 
@@ -200,6 +217,7 @@ class Site(_Section):
     access_keys: tuple[AccessKey, ...] = Field((), description=ACCEPTED)
     orders: OrderSettings = Field(default_factory=OrderSettings, description="a table")
     country: str = Field("", pattern=r"^([A-Za-z]{2})?$", description="ISO 3166 alpha-2 of the visitors' usual country")
+    webhook: tuple[Webhook, ...] = Field((), description="[[site.webhook]] for each shop")
     pixel: tuple[Pixel, ...] = Field(min_length=1, description="one [[site.pixel]] or more")
 
     @property

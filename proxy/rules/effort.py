@@ -35,6 +35,8 @@ class Effort(msgspec.Struct):
     """By name of a parameter or member."""
     shapes: dict[tuple[str, bool], Any] = {}
     """By text, and whether it is an id."""
+    addresses: dict[str, tuple[str, tuple[str, ...]]] = {}
+    """By address in custom data: what of it may leave, and for what each removed part was taken."""
 
 
 def whole(parts: Parts[T]) -> T:

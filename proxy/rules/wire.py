@@ -1,6 +1,6 @@
 """Body of a browser request → ``Visit``: what the page claims, read in one pass as the tag writes it.
 
-Nearly every body is as the tag writes it: it is decoded by its types. Any other is read member by member, by
+Nearly every body is short and as the tag writes it: it is decoded by its types. Any other is read member by member, by
 ``wire_members``, which knows what may be forgiven and says what is wrong. Both read alike what the types accept; a test
 compares them.
 """
@@ -15,38 +15,34 @@ from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Consent, Hit, Visit
 from proxy.rules import limits, wire_members
 from proxy.rules.permission.data_processing import options_of
+from proxy.rules.wire_types import Id, Name, PixelId, PixelIds, Time
 
-_Time = Annotated[int, msgspec.Meta(gt=0, le=wire_members.MAX_TIME)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME)]
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ID)]
 _Address = Annotated[str, msgspec.Meta(max_length=limits.ADDRESS)]
 # Beyond these, JSON's readers make different numbers of the same digits.
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _Plain = str | _Whole | None
 _MatchKeys = dict[str, _Plain | list[_Plain]]
-_PixelId = Annotated[str, msgspec.Meta(min_length=1, max_length=wire_members.PIXEL_ID)]
-_PixelIds = Annotated[tuple[_PixelId, ...], msgspec.Meta(min_length=1, max_length=limits.PIXELS)]
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    name: _Name
-    id: _Id
-    at: _Time
-    pixels: _PixelIds
+    name: Name
+    id: Id
+    at: Time
+    pixels: PixelIds
     data: msgspec.Raw
     """Any JSON, for orjson: numbers near the ends of a double take msgspec a hundred times as long."""
     pixel: BrowserCopy = BrowserCopy.PENDING
 
 
 class _BrowserCopyUpdate(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    name: _Name
-    id: _Id
+    name: Name
+    id: Id
     pixel: BrowserCopy
 
 
 class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     v: Literal[1]
-    sent: _Time
+    sent: Time
     url: _Address = ""
     referrer: _Address = ""
     fbp: _Address = ""
@@ -55,12 +51,14 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     dpo: tuple[tuple[str, ...], int, int] | None = None
     webdriver: bool = False
     gpc: bool = False
-    match: dict[_PixelId, _MatchKeys] | bool = False
+    match: dict[PixelId, _MatchKeys] | bool = False
     events: Annotated[list[_Event], msgspec.Meta(max_length=limits.EVENTS)] = []
     fates: Annotated[list[_BrowserCopyUpdate], msgspec.Meta(max_length=limits.EVENTS)] = []
 
 
 _READER = msgspec.json.Decoder(_Wire)
+# Bytes of a body above which reading it by its types saves nothing, and would cost twice if it is odd.
+_LARGE = 8 * 1024
 _NO_DATA = b"{}"
 
 
@@ -81,7 +79,7 @@ def visit(body: bytes) -> Visit:
 
 
 def _usual(body: bytes) -> Visit:
-    if len(body) > limits.BODY:
+    if len(body) > _LARGE:
         raise _UnusualError
     wire = _READER.decode(body)
     # Of custom data that come twice in an event the last count; nobody has checked that the first are JSON too.

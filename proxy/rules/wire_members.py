@@ -15,11 +15,8 @@ from proxy.model.request import Consent, Hit, RefusedEvent, Visit
 from proxy.rules import limits
 from proxy.rules.json_text import parsed
 from proxy.rules.permission.data_processing import options_of
+from proxy.rules.wire_types import MAX_TIME, MOST_ODD, PIXEL_ID, usual_hit
 
-MAX_TIME = 8_640_000_000_000_000
-"""The latest time a JavaScript Date can hold, in ms."""
-PIXEL_ID = 20
-"""Digits of a pixel's id."""
 _BROWSER_COPIES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
 _CONSENTS = {consent.value: consent for consent in Consent}
 _Member = TypeVar("_Member", Consent, BrowserCopy)
@@ -84,11 +81,15 @@ def _object(body: bytes) -> dict[str, Any]:
 def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[RefusedEvent]]:
     hits: list[Hit] = []
     refused = []
-    rows = members = 0
+    rows = members = odd = 0
     for index, event in enumerate(events[: limits.EVENTS]):
         try:
-            # What passes the limit leaves it passed, so that the events behind cost nothing.
-            hit = _hit(event, index) if rows <= limits.ROWS else _one_too_many(rows)
+            if rows > limits.ROWS:  # what passes the limit leaves it passed, so that the events behind cost nothing
+                _one_too_many(rows)
+            hit = usual_hit(event, index) if odd < MOST_ODD else None
+            if hit is None:
+                odd += 1
+                hit = _hit(event, index)
             members += _members(hit.data, limits.MEMBERS - members) if hit.data else 0
             rows += len(hit.pixels)
             hits.append(hit if rows <= limits.ROWS else _one_too_many(rows))

@@ -58,7 +58,8 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
         person_keys: Under which people have digests.
     """
     user_data: dict[str, Any] = {}
-    if keys is not NOTHING or cookie.match:  # most visitors' pages tell nothing
+    has_keys = keys is not NOTHING or cookie.match
+    if has_keys:
         user_data |= {**keys.plain, **cookie.match, **keys.hashed}
     if address:
         user_data["client_ip_address"] = address
@@ -67,16 +68,14 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
     user_data["fbp"] = fbp
     if fbc:
         user_data["fbc"] = fbc
-    if cookie.visitor:
-        user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(cookie.visitor)]
+    # Of most visitors no more than the browser is known.
+    person_digests = digests(user_data, person_keys) if has_keys else _browser_digests(fbp, person_keys)
+    if visitor := cookie.visitor:
+        user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(visitor)]
+        person_digests += number_digests(visitor, person_keys)
     findings = keys.findings if keys.rejected or keys.cut else ()
-    return Person(user_data, digests(user_data, person_keys), too_little(user_data), findings)
-
-
-@lru_cache(maxsize=16)
-def number_hash(visitor: str) -> str:
-    """Return a visitor number as Meta gets it: each request needs it twice, and a random number is no contact data."""
-    return sha256(visitor.encode()).hexdigest()
+    # A browser's id says enough.
+    return Person(user_data, person_digests, not fbp and too_little(user_data), findings)
 
 
 def too_little(user_data: Mapping[str, object]) -> bool:
@@ -96,19 +95,40 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
     """
     if not keys:
         return ()
-    # Meta's libraries sign what they hashed with an appendix.
-    identifiers = [
-        f"{name}:{value.partition('.')[0]}".encode() for name in PERSONAL for value in user_data.get(name, ())
-    ]
+    identifiers = []
+    for name in PERSONAL:
+        if values := user_data.get(name):
+            # Meta's libraries sign what they hashed with an appendix.
+            identifiers += [f"{name}:{value.partition('.')[0]}".encode() for value in values]
     if fbp := user_data.get("fbp"):
-        # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
-        identifiers.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
+        identifiers.append(_browser(fbp))
     return _digests_of(identifiers, keys)
+
+
+def _browser(fbp: str) -> bytes:
+    """Return what of an id says whose it is: its time and number, not where its cookie stands or who wrote it."""
+    return f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode()
+
+
+def _browser_digests(fbp: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    return _digests_of((_browser(fbp),), keys) if fbp else ()
 
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the digests of the browser with this visitor number, likewise."""
-    return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys) if keys else ()
+    return _number_digests(visitor, tuple(keys)) if keys else ()
+
+
+# Each request needs both twice, and a random number is no contact data.
+@lru_cache(maxsize=16)
+def number_hash(visitor: str) -> str:
+    """Return a visitor number as Meta gets it."""
+    return sha256(visitor.encode()).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _number_digests(visitor: str, keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys)
 
 
 def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -2,29 +2,20 @@
 
 This is the one place where contact data is read; what leaves it is SHA-256 in lower-case hex, ids that Meta wants in
 the clear, and names of keys. Everything follows Meta's "Customer information parameters", except where a comment says
-that the page is silent. Values are taken through each step together, key by key.
+that the page is silent.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from hashlib import sha256
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from proxy.rules import limits
 from proxy.rules.effort import Effort
 from proxy.rules.match import contact, location
-from proxy.rules.match.text import as_text, is_nothing, is_usable, readings, trim
+from proxy.rules.match.text import as_text, is_nothing, is_usable, trim
 
-# Units of effort for a value, and for each of its characters, as measured at most; libraries of their own read some.
-_USUAL_COSTS, _COSTS = (40, 2), {"ph": (600, 30), "db": (400, 20)}
-_OTHER_LETTER = 40
-_IDS = frozenset({"external_id", "app_user_id"})
-_OF_BIRTH = frozenset({"db", "doby"})
-# Names and places have fewer characters; others may have as many as any value.
-_LONGEST, _LONG = 100, _IDS | {"em"}
-# A name given as a number is a mistake; a number here is one that only lost its quotes.
-_NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
+_LISTS = (list, tuple)
 HASHED = (
     *("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id"),
     # Only Meta's SDKs know these; its page does not list them.
@@ -99,10 +90,9 @@ def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> s
         year: The current one, after which nobody was born.
     """
     text = trim(value)
-    if key not in HASHED or not is_usable(text) or _is_too_long(key, text):
+    if key not in HASHED or not is_usable(text):
         return None
-    (form,) = contact.forms([(key, text, country.lower())])
-    return form if _is_of_its_time(key, form, year) else None
+    return contact.form(key, text, country.lower(), year)
 
 
 def match_keys(
@@ -123,22 +113,28 @@ def match_keys(
     values, cut = _by_key(customer_information)
     if not values:
         return NOTHING
-    hashed, hashed_rejected = _hashed(values, country, year, effort or Effort())
+    raw = {key: values[key] for key in HASHED if key in values}
+    place = _country(values.get("country", ()), country)
+    hashed, hashed_rejected = contact.hashed(raw, place, year, effort or Effort())
     plain, plain_rejected = _plain(values)
     return MatchKeys(hashed, plain, (*hashed_rejected, *plain_rejected), tuple(cut))
 
 
-def _by_key(customer_information: Mapping[str, object]) -> tuple[dict[str, list[object]], dict[str, None]]:
+def _by_key(customer_information: Mapping[str, object]) -> tuple[dict[str, Sequence[object]], dict[str, None]]:
     """Return the values of each key, as many as are read, and the keys that had more."""
-    by_key: dict[str, list[object]] = {}
+    by_key: dict[str, Sequence[object]] = {}
     cut: dict[str, None] = {}
     for name, value in customer_information.items():
-        if key := _ALIASES.get(name) or _key(name):
-            values = by_key.setdefault(key, [])
-            values += value if isinstance(value, list | tuple) else [value]
-            if len(values) > limits.VALUES:
-                cut[key] = None
-                del values[limits.VALUES :]
+        key = _ALIASES.get(name) or _key(name)
+        if key is None:
+            continue
+        values: Sequence[object] = value if isinstance(value, _LISTS) else (value,)
+        if key in by_key:
+            values = (*by_key[key], *values)
+        if len(values) > limits.VALUES:
+            cut[key] = None
+            values = values[: limits.VALUES]
+        by_key[key] = values
     return by_key, cut
 
 
@@ -146,74 +142,16 @@ def _key(name: str) -> str | None:
     return _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
 
 
-def _hashed(
-    values: Mapping[str, list[object]], default_country: str, year: int, effort: Effort
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the hashes of the hashed keys, and the keys that had a value of no use."""
-    claimed = [(key, value) for key in HASHED if key in values for value in values[key]]
-    if not claimed:
-        return {}, []
-    read = readings(claimed, numeric=_NUMERIC, ids=_IDS)
-    country = _country(values.get("country", ()), default_country)
-    asked = [
-        (key, text, country) if isinstance(text, str) else None for (key, _), text in zip(claimed, read, strict=True)
-    ]
-    _hash(filter(None, asked), year, effort)
-    hashed: dict[str, list[str]] = {}
-    rejected: dict[str, None] = {}
-    for (key, _), value, reading in zip(claimed, asked, read, strict=True):
-        found = reading if value is None else effort.digests[value]
-        if not found:
-            if found is None:
-                rejected[key] = None
-        elif key in hashed:
-            hashed[key] += [digest for digest in found if digest not in hashed[key]]
-        else:
-            hashed[key] = list(found)
-    return hashed, list(rejected)
-
-
 def _country(stated: Iterable[object], default: str) -> str:
     """Return the country to read the other values by; one that is stated but not understood is no reason to guess."""
     for value in stated:
-        text = trim(value)[:_LONGEST] if isinstance(value, str) else ""
+        text = trim(value)[: contact.LONGEST] if isinstance(value, str) else ""
         if not is_nothing(text):
             return location.country(text) or location.hashed_countries().get(text[:64].lower(), "")
     return (location.country(default) or "") if default else ""
 
 
-def _hash(asked: Iterable[tuple[str, str, str]], year: int, effort: Effort) -> None:
-    """Note the hashes of raw values among the effort's digests, None for one without a form or beyond the effort."""
-    digests = effort.digests
-    affordable = []
-    for value in asked:
-        if value not in digests:
-            digests[value] = None
-            key, text, _ = value
-            fixed, each = _COSTS.get(key, _USUAL_COSTS)
-            effort.left -= fixed + (each if text.isascii() else each + _OTHER_LETTER) * len(text)
-            if effort.left >= 0 and not _is_too_long(key, text):
-                affordable.append(value)
-    for value, form in zip(affordable, contact.forms(affordable), strict=True) if affordable else ():
-        if form is not None and _is_of_its_time(value[0], form, year):
-            digest = sha256(form.encode()).hexdigest()
-            digests[value] = (digest,) if form.isascii() or value[0] != "ct" else _of_spellings(form)
-
-
-def _is_too_long(key: str, text: str) -> bool:
-    return len(text) > _LONGEST and key not in _LONG
-
-
-def _is_of_its_time(key: str, form: str | None, year: int) -> bool:
-    """Tell whether a form is no birth in the future."""
-    return form is None or key not in _OF_BIRTH or int(form[:4]) <= year
-
-
-def _of_spellings(city: str) -> tuple[str, ...]:
-    return tuple([sha256(spelling.encode()).hexdigest() for spelling in location.city_forms(city)])
-
-
-def _plain(values: Mapping[str, list[object]]) -> tuple[dict[str, str | int], list[str]]:
+def _plain(values: Mapping[str, Sequence[object]]) -> tuple[dict[str, str | int], list[str]]:
     """Return the ids that stay as they are, the first of each key, and the keys that had a value of no use."""
     plain: dict[str, str | int] = {}
     rejected: list[str] = []

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
 
 MAX_LENGTH = 512
 """Characters of a usable value."""
@@ -17,7 +16,7 @@ _LONGEST_NOTHING = len("undefined")
 _UNFILLED = re.compile(r"\{\{|\$\{|\[object \w+\]|\A%.*%$", re.IGNORECASE | re.DOTALL)
 # The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
 _SHA256 = re.compile(r"([0-9a-f]{64})((?:\.[0-9a-z_-]{2}|\.[0-9a-z_-]{8})?)", re.IGNORECASE | re.ASCII)
-_SHORTEST_DIGEST = 32
+SHORTEST_DIGEST = 32
 _MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
 # SHA-1, SHA-224, SHA-384 and SHA-512.
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{96}|[0-9a-f]{128}", re.IGNORECASE | re.ASCII)
@@ -69,32 +68,18 @@ def is_usable(text: str) -> bool:
     return len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not is_nothing(text)
 
 
-def readings(
-    values: Iterable[tuple[str, object]], *, numeric: Collection[str], ids: Collection[str]
-) -> list[str | tuple[str, ...] | None]:
-    """Read values of hashed keys, each with its key.
+def reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
+    """Read a value of a hashed key.
 
     Args:
-        values: Keys by Meta's names, and what the page gave for each.
-        numeric: Keys whose values may be numbers.
-        ids: Keys of ids, which may look like the hash of something.
+        value: What the page gave.
+        numeric: It may be a number.
+        is_id: It is an id, which may look like the hash of something.
 
     Returns:
-        For each value, trimmed text that is to be hashed, a tuple with the one hash that it is, an empty tuple for an
-        empty value, or None for one of no use.
+        Trimmed text that is to be hashed, a tuple with the one hash that it is, an empty tuple for an empty value, or
+        None for one of no use.
     """
-    found: list[str | tuple[str, ...] | None] = []
-    for key, value in values:
-        text = value.strip() if isinstance(value, str) and value.isascii() else ""
-        if 0 < len(text) < _SHORTEST_DIGEST:  # as nearly all are
-            is_word = text.isalnum() and len(text) > _LONGEST_NOTHING
-            found.append(None if not is_word and is_nothing(text) else text)
-        else:
-            found.append(_reading(value, numeric=key in numeric, is_id=key in ids))
-    return found
-
-
-def _reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
     text = as_text(value, numeric=numeric)
     if not text:
         return None if text is None else ()
@@ -106,7 +91,7 @@ def _reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, .
 
 def is_hash(text: str) -> bool:
     """Tell whether somebody has hashed the value already, with whatever outcome."""
-    return len(text) >= _SHORTEST_DIGEST and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
+    return len(text) >= SHORTEST_DIGEST and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
 
 
 def is_other_digest(text: str) -> bool:

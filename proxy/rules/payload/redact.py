@@ -13,7 +13,7 @@ from proxy.rules.effort import Effort
 from proxy.rules.payload.addresses import KEY, AddressCleaner
 from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
 from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
-from proxy.rules.payload.shape_patterns import needs_a_look
+from proxy.rules.payload.shape_patterns import Shape, needs_a_look
 
 _REDACTED = "[redacted]"
 # Custom data that names goods and orders (Meta, custom data parameters, and what shops call the same).
@@ -21,6 +21,8 @@ _IDS = frozenset({
     "content_id", "content_ids", "ean", "gtin", "id", "ids", "isbn", "item_group_id", "item_id", "mpn", "order_id",
     "product_id", "product_ids", "sku", "transaction_id", "variant_id",
 })  # fmt: skip
+# Units of effort for an address, beside one for 8 characters and those for its texts.
+_ADDRESS = 40
 _HTTP = frozenset(map("".join, product("Hh", "Tt", "Tt", "Pp")))
 # As long as the numbers of cards.
 _LONG_NUMBER = 10**13
@@ -102,9 +104,7 @@ class _DataCleaner:
         self._allowed = allowed
         self._effort = effort
         self._reads = reads
-        self._addresses = AddressCleaner(allowed, effort, self.removed) if has_addresses else None
-        if self._addresses:
-            self._addresses.reads = reads
+        self._has_addresses = has_addresses
 
     def members(self, data: Mapping[str, Any]) -> dict[str, Any]:
         usual = self._allowed.members
@@ -112,33 +112,58 @@ class _DataCleaner:
         for name, value in data.items():
             public = name
             if name not in usual:  # a usual name is neither blocked nor a secret
-                public = self._text(name, is_id=False) if self._reads else name
+                public = self._text(name) if self._reads else name
                 if _is_blocked(public, self._allowed, self._effort):
                     self.removed.append(KEY)
                     continue
             kind = type(value)
-            if kind is float or kind is bool or value is None:  # no digits of a float look like a number of anything
+            if kind is str or kind is int:
+                clean[public] = self._plain(value, is_id=name in _IDS)
+            elif kind is dict:
+                clean[public] = self.members(value)
+            elif kind is list:
+                clean[public] = self._listed(value, is_id=name in _IDS)
+            else:  # no digits of a float look like a number of anything
                 clean[public] = value
-            else:
-                clean[public] = self.members(value) if kind is dict else self._value(value, is_id=name in _IDS)
         return clean
 
-    def _value(self, value: Any, *, is_id: bool) -> Any:
-        if isinstance(value, str):
-            address = self._addresses.clean(value) if self._addresses and value[:4] in _HTTP else ""
+    def _listed(self, values: list[Any], *, is_id: bool) -> list[Any]:
+        clean: list[Any] = []
+        for value in values:
+            if isinstance(value, dict):
+                clean.append(self.members(value))
+            elif isinstance(value, list):
+                clean.append(self._listed(value, is_id=is_id))
+            else:
+                clean.append(self._plain(value, is_id=is_id))
+        return clean
+
+    def _plain(self, value: Any, *, is_id: bool) -> Any:
+        if type(value) is str:
+            address = self._address(value) if self._has_addresses and value[:4] in _HTTP else ""
             return address or (self._text(value, is_id=is_id) if self._reads else value)
-        if isinstance(value, dict):
-            return self.members(value)
-        if isinstance(value, list):
-            return [self._value(member, is_id=is_id) for member in value]
-        if self._reads and isinstance(value, int) and value >= _LONG_NUMBER:
+        if self._reads and type(value) is int and value >= _LONG_NUMBER:
             text = str(value)
             return value if self._text(text, is_id=is_id) is text else _REDACTED
         return value
 
-    def _text(self, text: str, *, is_id: bool) -> str:
+    def _text(self, text: str, *, is_id: bool = False) -> str:
         shape = shape_of(text, self._effort, is_id=is_id)
         if shape is None:
             return text
         self.removed.append(shape)
         return _REDACTED
+
+    def _address(self, text: str) -> str:
+        """Return what of an address may leave, "" for what is none; like other texts it is read once and at a cost."""
+        effort, found = self._effort, self._effort.addresses.get(text)
+        if found is None:
+            effort.left -= _ADDRESS + len(text) // 8
+            if effort.left < 0:
+                self.removed.append(Shape.UNREAD)
+                return _REDACTED
+            removed: list[str] = []
+            clean = AddressCleaner(self._allowed, effort, removed, reads=self._reads).clean(text)
+            found = effort.addresses[text] = (clean, tuple(removed))
+        self.removed += found[1]
+        return found[0]

@@ -13,7 +13,8 @@ from proxy.rules.request.client_address import is_address
 
 _SUFFIXES = PublicSuffixList()
 _AUTHORITY_MAX = 2048
-_SHORT = 100  # hardly any site's host is longer
+# No path, no name of a user; hardly any site's host is longer.
+_is_bare = re.compile(r"[^/?#@]{0,100}").fullmatch
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
@@ -34,16 +35,6 @@ def host_of(authority: str) -> str:
     """
     bare = authority.removeprefix("https://")
     return _remembered_host(bare) if _is_bare(bare) else _host_in(authority)
-
-
-def _is_bare(authority: str) -> bool:
-    return (
-        len(authority) <= _SHORT
-        and "/" not in authority
-        and "?" not in authority
-        and "#" not in authority
-        and "@" not in authority
-    )
 
 
 def _host_in(authority: str) -> str:

@@ -17,7 +17,7 @@ from proxy.rules.json_text import decoded, parsed
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, text_of
 
-Element: TypeAlias = bytes | Mapping[str, Any]
+Element: TypeAlias = bytes | msgspec.Raw | Mapping[str, Any]
 """One event: JSON, or what nested fields came to."""
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -62,7 +62,7 @@ def event_of(element: Element) -> Mapping[str, Any]:
     Raises:
         ValueError: when it is none, or too large; the text says so, and repeats nothing of it.
     """
-    event = _json(element) if isinstance(element, bytes) else element
+    event = _json(bytes(element)) if isinstance(element, bytes | msgspec.Raw) else element
     if not isinstance(event, dict):
         raise ValueError("event: not an object; accepted: an object, or JSON text of it")  # noqa: TRY004 - the sender's
     if not is_bounded(event):
@@ -91,19 +91,17 @@ def _listed(content: bytes, *, is_one: bool) -> Iterable[Element]:
         return ()
     content = unwrapped(content)
     if content.startswith(b"["):
-        if content.count(b",") > server_limits.COMMAS:
-            raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
-        return [bytes(element) for element in _decoded(_LIST, content)]
+        return list(_decoded(_LIST, content))
     if not content.startswith(b"{") or is_one:
         return (content,)
-    if content.count(b",") > server_limits.COMMAS:
-        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
     members = _decoded(_OBJECT, content)
     has_numbers = members and all(name.isdecimal() for name in members)
-    return [bytes(member) for member in members.values()] if has_numbers else (content,)
+    return list(members.values()) if has_numbers else (content,)
 
 
 def _decoded(decoder: Any, content: bytes) -> Any:
+    if len(content) > server_limits.COMMAS and content.count(b",") > server_limits.COMMAS:
+        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
     try:
         return decoded(decoder, content)
     except RecursionError as error:
