@@ -30,6 +30,7 @@ class Appends:
         refused = self._refused(group)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
         known = self._tables.seen.meet(admitted, now)
+        known |= dict.fromkeys(self._tables.orders.repeats(admitted, now), Past.REPEAT)
         pasts = [(admitted[number], past) for number, past in known.items()]
         spoiled = {OPEN} | {group.members[number].segment for number in refused}
         self._insert_open(group, admitted, known, spoiled)
