@@ -35,7 +35,13 @@ def redaction(event_case: EventCase) -> None:
     """Take out of the custom data, and once of the page's addresses, what may not leave."""
     case, allowed = event_case.case, event_case.case.policy.allowed
     if event_case.data:
-        event_case.data, removed, event_case.written = clean_data(event_case.data, allowed, case.effort)
+        key = event_case.data_key
+        found = case.clean_data.get(key) if key else None
+        if found is None:
+            found = clean_data(event_case.data, allowed, case.effort)
+            if key:
+                case.clean_data[key] = found
+        event_case.data, removed, event_case.written = found
         if removed:
             case.redactions += [_IN_DATA[what] for what in removed]
     if case.page is None:
