@@ -4,6 +4,7 @@ No call raises, and cleaning what is clean changes nothing.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
@@ -54,7 +55,6 @@ _LONGEST = 8192
 _MOST_PARTS = 100
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-
 REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
 """For what a removed part of an address or of custom data may be taken."""
 
@@ -66,19 +66,23 @@ class CleanAddress(NamedTuple):
     removed: tuple[str, ...] = ()
 
 
-def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
-    """Return the address without user, fragment, and query parameters that may not stay.
+def clean_urls(urls: Iterable[str], allowed: Allowed, effort: Effort) -> list[CleanAddress]:
+    """Return addresses without user, fragment, and query parameters that may not stay.
 
     Kept parameters keep their order and encoding. A path segment or parameter value that holds a secret, or cannot be
     read with what is left of the effort, becomes ``[redacted]``. What is no http(s) address becomes "".
 
     Args:
-        url: Any text.
+        urls: Any texts.
         allowed: What the site lets leave.
         effort: What is left of the request's budget.
     """
     removed: list[str] = []
-    return CleanAddress(AddressCleaner(allowed, effort, removed).clean(url), tuple(removed))
+    cleaner, clean = AddressCleaner(allowed, effort, removed), []
+    for url in urls:
+        clean.append(CleanAddress(cleaner.clean(url), tuple(removed)))
+        removed.clear()
+    return clean
 
 
 class AddressCleaner:

@@ -5,7 +5,7 @@ import msgspec
 from proxy.model.event import Redaction
 from proxy.model.request import Visit
 from proxy.rules.effort import Effort
-from proxy.rules.payload.addresses import REASONS, AddressCleaner, origin_of
+from proxy.rules.payload.addresses import REASONS, clean_urls, origin_of
 from proxy.rules.payload.names import Allowed
 
 _OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in REASONS} for place in ("url", "referrer"))
@@ -30,14 +30,10 @@ def clean_page(visit: Visit, sensitive: str, allowed: Allowed, effort: Effort) -
     """
     if sensitive == "restricted":
         return CleanPage(origin_of(visit.url), "")
-    removed: list[str] = []
-    cleaner = AddressCleaner(allowed, effort, removed)
-    url = cleaner.clean(visit.url)
-    redactions = tuple([_OF_URL[what] for what in removed]) if removed else ()
-    if not visit.referrer:
-        return CleanPage(url, "", redactions)
-    removed.clear()
-    referrer = cleaner.clean(visit.referrer)
-    if removed:
-        redactions += tuple([_OF_REFERRER[what] for what in removed])
-    return CleanPage(url, referrer, redactions)
+    page, *before = clean_urls((visit.url, visit.referrer) if visit.referrer else (visit.url,), allowed, effort)
+    redactions = tuple([_OF_URL[what] for what in page.removed]) if page.removed else ()
+    if not before:
+        return CleanPage(page.url, "", redactions)
+    if before[0].removed:
+        redactions += tuple([_OF_REFERRER[what] for what in before[0].removed])
+    return CleanPage(page.url, before[0].url, redactions)

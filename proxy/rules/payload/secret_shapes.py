@@ -50,7 +50,10 @@ def may_hold_shapes(text: str, *, is_id: bool = False) -> bool:
         return looks(text)
     encoded = text.encode(errors="replace")
     plain = encoded.decode()
-    return looks(plain) or len(encoded) > MOST_TEXT or looks(in_ascii(plain))
+    if looks(plain) or len(encoded) > MOST_TEXT:
+        return True
+    in_letters = in_ascii(plain)
+    return in_letters is not plain and looks(in_letters)
 
 
 def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
@@ -86,6 +89,9 @@ def _read(text: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | Non
 def _found(text: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | None:
     if len(text) > MOST_TEXT:
         raise _TooMuchError
+    looks = has_suspects if shapes is ALL else has_suspects_of_ids
+    if text.isascii() and not looks(text):
+        return None
     plain, suspects = _decoded(text, effort)
     if not suspects:
         return None
