@@ -19,7 +19,7 @@ class Stored:
 
     duplicates: tuple[Record, ...] = ()
     """Not sent again: what the same visitor or a server brought before, what a server repeats, and what is about an
-    order that was met."""
+    order that was met. Of Purchases whose copy had another value each has the finding ``id:conflict``."""
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
