@@ -16,7 +16,7 @@ from proxy.rules.identity.person import Person
 from proxy.rules.identity.visitor_cookie import NONE_FOUND, FoundCookie, VisitorCookie
 from proxy.rules.limits import RECORDS
 from proxy.rules.match.keys import MatchKeys
-from proxy.rules.payload.addresses import CleanPage
+from proxy.rules.payload.pages import CleanPage
 from proxy.rules.payload.redact import CleanData
 from proxy.rules.policy import Policy
 from proxy.rules.request.sites import CookieScope
