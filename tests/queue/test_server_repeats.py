@@ -149,3 +149,28 @@ async def test_a_servers_event_is_about_a_person_too(queue: LocalQueue) -> None:
     await queue.suppress([person], SuppressionKind.OPT_OUT, NOON)
     assert [why for _, why in (await queue.append([about[1]])).refused] == ["opted_out"]
     assert await waiting(queue) == {"id-3": 1}
+
+
+VALUES: list[tuple[str, str, tuple[bytes, bytes], tuple[str, ...]]] = [
+    (ANNA, SERVER, (b"1111", b"2222"), ("id:conflict",)),
+    (SERVER, ANNA, (b"1111", b"2222"), ("id:conflict",)),
+    (ANNA, SERVER, (b"1111", b"1111"), ()),
+    (ANNA, SERVER, (b"1111", b""), ()),
+    (SERVER, ANNA, (b"", b"2222"), ()),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "worths", "findings"), VALUES)
+@pytest.mark.parametrize("apart", [True, False])
+async def test_copies_that_disagree_say_so(
+    queue: LocalQueue, first: str, second: str, worths: tuple[bytes, bytes], findings: tuple[str, ...], *, apart: bool
+) -> None:
+    """A Purchase whose copy had another value is left out all the same, and its row tells: it may be a forgery."""
+    copies = [brought(who, "order-1")._replace(worth=value) for who, value in zip((first, second), worths, strict=True)]
+    if apart:
+        await queue.append(copies[:1])
+    stored = await queue.append(copies[1:] if apart else copies)
+
+    assert [one.findings for one in stored.duplicates] == [findings]
+    assert (stored.conflicts, stored.reused) == ((), 0)
+    assert await waiting(queue) == {"order-1": 1}

@@ -45,6 +45,8 @@ class Past(Enum):
     REPEAT = 2
     CONFLICT = 3
     """As REUSED, and another visitor's value is another one."""
+    CONTRADICTION = 4
+    """As REPEAT of what a server brings or brought, and its value is another one."""
 
 
 class _Wanted(NamedTuple):
@@ -153,10 +155,11 @@ class Seen:
         """Return what is known of an event that somebody else brought, before or in this group."""
         key, worth = member.key, member.record.worth
         server = key[:PREFIX] + SERVER
-        if key == server or by_whom & _BY_SERVER or server in brought:
-            return Past.REPEAT
         differs = worth and any(other and other != worth for other in brought.values())
-        return Past.CONFLICT if differs or key + worth in contradicted else Past.REUSED
+        differs = differs or key + worth in contradicted
+        if key == server or by_whom & _BY_SERVER or server in brought:
+            return Past.CONTRADICTION if differs else Past.REPEAT
+        return Past.CONFLICT if differs else Past.REUSED
 
     def owners(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
         """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.
