@@ -37,14 +37,14 @@ async def conditions(shop: Installation) -> list[tuple[str, str]]:
 
 def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the rules fail for the event whose id is ``bad``."""
-    right = payload.own
+    right = payload.parts
 
-    def wrong(name: str, time_s: int, identity: str, *data: Any) -> bytes:
+    def wrong(name: str, time_s: int, identity: str, *more: Any) -> tuple[bytes, bytes, bytes]:
         if identity == "bad":
             raise TypeError(SECRET_WORD)
-        return right(name, time_s, identity, *data)
+        return right(name, time_s, identity, *more)
 
-    monkeypatch.setattr(payload, "own", wrong)
+    monkeypatch.setattr(payload, "parts", wrong)
 
 
 @pytest.mark.parametrize("number", [1e20, 1.7e308, 2**64 - 1])

@@ -70,7 +70,7 @@ def opened(cookie: str) -> str:
 
 
 def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:
-    """A row as JSON, without the visitor, who is never read back, the number, which the ledger gives, and its source."""
+    """A row as JSON, without the visitor, who is never read back, its source, and the number that the ledger gives."""
     return {key: value for key, value in row._asdict().items() if key not in {"visitor", "number", "action_source"}}
 
 
