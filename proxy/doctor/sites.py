@@ -62,6 +62,8 @@ def _test_codes(path: str, site: Site) -> Iterator[Finding]:
 
 
 def _people(path: str, site: Site) -> Iterator[Finding]:
+    if "orders" in site.model_fields_set and not (site.access_keys or site.webhook):
+        yield Finding(f"{path}.access_keys", "none, nor a [[site.webhook]]: no server can send the orders of this site")
     written = site.orders.unknown_people
     is_meant = bool(site.access_keys) and "unknown_people" in site.orders.model_fields_set
     if is_meant and site.unknown_people != written:

@@ -96,6 +96,7 @@ DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
         {"access_keys": ["Tx7+kQ2/Zm4=Rw9vLc1YpNe6JsUa0HgB3d"]},
     ),
+    "orders that nobody can send": ("site[0].access_keys", {}, {"orders": {"unknown_people": "ldu"}}),
     "people whom nobody asked": (
         "site[0].orders.unknown_people",
         {},

@@ -108,6 +108,8 @@ class ServerEventDoor:
         try:
             return await self._answer(arrival, place, trace)
         except RefusedError as error:
+            # Refusals are cheap, but not free: a flood of them takes turns like everything else.
+            await self._turns.mine(client_network(arrival.client.address))
             return error.refusal.answer(trace)
         except (OSError, BodyLostError):
             raise  # the connection's business
