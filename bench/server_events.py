@@ -2,7 +2,7 @@
 
 The large body is what Meta's Python SDK makes of 1,000 Purchases with 30 goods each: JSON texts in a JSON list in a
 form. It comes again every other second, or again as soon as it was answered. Only the ratio to the quiet slice of the
-same round means something. ``python bench/server_events.py [--rounds N] [--seconds S]``.
+same round means something. ``python bench/server_events.py [--quick]``.
 """
 
 import asyncio
@@ -219,11 +219,10 @@ def show(found: dict[str, list[Measured]], size: int, peak_mb: float) -> None:
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--seconds", default=10.0, show_default=True, help="Of a slice.")
-def main(rounds: int, seconds: float) -> None:
+@click.option("--quick", is_flag=True, help="A look within two minutes.")
+def main(*, quick: bool) -> None:
     """Run it."""
-    asyncio.run(run(rounds, seconds))
+    asyncio.run(run(*(2, 4.0) if quick else (9, 10.0)))
 
 
 if __name__ == "__main__":

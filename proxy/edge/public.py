@@ -129,11 +129,11 @@ class Public:
             return self._health.answer()
         with self._under_way:
             arrival = Arrival(request, self._entry.trusted, self._client_header)
-            if place := self._entry.routes.server_path(arrival.request.path):
+            entrance = self._entrance(arrival)
+            if entrance is None and (place := self._entry.routes.server_path(arrival.request.path)):
                 answer = await self._servers.answer(arrival, place)
                 self._metrics.request(place.door, answer.status)
                 return answer
-            entrance = self._entrance(arrival)
             answer = await self._judged(arrival, entrance)
         self._metrics.request(entrance.door if entrance else _NO_DOOR, answer.status)
         return answer
