@@ -7,6 +7,7 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.record import Record
 from proxy.model.request import Hit, RefusedEvent
+from proxy.model.server_request import NO_FIELDS
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
@@ -113,7 +114,9 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         first = first or part
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
-        shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
+        found = part.findings + findings if findings else part.findings
+        # Its last three members are those that only servers' events have.
+        shared = (found, part.person.digests, worth, part.written, "website", NO_FIELDS, b"")
         records.append(_record_of(about + shared))
     return records, size
 
