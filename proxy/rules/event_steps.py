@@ -22,6 +22,8 @@ from proxy.rules.selection import wants
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
+# Different custom data of a body that are remembered; where there are more, they hardly come again.
+_MOST_REMEMBERED = 16
 _RESTRICTED_DATA = ("value", "currency")
 
 
@@ -122,7 +124,7 @@ def custom_data(event_case: EventCase) -> None:
 def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """Check an event's custom data; what a page says alike of several events is checked, and later cleaned, once."""
     case, name = event_case.case, event_case.hit.name
-    if not claimed or len(case.visit.hits) == 1:
+    if not claimed or len(case.visit.hits) == 1 or len(case.checked_data) == _MOST_REMEMBERED:
         return checked(name, claimed)
     key = event_case.data_key = (name, orjson.dumps(claimed, default=str))
     found = case.checked_data.get(key)

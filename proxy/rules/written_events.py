@@ -7,7 +7,6 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.record import Record
 from proxy.model.request import Hit, RefusedEvent
-from proxy.model.server_request import NO_FIELDS
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
@@ -22,6 +21,8 @@ _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 # What ``Record(...)`` does, without the call of a function in Python: a request may come to hundreds.
 _record_of = partial(tuple.__new__, Record)
+# What only servers' events say otherwise.
+_OF_PAGES = tuple(Record._field_defaults[name] for name in Record._fields[Record._fields.index("shared") + 1 :])
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -114,10 +115,8 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         first = first or part
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
-        found = part.findings + findings if findings else part.findings
-        # Its last three members are those that only servers' events have.
-        shared = (found, part.person.digests, worth, part.written, "website", NO_FIELDS, b"")
-        records.append(_record_of(about + shared))
+        shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
+        records.append(_record_of(about + shared + _OF_PAGES))
     return records, size
 
 

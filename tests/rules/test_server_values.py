@@ -136,6 +136,8 @@ def test_names_and_ids_are_text(field: str, claimed: Any, expected: str) -> None
         ("custom_data", "value=1"),
         ("app_data", True),
         ("original_event_data", 7),
+        ("messaging_channel", 0),
+        ("messaging_channel", ["whatsapp"]),
     ],
 )
 def test_members_of_another_kind_are_refused_by_name(field: str, claimed: Any) -> None:
@@ -223,6 +225,7 @@ def test_data_processing_options(options: Any, country: Any, state: Any, expecte
         ("https://shop.example/a.AQ", "https://shop.example/a.AQ"),
         ("https://shop.example/index.html", "https://shop.example/index.html"),
         (" https://shop.example/ ", "https://shop.example/"),
+        ("https://s.example/" + ".AQAAAAAA" * 20_000 + "x", ""),
     ],
 )
 def test_marks_of_the_builder_are_taken_off_addresses_of_pages(claimed: str, expected: str) -> None:

@@ -57,10 +57,8 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
         fbc: Its click, or "".
         person_keys: Under which people have digests.
     """
-    user_data: dict[str, Any] = {}
     has_keys = keys is not NOTHING or cookie.match
-    if has_keys:
-        user_data |= {**keys.plain, **cookie.match, **keys.hashed}
+    user_data: dict[str, Any] = {**keys.plain, **cookie.match, **keys.hashed} if has_keys else {}
     if address:
         user_data["client_ip_address"] = address
     if user_agent:

@@ -28,7 +28,8 @@ from proxy.rules.payload.shape_patterns import (
     has_suspects_of_ids,
 )
 
-_SHORTEST = 6  # a@b.de
+SHORTEST = 6
+"""Characters of the shortest text that holds a shape: ``a@b.de``."""
 # Units of effort: for a coarse look, beside one for 8 characters; for a candidate, beside two for each of its own.
 _LOOK = 30
 _CANDIDATE = 40
@@ -66,7 +67,7 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
             their goods in ways that look like cards, telephone numbers and tokens.
     """
     # Words and names of members are most of all texts.
-    if len(text) < _SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
+    if len(text) < SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
     key = (text, is_id)
     shapes = effort.shapes

@@ -11,7 +11,7 @@ _MAX_LENGTH = 512
 _MAX_HINT = 256
 _MOST_REASONS = 2048
 _REASONS: dict[int, str | None] = {}
-_UNREAD = "unread"
+_UNREAD = "unread"  # of a browser that is not remembered
 
 
 def _any_of(patterns: Iterable[str], *, case_sensitive: bool) -> re2.Set:
