@@ -1,5 +1,6 @@
 """Large requests, worked on a part at a time, so that visitors have their turn between two parts."""
 
+import asyncio
 from typing import TypeVar
 
 from proxy.edge.turns import Turns
@@ -7,6 +8,8 @@ from proxy.rules.effort import Parts
 from proxy.rules.fairness import ClientNetwork
 
 T = TypeVar("T")
+_ROUNDS = 3
+"""Rounds of the event loop between two parts."""
 
 
 async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
@@ -23,4 +26,7 @@ async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+        # A visitor's request takes some rounds of the event loop; not each of them shall wait for a part.
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
         await turns.mine(network)
