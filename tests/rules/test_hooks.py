@@ -1,7 +1,7 @@
 """Webhooks of shops: who sent them, and which events they come to.
 
 Each ``tests/golden/hooks/NAME.hook.json`` (kind, topic, body) has its ``NAME.hits.json``: the events as their sender
-would have claimed them, and what is to be remembered with them.
+would have claimed them.
 """
 
 import base64
@@ -45,7 +45,7 @@ def events_of(hook: Mapping[str, Any], shop: Shop = SHOP) -> HookEvents:
 def as_golden(found: HookEvents) -> Any:
     """Return what comes of a hook as its file has it."""
     hits = [msgspec.structs.asdict(hit) | {"more": dict(hit.more)} for hit in found.hits]
-    return orjson.loads(orjson.dumps({"hits": hits, "marks": found.marks, "why_not": found.why_not}))
+    return orjson.loads(orjson.dumps({"hits": hits, "why_not": found.why_not}))
 
 
 def changed(name: str, path: str, value: object) -> dict[str, Any]:

@@ -108,12 +108,14 @@ def _subscription(sold: _Sold, *, was_trialing: bool) -> HookEvents:
             id=text(metadata.get(_EVENT_ID)) or f"trial-{site}-{identity}",
             time_s=seconds(subscription.get("trial_start")) or sold.at,
             custom_data={"value": 0, **_price(subscription, "predicted_ltv")},
+            marks=(sold.marks.trial,),
             **whom,
         )
-        return HookEvents((hit,), marks=(sold.marks.trial,))
+        return HookEvents((hit,))
     if status == "active" and was_trialing:
         price = _price(subscription, "value")
-        hit = ServerHit(0, "Subscribe", _subscribe_id(site, identity), sold.at, custom_data=price, **whom)
+        event_id = _subscribe_id(site, identity)
+        hit = ServerHit(0, "Subscribe", event_id, sold.at, custom_data=price, marks=(event_id,), **whom)
         return HookEvents((hit,))
     return nothing("status")
 
@@ -136,12 +138,14 @@ def _invoice(sold: _Sold, remembered: frozenset[str]) -> HookEvents:
     )
     if reason == _FIRST_INVOICE or (found.trial in remembered and found.payment not in remembered):
         event_id = _subscribe_id(shop.site, _subscription_of(invoice))
-        hit = ServerHit(0, "Subscribe", event_id, time_s, custom_data=money, **whom)
-        return HookEvents((hit,), marks=(found.payment,))
+        is_remembered = (event_id, found.payment)
+        hit = ServerHit(0, "Subscribe", event_id, time_s, custom_data=money, marks=is_remembered, **whom)
+        return HookEvents((hit,))
     if not shop.renewal:
         return nothing("renewal")
     event_id = f"renewal-{shop.site}-{text(invoice.get('id'))}"
-    return HookEvents((ServerHit(0, shop.renewal, event_id, time_s, custom_data=money, **whom),))
+    hit = ServerHit(0, shop.renewal, event_id, time_s, custom_data=money, marks=(event_id,), **whom)
+    return HookEvents((hit,))
 
 
 def _subscribe_id(site: str, subscription: str) -> str:
