@@ -7,6 +7,9 @@ move. Work of other tasks and threads does not count: the queue's writer has a t
 
 A file is come back to when something that it called returns, or when it is called once more. The first is what any
 list of steps does after each of its steps, so the two are counted apart.
+
+``--calls`` counts the Python calls of the same request instead, those of libraries too: from the bytes that a
+connection receives until the queue takes the records.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ import dis
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -29,6 +32,10 @@ import proxy
 from proxy.app import running
 from proxy.config import load
 from proxy.edge.collect import CollectDoor
+from proxy.edge.net.fast import FastConnection
+from proxy.model.record import Record
+from proxy.queue.contract import Stored
+from proxy.queue.grouper import Grouper
 
 _RULES = ("rules/", "graph/", "model/")
 _OURS = str(Path(proxy.__file__).parent) + "/"
@@ -115,6 +122,27 @@ def _followed(handler: Callable[..., Awaitable[Any]], trails: list[Trail]) -> Ca
     return follow
 
 
+def _count_calls(counts: list[Counter[str]]) -> None:
+    """Note the calls of each plain request by the file that they lead to, from its bytes to ``append``."""
+    receive, append = FastConnection.data_received, Grouper.append
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            counts[-1][_file(frame) if _is_ours(frame) else "libraries"] += 1
+
+    def data_received(connection: FastConnection, data: bytes) -> None:
+        counts.append(Counter())
+        sys.setprofile(count)
+        receive(connection, data)
+
+    def taken(grouper: Grouper, records: Sequence[Record], not_before: int = 0) -> Coroutine[Any, Any, Stored]:
+        sys.setprofile(None)
+        return append(grouper, records, not_before)
+
+    FastConnection.data_received = data_received  # type: ignore[method-assign, assignment]
+    Grouper.append = taken  # type: ignore[method-assign, assignment]
+
+
 def _body(name: str, number: int) -> bytes:
     match, data = _EVENTS[name]
     now = time.time_ns() // 1_000_000
@@ -134,14 +162,33 @@ def _body(name: str, number: int) -> bytes:
     )
 
 
-async def _trace(machine: PinnedMachine, name: str, warm: int) -> Trail:
+def _traced(name: str) -> Trail:
     """Return the trail of the last of some requests of one visitor."""
     trails: list[Trail] = []
     CollectDoor.answer = _followed(CollectDoor.answer, trails)  # type: ignore[method-assign, assignment]
+    _visit(name)
+    return trails[-1]
+
+
+def _counted(name: str) -> Counter[str]:
+    """Return the calls of the last of these requests."""
+    counts: list[Counter[str]] = []
+    _count_calls(counts)
+    _visit(name)
+    return counts[-1]
+
+
+def _visit(name: str, requests: int = 4) -> None:
+    with workplace() as place:
+        asyncio.run(_post(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True), name, requests))
+
+
+async def _post(machine: PinnedMachine, name: str, requests: int) -> None:
+    """Send requests of one visitor, who comes back with the cookies of the answers."""
     headers = {key: value for key, value in browser_headers().items() if key != "Cookie"}
     async with running(load.load(machine.config, {})), aiohttp.ClientSession(headers=headers) as page:
         cookies: dict[str, str] = {}
-        for number in range(warm + 1):
+        for number in range(requests):
             own = {"Cookie": "; ".join(f"{key}={value}" for key, value in cookies.items())} if cookies else {}
             forwarding = {"Host": "t.shop.example", "X-Forwarded-For": "91.2.3.4", "X-Forwarded-Proto": "https"}
             address = f"http://127.0.0.1:{machine.port}/bench/e"
@@ -149,13 +196,16 @@ async def _trace(machine: PinnedMachine, name: str, warm: int) -> Trail:
                 if answer.status != 204:
                     raise RuntimeError(f"{answer.status}: {await answer.text()}")
                 cookies |= {key: cookie.value for key, cookie in answer.cookies.items()}
-    return trails[-1]
 
 
 def _figures(files: Sequence[str], called: Counter[str]) -> list[str]:
     """Return moves, files, and which of these were come back to, and called again, most often."""
     visits = Counter(file for file in files if file)
     return [str(len(files) - 1), str(len(visits)), _most(visits), _most(called)]
+
+
+def _by_file(counts: Counter[str]) -> list[tuple[str, str]]:
+    return [(file, str(count)) for file, count in counts.most_common()]
 
 
 def _rules_alone(files: Sequence[str]) -> list[str]:
@@ -171,10 +221,14 @@ def _most(visits: Counter[str], shown: int = 4) -> str:
 @click.command()
 @click.argument("name", type=click.Choice(list(_EVENTS)), default="Purchase")
 @click.option("--list", "listed", is_flag=True, help="Print each move.")
-def main(*, name: str, listed: bool) -> None:
+@click.option("--calls", is_flag=True, help="Count Python calls up to the queue instead.")
+def main(*, name: str, listed: bool, calls: bool) -> None:
     """Moves between files for one event of a returning visitor."""
-    with workplace() as place:
-        trail = asyncio.run(_trace(PinnedMachine(place / "proxy", "http://127.0.0.1:1", limited=True), name, warm=3))
+    if calls:
+        counts = _counted(name)
+        table((f"warm {name}, bytes to queue", "calls"), [("all", str(counts.total())), *_by_file(counts)])
+        return
+    trail = _traced(name)
     if listed:
         print("\n".join(trail.files))
     rules = Counter({file: count for file, count in trail.called.items() if file.startswith(_RULES)})

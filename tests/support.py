@@ -18,6 +18,9 @@ from proxy.config import load
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
+from proxy.rules.effort import Effort
+from proxy.rules.payload.addresses import CleanAddress, clean_urls
+from proxy.rules.payload.names import Allowed
 
 PIXEL, TOKEN, SECRET = machine.PIXEL, machine.TOKEN, machine.SECRET
 until = polling.until
@@ -31,6 +34,11 @@ USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Ge
 
 # One moment for all samples of a run, so that two of the same number are equal whenever they were made.
 _STARTED = int(time.time())
+
+
+def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
+    """Return what may leave of one address."""
+    return clean_urls((url,), allowed, effort)[0]
 
 
 def record(number: int = 1, *, pixel: str = PIXEL, visitor: bytes = b"abcd", time_s: int | None = None) -> Record:

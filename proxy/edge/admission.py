@@ -49,6 +49,10 @@ class Admission:
         """
         self._buckets = Buckets(limits.requests_per_second, limits.burst)
         self._shares = Shares(limits.connections, MOST_BYTES)
+        self.enter = self._shares.enter
+        """Counts a request that was let in against the share of its client."""
+        self.leave = self._shares.leave
+        """Counts it no more; the size is that of ``enter``."""
         self._fullness = fullness
         self._clock = clock
         self._conditions = conditions
@@ -67,14 +71,6 @@ class Admission:
         if judgement is Judgement.FULL:
             return self._refused("full", 503, "too much under way; try again later", _BUSY_SECONDS)
         return None
-
-    def enter(self, network: ClientNetwork, size: int) -> None:
-        """Count a request that was let in against the share of its client."""
-        self._shares.enter(network, size)
-
-    def leave(self, network: ClientNetwork, size: int) -> None:
-        """Count it no more; the size is that of ``enter``."""
-        self._shares.leave(network, size)
 
     def charge(self, network: ClientNetwork, events: int) -> None:
         """Charge a client for the events of a request beyond the first, which was charged when it was let in."""

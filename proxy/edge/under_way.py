@@ -13,8 +13,9 @@ class UnderWay:
         self._none_left.set()
 
     def __enter__(self) -> None:
+        if not self._requests:
+            self._none_left.clear()
         self._requests += 1
-        self._none_left.clear()
 
     def __exit__(self, *_: object) -> None:
         self._requests -= 1

@@ -78,6 +78,23 @@ def worth(name: str, custom_data: Mapping[str, Any]) -> bytes:
     return blake2b(f"{value:.4f} {custom_data.get('currency')}".encode(), digest_size=4).digest()
 
 
+def parts(  # noqa: PLR0913, PLR0917 - those of ``own``, and the event
+    name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes, event: Event | None
+) -> tuple[bytes, bytes, bytes]:
+    """Return what is one event's own, its worth, and what the events of its request and pixel share; see above.
+
+    Args:
+        name: As with ``own``; likewise the next four.
+        time_s: See ``name``.
+        identity: See ``name``.
+        custom_data: See ``name``.
+        written: See ``name``.
+        event: The event for one pixel; None where what is shared is not wanted.
+    """
+    shared_part = b"" if event is None else shared(event)
+    return own(name, time_s, identity, custom_data, written), worth(name, custom_data), shared_part
+
+
 def record(event: Event) -> Record:
     """Write an event that stands alone, as Graph takes it, in two parts."""
     return Record(

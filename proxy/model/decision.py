@@ -53,7 +53,8 @@ class ServerDecision(msgspec.Struct, frozen=True, gc=False):
     decision: Decision = Decision()
     """What is stored and noted: records, drops, redactions and faults; nothing where one bad event refuses all."""
     received: int = 0
-    """How many events the request held, those knowingly dropped and the refused ones included."""
+    """How many events the request held, those knowingly dropped and the refused ones included; where one refuses all,
+    those up to it."""
     refused: tuple[RefusedHit, ...] = ()
     """Events that Graph would not take, in their order; where one refuses all, the first alone."""
     fields: RequestFields = NO_FIELDS

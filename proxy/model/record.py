@@ -34,6 +34,8 @@ class Record(NamedTuple):
     """Where the event happened, in Meta's words; it decides how old the event may be."""
     fields: RequestFields = NO_FIELDS
     """What the request that carries it to Graph says beside it; of a browser's event nothing."""
+    order: bytes = b""
+    """See ``order.order_key``, where the event is to be sent once for an order; stored in the order memory only."""
 
     @property
     def whole(self) -> bytes:

@@ -95,5 +95,3 @@ class ServerRequest(NamedTuple):
     fields: RequestFields = NO_FIELDS
     is_all_or_nothing: bool = False
     """The first bad event refuses all, as with Graph; otherwise the good ones are stored, as with Meta's Gateway."""
-    faults: tuple[str, ...] = ()
-    """Errors of ours that reading led to: type and place in our code."""

@@ -24,6 +24,7 @@ from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
 _LAYOUT, _SERVER_LAYOUT = b"\x03", b"\x04"
+_INDEXED = frozenset({_LAYOUT, _SERVER_LAYOUT})
 _INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
 _COPIES: dict[str | None, BrowserCopy | None] = {None: None, **{member.value: member for member in BrowserCopy}}
@@ -109,7 +110,7 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
         ValueError: when the bytes are not a segment.
     """
     try:
-        if packed[:1] in {_LAYOUT, _SERVER_LAYOUT}:
+        if packed[:1] in _INDEXED:
             return _records(packed, pixel)
         return tuple(_old_records(packed, pixel))
     except (KeyError, TypeError, struct.error) as error:

@@ -1,8 +1,8 @@
 """Callers that wait at the same time are stored together: their appends become groups, one at a time.
 
 A lone append goes out in the next turn of the event loop. Only when the last group had company does the next one wait
-a moment for more, so that it is larger and its commit is paid for by more callers. While a group is being stored, the
-next one collects.
+for more, the longer the more callers that group had, so that it is larger and its commit is paid for by more callers.
+While a group is being stored, the next one collects.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ from proxy.queue.group import Append, Group
 Outcome: TypeAlias = Sequence[Stored | QueueError] | QueueError
 """For each append of a group what became of it, or why it alone was not stored; or why nothing of it was."""
 
-_LINGER_S = 0.0015
+# For each caller of the last group, and in all; uvloop's clock knows whole milliseconds.
+_LINGER_S, _MOST_LINGER_S = 0.0002, 0.005
 _MOST_CALLS = 512
 # Of a record in memory, beside its payload: measured with names and ids of usual length.
 _RECORD_BYTES = 500
@@ -72,7 +73,8 @@ class Grouper:
         self._bounds = bounds or Bounds()
         self._callers: deque[_Caller] = deque()
         self._bytes = 0
-        self._company = False
+        self._last = 0
+        """How many callers the last group had."""
         self._apart = 0
         """How many of the next callers have a group each, as one of them brought what cannot be stored."""
         self._idle = asyncio.Event()
@@ -109,8 +111,8 @@ class Grouper:
     def _go_on(self) -> None:
         """Begin the next group: in the next round of the event loop, or a moment later if it will have company."""
         loop = asyncio.get_running_loop()
-        if self._company and not self._closing:
-            loop.call_later(_LINGER_S, self._begin)
+        if self._last > 1 and not self._closing:
+            loop.call_later(min(self._last * _LINGER_S, _MOST_LINGER_S), self._begin)
         else:
             loop.call_soon(self._begin)
 
@@ -119,7 +121,7 @@ class Grouper:
         while self._callers:
             most = 1 if self._apart else _MOST_CALLS
             group = [self._callers.popleft() for _ in range(min(len(self._callers), most))]
-            self._company = len(group) > 1
+            self._last = len(group)
             self._apart = max(0, self._apart - 1)
             if self._is_handed_over(group):
                 return
@@ -152,7 +154,7 @@ class Grouper:
     def _end(self, group: Sequence[_Caller], outcome: Outcome) -> None:
         """Answer a group whose end the engine tells, and go on with whoever came meanwhile."""
         self._answer(group, outcome)
-        if self._company and self._callers:
+        if self._last > 1 and self._callers:
             self._go_on()
         else:
             self._begin()

@@ -16,7 +16,8 @@ from proxy.rules.identity.person import Person
 from proxy.rules.identity.visitor_cookie import NONE_FOUND, FoundCookie, VisitorCookie
 from proxy.rules.limits import RECORDS
 from proxy.rules.match.keys import MatchKeys
-from proxy.rules.payload.addresses import CleanPage
+from proxy.rules.payload.pages import CleanPage
+from proxy.rules.payload.redact import CleanData
 from proxy.rules.policy import Policy
 from proxy.rules.request.sites import CookieScope
 
@@ -81,6 +82,10 @@ class Case(msgspec.Struct):
     stranger: Person | None = None
     """Who the visitor is for each pixel of which the page told nothing."""
     shared_parts: dict[str, SharedPart] = {}
+    checked_data: dict[tuple[str, bytes], tuple[Mapping[str, Any], tuple[str, ...]]] = {}
+    """By name and custom data of an event, the latter as JSON: what of them may be sent, and findings."""
+    clean_data: dict[tuple[str, bytes], CleanData] = {}
+    """By the same."""
     page: CleanPage | None = None
     bytes_left: int = RECORDS
     records: list[Record] = []
@@ -110,6 +115,8 @@ class EventCase(msgspec.Struct):
     pixels: Sequence[Pixel] = ()
     data: Mapping[str, Any] = {}
     """Its custom data."""
+    data_key: tuple[str, bytes] | None = None
+    """By which other events of the request find what was made of the same custom data."""
     written: bytes = b""
     """The custom data as JSON, where they have been written already."""
     findings: tuple[str, ...] = ()

@@ -3,7 +3,10 @@
 A step that drops the event for a pixel takes the pixel off; so the first objection decides.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
 
 from proxy.config.schema import Pixel
 from proxy.graph.law import MAX_AGE_MS, STANDARD_EVENTS
@@ -19,6 +22,8 @@ from proxy.rules.selection import wants
 
 # Delivery needs time of its own, so what would be too old within the hour is not taken.
 _ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
+# Different custom data of a body that are remembered; where there are more, they hardly come again.
+_MOST_REMEMBERED = 16
 _RESTRICTED_DATA = ("value", "currency")
 
 
@@ -107,13 +112,25 @@ def custom_data(event_case: EventCase) -> None:
     claimed = hit.data
     if event_case.case.policy.site.sensitive == "restricted":
         claimed = {key: claimed[key] for key in _RESTRICTED_DATA if key in claimed}
-    event_case.data, event_case.findings = checked(hit.name, claimed)
+    event_case.data, event_case.findings = _checked(event_case, claimed)
     if hit.name != "Purchase":
         return
     if "value" not in event_case.data:
         _drop_all(event_case, DropReason.MISSING_VALUE, event_case.findings)
     elif "currency" not in event_case.data:
         _drop_all(event_case, DropReason.MISSING_CURRENCY, event_case.findings)
+
+
+def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Check an event's custom data; what a page says alike of several events is checked, and later cleaned, once."""
+    case, name = event_case.case, event_case.hit.name
+    if not claimed or len(case.visit.hits) == 1 or len(case.checked_data) == _MOST_REMEMBERED:
+        return checked(name, claimed)
+    key = event_case.data_key = (name, orjson.dumps(claimed, default=str))
+    found = case.checked_data.get(key)
+    if found is None:
+        found = case.checked_data[key] = checked(name, claimed)
+    return found
 
 
 def match_keys(event_case: EventCase) -> None:

@@ -7,8 +7,9 @@ address, which is the least that one line gets (RFC 6177) and holds more address
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import AddressValueError, IPv6Address
 from typing import TypeAlias
+
+from proxy.rules.request.ip_numbers import ip_number
 
 ClientNetwork: TypeAlias = str | int
 
@@ -21,11 +22,10 @@ def client_network(address: str) -> ClientNetwork:
     """Return the network by which a client is told; a text that is no address stands for itself."""
     if ":" not in address:
         return address
-    try:
-        six = IPv6Address(address.partition("%")[0])
-    except AddressValueError:
+    found = ip_number(address.partition("%")[0])
+    if found is None:
         return address
-    return str(six.ipv4_mapped) if six.ipv4_mapped else int(six) >> 64
+    return found.number >> 64 if found.version == 6 else found.text
 
 
 def price(fullness: float) -> float:

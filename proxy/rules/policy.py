@@ -38,9 +38,14 @@ class Policy:
         return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)
 
     @cached_property
-    def cookie_names(self) -> re.Pattern[str]:
+    def visitor_cookie_names(self) -> tuple[str, ...]:
+        """The name of the site's visitor cookie, then those that old secrets gave it."""
+        return self.keys.names(self.site.name)
+
+    @cached_property
+    def cookie_pattern(self) -> re.Pattern[str]:
         """Finds the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
-        return pattern_of((*BROWSER_IDS, *self.keys.names(self.site.name)))
+        return pattern_of((*BROWSER_IDS, *self.visitor_cookie_names))
 
     @cached_property
     def judges_bots(self) -> bool:

@@ -24,13 +24,13 @@ class ServerCase(msgspec.Struct):
     request: ServerRequest
     policy: Policy
     pixel: Pixel
+    faults: list[str]
     records: list[Record] = []
     dropped: list[LedgerRow] = []
     refused: list[RefusedHit] = []
     redactions: list[Redaction] = []
     alike: dict[bytes, int] = {}
     """How many events of the same content, and without an id, came before."""
-    faults: list[str] = []
     written: int = 0
     """Bytes of records since the last pause."""
 

@@ -9,10 +9,14 @@ BODY = 16 * 1024 * 1024
 """Bytes of a body, unpacked: 1,000 Purchases of 30 items each come to 7 MB in the widest form an SDK sends."""
 EVENTS = MAX_BATCH
 """Events of a request [Meta, using the API]."""
-FIELDS = 50_000
-"""Fields of a form, and parts of a multipart body: 1,000 events as PHP nests them come to some 30,000."""
-COMMAS = 2_000_000
+FIELDS = 20_000
+"""Fields of a form, and parts of a multipart body: 1,000 events as PHP nests them, with 20 members each."""
+WORDS = 50
+"""Fields of a request that are no events."""
+COMMAS = 1_000_000
 """Commas of the list of events, so that no list of millions of nothings is taken apart."""
+EVENT = 256 * 1024
+"""Bytes of one event: an order of 1,000 items, or the longest receipt of an app store."""
 DEPTH = 18
 """Levels of an event: those of custom data, the event, and what it stands in."""
 MEMBERS = 10_000

@@ -10,7 +10,7 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.request import Visit
 from proxy.rules import limits
-from proxy.rules.payload.addresses import clean_page
+from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import shape_of
 from proxy.rules.server_case import ServerEventCase

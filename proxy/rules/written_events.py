@@ -10,7 +10,8 @@ from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
-from proxy.rules.payload.addresses import REASONS, clean_page
+from proxy.rules.payload.addresses import REASONS
+from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 
 # What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
@@ -20,6 +21,8 @@ _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 # What ``Record(...)`` does, without the call of a function in Python: a request may come to hundreds.
 _record_of = partial(tuple.__new__, Record)
+# What only servers' events say otherwise.
+_OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -34,7 +37,13 @@ def redaction(event_case: EventCase) -> None:
     """Take out of the custom data, and once of the page's addresses, what may not leave."""
     case, allowed = event_case.case, event_case.case.policy.allowed
     if event_case.data:
-        event_case.data, removed, event_case.written = clean_data(event_case.data, allowed, case.effort)
+        key = event_case.data_key
+        found = case.clean_data.get(key) if key else None
+        if found is None:
+            found = clean_data(event_case.data, allowed, case.effort)
+            if key:
+                case.clean_data[key] = found
+        event_case.data, removed, event_case.written = found
         if removed:
             case.redactions += [_IN_DATA[what] for what in removed]
     if case.page is None:
@@ -92,30 +101,39 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     case, hit, data, findings = event_case.case, event_case.hit, event_case.data, event_case.findings
     name, identity, time_s = hit.name, hit.id, event_case.time // 1000
     visitor, browser_copy = case.visitor, hit.browser_copy
-    own = payload.own(name, time_s, identity, data, event_case.written)
-    worth = payload.worth(name, data)
+    first_id = event_case.pixels[0].id
+    first_event = None if first_id in case.shared_parts else event(event_case, first_id)
+    own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
     size = len(event_case.pixels) * (len(own) + _in_json(findings))
     records: list[Record] = []
     first = None
     for pixel in event_case.pixels:
         part = case.shared_parts.get(pixel.id)
         if part is None:
-            part = parts[pixel.id] = _shared_part(event_case, pixel.id, first)
+            part = parts[pixel.id] = _shared_part(event_case, pixel.id, first, written)
             size += part.size
         first = first or part
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
         shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
-        records.append(_record_of(about + shared))
+        records.append(_record_of(about + shared + _OF_PAGES))
     return records, size
 
 
-def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None) -> SharedPart:
-    """Return what the records of one pixel share, written anew if its visitor is not the one of the event's first."""
+def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None, written: bytes) -> SharedPart:
+    """Return what the records of one pixel share, written anew if its visitor is not the one of the event's first.
+
+    Args:
+        event_case: The event.
+        pixel_id: The pixel.
+        first: The part of the event's first pixel; None for that one itself.
+        written: What is written of that one.
+    """
     case = event_case.case
     person = case.people[pixel_id]
     findings = _findings(case, person)
-    written = first.written if first and first.person is person else payload.shared(event(event_case, pixel_id))
+    if first is not None:
+        written = first.written if first.person is person else payload.shared(event(event_case, pixel_id))
     return SharedPart(
         written,
         person,

@@ -97,6 +97,27 @@ async def _came(made: Front, count: int) -> bool:
     return made.fast + made.slow >= count
 
 
+CHUNKED_HEAD = CHUNKED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+@pytest.mark.parametrize(
+    "broken", [b"zz\r\n", b"2\r\n{}x", b"2\r\n{}\r\n0\r\nX A: 3\r\n\r\n", b"0\r\nContent-Length: 3\r\n\r\n"]
+)
+async def test_a_body_whose_framing_breaks_is_refused_at_once(broken: bytes, *, is_fast: bool) -> None:
+    """Its request is under way by then, and would be so until its client is gone, whom no time limit ends."""
+    async with front(SHORT, fast=is_fast) as made:
+        reader, writer = await asyncio.open_connection(*made.address)
+        writer.write(CHUNKED_HEAD)
+        await until(partial(_came, made, 1), what="the request at its door")
+        writer.write(broken)
+        answered = await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+
+    assert answered.partition(b"\r\n")[0].split(b" ", 1)[1] == b"400 Bad Request"
+    assert made.ended("malformed") >= 1
+
+
 _requests = st.sampled_from([PLAIN, PLAIN, PLAIN, GET, CHUNKED, HEAD, PLAIN[:40], CLOSING, post(b"{}", "Expect: x")])
 _spoilt = st.builds(
     lambda data, place, put: data[: place % len(data)] + put + data[place % len(data) :],

@@ -37,14 +37,14 @@ async def conditions(shop: Installation) -> list[tuple[str, str]]:
 
 def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the rules fail for the event whose id is ``bad``."""
-    right = payload.own
+    right = payload.parts
 
-    def wrong(name: str, time_s: int, identity: str, *data: Any) -> bytes:
+    def wrong(name: str, time_s: int, identity: str, *more: Any) -> tuple[bytes, bytes, bytes]:
         if identity == "bad":
             raise TypeError(SECRET_WORD)
-        return right(name, time_s, identity, *data)
+        return right(name, time_s, identity, *more)
 
-    monkeypatch.setattr(payload, "own", wrong)
+    monkeypatch.setattr(payload, "parts", wrong)
 
 
 @pytest.mark.parametrize("number", [1e20, 1.7e308, 2**64 - 1])
@@ -72,7 +72,7 @@ async def test_an_error_nobody_foresaw_is_a_refusal_of_its_event(
     assert {(status, body) for status, _, body in answers} == {
         (200, b'{"refused":[{"index":0,"id":"bad","why":"cannot be read"}]}')
     }
-    assert place.startswith("TypeError in proxy.rules.written_events._records, line ")
+    assert place.startswith("TypeError in proxy.graph.payload.parts, line ")
     assert await metric(shop, "capi_proxy_faults_total") == {f'place="{place}"': 3}
     assert caplog.text.count("TypeError") == 1
     assert SECRET_WORD not in caplog.text

@@ -1,4 +1,10 @@
-"""Texts made to be dear: each unit, repeated, looks like many secrets and is none."""
+"""What is made to be dear: texts of which each unit, repeated, looks like many secrets; and custom data of many events.
+
+The custom data of a burst differ from event to event, so that nothing read of one helps with the next.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 HARD = {
     "telephone numbers": "0049 00 1234567, ",
@@ -23,3 +29,41 @@ HARD = {
     "foreign digits": "\u0661",
     "accents": "e\u0301 ",
 }
+
+BURSTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "plain": lambda number: {"value": 1.5 + number, "currency": "EUR"},
+    "repairs": lambda number: {
+        "value": f"1.{100 + number},00", "currency": "eur ", "net_revenue": f"{number},50", "order_id": number,
+        "num_items": f"{number}",
+    },
+    "carts as text": lambda number: {
+        "value": number, "currency": "EUR", "contents": f'[{{"id":{number},"quantity":"2"}}]', "order_id": number,
+    },
+    "contacts": lambda number: {
+        "value": number, "currency": "EUR", "a": f"anna{number}@mail.example", "b": f"+49 30 1234{number:03d}",
+        "c": f"x{number}@y.de",
+    },
+    "accounts": lambda number: {
+        "value": number, "currency": "XXX", "content_ids": f"DE89370400440532013000{number}",
+    },
+    "keys": lambda number: {
+        "value": number, "currency": "EUR", f"k{number}": f"aB1-aB1-aB1-aB1-{number}aB1-",
+        "c": f"https://shop.example/aB1-aB1-aB1-aB1-{number}?x={number}", "d": f"DE89 3704 0044 0532 0130 {number:03d}",
+    },
+    "addresses": lambda number: {
+        "value": number, "currency": "EUR", "u": f"https://shop.example/p{number}?email={number}@x.de",
+        "v": f"https://a.example/{number}?token={number}#x", "w": f"http://b.example/{number}",
+    },
+    "base64": lambda number: {
+        "value": number, "currency": "EUR", "u": f"aGVsbG8gd29ybGQ{number} aGVsbG8gd29ybGQ{number}",
+        "v": f"aGVsbG8gd29ybGQ {number}x", "w": f"%25252540{number}",
+    },
+    "other letters": lambda number: {
+        "value": number, "currency": "EUR", f"\u00fc{number}": f"\ufb00\u0661{number}@ ", "v": f"\ufdfa{number}%40",
+        "w": f"\uff11\uff12\uff13\uff14{number}",
+    },
+    "long names": lambda number: {
+        "value": number, "currency": "EUR", f"userDataOfABillingAddressAndMore{number}": number,
+        f"someThing-of-the_kindOfAnEmailOfThat{number}": number, f"email{number}": number,
+    },
+}  # fmt: skip

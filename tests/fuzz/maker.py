@@ -156,7 +156,7 @@ _HOSTS = (
     ),
     *("127.0.0.1:8080", "[::1]", "localhost", "é" * 60, "a." * 120, "shop.example.", "SHOP.example:443", "co.uk"),
 )
-_AGENTS = (
+AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605",
@@ -188,7 +188,7 @@ class Maker:
             origin=f"https://{self._host()}" if maybe(4) else "https://www.shop.example",
             referer=self._address()[:MOST_HEADER] if maybe(2) else "",
             cookie=self._cookies()[:MOST_HEADER],
-            user_agent=self._text(2000)[:MOST_HEADER] if maybe(3) else self._pick(_AGENTS[: 1 if maybe(2) else None]),
+            user_agent=self._text(2000)[:MOST_HEADER] if maybe(3) else self._pick(AGENTS[: 1 if maybe(2) else None]),
             brands=self._text(300) if maybe(8) else "",
             platform=self._pick(("", '"Windows"', '"Linux"', "x")),
             gpc="1" if maybe(12) else self._pick(("", "0")),

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hard import BURSTS
 from maker import Bytes, Chance
-from target import Door, drawn, packed, unpacked
+from target import Door, burst, drawn, packed, unpacked
 
 from proxy.edge.collect import tag_answer
+from proxy.rules import limits
 
 COUNT = 3000
 SEEDS = sorted((Path(__file__).parent / "seeds").glob("*.json"))
@@ -28,6 +30,17 @@ def test_no_made_up_request_leads_to_an_error(door: Door) -> None:
 def test_what_was_found_once_is_mended(door: Door, seed: Path) -> None:
     """Each request that was answered wrongly, or took too long, is answered."""
     assert door.wrong(unpacked(seed.read_bytes())) == ""
+
+
+@pytest.mark.parametrize("kind", BURSTS)
+def test_a_burst_of_dear_events_is_taken(door: Door, kind: str) -> None:
+    """As many events as a body may have, each with other odd custom data for two pixels, are all stored."""
+    request = burst(kind)
+    outcome = door.answer(request)
+
+    assert door.wrong(request) == ""
+    assert len(request.facts.body) <= limits.BODY
+    assert (len(outcome.records), outcome.refused) == (limits.ROWS, 0)
 
 
 def test_the_requests_are_worth_sending(door: Door) -> None:

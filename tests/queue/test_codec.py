@@ -29,6 +29,7 @@ FACTS: dict[str, st.SearchStrategy[Any]] = {
     "shared": st.sampled_from([b"", b'{"user_data":{}}']) | st.binary(max_size=200),
     "action_source": st.just("website"),
     "fields": st.just(NO_FIELDS),
+    "order": st.just(b""),
 }
 RECORDS = st.lists(st.builds(Record, **FACTS), max_size=20)
 FIELDS = st.builds(RequestFields, *[TEXT] * len(NO_FIELDS)) | st.just(NO_FIELDS)

@@ -68,6 +68,24 @@ async def test_each_caller_gets_its_own_answer() -> None:
     assert [answer.reused for answer in answers] == [0, 0, 1, 2]
 
 
+async def test_the_wait_for_company_grows_with_the_company_there_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was alone makes nobody wait; a large group lets the next wait longer than a small one, up to a bound."""
+    grouper = Grouper(Engine().make, Engine().store)
+    loop = asyncio.get_running_loop()
+    delays: list[float] = []
+
+    def call_later(delay: float, call: Callable[[], None]) -> asyncio.Handle:
+        delays.append(delay)
+        return loop.call_soon(call)
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    for callers in (1, 1, 10, 400, 1):
+        await asyncio.gather(*(grouper.append([record(number)]) for number in range(callers)))
+
+    of_ten, of_many = delays
+    assert 0 < of_ten < of_many <= 0.005
+
+
 async def test_bytes_beyond_the_bound_are_refused_at_once() -> None:
     """Appends wait for the disk up to so many bytes; more are refused, later ones are taken, a large one alone too."""
     engine = Engine()

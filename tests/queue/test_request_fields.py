@@ -196,3 +196,27 @@ async def test_many_requests_at_once_are_kept_apart(queue: LocalQueue) -> None:
     await asyncio.gather(*(queue.append(request) for request in requests))
 
     assert sorted(len(claim) for claim in await claimed(queue)) == [10, 10, 20]
+
+
+async def test_browsers_events_are_claimed_as_before(queue: LocalQueue) -> None:
+    """A claim asks the table once where no server sends anything, else once more for each kind that has nothing."""
+    asked: list[str] = []
+
+    def listen(_cursor: object, statement: str, _values: object) -> bool:
+        asked.append(statement)
+        return True
+
+    db = queue._store.tables.db
+    await queue.append([record(number) for number in range(10)])
+    await queue._writer.do(lambda: db.set_exec_trace(listen))
+    segments = await queue.claim(PIXEL, most=1000)
+    alone = len([statement for statement in asked if "FROM segment" in statement])
+    await queue.append([server_record(20, SPRING)])
+    asked.clear()
+    more = await queue.claim(PIXEL, most=1000)
+    beside = len([statement for statement in asked if "FROM segment" in statement])
+    await queue._writer.do(lambda: db.set_exec_trace(None))
+
+    assert (len(segments), len(more)) == (1, 1)
+    assert alone == 1
+    assert beside <= 2

@@ -9,12 +9,12 @@ import orjson
 from cases import KEYS, NOW, site
 
 from proxy.model.decision import ServerDecision
-from proxy.model.server_request import RequestFields, ServerBody, ServerRequest
+from proxy.model.server_request import RefusedHit, RequestFields, ServerBody, ServerHit, ServerRequest
 from proxy.rules.effort import whole
 from proxy.rules.policy import Policy
 from proxy.rules.server import ingest_claim
+from proxy.rules.server_wire import reading
 from proxy.rules.server_wire.claim import claim_of
-from proxy.rules.server_wire.reading import request_parts
 
 PERSON_KEY = b"k" * 32
 PIXEL = "123"
@@ -53,10 +53,15 @@ def multipart(fields: Mapping[str, str], boundary: str, *headers: str) -> bytes:
     return ("".join(lines) + f"--{boundary}--\r\n").encode()
 
 
-def read(content: bytes, content_type: str = JSON, query: str = "", *, all_or_nothing: bool = False) -> ServerRequest:
+def read(content: bytes, content_type: str = JSON, query: str = "") -> ServerRequest:
+    """Read a body as far as its events, each in one shape."""
     claim = claim_of(ServerBody(content, content_type, query))
-    parts = request_parts(claim, pixel=PIXEL, now=NOW, entropy=1, is_all_or_nothing=all_or_nothing)
-    return whole(parts)
+    faults: list[str] = []
+    hits = [reading.read(place, element, faults) for place, element in enumerate(whole(reading.elements_of(claim)))]
+    assert faults == []
+    good = tuple(hit for hit in hits if isinstance(hit, ServerHit))
+    bad = tuple(hit for hit in hits if isinstance(hit, RefusedHit))
+    return ServerRequest(NOW, 1, PIXEL, good, bad, claim.fields)
 
 
 def events_read(*events: Any) -> ServerRequest:

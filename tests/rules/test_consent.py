@@ -1,5 +1,6 @@
 """Only what was allowed leaves: Global Privacy Control, consent and bots decide in this order."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from proxy.config.schema import Site
 from proxy.model.event import DropReason
 from proxy.model.request import Consent, Visit
 from proxy.rules.identity.visitor_cookie import NOTHING, VisitorCookie
-from proxy.rules.permission.consent import forbids, options, signals_dnt, signals_gpc
+from proxy.rules.permission.consent import forbids, options, permission, signals_dnt, signals_gpc
 
 GRANTED, UNKNOWN, REVOKED = Consent.GRANTED, Consent.UNKNOWN, Consent.REVOKED
 GPC, NO_CONSENT, BOT = DropReason.GPC, DropReason.NO_CONSENT, DropReason.BOT
@@ -153,3 +154,17 @@ def test_limited_data_use_comes_from_the_page_or_from_the_signal(
 ) -> None:
     """The page's own choice stands unless the visitor's signal asks for more."""
     assert options(site(gpc=setting), Visit(sent=1, dpo=dpo), gpc=gpc) == expected
+
+
+@pytest.mark.parametrize("settings", [{}, {"consent": "required"}, {"ldu": True}, {"gpc": "ldu"}, {"dnt": "drop"}])
+@pytest.mark.parametrize("cookie", [NOTHING, VisitorCookie(consent=REVOKED), VisitorCookie(opted_out=True)])
+def test_a_visit_without_any_signal_is_judged_as_any_other(settings: dict[str, Any], cookie: VisitorCookie) -> None:
+    """The short answer for nearly all visits is what all questions together come to."""
+    for consent, gpc, dnt, tag, bot in product(Consent, ("", "0", "1"), ("", "0", "1"), (False, True), (False, True)):
+        visit, shop = Visit(sent=1, consent=consent, gpc=tag, dpo=CALIFORNIA), site(**settings)
+        has_gpc, has_dnt = signals_gpc(gpc, visit), signals_dnt(dnt)
+
+        forbidden = forbids(shop, visit, cookie, gpc=has_gpc, dnt=has_dnt, located=True, bot=bot)
+        answer = permission(shop, visit, cookie, gpc=gpc, dnt=dnt, is_located=True, is_bot=bot)
+
+        assert answer == (forbidden, options(shop, visit, gpc=has_gpc))

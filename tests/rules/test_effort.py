@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from leak_samples import secrets
 from stdnum import iban
+from support import clean_url
 
 from proxy.config.schema import Site
 from proxy.edge.collect import tag_answer
@@ -23,7 +24,6 @@ from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, Effort
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.match import phone_plans, usual_numbers
 from proxy.rules.payload import addresses, redact, secret_shapes, shape_patterns
-from proxy.rules.payload.addresses import clean_url
 from proxy.rules.payload.names import allowed_by
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of

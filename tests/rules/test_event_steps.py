@@ -472,3 +472,26 @@ def test_visitors_are_told_apart() -> None:
     assert the_event(case_of(hit(), fbp="", ids=BrowserIds("fb.1.1.9", "", ()))).visitor == unknown
     assert the_event(case_of(hit(), fbp="", user_agent="x")).visitor != unknown
     assert the_event(case_of(hit(), fbp="", address="8.8.8.8")).visitor != unknown
+
+
+def test_custom_data_that_come_again_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page says alike of several events is cleaned once; each event has it, its findings and its redactions."""
+    cleaned = []
+
+    def counted(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> CleanData:
+        cleaned.append(data)
+        return clean_data(data, allowed, effort)
+
+    monkeypatch.setattr(written_events, "clean_data", counted)
+    data = {"value": "12,50", "currency": "EUR", "text": "anna@x.de"}
+    claims = (data, dict(data), data | {"value": 12.5})
+    case = case_of(*(hit(name="Lead", data=claimed) for claimed in claims), url="https://shop.example/")
+    first, second, third = results(case)
+
+    assert isinstance(first, Event)
+    assert isinstance(second, Event)
+    assert isinstance(third, Event)
+    assert first.custom_data == second.custom_data == third.custom_data
+    assert first.custom_data == {"value": 12.5, "currency": "EUR", "text": "[redacted]"}
+    assert (first.findings, second.findings, third.findings) == (("value:repaired",), ("value:repaired",), ())
+    assert (len(cleaned), case.redactions) == (2, [Redaction("email", "custom_data")] * 3)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from leak_samples import ADDRESSES, ENCODINGS, HARMLESS, MISTAKEN, SECRETS, TEXTS, secrets
+from support import clean_url
 
 from proxy.config.schema import Site
 from proxy.rules.effort import Effort
-from proxy.rules.payload.addresses import clean_url
 from proxy.rules.payload.names import allowed_by
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.shape_patterns import Shape

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support import clean_url
 
 from proxy.rules.effort import Effort
-from proxy.rules.payload.addresses import REDACTED, clean_url, origin_of
+from proxy.rules.payload.addresses import REDACTED, origin_of
 from proxy.rules.payload.names import allowed_by
 from proxy.rules.payload.redact import clean_data
 

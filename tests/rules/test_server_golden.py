@@ -11,14 +11,14 @@ from typing import Any
 
 import orjson
 import pytest
-from server_requests import PIXEL, policy
+from server_requests import PIXEL, policy, read
 
 from proxy.model.decision import ServerDecision
 from proxy.model.server_request import ServerBody, ServerHit
 from proxy.rules.effort import whole
 from proxy.rules.server import ingest_claim
 from proxy.rules.server_wire.claim import claim_of
-from proxy.rules.server_wire.reading import MalformedRequestError, request_parts
+from proxy.rules.server_wire.reading import MalformedRequestError
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "server"
 NAMES = sorted(path.name.removesuffix(".request.json") for path in GOLDEN.glob("*.request.json"))
@@ -63,7 +63,8 @@ def as_golden(keys: tuple[str, ...], hits: list[ServerHit], decision: ServerDeci
 def test_a_body_becomes_its_golden_events(name: str) -> None:
     """Keys, fields, hits and payloads are those in the file, for every shape that a client is known to send."""
     request = json.loads((GOLDEN / f"{name}.request.json").read_text(encoding="utf-8"))
-    claim = claim_of(ServerBody(request["body"].encode(), request.get("content_type", ""), request.get("query", "")))
+    body = ServerBody(request["body"].encode(), request.get("content_type", ""), request.get("query", ""))
+    claim = claim_of(body)
     about = {
         "pixel": PIXEL,
         "now": request["now"],
@@ -71,7 +72,7 @@ def test_a_body_becomes_its_golden_events(name: str) -> None:
         "is_all_or_nothing": request.get("door") != "gateway",
     }
     try:
-        hits = list(whole(request_parts(claim, **about)).hits)
+        hits = list(read(body.content, body.content_type, body.query).hits)
     except MalformedRequestError:
         hits = []
     actual = as_golden(claim.access_keys, hits, whole(ingest_claim(claim, policy(**request.get("site", {})), **about)))

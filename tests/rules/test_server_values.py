@@ -223,6 +223,7 @@ def test_data_processing_options(options: Any, country: Any, state: Any, expecte
         ("https://shop.example/a.AQ", "https://shop.example/a.AQ"),
         ("https://shop.example/index.html", "https://shop.example/index.html"),
         (" https://shop.example/ ", "https://shop.example/"),
+        ("https://s.example/" + ".AQAAAAAA" * 20_000 + "x", ""),
     ],
 )
 def test_marks_of_the_builder_are_taken_off_addresses_of_pages(claimed: str, expected: str) -> None:

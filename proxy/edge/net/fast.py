@@ -81,14 +81,14 @@ class FastConnection(HttpConnection):
             self._task.cancel()
 
     def _is_between_requests(self) -> bool:
-        is_ending = self._close or self._force_close
-        return self._left == 0 and not is_ending and not self._paused and not self._body_is_coming() and self.waits()
+        is_at_work = self._task or self._paused or self._close or self._force_close
+        return self._left == 0 and not is_at_work and not self._body_is_coming() and self._has_answered()
 
     def _begin(self, post: PlainPost) -> None:
         self.keep_alive(False)  # ends aiohttp's timer; ``_end`` has one of its own
         self._connection.touch()
         self._connection.spoke = True
-        self._until(math.inf)
+        self._connection.deadline = math.inf
         self._task = self._loop.create_task(self._answered(post))
 
     async def _answered(self, post: PlainPost) -> None:

@@ -103,10 +103,7 @@ class HttpConnection(RequestHandler):
 
     def waits(self) -> bool:
         """Tell whether the connection waits for its client, not for an answer of the proxy."""
-        if self._paused or self._body_is_coming():
-            return True
-        waiter = self._waiter
-        return not self._request_count or (waiter is not None and not waiter.done())
+        return self._paused or self._body_is_coming() or self._has_answered()
 
     def expire(self) -> None:
         """End what took too long, with an answer where one can still be given."""
@@ -162,9 +159,12 @@ class HttpConnection(RequestHandler):
         if not was_coming and self._is_over_long(data):
             self._refuse_headers()
             return
-        before = self._request_count
+        before, body = self._request_count, self._payload
         super().data_received(data)
         if self._request_count != before:
+            if was_coming and not body.is_eof() and body.exception() is None:
+                # The parser gave up within it, and aiohttp would let its reader wait without end.
+                body.set_exception(web.RequestPayloadError("its framing is broken"))
             self._request_came()
         elif was_coming:
             self._body_came(len(data))
@@ -208,6 +208,11 @@ class HttpConnection(RequestHandler):
         if not self._head:
             self._wait(self._limits.header_seconds)
         self._head += size
+
+    def _has_answered(self) -> bool:
+        """Tell whether aiohttp has answered what came whole."""
+        waiter = self._waiter
+        return not self._request_count or (waiter is not None and not waiter.done())
 
     def _body_is_coming(self) -> bool:
         return self._payload is not None and not self._payload.is_eof()

@@ -25,9 +25,13 @@ _MOST_NAMED = 100
 _TITLES = {
     2804003: "Event Timestamp Too Old",
     2804004: "Event Timestamp In The Future",
-    2804009: "Missing Value",
+    2804009: "Missing Value for Purchase Event",
+    2804011: "Invalid Currency For Purchase Event",
     2804050: "Not Enough Customer Information",
+    2804066: "Event Name Not Allowed For Business Messaging",
+    2804043: "Invalid Extended Device Info",
 }
+"""Titles by subcode; what Graph says there is known only for some, so the others are ours."""
 _NO_TRACE = "A" + "0" * 22
 """The trace of an answer to what could not be read as a request."""
 

@@ -36,6 +36,8 @@ class Filter:
     id: str = ""
     status: Status | None = None
     reason: str = ""
+    action_source: str = ""
+    """Only finished events that happened there, in Meta's words; dead letters of any."""
     before: int = 0
     """Only dead letters with a smaller number than this one."""
     since: int | None = None

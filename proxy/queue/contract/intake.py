@@ -18,7 +18,8 @@ class Stored:
     """
 
     duplicates: tuple[Record, ...] = ()
-    """Repeats of what the same visitor brought before; not sent again."""
+    """Not sent again: what the same visitor or a server brought before, what a server repeats, and what is about an
+    order that was met. Of Purchases whose copy had another value each has the finding ``id:conflict``."""
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
@@ -34,7 +35,8 @@ class Intake(Suppressing, Protocol):
         """Make records durable.
 
         Args:
-            records: Events of any pixels.
+            records: Events of any pixels. Those that name their order (``Record.order``) are stored once for it within
+                90 days, whatever their ids.
             not_before: Server clock in milliseconds; none of them is claimed before that moment. Nothing wakes a lane
                 then: whoever sets it does.
 

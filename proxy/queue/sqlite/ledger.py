@@ -228,7 +228,12 @@ def days_of(tables: Iterable[str], kind: str) -> list[int]:
 
 
 def where(wanted: Filter, *, identity: str) -> tuple[str, list[str]]:
-    """Return the SQL conditions of a filter, and their values; ``identity`` names the column of event ids."""
+    """Return the SQL conditions of a filter that rows and dead letters have, and their values.
+
+    Args:
+        wanted: The filter.
+        identity: Names the column of event ids.
+    """
     fields = {"pixel": wanted.pixel, "name": wanted.name, identity: wanted.id, "reason": wanted.reason}
     texts = {column: text for column, text in (fields | {"status": wanted.status or ""}).items() if text}
     return "".join(f" AND {column}=?" for column in texts), list(texts.values())

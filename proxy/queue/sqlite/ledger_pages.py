@@ -56,7 +56,7 @@ class LedgerPages:
         table = f"{LEDGER}_{day}"
         top = self._number(f"SELECT coalesce(max(rowid), 0) FROM {table} WHERE rowid<?", below)  # noqa: S608 - our own names
         bottom, most = max(1, top - SLICE + 1), min(wanted.limit, FOUND)
-        condition, texts = where(wanted, identity="id")
+        condition, texts = _where(wanted)
         sql = f"SELECT rowid, * FROM {table} WHERE rowid BETWEEN ? AND ?{condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
         found: list[Any] = self._db.execute(sql, (bottom, top, *texts, most)).fetchall()
         lowest = found[-1][0] if len(found) == most else bottom
@@ -71,7 +71,7 @@ class LedgerPages:
         if last <= above:
             return [], None
         bottom, most = max(above + 1, lowest), min(wanted.limit, FOUND)
-        condition, texts = where(wanted, identity="id")
+        condition, texts = _where(wanted)
         parts = [f"SELECT rowid AS number, * FROM {table} WHERE rowid BETWEEN ? AND ?{condition}" for table in tables]  # noqa: S608
         sql = f"{' UNION ALL '.join(parts)} ORDER BY number LIMIT ?"
         top = bottom + SLICE - 1
@@ -115,3 +115,10 @@ class LedgerPages:
     def _number(self, sql: str, *values: int) -> int:
         ((number,),) = self._db.execute(sql, values).fetchall()
         return int(str(number))
+
+
+def _where(wanted: Filter) -> tuple[str, list[str]]:
+    condition, texts = where(wanted, identity="id")
+    if wanted.action_source:
+        condition, texts = f"{condition} AND coalesce(source, '{USUAL_SOURCE}')=?", [*texts, wanted.action_source]
+    return condition, texts

@@ -15,6 +15,7 @@ from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.layout import prepare
 from proxy.queue.sqlite.ledger import Ledger
+from proxy.queue.sqlite.orders import OrderMemory
 from proxy.queue.sqlite.seen import Seen
 from proxy.queue.sqlite.segments import Segments
 from proxy.queue.sqlite.suppressions import SuppressionTable
@@ -53,6 +54,7 @@ class Tables:
         self.db.set_wal_hook(self._count_pages)
         prepare(self.db, sealer, self.now)
         self.seen = Seen(self.db)
+        self.orders = OrderMemory(self.db)
         self.ledger = Ledger(self.db, sealer.key("browser-copies"))
         self.dead = DeadLetters(self.db, sealer)
         waiting, suspects, with_fields = segment_search.count(self.db)
@@ -94,6 +96,7 @@ class Tables:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             self.seen.reload()
+            self.orders.reload()
             self.ledger.reload()
         except Exception as error:
             # What is in memory may differ from the file now.

@@ -100,9 +100,11 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
         stored_fbc: See ``stored_fbp``.
     """
     cookie_fbp, cookie_fbc = (cookies.get("_fbp", ""), cookies.get("_fbc", "")) if scope.at_home else ("", "")
-    # What the visitor cookie holds was valid when it was sealed.
-    shown_fbp = cookie_fbp if cookie_fbp and cookie_fbp == stored_fbp else valid_fbp(cookie_fbp) or valid_fbp(fbp)
-    chosen_fbp = shown_fbp or stored_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
+    if cookie_fbp and cookie_fbp == stored_fbp:  # which was valid when it was sealed
+        shown_fbp = chosen_fbp = cookie_fbp
+    else:
+        shown_fbp = valid_fbp(cookie_fbp) or valid_fbp(fbp)
+        chosen_fbp = shown_fbp or stored_fbp or f"{_stamp(scope, now)}{entropy % 10**18}"
     shown_fbc = (valid_fbc(cookie_fbc), valid_fbc(fbc)) if cookie_fbc or fbc else ("", "")
     if ("fbclid=" in url or "fbclid=" in referrer) and (click := click_id(url) or click_id(referrer)):
         chosen_fbc = _newest_click((*shown_fbc, stored_fbc), click, _stamp(scope, now))
@@ -111,10 +113,10 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     if not scope.at_home:
         return BrowserIds(chosen_fbp, chosen_fbc, ())
     rest = attributes(scope, COOKIE_SECONDS, False)
-    set_again = [f"_fbp={chosen_fbp}; {rest}"] if shown_fbp or not stored_fbp else []
+    set_again: tuple[str, ...] = (f"_fbp={chosen_fbp}; {rest}",) if shown_fbp or not stored_fbp else ()
     if chosen_fbc and (chosen_fbc in shown_fbc or chosen_fbc != stored_fbc):
-        set_again.append(f"_fbc={chosen_fbc}; {rest}")
-    return BrowserIds(chosen_fbp, chosen_fbc, tuple(set_again))
+        set_again += (f"_fbc={chosen_fbc}; {rest}",)
+    return BrowserIds(chosen_fbp, chosen_fbc, set_again)
 
 
 def _stamp(scope: CookieScope, now: int) -> str:

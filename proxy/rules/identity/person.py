@@ -57,9 +57,8 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
         fbc: Its click, or "".
         person_keys: Under which people have digests.
     """
-    user_data: dict[str, Any] = {}
-    if keys is not NOTHING or cookie.match:  # most visitors' pages tell nothing
-        user_data |= {**keys.plain, **cookie.match, **keys.hashed}
+    has_keys = keys is not NOTHING or cookie.match
+    user_data: dict[str, Any] = {**keys.plain, **cookie.match, **keys.hashed} if has_keys else {}
     if address:
         user_data["client_ip_address"] = address
     if user_agent:
@@ -67,7 +66,8 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
     user_data["fbp"] = fbp
     if fbc:
         user_data["fbc"] = fbc
-    person_digests = digests(user_data, person_keys)
+    # Of most visitors no more than the browser is known.
+    person_digests = digests(user_data, person_keys) if has_keys else _browser_digests(fbp, person_keys)
     if visitor := cookie.visitor:
         user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(visitor)]
         person_digests += number_digests(visitor, person_keys)
@@ -99,9 +99,17 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
             # Meta's libraries sign what they hashed with an appendix.
             identifiers += [f"{name}:{value.partition('.')[0]}".encode() for value in values]
     if fbp := user_data.get("fbp"):
-        # Version and index say where the cookie stands, a fifth segment who wrote it; time and number say whose it is.
-        identifiers.append(f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode())
+        identifiers.append(_browser(fbp))
     return _digests_of(identifiers, keys)
+
+
+def _browser(fbp: str) -> bytes:
+    """Return what of an id says whose it is: its time and number, not where its cookie stands or who wrote it."""
+    return f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode()
+
+
+def _browser_digests(fbp: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    return _digests_of((_browser(fbp),), keys) if fbp else ()
 
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:

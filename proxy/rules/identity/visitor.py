@@ -39,8 +39,9 @@ def renew(  # noqa: PLR0913, PLR0917 - what was there, what came, and what seals
         after = remembered(after, told, now=request.now)
     elif after.match:
         after = forgotten(after)
-    sealed = found.sealed if after is cookie or after == cookie else ""
-    return after, visitor_cookie_header(after, scope, request, policy, sealed=sealed)
+    if found.sealed and (after is cookie or after == cookie):
+        return after, _header(found.sealed, scope, policy)
+    return after, visitor_cookie_header(after, scope, request, policy)
 
 
 def renewed(cookie: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> VisitorCookie:
@@ -80,14 +81,12 @@ def forget(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, p
     """
     suppression = "".join(digest.hex() for digest in proven(cookie, policy.person_keys)[:1])
     words = VisitorCookie(consent=cookie.consent, opted_out=cookie.opted_out, suppression=suppression)
-    old_names = policy.keys.names(policy.site.name)[1:]
+    old_names = policy.visitor_cookie_names[1:]
     ended = (set_cookie(name, "", scope, seconds=0, http_only=True) for name in old_names)
     return (*forget_cookies(scope), visitor_cookie_header(words, scope, request, policy), *ended)
 
 
-def visitor_cookie_header(
-    cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy, *, sealed: str = ""
-) -> str:
+def visitor_cookie_header(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy) -> str:
     """Return the ``Set-Cookie`` value that keeps what we know of a browser.
 
     Args:
@@ -95,8 +94,10 @@ def visitor_cookie_header(
         scope: How the proxy stands to the page.
         request: The request that it answers.
         policy: What the configuration says of its site.
-        sealed: The same as it was sealed for an earlier answer, where that may be set again.
     """
-    site = policy.site.name
-    value = sealed or policy.keys.seal(cookie, site, now=request.now, entropy=request.entropy)
-    return f"{policy.keys.names(site)[0]}={value}; {attributes(scope, MAX_AGE_S, True)}"
+    sealed = policy.keys.seal(cookie, policy.site.name, now=request.now, entropy=request.entropy)
+    return _header(sealed, scope, policy)
+
+
+def _header(sealed: str, scope: CookieScope, policy: Policy) -> str:
+    return f"{policy.visitor_cookie_names[0]}={sealed}; {attributes(scope, MAX_AGE_S, True)}"

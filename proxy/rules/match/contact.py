@@ -1,4 +1,4 @@
-"""Normal forms of what a person is: mail address, phone number, name, birth date, gender, id; a table of all of them.
+"""Normal forms of what a person is, and their hashes: mail address, phone number, name, birth date, gender, id.
 
 The forms are those of Meta's customer information parameters. Each function takes trimmed text and returns the
 text to hash, or None where the text does not say with certainty what is meant: a hash of a guess matches nobody.
@@ -8,15 +8,26 @@ Nothing here is cached, so that no contact data outlives its request.
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 
 import phonenumbers
 from dateutil import parser
 
+from proxy.rules.effort import Effort
 from proxy.rules.match import location, phone_plans, usual_numbers
-from proxy.rules.match.text import bare
+from proxy.rules.match.text import NOTHINGS, SHORTEST_DIGEST, bare, mark_in, reading
 
+# Units of effort for a value, and for each of its characters, as measured at most; libraries of their own read some.
+_USUAL_COSTS, _COSTS = (40, 2), {"ph": (600, 30), "db": (400, 20)}
+_OTHER_LETTER = 40
+_IDS = frozenset({"external_id", "app_user_id"})
+_OF_BIRTH = frozenset({"db", "doby"})
+# Names and places have fewer characters; others may have as many as any value.
+LONGEST, _LONG = 100, _IDS | {"em"}
+# A name given as a number is a mistake; a number here is one that only lost its quotes.
+_NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
 # Characters that only quoting or a list of several addresses would explain are not part of one plain address.
 _MAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\"]+@(?:[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\".]+\.)+[^\W\d_][\w-]+")
 _CALLED_FROM_ABROAD = re.compile(r"^\+?0{2,}")
@@ -148,7 +159,7 @@ def identifier(text: str) -> str | None:
     return "".join(text.lower().split()) if text.strip("0-") else None
 
 
-FORMS: Mapping[str, Callable[[str], str | None]] = {
+_FORMS: Mapping[str, Callable[[str], str | None]] = {
     "em": mail,
     "fn": name,
     "ln": name,
@@ -165,10 +176,75 @@ FORMS: Mapping[str, Callable[[str], str | None]] = {
     "dobd": partial(part_of_date, low=1, high=31),
     "app_user_id": identifier,
 }
-"""By Meta's name of a hashed key, what returns the normal form of trimmed text."""
-FORMS_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
+_FORMS_OF_COUNTRIES: Mapping[str, Callable[[str, str], str | None]] = {
     "ph": phone,
     "st": location.state,
     "zp": location.postal_code,
 }
-"""The same of keys whose form hangs on the country, as with ``phone``."""
+
+
+def hashed(
+    values: Mapping[str, Sequence[object]], country: str, year: int, effort: Effort
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the hashes of raw values, and the keys that had a value of no use.
+
+    Args:
+        values: By Meta's names of hashed keys.
+        country: As with ``phone``.
+        year: The current one, after which nobody was born.
+        effort: What is left of the request's budget.
+    """
+    hashes: dict[str, list[str]] = {}
+    rejected: dict[str, None] = {}
+    for key, claimed in values.items():
+        for value in claimed:
+            text = _read(key, value)
+            found = _hashes(key, text, country, year, effort) if isinstance(text, str) else text
+            if found is None:
+                rejected[key] = None
+            elif key in hashes:
+                hashes[key] += [digest for digest in found if digest not in hashes[key]]
+            elif found:
+                hashes[key] = list(found)
+    return hashes, list(rejected)
+
+
+def _read(key: str, value: object) -> str | tuple[str, ...] | None:
+    """See ``reading``; nearly all values are short text that says something, which is seen at once."""
+    text = value.strip() if isinstance(value, str) and value.isascii() else ""
+    if 0 < len(text) < SHORTEST_DIGEST and text.lower() not in NOTHINGS and not mark_in(text):
+        return text
+    return reading(value, numeric=key in _NUMERIC, is_id=key in _IDS)
+
+
+def _hashes(key: str, text: str, country: str, year: int, effort: Effort) -> tuple[str, ...] | None:
+    """Return the hashes of a raw value, None for one without a form or beyond the effort, whose digests remember it."""
+    value = (key, text, country)
+    if value in effort.digests:
+        return effort.digests[value]
+    fixed, each = _COSTS.get(key, _USUAL_COSTS)
+    effort.left -= fixed + (each if text.isascii() else each + _OTHER_LETTER) * len(text)
+    normal = form(key, text, country, year) if effort.left >= 0 else None
+    if normal is None:
+        hashes = None
+    elif key == "ct" and not normal.isascii():
+        hashes = tuple([sha256(spelling.encode()).hexdigest() for spelling in location.city_forms(normal)])
+    else:
+        hashes = (sha256(normal.encode()).hexdigest(),)
+    effort.digests[value] = hashes
+    return hashes
+
+
+def form(key: str, text: str, country: str, year: int) -> str | None:
+    """Return the normal form of trimmed text; None if it has none, is too long, or a birth in the future.
+
+    Args:
+        key: Meta's name of a hashed key.
+        text: Its value, not a hash.
+        country: As with ``phone``.
+        year: The current one.
+    """
+    if len(text) > LONGEST and key not in _LONG:
+        return None
+    normal = _FORMS[key](text) if key in _FORMS else _FORMS_OF_COUNTRIES[key](text, country)
+    return None if key in _OF_BIRTH and normal is not None and int(normal[:4]) > year else normal

@@ -7,25 +7,15 @@ that the page is silent.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from types import MappingProxyType
 from typing import NamedTuple
 
 from proxy.rules import limits
 from proxy.rules.effort import Effort
 from proxy.rules.match import contact, location
-from proxy.rules.match.text import as_text, is_nothing, is_usable, reading, trim
+from proxy.rules.match.text import as_text, is_nothing, is_usable, trim
 
-# Units of effort for a value, and for each of its characters, as measured at most; libraries of their own read some.
-_USUAL_COSTS, _COSTS = (40, 2), {"ph": (600, 30), "db": (400, 20)}
-_OTHER_LETTER = 40
 _LISTS = (list, tuple)
-_IDS = frozenset({"external_id", "app_user_id"})
-_OF_BIRTH = frozenset({"db", "doby"})
-# Names and places have fewer characters; others may have as many as any value.
-_LONGEST, _LONG = 100, _IDS | {"em"}
-# A name given as a number is a mistake; a number here is one that only lost its quotes.
-_NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
 HASHED = (
     *("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id"),
     # Only Meta's SDKs know these; its page does not list them.
@@ -102,7 +92,7 @@ def normalise(key: str, value: str, *, country: str = "", year: int = 9999) -> s
     text = trim(value)
     if key not in HASHED or not is_usable(text):
         return None
-    return _form(key, text, country.lower(), year)
+    return contact.form(key, text, country.lower(), year)
 
 
 def match_keys(
@@ -123,7 +113,9 @@ def match_keys(
     values, cut = _by_key(customer_information)
     if not values:
         return NOTHING
-    hashed, hashed_rejected = _hashed(values, country, year, effort or Effort())
+    raw = {key: values[key] for key in HASHED if key in values}
+    place = _country(values.get("country", ()), country)
+    hashed, hashed_rejected = contact.hashed(raw, place, year, effort or Effort())
     plain, plain_rejected = _plain(values)
     return MatchKeys(hashed, plain, (*hashed_rejected, *plain_rejected), tuple(cut))
 
@@ -150,62 +142,13 @@ def _key(name: str) -> str | None:
     return _ALIASES.get(_SEPARATORS.sub("", name).lower()) if len(name) <= 32 else None
 
 
-def _hashed(
-    values: Mapping[str, Sequence[object]], default_country: str, year: int, effort: Effort
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the hashes of the hashed keys, and the keys that had a value of no use."""
-    country = _country(values.get("country", ()), default_country)
-    hashed: dict[str, list[str]] = {}
-    rejected: dict[str, None] = {}
-    for key in [key for key in HASHED if key in values]:
-        for value in values[key]:
-            text = reading(value, numeric=key in _NUMERIC, is_id=key in _IDS)
-            found = _hashes(key, text, country, year, effort) if isinstance(text, str) else text
-            if found is None:
-                rejected[key] = None
-            elif key in hashed:
-                hashed[key] += [digest for digest in found if digest not in hashed[key]]
-            elif found:
-                hashed[key] = list(found)
-    return hashed, list(rejected)
-
-
 def _country(stated: Iterable[object], default: str) -> str:
     """Return the country to read the other values by; one that is stated but not understood is no reason to guess."""
     for value in stated:
-        text = trim(value)[:_LONGEST] if isinstance(value, str) else ""
+        text = trim(value)[: contact.LONGEST] if isinstance(value, str) else ""
         if not is_nothing(text):
             return location.country(text) or location.hashed_countries().get(text[:64].lower(), "")
     return (location.country(default) or "") if default else ""
-
-
-def _hashes(key: str, text: str, country: str, year: int, effort: Effort) -> tuple[str, ...] | None:
-    """Return the hashes of a raw value, None for one without a form or beyond the effort, whose digests remember it."""
-    value = (key, text, country)
-    if value in effort.digests:
-        return effort.digests[value]
-    fixed, each = _COSTS.get(key, _USUAL_COSTS)
-    effort.left -= fixed + (each if text.isascii() else each + _OTHER_LETTER) * len(text)
-    form = _form(key, text, country, year) if effort.left >= 0 else None
-    if form is None:
-        hashes = None
-    elif key == "ct" and not form.isascii():
-        hashes = tuple([sha256(spelling.encode()).hexdigest() for spelling in location.city_forms(form)])
-    else:
-        hashes = (sha256(form.encode()).hexdigest(),)
-    effort.digests[value] = hashes
-    return hashes
-
-
-def _form(key: str, text: str, country: str, year: int) -> str | None:
-    """Return the normal form of trimmed text; None if it has none, is too long, or a birth in the future."""
-    if len(text) > _LONGEST and key not in _LONG:
-        return None
-    form_of = contact.FORMS.get(key)
-    form = form_of(text) if form_of else contact.FORMS_OF_COUNTRIES[key](text, country)
-    if key in _OF_BIRTH and form is not None and int(form[:4]) > year:
-        return None
-    return form
 
 
 def _plain(values: Mapping[str, Sequence[object]]) -> tuple[dict[str, str | int], list[str]]:

@@ -16,7 +16,7 @@ _LONGEST_NOTHING = len("undefined")
 _UNFILLED = re.compile(r"\{\{|\$\{|\[object \w+\]|\A%.*%$", re.IGNORECASE | re.DOTALL)
 # The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
 _SHA256 = re.compile(r"([0-9a-f]{64})((?:\.[0-9a-z_-]{2}|\.[0-9a-z_-]{8})?)", re.IGNORECASE | re.ASCII)
-_SHORTEST_DIGEST = 32
+SHORTEST_DIGEST = 32
 _MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
 # SHA-1, SHA-224, SHA-384 and SHA-512.
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{96}|[0-9a-f]{128}", re.IGNORECASE | re.ASCII)
@@ -80,15 +80,6 @@ def reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ..
         Trimmed text that is to be hashed, a tuple with the one hash that it is, an empty tuple for an empty value, or
         None for one of no use.
     """
-    text = value.strip() if isinstance(value, str) and value.isascii() else ""
-    if 0 < len(text) < _SHORTEST_DIGEST:  # as nearly all are
-        if text.isalnum():
-            return None if len(text) <= _LONGEST_NOTHING and text.lower() in NOTHINGS else text
-        return None if is_nothing(text) else text
-    return _unusual_reading(value, numeric=numeric, is_id=is_id)
-
-
-def _unusual_reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
     text = as_text(value, numeric=numeric)
     if not text:
         return None if text is None else ()
@@ -100,7 +91,7 @@ def _unusual_reading(value: object, *, numeric: bool, is_id: bool) -> str | tupl
 
 def is_hash(text: str) -> bool:
     """Tell whether somebody has hashed the value already, with whatever outcome."""
-    return len(text) >= _SHORTEST_DIGEST and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
+    return len(text) >= SHORTEST_DIGEST and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
 
 
 def is_other_digest(text: str) -> bool:

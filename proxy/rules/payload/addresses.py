@@ -4,13 +4,10 @@ No call raises, and cleaning what is clean changes nothing.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-import msgspec
-
-from proxy.model.event import Redaction
-from proxy.model.request import Visit
 from proxy.rules.effort import Effort
 from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
 from proxy.rules.payload.random_keys import is_key
@@ -58,18 +55,8 @@ _LONGEST = 8192
 _MOST_PARTS = 100
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-
-class CleanPage(msgspec.Struct, frozen=True, gc=False):
-    """What all events of a visit say of its page."""
-
-    url: str
-    referrer: str
-    redactions: tuple[Redaction, ...] = ()
-
-
 REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
 """For what a removed part of an address or of custom data may be taken."""
-_OF_URL, _OF_REFERRER = ({what: Redaction(what, place) for what in REASONS} for place in ("url", "referrer"))
 
 
 class CleanAddress(NamedTuple):
@@ -79,43 +66,23 @@ class CleanAddress(NamedTuple):
     removed: tuple[str, ...] = ()
 
 
-def clean_page(visit: Visit, sensitive: str, allowed: Allowed, effort: Effort) -> CleanPage:
-    """Return what may leave of the addresses of a visit.
-
-    Args:
-        visit: What the page says.
-        sensitive: The site's setting: ``"restricted"`` leaves the origin alone.
-        allowed: What else the site lets leave.
-        effort: What is left of the request's budget.
-    """
-    if sensitive == "restricted":
-        return CleanPage(origin_of(visit.url), "")
-    removed: list[str] = []
-    cleaner = AddressCleaner(allowed, effort, removed)
-    url = cleaner.clean(visit.url)
-    redactions = tuple([_OF_URL[what] for what in removed]) if removed else ()
-    if not visit.referrer:
-        return CleanPage(url, "", redactions)
-    removed.clear()
-    referrer = cleaner.clean(visit.referrer)
-    if removed:
-        redactions += tuple([_OF_REFERRER[what] for what in removed])
-    return CleanPage(url, referrer, redactions)
-
-
-def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
-    """Return the address without user, fragment, and query parameters that may not stay.
+def clean_urls(urls: Iterable[str], allowed: Allowed, effort: Effort) -> list[CleanAddress]:
+    """Return addresses without user, fragment, and query parameters that may not stay.
 
     Kept parameters keep their order and encoding. A path segment or parameter value that holds a secret, or cannot be
     read with what is left of the effort, becomes ``[redacted]``. What is no http(s) address becomes "".
 
     Args:
-        url: Any text.
+        urls: Any texts.
         allowed: What the site lets leave.
         effort: What is left of the request's budget.
     """
     removed: list[str] = []
-    return CleanAddress(AddressCleaner(allowed, effort, removed).clean(url), tuple(removed))
+    cleaner, clean = AddressCleaner(allowed, effort, removed), []
+    for url in urls:
+        clean.append(CleanAddress(cleaner.clean(url), tuple(removed)))
+        removed.clear()
+    return clean
 
 
 class AddressCleaner:

@@ -12,7 +12,7 @@ import orjson
 from proxy.rules.effort import Effort
 from proxy.rules.payload.addresses import KEY, AddressCleaner
 from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
-from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
+from proxy.rules.payload.secret_shapes import SHORTEST, may_hold_shapes, shape_of
 from proxy.rules.payload.shape_patterns import Shape, needs_a_look
 
 _REDACTED = "[redacted]"
@@ -112,17 +112,19 @@ class _DataCleaner:
         for name, value in data.items():
             public = name
             if name not in usual:  # a usual name is neither blocked nor a secret
-                public = self._text(name) if self._reads else name
+                public = self._text(name) if self._reads and len(name) >= SHORTEST else name
                 if _is_blocked(public, self._allowed, self._effort):
                     self.removed.append(KEY)
                     continue
             kind = type(value)
-            if kind is str or kind is int:
-                clean[public] = self._plain(value, is_id=name in _IDS)
+            if kind is str:
+                clean[public] = self._plain(value, is_id=name in _IDS) if len(value) >= SHORTEST else value
             elif kind is dict:
                 clean[public] = self.members(value)
             elif kind is list:
                 clean[public] = self._listed(value, is_id=name in _IDS)
+            elif kind is int and value >= _LONG_NUMBER:
+                clean[public] = self._plain(value, is_id=name in _IDS)
             else:  # no digits of a float look like a number of anything
                 clean[public] = value
         return clean

@@ -28,7 +28,8 @@ from proxy.rules.payload.shape_patterns import (
     has_suspects_of_ids,
 )
 
-_SHORTEST = 6  # a@b.de
+SHORTEST = 6
+"""Characters of the shortest text that holds a shape: ``a@b.de``."""
 # Units of effort: for a coarse look, beside one for 8 characters; for a candidate, beside two for each of its own.
 _LOOK = 30
 _CANDIDATE = 40
@@ -50,7 +51,10 @@ def may_hold_shapes(text: str, *, is_id: bool = False) -> bool:
         return looks(text)
     encoded = text.encode(errors="replace")
     plain = encoded.decode()
-    return looks(plain) or len(encoded) > MOST_TEXT or looks(in_ascii(plain))
+    if looks(plain) or len(encoded) > MOST_TEXT:
+        return True
+    in_letters = in_ascii(plain)
+    return in_letters is not plain and looks(in_letters)
 
 
 def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
@@ -63,7 +67,7 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
             their goods in ways that look like cards, telephone numbers and tokens.
     """
     # Words and names of members are most of all texts.
-    if len(text) < _SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
+    if len(text) < SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
     key = (text, is_id)
     shapes = effort.shapes
@@ -86,6 +90,9 @@ def _read(text: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | Non
 def _found(text: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | None:
     if len(text) > MOST_TEXT:
         raise _TooMuchError
+    looks = has_suspects if shapes is ALL else has_suspects_of_ids
+    if text.isascii() and not looks(text):
+        return None
     plain, suspects = _decoded(text, effort)
     if not suspects:
         return None

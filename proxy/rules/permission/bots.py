@@ -11,6 +11,7 @@ _MAX_LENGTH = 512
 _MAX_HINT = 256
 _MOST_REASONS = 2048
 _REASONS: dict[int, str | None] = {}
+_UNREAD = "unread"  # of a browser that is not remembered
 
 
 def _any_of(patterns: Iterable[str], *, case_sensitive: bool) -> re2.Set:
@@ -53,14 +54,15 @@ def bot_reason(user_agent: str, *, webdriver: bool, brands: str = "", platform: 
     """
     if webdriver:
         return "webdriver"
-    user_agent, brands, platform = user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT]
     # Few browsers make up most visits; each is remembered by 64 bits that nobody outside can foresee.
     browser = hash((user_agent, brands, platform))
-    if browser not in _REASONS:
+    reason = _REASONS.get(browser, _UNREAD)
+    if reason is _UNREAD:
         if len(_REASONS) >= _MOST_REASONS:
             _REASONS.clear()
-        _REASONS[browser] = _read_reason(user_agent, brands, platform)
-    return _REASONS[browser]
+        reason = _read_reason(user_agent[:_MAX_LENGTH], brands[:_MAX_HINT], platform[:_MAX_HINT])
+        _REASONS[browser] = reason
+    return reason
 
 
 def _read_reason(user_agent: str, brands: str, platform: str) -> str | None:

@@ -23,6 +23,9 @@ def permission(  # noqa: PLR0913 - all that the answer hangs on
         is_located: A public address is known.
         is_bot: The visitor is taken for a machine.
     """
+    has_signal = gpc or dnt or visit.gpc or cookie.opted_out or is_bot or site.ldu
+    if not has_signal and _is_permitted(site, visit, cookie):  # as nearly all visits
+        return None, visit.dpo
     has_gpc = signals_gpc(gpc, visit) if gpc else visit.gpc
     has_dnt = dnt != "" and signals_dnt(dnt)
     forbidden = forbids(site, visit, cookie, gpc=has_gpc, dnt=has_dnt, located=is_located, bot=is_bot)

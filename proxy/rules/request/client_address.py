@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from proxy.model.request import Client
 from proxy.rules.limits import cut_list
+from proxy.rules.request.ip_numbers import ip_number
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -25,7 +26,6 @@ PSEUDO_HEADER = "CF-Connecting-IPv6"
 _CLOUDFLARE = "cf-connecting-ip"
 _WITH_PORT = "cloudfront-viewer-address"  # a port always, and no brackets around IPv6
 _ONE_ADDRESS = frozenset({_CLOUDFLARE, _WITH_PORT, "fastly-client-ip", "true-client-ip", "x-real-ip"})
-_CLASS_E = IPv4Network("240.0.0.0/4")
 _LONGEST = 80
 # What may be a bare address, and no more (IPv4 at the end of IPv6: RFC 4291); nothing else is remembered.
 _IN_BARE, _LONGEST_BARE = "0123456789ABCDEFabcdef:.", 45
@@ -78,12 +78,12 @@ _SPECIAL = """
     fec0::/10 ff00::/8
 """
 _NOBODYS = Networks(map(ip_network, _SPECIAL.split()))
+_CLASS_E = Networks((IPv4Network("240.0.0.0/4"),))
 
 
 class _Node(NamedTuple):
-    address: Address
     text: str
-    """Its shortest form, which costs about as much to write as to read."""
+    """Its shortest form."""
     version: int
     number: int
     public: bool
@@ -112,7 +112,7 @@ def client_of(
         return Client(near.text, public=near.public, untrusted_forwarding=bool(forwarded) and not near.public)
     name = header.lower()
     said = _walked(_hops(name, cut_list(forwarded)), trusted)
-    if name == _CLOUDFLARE and said and said.address in _CLASS_E:
+    if name == _CLOUDFLARE and said and _CLASS_E.hold(said.version, said.number):
         said = _parsed(pseudo)
     if said is None:
         return Client("", believed=True)
@@ -200,20 +200,16 @@ def _parsed(text: str) -> _Node | None:
 
 
 def _read(text: str) -> _Node | None:
-    match = _NODE.fullmatch(text.strip('"'))
-    node = next(filter(None, match.groups()), "").partition("%")[0] if match else ""
-    try:
-        if ":" not in node:
-            return _node(IPv4Address(node), node)
-        six = IPv6Address(node)
-    except ValueError:
+    found = ip_number(text) or ip_number(_bare(text))
+    if found is None:
         return None
-    address = six.ipv4_mapped or six
-    return _node(address, str(address))
+    version, number, shortest = found
+    return _Node(shortest, version, number, not _NOBODYS.hold(version, number))
 
 
-def _node(address: Address, text: str) -> _Node:
-    return _Node(address, text, address.version, int(address), address not in _NOBODYS)
+def _bare(text: str) -> str:
+    match = _NODE.fullmatch(text.strip('"'))
+    return next(filter(None, match.groups()), "").partition("%")[0] if match else ""
 
 
 _remembered = lru_cache(maxsize=1024)(_read)

@@ -54,4 +54,4 @@ def cookies(case: Case) -> None:
     request = case.request
     case.scope = cookie_scope_of(request)
     if request.cookie:
-        case.cookies = named_cookies(request.cookie, case.policy.cookie_names)
+        case.cookies = named_cookies(request.cookie, case.policy.cookie_pattern)

@@ -81,12 +81,16 @@ class _Found:
         self.words: dict[str, str] = {}
         self.data: list[Field] = []
         self.access_keys: list[str] = []
+        self._left = server_limits.WORDS
 
     def add_all(self, fields: Iterable[Field]) -> None:
         for field in fields:
             if field.name.startswith("data"):
                 self.data.append(field)
             elif field.name in _WORDS and len(field.content) <= 3 * server_limits.KEY:
+                self._left -= 1
+                if self._left < 0:
+                    raise ValueError(f"{field.name}: too often; accepted: once")
                 self._add_word(field.name, text_of(field).strip())
 
     def _add_word(self, name: str, word: str) -> None:

@@ -5,25 +5,26 @@ object, as an object with numbers for names, as repeated fields ``data`` or ``da
 ``data[0][event_name]``.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import msgspec
+import orjson
 
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
-from proxy.rules.json_text import decoded, parsed
+from proxy.rules.json_text import decoded, parsed, whole_characters
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, text_of
 
-Element: TypeAlias = bytes | Mapping[str, Any]
+Element: TypeAlias = bytes | msgspec.Raw | Mapping[str, Any]
 """One event: JSON, or what nested fields came to."""
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
-_ANYTHING = msgspec.json.Decoder()
 _PLACE = re.compile(r"\[([^\[\]]{0,100})\]")
 _NAME = re.compile(r"data((?:\[[^\[\]]{0,100}\]){0,20})")
 # Numbers of 64 bits have 19 digits or more; beyond them the faster reader makes a fraction.
@@ -62,7 +63,10 @@ def event_of(element: Element) -> Mapping[str, Any]:
     Raises:
         ValueError: when it is none, or too large; the text says so, and repeats nothing of it.
     """
-    event = _json(element) if isinstance(element, bytes) else element
+    text = bytes(element) if isinstance(element, bytes | msgspec.Raw) else orjson.dumps(element)
+    if len(text) > server_limits.EVENT:
+        raise ValueError(f"event: {len(text)} bytes; accepted: {server_limits.EVENT}")
+    event = _json(text) if isinstance(element, bytes | msgspec.Raw) else element
     if not isinstance(event, dict):
         raise ValueError("event: not an object; accepted: an object, or JSON text of it")  # noqa: TRY004 - the sender's
     if not is_bounded(event):
@@ -91,19 +95,17 @@ def _listed(content: bytes, *, is_one: bool) -> Iterable[Element]:
         return ()
     content = unwrapped(content)
     if content.startswith(b"["):
-        if content.count(b",") > server_limits.COMMAS:
-            raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
-        return [bytes(element) for element in _decoded(_LIST, content)]
+        return list(_decoded(_LIST, content))
     if not content.startswith(b"{") or is_one:
         return (content,)
-    if content.count(b",") > server_limits.COMMAS:
-        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
     members = _decoded(_OBJECT, content)
     has_numbers = members and all(name.isdecimal() for name in members)
-    return [bytes(member) for member in members.values()] if has_numbers else (content,)
+    return list(members.values()) if has_numbers else (content,)
 
 
 def _decoded(decoder: Any, content: bytes) -> Any:
+    if len(content) > server_limits.COMMAS and content.count(b",") > server_limits.COMMAS:
+        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
     try:
         return decoded(decoder, content)
     except RecursionError as error:
@@ -126,10 +128,11 @@ def _json(element: bytes) -> Any:
 
 def _exact(text: bytes) -> Any:
     """Return what JSON says, whole numbers as exact as they stand."""
-    try:
-        return _ANYTHING.decode(text)
-    except msgspec.DecodeError:
-        return parsed(text)
+    return json.loads((whole_characters(text) or text).decode(), parse_constant=_no_number)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
 
 
 def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:

@@ -34,12 +34,18 @@ def form_fields(content: bytes) -> Iterator[Field]:
     Raises:
         ValueError: when it has too many.
     """
-    if content.count(b"&") >= server_limits.FIELDS:
-        raise ValueError(f"body: too many fields; accepted: {server_limits.FIELDS}")
-    for pair in content.split(b"&"):
-        name, _, value = pair.partition(b"=")
-        if name:
-            yield Field(_name(name), value, is_escaped=True)
+    at = 0
+    for _ in range(server_limits.FIELDS):
+        end = content.find(b"&", at)
+        end = len(content) if end < 0 else end
+        equals = content.find(b"=", at, end)
+        equals = end if equals < 0 else equals
+        if equals > at:
+            yield Field(_name(content[at:equals]), content[equals + 1 : end], is_escaped=True)
+        at = end + 1
+        if at > len(content):
+            return
+    raise ValueError(f"body: too many fields; accepted: {server_limits.FIELDS}")
 
 
 def text_of(field: Field) -> str:

@@ -1,6 +1,6 @@
-"""Claim of a server's request → ``ServerRequest``: its events in one shape, read a few at a time."""
+"""Claim of a server's request → its events, one after another: each in one shape, or why it is none."""
 
-from proxy.model.server_request import RefusedHit, ServerHit, ServerRequest
+from proxy.model.server_request import RefusedHit, ServerHit
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
 from proxy.rules.faults import fault
@@ -8,59 +8,17 @@ from proxy.rules.server_wire.claim import ServerClaim
 from proxy.rules.server_wire.elements import Element, elements_parts
 from proxy.rules.server_wire.hit import hit_of
 
-# What nested fields hold was read before.
-_READ_ALREADY = 1000
-
 
 class MalformedRequestError(ValueError):
     """No event of the request can be judged; the text says which member, what it was and what is accepted."""
 
 
-def request_parts(
-    claim: ServerClaim, *, pixel: str, now: int, entropy: int, is_all_or_nothing: bool
-) -> Parts[ServerRequest]:
-    """Read the events of a request, in parts.
-
-    Args:
-        claim: What the first look found.
-        pixel: The pixel that the address names.
-        now: Server clock in milliseconds.
-        entropy: 128 random bits.
-        is_all_or_nothing: One bad event refuses all, so what stands behind the first is not read.
+def elements_of(claim: ServerClaim) -> Parts[list[Element]]:
+    """Take the events of a request apart, in parts, without reading them.
 
     Raises:
-        MalformedRequestError: when no event can be judged.
+        MalformedRequestError: when they cannot be taken apart, or are too many or none.
     """
-    elements = yield from _elements(claim)
-    hits: list[ServerHit] = []
-    refused: list[RefusedHit] = []
-    faults: list[str] = []
-    read = 0
-    for place, element in enumerate(elements):
-        if read > server_limits.PART:
-            read = 0
-            yield
-        read += len(element) if isinstance(element, bytes) else _READ_ALREADY
-        hit = _read(place, element, faults)
-        if isinstance(hit, ServerHit):
-            hits.append(hit)
-            continue
-        refused.append(hit)
-        if is_all_or_nothing:
-            break
-    events = (tuple(hits), tuple(refused))
-    return ServerRequest(now, entropy, pixel, *events, claim.fields, is_all_or_nothing, tuple(faults))
-
-
-def _read(place: int, element: Element, faults: list[str]) -> ServerHit | RefusedHit:
-    try:
-        return hit_of(place, element)
-    except Exception as error:  # noqa: BLE001 - whatever one event brought must not cost its neighbours
-        faults.append(fault(error))
-        return RefusedHit(place, "", "cannot be read")
-
-
-def _elements(claim: ServerClaim) -> Parts[list[Element]]:
     if claim.problem:
         raise MalformedRequestError(claim.problem)
     try:
@@ -70,3 +28,18 @@ def _elements(claim: ServerClaim) -> Parts[list[Element]]:
     if not 1 <= len(elements) <= server_limits.EVENTS:
         raise MalformedRequestError(f"data: {len(elements)} events; accepted: 1 to {server_limits.EVENTS}")
     return elements
+
+
+def read(place: int, element: Element, faults: list[str]) -> ServerHit | RefusedHit:
+    """Return an event in one shape, or why Graph would not take it; nothing raises.
+
+    Args:
+        place: Its index among the events of the request.
+        element: The event.
+        faults: Where an error of ours is noted.
+    """
+    try:
+        return hit_of(place, element)
+    except Exception as error:  # noqa: BLE001 - whatever one event brought must not cost its neighbours
+        faults.append(fault(error))
+        return RefusedHit(place, "", "cannot be read")

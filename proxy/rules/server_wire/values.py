@@ -25,8 +25,10 @@ _BLANK_BEFORE_OFFSET = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)", re.ASCII)
 _MILLISECONDS = 10**11
 _SLOTS = {str(slot): slot for slot in range(law.EXTINFO)}
 _MOST_INTEGER, _LEAST_INTEGER = 2**64 - 1, -(2**63)
-_APPENDIX = re.compile(rf"(?:{law.APPENDIX})+$", re.ASCII)
-_ANY_APPENDIX = re.compile(rf"(?:{law.APPENDIX}|{law.OLD_APPENDIX})+$", re.ASCII)
+# Builders that find their own mark add another; only so many characters at the end are looked at.
+_APPENDIX = re.compile(rf"(?:{law.APPENDIX}){{1,3}}\Z", re.ASCII)
+_ANY_APPENDIX = re.compile(rf"(?:{law.APPENDIX}|{law.OLD_APPENDIX}){{1,3}}\Z", re.ASCII)
+_LONGEST_APPENDIX = 27
 
 
 class RefusedValueError(ValueError):
@@ -56,7 +58,7 @@ def time_of(claimed: Any, field: str = "event_time") -> int:
         accepted = "Unix seconds, or ISO 8601 with an offset such as Z or +02:00"
         raise RefusedValueError(f"{field}: {named(claimed)}; accepted: {accepted}", field)
     if abs(seconds) >= _MILLISECONDS:
-        why = f"{field}: {seconds} is in milliseconds, it seems, or far from now; accepted: Unix seconds"
+        why = f"{field}: {named(claimed)} is in milliseconds, it seems, or far from now; accepted: Unix seconds"
         raise RefusedValueError(why, field, law.IN_THE_FUTURE)
     return seconds
 
@@ -169,13 +171,13 @@ def _slot(member: Any) -> str:
 
 def without_appendix(text: str) -> str:
     """Return an address of a page without the mark that Meta's libraries leave at its end."""
-    return _APPENDIX.sub("", text)
+    return text[:-_LONGEST_APPENDIX] + _APPENDIX.sub("", text[-_LONGEST_APPENDIX:])
 
 
 def ip_address_of(text: str) -> IPv4Address | IPv6Address | None:
     """Return an IP address without such a mark, old ones too: no address ends like these; None for anything else."""
     try:
-        address = ip_address(_ANY_APPENDIX.sub("", text.strip())[:_LONGEST_ADDRESS])
+        address = ip_address(_ANY_APPENDIX.sub("", text.strip()[: _LONGEST_ADDRESS + _LONGEST_APPENDIX]))
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
