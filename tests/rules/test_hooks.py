@@ -122,13 +122,14 @@ def test_a_topic_that_does_not_interest_comes_to_nothing(kind: str, topic: str) 
 
 
 def test_a_trial_that_goes_on_subscribes_once() -> None:
-    """The update, the first payment and its repeat have one id; later payments have each their own."""
-    updated = events_of(golden("stripe_trial_was_retained"))
+    """Its end is told by its first payment, whose repeat has the same id; later payments have each their own."""
     first = events_of(golden("stripe_first_payment_after_trial"))
     renewal = events_of(golden("stripe_renewal"))
 
-    assert [hit.name for hit in (*updated.hits, *first.hits, *renewal.hits)] == ["Subscribe", "Subscribe", "Renewal"]
-    assert updated.hits[0].id == first.hits[0].id != renewal.hits[0].id
+    assert events_of(golden("stripe_trial_goes_on")).why_not == "status"
+    assert [hit.name for hit in (*first.hits, *renewal.hits)] == ["Subscribe", "Renewal"]
+    assert first.hits[0].orders == (("invoice", "in_1"), ("Subscribe", "sub_1"))
+    assert renewal.hits[0].orders == (("invoice", "in_2"),)
     assert events_of(golden("stripe_renewal"), SHOP._replace(renewal="")).why_not == "renewal"
 
 

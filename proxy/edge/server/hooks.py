@@ -137,11 +137,9 @@ class HookDoor:
         return reading.events_of(hook.kind, topic, payload, hook.shop, remembered)
 
     async def _remembered(self, hook: OpenHook, payload: Mapping[str, Any]) -> frozenset[str]:
-        marks = {
-            mark_key(hook.shop.site, next(iter(hook.policy.pixels)), mark): mark
-            for mark in reading.marks_of(hook.kind, payload, hook.shop)
-        }
-        return frozenset(marks[key] for key in await self._queue.recall(marks)) if marks else frozenset()
+        names = reading.orders_before(hook.kind, payload, hook.shop.site)
+        pixel = next(iter(hook.policy.pixels))
+        return frozenset(names[key] for key in await self._queue.met_orders(pixel, names)) if names else frozenset()
 
     async def _is_stored(
         self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], pixel: str, now: int

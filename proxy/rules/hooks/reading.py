@@ -10,6 +10,7 @@ from typing import Any
 from proxy.graph import law
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow, Status
+from proxy.model.order import order_key
 from proxy.model.server_request import RefusedHit, ServerHit
 from proxy.rules.effort import Effort
 from proxy.rules.hooks import shopify, stripe, woocommerce
@@ -34,7 +35,7 @@ def events_of(
         topic: What the hook says it is about; Stripe says it in the body.
         payload: The body.
         shop: The shop it is of.
-        remembered: Which of its marks are remembered.
+        remembered: Which events of ``orders_before`` were met.
     """
     match kind:
         case "shopify":
@@ -45,15 +46,16 @@ def events_of(
             return stripe.events(payload, shop, remembered)
 
 
-def marks_of(kind: str, payload: Mapping[str, Any], shop: Shop) -> tuple[str, ...]:
-    """Return what has to be recalled before a webhook can be read.
+def orders_before(kind: str, payload: Mapping[str, Any], site: str) -> dict[bytes, str]:
+    """Return which events have to be known to read a webhook: their names, each by the key of its order.
 
     Args:
         kind: Of the shop.
         payload: The body.
-        shop: The shop it is of.
+        site: The name of the site.
     """
-    return (stripe.marks(payload, shop) or ()) if kind == "stripe" else ()
+    subscription = stripe.subscription_of(payload) if kind == "stripe" else ""
+    return {order_key(site, name, subscription): name for name in stripe.FIRST_EVENTS} if subscription else {}
 
 
 def dropped_rows(hits: Sequence[ServerHit], refused: Sequence[RefusedHit], pixel: str, *, now: int) -> list[LedgerRow]:

@@ -140,6 +140,6 @@ def _refund(refund: Mapping[str, Any], shop: Shop) -> HookEvents:
             "currency": text(paid_back[0].get("currency")),
             "order_id": text(refund.get("order_id")),
         },
-        marks=(f"refund-{shop.site}-{refund_id}",),
+        orders=(("refund", refund_id),),
     )
     return HookEvents((hit,))
