@@ -11,7 +11,7 @@ _FULL = 0.6
 
 
 class Occurrences:
-    """Counts how often each of very many contents came, in about 20 bytes for each.
+    """Counts how often each of very many contents came, in at most 40 bytes for each.
 
     A dictionary would take 150 bytes, and files of a million lines are usual. Contents are told apart by 63 bits of
     their hash, so that among a million of them two are confused once in ten million files.
@@ -19,7 +19,7 @@ class Occurrences:
 
     def __init__(self) -> None:
         self._keys = array("Q", bytes(8 * _FIRST_PLACES))
-        self._counts = array("L", bytes(array("L").itemsize * _FIRST_PLACES))
+        self._counts = array("I", bytes(array("I").itemsize * _FIRST_PLACES))
         self._used = 0
 
     def next(self, digest: bytes) -> int:
@@ -47,7 +47,7 @@ class Occurrences:
 
     def _grow(self) -> None:
         keys, counts = self._keys, self._counts
-        self._keys, self._counts = array("Q", bytes(16 * len(keys))), array("L", bytes(2 * counts.itemsize * len(keys)))
+        self._keys, self._counts = array("Q", bytes(16 * len(keys))), array("I", bytes(2 * counts.itemsize * len(keys)))
         for key, count in zip(keys, counts, strict=True):
             if key:
                 place = self._place(key)

@@ -69,7 +69,7 @@ def _groups(rows: Iterable[Row | NotSent], reading: Reading) -> Iterator[list[Ro
             # Exports repeat whole rows now and then; goods bought twice are one line with a quantity.
             group.append(row)
         else:
-            group[-1] = row
+            group[-1] = group[-1]._replace(end=row.end)
     if group:
         yield group
 

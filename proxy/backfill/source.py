@@ -56,6 +56,8 @@ class Source(NamedTuple):
         for column, place in wishes.columns.items():
             if place:
                 found[place] = (names.index(column), *found.get(place, ()))
+        if not found:
+            raise UnreadableFileError("no column is known; the first line must name them, and --map can say more")
         used = {table.header[index]: place for place, indexes in found.items() for index in indexes}
         unused = [column for column in table.header if column and column not in used]
         reading = Reading(kind, found, wishes.constants, wishes.zone, wishes.decimal)

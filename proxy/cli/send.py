@@ -107,6 +107,8 @@ def _plan(config: Config, *, site: str, pixel: str, url: str, test_event_code: s
     server = config.settings.server
     if server.proxy_protocol and not url:
         raise click.UsageError("--url: missing; the listener speaks the PROXY protocol, so ask what stands before it")
+    if url and not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--url {url}: must begin with http:// or https://")
     base = url or f"http://{server.listen.from_here.authority}"
     key = chosen.access_keys[0].get_secret_value()
     door = f"{base.rstrip('/')}/capi/{target.id}/events"

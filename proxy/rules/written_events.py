@@ -22,7 +22,7 @@ _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 # What ``Record(...)`` does, without the call of a function in Python: a request may come to hundreds.
 _record_of = partial(tuple.__new__, Record)
 # What only servers' events say otherwise.
-_OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
+_OF_PAGES = tuple(Record._field_defaults[name] for name in Record._fields[Record._fields.index("shared") + 1 :])
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 

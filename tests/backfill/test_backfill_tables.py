@@ -207,6 +207,7 @@ UNREADABLE = [
     ("events.csv", b"\n \n", "empty"),
     ("events.csv", "event_name\nLead\n".encode("utf-16"), "UTF-16"),
     ("events.csv", b'event_name,note\nLead,"open\n' + b"Lead,x\n" * 30_000, "line 2: a quote"),
+    ("events.csv", b"rose@plants.example,12.50\nfern@plants.example,8\n", "no column is known"),
     ("events.xlsx", b"PK", "end in .jsonl"),
     ("events.jsonl", b"[\n{}\n]", "jq"),
     ("events.jsonl", b'\n{\n"event_name": "Lead"}', "jq"),
@@ -236,6 +237,20 @@ def test_bad_rows_leave_their_neighbours_alone() -> None:
         {"event_name": "Lead", "user_data": {"ct": "Ulm", "zp": "09"}},
     ]
     assert [claim.line for claim in claims_of(content)] == [3, 6, 7]
+
+
+def test_a_repeated_row_is_one_row() -> None:
+    """An order whose rows stand twice keeps its line and its goods."""
+    header, *rows = SHOPIFY.splitlines(keepends=True)
+
+    (order,) = claims_of((header + rows[0] * 2 + rows[1] * 2).encode())
+
+    assert isinstance(order, Claim)
+    assert (order.line, order.event["custom_data"]["num_items"], order.end) == (
+        2,
+        3,
+        len((header + rows[0] * 2 + rows[1] * 2).encode()),
+    )
 
 
 def test_an_order_has_an_end() -> None:

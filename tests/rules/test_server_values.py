@@ -136,6 +136,8 @@ def test_names_and_ids_are_text(field: str, claimed: Any, expected: str) -> None
         ("custom_data", "value=1"),
         ("app_data", True),
         ("original_event_data", 7),
+        ("messaging_channel", 0),
+        ("messaging_channel", ["whatsapp"]),
     ],
 )
 def test_members_of_another_kind_are_refused_by_name(field: str, claimed: Any) -> None:

@@ -139,13 +139,10 @@ class HttpConnection(RequestHandler):
         if isinstance(exc, web.RequestPayloadError):
             status = 400
         why = "not as HTTP asks" if status == 400 else "a fault of ours; try again"
-        response = web.Response(status=status, body=self._problem(status, why), content_type="application/json")
+        body = unread(status, why).body if self._is_public else problem(why)  # the operator's API has sentences
+        response = web.Response(status=status, body=body, content_type="application/json")
         response.force_close()
         return response
-
-    def _problem(self, status: int, why: str) -> bytes:
-        """Return what is wrong, to the operator in one sentence, as all of that API."""
-        return unread(status, why).body if self._is_public else problem(why)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Report in place of aiohttp, which would log a traceback."""

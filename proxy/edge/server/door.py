@@ -168,7 +168,11 @@ class ServerEventDoor:
             is_all_or_nothing=asker.place.door is ServerDoor.GRAPH,
         )
         decided = await worked(self._turns, asker.network, parts)
-        answer = _answer_to(decided, asker.place.door, trace)
+        try:
+            answer = _answer_to(decided, asker.place.door, trace)
+        except RefusedError:
+            self._faults.report_places(decided.decision.faults, lost="requests with server events are refused")
+            raise
         if not await self._store.is_stored(decided.decision, now):
             raise answers.RefusedError(answers.NOT_STORED)
         return answer

@@ -35,7 +35,7 @@ _DATA = "accepted: a list of events, as objects or JSON texts"
 
 
 def elements_parts(data: Sequence[Field]) -> Parts[list[Element]]:
-    """Return the elements of all fields that hold events, in parts; no more of them than one too many.
+    """Return the elements of all fields that hold events, in parts, in the order in which they came; nested ones last.
 
     Raises:
         ValueError: when they cannot be told apart.

@@ -140,6 +140,8 @@ def _more(event: Mapping[str, Any], findings: list[str]) -> dict[str, Any]:
             value = _original(object_of(claimed, name), findings)
         elif name == "attribution_data":
             value = without_nulls(object_of(claimed, name))
+        elif name == "messaging_channel":
+            value = _channel(claimed)
         elif name == "advertiser_tracking_enabled":
             value = flag_of(claimed, name)
         else:
@@ -147,6 +149,12 @@ def _more(event: Mapping[str, Any], findings: list[str]) -> dict[str, Any]:
         if value not in (None, {}, ""):
             more[name] = value
     return more
+
+
+def _channel(claimed: Any) -> str:
+    if isinstance(claimed, str):
+        return claimed.strip().lower()
+    raise RefusedValueError(f"messaging_channel: {named(claimed)}; accepted: a text", "messaging_channel")
 
 
 def _original(claimed: Mapping[str, Any], findings: list[str]) -> dict[str, Any]:

@@ -56,13 +56,16 @@ STARTED = int(time.time())
 
 
 def python_sdk() -> Sdk:
-    inside = sys.executable if find_spec("facebook_business") else str(PEERS / "python" / "bin" / "python")
-    return Sdk((inside, str(HERE / "python_sdk.py")), {})
+    peer = PEERS / "python" / "bin" / "python"
+    has_it = find_spec("facebook_business") is not None
+    assert has_it or peer.exists(), "facebook-business is missing: it belongs to the development requirements"
+    return Sdk((sys.executable if has_it else str(peer), str(HERE / "python_sdk.py")), {})
 
 
 def node_sdk() -> Sdk:
     places = (ROOT / "node_modules", PEERS / "node" / "node_modules")
-    found = next(place for place in places if (place / "facebook-nodejs-business-sdk").exists())
+    found = next((place for place in places if (place / "facebook-nodejs-business-sdk").exists()), None)
+    assert found, "facebook-nodejs-business-sdk is missing: it belongs to the development dependencies"
     return Sdk(("node", str(HERE / "node_sdk.js")), {"NODE_PATH": str(found)})
 
 

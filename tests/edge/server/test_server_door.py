@@ -412,3 +412,44 @@ async def test_a_site_without_keys_is_closed(tmp_path: Path) -> None:
 
         assert header.code == (400, 104, 0)
         assert (await shop.report())["counted_once"] == 0
+
+
+async def test_what_cannot_be_stored_is_refused_for_now(tmp_path: Path) -> None:
+    """While the queue takes nothing, the door says when to come again, and nothing arrives."""
+    more = {"queue": {"min_free_bytes": 1 << 60}}
+    async with installation(tmp_path, more=more, access_keys=[KEY]) as shop:
+        for path in (GRAPH, GATEWAY):
+            answer = await ask(shop, path, {"data": [purchase("no-disk")]})
+
+            assert answer.code == (503, 2, 0)
+            assert answer.error["is_transient"]
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert (await shop.report())["counted_once"] == 0
+
+
+def contents(directory: Path) -> list[bytes]:
+    return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
+
+
+async def test_no_key_reaches_a_file(tmp_path: Path) -> None:
+    """After events with a right and a wrong key, no file of the proxy holds either."""
+    tried = "a-wrong-key-that-somebody-tried-KEEP-OUT"
+    async with installation(tmp_path, access_keys=[KEY]) as shop:
+        assert (await ask(shop, GRAPH, {"data": [purchase("on-disk")], "access_token": KEY})).status == 200
+        assert (await ask(shop, GRAPH, {"data": [purchase("not-on-disk")]}, key=tried)).status == 401
+        await arrived(shop, "on-disk")
+    files = contents(tmp_path)
+
+    assert files
+    assert [content for content in files if KEY.encode() in content or tried.encode() in content] == []
+
+
+async def test_who_hangs_up_leaves_no_trace(shop: Installation) -> None:
+    """A connection that is cut within a body stores nothing, and the next request is answered."""
+    body = orjson.dumps({"data": [purchase("cut")]})
+    reader, writer = await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port)
+    writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)
+    await writer.drain()
+    writer.close()
+    await reader.read()
+    await nothing_arrived(shop, "cut")
