@@ -170,7 +170,7 @@ class ServerEventDoor:
         decided = await worked(self._turns, asker.network, parts)
         try:
             answer = _answer_to(decided, asker.place.door, trace)
-        except RefusedError:
+        except answers.RefusedError:
             self._faults.report_places(decided.decision.faults, lost="requests with server events are refused")
             raise
         if not await self._store.is_stored(decided.decision, now):
