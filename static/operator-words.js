@@ -29,6 +29,7 @@ const DROPPED = {
   restricted: "the site sends standard events only",
   opted_out: "the visitor has opted out",
   erased: "it happened before its person was erased",
+  unusable: "a webhook's event that Meta would refuse",
   dnt: "the browser asks not to be tracked",
 };
 

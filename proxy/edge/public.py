@@ -19,6 +19,7 @@ from proxy.edge.opt_out import OptOutDoor
 from proxy.edge.pages import StrangerRefusal, is_page_of
 from proxy.edge.server.body import BodyRoom, ServerBodyReader
 from proxy.edge.server.door import ServerEventDoor
+from proxy.edge.server.hooks import HookDoor, open_hooks
 from proxy.edge.server.keys import KeyRing, WrongKeys
 from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.door import TagDoor
@@ -106,6 +107,14 @@ class Public:
             turns=self._turns,
             store=store,
             faults=self._faults,
+            hooks=HookDoor(
+                open_hooks(entry.policies),
+                queue=queue,
+                turns=self._turns,
+                store=store,
+                metrics=metrics,
+                clock_ns=clock_ns,
+            ),
             clock_ns=clock_ns,
             random_numbers=random_numbers,
         )

@@ -37,6 +37,7 @@ class DropReason(StrEnum):
     DNT = "dnt"
     OPTED_OUT = "opted_out"
     ERASED = "erased"
+    UNUSABLE = "unusable"
 
 
 class Redaction(NamedTuple):

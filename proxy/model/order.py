@@ -2,6 +2,9 @@
 
 from hashlib import blake2b
 
+ORDER_KEY = 16
+"""Bytes of a key."""
+
 
 def order_key(site: str, name: str, order: str) -> bytes:
     """Return the 16 bytes by which an event of an order is known.
@@ -11,4 +14,4 @@ def order_key(site: str, name: str, order: str) -> bytes:
         name: The event's name: an order may have a Purchase and a Refund.
         order: The order's id as text, by one convention for a site.
     """
-    return blake2b(f"{site}\0{name}\0{order}".encode(), digest_size=16).digest()
+    return blake2b(f"{site}\0{name}\0{order}".encode(), digest_size=ORDER_KEY).digest()

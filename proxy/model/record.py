@@ -35,7 +35,8 @@ class Record(NamedTuple):
     fields: RequestFields = NO_FIELDS
     """What the request that carries it to Graph says beside it; of a browser's event nothing."""
     order: bytes = b""
-    """See ``order.order_key``, where the event is to be sent once for an order; stored in the order memory only."""
+    """Keys of ``order.order_key`` where the event is to be sent once for an order: a repeat if any of them was met.
+    Stored in the order memory only."""
 
     @property
     def whole(self) -> bytes:

@@ -61,6 +61,9 @@ class ServerHit(msgspec.Struct, frozen=True, gc=False):
     more: Mapping[str, Any] = MappingProxyType({})
     """Other members of the event that Graph takes as they are: ``app_data``, ``original_event_data``,
     ``attribution_data``, ``messaging_channel`` and what Meta may add."""
+    orders: tuple[tuple[str, str], ...] = ()
+    """What it is counted once by for weeks, each a name and an id in its sender's words, such as its subscription and
+    its invoice; empty: by its order id, where it has one and its name is one that an order has once."""
     findings: tuple[str, ...] = ()
     """What was wrong with its values, as an event's findings say it."""
 

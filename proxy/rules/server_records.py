@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from proxy.graph import payload
 from proxy.model.event import Event, Redaction
+from proxy.model.order import order_key
 from proxy.model.request import Visit
 from proxy.rules import limits
 from proxy.rules.payload.pages import clean_page
@@ -19,6 +20,8 @@ from proxy.rules.server_members import clean_members
 # Without a digit it is no order's number but a variable that nobody filled in; the tag's word on it is the same.
 _NUMBERED = re.compile("[1-9]")
 _ID_BYTES = 16
+# A Refund, a ViewContent or an event of the site's own may come often for one order.
+_ONCE_FOR_AN_ORDER = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
 
 
 def take(event_case: ServerEventCase) -> None:
@@ -27,7 +30,7 @@ def take(event_case: ServerEventCase) -> None:
     event = _event(event_case)
     if not event.id:
         event = replace(event, id=_order_id(event_case) or _content_id(event_case, event))
-    record = payload.server_record(event, case.request.fields)
+    record = payload.server_record(event, case.request.fields)._replace(order=_order(event_case))
     case.records.append(record)
     case.written += len(record.payload)
 
@@ -66,6 +69,17 @@ def _missing(event_case: ServerEventCase, url: str) -> tuple[str, ...]:
     agent = event_case.person.user_data.get("client_user_agent")
     required = {"event_source_url:missing": url, "client_user_agent:missing": agent}
     return tuple(finding for finding, value in required.items() if not value)
+
+
+def _order(event_case: ServerEventCase) -> bytes:
+    """Return what the event is counted once by for weeks; nothing where an order may have several of its name."""
+    hit, site = event_case.hit, event_case.case.policy.site.name
+    if hit.orders:
+        return b"".join([order_key(site, name, order) for name, order in hit.orders])
+    # Lines of a till's order come each by itself (Meta, offline events).
+    is_once = hit.name in _ONCE_FOR_AN_ORDER and "item_number" not in event_case.data
+    order = event_case.data.get("order_id", "") if is_once else ""
+    return order_key(site, hit.name, order) if isinstance(order, str) and _NUMBERED.search(order) else b""
 
 
 def _order_id(event_case: ServerEventCase) -> str:

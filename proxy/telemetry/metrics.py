@@ -30,6 +30,7 @@ class Metrics:
         self._server_events = self._counter(
             "server_events", "Events that servers brought and that were not dropped, repeats too", "action_source"
         )
+        self._webhooks = self._counter("webhooks", "Webhooks of shops by what they came to", "kind", "result")
         self._findings = self._counter(
             "findings", "What was wrong with the data of arriving events", "field", "finding"
         )
@@ -86,6 +87,10 @@ class Metrics:
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
         self._requests.inc(endpoint, str(status))
+
+    def webhook(self, kind: str, result: str) -> None:
+        """Count a webhook: ``events``, or why nothing came of it."""
+        self._webhooks.inc(kind, result)
 
     def limited(self, reason: str) -> None:
         """Count a request that was refused before its body was read."""

@@ -19,6 +19,7 @@ _JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 _INVALID, _DOWN, _THROTTLED, _NO_KEY, _BAD_KEY = 100, 2, 4, 104, 190
 """Graph's codes (Meta, Graph API, handling errors)."""
 _NO_OBJECT = 33
+_RETRY_SECONDS = 5
 _MOST_NAMED = 100
 """Refused events that an error names, and a success likewise; how many there are is always said."""
 _TITLES = {
@@ -73,6 +74,14 @@ class GraphRefusal:
         }
 
 
+class RefusedError(Exception):
+    """The request is refused; ``refusal`` says how."""
+
+    def __init__(self, refusal: GraphRefusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
 def invalid(why: str, status: int = 400) -> GraphRefusal:
     """Return the refusal of a request that is wrong in itself."""
     return GraphRefusal(status, f"Invalid parameter: {why}", user_title="Invalid request", user_message=why)
@@ -94,6 +103,11 @@ def throttled(why: str, retry_seconds: int) -> GraphRefusal:
     return GraphRefusal(429, why, _THROTTLED, type="ApiException", is_transient=True, retry_seconds=retry_seconds)
 
 
+def unavailable(why: str, retry_seconds: int) -> GraphRefusal:
+    """Return the refusal of a request for which there is no room now."""
+    return down(503, why, retry_seconds=retry_seconds)
+
+
 def fault_of_ours() -> GraphRefusal:
     """Return the refusal of a request that led to an error of ours, to which it would lead again."""
     return GraphRefusal(400, "An unknown error occurred", 1, type="ApiException")
@@ -108,6 +122,7 @@ def unread(status: int, why: str) -> HttpAnswer:
 
 
 NO_KEY = GraphRefusal(400, "An access token is required to request this resource.", _NO_KEY)
+NOT_STORED = unavailable("Service temporarily unavailable: nothing was stored", _RETRY_SECONDS)
 WRONG_KEY = GraphRefusal(401, "Invalid OAuth access token - Cannot parse access token", _BAD_KEY)
 
 

@@ -4,8 +4,9 @@ Nothing here is a page's: no CORS, no cookies, and nothing of the connection goe
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 from proxy.config.schema import Site
@@ -14,6 +15,7 @@ from proxy.edge.arrival import Arrival
 from proxy.edge.exchange import BodyLostError, BodyTooLargeError, BodyTooSlowError, HttpAnswer
 from proxy.edge.server import answers
 from proxy.edge.server.body import NoRoomError, ServerBodyReader, UnknownCodingError
+from proxy.edge.server.hooks import HookDoor
 from proxy.edge.server.keys import KeyRing, WrongKeys
 from proxy.edge.server.trace import new_trace
 from proxy.edge.server.unpacking import UnpackableError
@@ -35,14 +37,6 @@ _RETRY_SECONDS = 5
 _LARGE = 256 * 1024
 """Bytes from which on a body waits until few such are being read: one of 7 MB takes several times that when read."""
 _LARGE_AT_ONCE = 2
-
-
-class RefusedError(Exception):
-    """The request is refused; ``refusal`` says how."""
-
-    def __init__(self, refusal: answers.GraphRefusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 class _Asker(NamedTuple):
@@ -69,6 +63,7 @@ class ServerEventDoor:
         turns: Turns,
         store: DecisionStore,
         faults: FaultReporter,
+        hooks: HookDoor,
         clock_ns: Callable[[], int],
         random_numbers: Iterator[int],
     ) -> None:
@@ -83,6 +78,7 @@ class ServerEventDoor:
             turns: Whose part of a large request is next.
             store: Makes decisions durable.
             faults: Is told of errors of ours.
+            hooks: Answers webhooks.
             clock_ns: The server's clock in nanoseconds.
             random_numbers: 128 random bits each, others each time, that nobody can guess.
         """
@@ -94,6 +90,7 @@ class ServerEventDoor:
         self._turns = turns
         self._store = store
         self._faults = faults
+        self._hooks = hooks
         self._clock_ns = clock_ns
         self._random_numbers = random_numbers
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
@@ -107,7 +104,7 @@ class ServerEventDoor:
         trace = new_trace(next(self._random_numbers))
         try:
             return await self._answer(arrival, place, trace)
-        except RefusedError as error:
+        except answers.RefusedError as error:
             # Refusals are cheap, but not free: a flood of them takes turns like everything else.
             await self._turns.mine(client_network(arrival.client.address))
             return error.refusal.answer(trace)
@@ -119,27 +116,34 @@ class ServerEventDoor:
 
     async def _answer(self, arrival: Arrival, place: ServerPath, trace: str) -> HttpAnswer:
         method = arrival.request.method
-        if not place.pixel:
-            raise RefusedError(answers.unsupported(method, arrival.request.path.strip("/"), 404))
+        hook = self._hooks.at(place.site, place.kind)
+        if not place.pixel and hook is None:
+            raise answers.RefusedError(answers.unsupported(method, arrival.request.path.strip("/"), 404))
         if method != "POST":
-            answer = answers.unsupported(method, place.pixel, 405).answer(trace)
+            answer = answers.unsupported(method, place.pixel or place.kind, 405).answer(trace)
             answer.headers["Allow"] = "POST"
             return answer
-        return await self._admitted(_asker(arrival, place), trace)
-
-    async def _admitted(self, asker: _Asker, trace: str) -> HttpAnswer:
-        """Judge what the head says, then answer while the request counts against its client's share."""
+        asker = _asker(arrival, place)
+        if hook:
+            return await self._admitted(asker, partial(self._hooks.answer, hook, arrival, asker.network))
         site = self._site(asker, asker.keys) if asker.keys else None
+        judged = partial(self._judged, asker, site, trace)
+        return await self._admitted(asker, judged, is_known=site is not None)
+
+    async def _admitted(
+        self, asker: _Asker, judged: Callable[[bytes], Awaitable[HttpAnswer]], *, is_known: bool = False
+    ) -> HttpAnswer:
+        """Judge a body while the request counts against its client's share; one whose key is right is always let in."""
         size = min(asker.arrival.request.size, BODY)
-        if site is None and (refused := self._admission.refusal(asker.network, size)):
-            word = answers.throttled if refused.status == 429 else _unavailable
-            raise RefusedError(word(refused.why, refused.retry_seconds))
+        if not is_known and (refused := self._admission.refusal(asker.network, size)):
+            word = answers.throttled if refused.status == 429 else answers.unavailable
+            raise answers.RefusedError(word(refused.why, refused.retry_seconds))
         self._admission.enter(asker.network, size)
         try:
             async with self._body(asker) as body, self._room_for(body):
-                return await self._judged(asker, body, site, trace)
+                return await judged(body)
         except _UNREAD as error:
-            raise RefusedError(_refusal_of(error)) from error
+            raise answers.RefusedError(_refusal_of(error)) from error
         finally:
             self._admission.leave(asker.network, size)
 
@@ -149,12 +153,12 @@ class ServerEventDoor:
     def _room_for(self, body: bytes) -> AbstractAsyncContextManager[None]:
         return self._large if len(body) > _LARGE else nullcontext()
 
-    async def _judged(self, asker: _Asker, body: bytes, site: Site | None, trace: str) -> HttpAnswer:
+    async def _judged(self, asker: _Asker, site: Site | None, trace: str, body: bytes) -> HttpAnswer:
         head = asker.arrival.headers
         claim = claim_of(ServerBody(body, head.get("content-type", ""), asker.arrival.request.query))
         keys = asker.keys.union(claim.access_keys)
         if not keys:
-            raise RefusedError(answers.invalid(claim.problem) if claim.problem else answers.NO_KEY)
+            raise answers.RefusedError(answers.invalid(claim.problem) if claim.problem else answers.NO_KEY)
         site = self._site(asker, keys) if keys != asker.keys or site is None else site
         now = self._clock_ns() // 1_000_000
         parts = ingest_claim(
@@ -168,27 +172,29 @@ class ServerEventDoor:
         decided = await worked(self._turns, asker.network, parts)
         try:
             answer = _answer_to(decided, asker.place.door, trace)
-        except RefusedError:
+        except answers.RefusedError:
             self._faults.report_places(decided.decision.faults, lost="requests with server events are refused")
             raise
         if not await self._store.is_stored(decided.decision, now):
-            raise RefusedError(_unavailable("Service temporarily unavailable: nothing was stored", _RETRY_SECONDS))
+            raise answers.RefusedError(answers.NOT_STORED)
         return answer
 
     def _site(self, asker: _Asker, keys: frozenset[str]) -> Site:
         """Return the site that the keys open, if it lists the pixel.
 
         Raises:
-            RefusedError: when there are several, when it opens none, or when the pixel is another's.
+            answers.RefusedError: when there are several, when it opens none, or when the pixel is another's.
         """
         if len(keys) > 1:
-            raise RefusedError(answers.invalid("access_token: different ones; accepted: one, wherever it stands"))
+            raise answers.RefusedError(
+                answers.invalid("access_token: different ones; accepted: one, wherever it stands")
+            )
         (key,) = keys
         site = self._keys.site_of(key)
         if site is None:
-            raise RefusedError(self._wrong_keys.refusal(asker.network))
+            raise answers.RefusedError(self._wrong_keys.refusal(asker.network))
         if asker.place.pixel not in self._policies[site.name].pixels:
-            raise RefusedError(answers.unsupported("POST", asker.place.pixel))
+            raise answers.RefusedError(answers.unsupported("POST", asker.place.pixel))
         return site
 
 
@@ -203,13 +209,13 @@ def _answer_to(decided: ServerDecision, door: ServerDoor, trace: str) -> HttpAns
     """Return the answer to what was decided.
 
     Raises:
-        RefusedError: when nothing of it is taken.
+        answers.RefusedError: when nothing of it is taken.
     """
     if decided.unreadable:
-        raise RefusedError(answers.invalid(decided.unreadable))
+        raise answers.RefusedError(answers.invalid(decided.unreadable))
     taken = decided.received - len(decided.refused)
     if decided.refused and (door is ServerDoor.GRAPH or not taken):
-        raise RefusedError(answers.refused_events(decided.refused))
+        raise answers.RefusedError(answers.refused_events(decided.refused))
     if door is ServerDoor.GRAPH:
         return answers.received(decided.received, trace)
     return answers.accepted(taken, decided.refused, trace)
@@ -228,10 +234,6 @@ def _refusal_of(error: Exception) -> answers.GraphRefusal:
         case UnknownCodingError():
             return answers.invalid("content-encoding: accepted: gzip, deflate or identity", 415)
         case NoRoomError():
-            return _unavailable("Too much under way; try again later", _RETRY_SECONDS)
+            return answers.unavailable("Too much under way; try again later", _RETRY_SECONDS)
         case _:
             return answers.invalid("content-encoding: the body is not packed so, or not whole")
-
-
-def _unavailable(why: str, retry_seconds: int) -> answers.GraphRefusal:
-    return answers.down(503, why, retry_seconds=retry_seconds)

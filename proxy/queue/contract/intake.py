@@ -1,6 +1,6 @@
 """What the public listener asks of the queue: to acknowledge events, and to suppress people."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,17 @@ class Intake(Suppressing, Protocol):
 
         Raises:
             QueueError: when nothing of this call was stored.
+        """
+
+    async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
+        """Return which events of orders were acknowledged in the last 90 days.
+
+        Args:
+            pixel: For which pixel.
+            orders: As ``order.order_key`` makes them.
+
+        Raises:
+            QueueError: when that cannot be read.
         """
 
     def note(

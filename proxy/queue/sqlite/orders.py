@@ -6,12 +6,13 @@ is made with its first event and dropped whole. A record names its order itself 
 cost nothing here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import apsw
 
+from proxy.model.order import ORDER_KEY
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.group import Member
@@ -41,13 +42,18 @@ class OrderMemory:
             members: The group's records.
             now: Server clock in milliseconds.
         """
-        keys = [(number, _key(member.record)) for number, member in enumerate(members) if member.record.order]
+        keys = {number: _keys(member.record) for number, member in enumerate(members) if member.record.order}
         if not keys:
             return []
-        met = self._met({key for _, key in keys}, now)
-        new: dict[bytes, int] = {}
-        repeats = [number for number, key in keys if key in met or new.setdefault(key, number) != number]
-        self._remember(list(new), now)
+        met = self._met({key for each in keys.values() for key in each}, now)
+        new: set[bytes] = set()
+        repeats = []
+        for number, each in keys.items():
+            if met.isdisjoint(each) and new.isdisjoint(each):
+                new.update(each)
+            else:
+                repeats.append(number)
+        self._remember(sorted(new), now)
         return repeats
 
     def _met(self, keys: set[bytes], now: int) -> set[bytes]:
@@ -77,10 +83,26 @@ class OrderMemory:
             self._months.remove(min(over))
         return len(over) > 1
 
+    def met(self, pixel: str, orders: Collection[bytes], now: int) -> frozenset[bytes]:
+        """Return which events of orders are remembered.
 
-def _key(record: Record) -> bytes:
+        Args:
+            pixel: For which pixel.
+            orders: Their keys.
+            now: Server clock in milliseconds.
+        """
+        keys = {_key(order, pixel): order for order in orders}
+        return frozenset(keys[key] for key in self._met(set(keys), now))
+
+
+def _keys(record: Record) -> list[bytes]:
+    order, size = record.order, ORDER_KEY
+    return [_key(order[start : start + size], record.pixel) for start in range(0, len(order), size)]
+
+
+def _key(order: bytes, pixel: str) -> bytes:
     """Return the key of an order's event for one pixel: each of a site's pixels gets a copy."""
-    return blake2b(record.order + record.pixel.encode(), digest_size=16).digest()
+    return blake2b(order + pixel.encode(), digest_size=16).digest()
 
 
 def _array(keys: set[bytes] | Sequence[bytes]) -> object:

@@ -34,8 +34,6 @@ class HookEvents(NamedTuple):
     """What comes of a webhook."""
 
     hits: tuple[ServerHit, ...] = ()
-    marks: tuple[str, ...] = ()
-    """What is to be remembered with them."""
     why_not: str = ""
     """Why nothing comes of it, in one or two words; empty when something does."""
 

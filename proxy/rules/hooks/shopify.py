@@ -140,5 +140,6 @@ def _refund(refund: Mapping[str, Any], shop: Shop) -> HookEvents:
             "currency": text(paid_back[0].get("currency")),
             "order_id": text(refund.get("order_id")),
         },
+        orders=(("refund", refund_id),),
     )
     return HookEvents((hit,))

@@ -8,7 +8,7 @@ does not say whether a trial ended with it.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import HookEvents, Shop, nothing, order_event_id, people_keys, rows, seconds, table, text
@@ -18,26 +18,18 @@ _CHECKOUTS = ("checkout.session.completed", "checkout.session.async_payment_succ
 _SUBSCRIPTIONS = ("customer.subscription.created", "customer.subscription.updated")
 # Names of metadata, as the snippets write them when they make the session or the subscription.
 _FBP, _FBC, _EVENT_ID, _ORDER_ID, _ADDRESS, _AGENT = "fbp", "fbc", "event_id", "order_id", "client_ip", "user_agent"
+TRIAL, SUBSCRIBE = "StartTrial", "Subscribe"
+FIRST_EVENTS = (TRIAL, SUBSCRIBE)
+"""What a subscription comes to once."""
+_INVOICE = "invoice"
 _FIRST_INVOICE, _NEXT_INVOICE = "subscription_create", "subscription_cycle"
 
 
-class Marks(NamedTuple):
-    """What is remembered of a subscription, as texts that nothing else is remembered by."""
-
-    trial: str
-    """A trial began."""
-    payment: str
-    """Its first payment came."""
-
-
-def marks(payload: Mapping[str, Any], shop: Shop) -> Marks | None:
-    """Return what has to be recalled before a webhook can be read; None when it is of no subscription."""
+def subscription_of(payload: Mapping[str, Any]) -> str:
+    """Return the subscription whose past decides what a webhook means; empty when none does."""
     subject = table(table(payload.get("data")).get("object"))
-    kind = text(payload.get("type"))
-    subscription = text(subject.get("id")) if kind in _SUBSCRIPTIONS else _subscription_of(subject)
-    if not subscription or kind in _CHECKOUTS:
-        return None
-    return Marks(f"trial-{shop.site}-{subscription}", f"payment-{shop.site}-{subscription}")
+    is_next = payload.get("type") == "invoice.paid" and subject.get("billing_reason") == _NEXT_INVOICE
+    return _subscription_of(subject) if is_next else ""
 
 
 def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = frozenset()) -> HookEvents:
@@ -46,32 +38,21 @@ def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = 
     Args:
         payload: The body: an Event.
         shop: The shop it is of.
-        remembered: Which of its ``marks`` are remembered.
+        remembered: Which of the events that its subscription has once were sent: ``FIRST_EVENTS``.
     """
     if payload.get("livemode") is not True:
         return nothing("test mode")
     kind, data, at = text(payload.get("type")), table(payload.get("data")), seconds(payload.get("created"))
-    subject, found = table(data.get("object")), marks(payload, shop)
+    subject = table(data.get("object"))
     if at is None or not subject:
         return nothing("unreadable")
     if kind in _CHECKOUTS:
         return _checkout(subject, shop, at)
-    if found and kind in _SUBSCRIPTIONS:
-        before = text(table(data.get("previous_attributes")).get("status"))
-        return _subscription(_Sold(shop, subject, at, found), was_trialing=before == "trialing")
-    if found and kind == "invoice.paid":
-        return _invoice(_Sold(shop, subject, at, found), remembered)
+    if kind in _SUBSCRIPTIONS:
+        return _subscription(subject, shop, at)
+    if kind == "invoice.paid":
+        return _invoice(subject, shop, at, remembered)
     return nothing("type")
-
-
-class _Sold(NamedTuple):
-    """A subscription, or an invoice of it, as a webhook tells it."""
-
-    shop: Shop
-    subject: Mapping[str, Any]
-    at: int
-    """When it was told: Unix seconds."""
-    marks: Marks
 
 
 def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
@@ -95,57 +76,47 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
     return HookEvents((hit,))
 
 
-def _subscription(sold: _Sold, *, was_trialing: bool) -> HookEvents:
-    """Return the begin of a trial, or its end with a subscription that goes on."""
-    subscription, site = sold.subject, sold.shop.site
+def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
+    """Return the begin of a trial; whatever else a subscription does, its invoices tell."""
     identity, metadata = text(subscription.get("id")), table(subscription.get("metadata"))
-    customer, status = subscription.get("customer"), subscription.get("status")
-    whom = _whom(sold.shop, metadata, {}, customer=customer, is_automatic=was_trialing)
-    if status == "trialing" and not was_trialing:
-        hit = ServerHit(
-            place=0,
-            name="StartTrial",
-            id=text(metadata.get(_EVENT_ID)) or f"trial-{site}-{identity}",
-            time_s=seconds(subscription.get("trial_start")) or sold.at,
-            custom_data={"value": 0, **_price(subscription, "predicted_ltv")},
-            **whom,
-        )
-        return HookEvents((hit,), marks=(sold.marks.trial,))
-    if status == "active" and was_trialing:
-        price = _price(subscription, "value")
-        hit = ServerHit(0, "Subscribe", _subscribe_id(site, identity), sold.at, custom_data=price, **whom)
-        return HookEvents((hit,))
-    return nothing("status")
+    if subscription.get("status") != "trialing" or not identity:
+        return nothing("status")
+    hit = ServerHit(
+        place=0,
+        name=TRIAL,
+        id=text(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
+        time_s=seconds(subscription.get("trial_start")) or at,
+        custom_data={"value": 0, **_price(subscription)},
+        orders=((TRIAL, identity),),
+        **_whom(shop, metadata, {}, customer=subscription.get("customer")),
+    )
+    return HookEvents((hit,))
 
 
-def _invoice(sold: _Sold, remembered: frozenset[str]) -> HookEvents:
+def _invoice(invoice: Mapping[str, Any], shop: Shop, at: int, remembered: frozenset[str]) -> HookEvents:
     """Return a first payment, or a renewal; what costs nothing, as at the begin of a trial, is neither."""
-    invoice, shop, found = sold.subject, sold.shop, sold.marks
-    money, reason = _money(invoice.get("amount_paid"), invoice.get("currency")), text(invoice.get("billing_reason"))
+    identity, reason, subscription = text(invoice.get("id")), invoice.get("billing_reason"), _subscription_of(invoice)
+    money = _money(invoice.get("amount_paid"), invoice.get("currency"))
     if not money or not money["value"]:
         return nothing("no money")
     if reason not in (_FIRST_INVOICE, _NEXT_INVOICE):
         return nothing("billing reason")
-    time_s = seconds(table(invoice.get("status_transitions")).get("paid_at")) or sold.at
-    whom = _whom(
-        shop,
-        _subscription_metadata(invoice),
-        _billed(invoice),
-        customer=invoice.get("customer"),
-        is_automatic=reason == _NEXT_INVOICE,
-    )
-    if reason == _FIRST_INVOICE or (found.trial in remembered and found.payment not in remembered):
-        event_id = _subscribe_id(shop.site, _subscription_of(invoice))
-        hit = ServerHit(0, "Subscribe", event_id, time_s, custom_data=money, **whom)
-        return HookEvents((hit,), marks=(found.payment,))
-    if not shop.renewal:
+    if not identity or not subscription:
+        return nothing("unreadable")
+    is_first = reason == _FIRST_INVOICE or (TRIAL in remembered and SUBSCRIBE not in remembered)
+    if not is_first and not shop.renewal:
         return nothing("renewal")
-    event_id = f"renewal-{shop.site}-{text(invoice.get('id'))}"
-    return HookEvents((ServerHit(0, shop.renewal, event_id, time_s, custom_data=money, **whom),))
-
-
-def _subscribe_id(site: str, subscription: str) -> str:
-    return f"subscribe-{site}-{subscription}"
+    metadata, is_automatic = _subscription_metadata(invoice), reason == _NEXT_INVOICE
+    hit = ServerHit(
+        place=0,
+        name=SUBSCRIBE if is_first else shop.renewal,
+        id=f"subscribe-{shop.site}-{subscription}" if is_first else f"renewal-{shop.site}-{identity}",
+        time_s=seconds(table(invoice.get("status_transitions")).get("paid_at")) or at,
+        custom_data=money,
+        orders=((_INVOICE, identity), (SUBSCRIBE, subscription)) if is_first else ((_INVOICE, identity),),
+        **_whom(shop, metadata, _billed(invoice), customer=invoice.get("customer"), is_automatic=is_automatic),
+    )
+    return HookEvents((hit,))
 
 
 class _Whom(TypedDict):
@@ -203,8 +174,8 @@ def _money(minor: object, currency: object) -> dict[str, Any]:
     return {"value": minor_units(minor, code), "currency": code}
 
 
-def _price(subscription: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what a period of a subscription costs, under a name; nothing when its prices are not plain amounts."""
+def _price(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a period of a subscription costs; nothing when its prices are not plain amounts."""
     items = rows(table(subscription.get("items")).get("data"))
     prices = [table(item.get("price")) or table(item.get("plan")) for item in items]
     amounts = [price.get("unit_amount", price.get("amount")) for price in prices]
@@ -213,7 +184,7 @@ def _price(subscription: Mapping[str, Any], name: str) -> dict[str, Any]:
     if len(codes) != 1 or not all(isinstance(each, int) for each in (*amounts, *counts)):
         return {}
     money = _money(_total(amounts, counts), codes.pop())
-    return {name: money["value"], "currency": money["currency"]} if money else {}
+    return {"predicted_ltv": money["value"], "currency": money["currency"]} if money else {}
 
 
 def _total(amounts: Iterable[Any], counts: Iterable[Any]) -> int:

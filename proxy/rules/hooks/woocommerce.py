@@ -112,4 +112,5 @@ def _refunds(order: Mapping[str, Any], shop: Shop, order_id: str) -> Iterator[Se
                 action_source="other",
                 user_data={},
                 custom_data={"value": abs(value), "currency": text(order.get("currency")), "order_id": order_id},
+                orders=(("refund", refund_id),),
             )

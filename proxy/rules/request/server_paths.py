@@ -16,6 +16,7 @@ class ServerDoor(StrEnum):
 
     GRAPH = "graph"
     GATEWAY = "gateway"
+    HOOK = "hook"
 
 
 class ServerPath(NamedTuple):
@@ -24,12 +25,24 @@ class ServerPath(NamedTuple):
     door: ServerDoor
     pixel: str = ""
     """Whose events are taken there; empty where none are."""
+    site: str = ""
+    """Whose shop tells of its orders there, by the name of the site; empty where none does."""
+    kind: str = ""
+    """Which kind of shop that is."""
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether it is the address of something."""
+        return bool(self.pixel or self.site)
 
 
 _VERSION = re.compile(r"v[0-9]{1,3}(?:\.[0-9]{1,3})?")
 _PIXEL = re.compile(r"[0-9]{1,20}")
-_GATEWAY = "capi"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_GATEWAY, _HOOKS = "capi", "hooks"
 _EVENTS = "events"
+
+_DOORS = {_GATEWAY: ServerDoor.GATEWAY, _HOOKS: ServerDoor.HOOK}
 
 
 class ServerPaths:
@@ -50,13 +63,16 @@ class ServerPaths:
         if segments and segments[0] in self._prefixes:
             found.append(_at(segments[1:]))
         doors = [place for place in found if place]
-        return next((place for place in doors if place.pixel), None) or next(iter(doors), _somewhere(segments))
+        return next((place for place in doors if place.takes_events), None) or next(iter(doors), _somewhere(segments))
 
 
 def _at(segments: Sequence[str]) -> ServerPath | None:
     door = _door(segments[0]) if segments else None
     if door is None:
         return None
+    if door is ServerDoor.HOOK:
+        is_shop = len(segments) == 3 and _NAME.fullmatch(segments[1])
+        return ServerPath(door, site=segments[1], kind=segments[2]) if is_shop else ServerPath(door)
     is_for_events = len(segments) == 3 and segments[2] == _EVENTS and _PIXEL.fullmatch(segments[1])
     return ServerPath(door, segments[1] if is_for_events else "")
 
@@ -67,6 +83,6 @@ def _somewhere(segments: Sequence[str]) -> ServerPath | None:
 
 
 def _door(segment: str) -> ServerDoor | None:
-    if segment == _GATEWAY:
-        return ServerDoor.GATEWAY
+    if segment in _DOORS:
+        return _DOORS[segment]
     return ServerDoor.GRAPH if _VERSION.fullmatch(segment) else None
