@@ -21,7 +21,11 @@ const COLUMNS = [
       return [chip(STATUSES[row.status] || [row.status, ""]), ...texts.map((text) => make("span", { class: "why" }, text))];
     },
   },
-  { label: "Browser copy", show: ({ browser_copy: status }) => chip(COPIES[status] || [status, ""]) },
+  {
+    label: "Browser copy",
+    show: ({ browser_copy: status, action_source: source }) =>
+      status ? chip(COPIES[status] || [status, ""]) : `server, ${source.replaceAll("_", " ")}`,
+  },
   { label: "Attempts", kind: "number-cell", show: ({ attempts }) => (attempts ? count(attempts) : "") },
   { label: "Meta’s trace", show: ({ fbtrace_id: trace }) => trace && make("code", {}, trace) },
 ];
@@ -31,6 +35,7 @@ const totalsOf = (rows) => {
   /** @param {(row: Row) => unknown} chosen */
   const amount = (chosen) => rows.filter(chosen).length;
   const delivered = amount(({ status }) => status == "delivered");
+  const fromPages = amount(({ status, browser_copy }) => status == "delivered" && browser_copy);
   const paired = amount(({ status, browser_copy }) => status == "delivered" && browser_copy == "fired");
   const recovered = amount(({ status, browser_copy }) => status == "delivered" && browser_copy == "blocked");
   return [
@@ -38,8 +43,8 @@ const totalsOf = (rows) => {
     { label: "Recovered", number: count(recovered), meaning: "delivered, browser copy blocked" },
     {
       label: "In pairs",
-      number: delivered ? `${Math.round((100 * paired) / delivered)} %` : "–",
-      meaning: `${count(paired)} of ${count(delivered)} with a browser copy`,
+      number: fromPages ? `${Math.round((100 * paired) / fromPages)} %` : "–",
+      meaning: `${count(paired)} of ${count(fromPages)} with a browser copy`,
     },
     { label: "Dropped", number: count(amount(({ status }) => status == "dropped")), meaning: "knowingly not sent" },
     { label: "Duplicates", number: count(amount(({ status }) => status == "duplicate")), meaning: "sent before" },

@@ -7,7 +7,8 @@
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
  * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
- *   browser_copy: string, fbtrace_id: string, attempts: number, findings: string[] }} Row
+ *   browser_copy: string, action_source: string, fbtrace_id: string, attempts: number, findings: string[] }} Row Of a
+ *   server’s event the browser copy is empty.
  * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
  *   code: number | null, subcode: number | null, message: string, fbtrace_id: string, attempts: number,
  *   event: Record<string, unknown> }} DeadLetter
@@ -28,6 +29,7 @@ const DROPPED = {
   restricted: "the site sends standard events only",
   opted_out: "the visitor has opted out",
   erased: "it happened before its person was erased",
+  unusable: "a webhook's event that Meta would refuse",
   dnt: "the browser asks not to be tracked",
 };
 

@@ -128,21 +128,26 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _run(watch: Watch) -> Iterator[object]:
-    """Answer the seeds and many made-up requests, and judge answers of Graph; yield all results."""
+    """Answer the seeds, many made-up requests and those of servers, and judge answers of Graph; yield all results."""
     from maker import Chance  # noqa: PLC0415 - after the clocks were replaced
+    from server_target import ServerDoor, golden_bodies  # noqa: PLC0415
     from target import Door, drawn, unpacked  # noqa: PLC0415
 
     from proxy.graph import payload, verdict  # noqa: PLC0415
+    from proxy.model.server_request import RequestFields  # noqa: PLC0415
 
     door = Door()
     seeds = sorted((ROOT / "tests" / "fuzz" / "seeds").glob("*.json"))
     requests = [*(unpacked(seed.read_bytes()) for seed in seeds), *(drawn(Chance(i)) for i in range(REQUESTS))]
+    servers, of_servers = ServerDoor(), golden_bodies()
     watch.arm()
+    for body in of_servers:
+        yield servers.answer(body)
     for request in requests:
         decision = door.answer(request)
         yield decision
         for record in decision.records:
-            yield payload.body([record.payload], access_token="t", app_secret="s", test_event_code="c")
+            yield payload.body([record.payload], access_token="t", app_secret="s", fields=RequestFields("c"))
     for status, answer, headers in itertools.product((200, 400, 401, 413, 429, 500), _ANSWERS, _HEADERS):
         yield verdict.judge(status, answer, headers, 3)
         yield verdict.clock_ahead(headers, 1_764_000_000_000)

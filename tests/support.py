@@ -17,6 +17,7 @@ from proxy.app import Running, running
 from proxy.config import load
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
+from proxy.model.server_request import NO_FIELDS, RequestFields
 from proxy.rules.effort import Effort
 from proxy.rules.payload.addresses import CleanAddress, clean_urls
 from proxy.rules.payload.names import Allowed
@@ -53,6 +54,14 @@ def record(number: int = 1, *, pixel: str = PIXEL, visitor: bytes = b"abcd", tim
         }
     )
     return Record(pixel, "PageView", f"id-{number}", happened, visitor, BrowserCopy.FIRED, "", payload)
+
+
+def server_record(
+    number: int = 1, fields: RequestFields = NO_FIELDS, source: str = "website", *, time_s: int | None = None
+) -> Record:
+    """Return a record of a server: without a visitor and without a browser copy."""
+    made = record(number, visitor=b"", time_s=time_s)
+    return made._replace(browser_copy=None, action_source=source, fields=fields)
 
 
 def raw_config(graph_url: str, data_dir: Path, **site: Any) -> dict[str, Any]:
@@ -160,6 +169,7 @@ async def installation(
     *,
     more: Mapping[str, Mapping[str, Any]] | None = None,
     refused_with: Collection[int] = (),
+    others: Sequence[Mapping[str, Any]] = (),
     **site: Any,
 ) -> AsyncIterator[Installation]:
     """Run a proxy in this process against a simulator of its own.
@@ -168,10 +178,12 @@ async def installation(
         directory: Where it keeps its files.
         more: Settings by table.
         refused_with: Graph's codes of those refusals that the test wants.
+        others: Further sites.
         **site: Settings of the site.
     """
     async with simulator(expected=refused_with) as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data", **site)
+        raw["site"] += others
         for table, settings in (more or {}).items():
             raw[table] = {**raw.get(table, {}), **settings}
         loaded = load.parse(raw, {}, base=directory)

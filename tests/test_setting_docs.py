@@ -17,7 +17,13 @@ HEADING = re.compile(r"^## `\[+(?P<section>[a-z.]+)\]+`$", re.MULTILINE)
 # How a unit is written in the name of a key, and in the meaning of its row; some keys of the contract name none.
 UNITS = {"seconds": "second", "days": "day", "bytes": "byte", "timeout": "second"}
 # Defaults that no short literal says; the row says it in words.
-IN_WORDS = {("site", "cmp"), ("site", "keep_url_params"), ("site", "block_keys"), ("site.pixel", "test_event_until")}
+IN_WORDS = {
+    ("site", "cmp"),
+    ("site", "orders"),
+    ("site", "keep_url_params"),
+    ("site", "block_keys"),
+    ("site.pixel", "test_event_until"),
+}
 SETTINGS = [(path, key) for path, key in KEYS if path]
 
 

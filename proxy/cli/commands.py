@@ -9,6 +9,7 @@ from proxy.cli.check import check
 from proxy.cli.dead import dead
 from proxy.cli.events import events
 from proxy.cli.persons import erase, suppressions
+from proxy.cli.send import send
 from proxy.cli.serve import demo, serve, simulator
 from proxy.cli.snippet import snippet
 from proxy.cli.terminal import Lines
@@ -23,5 +24,5 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-for command in (serve, demo, simulator, check, snippet, events, dead, erase, suppressions):
+for command in (serve, demo, simulator, check, snippet, events, dead, send, erase, suppressions):
     main.add_command(command)

@@ -11,7 +11,10 @@ from proxy.cli.questions import ask
 from proxy.model.ledger import Status
 from proxy.queue.contract import Filter
 
-_COLUMNS = ("at", "status", "reason", "name", "id", "pixel", "browser_copy", "attempts", "fbtrace_id", "findings")
+_COLUMNS = (
+    *("at", "status", "reason", "name", "id", "pixel", "browser_copy", "action_source"),
+    *("attempts", "fbtrace_id", "findings"),
+)
 _STATUS = click.Choice([status.value for status in Status], case_sensitive=False)
 
 
@@ -20,6 +23,7 @@ _STATUS = click.Choice([status.value for status in Status], case_sensitive=False
 @event_options
 @limit_option
 @click.option("--status", type=_STATUS, help="How the event ended.")
+@click.option("--action-source", default="", help="Where it happened, in Meta's words, such as physical_store.")
 @click.option("--since", type=click.IntRange(0), help="Only what is newer than this number (of --json), oldest first.")
 @json_option
 def events(path: Path, status: str | None, *, as_json: bool, **chosen: Any) -> None:

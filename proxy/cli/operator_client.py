@@ -204,5 +204,6 @@ def _answer(status: int, body: bytes) -> Any:
 def _query(wanted: Filter) -> dict[str, str]:
     texts = {"pixel": wanted.pixel, "name": wanted.name, "id": wanted.id, "reason": wanted.reason}
     since = "" if wanted.since is None else str(wanted.since)
-    fields = {**texts, "status": wanted.status or "", "before": f"{wanted.before or ''}", "since": since}
+    texts |= {"action_source": wanted.action_source, "status": wanted.status or ""}
+    fields = {**texts, "before": f"{wanted.before or ''}", "since": since}
     return {key: value for key, value in fields.items() if value} | {"limit": str(wanted.limit)}

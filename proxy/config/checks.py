@@ -19,6 +19,12 @@ _LANE_KEYS = ("access_token", "app_secret", "test_event_code", "test_event_until
 _NEEDED_OPTIONS = [
     (name, option.name) for name, manager in CONSENT_MANAGERS.items() for option in manager.options if option.required
 ]
+# What orders and their lines are called by; Stripe has neither.
+_ORDER_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "shopify": {"order_id": ("id", "name", "order_number"), "content_id": ("product_id", "variant_id", "sku")},
+    "woocommerce": {"order_id": ("id", "number"), "content_id": ("product_id", "variation_id", "sku")},
+    "stripe": {"order_id": ("id",), "content_id": ("product_id",)},
+}
 
 
 def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -30,8 +36,8 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     for index, site in enumerate(sites):
         yield from _equal_leaves(index, site)
         yield from _consent_contradictions(index, site)
-        yield from _unsupported_keys(index, site)
         yield from _repeated_pixels(index, site)
+        yield from _webhook_contradictions(index, site)
     yield from _different_means(sites)
 
 
@@ -123,12 +129,6 @@ def _consent_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Pro
             yield Problem(f"site[{index}].cmp.{key}", "missing", f"a name, since consent_from has {source}")
 
 
-def _unsupported_keys(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the keys of the contract that this version does not carry out; silence would look like working."""
-    if site.get("access_keys"):
-        yield Problem(f"site[{index}].access_keys", "a list", "[] (this version takes no server events)")
-
-
 def _repeated_pixels(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for number, pixel in enumerate(map(_table, _list(site.get("pixel")))):
@@ -136,6 +136,21 @@ def _repeated_pixels(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
         if first.setdefault(identity, number) != number:
             value = f"{identity!r} (also site[{index}].pixel[{first[identity]}])"
             yield Problem(f"site[{index}].pixel[{number}].id", value, "each pixel of a site once")
+
+
+def _webhook_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield shops that share an address, that have no secret, and members that their orders do not have."""
+    first: dict[str, int] = {}
+    for number, webhook in enumerate(map(_table, _list(site.get("webhook")))):
+        path, kind = f"site[{index}].webhook[{number}]", str(webhook.get("kind"))
+        if first.setdefault(kind, number) != number:
+            value = f"{kind!r} (also site[{index}].webhook[{first[kind]}])"
+            yield Problem(f"{path}.kind", value, "each kind once for a site; more secrets go into old_secrets")
+        if webhook.get("secret") == "":
+            yield Problem(f"{path}.secret", "empty", "the secret that the shop signs with")
+        for key, members in _ORDER_MEMBERS.get(kind, {}).items():
+            if key in webhook and webhook[key] not in members:
+                yield Problem(f"{path}.{key}", repr(webhook[key]), " or ".join(members))
 
 
 def _different_means(sites: list[dict[str, Any]]) -> Iterator[Problem]:

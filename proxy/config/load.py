@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from proxy.config.checks import contradictions
 from proxy.config.problems import ConfigError, Problem, problems_of
+from proxy.config.repeated_keys import repeated_keys
 from proxy.config.schema import Settings
 from proxy.config.secrets import SecretReader
 
@@ -63,6 +64,7 @@ def parse(
         settings = Settings.model_validate(raw, context=context)
     except ValidationError as error:
         raise ConfigError([*problems_of(error), *problems]) from None
+    problems += repeated_keys(settings)
     if problems:
         raise ConfigError(problems)
     return Config(settings, base / settings.server.data_dir)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator
 
+from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
 from proxy.config.field_types import BlockedKey, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
@@ -154,6 +155,29 @@ else:
     )
 
 
+class OrderSettings(_Section):
+    """``[site.orders]``: what joins an order's server event with its visitor, and what is done without one."""
+
+    unknown_people: Literal["send", "ldu", "drop"] = Field("send", description='"send", "ldu" or "drop"')
+
+
+class Webhook(_Section):
+    """``[[site.webhook]]``: a shop that tells of its orders; its address is ``/hooks/{site}/{kind}``."""
+
+    kind: Literal["shopify", "woocommerce", "stripe"] = Field(description='"shopify", "woocommerce" or "stripe"')
+    secret: Secret = Field(description="the secret that the shop signs with: a text, env:NAME or file:PATH")
+    old_secrets: tuple[Secret, ...] = Field((), description="a list of secrets that may still sign")
+    order_id: str = Field(
+        "id", pattern="^(id|name|number|order_number)$", description="the member of an order that pages call order_id"
+    )
+    content_id: str = Field(
+        "product_id",
+        pattern="^(product_id|variant_id|variation_id|sku)$",
+        description="the member of an order's line that is the product's id in the catalogue",
+    )
+    renewal_event: str = Field("", max_length=100, description="the event of a renewed subscription; empty: none")
+
+
 class Site(_Section):
     """``[[site]]``: whose pages may send, and what may leave."""
 
@@ -190,9 +214,16 @@ class Site(_Section):
         frozenset(_BLOCKED.split()),
         description="a list of names of query parameters and of custom data that never leave",
     )
-    access_keys: tuple[Secret, ...] = Field((), description="a list of keys for server events")
+    access_keys: tuple[AccessKey, ...] = Field((), description=ACCEPTED)
+    orders: OrderSettings = Field(default_factory=OrderSettings, description="a table")
     country: str = Field("", pattern=r"^([A-Za-z]{2})?$", description="ISO 3166 alpha-2 of the visitors' usual country")
+    webhook: tuple[Webhook, ...] = Field((), description="[[site.webhook]] for each shop")
     pixel: tuple[Pixel, ...] = Field(min_length=1, description="one [[site.pixel]] or more")
+
+    @property
+    def unknown_people(self) -> Literal["send", "ldu", "drop"]:
+        """What is done with server events of people who were never seen here: without a yes nothing may leave."""
+        return "drop" if self.consent == "required" else self.orders.unknown_people
 
     @field_validator("prefix")
     @classmethod

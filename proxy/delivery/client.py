@@ -6,13 +6,17 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from proxy import __version__
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.graph import payload, verdict
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.model.record import Record
+from proxy.model.server_request import RequestFields
 from proxy.model.verdict import Retry, Verdict
 
+AGENT = f"capi-proxy-{__version__}"
+"""The ``partner_agent`` of events whose sender named none (Meta, using the API)."""
 # Answers of Graph have a few hundred bytes; whoever answers in its place shall not fill the memory.
 _MOST_ANSWER_BYTES = 1 << 20
 # Meta refuses events from the future; how far it forgives is not documented.
@@ -43,12 +47,12 @@ class GraphClient:
         self._now = now
 
     async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
-        """Send one batch and judge the answer."""
+        """Send one batch, of records with the same request fields, and judge the answer."""
         body = payload.body(
             (record.whole for record in records),
             access_token=pixel.access_token.get_secret_value(),
             app_secret=pixel.app_secret.get_secret_value(),
-            test_event_code=self.test_code(pixel),
+            fields=self._fields(pixel, records[0].fields),
         )
         try:
             async with self._session.post(
@@ -63,6 +67,11 @@ class GraphClient:
             return Retry("timeout")
         except (aiohttp.ClientError, OSError):
             return Retry("network")
+
+    def _fields(self, pixel: Pixel, fields: RequestFields) -> RequestFields:
+        """Return what goes beside the events: what their sender said; where it said nothing, what is ours to say."""
+        test_event_code = fields.test_event_code or self.test_code(pixel)
+        return fields._replace(test_event_code=test_event_code, partner_agent=fields.partner_agent or AGENT)
 
     def _compare_clocks(self, ahead: float) -> None:
         if abs(ahead) > _MOST_AHEAD_S:

@@ -7,6 +7,7 @@ from proxy.delivery.attempt import Attempt, Send, attempt
 from proxy.delivery.refused_networks import RefusedNetworks
 from proxy.graph.verdict import is_content_subcode
 from proxy.model.record import Record
+from proxy.model.server_request import NO_FIELDS, RequestFields
 from proxy.model.verdict import Dead, Delivered, Pause, Split, Verdict
 
 SYSTEMIC = "systemic"
@@ -15,6 +16,8 @@ SYSTEMIC = "systemic"
 _LEAST_REFUSED = 8
 # So many refused requests in a row with one same code, and it is time to find out.
 _MOST_ALIKE = 4
+# Of the request fields those that Graph looks up; a test code and the name of an agent may be any.
+_OF_UPLOADS = slice(RequestFields._fields.index("upload_tag"), None)
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ async def diagnose(records: Sequence[Record], send: Send, *, least: int = _LEAST
         else:
             result.decide([record], await send([record]), RefusedNetworks())
     at_fault = len(result.dead) >= least and _are_alike(result.dead) and not result.delivered
+    at_fault = at_fault and not _share_an_upload(result.dead)
     if result.halt or at_fault:
         result.halt = result.halt or Pause(SYSTEMIC, result.dead[0][1].graph_error)
         result.undecided += [record for record, _ in result.dead]
@@ -85,6 +89,15 @@ async def probe(records: Sequence[Record], send: Send, networks: RefusedNetworks
 def _are_alike(dead: list[tuple[Record, Dead]]) -> bool:
     codes = {(verdict.graph_error.code, verdict.graph_error.subcode) for _, verdict in dead}
     return not dead or (len(codes) == 1 and not is_content_subcode(dead[0][1].graph_error.subcode))
+
+
+def _share_an_upload(dead: list[tuple[Record, Dead]]) -> bool:
+    """Tell whether all of these were sent beside the same upload or name space.
+
+    Then Graph may have refused that, and the events of browsers, which have none, must not wait for it.
+    """
+    first = dead[0][0].fields
+    return first[_OF_UPLOADS] != NO_FIELDS[_OF_UPLOADS] and all(record.fields == first for record, _ in dead)
 
 
 def _spread(records: Sequence[Record]) -> Sequence[Record]:

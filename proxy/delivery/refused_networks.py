@@ -25,7 +25,9 @@ class RefusedNetworks:
 
     def add(self, record: Record) -> None:
         """Remember where an event came from that was refused alone."""
-        self._networks.pop(network := _network(record), None)
+        if (network := _network(record)) is None:
+            return
+        self._networks.pop(network, None)
         self._networks[network] = None
         if len(self._networks) > _MOST_NETWORKS:
             del self._networks[next(iter(self._networks))]
@@ -47,11 +49,14 @@ def _half(events: int) -> int:
     return pace.bound((events + 1) // 2)
 
 
-def _network(record: Record) -> str:
-    """Return the visitor's network, /64 for IPv6; without a public address, what else tells visitors apart."""
+def _network(record: Record) -> str | None:
+    """Return the visitor's network, /64 for IPv6; without a public address, what else tells visitors apart.
+
+    None for a server's event that names no address: such events have nothing in common but that.
+    """
     found = _ADDRESS.search(record.shared or record.payload)
     if found is None:
-        return record.visitor.hex()
+        return record.visitor.hex() if record.browser_copy else None
     try:
         address = ip_address(found[1].decode())
     except ValueError:

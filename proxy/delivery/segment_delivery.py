@@ -21,7 +21,7 @@ from proxy.delivery.pacing import Pacing
 from proxy.delivery.refused_networks import RefusedNetworks
 from proxy.delivery.settlement import settlement
 from proxy.delivery.settler import Settler
-from proxy.graph.law import MAX_AGE_MS, MAX_BATCH
+from proxy.graph.law import MAX_BATCH, max_age_ms
 from proxy.model.condition import ConditionBoard
 from proxy.model.ledger import Status
 from proxy.model.record import Record
@@ -154,13 +154,17 @@ class SegmentDelivery:
 
     async def _try_young(self, segments: Sequence[Segment], try_records: _Attempt) -> Attempt:
         """Try what is not too old for Meta: one old event would fail its batch."""
-        oldest_s = (self._now() - MAX_AGE_MS) // 1000
-        records = [record for segment in segments for record in segment.records]
-        young = [record for record in records if record.time_s > oldest_s]
+        young: list[Record] = []
+        old: list[Record] = []
+        for segment in segments:
+            # All records of a segment have one action source.
+            oldest_s = (self._now() - max_age_ms(segment.records[0].action_source)) // 1000
+            for record in segment.records:
+                (young if record.time_s > oldest_s else old).append(record)
         most = abs(segments[0].suspect) or MAX_BATCH
         most = min(most, _PROBE_EVENTS) if self._state.current.paused else most
         result = await try_records(young, most) if young else Attempt()
-        result.dead += [(record, _TOO_OLD) for record in records if record.time_s <= oldest_s]
+        result.dead += [(record, _TOO_OLD) for record in old]
         return result
 
     async def _send(self, records: Sequence[Record]) -> Verdict:

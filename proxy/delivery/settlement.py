@@ -116,6 +116,7 @@ def _row(record: Record, verdict: Delivered, now: int, attempts: int) -> LedgerR
         attempts,
         record.findings,
         record.visitor,
+        record.action_source,
     )
 
 

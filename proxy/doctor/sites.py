@@ -25,6 +25,7 @@ def findings(config: Config) -> Iterator[Finding]:
             why = f"makes {concern.address}, which rules of {concern.lists} match"
             yield Finding(f"{path}.{concern.key}", f"{concern.value!r} {why}; better: {concern.better}")
         yield from _test_codes(path, site)
+        yield from _people(path, site)
 
 
 def _prefix(config: Config, site: Site) -> str:
@@ -58,3 +59,13 @@ def _test_codes(path: str, site: Site) -> Iterator[Finding]:
             yield Finding(key, "set without test_event_until; test events count in reports, so give it an end")
         elif pixel.test_event_code and pixel.test_event_until and pixel.test_event_until < datetime.now(UTC).date():
             yield Finding(key, "ignored since test_event_until is over")
+
+
+def _people(path: str, site: Site) -> Iterator[Finding]:
+    if "orders" in site.model_fields_set and not (site.access_keys or site.webhook):
+        yield Finding(f"{path}.access_keys", "none, nor a [[site.webhook]]: no server can send the orders of this site")
+    written = site.orders.unknown_people
+    is_meant = bool(site.access_keys) and "unknown_people" in site.orders.model_fields_set
+    if is_meant and site.unknown_people != written:
+        text = f"{written!r} has no effect: server events of people never seen here are dropped"
+        yield Finding(f"{path}.orders.unknown_people", f'{text} under consent = "required"')

@@ -1,6 +1,6 @@
 """What a door asks of HTTP and what it gives back, whatever server stands in front."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,6 +29,10 @@ class HttpRequest(Protocol):
         """The path, percent-decoded, without the query."""
 
     @property
+    def query(self) -> str:
+        """What stands behind the question mark, as it came."""
+
+    @property
     def peer(self) -> str:
         """The address at the other end of the connection; empty when it is not known."""
 
@@ -53,6 +57,14 @@ class HttpRequest(Protocol):
 
         Raises:
             BodyTooLargeError: when it is longer than accepted.
+            BodyTooSlowError: when it comes too slowly.
+            BodyLostError: when it will not come.
+        """
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it comes, in place of ``body``; how long it may be is its reader's business.
+
+        Raises:
             BodyTooSlowError: when it comes too slowly.
             BodyLostError: when it will not come.
         """

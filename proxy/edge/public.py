@@ -17,6 +17,10 @@ from proxy.edge.health import HealthDoor
 from proxy.edge.image import ImageDoor
 from proxy.edge.opt_out import OptOutDoor
 from proxy.edge.pages import StrangerRefusal, is_page_of
+from proxy.edge.server.body import BodyRoom, ServerBodyReader
+from proxy.edge.server.door import ServerEventDoor
+from proxy.edge.server.hooks import HookDoor, open_hooks
+from proxy.edge.server.keys import KeyRing, WrongKeys
 from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.door import TagDoor
 from proxy.edge.turns import Turns
@@ -94,6 +98,26 @@ class Public:
             Door.IMAGE: ImageDoor(entry.policies, reader=reader, store=store),
             Door.CHOICE: OptOutDoor(entry.policies, reader=reader, queue=queue, metrics=metrics),
         }
+        self._servers = ServerEventDoor(
+            entry.policies,
+            keys=KeyRing(entry.sites),
+            wrong_keys=WrongKeys(time.monotonic),
+            admission=admission,
+            reader=ServerBodyReader(self._turns, BodyRoom()),
+            turns=self._turns,
+            store=store,
+            faults=self._faults,
+            hooks=HookDoor(
+                open_hooks(entry.policies),
+                queue=queue,
+                turns=self._turns,
+                store=store,
+                metrics=metrics,
+                clock_ns=clock_ns,
+            ),
+            clock_ns=clock_ns,
+            random_numbers=random_numbers,
+        )
         self._doors = Doors(StrangerRefusal(self._foreign))
 
     def stop_accepting(self) -> None:
@@ -115,6 +139,10 @@ class Public:
         with self._under_way:
             arrival = Arrival(request, self._entry.trusted, self._client_header)
             entrance = self._entrance(arrival)
+            if entrance is None and (place := self._entry.routes.server_path(arrival.request.path)):
+                answer = await self._servers.answer(arrival, place)
+                self._metrics.request(place.door, answer.status)
+                return answer
             answer = await self._judged(arrival, entrance)
         self._metrics.request(entrance.door if entrance else _NO_DOOR, answer.status)
         return answer

@@ -7,11 +7,9 @@ from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
 from proxy.model import condition_details as details
 from proxy.model.decision import Decision
-from proxy.model.ledger import LedgerRow, Status
-from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Intake, QueueError, Stored, dropped_row
+from proxy.queue.contract import Intake, QueueError, Stored, dropped_row, duplicate_row
 from proxy.rules.fairness import ClientNetwork
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import FaultReporter
@@ -60,6 +58,17 @@ class DecisionStore:
         if len(decision.records) + len(decision.dropped) > 1:
             events = {(record.name, record.id) for record in decision.records}
             self._admission.charge(network, len(events | {(row.name, row.id) for row in decision.dropped}))
+        if not await self.is_stored(decision, at):
+            return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
+        content.cookies = decision.cookies
+        content.headers["Cache-Control"] = "no-store"
+        return content
+
+    async def is_stored(self, decision: Decision, at: int) -> bool:
+        """Make what was decided of a request durable; tell whether it is: if not, nothing of it was stored.
+
+        ``at`` is when the request was read: server clock in milliseconds.
+        """
         try:
             if decision.withdrawn or decision.granted:
                 await self._store_consent(decision, at)
@@ -67,17 +76,15 @@ class DecisionStore:
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
             self._conditions.report("queue", detail=str(error))
-            return _not_stored()
+            return False
         except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
             self._faults.report(error, lost="events are not stored, and pages try again")
-            return _not_stored()
+            return False
         try:
             self._tell(decision, stored, at)
         except Exception as error:  # noqa: BLE001 - what was stored stays stored, and the answer says so
             self._faults.report(error, lost="ledger and metrics lack what was stored")
-        content.cookies = decision.cookies
-        content.headers["Cache-Control"] = "no-store"
-        return content
+        return True
 
     async def _store_consent(self, decision: Decision, at: int) -> None:
         kind = SuppressionKind.WITHDRAWAL
@@ -91,7 +98,7 @@ class DecisionStore:
         for pixel in {record.pixel for record in decision.records}:
             if wake := self._wakes.get(pixel):
                 wake()
-        duplicates = tuple(_duplicate_row(record, at) for record in stored.duplicates)
+        duplicates = tuple(duplicate_row(record, at) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)
         rows = (*decision.dropped, *duplicates, *refused)
         if rows or decision.copy_updates:
@@ -103,13 +110,3 @@ class DecisionStore:
             self._conditions.report("order_id_conflict", record.pixel, details.IDS_IN_CONFLICT, lasts_ms=DAY_MS)
         if decision.untrusted_forwarding:
             self._conditions.report("untrusted_forwarding", detail=details.UNTRUSTED_PROXY)
-
-
-def _not_stored() -> HttpAnswer:
-    return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
-
-
-def _duplicate_row(record: Record, at: int) -> LedgerRow:
-    identity = (record.pixel, record.name, record.id, record.time_s)
-    row = (at, *identity, Status.DUPLICATE, "", record.browser_copy)
-    return LedgerRow(*row, findings=record.findings, visitor=record.visitor)

@@ -2,7 +2,8 @@
 
 Sources: [api] Conversions API, using the API; [events] server event parameters; [user] customer information
 parameters; [cookies] fbp and fbc parameters; [practices] best practices, baseline requirements for matching; [pixel]
-Meta Pixel reference, standard events; [codes] Graph API error handling, and recorded answers of live calls.
+Meta Pixel reference, standard events; [messaging] business messaging; [sdk] Meta's Business SDKs; [builder] Meta's
+parameter builder libraries; [codes] Graph API error handling, and recorded answers of live calls.
 """
 
 from proxy.model.units import DAY_MS
@@ -13,6 +14,14 @@ MAX_BATCH = 1000
 """Events of one request [api]."""
 MAX_AGE_MS = 7 * DAY_MS
 """Graph refuses a whole request for one event that is older (subcode 2804003) [events]."""
+MAX_AGE_IN_STORE_MS = 62 * DAY_MS
+"""Likewise, for what happened in a shop of bricks [events]."""
+
+
+def max_age_ms(action_source: str) -> int:
+    """Return how old an event may be, by where it happened."""
+    return MAX_AGE_IN_STORE_MS if action_source == "physical_store" else MAX_AGE_MS
+
 
 # -- an event
 
@@ -22,6 +31,27 @@ STANDARD_EVENTS = frozenset({
     "SubmitApplication", "Subscribe", "ViewContent",
 })  # fmt: skip
 """Events that Meta knows by name [pixel]; PageView is the base code's own."""
+ACTION_SOURCES = (
+    *("website", "app", "email", "phone_call", "chat", "physical_store"),
+    *("system_generated", "business_messaging", "other"),
+)
+"""Where an event may have happened [events]."""
+MESSAGING_EVENTS = frozenset({
+    "AddToCart", "CartAbandoned", "InitiateCheckout", "LeadSubmitted", "OrderCanceled", "OrderCreated",
+    "OrderDelivered", "OrderReturned", "OrderShipped", "Purchase", "QualifiedLead", "RatingProvided", "ReviewProvided",
+    "ViewContent",
+})  # fmt: skip
+"""Events that ``business_messaging`` may have [messaging]."""
+EXTINFO = 16
+"""Slots of ``app_data.extinfo``; empty ones hold an empty text [events]."""
+EXTINFO_VERSIONS = ("a2", "i2")
+"""What the first of them holds: Android or iOS [events]."""
+EXTINFO_SYSTEM = 4
+"""The slot of the version of the system, which may not be empty [events]."""
+APPENDIX = r"\.AQ[A-Za-z0-9_-]{6}"
+"""By which Meta's libraries sign values they touched: eight characters that begin with the number 1 [builder]."""
+OLD_APPENDIX = r"\.(?:AQ|Ag|Aw|BA|BQ|Bg)"
+"""What they wrote before: their language alone [builder]."""
 
 # -- whom it is about
 
@@ -34,6 +64,13 @@ TOO_BROAD = (
     frozenset({"ln", "ge"}),
 )
 """An event with the keys of one of these sets, or fewer, is refused with subcode 2804050 [practices]."""
+BUSINESS_KEYS = (
+    *("whatsapp_business_account_id", "instagram_business_account_id"),
+    *("partner_id", "partner_name"),
+)
+"""Keys of ``user_data`` that name a business; the first two [messaging], the others as Segment sends them."""
+LEAD_ID_DIGITS = (15, 17)
+"""The fewest and most digits of a lead's id; another one fails its event (Meta, conversion leads)."""
 COOKIE_SECONDS = 90 * 24 * 60 * 60
 """How long the Pixel keeps ``_fbp`` and ``_fbc`` [cookies]."""
 CLICK_ID_MAX = 500
@@ -60,3 +97,13 @@ INVALID = 100
 """Code of whatever is wrong with a request [codes]."""
 CONTENT_SUBCODES = range(2804000, 2804100)
 """Subcodes that speak of one event's content [events]."""
+TOO_OLD, IN_THE_FUTURE = 2804003, 2804004
+"""Of ``event_time`` [codes]."""
+NO_VALUE, NO_CURRENCY = 2804009, 2804011
+"""Of a Purchase without a usable value or currency [codes]."""
+NO_DEVICE = 2804043
+"""Of an event of an app whose ``extinfo`` lacks a version [codes]."""
+LITTLE_IDENTITY = 2804050
+"""Of keys that fit too many people [codes]."""
+NO_MESSAGING_EVENT = 2804066
+"""Of a name that ``business_messaging`` may not have [codes]."""

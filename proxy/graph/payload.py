@@ -13,10 +13,15 @@ import orjson
 
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
+from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
 def shared(event: Event) -> bytes:
     """Return what all events of one request and pixel say alike, as Graph takes it (Meta, server event parameters)."""
+    return orjson.dumps(_shared(event))
+
+
+def _shared(event: Event) -> dict[str, Any]:
     payload: dict[str, Any] = {"action_source": event.action_source, "user_data": event.user_data}
     if event.url:
         payload["event_source_url"] = event.url
@@ -27,7 +32,7 @@ def shared(event: Event) -> bytes:
         payload["data_processing_options"] = options
         payload["data_processing_options_country"] = country
         payload["data_processing_options_state"] = state
-    return orjson.dumps(payload)
+    return payload
 
 
 def own(name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes = b"") -> bytes:
@@ -40,10 +45,29 @@ def own(name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], w
         custom_data: Its custom data.
         written: These as JSON, where they have been written already.
     """
+    return orjson.dumps(_own(name, time_s, identity, custom_data, written))
+
+
+def _own(name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes = b"") -> dict[str, Any]:
     payload: dict[str, Any] = {"event_name": name, "event_time": time_s, "event_id": identity}
     if custom_data:
         payload["custom_data"] = orjson.Fragment(written) if written else custom_data
-    return orjson.dumps(payload)
+    return payload
+
+
+def server_record(event: Event, fields: RequestFields) -> Record:
+    """Write a server's event as Graph takes it, in one part: its neighbours are about others.
+
+    Args:
+        event: The event.
+        fields: What its request said beside it.
+    """
+    payload = {**event.more, **_own(event.name, event.time_s, event.id, event.custom_data), **_shared(event)}
+    if event.opt_out is not None:
+        payload["opt_out"] = event.opt_out
+    about = (event.pixel, event.name, event.id, event.time_s, event.visitor, None, event.bot_reason)
+    rest = (event.findings, event.person_digests, worth(event.name, event.custom_data), b"")
+    return Record(*about, orjson.dumps(payload), *rest, event.action_source, fields)
 
 
 def worth(name: str, custom_data: Mapping[str, Any]) -> bytes:
@@ -89,20 +113,21 @@ def record(event: Event) -> Record:
     )
 
 
-def body(payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", test_event_code: str = "") -> bytes:
+def body(
+    payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", fields: RequestFields = NO_FIELDS
+) -> bytes:
     """Return the JSON body of one request; the token rides here and never in the address.
 
     Args:
         payloads: Events as JSON objects.
         access_token: Of the pixel.
         app_secret: Of the app that the token belongs to, or "".
-        test_event_code: By which the events are shown as a test, or "".
+        fields: What the request says of all its events; empty ones are left out.
     """
     extras = {"access_token": access_token}
     if app_secret:
         extras["appsecret_proof"] = proof(access_token, app_secret)
-    if test_event_code:
-        extras["test_event_code"] = test_event_code
+    extras |= {name: text for name, text in fields._asdict().items() if text}
     return b'{"data":[' + b",".join(payloads) + b"]," + orjson.dumps(extras)[1:]
 
 

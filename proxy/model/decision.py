@@ -6,6 +6,7 @@ from proxy.model.event import Redaction
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.request import RefusedEvent
+from proxy.model.server_request import NO_FIELDS, RefusedHit, RequestFields
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -44,3 +45,18 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
     faults: tuple[str, ...] = ()
     """Errors of ours that the request led to, one for each event that could not be read: type and place in our code."""
+
+
+class ServerDecision(msgspec.Struct, frozen=True, gc=False):
+    """What one server's request comes to; each door makes its own answer of it."""
+
+    decision: Decision = Decision()
+    """What is stored and noted: records, drops, redactions and faults; nothing where one bad event refuses all."""
+    received: int = 0
+    """How many events the request held, those knowingly dropped and the refused ones included; where one refuses all,
+    those up to it."""
+    refused: tuple[RefusedHit, ...] = ()
+    """Events that Graph would not take, in their order; where one refuses all, the first alone."""
+    fields: RequestFields = NO_FIELDS
+    unreadable: str = ""
+    """Why nothing of the request can be judged: the member, and what is accepted. Nothing else is set then."""

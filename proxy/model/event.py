@@ -6,6 +6,7 @@ request makes anew is a named tuple: a frozen dataclass takes three times as lon
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,6 +37,7 @@ class DropReason(StrEnum):
     DNT = "dnt"
     OPTED_OUT = "opted_out"
     ERASED = "erased"
+    UNUSABLE = "unusable"
 
 
 class Redaction(NamedTuple):
@@ -70,3 +72,7 @@ class Event(msgspec.Struct, frozen=True):
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     person_digests: tuple[bytes, ...] = ()
     """Digests of whom it is about."""
+    opt_out: bool | None = None
+    """True: for attribution alone (Meta, server event parameters); None where nobody said."""
+    more: Mapping[str, Any] = MappingProxyType({})
+    """Members that only a server's event has, such as ``app_data``."""

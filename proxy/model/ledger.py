@@ -37,12 +37,15 @@ class LedgerRow(NamedTuple):
     """When it happened, in seconds."""
     status: Status
     reason: str = ""
-    browser_copy: BrowserCopy = BrowserCopy.PENDING
+    browser_copy: BrowserCopy | None = BrowserCopy.PENDING
+    """None where the event came from a server and not from a page."""
     fbtrace_id: str = ""
     attempts: int = 0
     findings: tuple[str, ...] = ()
     visitor: bytes = b""
     """Who may bring a ``BrowserCopyUpdate``; written as a keyed hash, never read back."""
+    action_source: str = "website"
+    """Where it happened, in Meta's words."""
     number: int = 0
     """Larger than that of every row written before; 0 until it is written, and in rows of layout 5 and before."""
 

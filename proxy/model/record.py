@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from proxy.model.event import BrowserCopy
+from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
 class Record(NamedTuple):
@@ -17,7 +18,8 @@ class Record(NamedTuple):
     time_s: int
     visitor: bytes
     """Four bytes that tell visitors apart; empty where the browser has no id."""
-    browser_copy: BrowserCopy
+    browser_copy: BrowserCopy | None
+    """None where the event came from a server and not from a page: such an event has no browser copy."""
     bot_reason: str
     """The same as the event's; the ledger row of its delivery says it beside the status."""
     payload: bytes
@@ -28,6 +30,13 @@ class Record(NamedTuple):
     """Four bytes that tell the values of Purchases apart; stored in the duplicate memory only."""
     shared: bytes = b""
     """The other part of the payload, with other members than ``payload``; empty when that is the whole."""
+    action_source: str = "website"
+    """Where the event happened, in Meta's words; it decides how old the event may be."""
+    fields: RequestFields = NO_FIELDS
+    """What the request that carries it to Graph says beside it; of a browser's event nothing."""
+    order: bytes = b""
+    """Keys of ``order.order_key`` where the event is to be sent once for an order: a repeat if any of them was met.
+    Stored in the order memory only."""
 
     @property
     def whole(self) -> bytes:

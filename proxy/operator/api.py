@@ -93,8 +93,9 @@ class DeliveryApi:
 
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
-    """Return a finished event as the API and the command print it."""
-    return {key: value for key, value in row._asdict().items() if key != "visitor"}
+    """Return a finished event as the API and the command print it; a server's has no browser copy, which is empty."""
+    members = {key: value for key, value in row._asdict().items() if key != "visitor"}
+    return {**members, "browser_copy": row.browser_copy or ""}
 
 
 def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def _filter(query: Mapping[str, str]) -> Filter:
     status = query.get("status", "")
     if status and status not in set(Status):
         raise BadQueryError(f"status: {status[:20]!r}; accepted: {', '.join(Status)}")
-    texts = {key: query.get(key, "") for key in ("pixel", "name", "id", "reason")}
+    texts = {key: query.get(key, "") for key in ("pixel", "name", "id", "reason", "action_source")}
     return Filter(
         **texts,
         status=Status(status) if status else None,

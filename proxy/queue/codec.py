@@ -1,33 +1,51 @@
 """Records as the bytes of one segment, and back.
 
-A segment is what one commit wrote for one pixel. Layout 3: the byte 3, the length of the index (32 bits, big-endian),
-the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor, bot
-reason, person digests, length. Of each record: name, id, time, browser copy, findings, the number of its shared part,
-length of the payload.
+A segment is what one commit wrote for one pixel: records of browsers, or records of servers that have their request
+fields and their action source in common (``kind_of``). Layout 3: the byte 3, the length of the index (32 bits,
+big-endian), the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor,
+bot reason, person digests, length. Of each record: name, id, time, browser copy, findings, the number of its shared
+part, length of the payload.
+
+Layout 4, of servers' records, begins with the byte 4, and its index has a third list: the action source, then the
+request fields by name, those that are not empty. A browser copy is null there.
 
 Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
 JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
+from proxy.model.server_request import NO_FIELDS, RequestFields
 
-_LAYOUT = b"\x03"
+_LAYOUT, _SERVER_LAYOUT = b"\x03", b"\x04"
+_INDEXED = frozenset({_LAYOUT, _SERVER_LAYOUT})
 _INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
-_COPIES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
+_COPIES: dict[str | None, BrowserCopy | None] = {None: None, **{member.value: member for member in BrowserCopy}}
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
 MOST_BYTES = 2 << 20
 """Bytes of all payloads of a segment as Graph gets them."""
 DIGEST = 16
 """Bytes of one of a record's ``person_digests``."""
+
+
+class Kind(NamedTuple):
+    """What the records of one segment have in common, beside their pixel."""
+
+    action_source: str
+    fields: RequestFields
+
+
+def kind_of(record: Record) -> Kind | None:
+    """Return what a server's record must have in common with others of its segment; None for a browser's."""
+    return None if record.browser_copy else Kind(record.action_source, record.fields)
 
 
 def wire_size(record: Record) -> int:
@@ -53,19 +71,19 @@ class Chunk:
 
 
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Cut records of one pixel, in order, into what one segment may hold."""
-    chunk = Chunk()
+    """Cut records of one pixel into what one segment may hold; those of one kind stay in order."""
+    filling: dict[Kind | None, Chunk] = {}
     for record in records:
+        chunk = filling.setdefault(kind_of(record), Chunk())
         if not chunk.add(record):
             yield chunk.records
-            chunk = Chunk()
+            chunk = filling[kind_of(record)] = Chunk()
             chunk.add(record)
-    if chunk.records:
-        yield chunk.records
+    yield from (chunk.records for chunk in filling.values())
 
 
-def pack(records: Iterable[Record]) -> bytes:
-    """Write the records of one pixel, each different shared part once; the pixel itself stands beside the segment."""
+def pack(records: Sequence[Record]) -> bytes:
+    """Write the records of one pixel and kind, each different shared part once; the pixel stands beside the segment."""
     numbers: dict[tuple[Any, ...], int] = {}
     entries, payloads = [], []
     for record in records:
@@ -78,8 +96,11 @@ def pack(records: Iterable[Record]) -> bytes:
         (visitor.hex(), bot_reason, b"".join(person_digests).hex(), len(part))
         for part, visitor, bot_reason, person_digests in numbers
     ]
-    index = orjson.dumps((parts, entries))
-    return b"".join((_LAYOUT, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
+    layout, index = _LAYOUT, orjson.dumps((parts, entries))
+    if records and (kind := kind_of(records[0])):
+        fields = {name: text for name, text in kind.fields._asdict().items() if text}
+        layout, index = _SERVER_LAYOUT, orjson.dumps((parts, entries, (kind.action_source, fields)))
+    return b"".join((layout, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
 
 
 def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
@@ -89,15 +110,17 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
         ValueError: when the bytes are not a segment.
     """
     try:
-        return _records(packed, pixel) if packed[:1] == _LAYOUT else tuple(_old_records(packed, pixel))
-    except (KeyError, struct.error) as error:
+        if packed[:1] in _INDEXED:
+            return _records(packed, pixel)
+        return tuple(_old_records(packed, pixel))
+    except (KeyError, TypeError, struct.error) as error:
         raise ValueError("a segment has not the form that this version knows") from error
 
 
 def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
     start = len(_LAYOUT) + _INDEX.size
     at = start + int.from_bytes(packed[len(_LAYOUT) : start], "big")
-    parts, entries = orjson.loads(packed[start:at])
+    parts, entries, *kinds = orjson.loads(packed[start:at])
     if at + sum([part[-1] for part in parts]) + sum([entry[-1] for entry in entries]) != len(packed):
         raise ValueError("a segment has not the length that its index says")
     shared = []
@@ -105,13 +128,20 @@ def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
         shared.append((packed[at : at + length], bytes.fromhex(visitor), bot_reason, _digests(person_digests)))
         at += length
     records = []
+    # A server's record has more in it than a browser's, which takes its defaults: making that costs no more.
+    kind: tuple[Any, ...] = _kind(*kinds[0]) if kinds else ()
     for name, identity, time_s, browser_copy, findings, number, length in entries:
         part, visitor, bot_reason, person_digests = shared[number]
         end = at + length
         whose = (pixel, name, identity, time_s, visitor, _COPIES[browser_copy], bot_reason)
-        records.append(Record(*whose, packed[at:end], tuple(findings), person_digests, b"", part))
+        records.append(Record(*whose, packed[at:end], tuple(findings), person_digests, b"", part, *kind))
         at = end
     return tuple(records)
+
+
+def _kind(action_source: str, fields: Mapping[str, str]) -> Kind:
+    # A field that a version after this one adds would change where the events go: it is no form that this one knows.
+    return Kind(action_source, RequestFields(**fields) if fields else NO_FIELDS)
 
 
 def _old_records(packed: bytes, pixel: str) -> Iterator[Record]:

@@ -11,9 +11,10 @@ since the group was made; then the engine looks again.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from proxy.graph.age import aging_from_s
 from proxy.model.record import Record
-from proxy.queue.codec import Chunk, pack
-from proxy.queue.keys import keyed, visit_key
+from proxy.queue.codec import Chunk, Kind, kind_of, pack
+from proxy.queue.keys import SERVER, fields_key, keyed, visit_key
 from proxy.queue.seal import Sealer
 
 OPEN = -1
@@ -35,7 +36,7 @@ class Member(NamedTuple):
     call: int
     """Which of the group's appends brought it."""
     key: bytes
-    """See ``keys.visit_key``."""
+    """See ``keys.visit_key``; all servers are one visitor."""
     birth_s: int | None
     """See ``keys.birth_s``."""
     segment: int
@@ -45,15 +46,17 @@ class Member(NamedTuple):
 
 
 class SealedSegment(NamedTuple):
-    """Records of one pixel, sealed."""
+    """Records of one pixel and kind (``codec.kind_of``), sealed."""
 
     pixel: str
     not_before: int
     n: int
     """How many records."""
     oldest_s: int
-    """Unix time in seconds of the oldest event."""
+    """Unix time in seconds from which the oldest event ages, see ``age.aging_from_s``."""
     sealed: bytes
+    fields: bytes = b""
+    """See ``keys.fields_key``."""
 
 
 class Group(NamedTuple):
@@ -78,20 +81,21 @@ class Suppressed(Protocol):
 
 
 class _Filling:
-    """The segments of a group while it is made: the last of each pixel and moment takes more records."""
+    """The segments of a group while it is made: the last of each pixel, moment and kind takes more records."""
 
     def __init__(self) -> None:
         self._chunks: list[tuple[str, int, Chunk]] = []
-        self._last: dict[tuple[str, int], tuple[int, Chunk]] = {}
+        self._last: dict[tuple[str, int, Kind | None], tuple[int, Chunk]] = {}
 
     def add(self, record: Record, not_before: int) -> tuple[int, int]:
         """Give a record its place; return the number of its segment, and its position there."""
-        lane = (record.pixel, not_before)
+        # Nearly all events are of browsers, so their way has no call more.
+        lane = (record.pixel, not_before, None if record.browser_copy else kind_of(record))
         if (last := self._last.get(lane)) and last[1].add(record):
             number, chunk = last
         else:
             number, chunk = self._last[lane] = (len(self._chunks), Chunk())
-            self._chunks.append((*lane, chunk))
+            self._chunks.append((record.pixel, not_before, chunk))
             chunk.add(record)
         return number, len(chunk.records) - 1
 
@@ -116,18 +120,23 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
             is_open = any(map(may_hold, record.person_digests))
             segment, position = (OPEN, 0) if is_open else filling.add(record, call.not_before)
             key, born = keyed(record.pixel, record.name, record.id)
-            members.append(Member(record, number, visit_key(key, record.visitor), born, segment, position))
+            visitor = record.visitor if record.browser_copy else SERVER
+            members.append(Member(record, number, visit_key(key, visitor), born, segment, position))
     return Group(calls, members, filling.sealed(sealer), version)
 
 
 def sealed_segment(pixel: str, records: Sequence[Record], not_before: int, sealer: Sealer) -> SealedSegment:
-    """Seal records of one pixel.
+    """Seal records of one pixel and kind.
 
     Args:
         pixel: Its id.
-        records: At least one, and no more than ``chunks`` puts together.
+        records: At least one, and no others than ``chunks`` puts together.
         not_before: Server clock in milliseconds; not claimed before.
         sealer: Seals them.
     """
     sealed = sealer.seal(pack(records), pixel.encode())
-    return SealedSegment(pixel, not_before, len(records), min(record.time_s for record in records), sealed)
+    oldest_s = min([record.time_s for record in records])
+    if (kind := kind_of(records[0])) is None:
+        return SealedSegment(pixel, not_before, len(records), oldest_s, sealed)
+    oldest_s = aging_from_s(oldest_s, kind.action_source)
+    return SealedSegment(pixel, not_before, len(records), oldest_s, sealed, fields_key(kind.fields))

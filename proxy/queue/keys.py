@@ -10,11 +10,19 @@ the duplicate memory, so that storing them touches few pages; and a timed id can
 The form depends on the id alone, never on a clock, so that a repeat has the key of the first.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
+
+from proxy.model.server_request import NO_FIELDS, RequestFields
 
 PREFIX = 12
 """Bytes of an event key that the duplicate memory keeps; the visitor follows them."""
 _VISITOR = 4
+SERVER = b"\xff" * _VISITOR
+"""Stands for the visitor of what a server brings: the same event, whichever server sends it, and whomever it is about.
+
+One browser in four billion has this visitor too; an event of its that others bring with the same id counts once.
+"""
 _BIRTH_DIGITS = 13
 _LAST_SECOND = (1 << 32) - 1
 
@@ -79,3 +87,11 @@ def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:
         secret: A key for this purpose alone.
     """
     return blake2b(key + visitor, key=secret, digest_size=8).digest()
+
+
+@lru_cache(maxsize=256)
+def fields_key(fields: RequestFields) -> bytes:
+    """Return the 8 bytes by which the queue finds records that may share a request; none where there are no fields."""
+    if fields == NO_FIELDS:
+        return b""
+    return blake2b("\0".join(fields).encode(), digest_size=8).digest()

@@ -3,7 +3,6 @@
 A bad event is refused by itself, so that it never costs its neighbours; only a body that is no visit at all raises.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NoReturn, TypeGuard, TypeVar
@@ -14,17 +13,13 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Consent, Hit, RefusedEvent, Visit
 from proxy.rules import limits
+from proxy.rules.json_text import parsed
 from proxy.rules.permission.data_processing import options_of
 from proxy.rules.wire_types import MAX_TIME, MOST_ODD, PIXEL_ID, usual_hit
 
 _BROWSER_COPIES = {browser_copy.value: browser_copy for browser_copy in BrowserCopy}
 _CONSENTS = {consent.value: consent for consent in Consent}
 _Member = TypeVar("_Member", Consent, BrowserCopy)
-# Half a pair of surrogates, which is what ``slice`` leaves of an emoji.
-_HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
-_HALF = re.compile(rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
-# In its place while halves are looked for; no JSON holds it.
-_BACKSLASH, _MASK = rb"\\", b"\x00\x00"
 
 
 class Malformed(ValueError):  # noqa: N818 - the caller's fault, not an error of ours
@@ -75,23 +70,12 @@ def _object(body: bytes) -> dict[str, Any]:
     if len(body) > limits.BODY:
         raise Malformed(f"body: {len(body)} bytes; accepted: {limits.BODY}")
     try:
-        wire = _parsed(body)
+        wire = parsed(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"body: not JSON ({str(error)[:80]}); accepted: a JSON object") from error
     if not isinstance(wire, dict):
         raise Malformed("body: not an object; accepted: a JSON object")
     return wire
-
-
-def _parsed(body: bytes) -> Any:
-    """Return what JSON says, half characters as U+FFFD, as browsers send them (WHATWG, Encoding)."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        if b"\\u" not in body or b"\x00" in body:
-            raise
-        masked = _HALF.sub(rb"\\ufffd", body.replace(_BACKSLASH, _MASK))
-        return orjson.loads(masked.replace(_MASK, _BACKSLASH))
 
 
 def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[RefusedEvent]]:

@@ -21,6 +21,8 @@ _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 # What ``Record(...)`` does, without the call of a function in Python: a request may come to hundreds.
 _record_of = partial(tuple.__new__, Record)
+# What only servers' events say otherwise.
+_OF_PAGES = tuple(Record._field_defaults[name] for name in Record._fields[Record._fields.index("shared") + 1 :])
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -114,7 +116,7 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
         shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
-        records.append(_record_of(about + shared))
+        records.append(_record_of(about + shared + _OF_PAGES))
     return records, size
 
 

@@ -26,7 +26,11 @@ class Metrics:
         self._connections = self._counter(
             "connections_ended", "Connections refused, or ended for what their client did", "listener", "reason"
         )
-        self._events = self._counter("events", "Browser events by what became of them on arrival", "result", "reason")
+        self._events = self._counter("events", "Events by what became of them on arrival", "result", "reason")
+        self._server_events = self._counter(
+            "server_events", "Events that servers brought and that were not dropped, repeats too", "action_source"
+        )
+        self._webhooks = self._counter("webhooks", "Webhooks of shops by what they came to", "kind", "result")
         self._findings = self._counter(
             "findings", "What was wrong with the data of arriving events", "field", "finding"
         )
@@ -84,6 +88,10 @@ class Metrics:
         """Count an answer of the public listener."""
         self._requests.inc(endpoint, str(status))
 
+    def webhook(self, kind: str, result: str) -> None:
+        """Count a webhook: ``events``, or why nothing came of it."""
+        self._webhooks.inc(kind, result)
+
     def limited(self, reason: str) -> None:
         """Count a request that was refused before its body was read."""
         self._limited.inc(reason)
@@ -101,7 +109,10 @@ class Metrics:
         if decision.refused:
             self._events.inc("refused", "", by=decision.refused)
         for record in decision.records:
-            self._browser_copies.inc(record.browser_copy)
+            if record.browser_copy:
+                self._browser_copies.inc(record.browser_copy)
+            else:
+                self._server_events.inc(record.action_source)
             self._count_findings(record.findings)
         for row in decision.dropped:
             self._count_dropped(row, decision.unknown_pixels)

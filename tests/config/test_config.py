@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config.example.toml"
 
 
+KEY = "c3a5e1f09b7d42688e0fa2b4d6c81357"
+
+
 def minimal(**site: Any) -> dict[str, Any]:
     pixel = {"id": "1", "access_token": "TOKEN-IN-CLEAR"}
     return {"site": [{"name": "shop", "domains": ["shop.example"], "pixel": [pixel], **site}]}
@@ -34,7 +37,7 @@ def problems(raw: dict[str, Any], environment: dict[str, str] | None = None) -> 
 
 def uncommented() -> dict[str, Any]:
     """Read the example with every commented key switched on."""
-    return tomllib.loads(re.sub(r"^# (?=[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
+    return tomllib.loads(re.sub(r"^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text(), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize(("path", "name"), KEYS, ids=[".".join(key) for key in KEYS])
@@ -46,7 +49,8 @@ def test_the_example_lists_every_key_with_its_default(path: str, name: str) -> N
     field = models()[path].model_fields[name]
 
     assert name in table
-    if not field.is_required() and not isinstance(table[name], dict) and name != "test_event_until":
+    is_table = isinstance(table[name], dict) or name in ("webhook", "pixel")
+    if not field.is_required() and not is_table and name != "test_event_until":
         assert plain(field.get_default(call_default_factory=True)) == plain(table[name])
 
 
@@ -60,7 +64,7 @@ def plain(value: Any) -> Any:
 
 def test_the_example_has_no_other_keys() -> None:
     """The example, all of it switched on, is a sound configuration but for what this version refuses."""
-    loaded = load.parse(uncommented(), {"META_TOKEN": "t"}, base=Path())
+    loaded = load.parse(uncommented(), {"META_TOKEN": "t", "SHOPIFY_SECRET": "s"}, base=Path())
 
     assert loaded.settings.site[0].name == "shop"
 
@@ -79,6 +83,21 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "capital key": ({**minimal(), "server": {"Listen": "127.0.0.1:1"}}, "server.Listen", "listen"),
     "capital key of a site": (minimal(GPC="drop"), "site[0].GPC", "gpc"),
     "capital section": ({**minimal(), "Server": {}}, "Server", "server"),
+    "a kind of webhook twice": (
+        minimal(webhook=[{"kind": "stripe", "secret": "a"}, {"kind": "stripe", "secret": "b"}]),
+        "site[0].webhook[1].kind",
+        "old_secrets",
+    ),
+    "a webhook without a secret": (
+        minimal(webhook=[{"kind": "stripe", "secret": ""}]),
+        "site[0].webhook[0].secret",
+        "signs with",
+    ),
+    "a member that its orders do not have": (
+        minimal(webhook=[{"kind": "woocommerce", "secret": "a", "order_id": "name"}]),
+        "site[0].webhook[0].order_id",
+        "id or number",
+    ),
     "one port twice": (
         {**minimal(), "server": {"listen": "127.0.0.1:9090"}},
         "server.operator_listen",
@@ -134,7 +153,28 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no pixel": (minimal(pixel=[]), "site[0].pixel", "[[site.pixel]]"),
     "pixel id as number": (minimal(pixel=[{"id": 1, "access_token": "t"}]), "site[0].pixel[0].id", "in quotes"),
     "no token": (minimal(pixel=[{"id": "1"}]), "site[0].pixel[0].access_token", "env:NAME"),
-    "not in this version: access_keys": (minimal(access_keys=["k"]), "site[0].access_keys", "[]"),
+    "an access key that is short": (minimal(access_keys=["k" * 15]), "site[0].access_keys[0]", "16 to 256"),
+    "an access key that is empty": (minimal(access_keys=[KEY, ""]), "site[0].access_keys[1]", "env:NAME"),
+    "an access key with a blank": (minimal(access_keys=[f"{KEY} {KEY}"]), "site[0].access_keys[0]", "visible ASCII"),
+    "an access key in other letters": (minimal(access_keys=["ключ" * 8]), "site[0].access_keys[0]", "visible ASCII"),
+    "an access key without a value": (minimal(access_keys=["env:NOT_SET"]), "site[0].access_keys[0]", "env:NAME"),
+    "an access key twice": (minimal(access_keys=[KEY, KEY]), "site[0].access_keys[1]", "nowhere else"),
+    "an access key that is a token": (
+        minimal(access_keys=[KEY], pixel=[{"id": "1", "access_token": KEY}]),
+        "site[0].access_keys[0]",
+        "nowhere else",
+    ),
+    "an access key that is the secret": (
+        {**minimal(access_keys=[KEY]), "server": {"secret": KEY}},
+        "site[0].access_keys[0]",
+        "nowhere else",
+    ),
+    "an access key of two sites": (
+        {"site": [*minimal(access_keys=[KEY])["site"], {**minimal(access_keys=[KEY])["site"][0], "name": "b"}]},
+        "site[1].access_keys[0]",
+        "nowhere else",
+    ),
+    "unknown people": (minimal(orders={"unknown_people": "ask"}), "site[0].orders.unknown_people", '"ldu"'),
     "short secret": ({**minimal(), "server": {"secret": "short"}}, "server.secret", "32 bytes"),
     "open operator": (
         {**minimal(), "server": {"operator_listen": "0.0.0.0:1"}},
@@ -193,9 +233,11 @@ def test_secrets_never_print(tmp_path: Path) -> None:
     secret_file.write_text("SECRET-IN-CLEAR-that-is-long-enough\n")
     raw = minimal()
     raw["server"] = {"secret": f"file:{secret_file}", "operator_password": "PASSWORD-IN-CLEAR"}
+    raw["site"][0]["access_keys"] = ["ACCESS-KEY-IN-CLEAR"]
     settings = load.parse(raw, {}, base=tmp_path).settings
     raw["site"][0]["pixel"][0]["id"] = 5
     raw["site"][0]["name"] = "a b"
+    raw["site"][0]["access_keys"] = ["IN-CLEAR"]
     report = "\n".join(map(str, problems(raw)))
 
     assert settings.server.secret.get_secret_value() == "SECRET-IN-CLEAR-that-is-long-enough"
@@ -209,6 +251,17 @@ def test_secrets_come_from_environment_and_files(tmp_path: Path) -> None:
     pixels = load.parse(raw, {"T": "from-environment"}, base=tmp_path).settings.site[0].pixel
 
     assert [pixel.access_token.get_secret_value() for pixel in pixels] == ["from-environment", "from-file"]
+
+
+@pytest.mark.parametrize(
+    ("consent", "written", "done"),
+    [("pixel", "send", "send"), ("pixel", "ldu", "ldu"), ("required", "send", "drop"), ("required", "drop", "drop")],
+)
+def test_people_never_seen_are_dropped_where_consent_is_required(consent: str, written: str, done: str) -> None:
+    """What the owner says of them holds, unless every visitor has to be asked first."""
+    raw = minimal(consent=consent, orders={"unknown_people": written})
+
+    assert load.parse(raw, {}, base=Path()).settings.site[0].unknown_people == done
 
 
 def test_settings_are_frozen() -> None:

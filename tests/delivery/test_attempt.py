@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import PIXEL, record
+from support import PIXEL, record, server_record
 
 from proxy.delivery.attempt import Attempt, attempt
 from proxy.delivery.diagnosis import RefusalStreak, diagnose, probe
@@ -13,6 +13,7 @@ from proxy.delivery.refused_networks import RefusedNetworks
 from proxy.graph import payload
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
+from proxy.model.server_request import RequestFields
 from proxy.model.verdict import Dead, Delivered, GraphError, Pause, Retry, Split, Verdict
 
 CONTENT = GraphError(100, 2804017, "bad event")
@@ -209,3 +210,23 @@ async def test_a_diagnosis_needs_refusals_in_a_row_with_one_general_code() -> No
     for verdict in refusals_in_a_row:
         streak.add(verdict)
     assert streak.calls_for_diagnosis
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_paused"),
+    [
+        (RequestFields(), True),
+        (RequestFields(partner_agent="shop-7", test_event_code="TEST1"), True),
+        (RequestFields(upload_id="up-1"), False),
+        (RequestFields(namespace_id="name-1"), False),
+    ],
+)
+async def test_a_refused_upload_pauses_no_pixel(fields: RequestFields, *, is_paused: bool) -> None:
+    """Events that Graph refuses alike may have a bad upload beside them: they are dead, and the pixel goes on."""
+    uploaded = [server_record(number, fields) for number in range(12)]
+    result = await diagnose(uploaded, FakeGraph(lambda _: GENERAL))
+    mixed = await diagnose([*uploaded, *records(12)], FakeGraph(lambda _: GENERAL))
+
+    assert (result.halt is not None, len(result.dead)) == (is_paused, 0 if is_paused else 12)
+    assert mixed.halt is not None
+    assert not mixed.dead

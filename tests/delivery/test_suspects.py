@@ -2,30 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from itertools import count
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
-from support import PIXEL, SECRET, record, until
+from lane_rig import delivering, emptied, lane_of, opened
+from support import PIXEL, record, until
 
-from proxy.config.schema import Pixel, QueueSettings, RetentionSettings
+from proxy.config.schema import Pixel
 from proxy.delivery import pace
-from proxy.delivery.lane import Lane
 from proxy.model.ledger import Status
 from proxy.model.record import Record
 from proxy.model.verdict import Dead, Delivered, GraphError, Retry, Split, Verdict
 from proxy.queue.contract import Filter
-from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
-from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.metrics import Metrics
 
 CONTENT = GraphError(100, 2804017, "bad event")
 GENERAL = GraphError(100, None, "bad pixel")
-NOW = record(1).time_s * 1000
 
 
 class FakeGraph:
@@ -59,52 +52,6 @@ class FakeGraph:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "PROBE_S", 0.01)
     monkeypatch.setattr(pace, "FIRST_S", 0.01)
-
-
-@asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[LocalQueue]:
-    queue = LocalQueue.open(
-        directory,
-        Sealer(SECRET),
-        limits=QueueSettings(),
-        retention=RetentionSettings(),
-        now=count(NOW).__next__,
-        on_broken=lambda _error: None,
-    )
-    try:
-        yield queue
-    finally:
-        await queue.close()
-
-
-def lane_of(queue: LocalQueue, graph: FakeGraph) -> Lane:
-    return Lane(
-        Pixel.model_construct(id=PIXEL, access_token=SecretStr("t")),
-        queue=queue,
-        graph=graph,  # type: ignore[arg-type]
-        metrics=Metrics(),
-        conditions=Conditions(lambda: NOW),
-        now=lambda: NOW,
-        chance=lambda: 0.5,
-    )
-
-
-@asynccontextmanager
-async def delivering(queue: LocalQueue, graph: FakeGraph) -> AsyncIterator[Lane]:
-    lane = lane_of(queue, graph)
-    task = asyncio.create_task(lane.run())
-    try:
-        yield lane
-    finally:
-        lane.stop()
-        await task
-
-
-async def emptied(queue: LocalQueue) -> None:
-    async def empty() -> bool:
-        return not queue.stats().waiting
-
-    await until(empty, what="an empty queue", seconds=60)
 
 
 async def buried(queue: LocalQueue) -> set[str]:

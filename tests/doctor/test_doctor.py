@@ -63,6 +63,12 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"operator_listen": "10.0.0.1:9090", "operator_password": "a" * 30},
         {},
     ),
+    "an access key of one word": ("site[0].access_keys[0]", {}, {"access_keys": ["password" * 4]}),
+    "an access key from a guide": (
+        "site[0].access_keys[0]",
+        {},
+        {"access_keys": ["put-a-key-of-your-own-here-0123456789"]},
+    ),
     "a directory that is a file": ("server.data_dir", {"data_dir": __file__}, {}),
     "a directory that cannot be made": ("server.data_dir", {"data_dir": f"{__file__}/data"}, {}),
 }
@@ -84,6 +90,22 @@ DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "no secret": ("server.secret", {"secret": ""}, {}),
     "a password on loopback": ("server.operator_password", {"operator_password": "pw"}, {}),
     "no token": ("site[0].pixel[0].access_token", {}, {"pixel": [{"id": "1", "access_token": "token"}]}),
+    "a short access key": ("site[0].access_keys[0]", {}, {"access_keys": ["c3a5e1f09b7d4268"]}),
+    "an access key that a query changes": (
+        "site[0].access_keys[0]",
+        {},
+        {"access_keys": ["Tx7+kQ2/Zm4=Rw9vLc1YpNe6JsUa0HgB3d"]},
+    ),
+    "orders that nobody can send": ("site[0].access_keys", {}, {"orders": {"unknown_people": "ldu"}}),
+    "people whom nobody asked": (
+        "site[0].orders.unknown_people",
+        {},
+        {
+            "consent": "required",
+            "access_keys": ["c3a5e1f09b7d42688e0fa2b4d6c81357"],
+            "orders": {"unknown_people": "send"},
+        },
+    ),
     "a test code without an end": (
         "site[0].pixel[0].test_event_code",
         {},

@@ -101,9 +101,8 @@ class Door:
     def __init__(self) -> None:
         tables.prepare()
         self._trusted = Networks([ip_network("10.0.0.0/8")])
-        self._sites = [_settings(changes).site[0] for _, changes in _SITES]
-        self._policies = [Policy(site, _KEYS, (b"k" * 32,)) for site in self._sites]
-        self._routes = Routes((site, [_PREFIX]) for site in self._sites)
+        self._policies = POLICIES
+        self._routes = Routes((site, [_PREFIX]) for site in (policy.site for policy in self._policies))
 
     def answer(self, request: Request) -> Decision:
         """Answer a request as the listener does."""
@@ -177,6 +176,8 @@ def _settings(changes: dict[str, object]) -> Settings:
 
 
 _KEYS = VisitorCookieKeys("a secret that is long enough for tests")
+POLICIES = [Policy(_settings(changes).site[0], _KEYS, (b"k" * 32,)) for _, changes in _SITES]
+"""Of the sites."""
 _VISITOR_COOKIE = VisitorCookie(
     visitor="1" * 32, since=NOW, fbp="fb.1.1763000000000.1", match={"em": ("a" * 64,)}, match_seen=NOW
 )

@@ -13,6 +13,7 @@ from proxy.graph.payload import body, proof, record, shared
 from proxy.graph.verdict import clock_ahead, cooldown, is_content_subcode, judge
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
+from proxy.model.server_request import RequestFields
 from proxy.model.verdict import Dead, Delivered, GraphError, Pause, Retry, Split, Verdict
 
 # Secret "app_secret", token "token".
@@ -513,18 +514,18 @@ def test_a_purchase_is_told_by_its_value(name: str, data: dict[str, Any], *, sam
         ([b'{"a":1}', b'{ "b" : 1.0 }'], {}, b'{"data":[{"a":1},{ "b" : 1.0 }],"access_token":"token"}'),
         (
             [b"{}"],
-            {"test_event_code": "TEST1"},
-            b'{"data":[{}],"access_token":"token","test_event_code":"TEST1"}',
+            {"fields": RequestFields(test_event_code="TEST1", upload_tag="spring")},
+            b'{"data":[{}],"access_token":"token","test_event_code":"TEST1","upload_tag":"spring"}',
         ),
         (
             [b"{}"],
-            {"app_secret": "app_secret", "test_event_code": 'T"1'},
+            {"app_secret": "app_secret", "fields": RequestFields(test_event_code='T"1')},
             b'{"data":[{}],"access_token":"token","appsecret_proof":"%s","test_event_code":"T\\"1"}' % PROOF.encode(),
         ),
     ],
 )
 def test_a_body_carries_the_payloads_byte_for_byte(
-    payloads: list[bytes], extras: dict[str, str], expected: bytes
+    payloads: list[bytes], extras: dict[str, Any], expected: bytes
 ) -> None:
     """What was committed is what is sent; token and proof ride in the body, the app's secret never."""
     assert body(payloads, access_token="token", **extras) == expected

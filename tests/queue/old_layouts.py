@@ -12,11 +12,21 @@ from proxy.model.record import Record
 from proxy.queue.seal import Sealer
 
 
+def write_as_layout_6(db: apsw.Connection) -> None:
+    """Take from a file what layout 6 did not know: request fields and action sources."""
+    db.execute("DROP INDEX segment_lane; ALTER TABLE segment DROP COLUMN fields")
+    db.execute("CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before)")
+    for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
+        db.execute(f"ALTER TABLE {table} DROP COLUMN source")
+    db.pragma("user_version", 6)
+
+
 def write_as_layout_5(db: apsw.Connection) -> None:
     """Take from a file what layout 5 did not know: how lanes stand, moments, repeats to skip, keys with visitors.
 
     Its duplicate memory, which had the whole hash of an event beside the visitor, is left empty.
     """
+    write_as_layout_6(db)
     db.execute("DROP TABLE lane; DROP INDEX segment_lane; CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
     for column in ("not_before", "skip"):
         db.execute(f"ALTER TABLE segment DROP COLUMN {column}")

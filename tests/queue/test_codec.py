@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from hypothesis import given
@@ -9,27 +10,38 @@ from hypothesis import strategies as st
 
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
+from proxy.model.server_request import NO_FIELDS, RequestFields
 from proxy.queue.codec import MOST_BYTES, chunks, pack, unpack, wire_size
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-RECORDS = st.lists(
-    st.builds(
-        Record,
-        pixel=st.just("1"),
-        name=TEXT,
-        id=TEXT,
-        time_s=st.integers(0, 2**40),
-        visitor=st.binary(min_size=4, max_size=4),
-        browser_copy=st.sampled_from(BrowserCopy),
-        bot_reason=TEXT,
-        payload=st.binary(max_size=200),
-        findings=st.lists(TEXT, max_size=3).map(tuple),
-        person_digests=st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
-        worth=st.just(b""),
-        shared=st.sampled_from([b"", b'{"user_data":{}}']) | st.binary(max_size=200),
-    ),
-    max_size=20,
-)
+FACTS: dict[str, st.SearchStrategy[Any]] = {
+    "pixel": st.just("1"),
+    "name": TEXT,
+    "id": TEXT,
+    "time_s": st.integers(0, 2**40),
+    "visitor": st.binary(min_size=4, max_size=4),
+    "browser_copy": st.sampled_from(BrowserCopy),
+    "bot_reason": TEXT,
+    "payload": st.binary(max_size=200),
+    "findings": st.lists(TEXT, max_size=3).map(tuple),
+    "person_digests": st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
+    "worth": st.just(b""),
+    "shared": st.sampled_from([b"", b'{"user_data":{}}']) | st.binary(max_size=200),
+    "action_source": st.just("website"),
+    "fields": st.just(NO_FIELDS),
+    "order": st.just(b""),
+}
+RECORDS = st.lists(st.builds(Record, **FACTS), max_size=20)
+FIELDS = st.builds(RequestFields, *[TEXT] * len(NO_FIELDS)) | st.just(NO_FIELDS)
+
+
+@st.composite
+def from_servers(draw: st.DrawFn) -> list[Record]:
+    """Records of servers that may stand in one segment."""
+    alike = {"browser_copy": st.none(), "action_source": st.just(draw(TEXT)), "fields": st.just(draw(FIELDS))}
+    return draw(st.lists(st.builds(Record, **FACTS | alike), max_size=20))
+
+
 VISITOR = b'{"action_source":"website","user_data":{"fbp":"%b"}}' % (b"x" * 4000)
 
 
@@ -49,7 +61,7 @@ def packed_as(layout: int, records: Sequence[Record]) -> bytes:
     return b"".join(parts)
 
 
-@given(RECORDS)
+@given(RECORDS | from_servers())
 def test_records_come_back_as_they_were(records: list[Record]) -> None:
     """Whatever is packed is unpacked the same, payload byte for byte."""
     assert unpack(pack(records), "1") == tuple(records)
@@ -90,7 +102,7 @@ def test_segments_are_cut_by_what_graph_will_get() -> None:
     assert max(len(chunk) for chunk in chunks([sample(number) for number in range(600)])) == 500
 
 
-@given(RECORDS.filter(bool), st.data())
+@given((RECORDS | from_servers()).filter(bool), st.data())
 def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -> None:
     """A segment cut anywhere within a record raises, and never yields a shortened record."""
     packed = pack(records)

@@ -287,7 +287,7 @@ async def test_an_id_of_thousands_of_visitors_costs_no_more(queue: LocalQueue, e
         await queue.append([event._replace(visitor=visitor.to_bytes(4, "big"))])
         return steps
 
-    await queue.append([event._replace(visitor=b"\xff\xff\xff\xff")])
+    await queue.append([event._replace(visitor=b"\xff\xff\xff\xfe")])
     await queue._writer.do(lambda: queue._store.tables.db.set_progress_handler(step, 1))
     before = await steps_of(1)
     await queue.append([event._replace(visitor=number.to_bytes(4, "big")) for number in range(2, 5000)])

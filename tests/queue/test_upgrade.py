@@ -20,7 +20,7 @@ from proxy.simulator.graph.app import make_app
 WRITTEN = Path(__file__).with_name("upgrade")
 SECRET = "a secret of this test, and of no installation"
 UP, DOWN = "1111111111", "2222222222"
-CASES = [(layout, end) for layout in (2, 5) for end in ("orderly", "killed")]
+CASES = [(layout, end) for layout in (2, 5, 6) for end in ("orderly", "killed")]
 
 
 @dataclass
@@ -96,13 +96,17 @@ async def test_what_an_older_version_left_counts_as_before(upgraded: Upgraded) -
         return newest if newest.keys() >= {"bert-again", "waiting-4", "anna-again"} else None
 
     newest = await until(ended, what="rows of what ended now")
-    old = [row for row in rows if not row["number"]]
+    known = {identity for _, _, identity, *_ in facts["events"]}
+    old = [row for row in rows if row["id"] in known]
 
     keys = ("pixel", "name", "id", "status", "reason", "time_s")
     assert [[row[key] for key in keys] for row in old] == facts["events"]
     keys = ("name", "event_id", "reason", "code", "subcode", "message")
     assert [[letter[key] for key in keys] for letter in letters] == facts["dead"]
     assert {suppression["kind"] for suppression in suppressions} == {"opted_out"}
+    assert {(row["action_source"], bool(row["browser_copy"])) for row in (*old, *newest.values())} == {
+        ("website", True)
+    }
     assert statuses == [204] * 3
     assert found["anna-again"]["event"]["user_data"]["external_id"] == facts["external_id"]
     assert {found[f"waiting-{number}"]["event"]["user_data"]["external_id"][0] for number in range(5)} == set(

@@ -48,7 +48,7 @@ def take(body: bytes, *, request: Received = FACTS, **changes: Any) -> Decision:
     return ingest(request._replace(body=body), policy(**changes))
 
 
-HIDDEN = {"person_digests", "worth", "shared"}
+HIDDEN = {"person_digests", "worth", "shared", "action_source", "fields", "order"}
 
 
 def written(record: Record) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def opened(cookie: str) -> str:
 
 
 def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:
-    """A row as JSON, without the visitor, who is never read back, and the number, which the ledger gives."""
-    return {key: value for key, value in row._asdict().items() if key not in {"visitor", "number"}}
+    """A row as JSON, without the visitor, who is never read back, its source, and the number that the ledger gives."""
+    return {key: value for key, value in row._asdict().items() if key not in {"visitor", "number", "action_source"}}
 
 
 def as_golden(outcome: Decision) -> Any:

@@ -13,6 +13,7 @@ from cases import NOW, case_of, hit, site, taken
 import proxy
 from proxy.graph import payload
 from proxy.model.event import DropReason
+from proxy.model.record import Record
 from proxy.model.request import RefusedEvent
 from proxy.rules import event_steps, limits, tables
 from proxy.rules.browser import decision, events_in_parts
@@ -213,3 +214,12 @@ def test_an_event_is_written_once_for_all_pixels(monkeypatch: pytest.MonkeyPatch
     assert len({id(record.payload) for record in found.records}) == 8
     assert len({id(record.shared) for record in found.records}) == 1
     assert (len(found.records), len(written)) == (400, 8 + 1)
+
+
+def test_records_of_browsers_are_whole() -> None:
+    """What is made past the class's own maker has every member, and those of servers' events as it is without them."""
+    records = taken(case_of(hit(), hit(id="2", name="Purchase", data={"value": 1, "currency": "EUR"}))).records
+    firsts = Record._fields.index("shared") + 1
+
+    assert records
+    assert records == [Record(*record[:firsts]) for record in records]  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from proxy.model.request import Visit
-from proxy.rules import limits, wire, wire_members
+from proxy.rules import json_text, limits, wire, wire_members
 from proxy.rules.wire_members import Malformed
 
 SENT = 1_764_000_000_000
@@ -315,8 +315,8 @@ def test_escapes_beside_half_a_character_cost_no_call_each(monkeypatch: pytest.M
             found.append(count)
             return changed
 
-    halves = wire_members._HALF
-    monkeypatch.setattr(wire_members, "_HALF", Counted())
+    halves = json_text._HALF
+    monkeypatch.setattr(json_text, "_HALF", Counted())
     title = b"\\n" * 30_000 + b"\\ud83d"
     (hit,) = wire.visit(
         b'{"v":1,"sent":1,"events":[{"name":"A","id":"1","at":1,"pixels":["1"],"data":{"a":"%b"}}]}' % title

@@ -46,7 +46,7 @@ def event(changes: Mapping[str, Any] | None = None, **more: Any) -> dict[str, An
 def copy(source: Source, seconds: float = 0, identity: str | None = "a", **more: Any) -> Copy:
     """A copy of one Lead, so many seconds after NOW; `more` are match values."""
     content = {"event_time": NOW, "user_data": more} if source == "server" else more
-    return Copy(int((NOW + seconds) * 1000), source, "123", "Lead", identity, content)
+    return Copy(int((NOW + seconds) * 1000), source, "123", "Lead", identity, content, content)
 
 
 async def send(client: Client, *events: Any) -> tuple[int, dict[str, Any]]:

@@ -59,9 +59,9 @@ STRANGERS = [
     ("two of the server", [copy(S, 0, None, fbp=MINE), copy(S, 1, None, fbp=MINE)]),
     ("another pixel", [copy(B), replace(copy(S), pixel="456")]),
     ("another name", [copy(B), replace(copy(S), name="Purchase")]),
-    ("a message", [copy(B), replace(copy(S), event=MESSAGE)]),
-    ("a message first", [replace(copy(S), event=MESSAGE), copy(B, 1)]),
-    ("two messages", [replace(copy(S), event=MESSAGE), replace(copy(S, 1), event=MESSAGE)]),
+    ("a message", [copy(B), replace(copy(S), read=MESSAGE)]),
+    ("a message first", [replace(copy(S), read=MESSAGE), copy(B, 1)]),
+    ("two messages", [replace(copy(S), read=MESSAGE), replace(copy(S, 1), read=MESSAGE)]),
 ]
 
 
@@ -85,6 +85,22 @@ def test_no_shared_id(copies: list[Copy], by: str) -> None:
 def test_strangers_stay_apart(copies: list[Copy]) -> None:
     """Copies that Meta has no way to connect are two events."""
     assert [pair.counted for pair in pairs(copies)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("copies", "unsure"),
+    [
+        ([copy(B), copy(S, 1)], False),
+        ([copy(S), copy(S, 1)], True),
+        ([copy(S), copy(B, 1), copy(S, 2)], True),
+        ([copy(S), copy(S, 49 * HOUR)], False),
+    ],
+)
+def test_what_meta_does_not_say_is_marked(copies: list[Copy], unsure: bool) -> None:  # noqa: FBT001
+    """A count that takes one server copy for the duplicate of another says that it is an assumption."""
+    (pair,) = pairs(copies)
+
+    assert unsure is pair.unsure
 
 
 def test_two_visits_of_one_person_find_a_partner_each() -> None:

@@ -100,7 +100,7 @@ async def test_clients_in_use(client: Client, request_of: Any) -> None:
 
 
 REFUSALS = [
-    ("no token", "123", {}, (401, 190, None, "OAuthException")),
+    ("no token", "123", {}, (400, 104, None, "OAuthException")),
     ("wrong token", "123", {"access_token": "nonsense"}, (401, 190, None, "OAuthException")),
     ("token of a neighbour", "123", {"access_token": "neighbour"}, (400, 100, 33, "GraphMethodException")),
     ("unknown pixel", "789", {"access_token": "token"}, (400, 100, 33, "GraphMethodException")),
@@ -116,8 +116,30 @@ async def test_strangers(guarded: Client, pixel: str, parameters: dict[str, str]
     error = (await response.json())["error"]
 
     assert expected == (response.status, error["code"], error.get("error_subcode"), error["type"])
-    assert ("is_transient" in error) is (error["code"] != 190)
+    assert ("is_transient" in error) is (error["code"] not in (104, 190))
     assert await stored(guarded) == []
+
+
+ADDRESSES = [
+    "/v26.0/123/events",
+    "/v26/123/events",
+    "/v13.0/123/events/",
+    "//v26.0/123/events",
+    "/v26.0//123//events//",
+    "/123/events",
+    "//123/events/",
+]
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+async def test_addresses_in_use(client: Client, path: str) -> None:
+    """Doubled and trailing slashes, a version without its minor part and none at all reach the events edge."""
+    # The test client takes an address with two slashes in front for that of another host.
+    url = f"http://{client.server.host}:{client.server.port}{path}"
+    response = await client.session.post(url, json={"data": [event()], "access_token": "token"})
+
+    assert response.status == 200
+    assert [copy["pixel"] for copy in await stored(client)] == ["123"]
 
 
 @pytest.mark.parametrize("extra", [{}, {"appsecret_proof": PROOF}])
@@ -134,6 +156,9 @@ async def test_admitted(guarded: Client, extra: dict[str, str]) -> None:
         ("GET", EVENTS, 400, (100, 33)),
         ("POST", "/v26.0/123/nowhere", 400, (2500, None)),
         ("POST", "/latest/123/events", 400, (2500, None)),
+        ("POST", "/v26.0", 400, (100, None)),
+        ("POST", "/v26.0/app/instruments", 400, (2500, None)),
+        ("GET", "/v26.0/debug_token", 400, (2500, None)),
     ],
 )
 async def test_wrong_addresses(client: Client, method: str, path: str, status: int, code: tuple[int, int]) -> None:

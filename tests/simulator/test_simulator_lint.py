@@ -71,7 +71,26 @@ REMARKS: list[tuple[str, dict[str, Any], str, str]] = [
     ),
 ]
 
+CRM = {"event_source": "crm", "lead_event_source": "Desk"}
+LEAD = event(action_source="system_generated", user_data={"lead_id": "525645896321548"}, custom_data=CRM)
+APP = event(action_source="app", app_data={"advertiser_tracking_enabled": False, "application_tracking_enabled": True})
+MESSAGE = event(action_source="business_messaging", messaging_channel="whatsapp")
+BY_SOURCE: list[tuple[str, dict[str, Any], str, str]] = [
+    ("a lead of no source", {**LEAD, "custom_data": {}}, "missing", "custom_data.event_source"),
+    ("a lead of another source", {**LEAD, "custom_data": {"event_source": "x"}}, "missing", "custom_data.event_source"),
+    ("a lead of no CRM", {**LEAD, "custom_data": {"event_source": "crm"}}, "missing", "custom_data.lead_event_source"),
+    ("an app without a flag", {**APP, "app_data": {}}, "missing", "app_data.advertiser_tracking_enabled"),
+    ("a message through no channel", {**MESSAGE, "messaging_channel": None}, "missing", "messaging_channel"),
+]
+
 CLEAN = [
+    ("a lead of a CRM", LEAD),
+    ("an app that says who may track", APP),
+    (
+        "a flag beside app_data, as Node writes it",
+        {**APP, "app_data": {"application_tracking_enabled": True}, "advertiser_tracking_enabled": True},
+    ),
+    ("a message", MESSAGE),
     ("flawless", event()),
     ("a phone call has no page", event(action_source="phone_call", event_source_url=BARE)),
     ("a hash with Meta's mark", _user(em=f"{EMAIL}.{MARK}", ph=f"{EMAIL}.BA")),
@@ -90,7 +109,9 @@ CLEAN = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "problem", "field"), [pytest.param(*row[1:], id=row[0]) for row in REMARKS])
+@pytest.mark.parametrize(
+    ("sent", "problem", "field"), [pytest.param(*row[1:], id=row[0]) for row in REMARKS + BY_SOURCE]
+)
 def test_each_flaw_is_remarked(sent: dict[str, Any], problem: str, field: str) -> None:
     """A flaw is named together with the field it is in."""
     assert (problem, field) in lint(sent)

@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import FormData
 from pytest_aiohttp.plugin import AiohttpClient
-from simulator_samples import NOW, USER, Client, Clock, copy, event, send, stored
+from simulator_samples import EVENTS, NOW, USER, Client, Clock, copy, event, send, stored
 
 from proxy.simulator.graph.app import make_app
 from proxy.simulator.graph.memory import Memory
@@ -27,9 +27,46 @@ async def test_the_shape_of_an_event(client: Client) -> None:
             "pixel": "123",
             "name": "Purchase",
             "id": "order-1",
+            "action_source": "website",
+            "request": {},
             "event": event(),
         }
     ]
+
+
+FIELDS = {
+    "test_event_code": "TEST1",
+    "partner_agent": "plants_1_2",
+    "upload_tag": "tills",
+    "upload_id": "u-1",
+    "upload_source": "desk",
+    "namespace_id": 7,
+}
+
+
+async def test_what_stands_beside_the_events(client: Client) -> None:
+    """Test code, agent and upload fields are shown with each event of their request, nulls and other fields not."""
+    more = {"access_token": "token", "id": "123", "appsecret_proof": "x"}
+    await client.post(EVENTS, json={"data": [event(event_id="1"), event(event_id="2")], **FIELDS, **more})
+    await client.post(EVENTS, json={"data": [event()], **dict.fromkeys(FIELDS), **more})
+
+    assert [found["request"] for found in await stored(client)] == [
+        {},
+        {**FIELDS, "namespace_id": "7"},
+        {**FIELDS, "namespace_id": "7"},
+    ]
+
+
+async def test_both_shapes_of_an_event(client: Client) -> None:
+    """An event is shown as it came and, on request, as it was read, so that copies of two ways can be compared."""
+    sent = event(action_source="WEBSITE", event_id=7, user_data={"em": USER["em"][0], "ge": None})
+    await send(client, sent)
+
+    (found,) = (await (await client.get("/sim/events?read=1&action_source=website")).json())["events"]
+
+    assert found["event"] == sent
+    assert found["read"] == event(event_id="7", user_data={"em": USER["em"]})
+    assert (found["id"], found["action_source"]) == ("7", "website")
 
 
 @pytest.mark.parametrize("path", ["/tr", "/tr/"])
@@ -55,6 +92,8 @@ async def test_what_the_pixel_sends(client: Client, path: str, how: str) -> None
             "pixel": "123",
             "name": "Purchase",
             "id": "order-1",
+            "action_source": None,
+            "request": {},
             "event": FIRE,
         }
     ]
@@ -93,7 +132,7 @@ async def test_choosing_events(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("source", "pixel"), ("limit", "-1"), ("limit", "x"), ("limit", "9" * 10)]
+    ("field", "value"), [("source", "pixel"), ("read", "yes"), ("limit", "-1"), ("limit", "x"), ("limit", "9" * 10)]
 )
 async def test_a_wrong_choice(client: Client, field: str, value: str) -> None:
     """A choice that cannot be is 400 and names field, value and what is accepted."""
@@ -111,7 +150,14 @@ async def test_the_report(client: Client) -> None:
 
     report = await (await client.get("/sim/report")).json()
 
-    first = {"pixel": "123", "name": "Purchase", "counted": 1, "first_at": NOW * 1000, "event_time": NOW - 10}
+    first = {
+        "pixel": "123",
+        "name": "Purchase",
+        "counted": 1,
+        "first_at": NOW * 1000,
+        "event_time": NOW - 10,
+        "unsure": False,
+    }
     about = {"pixel": "123", "name": "Purchase", "id": "2"}
     assert report == {
         "counted_once": 2,

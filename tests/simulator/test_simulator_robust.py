@@ -12,7 +12,22 @@ from simulator_samples import NOW, event
 
 from proxy.simulator.graph.app import make_app
 
-NAMES = st.sampled_from(["data", "data[0]", "access_token", "appsecret_proof", "id", "ev", "mode", "for", "limit"])
+NAMES = st.sampled_from(
+    [
+        "data",
+        "data[0]",
+        "data[][x]",
+        "data[0][user_data][em][]",
+        "batch",
+        "access_token",
+        "appsecret_proof",
+        "id",
+        "ev",
+        "mode",
+        "for",
+        "limit",
+    ]
+)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
 FIELDS = st.sampled_from([*event(), "opt_out", "app_data", "data_processing_options"])
@@ -31,12 +46,30 @@ BODIES = (
     | st.builds(lambda part: b'--x\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + part, st.binary())
 )
 TYPES = st.sampled_from(
-    ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data"]
+    [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "multipart/form-data",
+        "text/plain",
+        "",
+    ]
 )
 CODINGS = st.sampled_from(["", "", "", "Content-Encoding: gzip\r\n", "Content-Encoding: br\r\n"])
-PATHS = st.sampled_from(["/v26.0/123/events", "/v26.0/\xff/events", "/tr/", "/sim/faults", "/sim/reset", "/\xff"])
+PATHS = st.sampled_from(
+    [
+        "/v26.0/123/events",
+        "/v26.0/",
+        "//v26/123/events/",
+        "/v26.0/\xff/events",
+        "/tr/",
+        "/sim/faults",
+        "/sim/reset",
+        "/\xff",
+    ]
+)
 QUERIES = st.binary(max_size=20).map(lambda raw: bytes(byte for byte in raw if byte > 32 and byte not in b"#\x7f"))
-VIEWS = (b"/sim/events", b"/sim/report?expect=%ff", b"/sim/faults")
+VIEWS = (b"/sim/events", b"/sim/events?read=1", b"/sim/report?expect=%ff", b"/sim/faults")
 
 
 @pytest.fixture(name="server", scope="module")
@@ -71,6 +104,8 @@ async def test_no_request_is_a_server_error(
     headers = f"Content-Type: {mime}\r\n{coding}"
 
     statuses = [await _status(server, _request(b"POST", target, headers, body))]
-    statuses += [await _status(server, _request(b"GET", view + b"?" + query)) for view in VIEWS]
+    statuses += [
+        await _status(server, _request(b"GET", view + (b"&" if b"?" in view else b"?") + query)) for view in VIEWS
+    ]
 
     assert [status for status in statuses if status >= 500] == []

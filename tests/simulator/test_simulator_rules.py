@@ -6,7 +6,9 @@ import orjson
 import pytest
 from simulator_samples import BARE, NOW, USER, event
 
+from proxy.simulator.graph.reading import read
 from proxy.simulator.graph.rules import refuse, refuse_one
+from proxy.simulator.graph.tables import SOURCES
 
 DAY = 86_400
 VALUE, CURRENCY = ("custom_data", "value"), ("custom_data", "currency")
@@ -51,15 +53,37 @@ REFUSED = [
     ("no name", event(event_name=BARE), None, ("event_name",)),
     ("blank name", event(event_name=""), None, ("event_name",)),
     ("no time", event(event_time=BARE), None, TIME),
-    ("time as text", event(event_time=str(NOW)), None, TIME),
+    ("time in words", event(event_time="yesterday"), None, TIME),
+    ("time without an offset", event(event_time="2027-01-15T08:00:00"), None, TIME),
+    ("time older than seven days as text", event(event_time="2027-01-08T07:59:59Z"), 2804003, TIME),
+    ("milliseconds as text", event(event_time=f"{NOW}000"), 2804004, TIME),
+    ("time as a list", event(event_time=[NOW]), None, TIME),
+    ("lead_id of 14 digits", event(user_data={"lead_id": "12345678901234"}), None, ("user_data", "lead_id")),
+    (
+        "lead_id that a float has rounded",
+        event(user_data={"lead_id": 1.2345678901234568e17}),
+        None,
+        ("user_data", "lead_id"),
+    ),
+    ("lead_id with its prefix", event(user_data={"lead_id": "l:525645896321548"}), None, ("user_data", "lead_id")),
     ("time as true", event(event_time=True), None, TIME),
     ("no action_source", event(action_source=BARE), None, ("action_source",)),
-    ("unknown action_source", event(action_source="Website"), None, ("action_source",)),
-    ("event_id as a number", event(event_id=7), None, ("event_id",)),
+    ("unknown action_source", event(action_source="web site"), None, ("action_source",)),
+    ("event_id as a fraction", event(event_id=7.5), None, ("event_id",)),
+    ("event_id as true", event(event_id=True), None, ("event_id",)),
     ("user_data as a list", event(user_data=[]), None, ("user_data",)),
-    ("custom_data as text", event(custom_data="{}"), None, ("custom_data",)),
-    ("opt_out as text", event(opt_out="true"), None, ("opt_out",)),
-    ("data_processing_options as text", event(data_processing_options="LDU"), None, ("data_processing_options",)),
+    ("custom_data as text that is not JSON", event(custom_data="{"), None, ("custom_data",)),
+    ("custom_data as JSON text of a list", event(custom_data="[]"), None, ("custom_data",)),
+    ("opt_out in other words", event(opt_out="perhaps"), None, ("opt_out",)),
+    ("a state in words", event(data_processing_options_state="CA"), None, ("data_processing_options_state",)),
+    ("extinfo with a hole in slot 4", _app({"0": "a2", "5": "x"}), 2804043, DEVICE),
+    ("extinfo with a slot beyond all", _app({"0": "a2", "4": "14", "999999999": "x"}), 2804043, DEVICE),
+    (
+        "a name messaging does not know, in capitals",
+        event(event_name="Lead", action_source="BUSINESS_MESSAGING"),
+        2804066,
+        ("event_name",),
+    ),
     ("nested too deep", event(nested=orjson.loads(b"[" * 40 + b"]" * 40)), None, ("data",)),
 ]
 
@@ -77,13 +101,41 @@ ACCEPTED = [
     ("a null where a field is optional", event(referrer_url=None, opt_out=None)),
     ("a name messaging knows", _messaging("LeadSubmitted")),
     ("an app event", _app(EXTINFO)),
+    ("an app event with nulls for gaps, as of Python and PHP", _app([*EXTINFO[:5], *[None] * 11])),
+    ("an app event with holes, as of Node", _app({"0": "i2", "4": "13.4.1"})),
+    ("an app event of a form", _app(orjson.dumps(EXTINFO).decode())),
+    ("time as digits", event(event_time=str(NOW))),
+    ("time as a float", event(event_time=NOW - 0.5)),
+    ("time as ISO 8601 in UTC, as of JavaScript", event(event_time="2027-01-15T07:59:59.123Z")),
+    ("time as ISO 8601 with an offset", event(event_time="2027-01-15T09:59:59+02:00")),
+    ("capitals in action_source, as of Node", event(action_source="WEBSITE")),
+    ("event_id as a number", event(event_id=7)),
+    (
+        "user_data and custom_data as text",
+        event(user_data='{"em": "x"}', custom_data='{"value": "1", "currency": "EUR"}'),
+    ),
+    (
+        "a form's booleans and numbers",
+        event(
+            opt_out="true",
+            data_processing_options="LDU",
+            data_processing_options_country="1",
+            data_processing_options_state="1000",
+        ),
+    ),
+    ("opt_out as 0", event(opt_out=0)),
+    ("lists as PHP writes them", event(user_data={"em": {"0": "x"}}, data_processing_options={"0": "LDU"})),
+    ("lead_id beyond 2^53", event(action_source="system_generated", user_data={"lead_id": 98765432109876543})),
+    ("lead_id as text", event(action_source="system_generated", user_data={"lead_id": "98765432109876543"})),
+    ("everything null that may be", event(app_data=None, original_event_data=None, attribution_data=None)),
+    *((f"from {source}", event(action_source=source)) for source in sorted(SOURCES - {"app"})),
 ]
 
 
 @pytest.mark.parametrize(("sent", "subcode", "blame"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])
 def test_each_fault_has_its_subcode(sent: Any, subcode: int | None, blame: tuple[str, ...]) -> None:
     """A bad event is refused with HTTP 400, code 100, its subcode and the field to blame."""
-    refusal = refuse_one(sent, NOW)
+    refusal = refuse_one(read(sent), NOW)
 
     assert refusal
     assert (400, 100, subcode, blame) == (refusal.status, refusal.code, refusal.subcode, refusal.blame)
@@ -92,7 +144,7 @@ def test_each_fault_has_its_subcode(sent: Any, subcode: int | None, blame: tuple
 @pytest.mark.parametrize("sent", [pytest.param(row[1], id=row[0]) for row in ACCEPTED])
 def test_the_good_side_of_each_border(sent: dict[str, Any]) -> None:
     """What lies just inside a rule is accepted."""
-    assert refuse_one(sent, NOW) is None
+    assert refuse_one(read(sent), NOW) is None
 
 
 @pytest.mark.parametrize(

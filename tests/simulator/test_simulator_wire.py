@@ -28,6 +28,14 @@ def _form(*fields: tuple[str, str]) -> bytes:
     return urlencode(fields).encode()
 
 
+LABELLED = (
+    b"".join(
+        b'--xyz\r\nContent-Disposition: form-data; name="%s"\r\nContent-Type: multipart/form-data\r\n'
+        b"Content-Length: %d\r\n\r\n%s\r\n" % (name, len(value), value)
+        for name, value in ((b"data", orjson.dumps(BOTH)), (b"access_token", b"token"))
+    )
+    + b"--xyz--\r\n"
+)
 ENCODINGS = [
     ("JSON", JSON, orjson.dumps({"data": BOTH})),
     ("JSON, data as text", JSON, orjson.dumps({"data": _text(BOTH)})),
@@ -38,6 +46,21 @@ ENCODINGS = [
     ("form, PHP brackets", FORM, _form(("data[]", _text(ONE)), ("data[]", _text(TWO)))),
     ("form, PHP indices", FORM, _form(("data[0]", _text(ONE)), ("data[1]", _text(TWO)))),
     ("multipart, one array as text, as curl -F sends", MULTIPART, _multipart(("data", _text(BOTH)))),
+    ("an object with numeric keys", JSON, orjson.dumps({"data": {"1": TWO, "0": ONE}})),
+    (
+        "form, nested as PHP does",
+        FORM,
+        _form(("data[0][event_name]", "A"), ("data[0][note]", "ä & ="), ("data[1][event_name]", "B")),
+    ),
+    (
+        "multipart, nested as PHP does",
+        MULTIPART,
+        _multipart(("data[0][event_name]", "A"), ("data[0][note]", "ä & ="), ("data[1][event_name]", "B")),
+    ),
+    ("JSON under a form's type, as Meta's Gateway sample", FORM, b" \n" + orjson.dumps({"data": BOTH})),
+    ("JSON as plain text", "text/plain;charset=UTF-8", orjson.dumps({"data": BOTH})),
+    ("JSON of no type", "", orjson.dumps({"data": BOTH})),
+    ("multipart, parts labelled as PHP's asynchronous class does", MULTIPART, LABELLED),
     ("multipart, repeated texts", MULTIPART, _multipart(("data", _text(ONE)), ("data", _text(TWO)))),
 ]
 
@@ -54,7 +77,10 @@ UNREADABLE = [
     ("body deeper than any parser", JSON, b"[" * 100_000),
     ("multipart without boundary", "multipart/form-data", b"x"),
     ("multipart of another boundary", MULTIPART, b'--abc\r\nContent-Disposition: form-data; name="data"\r\n\r\n[]\r\n'),
-    ("a type that carries no parameters", "text/plain", b'{"data": []}'),
+    ("a type that carries no parameters", "text/plain", b"data=[]"),
+    ("JSON cut short under a form's type", FORM, b'{"data": ['),
+    ("data an object in a form", FORM, b"data="),
+    ("nested without end", FORM, b"data" + b"[x]" * 33 + b"=1"),
     ("no type", "", b"data=[]"),
 ]
 
@@ -70,6 +96,34 @@ def test_what_cannot_be_read_is_named(mime: str, body: bytes) -> None:
     """A body without readable events raises the one error, with words."""
     with pytest.raises(wire.UnreadableError, match=r"data|body"):
         wire.events(wire.parameters("", mime, body))
+
+
+@pytest.mark.parametrize("mime", [JSON, FORM])
+def test_one_event_may_stand_alone(mime: str) -> None:
+    """An object where a list belongs is the list's only event."""
+    assert wire.events(wire.parameters("", mime, orjson.dumps({"data": ONE}))) == [ONE]
+
+
+NESTED = [
+    ("lists", [("[a][]", "1"), ("[a][]", "2")], {"a": ["1", "2"]}),
+    ("lists by index", [("[a][1]", "2"), ("[a][0]", "1")], {"a": {"1": "2", "0": "1"}}),
+    ("holes stay where they are", [("[a][0]", "x"), ("[a][4]", "y")], {"a": {"0": "x", "4": "y"}}),
+    ("objects in lists", [("[c][0][id]", "1"), ("[c][1][id]", "2")], {"c": [{"id": "1"}, {"id": "2"}]}),
+    ("the later of two", [("[a]", "1"), ("[a][b]", "2"), ("[c][d]", "3"), ("[c]", "4")], {"a": {"b": "2"}, "c": "4"}),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), [pytest.param(*row[1:], id=row[0]) for row in NESTED])
+def test_brackets_nest(fields: list[tuple[str, str]], expected: dict[str, Any]) -> None:
+    """Bracketed form fields become the objects and lists that PHP writes in this way."""
+    body = _form(*((f"data[0]{name}", value) for name, value in fields))
+
+    assert wire.events(wire.parameters("", FORM, body)) == [expected]
+
+
+def test_fields_of_other_names_are_no_events() -> None:
+    """Only ``data`` carries events, whatever brackets another name has."""
+    assert wire.events([("data", "[]"), ("database[0]", "{}"), ("x[data]", "{}"), ("data[", "{}")]) == []
 
 
 @pytest.mark.parametrize(

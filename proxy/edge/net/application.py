@@ -1,6 +1,6 @@
 """The aiohttp application that the doors stand behind: its requests become ours, our answers become its own."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
@@ -25,6 +25,21 @@ class AiohttpRequest:
         self.is_secure = request.secure
         claimed = request.content_length
         self.size = (BODY if request.can_read_body else 0) if claimed is None else claimed
+
+    @property
+    def query(self) -> str:
+        """What stands behind the question mark, as it came."""
+        return self._request.rel_url.raw_query_string
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it comes; see ``HttpRequest`` for what is raised."""
+        try:
+            async for piece in self._request.content.iter_any():
+                yield piece
+        except web.HTTPRequestTimeout as error:
+            raise BodyTooSlowError from error
+        except (OSError, web.RequestPayloadError) as error:
+            raise BodyLostError from error
 
     async def body(self) -> bytes:
         """Return the whole body; see ``HttpRequest`` for what is raised."""

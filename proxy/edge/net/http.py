@@ -12,10 +12,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from proxy.edge.answers import problem, refusal
+from proxy.edge.answers import problem
 from proxy.edge.net.connections import Connection
 from proxy.edge.net.plain_http import answer_bytes
 from proxy.edge.net.terms import Terms
+from proxy.edge.server.answers import unread
 from proxy.rules.limits import BODY
 from proxy.telemetry.faults import FaultReporter
 
@@ -37,7 +38,7 @@ _READ_BYTES = 1 << 16
 class HttpConnection(RequestHandler):
     """One connection; ``Connection.deadline`` says until when its client may stay silent or slow."""
 
-    __slots__ = ("_connection", "_faults", "_got", "_head", "_limits", "_payload", "_since")
+    __slots__ = ("_connection", "_faults", "_got", "_head", "_is_public", "_limits", "_payload", "_since")
 
     def __init__(self, server: web.Server, connection: Connection, terms: Terms, faults: FaultReporter) -> None:
         super().__init__(
@@ -52,6 +53,7 @@ class HttpConnection(RequestHandler):
         self._connection = connection
         self._limits = terms.limits
         self._faults = faults
+        self._is_public = terms.name == "public"
         self._payload: Any = None
         """The body of the last request, of which bytes may be missing."""
         self._head = 0
@@ -137,7 +139,8 @@ class HttpConnection(RequestHandler):
         if isinstance(exc, web.RequestPayloadError):
             status = 400
         why = "not as HTTP asks" if status == 400 else "a fault of ours; try again"
-        response = web.Response(status=status, body=problem(why), content_type="application/json")
+        body = unread(status, why).body if self._is_public else problem(why)  # the operator's API has sentences
+        response = web.Response(status=status, body=body, content_type="application/json")
         response.force_close()
         return response
 
@@ -242,4 +245,4 @@ class HttpConnection(RequestHandler):
 
 def closing_answer(status: int, why: str) -> bytes:
     """Return a refusal in JSON after which the connection closes."""
-    return answer_bytes(refusal(status, why), closes=True)
+    return answer_bytes(unread(status, why), closes=True)

@@ -8,7 +8,7 @@ may come twice, and none may be there that says how a message is framed or read,
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from http import HTTPStatus
 
 from aiohttp.helpers import rfc822_formatted_time
@@ -35,6 +35,7 @@ class PlainPost:
 
     method = "POST"
     is_secure = False
+    query = ""
 
     def __init__(self, path: str, headers: dict[str, str], body: bytes, peer: str) -> None:
         self.path = path
@@ -46,6 +47,10 @@ class PlainPost:
     async def body(self) -> bytes:
         """Return the whole body, which came with the head."""
         return self.whole_body
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield it."""
+        yield self.whole_body
 
 
 class PlainPosts:

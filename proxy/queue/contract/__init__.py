@@ -19,7 +19,7 @@ from proxy.queue.contract.outbox import (
     SegmentRef,
     Settlement,
 )
-from proxy.queue.contract.rows import dead_row, dropped_row
+from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row
 from proxy.queue.contract.suppressing import Suppressing, Suppression
 
 __all__ = [
@@ -47,4 +47,5 @@ __all__ = [
     "Suppression",
     "dead_row",
     "dropped_row",
+    "duplicate_row",
 ]

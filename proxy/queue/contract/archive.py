@@ -36,6 +36,8 @@ class Filter:
     id: str = ""
     status: Status | None = None
     reason: str = ""
+    action_source: str = ""
+    """Only finished events that happened there, in Meta's words; dead letters of any."""
     before: int = 0
     """Only dead letters with a smaller number than this one."""
     since: int | None = None
@@ -65,7 +67,8 @@ class Archive(Backlog, Suppressing, Protocol):
 
         Args:
             ids: Numbers of dead letters; those that do not exist are left out.
-            not_before_s: Unix time in seconds; letters of events that happened before stay dead.
+            not_before_s: Unix time in seconds; letters of events that age from before (``age.aging_from_s``), which for
+                nearly all is when they happened, stay dead.
         """
 
     async def discard(self, ids: Sequence[int]) -> int:

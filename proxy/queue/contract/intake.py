@@ -1,6 +1,6 @@
 """What the public listener asks of the queue: to acknowledge events, and to suppress people."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,8 @@ class Stored:
     """
 
     duplicates: tuple[Record, ...] = ()
-    """Repeats of what the same visitor brought before; not sent again."""
+    """Not sent again: what the same visitor or a server brought before, what a server repeats, and what is about an
+    order that was met. Of Purchases whose copy had another value each has the finding ``id:conflict``."""
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
@@ -34,12 +35,24 @@ class Intake(Suppressing, Protocol):
         """Make records durable.
 
         Args:
-            records: Events of any pixels.
+            records: Events of any pixels. Those that name their order (``Record.order``) are stored once for it within
+                90 days, whatever their ids.
             not_before: Server clock in milliseconds; none of them is claimed before that moment. Nothing wakes a lane
                 then: whoever sets it does.
 
         Raises:
             QueueError: when nothing of this call was stored.
+        """
+
+    async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
+        """Return which events of orders were acknowledged in the last 90 days.
+
+        Args:
+            pixel: For which pixel.
+            orders: As ``order.order_key`` makes them.
+
+        Raises:
+            QueueError: when that cannot be read.
         """
 
     def note(

@@ -93,6 +93,8 @@ class Outbox(Backlog, Protocol):
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """Claim unclaimed segments of a pixel, ``most`` events together, at least one segment if there is any.
 
+        All events of a claim have the same request fields; those without any take every second turn.
+
         Args:
             pixel: Its id.
             most: The bound; only a single segment may hold more.
@@ -112,7 +114,9 @@ class Outbox(Backlog, Protocol):
         """
 
     async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
-        """Make dead letters ``too_old`` of a bounded number of unclaimed events that happened before a moment.
+        """Make dead letters ``too_old`` of a bounded number of unclaimed events that age from before a moment.
+
+        Of nearly all that is when they happened; see ``age.aging_from_s``.
 
         Return how many of each pixel, and whether there may be more.
         """

@@ -16,7 +16,19 @@ def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
     """
     identity = (record.pixel, record.name, record.id, record.time_s)
     facts = (now, *identity, Status.DROPPED, reason, record.browser_copy)
-    return LedgerRow(*facts, findings=record.findings, visitor=record.visitor)
+    return LedgerRow(*facts, findings=record.findings, visitor=record.visitor, action_source=record.action_source)
+
+
+def duplicate_row(record: Record, now: int) -> LedgerRow:
+    """Return the ledger row of a record that repeats what was stored before.
+
+    Args:
+        record: The repeat.
+        now: Server clock in milliseconds.
+    """
+    identity = (record.pixel, record.name, record.id, record.time_s)
+    facts = (now, *identity, Status.DUPLICATE, "", record.browser_copy)
+    return LedgerRow(*facts, findings=record.findings, visitor=record.visitor, action_source=record.action_source)
 
 
 def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRow:
@@ -31,4 +43,4 @@ def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRo
     identity = (record.pixel, record.name, record.id, record.time_s)
     trace = verdict.graph_error.fbtrace_id
     facts = (now, *identity, Status.DEAD, verdict.reason, record.browser_copy, trace, attempts)
-    return LedgerRow(*facts, record.findings, record.visitor)
+    return LedgerRow(*facts, record.findings, record.visitor, record.action_source)

@@ -10,6 +10,7 @@ from proxy.queue.sqlite.seen import Past
 from proxy.queue.sqlite.tables import Tables
 
 _PLAIN = Stored()
+_REPEATS = (Past.REPEAT, Past.CONTRADICTION)
 
 
 class Appends:
@@ -30,6 +31,7 @@ class Appends:
         refused = self._refused(group)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
         known = self._tables.seen.meet(admitted, now)
+        known |= dict.fromkeys(self._tables.orders.repeats(admitted, now), Past.REPEAT)
         pasts = [(admitted[number], past) for number, past in known.items()]
         spoiled = {OPEN} | {group.members[number].segment for number in refused}
         self._insert_open(group, admitted, known, spoiled)
@@ -53,7 +55,7 @@ class Appends:
         lanes: dict[tuple[str, int], list[Record]] = {}
         for number, member in enumerate(admitted):
             past = known.get(number)
-            if past is Past.CONFLICT or (member.segment in spoiled and past is not Past.REPEAT):
+            if past is Past.CONFLICT or (member.segment in spoiled and past not in _REPEATS):
                 lane = (member.record.pixel, group.calls[member.call].not_before)
                 record = _doubted(member.record) if past is Past.CONFLICT else member.record
                 lanes.setdefault(lane, []).append(record)
@@ -88,7 +90,8 @@ def _answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tu
 def _answer(found: Mapping[Past, Sequence[Record]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
     conflicts = tuple(found.get(Past.CONFLICT, ()))
     reused = len(found.get(Past.REUSED, ())) + len(conflicts)
-    return Stored(tuple(found.get(Past.REPEAT, ())), reused, tuple(refused), conflicts)
+    repeats = (*found.get(Past.REPEAT, ()), *map(_doubted, found.get(Past.CONTRADICTION, ())))
+    return Stored(repeats, reused, tuple(refused), conflicts)
 
 
 def _doubted(record: Record) -> Record:

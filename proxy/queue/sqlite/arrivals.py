@@ -1,13 +1,21 @@
 """Since when events wait; read on any connection to the file."""
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import apsw
 
 from proxy.queue.contract import Oldest
 
 _ABOVE_ALL = 1 << 62
+
+
+class _Lane(NamedTuple):
+    """Events of a pixel with the same request fields and the same bound."""
+
+    pixel: str
+    fields: bytes
+    bound: int
 
 
 def oldest(db: apsw.Connection, pixels: Collection[str], damaged: Collection[int]) -> dict[str, Oldest]:
@@ -22,23 +30,40 @@ def oldest(db: apsw.Connection, pixels: Collection[str], damaged: Collection[int
 
 
 def _oldest(db: apsw.Connection, pixel: str, damaged: Collection[int]) -> Oldest:
-    arrivals = [_arrival(db, pixel, bound, damaged) for bound in _suspect_bounds(db, pixel)]
-    return Oldest(_arrival(db, pixel, 0, damaged), min((at for at in arrivals if at is not None), default=None))
+    fresh, suspect = [], []
+    for fields in _fields(db, pixel):
+        fresh.append(_arrival(db, _Lane(pixel, fields, 0), damaged))
+        suspect += [_arrival(db, _Lane(pixel, fields, bound), damaged) for bound in _suspect_bounds(db, pixel, fields)]
+    return Oldest(_least(fresh), _least(suspect))
 
 
-def _suspect_bounds(db: apsw.Connection, pixel: str) -> Iterator[int]:
-    """Yield the bounds that suspects of a pixel have; few, so the index is asked for each of them."""
+def _least(arrivals: Iterable[int | None]) -> int | None:
+    return min((at for at in arrivals if at is not None), default=None)
+
+
+def _fields(db: apsw.Connection, pixel: str) -> Iterator[bytes]:
+    """Yield the request fields that a pixel's events have; few, so the index is asked for each of them."""
+    fields: Any = b""
+    while fields is not None:
+        yield fields
+        sql = "SELECT min(fields) FROM segment WHERE pixel=? AND fields>?"
+        fields = db.execute(sql, (pixel, fields)).fetchall()[0][0]
+
+
+def _suspect_bounds(db: apsw.Connection, pixel: str, fields: bytes) -> Iterator[int]:
+    """Yield the bounds that suspects of a pixel have, with these fields; few likewise."""
     bound: Any = _ABOVE_ALL
-    while (bound := _next_bound(db, pixel, bound)) is not None:
+    while (bound := _next_bound(db, pixel, fields, bound)) is not None:
         if bound:
             yield int(bound)
 
 
-def _next_bound(db: apsw.Connection, pixel: str, above: int) -> Any:
-    return db.execute("SELECT max(suspect) FROM segment WHERE pixel=? AND suspect<?", (pixel, above)).fetchall()[0][0]
+def _next_bound(db: apsw.Connection, pixel: str, fields: bytes, above: int) -> Any:
+    sql = "SELECT max(suspect) FROM segment WHERE pixel=? AND fields=? AND suspect<?"
+    return db.execute(sql, (pixel, fields, above)).fetchall()[0][0]
 
 
-def _arrival(db: apsw.Connection, pixel: str, bound: int, damaged: Collection[int]) -> int | None:
-    sql = "SELECT id, at FROM segment WHERE pixel=? AND suspect=? ORDER BY at"
-    rows: Iterator[Any] = iter(db.execute(sql, (pixel, bound)))
+def _arrival(db: apsw.Connection, lane: _Lane, damaged: Collection[int]) -> int | None:
+    sql = "SELECT id, at FROM segment WHERE pixel=? AND fields=? AND suspect=? ORDER BY at"
+    rows: Iterator[Any] = iter(db.execute(sql, lane))
     return next((at for number, at in rows if number not in damaged), None)

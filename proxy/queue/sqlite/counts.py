@@ -4,15 +4,15 @@ The writer thread notes changes within a transaction; they count once it is comm
 So a change costs the same however many pixels there are, and other threads never see what may be taken back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from proxy.model.event import DropReason
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Stats
 
-K = TypeVar("K", bound=str)
+K = TypeVar("K", bound=Hashable)
 
 
 class Tally(Generic[K]):
@@ -49,11 +49,15 @@ class Counts:
         dead: int,
         suspects: Mapping[str, int],
         suppressions: Mapping[SuppressionKind, int] | None = None,
+        with_fields: Mapping[tuple[str, bytes], int] | None = None,
     ) -> None:
+        """Begin with what the file holds."""
         self.waiting: Tally[str] = Tally(waiting)
         """Events, by pixel."""
         self.suspects: Tally[str] = Tally(suspects)
         """Those of them that are suspects."""
+        self.with_fields: Tally[tuple[str, bytes]] = Tally(with_fields)
+        """Those of them that have request fields, by pixel and ``keys.fields_key``."""
         self.withheld: Tally[DropReason] = Tally()
         """Events that waited and were dropped."""
         self.dead: Tally[str] = Tally({"": dead})
@@ -61,9 +65,10 @@ class Counts:
         self.suppressions: Tally[SuppressionKind] = Tally(suppressions)
         self.total = sum(waiting.values())
         """Events that wait, of all pixels."""
-        self._tallies: tuple[Tally[str] | Tally[DropReason] | Tally[SuppressionKind], ...] = (
+        self._tallies: tuple[Tally[Any], ...] = (
             self.waiting,
             self.suspects,
+            self.with_fields,
             self.withheld,
             self.dead,
             self.suppressions,

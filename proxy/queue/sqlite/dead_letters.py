@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from proxy.graph.age import aging_from_s
 from proxy.model.record import Record
 from proxy.model.verdict import GraphError
 from proxy.queue.codec import pack, unpack
@@ -94,13 +95,18 @@ class DeadLetters:
             return None
 
     def take(self, ids: Sequence[int], not_before_s: int) -> list[Record]:
-        """Remove the letters whose events happened at ``not_before_s`` or later; return their records in this order.
+        """Remove the letters whose events age from ``not_before_s`` or later; return their records in this order.
 
         Letters that were damaged on disk stay.
         """
-        sql = "SELECT id, pixel, sealed FROM dead WHERE id IN carray(?) AND time_s>=?"
-        rows: list[Any] = self._db.execute(sql, (apsw.carray(array("q", ids)), not_before_s)).fetchall() if ids else []
-        records = {row[0]: record for row in rows if (record := self._opened(*row))}
+        sql = "SELECT id, pixel, sealed FROM dead WHERE id IN carray(?)"
+        rows: list[Any] = self._db.execute(sql, (apsw.carray(array("q", ids)),)).fetchall() if ids else []
+        opened = ((row[0], self._opened(*row)) for row in rows)
+        records = {
+            number: record
+            for number, record in opened
+            if record and aging_from_s(record.time_s, record.action_source) >= not_before_s
+        }
         self._remove([*records])
         return [records[number] for number in dict.fromkeys(ids) if number in records]
 

@@ -1,7 +1,7 @@
 """The default queue: one SQLite file in ``data_dir``, written by one thread and read by another."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -145,6 +145,10 @@ class LocalQueue(LocalArchive):
     async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
         """See ``Outbox``."""
         return await self._writer.do(lambda: self._store.deliveries.expire(before_s))
+
+    async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
+        """See ``Intake``."""
+        return await self._writer.do(lambda: self._store.tables.orders.met(pixel, orders, self._now()))
 
     def fullness(self) -> float:
         """See ``Intake``."""

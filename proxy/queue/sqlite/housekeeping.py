@@ -164,4 +164,5 @@ class Housekeeping:
             letters = tables.dead.forget(now - retention.dead_days * DAY_MS)
             tables.counts.dead.add("", -letters)
             suppressions = tables.suppressions.forget(now, retention)
-        return rows or letters > 0 or suppressions
+            orders = tables.orders.forget(now)
+        return rows or letters > 0 or suppressions or orders

@@ -4,11 +4,14 @@ On disk (``queue.db``)
     meta      the layout's facts: a sealed word that proves the secret fits, the last number of a dead letter, the first
               and the last number of a ledger row, how many updates each fate_D holds, the slot of the duplicate memory
     segment   id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived, the
-              bound of its batches if it is a suspect, when its oldest event happened, the moment before which it is not
-              claimed, and the positions of records that are repeats and count for nothing
+              bound of its batches if it is a suspect, when its oldest event happened (see age.py), the moment before
+              which it is not claimed, the positions of records that are repeats and count for nothing, and a hash of
+              the request fields that its records have in common, empty where they have none
     event_0…3 the duplicate memory: 12 bytes of an event's key with 4 bytes of its visitor, and a hash of the value of a
               Purchase; a table covers 16 hours and is emptied whole
     seen_0…3  the same as layout 5 kept it, until their 16 hours are over; in new files there are none
+    order_M   the order memory: 16 bytes for an event of an order and a pixel, met in the 30 days M since 1970; a table
+              is made with its first event, and dropped whole after four of these months
     dead      one sealed record per dead letter, with Graph's error
     ledger_D  finished events of day D without personal data, by number; forgotten from its oldest end, then dropped
     fate_D    later updates of browser copies, by event and visitor; likewise
@@ -29,7 +32,7 @@ from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.seen import Seen
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _META = "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 
@@ -102,6 +105,8 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
             lambda: segment_table.add_delay_and_skip(db),
             lambda: Seen.add_tables(db),
         ),
+        # And servers' events among the segments, the dead letters and the rows, which an older program cannot read.
+        7: (ledger.add_sources, lambda: segment_table.add_fields(db)),
     }
     for layout, changes in steps.items():
         if 0 < version < layout:

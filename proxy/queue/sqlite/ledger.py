@@ -33,7 +33,7 @@ _FORGOTTEN = 2000
 # On disk, of one update and of a row of layout 1 or 2; measured with dbstat.
 _UPDATE_BYTES, _OLD_ROW_BYTES = 28, 200
 _COLUMNS = {
-    LEDGER: "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)",
+    LEDGER: "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy, source)",
     UPDATES: "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
 }
 # What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
@@ -77,6 +77,10 @@ class Ledger:
     def add_copies(self) -> None:
         """Give the tables of layout 4 what layout 5 has."""
         self._add_column("copy")
+
+    def add_sources(self) -> None:
+        """Give the tables of layout 6 what layout 7 has."""
+        self._add_column("source")
 
     def start_numbers(self) -> None:
         """Let the next row be the first that has a number of its own, which layout 6 has."""
@@ -224,7 +228,12 @@ def days_of(tables: Iterable[str], kind: str) -> list[int]:
 
 
 def where(wanted: Filter, *, identity: str) -> tuple[str, list[str]]:
-    """Return the SQL conditions of a filter, and their values; ``identity`` names the column of event ids."""
+    """Return the SQL conditions of a filter that rows and dead letters have, and their values.
+
+    Args:
+        wanted: The filter.
+        identity: Names the column of event ids.
+    """
     fields = {"pixel": wanted.pixel, "name": wanted.name, identity: wanted.id, "reason": wanted.reason}
     texts = {column: text for column, text in (fields | {"status": wanted.status or ""}).items() if text}
     return "".join(f" AND {column}=?" for column in texts), list(texts.values())

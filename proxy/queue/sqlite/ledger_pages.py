@@ -14,6 +14,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.queue.contract import Filter
 from proxy.queue.keys import event_key
 from proxy.queue.sqlite.ledger import LEDGER, UPDATES, day_tables, days_of, where
+from proxy.queue.sqlite.ledger_rows import USUAL_SOURCE
 
 # Rows that a page looks at, and that it returns.
 SLICE = 5000
@@ -55,7 +56,7 @@ class LedgerPages:
         table = f"{LEDGER}_{day}"
         top = self._number(f"SELECT coalesce(max(rowid), 0) FROM {table} WHERE rowid<?", below)  # noqa: S608 - our own names
         bottom, most = max(1, top - SLICE + 1), min(wanted.limit, FOUND)
-        condition, texts = where(wanted, identity="id")
+        condition, texts = _where(wanted)
         sql = f"SELECT rowid, * FROM {table} WHERE rowid BETWEEN ? AND ?{condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
         found: list[Any] = self._db.execute(sql, (bottom, top, *texts, most)).fetchall()
         lowest = found[-1][0] if len(found) == most else bottom
@@ -70,7 +71,7 @@ class LedgerPages:
         if last <= above:
             return [], None
         bottom, most = max(above + 1, lowest), min(wanted.limit, FOUND)
-        condition, texts = where(wanted, identity="id")
+        condition, texts = _where(wanted)
         parts = [f"SELECT rowid AS number, * FROM {table} WHERE rowid BETWEEN ? AND ?{condition}" for table in tables]  # noqa: S608
         sql = f"{' UNION ALL '.join(parts)} ORDER BY number LIMIT ?"
         top = bottom + SLICE - 1
@@ -90,7 +91,7 @@ class LedgerPages:
 
     def _joined(self, rows: Sequence[Sequence[Any]]) -> list[LedgerRow]:
         # Rows of older layouts have updates under the event's own key.
-        keys = [copy or event_key(pixel, name, identity) for _, _, pixel, name, identity, *_, copy in rows]
+        keys = [copy or event_key(pixel, name, identity) for _, _, pixel, name, identity, *_, copy, _ in rows]
         updates = self._latest(keys)
         return [self._row(row, updates.get(key)) for row, key in zip(rows, keys, strict=True)]
 
@@ -107,9 +108,17 @@ class LedgerPages:
     def _row(self, row: Sequence[Any], update: BrowserCopy | None) -> LedgerRow:
         rowid, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, *_ = row
         event = (at, pixel, name, identity, time_s, Status(status), reason)
-        delivery = (update or BrowserCopy(browser_copy), trace, attempts, tuple((findings or "").split()))
-        return LedgerRow(*event, *delivery, number=rowid if rowid >= self._first else 0)
+        copied = (update or BrowserCopy(browser_copy)) if browser_copy else None
+        delivery = (copied, trace, attempts, tuple((findings or "").split()), b"", row[-1] or USUAL_SOURCE)
+        return LedgerRow(*event, *delivery, rowid if rowid >= self._first else 0)
 
     def _number(self, sql: str, *values: int) -> int:
         ((number,),) = self._db.execute(sql, values).fetchall()
         return int(str(number))
+
+
+def _where(wanted: Filter) -> tuple[str, list[str]]:
+    condition, texts = where(wanted, identity="id")
+    if wanted.action_source:
+        condition, texts = f"{condition} AND coalesce(source, '{USUAL_SOURCE}')=?", [*texts, wanted.action_source]
+    return condition, texts

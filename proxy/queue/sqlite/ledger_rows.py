@@ -12,8 +12,12 @@ from proxy.queue.keys import copy_key, event_key
 _SIZES = (64, 8, 1)
 # On disk, beside a row's texts; measured with dbstat.
 _ROW_BYTES = 50
-_COLUMNS = "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy)"
-_PLACES = {size: ", ".join([f"({', '.join('?' * 14)})"] * size) for size in _SIZES}
+USUAL_SOURCE = "website"
+"""The action source that is not written down, as nearly all events have it."""
+_COLUMNS = (
+    "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy, source)"
+)
+_PLACES = {size: ", ".join([f"({', '.join('?' * 15)})"] * size) for size in _SIZES}
 
 
 def statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
@@ -41,11 +45,12 @@ def values(rows: Sequence[LedgerRow], last: int, total: int, secret: bytes) -> t
     """
     bound: list[object] = []
     for number, row in enumerate(rows, last + 1):
-        at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, found, visitor, _ = row
+        at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, found, visitor, *_ = row
         findings = " ".join(found)
-        texts = (pixel, name, identity, status, reason, browser_copy, trace, findings)
+        source = "" if row.action_source == USUAL_SOURCE else row.action_source
+        texts = (pixel, name, identity, status, reason, browser_copy or "", trace, findings, source)
         total += _ROW_BYTES + len("".join(texts).encode())
         copy = copy_key(event_key(pixel, name, identity), visitor, secret)
         bound += (number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts)
-        bound += (findings, total, copy)
+        bound += (findings, total, copy, source or None)
     return bound, total

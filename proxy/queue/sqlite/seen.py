@@ -6,6 +6,10 @@ they are sent, and counted so that the owner learns of it. A key holds the event
 keeps all its visitors and their own retries are recognised; beside it stand, of a Purchase, four bytes of its value:
 the same order from two visitors with two values is a forgery, or a mistake of the shop's.
 
+What a server brings (``keys.SERVER``) is about an order, a lead or a message, and its id says which: the same id is the
+same event, whoever brought it before or brings it after, and is sent once. Its copies would be counted twice, as Meta
+tells copies of one source apart only by what the browser sends itself (Meta, "deduplicate pixel and server events").
+
 A timed id is looked for only in the tables since its birth, usually the one that it is written to. Its birth is what
 a browser's clock said: an hour is allowed for, and an id from the future is looked for everywhere. Not recognised is a
 repeat that comes after its table was turned, by a browser whose clock is more than an hour ahead.
@@ -20,7 +24,7 @@ from typing import NamedTuple
 import apsw
 
 from proxy.queue.group import Member
-from proxy.queue.keys import PREFIX, event_digest, visit_key
+from proxy.queue.keys import PREFIX, SERVER, event_digest, visit_key
 from proxy.queue.sqlite.visits import CONTRADICTED, CONTRADICTED_OLD, KNOWN, KNOWN_OLD, Question, Visits
 
 _TABLES = 4
@@ -30,6 +34,10 @@ _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
 
 
+# Of the answers to ``visits.KNOWN``.
+_BY_THIS, _BY_SERVER = 1, 2
+
+
 class Past(Enum):
     """What the memory says of an event that it knows."""
 
@@ -37,6 +45,8 @@ class Past(Enum):
     REPEAT = 2
     CONFLICT = 3
     """As REUSED, and another visitor's value is another one."""
+    CONTRADICTION = 4
+    """As REPEAT of what a server brings or brought, and its value is another one."""
 
 
 class _Wanted(NamedTuple):
@@ -128,17 +138,28 @@ class Seen:
         pasts: dict[int, Past] = {}
         for number, member in enumerate(members):
             key, worth = member.key, member.record.worth
-            by_this, brought = stored_before.get(key), group.setdefault(key[:PREFIX], {})
-            if by_this or key in brought:
+            by_whom, brought = stored_before.get(key), group.setdefault(key[:PREFIX], {})
+            if (by_whom or 0) & _BY_THIS or key in brought:
                 pasts[number] = Past.REPEAT
                 continue
-            if by_this is not None or brought:
-                differs = worth and any(other and other != worth for other in brought.values())
-                pasts[number] = Past.CONFLICT if differs or key + worth in contradicted else Past.REUSED
+            if by_whom is not None or brought:
+                pasts[number] = self._other_past(member, by_whom or 0, brought, contradicted)
+            # Of a repeat by somebody else too: browsers' news of their copies, and further visitors, meet it there.
             brought[key] = worth
         new = (key + worth for brought in group.values() for key, worth in brought.items())
         self._visits.add(_table(self._slot), new)
         return pasts
+
+    @staticmethod
+    def _other_past(member: Member, by_whom: int, brought: Mapping[bytes, bytes], contradicted: set[bytes]) -> Past:
+        """Return what is known of an event that somebody else brought, before or in this group."""
+        key, worth = member.key, member.record.worth
+        server = key[:PREFIX] + SERVER
+        differs = worth and any(other and other != worth for other in brought.values())
+        differs = differs or key + worth in contradicted
+        if key == server or by_whom & _BY_SERVER or server in brought:
+            return Past.CONTRADICTION if differs else Past.REPEAT
+        return Past.CONFLICT if differs else Past.REUSED
 
     def owners(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
         """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.
@@ -156,8 +177,9 @@ class Seen:
         owners: list[bytes | None] = []
         for key, visitors in asked:
             found = {visitor: stored_before.get(visit_key(key, visitor)) for visitor in visitors}
-            owner = next((visitor for visitor in visitors if found[visitor]), visitors[0])
-            owners.append(None if found[owner] is False else owner)
+            owner = next((visitor for visitor in visitors if (found[visitor] or 0) & _BY_THIS), visitors[0])
+            is_others = found[owner] is not None and not (found[owner] or 0) & _BY_THIS
+            owners.append(None if is_others else owner)
         return owners
 
     def _wanted(self, member: Member, now: int) -> _Wanted:
@@ -176,27 +198,27 @@ class Seen:
             return earliest
         return min(self._slot, max(earliest, (birth_s * 1000 - _CLOCK_MS) // _SLOT_MS))
 
-    def _stored_before(self, wanted: Sequence[_Wanted]) -> dict[bytes, bool]:
-        """Return the keys of events that anybody brought before, and whether that visitor did."""
+    def _stored_before(self, wanted: Sequence[_Wanted]) -> dict[bytes, int]:
+        """Return the keys of events that anybody brought before, each with who did, as ``visits.KNOWN`` says."""
         questions = []
         for slot in self._slots():
             asked = [item for item in wanted if item.first_slot <= slot]
             questions.append(Question(KNOWN, _table(slot), {item.key: item.key for item in asked}))
             if (old := _old_table(slot)) in self._old:
                 questions.append(Question(KNOWN_OLD, old, {item.old_key: item.key for item in asked}))
-        stored_before: dict[bytes, bool] = {}
-        for key, by_this in self._visits.answers(questions):
-            stored_before[key] = stored_before.get(key, False) or by_this
+        stored_before: dict[bytes, int] = {}
+        for key, by_whom in self._visits.answers(questions):
+            stored_before[key] = stored_before.get(key, 0) | by_whom
         return stored_before
 
     def _contradicted(
-        self, members: Sequence[Member], wanted: Sequence[_Wanted], stored_before: Mapping[bytes, bool]
+        self, members: Sequence[Member], wanted: Sequence[_Wanted], stored_before: Mapping[bytes, int]
     ) -> set[bytes]:
         """Return the Purchases that somebody brought with another worth: their keys, each with its own worth."""
         doubtful = [
             (item, member.record.worth)
             for member, item in zip(members, wanted, strict=True)
-            if member.record.worth and not stored_before.get(item.key)
+            if member.record.worth and not stored_before.get(item.key, 0) & _BY_THIS
         ]
         asked = {item.key + worth: item.key + worth for item, worth in doubtful}
         asked_old = {item.old_key[:16] + worth: item.key + worth for item, worth in doubtful}

@@ -10,18 +10,18 @@ import apsw
 
 from proxy.model.record import Record
 
-Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes]
+Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes, bytes]
 # More of them in one statement would crowd the cache of prepared statements.
 _MOST_ROWS = 32
 
-_INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before);"
+_INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at, not_before);"
 _INDEX_OLDEST = "CREATE INDEX segment_oldest ON segment(oldest_s);"
 SCHEMA = f"""
 CREATE TABLE segment(
     id INTEGER PRIMARY KEY, pixel TEXT NOT NULL, n INTEGER NOT NULL,
     attempts INTEGER NOT NULL, strikes INTEGER NOT NULL, sealed BLOB NOT NULL,
     at INTEGER NOT NULL, suspect INTEGER NOT NULL, oldest_s INTEGER NOT NULL, not_before INTEGER NOT NULL,
-    skip BLOB NOT NULL
+    skip BLOB NOT NULL, fields BLOB NOT NULL
 );
 {_INDEX_LANE}
 {_INDEX_OLDEST}
@@ -37,7 +37,7 @@ def insert(db: apsw.Connection, rows: Sequence[Row]) -> None:
 
 @lru_cache(maxsize=_MOST_ROWS)
 def _insert_sql(rows: int) -> str:
-    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
     return f"INSERT INTO segment VALUES {places}"  # noqa: S608 - our own text
 
 
@@ -73,9 +73,18 @@ def add_arrivals(db: apsw.Connection, now: int) -> None:
 def add_delay_and_skip(db: apsw.Connection) -> None:
     """Give the table of layout 5 what layout 6 added; what waits may be claimed at once, and has no repeats."""
     db.execute(
-        f"""
+        """
         ALTER TABLE segment ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE segment ADD COLUMN skip BLOB NOT NULL DEFAULT x'';
+        """
+    )
+
+
+def add_fields(db: apsw.Connection) -> None:
+    """Give the table of layout 6 what layout 7 added; what waits has no request fields."""
+    db.execute(
+        f"""
+        ALTER TABLE segment ADD COLUMN fields BLOB NOT NULL DEFAULT x'';
         DROP INDEX segment_lane;
         {_INDEX_LANE}
         """

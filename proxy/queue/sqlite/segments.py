@@ -6,9 +6,9 @@ never wait for the search for the bad one, and the bound of the batches they may
 
 import logging
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import apsw
 
@@ -16,20 +16,19 @@ from proxy.model.record import Record
 from proxy.queue.codec import chunks, unpack
 from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.group import SealedSegment, sealed_segment
+from proxy.queue.keys import fields_key
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite import segment_table
 from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import Counts
+from proxy.queue.sqlite.field_turns import FieldTurns
+from proxy.queue.sqlite.segment_search import RESTING, Resting, SegmentSearch
 from proxy.queue.sqlite.segment_table import Row, packed, without
 
 log = logging.getLogger(__name__)
 
 # Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
 _MOST_CLAIMED_BYTES = 3 << 20
-_FACTS = "id, n, pixel, attempts, strikes, at, suspect"
-_RESTING = "sealed, skip"
-_Resting: TypeAlias = tuple[bytes, bytes]
-_Waiting: TypeAlias = tuple[Sequence[Any], _Resting]
 
 
 class Segments:
@@ -43,19 +42,10 @@ class Segments:
         self.damaged: set[int] = set()
         """Numbers of segments that nobody can open; safe to look into from any thread."""
         self.claims = Claims()
+        self.search = SegmentSearch(db, self.claims)
+        self._turns = FieldTurns(counts.with_fields.values)
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
-
-    @staticmethod
-    def count(db: apsw.Connection) -> tuple[Counter[str], Counter[str]]:
-        """Return how many events of each pixel wait, and how many of those are suspects."""
-        waiting: Counter[str] = Counter()
-        suspects: Counter[str] = Counter()
-        for pixel, suspect, n in db.execute("SELECT pixel, suspect, sum(n) FROM segment GROUP BY pixel, suspect"):
-            waiting[str(pixel)] += int(str(n))
-            if suspect:
-                suspects[str(pixel)] += int(str(n))
-        return waiting, suspects
 
     def insert(self, remainder: Remainder, not_before: int = 0) -> None:
         """Store records of one pixel, not to be claimed before a moment (server clock in milliseconds)."""
@@ -75,18 +65,24 @@ class Segments:
     def _row(self, segment: SealedSegment, skip: Sequence[int], history: tuple[int, int, int, int]) -> Row:
         attempts, strikes, at, suspect = history
         n = segment.n - len(skip)
-        self._count(segment.pixel, n, suspect=suspect)
+        self._count(segment.pixel, n, suspect=suspect, fields=segment.fields)
         self._next += 1
         facts = (self._next - 1, segment.pixel, n, attempts, strikes, segment.sealed, at, suspect)
-        return (*facts, segment.oldest_s, segment.not_before, packed(skip))
+        return (*facts, segment.oldest_s, segment.not_before, packed(skip), segment.fields)
 
-    def _count(self, pixel: str, events: int, *, suspect: int) -> None:
+    def _count(self, pixel: str, events: int, *, suspect: int, fields: bytes) -> None:
         self._counts.waiting.add(pixel, events)
+        if fields:
+            self._counts.with_fields.add((pixel, fields), events)
         if suspect:
             self._counts.suspects.add(pixel, events)
 
+    def _count_segment(self, segment: Segment, events: int) -> None:
+        fields = fields_key(segment.records[0].fields)
+        self._count(segment.pixel, events, suspect=segment.suspect, fields=fields)
+
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
-        """Claim unclaimed fresh segments of a pixel whose moment has come.
+        """Claim unclaimed fresh segments of a pixel whose moment has come, all with the fields whose turn it is.
 
         Args:
             pixel: Its id.
@@ -95,21 +91,37 @@ class Segments:
         """
         way = "DESC" if newest else "ASC"
         lane = f"suspect=0 AND not_before<={self._now():d} ORDER BY at {way}, id {way}"
+        return self._in_turn(pixel, lambda fields: self._claim(pixel, fields, lane, most))
+
+    def _in_turn(self, pixel: str, claim: Callable[[bytes], list[Segment]]) -> tuple[Segment, ...]:
+        for fields in self._turns.order(pixel):
+            if found := claim(fields):
+                self._turns.serve(pixel, fields)
+                return tuple(found)
+        return ()
+
+    def _claim(self, pixel: str, fields: bytes, lane: str, most: int) -> list[Segment]:
         found: list[Segment] = []
         events = size = 0
-        for facts, resting in self._waiting(pixel, lane, most):
+        for facts, resting in self.search.in_lane(pixel, fields, lane, most):
             if found and (events + facts[1] > most or size >= _MOST_CLAIMED_BYTES):
                 break
             if segment := self._take(facts, resting):
                 found.append(segment)
                 events, size = events + facts[1], size + _wire_size(segment)
-        return tuple(found)
+        return found
 
     def claim_suspects(self, pixel: str, most: int) -> tuple[Segment, ...]:
-        """Claim the newest suspects that fit one batch of the largest bound; the last segment may exceed it."""
+        """Claim the newest suspects, with the fields whose turn it is, that fit one batch of the largest bound.
+
+        The last segment may exceed it.
+        """
+        return self._in_turn(pixel, lambda fields: self._claim_suspects(pixel, fields, most))
+
+    def _claim_suspects(self, pixel: str, fields: bytes, most: int) -> list[Segment]:
         found: list[Segment] = []
         events = size = 0
-        for facts, resting in self._suspects(pixel, most):
+        for facts, resting in self.search.suspects(pixel, fields, most):
             suspect = facts[-1]
             bound = min(most, abs(found[0].suspect if found else suspect))
             if found and (suspect != found[0].suspect or events >= bound or size >= _MOST_CLAIMED_BYTES):
@@ -117,54 +129,13 @@ class Segments:
             if segment := self._take(facts, resting):
                 found.append(segment)
                 events, size = events + len(segment.records), size + _wire_size(segment)
-        return tuple(found)
-
-    def _suspects(self, pixel: str, most: int) -> Iterator[_Waiting]:
-        # Two ranges of the index; "<> 0" would read the fresh segments too.
-        for sign in (">", "<"):
-            yield from self._waiting(pixel, f"suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", most)
-
-    def _waiting(self, pixel: str, lane: str, most: int) -> Iterator[_Waiting]:
-        """Yield segments of a pixel that are not claimed, their facts and what rests; each must be claimed at once.
-
-        One statement reads as many as a claim takes, unless some are damaged, as each call into SQLite gives up the
-        interpreter's lock. They are put in order by number, so that nothing sealed is sorted.
-
-        Args:
-            pixel: Its id.
-            lane: SQL that says which of them, and in which order.
-            most: How many are claimed.
-        """
-        chosen = f"SELECT id AS number FROM segment WHERE pixel=? AND id NOT IN carray(?) AND {lane} LIMIT ?"  # noqa: S608
-        sql = f"SELECT {_FACTS}, {_RESTING} FROM ({chosen}) CROSS JOIN segment ON id=number"  # noqa: S608 - our own text
-        room = 0
-        while room <= 0:
-            room = most + 1
-            rows: Iterator[Any] = iter(self._db.execute(sql, (pixel, self.claims.array(pixel), room)))
-            for *facts, sealed, skip in rows:
-                room -= 1
-                yield facts, (sealed, skip)
-
-    def unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
-        """Yield the facts of segments that are not claimed, for ``read``.
-
-        Args:
-            condition: SQL behind the table's name.
-            *values: What its placeholders stand for.
-        """
-        rows: Iterator[Any] = iter(self._db.execute(f"SELECT {_FACTS} FROM segment {condition}", values))  # noqa: S608
-        return (row for row in rows if not self.claims.include(row[2], row[0]))
-
-    def after(self, number: int, most: int) -> list[Any]:
-        """Return the facts of up to ``most`` segments with larger numbers, claimed ones too, for ``read``."""
-        sql = f"SELECT {_FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - our own text
-        return self._db.execute(sql, (number, most)).fetchall()
+        return found
 
     def read(self, facts: Sequence[Any]) -> Segment | None:
         """Open a segment and claim it, if it was not damaged on disk."""
         return self._take(facts, self._resting(facts[0]))
 
-    def _take(self, facts: Sequence[Any], resting: _Resting) -> Segment | None:
+    def _take(self, facts: Sequence[Any], resting: Resting) -> Segment | None:
         """Claim a segment and open it; one that was damaged on disk stays claimed, so that it holds up no other."""
         number, _, pixel, attempts, strikes, at, suspect = facts
         sealed, skip = resting
@@ -181,8 +152,8 @@ class Segments:
         """Return all records that rest in a segment, repeats that are left out of it too."""
         return self._opened(segment.pixel, self._resting(segment.ref)[0])
 
-    def _resting(self, number: SegmentRef) -> _Resting:
-        rows: list[Any] = self._db.execute(f"SELECT {_RESTING} FROM segment WHERE id=?", (number,)).fetchall()  # noqa: S608
+    def _resting(self, number: SegmentRef) -> Resting:
+        rows: list[Any] = self._db.execute(f"SELECT {RESTING} FROM segment WHERE id=?", (number,)).fetchall()  # noqa: S608
         sealed, skip = rows[0]
         return sealed, skip
 
@@ -204,7 +175,7 @@ class Segments:
         else:
             self._db.execute("DELETE FROM segment WHERE id=?", (segment.ref,))
             self.release([segment])
-        self._count(segment.pixel, len(survivors) - len(segment.records), suspect=segment.suspect)
+        self._count_segment(segment, len(survivors) - len(segment.records))
         return segment._replace(records=tuple(survivors)) if survivors else None
 
     def release(self, segments: Sequence[Segment]) -> None:
@@ -221,7 +192,7 @@ class Segments:
         self._execute("DELETE FROM segment WHERE id IN carray(?1)", settlement.done)
         for number in settlement.done:
             gone = by_number[number]
-            self._count(gone.pixel, -len(gone.records), suspect=gone.suspect)
+            self._count_segment(gone, -len(gone.records))
         older = "UPDATE segment SET attempts=attempts+1"
         self._execute(f"{older}, strikes=strikes+?2 WHERE id IN carray(?1)", settlement.tried, settlement.struck)
         bounds: defaultdict[int, list[SegmentRef]] = defaultdict(list)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from itertools import islice
 
+from proxy.graph.age import aging_from_s
 from proxy.model.record import Record
 from proxy.queue.contract import Segment
 from proxy.queue.sqlite.segments import Segments
@@ -27,7 +28,7 @@ class Sweeps:
         """
         removed = last = seen = 0
         about = frozenset(person_digests)
-        for row in self._segments.after(after, _SLICE):
+        for row in self._segments.search.after(after, _SLICE):
             last = row[0]
             if not self._segments.claims.include(row[2], last) and (segment := self._segments.read(row)):
                 removed += self._strike(segment, about)
@@ -46,19 +47,26 @@ class Sweeps:
         return len(segment.records) - len(survivors)
 
     def expire(self, before_s: int) -> tuple[list[tuple[Segment, Record]], bool]:
-        """Take the events that happened before a moment, a few at a time.
+        """Take the events that age from before a moment (``age.aging_from_s``), a few at a time.
 
         Return them, and whether there may be more.
         """
         taken: list[tuple[Segment, Record]] = []
         looked = 0
-        rows = list(islice(self._segments.unclaimed("WHERE oldest_s<? ORDER BY oldest_s", before_s), _SLICE))
+        rows = list(islice(self._segments.search.unclaimed("WHERE oldest_s<? ORDER BY oldest_s", before_s), _SLICE))
         for row in rows:
             if segment := self._segments.read(row):
-                taken += [(segment, record) for record in segment.records if record.time_s < before_s]
-                self._segments.keep(segment, [record for record in segment.records if record.time_s >= before_s])
+                old = [record for record in segment.records if _aging_from_s(record) < before_s]
+                taken += [(segment, record) for record in old]
+                self._segments.keep(
+                    segment, [record for record in segment.records if _aging_from_s(record) >= before_s]
+                )
                 self._segments.release([segment])
             looked += row[1]
             if looked >= _EXPIRED_RECORDS:
                 return taken, True
         return taken, len(rows) == _SLICE
+
+
+def _aging_from_s(record: Record) -> int:
+    return aging_from_s(record.time_s, record.action_source)

@@ -8,12 +8,14 @@ import apsw
 
 from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer, SealError
+from proxy.queue.sqlite import segment_search
 from proxy.queue.sqlite.connection import advice, open_writer
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.layout import prepare
 from proxy.queue.sqlite.ledger import Ledger
+from proxy.queue.sqlite.orders import OrderMemory
 from proxy.queue.sqlite.seen import Seen
 from proxy.queue.sqlite.segments import Segments
 from proxy.queue.sqlite.suppressions import SuppressionTable
@@ -52,10 +54,12 @@ class Tables:
         self.db.set_wal_hook(self._count_pages)
         prepare(self.db, sealer, self.now)
         self.seen = Seen(self.db)
+        self.orders = OrderMemory(self.db)
         self.ledger = Ledger(self.db, sealer.key("browser-copies"))
         self.dead = DeadLetters(self.db, sealer)
-        waiting, suspects = Segments.count(self.db)
-        self.counts = Counts(waiting, self.dead.count(), suspects, SuppressionTable.count(self.db))
+        waiting, suspects, with_fields = segment_search.count(self.db)
+        suppressions = SuppressionTable.count(self.db)
+        self.counts = Counts(waiting, self.dead.count(), suspects, suppressions, with_fields)
         self.segments = Segments(self.db, sealer, self.counts, self.now)
         self.lanes = Lanes(self.db)
         self.suppressions = SuppressionTable(self.db, self.counts.suppressions)
@@ -92,6 +96,7 @@ class Tables:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             self.seen.reload()
+            self.orders.reload()
             self.ledger.reload()
         except Exception as error:
             # What is in memory may differ from the file now.

@@ -19,14 +19,17 @@ _OF_EVENT_OLD = "key=substr(value, 1, 16)"
 _OTHER_WORTH = " AND length(worth) AND worth<>substr(value, 17)"
 _MET = f"SELECT 1 FROM carray(?{{array}}) WHERE EXISTS(SELECT 1 FROM {{table}} WHERE {_OF_EVENT})"  # noqa: S608 - our own text
 _FOUND = "SELECT {array} AS array, value, %s AS fact FROM carray(?{array}) WHERE EXISTS(SELECT 1 FROM {table} WHERE %s)"
-_BY_THIS = "EXISTS(SELECT 1 FROM {table} WHERE key=value)"
+_BY_THIS = (
+    "EXISTS(SELECT 1 FROM {table} WHERE key=value)"
+    " + 2 * EXISTS(SELECT 1 FROM {table} WHERE key=CAST(substr(value, 1, 12) || x'ffffffff' AS BLOB))"
+)
 _BY_THIS_OLD = "EXISTS(SELECT 1 FROM {table} WHERE key=substr(value, 1, 16) AND visitor=substr(value, 17))"
 _INSERT = "INSERT INTO {table} SELECT substr(value, 1, 16), substr(value, 17) FROM carray(?1)"
 
 KNOWN = _FOUND % (_BY_THIS, _OF_EVENT)
-"""Which events anybody brought, and whether this visitor did."""
+"""Which events anybody brought: 1 if this visitor did, 2 if a server did, 3 if both."""
 KNOWN_OLD = _FOUND % (_BY_THIS_OLD, _OF_EVENT_OLD)
-"""The same of a table of layout 5."""
+"""The same of a table of layout 5, which knew no servers."""
 CONTRADICTED = _FOUND % ("1", _OF_EVENT + _OTHER_WORTH)
 """Which Purchases anybody brought with another worth."""
 CONTRADICTED_OLD = _FOUND % ("1", _OF_EVENT_OLD + _OTHER_WORTH)
@@ -49,7 +52,7 @@ class Visits:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
 
-    def answers(self, questions: Iterable[Question]) -> list[tuple[bytes, bool]]:
+    def answers(self, questions: Iterable[Question]) -> list[tuple[bytes, int]]:
         """Ask several tables; return what is found, by its name, each with the fact that was asked for."""
         asked = [question for question in questions if question.asked]  # an empty array cannot be bound
         if not asked:
@@ -61,7 +64,7 @@ class Visits:
         sql = f"SELECT json_group_array(json_array(array, hex(value), fact)) FROM ({found})"  # noqa: S608 - our own text
         ((answers,),) = self._db.execute(sql, arrays).fetchall()
         return [
-            (asked[array - 1].asked[bytes.fromhex(value)], bool(fact))
+            (asked[array - 1].asked[bytes.fromhex(value)], int(fact))
             for array, value, fact in orjson.loads(str(answers))
         ]
 

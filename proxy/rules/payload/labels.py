@@ -7,25 +7,29 @@ are orders' numbers, whatever telephone number they may be.
 """
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from proxy.model.ledger import BrowserCopyUpdate
 from proxy.model.request import Hit
+from proxy.model.server_request import ServerHit
 from proxy.rules.effort import Effort
 from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
+
+AnyHit = TypeVar("AnyHit", Hit, ServerHit)
 
 REDACTED = "[redacted]"
 
 
-def without_contact_data(hit: Hit, effort: Effort) -> Hit:
+def without_contact_data(hit: AnyHit, effort: Effort) -> AnyHit:
     """Return the hit; a name or an id that names a person, or cannot be read any more, is ``[redacted]``."""
     if not may_hold_shapes(f"{hit.name} {hit.id}", is_id=True):
         return hit
     return replace(hit, name=_public(hit.name, effort), id=_public(hit.id, effort))
 
 
-def findings(hit: Hit) -> tuple[str, ...]:
+def findings(hit: Hit | ServerHit) -> tuple[str, ...]:
     """Return which of name and id were redacted."""
     words = {"event_name:unusable": hit.name, "event_id:unusable": hit.id}
     return tuple(finding for finding, label in words.items() if label == REDACTED)

@@ -5,6 +5,7 @@ data parameters, whose samples show amounts as numbers and as text, and currenci
 """
 
 import re
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -21,6 +22,12 @@ NOTHING: Checked = (None, FINE)
 UNUSABLE: Checked = (None, (":unusable",))
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+# Currencies whose smallest unit is not a hundredth, as payment services count them (Stripe, "zero-decimal currencies"
+# and "three-decimal currencies").
+_NO_DIGITS = frozenset({
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF",
+})  # fmt: skip
+_THREE_DIGITS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 # Marks part thousands, three digits each, so what follows a comma by one or two is a fraction.
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,' \u2019\u00a0\u2009\u202f])[0-9]{3}(\1[0-9]{3})*(?:([.,])[0-9]+)?")
@@ -84,6 +91,18 @@ def currency(claimed: Any) -> Checked:
     if code in currencies():
         return code, FINE
     return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
+
+
+def minor_units(count_of_units: int, code: str) -> float | int:
+    """Return an amount as a usual number that a payment service counts in a currency's smallest units.
+
+    Args:
+        count_of_units: How many of them.
+        code: The currency, in capitals (ISO 4217).
+    """
+    if code in _NO_DIGITS:
+        return count_of_units
+    return float(Decimal(count_of_units).scaleb(-3 if code in _THREE_DIGITS else -2))
 
 
 def prepare() -> None:

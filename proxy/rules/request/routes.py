@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from proxy.config.schema import Site
+from proxy.rules.request.server_paths import ServerPath, ServerPaths
 from proxy.rules.request.sites import home, host_of
 
 
@@ -31,7 +32,9 @@ class Routes:
     def __init__(self, sites: Iterable[tuple[Site, Sequence[str]]]) -> None:
         """Take each site with its prefixes: the current one, and those that old secrets gave it."""
         self._by_path: dict[str, list[Entrance]] = {}
-        for site, prefixes in sites:
+        listed = list(sites)
+        self._server_paths = ServerPaths(prefix for _, prefixes in listed for prefix in prefixes)
+        for site, prefixes in listed:
             leaves = {
                 Door.TAG: site.tag_name,
                 Door.COLLECT: site.collect_name,
@@ -49,6 +52,10 @@ class Routes:
             return candidates[0]
         site = site_of([entrance.site for entrance in candidates], host)
         return next((entrance for entrance in candidates if entrance.site is site), None)
+
+    def server_path(self, path: str) -> ServerPath | None:
+        """Return the door for servers at a path, unless the path is a browser's door of some site."""
+        return None if path in self._by_path else self._server_paths.find(path)
 
     def paths(self, door: Door) -> list[str]:
         """Return the paths of a door, of all sites."""

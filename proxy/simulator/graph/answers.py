@@ -69,6 +69,11 @@ def received(count: int, trace: str) -> Answer:
     return Answer(200, orjson.dumps({"events_received": count, "messages": [], "fbtrace_id": trace}))
 
 
+def no_token() -> ApiError:
+    """Return code 104 with HTTP 400, which issue threads of Meta's SDKs show for a request without a token."""
+    return ApiError("An access token is required to request this resource.", code=104, transient=None)
+
+
 def bad_token(message: str) -> ApiError:
     """Return code 190 as recorded live for a token that Graph cannot parse: HTTP 401, no subcode, no `is_transient`."""
     return ApiError(message, code=190, status=401, transient=None)

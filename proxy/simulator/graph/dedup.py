@@ -9,12 +9,13 @@ From Meta's deduplicate-pixel-and-server-events and server-event pages:
 * Business-messaging events are not deduplicated at all.
 
 The pages speak of pairs across the two sides. What they leave open is decided here so: two browser copies with one
-id both count; two server copies with one id count once; two different ids are two actions, whatever else is equal.
+id both count; two server copies with one id count once, and such a count is marked `unsure`; two different ids are
+two actions, whatever else is equal.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,7 +39,9 @@ class Copy:
         pixel: The pixel's id.
         name: The event's name.
         id: The event's id, which both sides should share.
-        event: The Conversions API object, or the Pixel's parameters as a flat dict.
+        event: The Conversions API object as it came, or the Pixel's parameters as a flat dict.
+        read: The event in the one shape that the rules judge; of a browser copy the same as `event`.
+        request: What a server's request says beside its events, such as `test_event_code`.
     """
 
     received_at: int
@@ -47,6 +50,13 @@ class Copy:
     name: str
     id: str | None
     event: dict[str, Any]
+    read: dict[str, Any]
+    request: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def action_source(self) -> str | None:
+        """Where the event happened according to its sender; None for a browser copy."""
+        return self.read.get("action_source") if self.source == "server" else None
 
 
 @dataclass(slots=True)
@@ -64,12 +74,17 @@ class Pair:
     @property
     def event_time(self) -> int | None:
         """When it happened according to the server copy, Unix seconds."""
-        return next((copy.event["event_time"] for copy in self.copies if copy.source == "server"), None)
+        return next((copy.read["event_time"] for copy in self.copies if copy.source == "server"), None)
 
     @property
     def counted(self) -> int:
         """How many times Meta would count it."""
         return counted(self.copies)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the count rests on a server copy being the duplicate of another, of which Meta says nothing."""
+        return any(sum(copy.source == "server" for copy in window) > 1 for window in _windows(self.copies))
 
     @property
     def verdict(self) -> Verdict:
@@ -105,7 +120,7 @@ def pairs(copies: Iterable[Copy]) -> list[Pair]:
 def match_values(copy: Copy) -> Iterator[tuple[By, str]]:
     """Yield the values by which a copy without a shared id can still be recognised, comparable across both sides."""
     server = copy.source == "server"
-    keys = (copy.event.get("user_data") or {}) if server else copy.event
+    keys = (copy.read.get("user_data") or {}) if server else copy.event
     if keys.get("fbp"):
         yield "fbp", ".".join(str(keys["fbp"]).split(".")[:4])
     external = keys.get("external_id" if server else "ud[external_id]")
@@ -143,7 +158,7 @@ def _with_next(counts: list[Copy], copy: Copy) -> list[Copy]:
 
 
 def _messaging(copy: Copy) -> bool:
-    return copy.source == "server" and copy.event.get("action_source") == "business_messaging"
+    return copy.action_source == "business_messaging"
 
 
 _PairsByPerson = dict[tuple[str, str, By, str], list[Pair]]

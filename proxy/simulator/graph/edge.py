@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxy.simulator.graph import wire
-from proxy.simulator.graph.answers import Answer, ApiError, bad_token, no_object, received
+from proxy.simulator.graph.answers import Answer, ApiError, bad_token, no_object, no_token, received
 from proxy.simulator.graph.dedup import Copy
 from proxy.simulator.graph.memory import Memory
+from proxy.simulator.graph.reading import read
 from proxy.simulator.graph.rules import Event, refuse
 
 Extra = Callable[[list[Event]], ApiError | None]
@@ -52,17 +53,15 @@ class EventsEdge:
         try:
             pairs = wire.parameters(posted.query, posted.content_type, posted.body)
             refusal = self._not_allowed(posted.pixel, pairs, posted.authorization)
-            events = [] if refusal else wire.events(pairs)
+            sent = [] if refusal else wire.events(pairs)
         except wire.UnreadableError as error:
             return ApiError(f"(#100) {error}").answer(trace)
+        events = [read(event) for event in sent]
         refusal = refusal or refuse(events, self.now()) or (extra and extra(events))
-        return refusal.answer(trace) if refusal else self._accept(posted.pixel, events, trace)
-
-    def _accept(self, pixel: str, events: list[Event], trace: str) -> Answer:
-        at = int(self.now() * 1000)
-        self.memory.add(
-            Copy(at, "server", pixel, event["event_name"], event.get("event_id") or None, event) for event in events
-        )
+        if refusal:
+            return refusal.answer(trace)
+        at, fields = int(self.now() * 1000), wire.request_fields(pairs)
+        self.memory.add(_copy(at, posted.pixel, *both, fields) for both in zip(sent, events, strict=True))
         return received(len(events), trace)
 
     def _not_allowed(self, pixel: str, pairs: wire.Pairs, authorization: str) -> ApiError | None:
@@ -75,7 +74,7 @@ class EventsEdge:
 
     def _wrong_token(self, pixel: str, token: str | None) -> ApiError | None:
         if not token:
-            return bad_token("An access token is required to request this resource.")
+            return no_token()
         if self.tokens is None or token == self.tokens[pixel]:
             return None
         # The token of a neighbour is a good token that may not see this pixel.
@@ -86,6 +85,10 @@ class EventsEdge:
         if proof is None or secret is None or proof == appsecret_proof(secret, token or ""):
             return None
         return ApiError("Invalid appsecret_proof provided in the API argument", type="GraphMethodException")
+
+
+def _copy(at: int, pixel: str, sent: Event, event: Event, fields: Mapping[str, str]) -> Copy:
+    return Copy(at, "server", pixel, event["event_name"], event.get("event_id") or None, sent, event, fields)
 
 
 def appsecret_proof(secret: str, token: str) -> str:
@@ -102,4 +105,4 @@ def seen_by_pixel(pairs: wire.Pairs, now: float) -> Copy | None:
     """
     event = wire.flat(pairs)
     pixel, name, identity = (event.get(key, "") for key in ("id", "ev", "eid"))
-    return Copy(int(now * 1000), "browser", pixel, name, identity or None, event) if pixel and name else None
+    return Copy(int(now * 1000), "browser", pixel, name, identity or None, event, event) if pixel and name else None

@@ -7,8 +7,8 @@ import struct
 
 from aiohttp import web
 
-from proxy.simulator.graph import faults, wire
-from proxy.simulator.graph.answers import Answer, received
+from proxy.simulator.graph import batch, faults, wire
+from proxy.simulator.graph.answers import Answer, ApiError, received
 from proxy.simulator.graph.edge import Posted, seen_by_pixel
 from proxy.simulator.graph.state import SIMULATOR, response, trace
 
@@ -35,6 +35,19 @@ async def _posted(request: web.Request) -> Posted:
 def _receive(request: web.Request, posted: Posted, poison: faults.Order | None = None) -> Answer:
     extra = None if poison is None else lambda events: faults.poisoned(poison, events)
     return request.app[SIMULATOR].graph.receive(posted, trace(), extra)
+
+
+async def _batch(request: web.Request) -> web.Response:
+    headers = [request.headers.get(name, "") for name in ("Content-Type", "Authorization")]
+    try:
+        calls = batch.calls(request.rel_url.raw_query_string, headers[0], headers[1], await request.read())
+    except wire.UnreadableError as error:
+        return response(ApiError(f"(#100) {error}").answer(trace()))
+    return response(batch.joined(_call(request, call) for call in calls))
+
+
+def _call(request: web.Request, call: Posted | ApiError) -> Answer:
+    return call.answer(trace()) if isinstance(call, ApiError) else request.app[SIMULATOR].graph.receive(call, trace())
 
 
 async def _misbehave(request: web.Request, posted: Posted, fault: faults.Fault) -> web.Response:
@@ -92,8 +105,12 @@ async def _pixel_parameters(request: web.Request) -> wire.Pairs:
         return wire.urlencoded(query)
 
 
+# As Graph reads addresses: slashes may be doubled, the version may lack its minor part or be missing.
 ROUTES = [
-    web.post(r"/{version:v\d+\.\d+}/{pixel}/events", _events),
+    web.post(r"/{lead:/*}{version:v\d+(?:\.\d+)?}/{gap:/*}{pixel}/{more:/*}events{end:/*}", _events),
+    web.post(r"/{lead:/*}{pixel:\d+}/{more:/*}events{end:/*}", _events),
+    web.post(r"/{lead:/*}{version:v\d+(?:\.\d+)?}{end:/*}", _batch),
+    web.post("/", _batch),
     web.get("/tr", _pixel),
     web.get("/tr/", _pixel),
     web.post("/tr", _pixel),

@@ -162,6 +162,26 @@ def _limited_use(event: Event) -> Iterator[Remark]:
                 yield "missing", name
 
 
+def _app(event: Event) -> Iterator[Remark]:
+    if event.get("action_source") == "app":
+        for name in ("application_tracking_enabled", "advertiser_tracking_enabled"):
+            if (event.get("app_data") or {}).get(name) is None and event.get(name) is None:
+                yield "missing", f"app_data.{name}"
+
+
+def _channel(event: Event) -> Iterator[Remark]:
+    if event.get("action_source") == "business_messaging" and not event.get("messaging_channel"):
+        yield "missing", "messaging_channel"
+
+
+def _lead(event: Event) -> Iterator[Remark]:
+    if event.get("action_source") == "system_generated" and _user(event).get("lead_id"):
+        if _custom(event).get("event_source") != "crm":
+            yield "missing", "custom_data.event_source"
+        if not _custom(event).get("lead_event_source"):
+            yield "missing", "custom_data.lead_event_source"
+
+
 def _user(event: Event) -> dict[str, Any]:
     return event.get("user_data") or {}
 
@@ -187,4 +207,7 @@ CHECKS: tuple[Callable[[Event], Iterator[Remark]], ...] = (
     _money,
     _contents,
     _limited_use,
+    _app,
+    _channel,
+    _lead,
 )

@@ -41,7 +41,7 @@ class Memory:
             **_totals(found),
             "forgotten": self.forgotten,
             "pairs": [_pair(pair) for pair in reversed(found)],
-            "match_keys": dict(Counter(key for copy in server for key in carried(copy.event)).most_common()),
+            "match_keys": dict(Counter(key for copy in server for key in carried(copy.read)).most_common()),
             "lint": [remark for copy in server for remark in _remarks(copy)],
         }
 
@@ -73,6 +73,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "server": pair.of("server"),
         "counted": pair.counted,
         "verdict": pair.verdict,
+        "unsure": pair.unsure,
         "by": pair.by,
         "first_at": first.received_at,
         "event_time": pair.event_time,
@@ -81,4 +82,4 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 def _remarks(copy: Copy) -> list[dict[str, Any]]:
     about = {"pixel": copy.pixel, "name": copy.name, "id": copy.id}
-    return [{**about, "problem": problem, "field": field} for problem, field in lint(copy.event)]
+    return [{**about, "problem": problem, "field": field} for problem, field in lint(copy.read)]

@@ -16,15 +16,17 @@ from proxy.simulator.graph.state import SIMULATOR
 ADDRESSES = {
     "POST /{version}/{pixel}/events": "the Conversions API",
     "GET, POST /tr/": "what a browser's Pixel sends",
-    "GET /sim/events": "what was accepted, newest first; ?limit= ?source= ?pixel= ?name= ?id=",
+    "POST /{version}": "the batch endpoint",
+    "GET /sim/events": "what was accepted, newest first; ?limit= ?source= ?pixel= ?name= ?id= ?action_source= ?read=1",
     "GET /sim/report": "how Meta would count it, match keys, lint; each ?expect=name:id adds to what is missing",
     "GET /sim/faults": "the faults in force",
     "POST /sim/faults": f'add a fault: {{"mode": "{"|".join(get_args(Mode))}", "for": seconds, …}}',
     "POST /sim/reset": "forget all events and faults",
 }
-FILTERS = ("source", "pixel", "name", "id")
+FILTERS = ("source", "pixel", "name", "id", "action_source")
 ACCEPTED = {
     "source": ('"server" or "browser"', re.compile("server|browser")),
+    "read": ("1", re.compile("1")),
     "limit": ("a whole number of at most nine digits", re.compile(r"\d{1,9}", re.ASCII)),
 }
 
@@ -39,7 +41,22 @@ async def _events(request: web.Request) -> web.Response:
     if errors:
         return _json({"errors": errors}, status=400)
     copies = [copy for copy in request.app[SIMULATOR].memory.newest() if _wanted(copy, query)]
-    return _json({"events": copies[: int(query.get("limit", len(copies)))]})
+    chosen = copies[: int(query.get("limit", len(copies)))]
+    return _json({"events": [_shown(copy, with_read="read" in query) for copy in chosen]})
+
+
+def _shown(copy: Copy, *, with_read: bool) -> dict[str, Any]:
+    return {
+        "received_at": copy.received_at,
+        "source": copy.source,
+        "pixel": copy.pixel,
+        "name": copy.name,
+        "id": copy.id,
+        "action_source": copy.action_source,
+        "request": copy.request,
+        "event": copy.event,
+        **({"read": copy.read} if with_read else {}),
+    }
 
 
 def _query(request: web.Request) -> dict[str, str]:

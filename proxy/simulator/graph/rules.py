@@ -13,12 +13,14 @@ from proxy.simulator.graph.answers import ApiError
 from proxy.simulator.graph.tables import (
     DAY,
     FUTURE,
+    LEAD_ID,
     MAX_AGE,
     MAX_AGE_IN_STORE,
     MAX_DEPTH,
     MAX_EVENTS,
     MESSAGING,
     SOURCES,
+    TAKEN,
     TOO_BROAD,
     TYPES,
     USER_KEYS,
@@ -34,7 +36,7 @@ def refuse(events: Sequence[Any], now: float) -> ApiError | None:
     """Return why the whole request is refused, or None; the first bad event takes its good neighbours down.
 
     Args:
-        events: The decoded `data`.
+        events: The decoded `data`, each event in the shape that `read` gives it.
         now: Server time, Unix seconds.
     """
     if not 1 <= len(events) <= MAX_EVENTS:
@@ -43,7 +45,7 @@ def refuse(events: Sequence[Any], now: float) -> ApiError | None:
 
 
 def refuse_one(event: Any, now: float) -> ApiError | None:
-    """Return why an event is refused, or None; `now` is Unix seconds."""
+    """Return why an event, in the shape that `read` gives it, is refused, or None; `now` is Unix seconds."""
     if not isinstance(event, dict):
         return _invalid(f"an event must be an object, not {type(event).__name__}", "data")
     return _first(rule(event) for rule in SHAPE) or _age(event, now) or _first(rule(event) for rule in CONTENT)
@@ -75,7 +77,7 @@ def _invalid(message: str, *blame: str) -> ApiError:
 
 def _typed(event: Event) -> ApiError | None:
     return _first(
-        _invalid(f"{name} must be {kind.__name__}, not {type(event[name]).__name__}", name)
+        _invalid(f"{name} must be {TAKEN.get(name, kind.__name__)}, not {type(event[name]).__name__}", name)
         for name, kind in TYPES.items()
         # isinstance would take true for the integer 1.
         if event.get(name) is not None and type(event[name]) is not kind
@@ -174,6 +176,13 @@ def _messaging(event: Event) -> ApiError | None:
     )
 
 
+def _lead(event: Event) -> ApiError | None:
+    lead = (event.get("user_data") or {}).get("lead_id")
+    if lead in (None, "") or (type(lead) in (int, str) and LEAD_ID.fullmatch(str(lead))):
+        return None
+    return _invalid("user_data.lead_id must be 15 to 17 digits, a whole number or text", "user_data", "lead_id")
+
+
 def _app(event: Event) -> ApiError | None:
     if event["action_source"] != "app" or _device((event.get("app_data") or {}).get("extinfo")):
         return None
@@ -195,4 +204,4 @@ def _custom(event: Event, name: str) -> Any:
 
 Rule = Callable[[Event], ApiError | None]
 SHAPE: tuple[Rule, ...] = (_nested_too_deep, _typed, _required, _known_source)
-CONTENT: tuple[Rule, ...] = (_identifiable, _purchase_value, _purchase_currency, _messaging, _app)
+CONTENT: tuple[Rule, ...] = (_identifiable, _purchase_value, _purchase_currency, _messaging, _lead, _app)

@@ -26,6 +26,9 @@ TYPES: Mapping[str, type] = {
     "user_data": dict,
     "custom_data": dict,
     "app_data": dict,
+    "original_event_data": dict,
+    "attribution_data": dict,
+    "messaging_channel": str,
     "event_id": str,
     "event_source_url": str,
     "referrer_url": str,
@@ -34,6 +37,16 @@ TYPES: Mapping[str, type] = {
     "data_processing_options_country": int,
     "data_processing_options_state": int,
 }
+TAKEN: Mapping[str, str] = {
+    "event_time": "Unix seconds, or ISO 8601 with an offset such as Z or +02:00",
+    "event_id": "a text or a whole number",
+    "opt_out": "true or false",
+    "data_processing_options": 'a list such as ["LDU"]',
+}
+"""What is accepted where the type alone would say too little."""
+
+LEAD_ID = re.compile(r"\d{15,17}", re.ASCII)
+"""Meta's conversion-leads page: 15 to 17 digits. Many lie beyond 2^53, where JavaScript and floats round them."""
 
 HASHED = ("em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country")
 NEVER_HASHED = ("client_ip_address", "client_user_agent", "fbc", "fbp")

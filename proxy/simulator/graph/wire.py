@@ -1,7 +1,8 @@
 """From an HTTP request to its parameters, in every encoding that Conversions API clients use.
 
 Meta's using-the-api page shows a JSON body and a form whose one `data` field is a JSON array as text; the Python
-SDK sends a list of JSON strings. The token may stand in the address, in the body or in an Authorization header.
+SDK sends a list of JSON strings, PHP programs bracketed fields, and Meta's Gateway sample JSON under a form's content
+type. The token may stand in the address, in the body or in an Authorization header.
 Pure: bytes and strings in, values out.
 """
 
@@ -12,10 +13,13 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from proxy.simulator.graph.brackets import TooDeepError, nested
+from proxy.simulator.graph.reading import numbered
+
 MIME = re.compile(r"[^;\s]*")
 BOUNDARY = re.compile(r'boundary="?([^";]+)', re.IGNORECASE)
 PART_NAME = re.compile(rb'\bname="?([^";\r\n]*)', re.IGNORECASE)
-DATA = re.compile(r"data(\[\d*\])?")
+REQUEST_FIELDS = ("test_event_code", "partner_agent", "upload_tag", "upload_id", "upload_source", "namespace_id")
 
 Pairs = list[tuple[str, Any]]
 
@@ -29,16 +33,18 @@ def parameters(query: str, content_type: str, body: bytes) -> Pairs:
 
     Args:
         query: Of the address, not decoded.
-        content_type: The header; a body of any other type than JSON, multipart and urlencoded carries no parameters,
-            as with PHP servers.
+        content_type: The header. A body that begins as a JSON object is JSON, whatever else than multipart it is
+            declared as; otherwise one of any other type than JSON, multipart and urlencoded carries no parameters, as
+            with PHP servers.
         body: As it came.
 
     Raises:
-        UnreadableError: When a body declared as JSON is not a JSON object.
+        UnreadableError: When a body that should be JSON is not a JSON object.
     """
     mime = MIME.match(content_type)
     reader = READERS.get(mime.group().lower() if mime else "", _nothing)
-    return [*urlencoded(query), *reader(body, content_type)]
+    looks_like_json = reader is not _multipart and body.lstrip()[:1] == b"{"
+    return [*urlencoded(query), *(_json if looks_like_json else reader)(body, content_type)]
 
 
 def urlencoded(text: str) -> Pairs:
@@ -62,6 +68,12 @@ def flat(pairs: Pairs) -> dict[str, str]:
     return {name: value for name, value in pairs if isinstance(value, str)}
 
 
+def request_fields(pairs: Pairs) -> dict[str, str]:
+    """Return what a request says of all its events: the upload and test fields that stand beside `data`."""
+    found = {name: value for name, value in reversed(pairs) if name in REQUEST_FIELDS and type(value) in (str, int)}
+    return {name: str(found[name]) for name in REQUEST_FIELDS if found.get(name) not in (None, "")}
+
+
 def clean(text: str) -> str:
     """Return a text that any encoder takes: aiohttp hands over raw bytes of an address as lone surrogates."""
     return text.encode(errors="surrogateescape").decode(errors="replace")
@@ -73,26 +85,35 @@ def events(pairs: Pairs) -> list[Any]:
     Raises:
         UnreadableError: When there is no `data`, an object where a list belongs, or text that is not JSON.
     """
-    values = [value for key, value in pairs if DATA.fullmatch(key)]
-    if not values:
+    values = [value for key, value in pairs if key == "data"]
+    try:
+        fields = nested(pairs, "data")
+    except TooDeepError as error:
+        raise UnreadableError(str(error)) from error
+    if not values and not fields:
         raise UnreadableError("The parameter data is required.")
-    return [event for value in values for event in _listed(value)]
+    return [event for value in [*values, *fields] for event in _listed(value)]
 
 
-def _listed(value: Any) -> Iterator[Any]:
-    if not isinstance(value, str | list):
-        raise UnreadableError("The parameter data must be an array of events.")
-    decoded = _decoded(value)
-    yield from map(_decoded, decoded) if isinstance(decoded, list) else (decoded,)
+def decoded(value: Any, name: str = "data") -> Any:
+    """Return what a text says in JSON, and any other value as it is.
 
-
-def _decoded(value: Any) -> Any:
+    Raises:
+        UnreadableError: When the text is not JSON; `name` is the parameter to blame.
+    """
     if not isinstance(value, str):
         return value
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise UnreadableError(f"The parameter data is not valid JSON: {error}") from error
+        raise UnreadableError(f"The parameter {name} is not valid JSON: {error}") from error
+
+
+def _listed(value: Any) -> Iterator[Any]:
+    if not isinstance(value, str | list | dict) or value == {}:
+        raise UnreadableError("The parameter data must be an array of events.")
+    content = numbered(decoded(value))
+    yield from map(decoded, content) if isinstance(content, list) else (content,)
 
 
 def _json(body: bytes, _: str) -> Pairs:

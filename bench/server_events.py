@@ -1,0 +1,229 @@
+"""What servers cost visitors: the p99 of 200 browser events a second, alone and beside 1,000 server events of 7 MB.
+
+The large body is what Meta's Python SDK makes of 1,000 Purchases with 30 goods each: JSON texts in a JSON list in a
+form. It comes again every other second, or again as soon as it was answered. Only the ratio to the quiet slice of the
+same round means something. ``python bench/server_events.py [--quick]``.
+"""
+
+import asyncio
+import http.client
+import json
+import random
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import click
+import rig
+from open_load import dues
+
+KEY = "c3a5e1f09b7d42688e0fa2b4d6c81357"
+RATE = 200.0
+CONNECTIONS = 64
+MOST_RATIO = 2.0
+_MARK = "M@RK"
+_GOODS = 30
+_PATIENCE_S = 30.0
+
+
+class Measured(NamedTuple):
+    """One slice."""
+
+    p50_ms: float
+    p99_ms: float
+    answered: int
+    """Large requests."""
+    answer_ms: float
+    """The median time in which they were answered."""
+
+
+def large_body() -> bytes:
+    """Return 1,000 events in a form; each id begins with a mark that is replaced for each request."""
+    now = int(time.time())
+    texts = [json.dumps(_purchase(number, now)) for number in range(1000)]
+    return urlencode({"partner_agent": "bench", "data": json.dumps(texts)}).encode()
+
+
+def _purchase(number: int, now: int) -> dict[str, object]:
+    goods = [
+        {"id": f"sku-{number}-{place}", "quantity": 1, "item_price": 9.95, "title": f"Cardigan in the colour {place}"}
+        for place in range(_GOODS)
+    ]
+    return {
+        "event_name": "Purchase",
+        "event_time": now,
+        "event_id": f"{_MARK}-{number}",
+        "event_source_url": "https://www.shop.example/thank-you",
+        "action_source": "website",
+        "user_data": {
+            "em": [f"{number:064x}"],
+            "ph": [f"{number + 7:064x}"],
+            "external_id": [f"customer-{number}"],
+            "client_ip_address": "93.184.216.34",
+            "client_user_agent": rig.browser_headers()["User-Agent"],
+            "fbp": f"fb.1.1763000000000.{number + 1_000_000}",
+        },
+        "custom_data": {"value": 298.5, "currency": "eur", "order_id": f"{_MARK}{number}", "contents": goods},
+    }
+
+
+class Sender:
+    """Sends large requests, each with ids of its own."""
+
+    def __init__(self, machine: rig.PinnedMachine) -> None:
+        """Send to a proxy."""
+        self._machine = machine
+        self._body = large_body()
+        self._count = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of a body."""
+        return len(self._body)
+
+    async def send(self) -> float:
+        """Send one, and return in how many milliseconds it was answered."""
+        self._count += 1
+        # The mark in a form, of the same length, so that a body is made by one pass over it.
+        body = self._body.replace(b"M%40RK", b"n%05d" % self._count)
+        return await asyncio.to_thread(self._post, body)
+
+    def _post(self, body: bytes) -> float:
+        started = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self._machine.port, timeout=60)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", f"/v26.0/1001/events?access_token={KEY}", body, headers)
+        answer = connection.getresponse()
+        document = json.loads(answer.read())
+        connection.close()
+        if document.get("events_received") != 1000:
+            raise RuntimeError(f"the proxy answered {answer.status}: {document}")
+        return (time.perf_counter() - started) * 1e3
+
+
+async def every_other_second(sender: Sender, taken: list[float]) -> None:
+    """Send one after another, a beginning every two seconds at most."""
+    while True:
+        started = time.monotonic()
+        taken.append(await sender.send())
+        await asyncio.sleep(max(0.0, started + 2 - time.monotonic()))
+
+
+async def without_a_pause(sender: Sender, taken: list[float]) -> None:
+    """Send one after another."""
+    while True:
+        taken.append(await sender.send())
+
+
+async def nothing(_sender: Sender, _taken: list[float]) -> None:
+    """Leave the visitors alone."""
+
+
+async def visitors(machine: rig.PinnedMachine, tag: str, seconds: float) -> list[float]:
+    """Send browser events when they are due; return their latencies from then on, in milliseconds."""
+    connections: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    for _ in range(CONNECTIONS):
+        connections.put_nowait(await asyncio.open_connection("127.0.0.1", machine.port))
+    started, latencies, tasks = time.perf_counter(), list[float](), list[asyncio.Task[None]]()
+
+    async def visit(number: int, due: float) -> None:
+        reader, writer = connection = await connections.get()
+        writer.write(rig.post(machine.port, rig.visit(f"{tag}-{number:06d}", "1001")))
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 204"):
+            raise RuntimeError(f"the proxy answered {head[:80]!r}")
+        latencies.append((time.perf_counter() - started - due) * 1e3)
+        connections.put_nowait(connection)
+
+    for number, due in enumerate(dues(RATE, seconds, random.Random(tag))):
+        await asyncio.sleep(max(0.0, started + due - time.perf_counter()))
+        tasks.append(asyncio.create_task(visit(number, due)))
+    await asyncio.wait_for(asyncio.gather(*tasks), _PATIENCE_S)
+    while not connections.empty():
+        connections.get_nowait()[1].close()
+    return latencies
+
+
+@asynccontextmanager
+async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
+    """Do something beside the visitors, until they are done."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        if task.done():
+            task.result()
+        task.cancel()
+
+
+async def measured(
+    tag: str,
+    *,
+    machine: rig.PinnedMachine,
+    sender: Sender,
+    work: Callable[[Sender, list[float]], Awaitable[None]],
+    seconds: float,
+) -> Measured:
+    """Measure visitors beside a work.
+
+    Args:
+        tag: Begins the ids of their events.
+        machine: The proxy.
+        sender: Sends the large requests.
+        work: What is done beside them.
+        seconds: How long.
+    """
+    taken = list[float]()
+    async with beside(work(sender, taken)):
+        latencies = await visitors(machine, tag, seconds)
+    await sender.send()  # what was still under way is over when this is answered
+    p50, p99 = rig.percentile(latencies, 0.5), rig.percentile(latencies, 0.99)
+    return Measured(p50, p99, len(taken), statistics.median(taken) if taken else 0.0)
+
+
+WORKS = {"quiet": nothing, "every 2 s": every_other_second, "without a pause": without_a_pause}
+
+
+async def run(rounds: int, seconds: float) -> None:
+    """Measure, and print the tables."""
+    rig.start()
+    with rig.workplace() as directory:
+        # Nobody delivers: what is measured is the way in.
+        machine = rig.PinnedMachine(directory / "proxy", "http://127.0.0.1:9")
+        text = machine.config.read_text().replace("[[site]]\n", f'[[site]]\naccess_keys = ["{KEY}"]\n', 1)
+        machine.config.write_text(text)
+        sender = Sender(machine)
+        async with rig.running(machine):
+            how = partial(measured, machine=machine, sender=sender, seconds=seconds)
+            variants = {name: partial(how, work=work) for name, work in WORKS.items()}
+            found = await rig.rounds(variants, [machine], count=rounds)
+            show(found, sender.size, machine.memory_mb(peak=True))
+
+
+def show(found: dict[str, list[Measured]], size: int, peak_mb: float) -> None:
+    """Print what was found."""
+    print(f"1,000 server events of {size / 1e6:.1f} MB beside {RATE:.0f} browser events/s")
+    rows = []
+    for name, taken in found.items():
+        pairs = zip(taken, found["quiet"], strict=True)
+        ratio = statistics.median(slice_.p99_ms / quiet.p99_ms for slice_, quiet in pairs)
+        p50, p99, count, ms = (statistics.median(values) for values in zip(*taken, strict=True))
+        rows.append((name, f"{p50:.1f}", f"{p99:.1f}", f"{ratio:.2f}", f"{count:.0f}", f"{ms:.0f}"))
+    rig.table(("beside", "p50 ms", "p99 ms", "ratio", "requests", "answered in ms"), rows)
+    print(f"peak memory of the proxy: {peak_mb:.0f} MB")
+    rig.goal("p99 of browser events beside them, to quiet", float(rows[1][3]), MOST_RATIO, most=True)
+
+
+@click.command(help=__doc__)
+@click.option("--quick", is_flag=True, help="A look within two minutes.")
+def main(*, quick: bool) -> None:
+    """Run it."""
+    asyncio.run(run(*(2, 4.0) if quick else (9, 10.0)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Which events can be sent: what Meta would refuse for certain is told before anything leaves."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import tzinfo
+from typing import Any, NamedTuple
+
+from proxy.backfill.claims import Claim, LeftOut, NotSent, Wishes, WrongValueError
+from proxy.backfill.ids import Namer
+from proxy.backfill.values import moment
+from proxy.graph.law import ACTION_SOURCES, max_age_ms
+from proxy.model.server_request import RequestFields
+
+_AHEAD_S = 60
+_MARGIN_S = 3600
+"""Events wait before they are sent; the youngest that would grow too old meanwhile are not begun with."""
+
+
+class Ready(NamedTuple):
+    """An event that can be sent."""
+
+    line: int
+    end: int
+    event: Mapping[str, Any]
+    time_s: int
+    action_source: str
+    fields: RequestFields
+
+
+def judged(claims: Iterable[Claim | NotSent], namer: Namer, wishes: Wishes, now_s: int) -> Iterator[Ready | NotSent]:
+    """Yield each claim with its id, or why it is not sent.
+
+    Args:
+        claims: In the order of the file.
+        namer: Gives the ids.
+        wishes: What the owner says of the file.
+        now_s: The clock, in Unix seconds.
+    """
+    for claim in claims:
+        yield claim if isinstance(claim, NotSent) else _judged(claim, namer, wishes, now_s)
+
+
+def _judged(claim: Claim, namer: Namer, wishes: Wishes, now_s: int) -> Ready | NotSent:
+    # Named before it is judged: a line's occurrence must not depend on the age that others have today.
+    event = {**_completed(claim.event, wishes.constants), "event_id": namer.event_id(claim)}
+    try:
+        time_s = event["event_time"] = _checked(event, wishes.zone)
+    except WrongValueError as error:
+        return NotSent(claim.line, claim.end, str(error))
+    source = event["action_source"].strip().lower()
+    why = _wrong_age(time_s, source, now_s)
+    if why:
+        kind = LeftOut.TOO_OLD if time_s < now_s else LeftOut.REFUSED
+        return NotSent(claim.line, claim.end, why, kind, source)
+    return Ready(claim.line, claim.end, event, time_s, source, claim.fields)
+
+
+def _completed(event: Mapping[str, Any], constants: Mapping[str, str]) -> dict[str, Any]:
+    found = dict(event)
+    for place, value in constants.items():
+        room, _, leaf = place.rpartition(".")
+        inside = found.get(room) if room else found
+        if isinstance(inside, dict) and inside.get(leaf) in (None, ""):
+            found |= {room: {**inside, leaf: value}} if room else {leaf: value}
+    return found
+
+
+def _checked(event: Mapping[str, Any], zone: tzinfo | None) -> int:
+    for name in ("event_name", "action_source"):
+        if not isinstance(event.get(name), str) or not event[name].strip():
+            raise WrongValueError(f"{name} is missing")
+    if event["action_source"].strip().lower() not in ACTION_SOURCES:
+        raise WrongValueError(f"action_source must be one of {', '.join(ACTION_SOURCES)}")
+    if not isinstance(event.get("user_data"), dict) or not any(event["user_data"].values()):
+        raise WrongValueError("user_data says nothing of a person")
+    if event["event_name"] == "Purchase":
+        _check_sale(event.get("custom_data"))
+    return _time_s(event.get("event_time"), zone)
+
+
+def _check_sale(custom: Any) -> None:
+    value = custom.get("value") if isinstance(custom, dict) else None
+    if value in (None, "") or not custom.get("currency"):
+        raise WrongValueError("a Purchase needs custom_data.value and custom_data.currency")
+    if isinstance(value, float | int) and value < 0:
+        raise WrongValueError("custom_data.value is negative; a refund is no Purchase")
+
+
+def _time_s(value: Any, zone: tzinfo | None) -> int:
+    if value in (None, ""):
+        raise WrongValueError("event_time is missing")
+    if isinstance(value, str):
+        return moment(value.strip(), zone)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise WrongValueError("event_time must be Unix seconds")
+    return moment(str(int(value)), None)
+
+
+def _wrong_age(time_s: int, source: str, now_s: int) -> str:
+    limit_s = max_age_ms(source) // 1000
+    if time_s < now_s - limit_s + _MARGIN_S:
+        return f"older than {limit_s // 86_400} days, which is the most that Meta takes for {source}"
+    return "event_time lies in the future" if time_s > now_s + _AHEAD_S else ""

@@ -1,0 +1,106 @@
+"""From the lines of a file to events: which kind of file it is, and how its columns are read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import NamedTuple, Self
+
+from proxy.backfill.claims import Claim, Line, NotSent, UnreadableFileError, Wishes
+from proxy.backfill.columns import kind_of, place_named, places, plain
+from proxy.backfill.json_lines import json_claims
+from proxy.backfill.rows import Reading, row_claims
+from proxy.backfill.table import Table
+
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+_JSON, _TABLES = (".jsonl", ".ndjson", ".json"), (".csv", ".tsv", ".txt")
+
+
+class Source(NamedTuple):
+    """A file, about to be read."""
+
+    kind: str
+    claims: Iterator[Claim | NotSent]
+    used: Mapping[str, str]
+    """The place of each column that is read, by the name in the file."""
+    unused: Sequence[str]
+    """Columns that nothing is known of."""
+
+    @classmethod
+    def of(cls, name: str, lines: Iterator[Line], encoding: str, wishes: Wishes) -> Self:
+        """Return what a file holds.
+
+        Args:
+            name: Of the file, whose ending says what it is.
+            lines: Of the file.
+            encoding: Of its text, where it is a table.
+            wishes: What the owner says of it.
+
+        Raises:
+            UnreadableFileError: When it is nothing that the command reads.
+        """
+        ending = PurePath(name).suffix.lower()
+        if ending in _JSON:
+            return cls("events in JSON", json_claims(_narrow(lines)), {}, ())
+        if ending not in _TABLES:
+            raise UnreadableFileError(f"files end in {', '.join(_JSON + _TABLES)}, so that it is clear what they hold")
+        return cls._table(Table(_narrow(lines), encoding), wishes)
+
+    @classmethod
+    def _table(cls, table: Table, wishes: Wishes) -> Self:
+        names = list(map(plain, table.header))
+        unknown = [column for column in wishes.columns if column not in names]
+        if unknown:
+            raise UnreadableFileError(f"--map: no column {', '.join(unknown)}; there are {', '.join(table.header)}")
+        kind = kind_of(names)
+        free = ["" if name in wishes.columns else name for name in names]
+        found = places(free, kind)
+        for column, place in wishes.columns.items():
+            if place:
+                found[place] = (names.index(column), *found.get(place, ()))
+        if not found:
+            raise UnreadableFileError("no column is known; the first line must name them, and --map can say more")
+        used = {table.header[index]: place for place, indexes in found.items() for index in indexes}
+        unused = [column for column in table.header if column and column not in used]
+        reading = Reading(kind, found, wishes.constants, wishes.zone, wishes.decimal)
+        return cls(kind.name, row_claims(table.rows(), reading), used, unused)
+
+
+def wished_columns(texts: Sequence[str]) -> dict[str, str]:
+    """Return which column has which place, from texts such as ``Net total=value``; ``Notes=`` leaves a column out.
+
+    Raises:
+        ValueError: With the text that is not understood.
+    """
+    return {plain(column): place for column, place in map(_wish, texts)}
+
+
+def wished_constants(texts: Sequence[str]) -> dict[str, str]:
+    """Return what places hold, from texts such as ``currency=EUR``.
+
+    Raises:
+        ValueError: With the text that is not understood.
+    """
+    pairs = [text.partition("=") for text in texts]
+    named = {place_named(place.strip()): value.strip() for place, _, value in pairs if value.strip()}
+    wrong = [
+        text
+        for text, (place, _, value) in zip(texts, pairs, strict=True)
+        if not (place_named(place.strip()) and value.strip())
+    ]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is not like currency=EUR or custom_data.colour=red")
+    return {str(place): value for place, value in named.items()}
+
+
+def _wish(text: str) -> tuple[str, str]:
+    column, sign, wanted = text.rpartition("=")
+    place = place_named(wanted.strip()) if wanted.strip() else ""
+    if not (sign and column.strip()) or place is None:
+        raise ValueError(f"{text!r} is not like 'Net total=value' or 'Colour=custom_data.colour'")
+    return column, place
+
+
+def _narrow(lines: Iterator[Line]) -> Iterator[Line]:
+    for line in lines:
+        if line.number == 1 and line.content.startswith(_WIDE):
+            raise UnreadableFileError("the text is UTF-16; save it as UTF-8")
+        yield line

@@ -1,0 +1,22 @@
+"""The keys with which an owner's own servers send events. Whether one is easy to guess, the doctor looks at."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr, ValidationInfo
+
+from proxy.config.field_types import Secret
+
+ACCEPTED = "a list of keys, each 16 to 256 visible ASCII characters (openssl rand -hex 32), env:NAME or file:PATH"
+_SHAPE = re.compile(r"[!-~]{16,256}")
+
+
+def _fit(key: SecretStr, info: ValidationInfo) -> SecretStr:
+    text = key.get_secret_value()
+    is_unread = not text and info.field_name in (info.context or {}).get("unused", ())
+    if not is_unread and not _SHAPE.fullmatch(text):
+        raise ValueError("empty" if not text else "too short, too long, or not of visible ASCII characters")
+    return key
+
+
+AccessKey = Annotated[Secret, AfterValidator(_fit)]

@@ -1,0 +1,186 @@
+"""Answers in Graph's shape: one success, and one shape for every error, whichever layer it comes from.
+
+Meta's SDKs tell success from failure in three ways: by an ``error`` object in the body, by the status, or by both. So
+an error has a status of 4xx or 5xx, JSON, ``error`` as an object and nothing beside it, whole numbers as codes; a
+success has all of ``events_received``, ``messages`` and ``fbtrace_id``. Throttling and downtime are no
+``OAuthException``: with that type Meta's PHP SDK reports any code as a failed authorisation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from proxy.edge.exchange import HttpAnswer
+from proxy.model.server_request import RefusedHit
+
+_JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+_INVALID, _DOWN, _THROTTLED, _NO_KEY, _BAD_KEY = 100, 2, 4, 104, 190
+"""Graph's codes (Meta, Graph API, handling errors)."""
+_NO_OBJECT = 33
+_RETRY_SECONDS = 5
+_MOST_NAMED = 100
+"""Refused events that an error names, and a success likewise; how many there are is always said."""
+_TITLES = {
+    2804003: "Event Timestamp Too Old",
+    2804004: "Event Timestamp In The Future",
+    2804009: "Missing Value for Purchase Event",
+    2804011: "Invalid Currency For Purchase Event",
+    2804050: "Not Enough Customer Information",
+    2804066: "Event Name Not Allowed For Business Messaging",
+    2804043: "Invalid Extended Device Info",
+}
+"""Titles by subcode; what Graph says there is known only for some, so the others are ours."""
+_NO_TRACE = "A" + "0" * 22
+"""The trace of an answer to what could not be read as a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphRefusal:
+    """An error in Graph's fields (Meta, Graph API, handling errors)."""
+
+    status: int
+    message: str
+    code: int = _INVALID
+    subcode: int = 0
+    type: str = "OAuthException"
+    is_transient: bool = False
+    user_title: str = ""
+    user_message: str = ""
+    blame: tuple[tuple[str | int, ...], ...] = ()
+    """Where in the request each bad value stands."""
+    retry_seconds: int = 0
+
+    def answer(self, trace: str) -> HttpAnswer:
+        """Return it as an answer; ``trace`` becomes its ``fbtrace_id``."""
+        more = {"Retry-After": str(self.retry_seconds)} if self.retry_seconds else {}
+        return HttpAnswer(self.status, orjson.dumps({"error": self._error(trace)}), _JSON | more)
+
+    def _error(self, trace: str) -> dict[str, Any]:
+        optional = {
+            "error_subcode": self.subcode,
+            "error_user_title": self.user_title,
+            "error_user_msg": self.user_message,
+            "error_data": {"blame_field_specs": self.blame} if self.blame else None,
+        }
+        return {
+            "message": self.message,
+            "type": self.type,
+            "code": self.code,
+            **{name: value for name, value in optional.items() if value},
+            "is_transient": self.is_transient,
+            "fbtrace_id": trace,
+        }
+
+
+class RefusedError(Exception):
+    """The request is refused; ``refusal`` says how."""
+
+    def __init__(self, refusal: GraphRefusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def invalid(why: str, status: int = 400) -> GraphRefusal:
+    """Return the refusal of a request that is wrong in itself."""
+    return GraphRefusal(status, f"Invalid parameter: {why}", user_title="Invalid request", user_message=why)
+
+
+def down(status: int, why: str, *, retry_seconds: int = 0) -> GraphRefusal:
+    """Return the refusal of a request that may be right, and may come again.
+
+    Args:
+        status: The HTTP status.
+        why: The reason.
+        retry_seconds: When it may come again; 0 says nothing of it.
+    """
+    return GraphRefusal(status, why, _DOWN, type="ApiException", is_transient=True, retry_seconds=retry_seconds)
+
+
+def throttled(why: str, retry_seconds: int) -> GraphRefusal:
+    """Return the refusal of a client that asks too often."""
+    return GraphRefusal(429, why, _THROTTLED, type="ApiException", is_transient=True, retry_seconds=retry_seconds)
+
+
+def unavailable(why: str, retry_seconds: int) -> GraphRefusal:
+    """Return the refusal of a request for which there is no room now."""
+    return down(503, why, retry_seconds=retry_seconds)
+
+
+def fault_of_ours() -> GraphRefusal:
+    """Return the refusal of a request that led to an error of ours, to which it would lead again."""
+    return GraphRefusal(400, "An unknown error occurred", 1, type="ApiException")
+
+
+def unread(status: int, why: str) -> HttpAnswer:
+    """Return the refusal of what could not be read as a request; whoever sent it, nobody reads another shape worse."""
+    may_come_again = status == 408 or status >= 500
+    answer = (down(status, why) if may_come_again else invalid(why, status)).answer(_NO_TRACE)
+    answer.headers = {"Content-Type": "application/json"}
+    return answer
+
+
+NO_KEY = GraphRefusal(400, "An access token is required to request this resource.", _NO_KEY)
+NOT_STORED = unavailable("Service temporarily unavailable: nothing was stored", _RETRY_SECONDS)
+WRONG_KEY = GraphRefusal(401, "Invalid OAuth access token - Cannot parse access token", _BAD_KEY)
+
+
+def unsupported(method: str, name: str, status: int = 400) -> GraphRefusal:
+    """Return the refusal of what has no such address, or is not the key's to write to: Graph says neither which.
+
+    Args:
+        method: Of the request.
+        name: What the address names.
+        status: The HTTP status.
+    """
+    message = (
+        f"Unsupported {method.lower()[:20]} request. Object with ID '{name[:100]}' does not exist, cannot be loaded "
+        "due to missing permissions, or does not support this operation"
+    )
+    return GraphRefusal(status, message, subcode=_NO_OBJECT, type="GraphMethodException")
+
+
+def refused_events(refused: Sequence[RefusedHit]) -> GraphRefusal:
+    """Return the refusal of a whole request for its bad events, the first of which is described."""
+    first = refused[0]
+    return GraphRefusal(
+        400,
+        "Invalid parameter",
+        first.code,
+        first.subcode,
+        user_title=_TITLES.get(first.subcode, "Invalid event"),
+        user_message=f"data[{first.place}]: {first.why}",
+        blame=tuple(_place(hit) for hit in refused[:_MOST_NAMED]),
+    )
+
+
+def received(events: int, trace: str) -> HttpAnswer:
+    """Return the success of a request to Graph."""
+    return HttpAnswer(200, orjson.dumps(_received(events, trace)), dict(_JSON))
+
+
+def accepted(events: int, refused: Sequence[RefusedHit], trace: str) -> HttpAnswer:
+    """Return the success of a request to the Gateway, whose classes take 202 alone.
+
+    Args:
+        events: How many were taken.
+        refused: The others.
+        trace: The ``fbtrace_id``.
+    """
+    named = [_named(hit) for hit in refused[:_MOST_NAMED]]
+    more = {"refused": named, "refused_in_all": len(refused)} if named else {}
+    return HttpAnswer(202, orjson.dumps(_received(events, trace) | more), dict(_JSON))
+
+
+def _received(events: int, trace: str) -> dict[str, Any]:
+    return {"events_received": events, "messages": [], "fbtrace_id": trace}
+
+
+def _place(hit: RefusedHit) -> tuple[str | int, ...]:
+    return ("data", hit.place, *filter(None, hit.field.split(".")))
+
+
+def _named(hit: RefusedHit) -> dict[str, Any]:
+    subcode = {"subcode": hit.subcode} if hit.subcode else {}
+    return {"index": hit.place, "id": hit.id, "why": hit.why, "code": hit.code, **subcode}

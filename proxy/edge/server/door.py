@@ -1,0 +1,239 @@
+"""The doors for servers: keys are judged as early as they are known, then the body; answered once all is durable.
+
+Nothing here is a page's: no CORS, no cookies, and nothing of the connection goes into an event.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
+from typing import NamedTuple
+
+from proxy.config.schema import Site
+from proxy.edge.admission import Admission
+from proxy.edge.arrival import Arrival
+from proxy.edge.exchange import BodyLostError, BodyTooLargeError, BodyTooSlowError, HttpAnswer
+from proxy.edge.server import answers
+from proxy.edge.server.body import NoRoomError, ServerBodyReader, UnknownCodingError
+from proxy.edge.server.hooks import HookDoor
+from proxy.edge.server.keys import KeyRing, WrongKeys
+from proxy.edge.server.trace import new_trace
+from proxy.edge.server.unpacking import UnpackableError
+from proxy.edge.server.working import worked
+from proxy.edge.storing import DecisionStore
+from proxy.edge.turns import Turns
+from proxy.model.decision import ServerDecision
+from proxy.model.server_request import ServerBody
+from proxy.rules import server_limits
+from proxy.rules.fairness import ClientNetwork, client_network
+from proxy.rules.limits import BODY
+from proxy.rules.policy import Policy
+from proxy.rules.request.server_paths import ServerDoor, ServerPath
+from proxy.rules.server import ingest_claim
+from proxy.rules.server_wire.claim import claim_of
+from proxy.telemetry.faults import FaultReporter
+
+_RETRY_SECONDS = 5
+_LARGE = 256 * 1024
+"""Bytes from which on a body waits until few such are being read: one of 7 MB takes several times that when read."""
+_LARGE_AT_ONCE = 2
+
+
+class _Asker(NamedTuple):
+    """A request at a door: by whom it came, and the words by which its head names a site."""
+
+    arrival: Arrival
+    place: ServerPath
+    network: ClientNetwork
+    keys: frozenset[str]
+    """The different keys of the head."""
+
+
+class ServerEventDoor:
+    """Answers at every path of server events."""
+
+    def __init__(  # noqa: PLR0913 - what a door needs
+        self,
+        policies: Mapping[str, Policy],
+        *,
+        keys: KeyRing,
+        wrong_keys: WrongKeys,
+        admission: Admission,
+        reader: ServerBodyReader,
+        turns: Turns,
+        store: DecisionStore,
+        faults: FaultReporter,
+        hooks: HookDoor,
+        clock_ns: Callable[[], int],
+        random_numbers: Iterator[int],
+    ) -> None:
+        """Open the doors.
+
+        Args:
+            policies: By the name of the site.
+            keys: Say which site a key opens.
+            wrong_keys: Answers who gave a wrong one.
+            admission: Lets requests in whose head has no right key.
+            reader: Reads bodies.
+            turns: Whose part of a large request is next.
+            store: Makes decisions durable.
+            faults: Is told of errors of ours.
+            hooks: Answers webhooks.
+            clock_ns: The server's clock in nanoseconds.
+            random_numbers: 128 random bits each, others each time, that nobody can guess.
+        """
+        self._policies = policies
+        self._keys = keys
+        self._wrong_keys = wrong_keys
+        self._admission = admission
+        self._reader = reader
+        self._turns = turns
+        self._store = store
+        self._faults = faults
+        self._hooks = hooks
+        self._clock_ns = clock_ns
+        self._random_numbers = random_numbers
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+
+    async def answer(self, arrival: Arrival, place: ServerPath) -> HttpAnswer:
+        """Answer a request to a path of server events.
+
+        Raises:
+            BodyLostError: when the client hung up, or sent no body that can be read.
+        """
+        trace = new_trace(next(self._random_numbers))
+        try:
+            return await self._answer(arrival, place, trace)
+        except answers.RefusedError as error:
+            # Refusals are cheap, but not free: a flood of them takes turns like everything else.
+            await self._turns.mine(client_network(arrival.client.address))
+            return error.refusal.answer(trace)
+        except (OSError, BodyLostError):
+            raise  # the connection's business
+        except Exception as error:  # noqa: BLE001 - the same request would fail again
+            self._faults.report(error, lost="requests with server events are refused")
+            return answers.fault_of_ours().answer(trace)
+
+    async def _answer(self, arrival: Arrival, place: ServerPath, trace: str) -> HttpAnswer:
+        method = arrival.request.method
+        hook = self._hooks.at(place.site, place.kind)
+        if not place.pixel and hook is None:
+            raise answers.RefusedError(answers.unsupported(method, arrival.request.path.strip("/"), 404))
+        if method != "POST":
+            answer = answers.unsupported(method, place.pixel or place.kind, 405).answer(trace)
+            answer.headers["Allow"] = "POST"
+            return answer
+        asker = _asker(arrival, place)
+        if hook:
+            return await self._admitted(asker, partial(self._hooks.answer, hook, arrival, asker.network))
+        site = self._site(asker, asker.keys) if asker.keys else None
+        judged = partial(self._judged, asker, site, trace)
+        return await self._admitted(asker, judged, is_known=site is not None)
+
+    async def _admitted(
+        self, asker: _Asker, judged: Callable[[bytes], Awaitable[HttpAnswer]], *, is_known: bool = False
+    ) -> HttpAnswer:
+        """Judge a body while the request counts against its client's share; one whose key is right is always let in."""
+        size = min(asker.arrival.request.size, BODY)
+        if not is_known and (refused := self._admission.refusal(asker.network, size)):
+            word = answers.throttled if refused.status == 429 else answers.unavailable
+            raise answers.RefusedError(word(refused.why, refused.retry_seconds))
+        self._admission.enter(asker.network, size)
+        try:
+            async with self._body(asker) as body, self._room_for(body):
+                return await judged(body)
+        except _UNREAD as error:
+            raise answers.RefusedError(_refusal_of(error)) from error
+        finally:
+            self._admission.leave(asker.network, size)
+
+    def _body(self, asker: _Asker) -> AbstractAsyncContextManager[bytes]:
+        return self._reader.body(asker.arrival.request, asker.network)
+
+    def _room_for(self, body: bytes) -> AbstractAsyncContextManager[None]:
+        return self._large if len(body) > _LARGE else nullcontext()
+
+    async def _judged(self, asker: _Asker, site: Site | None, trace: str, body: bytes) -> HttpAnswer:
+        head = asker.arrival.headers
+        claim = claim_of(ServerBody(body, head.get("content-type", ""), asker.arrival.request.query))
+        keys = asker.keys.union(claim.access_keys)
+        if not keys:
+            raise answers.RefusedError(answers.invalid(claim.problem) if claim.problem else answers.NO_KEY)
+        site = self._site(asker, keys) if keys != asker.keys or site is None else site
+        now = self._clock_ns() // 1_000_000
+        parts = ingest_claim(
+            claim,
+            self._policies[site.name],
+            pixel=asker.place.pixel,
+            now=now,
+            entropy=next(self._random_numbers),
+            is_all_or_nothing=asker.place.door is ServerDoor.GRAPH,
+        )
+        decided = await worked(self._turns, asker.network, parts)
+        try:
+            answer = _answer_to(decided, asker.place.door, trace)
+        except answers.RefusedError:
+            self._faults.report_places(decided.decision.faults, lost="requests with server events are refused")
+            raise
+        if not await self._store.is_stored(decided.decision, now):
+            raise answers.RefusedError(answers.NOT_STORED)
+        return answer
+
+    def _site(self, asker: _Asker, keys: frozenset[str]) -> Site:
+        """Return the site that the keys open, if it lists the pixel.
+
+        Raises:
+            answers.RefusedError: when there are several, when it opens none, or when the pixel is another's.
+        """
+        if len(keys) > 1:
+            raise answers.RefusedError(
+                answers.invalid("access_token: different ones; accepted: one, wherever it stands")
+            )
+        (key,) = keys
+        site = self._keys.site_of(key)
+        if site is None:
+            raise answers.RefusedError(self._wrong_keys.refusal(asker.network))
+        if asker.place.pixel not in self._policies[site.name].pixels:
+            raise answers.RefusedError(answers.unsupported("POST", asker.place.pixel))
+        return site
+
+
+def _asker(arrival: Arrival, place: ServerPath) -> _Asker:
+    kind, _, token = arrival.headers.get("authorization", "").strip().partition(" ")
+    bearer = {token.strip()} if kind.lower() == "bearer" and token.strip() else set()
+    in_query = claim_of(ServerBody(b"", "", arrival.request.query)).access_keys
+    return _Asker(arrival, place, client_network(arrival.client.address), frozenset(bearer.union(in_query)))
+
+
+def _answer_to(decided: ServerDecision, door: ServerDoor, trace: str) -> HttpAnswer:
+    """Return the answer to what was decided.
+
+    Raises:
+        answers.RefusedError: when nothing of it is taken.
+    """
+    if decided.unreadable:
+        raise answers.RefusedError(answers.invalid(decided.unreadable))
+    taken = decided.received - len(decided.refused)
+    if decided.refused and (door is ServerDoor.GRAPH or not taken):
+        raise answers.RefusedError(answers.refused_events(decided.refused))
+    if door is ServerDoor.GRAPH:
+        return answers.received(decided.received, trace)
+    return answers.accepted(taken, decided.refused, trace)
+
+
+_UNREAD = (BodyTooLargeError, BodyTooSlowError, UnknownCodingError, UnpackableError, NoRoomError)
+
+
+def _refusal_of(error: Exception) -> answers.GraphRefusal:
+    """Return how a request is refused whose body could not be read."""
+    match error:
+        case BodyTooLargeError():
+            return answers.invalid(f"body: too large; accepted: {server_limits.BODY} bytes, packed and unpacked", 413)
+        case BodyTooSlowError():
+            return answers.down(408, "The body came too slowly; try again")
+        case UnknownCodingError():
+            return answers.invalid("content-encoding: accepted: gzip, deflate or identity", 415)
+        case NoRoomError():
+            return answers.unavailable("Too much under way; try again later", _RETRY_SECONDS)
+        case _:
+            return answers.invalid("content-encoding: the body is not packed so, or not whole")

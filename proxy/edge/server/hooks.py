@@ -1,0 +1,167 @@
+"""The doors for webhooks of shops: who signed it is judged over the bytes as they came, before anything is read.
+
+A shop takes an address away that answers with errors: WooCommerce after six, Shopify after eight. So whatever is
+genuine and does not interest is answered 200, and what Graph would refuse stands in the ledger with its reason.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from msgspec.structs import replace
+
+from proxy.config.schema import Site, Webhook
+from proxy.edge.arrival import Arrival
+from proxy.edge.exchange import HttpAnswer
+from proxy.edge.server import answers
+from proxy.edge.server.working import worked
+from proxy.edge.storing import DecisionStore
+from proxy.edge.turns import Turns
+from proxy.model.server_request import ServerHit, ServerRequest
+from proxy.queue.contract import Intake
+from proxy.rules.fairness import ClientNetwork
+from proxy.rules.hooks import reading, signatures
+from proxy.rules.hooks.hook import HookEvents, Shop
+from proxy.rules.json_text import parsed
+from proxy.rules.policy import Policy
+from proxy.rules.server import ingest_server
+from proxy.telemetry.metrics import Metrics
+
+_PING = re.compile(rb"webhook_id=[0-9]{1,20}")
+"""What WooCommerce sends, unsigned, when a webhook is saved; it must be answered exactly 200."""
+_SIGNATURE = {"shopify": "x-shopify-hmac-sha256", "woocommerce": "x-wc-webhook-signature", "stripe": "stripe-signature"}
+_TOPIC = {"shopify": "x-shopify-topic", "woocommerce": "x-wc-webhook-topic", "stripe": ""}
+_IS_TEST = "x-shopify-test"
+UNSIGNED = answers.GraphRefusal(
+    401, "Invalid signature: none of the webhook's secrets made it", type="WebhookException"
+)
+NO_JSON = answers.GraphRefusal(400, "Invalid parameter: body: not a JSON object", type="WebhookException")
+
+
+class OpenHook(NamedTuple):
+    """A shop that may tell of its orders."""
+
+    kind: str
+    secrets: tuple[str, ...]
+    """Any of which may sign."""
+    shop: Shop
+    policy: Policy
+
+
+def open_hooks(policies: Mapping[str, Policy]) -> dict[tuple[str, str], OpenHook]:
+    """Return the webhooks of all sites, by the name of the site and the kind of shop."""
+    return {
+        (name, webhook.kind): _open(policy.site, webhook, policy)
+        for name, policy in policies.items()
+        for webhook in policy.site.webhook
+    }
+
+
+def _open(site: Site, webhook: Webhook, policy: Policy) -> OpenHook:
+    secrets = tuple(secret.get_secret_value() for secret in (webhook.secret, *webhook.old_secrets))
+    shop = Shop(site.name, site.domains[0], webhook.order_id, webhook.content_id, webhook.renewal_event)
+    return OpenHook(webhook.kind, secrets, shop, policy)
+
+
+class HookDoor:
+    """Answers webhooks."""
+
+    def __init__(  # noqa: PLR0913 - what a door needs
+        self,
+        hooks: Mapping[tuple[str, str], OpenHook],
+        *,
+        queue: Intake,
+        turns: Turns,
+        store: DecisionStore,
+        metrics: Metrics,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        """Open the doors.
+
+        Args:
+            hooks: By the name of the site and the kind of shop.
+            queue: Knows what was remembered of orders.
+            turns: Whose part of a request is next.
+            store: Makes decisions durable.
+            metrics: Count what became of webhooks.
+            clock_ns: The server's clock in nanoseconds.
+        """
+        self._hooks = hooks
+        self._queue = queue
+        self._turns = turns
+        self._store = store
+        self._metrics = metrics
+        self._clock_ns = clock_ns
+
+    def at(self, site: str, kind: str) -> OpenHook | None:
+        """Return the webhook at an address."""
+        return self._hooks.get((site, kind))
+
+    async def answer(self, hook: OpenHook, arrival: Arrival, network: ClientNetwork, body: bytes) -> HttpAnswer:
+        """Answer a webhook whose whole body has come.
+
+        Args:
+            hook: At whose address it came.
+            arrival: Its head.
+            network: Who sent it.
+            body: As it came.
+
+        Raises:
+            answers.RefusedError: when it is not genuine, is no JSON, or cannot be stored now.
+        """
+        now = self._clock_ns() // 1_000_000
+        if not _is_genuine(hook, arrival, body, now // 1000):
+            if hook.kind == "woocommerce" and _PING.fullmatch(body):
+                return _accepted("ping")
+            self._metrics.webhook(hook.kind, "bad signature")
+            raise answers.RefusedError(UNSIGNED)
+        found = await self._events(hook, arrival, body)
+        for pixel in hook.policy.pixels:
+            if found.hits and not await self._is_stored(hook, network, found.hits, pixel, now):
+                raise answers.RefusedError(answers.NOT_STORED)
+        self._metrics.webhook(hook.kind, found.why_not or "events")
+        return _accepted(found.why_not)
+
+    async def _events(self, hook: OpenHook, arrival: Arrival, body: bytes) -> HookEvents:
+        try:
+            payload = parsed(body)
+        except ValueError:
+            payload = None
+        if not isinstance(payload, dict):
+            raise answers.RefusedError(NO_JSON)
+        if arrival.headers.get(_IS_TEST, "").lower() == "true":
+            return HookEvents(why_not="test order")
+        remembered = await self._remembered(hook, payload)
+        topic = arrival.headers.get(_TOPIC[hook.kind], "")
+        return reading.events_of(hook.kind, topic, payload, hook.shop, remembered)
+
+    async def _remembered(self, hook: OpenHook, payload: Mapping[str, Any]) -> frozenset[str]:
+        names = reading.orders_before(hook.kind, payload, hook.shop.site)
+        pixel = next(iter(hook.policy.pixels))
+        return frozenset(names[key] for key in await self._queue.met_orders(pixel, names)) if names else frozenset()
+
+    async def _is_stored(
+        self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], pixel: str, now: int
+    ) -> bool:
+        request = ServerRequest(now, entropy=0, pixel=pixel, hits=tuple(hits))
+        decided = await worked(self._turns, network, ingest_server(request, hook.policy))
+        dropped = reading.dropped_rows(hits, decided.refused, pixel, now=now)
+        decision = replace(decided.decision, dropped=(*decided.decision.dropped, *dropped), refused=0)
+        return await self._store.is_stored(decision, now)
+
+
+def _is_genuine(hook: OpenHook, arrival: Arrival, body: bytes, now_s: int) -> bool:
+    signature = arrival.headers.get(_SIGNATURE[hook.kind], "")
+    match hook.kind:
+        case "shopify":
+            return signatures.is_shopify(body, signature, hook.secrets)
+        case "woocommerce":
+            return signatures.is_woocommerce(body, signature, hook.secrets)
+        case _:
+            return signatures.is_stripe(body, signature, hook.secrets, now_s=now_s)
+
+
+def _accepted(why_not: str) -> HttpAnswer:
+    body = orjson.dumps({"received": True, **({"ignored": why_not} if why_not else {})})
+    return HttpAnswer(200, body, {"Content-Type": "application/json", "Cache-Control": "no-store"})

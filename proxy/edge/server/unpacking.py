@@ -1,0 +1,70 @@
+"""Packed bodies: gzip and deflate (RFC 9110, 8.4.1), unpacked in parts and up to a bound, whatever they claim."""
+
+import zlib
+from collections.abc import Callable
+
+from proxy.rules.effort import Parts
+
+_AUTOMATIC = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
+PACKED = frozenset(_AUTOMATIC)
+"""The codings that are read, besides ``identity``."""
+_RAW = -zlib.MAX_WBITS
+_FED = 1 << 16
+_PART = 1 << 18
+"""Bytes unpacked at a stretch: about a millisecond."""
+
+
+class UnpackableError(Exception):
+    """The body is not what its ``Content-Encoding`` says."""
+
+
+def unpacked(packed: bytes, coding: str, grown: Callable[[int], None]) -> Parts[bytes]:
+    """Unpack a body in parts.
+
+    Args:
+        packed: All of it.
+        coding: Its ``Content-Encoding``, one of ``PACKED``.
+        grown: Told of each part's bytes; what it raises ends the work.
+
+    Raises:
+        UnpackableError: when it is of another coding, or not whole.
+    """
+    wbits = _AUTOMATIC[coding] if coding != "deflate" or _is_zlib(packed) else _RAW
+    engine, pieces = zlib.decompressobj(wbits), list[bytes]()
+    for start in range(0, len(packed), _FED):
+        rest = packed[start : start + _FED]
+        while rest:
+            if engine.eof:
+                engine = _next_member(coding)
+            rest = _part(engine, rest, pieces, grown)
+            yield
+    while not engine.eof:
+        before = len(pieces)
+        _part(engine, b"", pieces, grown)
+        if len(pieces) == before:
+            raise UnpackableError
+        yield
+    return b"".join(pieces)
+
+
+def _part(engine: "zlib._Decompress", packed: bytes, pieces: list[bytes], grown: Callable[[int], None]) -> bytes:
+    try:
+        piece = engine.decompress(packed, _PART)
+    except zlib.error as error:
+        raise UnpackableError from error
+    if piece:
+        grown(len(piece))
+        pieces.append(piece)
+    return engine.unused_data if engine.eof else engine.unconsumed_tail
+
+
+def _next_member(coding: str) -> "zlib._Decompress":
+    """Return what reads the next member; only gzip has several (RFC 1952, 2.2)."""
+    if coding == "deflate":
+        raise UnpackableError
+    return zlib.decompressobj(_AUTOMATIC[coding])
+
+
+def _is_zlib(packed: bytes) -> bool:
+    """Tell whether a body has zlib's head (RFC 1950, 2.2); some clients send deflate without it."""
+    return len(packed) > 1 and packed[0] & 15 == 8 and int.from_bytes(packed[:2], "big") % 31 == 0

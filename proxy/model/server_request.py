@@ -1,0 +1,97 @@
+"""What a server's request claims: events of a backend, an SDK or a webhook, in one shape whatever sent them.
+
+A browser's request is another thing (``request.py``): here there is no visitor at the other end of the connection, so
+neither its address nor its headers say anything of the buyer.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from proxy.model.request import Options
+
+
+class RequestFields(NamedTuple):
+    """What a request says of all its events, beside them; events whose fields differ never share a batch.
+
+    Source: Meta, Conversions API, "using the API" and "offline events". Empty where the request does not say.
+    """
+
+    test_event_code: str = ""
+    partner_agent: str = ""
+    upload_tag: str = ""
+    upload_id: str = ""
+    upload_source: str = ""
+    namespace_id: str = ""
+
+
+NO_FIELDS = RequestFields()
+
+
+class ServerBody(NamedTuple):
+    """What a door hands to the rules: the bytes of a request, unpacked, and what its head says of them."""
+
+    content: bytes
+    content_type: str = ""
+    """The header, or empty."""
+    query: str = ""
+    """What stands behind the question mark, as it came."""
+
+
+class ServerHit(msgspec.Struct, frozen=True, gc=False):
+    """One event as its sender claims it, in Meta's names; contact data may still be raw."""
+
+    place: int
+    """Its index among the events of the request."""
+    name: str
+    id: str
+    """As the sender gave it, as text; empty when it gave none."""
+    time_s: int
+    action_source: str
+    """In Meta's words, lower case (Meta, server event parameters)."""
+    user_data: Mapping[str, tuple[str, ...]]
+    """By Meta's short names; each value raw or hashed, as it was given."""
+    custom_data: Mapping[str, Any]
+    url: str = ""
+    referrer: str = ""
+    options: Options | None = None
+    opt_out: bool | None = None
+    more: Mapping[str, Any] = MappingProxyType({})
+    """Other members of the event that Graph takes as they are: ``app_data``, ``original_event_data``,
+    ``attribution_data``, ``messaging_channel`` and what Meta may add."""
+    orders: tuple[tuple[str, str], ...] = ()
+    """What it is counted once by for weeks, each a name and an id in its sender's words, such as its subscription and
+    its invoice; empty: by its order id, where it has one and its name is one that an order has once."""
+    findings: tuple[str, ...] = ()
+    """What was wrong with its values, as an event's findings say it."""
+
+
+class RefusedHit(NamedTuple):
+    """An event that Graph would not take, in the words that Graph would use."""
+
+    place: int
+    id: str
+    why: str
+    code: int = 100
+    subcode: int = 0
+    field: str = ""
+    """Which member is wrong, such as ``event_time`` or ``custom_data.value``; empty when it is the whole event."""
+
+
+class ServerRequest(NamedTuple):
+    """One request of a server, read and in one shape; whose it is was settled by its access key."""
+
+    now: int
+    """Server clock in milliseconds."""
+    entropy: int
+    """128 random bits, so that the rules need no randomness of their own."""
+    pixel: str
+    """The pixel that the address names; the site lists it."""
+    hits: tuple[ServerHit, ...] = ()
+    refused: tuple[RefusedHit, ...] = ()
+    """Members of ``data`` that are no event."""
+    fields: RequestFields = NO_FIELDS
+    is_all_or_nothing: bool = False
+    """The first bad event refuses all, as with Graph; otherwise the good ones are stored, as with Meta's Gateway."""

@@ -1,0 +1,39 @@
+"""Whose turn it is among the waiting events of a pixel that may not share a request: those with unlike request fields.
+
+Events without fields, which are all that browsers bring, take every second turn, so that no number of uploads and test
+codes holds them up; the others take the remaining turns one after another.
+"""
+
+from bisect import bisect
+from collections.abc import Iterator, Mapping
+
+NO_FIELDS = b""
+"""The ``keys.fields_key`` of events without fields."""
+
+
+class FieldTurns:
+    """Remembers, in memory only, who was served last."""
+
+    def __init__(self, waiting: Mapping[tuple[str, bytes], int]) -> None:
+        """Take the number of waiting events with fields, by pixel and ``keys.fields_key``, as it changes."""
+        self._waiting = waiting
+        self._last: dict[str, bytes] = {}
+        self._plain_was_last: set[str] = set()
+
+    def order(self, pixel: str) -> Iterator[bytes]:
+        """Yield the fields of what waits for a pixel, in the order in which they are to be looked for."""
+        with_fields = sorted(fields for whose, fields in self._waiting if whose == pixel) if self._waiting else []
+        if not with_fields:
+            yield NO_FIELDS
+            return
+        start = bisect(with_fields, self._last.get(pixel, NO_FIELDS))
+        others = with_fields[start:] + with_fields[:start]
+        yield from (*others, NO_FIELDS) if pixel in self._plain_was_last else (NO_FIELDS, *others)
+
+    def serve(self, pixel: str, fields: bytes) -> None:
+        """Remember who was served."""
+        if fields:
+            self._last[pixel] = fields
+            self._plain_was_last.discard(pixel)
+        elif self._waiting:
+            self._plain_was_last.add(pixel)

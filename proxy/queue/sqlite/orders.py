@@ -1,0 +1,109 @@
+"""The order memory: which events of orders were met in the last 90 days (at most 120), whatever their ids were.
+
+Shops tell of an order again when it is edited or refunded weeks later, buyers open its thank-you page the next day, and
+two programs may tell of it with unlike event ids. A table for each 30 days holds a key of 16 bytes for each event; it
+is made with its first event and dropped whole. A record names its order itself (``Record.order``); those that name none
+cost nothing here.
+"""
+
+from collections.abc import Collection, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import apsw
+
+from proxy.model.order import ORDER_KEY
+from proxy.model.record import Record
+from proxy.model.units import DAY_MS
+from proxy.queue.group import Member
+
+_MONTH_MS = 30 * DAY_MS
+# So many tables, the current one among them, are asked: an event of the first day of the oldest is 120 days old.
+_MONTHS = 4
+
+
+class OrderMemory:
+    """Works on a connection it does not own, within transactions it does not start."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._months: set[int] = set()
+        self.reload()
+
+    def reload(self) -> None:
+        """Learn which tables there are, at start and after a rollback."""
+        names = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB 'order_[0-9]*'")
+        self._months = {int(str(name).removeprefix("order_")) for (name,) in names}
+
+    def repeats(self, members: Sequence[Member], now: int) -> list[int]:
+        """Return which records are about orders that were met, before or in this group, and remember the others.
+
+        Args:
+            members: The group's records.
+            now: Server clock in milliseconds.
+        """
+        keys = {number: _keys(member.record) for number, member in enumerate(members) if member.record.order}
+        if not keys:
+            return []
+        met = self._met({key for each in keys.values() for key in each}, now)
+        new: set[bytes] = set()
+        repeats = []
+        for number, each in keys.items():
+            if met.isdisjoint(each) and new.isdisjoint(each):
+                new.update(each)
+            else:
+                repeats.append(number)
+        self._remember(sorted(new), now)
+        return repeats
+
+    def _met(self, keys: set[bytes], now: int) -> set[bytes]:
+        """Return those that are remembered."""
+        months = [month for month in self._months if month > now // _MONTH_MS - _MONTHS]
+        if not months:
+            return set()
+        known = " OR ".join(f"EXISTS(SELECT 1 FROM order_{month} WHERE key=value)" for month in sorted(months))  # noqa: S608
+        rows: Any = self._db.execute(f"SELECT value FROM carray(?) WHERE {known}", (_array(keys),)).fetchall()  # noqa: S608
+        return {key for (key,) in rows}
+
+    def _remember(self, keys: Sequence[bytes], now: int) -> None:
+        if not keys:  # an empty array cannot be bound
+            return
+        month = now // _MONTH_MS
+        if month not in self._months:
+            self._db.execute(f"CREATE TABLE IF NOT EXISTS order_{month}(key BLOB PRIMARY KEY) WITHOUT ROWID")
+            self._months.add(month)
+        # A clock that was set back may bring what a later table has; in one table a key stands once.
+        self._db.execute(f"INSERT OR IGNORE INTO order_{month} SELECT value FROM carray(?)", (_array(keys),))  # noqa: S608
+
+    def forget(self, now: int) -> bool:
+        """Drop the oldest table if its time is over; tell whether another may be due."""
+        over = [month for month in self._months if month <= now // _MONTH_MS - _MONTHS]
+        if over:
+            self._db.execute(f"DROP TABLE order_{min(over)}")
+            self._months.remove(min(over))
+        return len(over) > 1
+
+    def met(self, pixel: str, orders: Collection[bytes], now: int) -> frozenset[bytes]:
+        """Return which events of orders are remembered.
+
+        Args:
+            pixel: For which pixel.
+            orders: Their keys.
+            now: Server clock in milliseconds.
+        """
+        keys = {_key(order, pixel): order for order in orders}
+        return frozenset(keys[key] for key in self._met(set(keys), now))
+
+
+def _keys(record: Record) -> list[bytes]:
+    order, size = record.order, ORDER_KEY
+    return [_key(order[start : start + size], record.pixel) for start in range(0, len(order), size)]
+
+
+def _key(order: bytes, pixel: str) -> bytes:
+    """Return the key of an order's event for one pixel: each of a site's pixels gets a copy."""
+    return blake2b(order + pixel.encode(), digest_size=16).digest()
+
+
+def _array(keys: set[bytes] | Sequence[bytes]) -> object:
+    return apsw.carray(tuple(sorted(keys)))

@@ -1,0 +1,88 @@
+"""Searches of the table of what waits: which segments may be claimed or looked through, without opening them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import apsw
+
+from proxy.queue.sqlite.claims import Claims
+
+FACTS = "id, n, pixel, attempts, strikes, at, suspect"
+RESTING = "sealed, skip"
+Resting: TypeAlias = tuple[bytes, bytes]
+_Waiting: TypeAlias = tuple[Sequence[Any], Resting]
+
+
+class SegmentSearch:
+    """Works on a connection it does not own, within transactions it does not start."""
+
+    def __init__(self, db: apsw.Connection, claims: Claims) -> None:
+        self._db = db
+        self._claims = claims
+
+    def suspects(self, pixel: str, fields: bytes, most: int) -> Iterator[_Waiting]:
+        """Yield unclaimed suspects as ``in_lane`` does, those with the largest bound first, the youngest of them first.
+
+        Args:
+            pixel: Its id.
+            fields: Their ``keys.fields_key``.
+            most: How many are claimed.
+        """
+        # Two ranges of the index; "<> 0" would read the fresh segments too.
+        for sign in (">", "<"):
+            yield from self.in_lane(pixel, fields, f"suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", most)
+
+    def in_lane(self, pixel: str, fields: bytes, lane: str, most: int) -> Iterator[_Waiting]:
+        """Yield unclaimed segments of a pixel and fields, their facts and what rests; each must be claimed at once.
+
+        One statement reads as many as a claim takes, unless some are damaged, as each call into SQLite gives up the
+        interpreter's lock. They are put in order by number, so that nothing sealed is sorted.
+
+        Args:
+            pixel: Its id.
+            fields: Their ``keys.fields_key``.
+            lane: SQL that says which of them, and in which order.
+            most: How many are claimed.
+        """
+        free = "pixel=? AND fields=? AND id NOT IN carray(?)"
+        chosen = f"SELECT id AS number FROM segment WHERE {free} AND {lane} LIMIT ?"  # noqa: S608 - our own text
+        sql = f"SELECT {FACTS}, {RESTING} FROM ({chosen}) CROSS JOIN segment ON id=number"  # noqa: S608 - our own text
+        room = 0
+        while room <= 0:
+            room = most + 1
+            rows: Iterator[Any] = iter(self._db.execute(sql, (pixel, fields, self._claims.array(pixel), room)))
+            for *facts, sealed, skip in rows:
+                room -= 1
+                yield facts, (sealed, skip)
+
+    def unclaimed(self, condition: str, *values: Any) -> Iterator[Any]:
+        """Yield the facts of segments that are not claimed, for ``Segments.read``.
+
+        Args:
+            condition: SQL behind the table's name.
+            *values: What its placeholders stand for.
+        """
+        rows: Iterator[Any] = iter(self._db.execute(f"SELECT {FACTS} FROM segment {condition}", values))  # noqa: S608
+        return (row for row in rows if not self._claims.include(row[2], row[0]))
+
+    def after(self, number: int, most: int) -> list[Any]:
+        """Return the facts of up to ``most`` segments with larger numbers, claimed ones too, for ``Segments.read``."""
+        sql = f"SELECT {FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - our own text
+        return self._db.execute(sql, (number, most)).fetchall()
+
+
+def count(db: apsw.Connection) -> tuple[Counter[str], Counter[str], Counter[tuple[str, bytes]]]:
+    """Return how many events of each pixel wait, how many of those are suspects, and how many have which fields."""
+    waiting: Counter[str] = Counter()
+    suspects: Counter[str] = Counter()
+    with_fields: Counter[tuple[str, bytes]] = Counter()
+    groups = "pixel, suspect, fields"
+    rows: Iterator[Any] = iter(db.execute(f"SELECT {groups}, sum(n) FROM segment GROUP BY {groups}"))  # noqa: S608
+    for pixel, suspect, fields, n in rows:
+        waiting[pixel] += n
+        if suspect:
+            suspects[pixel] += n
+        if fields:
+            with_fields[pixel, fields] += n
+    return waiting, suspects, with_fields

@@ -1,0 +1,124 @@
+"""What all webhooks have in common: what the configuration says of a shop, what comes of a hook, and careful reading.
+
+Payloads come from outside and in the versions of many years, so every member may be missing, null or of another type;
+what cannot be read counts as missing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from proxy.model.server_request import ServerHit
+from proxy.rules.payload.money import amount
+
+# Shops write the second where a line is of no product any more.
+_NO_IDS = {"", "0"}
+
+
+class Shop(NamedTuple):
+    """What the configuration says of a shop."""
+
+    site: str
+    """The name of its site."""
+    domain: str
+    """Where its pages are."""
+    order_id: str = "id"
+    """Which member of an order the pages use as ``order_id``."""
+    content_id: str = "product_id"
+    """Which member of a line is the product's id in Meta's catalogue."""
+    renewal: str = ""
+    """The event that a renewed subscription is; empty for none."""
+
+
+class HookEvents(NamedTuple):
+    """What comes of a webhook."""
+
+    hits: tuple[ServerHit, ...] = ()
+    why_not: str = ""
+    """Why nothing comes of it, in one or two words; empty when something does."""
+
+
+def nothing(why_not: str) -> HookEvents:
+    """Return what comes of a webhook that does not interest."""
+    return HookEvents(why_not=why_not)
+
+
+def order_event_id(site: str, order_id: str) -> str:
+    """Return the id that the page's copy of an order's event has; the tag makes it in the same way.
+
+    Args:
+        site: The name of the site.
+        order_id: The order's id, verbatim.
+    """
+    return f"order-{site}-{order_id}"
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """Return a value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def rows(value: object) -> Sequence[Mapping[str, Any]]:
+    """Return the JSON objects of a list; none of anything else."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """Return a text, or a whole number as text, without spaces around it; nothing of anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return str(value).strip()
+
+
+def number(value: object) -> float | int | None:
+    """Return an amount as a number, None when it has not one meaning."""
+    found: float | int | None = amount(value)[0]
+    return found
+
+
+def seconds(value: object, *, is_utc: bool = False) -> int | None:
+    """Return a time as Unix seconds; None when it says no time, or not in which zone.
+
+    Args:
+        value: ISO 8601 text, or Unix seconds.
+        is_utc: A text without a zone means UTC.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None or (moment.tzinfo is None and not is_utc):
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def people_keys(pairs: Iterable[tuple[str, object]]) -> dict[str, tuple[str, ...]]:
+    """Return match keys, each with its values once, in their order; those without a value are left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, value in pairs:
+        words = text(value)
+        if words and words not in found.get(key, ()):
+            found[key] = (*found.get(key, ()), words)
+    return found
+
+
+def goods(lines: Sequence[Mapping[str, Any]], content_id: str) -> dict[str, Any]:
+    """Return the custom data that say what was bought (Meta, custom data parameters).
+
+    Args:
+        lines: The order's.
+        content_id: Which member of a line is the product's id in Meta's catalogue; lines without it are left out.
+    """
+    contents = []
+    for line in lines:
+        if (identity := text(line.get(content_id))) not in _NO_IDS:
+            price = number(line.get("price"))
+            contents.append({"id": identity, "quantity": line.get("quantity"), "item_price": price})
+    counts = [line.get("quantity") for line in lines]
+    return {
+        "contents": contents,
+        "content_ids": list(dict.fromkeys(content["id"] for content in contents)),
+        "num_items": sum(count for count in counts if isinstance(count, int)),
+    }

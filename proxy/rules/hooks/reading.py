@@ -1,0 +1,88 @@
+"""A genuine webhook → what comes of it, whatever the kind of shop; and what is noted of events that Graph would refuse.
+
+A sender of webhooks cannot mend an event, and takes the address away that refuses too often. So what Graph would
+refuse is dropped by name here, not answered with an error.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from proxy.graph import law
+from proxy.model.event import DropReason
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.order import order_key
+from proxy.model.server_request import RefusedHit, ServerHit
+from proxy.rules.effort import Effort
+from proxy.rules.hooks import shopify, stripe, woocommerce
+from proxy.rules.hooks.hook import HookEvents, Shop
+from proxy.rules.payload import labels
+
+_DROPS = {
+    law.TOO_OLD: DropReason.TOO_OLD,
+    law.NO_VALUE: DropReason.MISSING_VALUE,
+    law.NO_CURRENCY: DropReason.MISSING_CURRENCY,
+    law.LITTLE_IDENTITY: DropReason.LITTLE_IDENTITY,
+}
+
+
+def events_of(
+    kind: str, topic: str, payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = frozenset()
+) -> HookEvents:
+    """Return what a genuine webhook comes to.
+
+    Args:
+        kind: Of the shop: ``shopify``, ``woocommerce`` or ``stripe``.
+        topic: What the hook says it is about; Stripe says it in the body.
+        payload: The body.
+        shop: The shop it is of.
+        remembered: Which events of ``orders_before`` were met.
+    """
+    match kind:
+        case "shopify":
+            return shopify.events(topic, payload, shop)
+        case "woocommerce":
+            return woocommerce.events(topic, payload, shop)
+        case _:
+            return stripe.events(payload, shop, remembered)
+
+
+def orders_before(kind: str, payload: Mapping[str, Any], site: str) -> dict[bytes, str]:
+    """Return which events have to be known to read a webhook: their names, each by the key of its order.
+
+    Args:
+        kind: Of the shop.
+        payload: The body.
+        site: The name of the site.
+    """
+    subscription = stripe.subscription_of(payload) if kind == "stripe" else ""
+    return {order_key(site, name, subscription): name for name in stripe.FIRST_EVENTS} if subscription else {}
+
+
+def dropped_rows(hits: Sequence[ServerHit], refused: Sequence[RefusedHit], pixel: str, *, now: int) -> list[LedgerRow]:
+    """Return the ledger rows of events that Graph would refuse.
+
+    Args:
+        hits: The events of a webhook.
+        refused: Those of them that Graph would refuse.
+        pixel: Which pixel they were for.
+        now: Server clock in milliseconds.
+    """
+    by_place = {hit.place: hit for hit in hits}
+    return [_row(by_place[each.place], each, pixel, now) for each in refused if each.place in by_place]
+
+
+def _row(hit: ServerHit, refused: RefusedHit, pixel: str, now: int) -> LedgerRow:
+    public = labels.without_contact_data(hit, Effort())
+    unnamed = (f"{refused.field}:unusable",) if refused.field and refused.subcode not in _DROPS else ()
+    return LedgerRow(
+        at=now,
+        pixel=pixel,
+        name=public.name,
+        id=public.id,
+        time_s=hit.time_s,
+        status=Status.DROPPED,
+        reason=_DROPS.get(refused.subcode, DropReason.UNUSABLE),
+        browser_copy=None,
+        findings=(*unnamed, *labels.findings(public)),
+        action_source=hit.action_source,
+    )

@@ -1,0 +1,145 @@
+"""Shopify's webhooks: paid orders are Purchases, refunds events of their own.
+
+Source: Shopify, Admin REST API, resources "Order" and "Refund"; topics ``orders/paid``, ``refunds/create``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.model.server_request import ServerHit
+from proxy.rules.hooks.hook import (
+    HookEvents,
+    Shop,
+    goods,
+    nothing,
+    number,
+    order_event_id,
+    people_keys,
+    rows,
+    seconds,
+    table,
+    text,
+)
+from proxy.rules.identity.browser_ids import click_id
+
+_REFUND = "Refund"
+# What the snippet for the theme writes into the cart, as Shopify hands it on.
+_ATTRIBUTES = {"_fbp": "fbp", "_fbc": "fbc"}
+_EVENT_ID = "_event_id"
+
+
+def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
+    """Return what a genuine webhook comes to.
+
+    Args:
+        topic: ``X-Shopify-Topic``.
+        payload: The body.
+        shop: The shop it is of.
+    """
+    if topic == "orders/paid":
+        return _order(payload, shop)
+    if topic == "refunds/create":
+        return _refund(payload, shop)
+    return nothing("topic")
+
+
+def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
+    if order.get("test") is True:
+        return nothing("test order")
+    if order.get("cancelled_at"):
+        return nothing("cancelled")
+    if text(order.get("financial_status")) != "paid":
+        return nothing("not paid")
+    order_id, time_s, value = text(order.get(shop.order_id)), _paid_at(order), number(order.get("total_price"))
+    if not order_id or time_s is None or value is None:
+        return nothing("unreadable")
+    attributes = {text(row.get("name")): text(row.get("value")) for row in rows(order.get("note_attributes"))}
+    hit = ServerHit(
+        place=0,
+        name="Purchase",
+        id=attributes.get(_EVENT_ID) or order_event_id(shop.site, order_id),
+        time_s=time_s,
+        action_source=_action_source(order),
+        user_data=_buyer(order, attributes, time_s),
+        custom_data=_bought(order, shop, order_id, value),
+        url=f"https://{shop.domain}/",
+    )
+    return HookEvents((hit,))
+
+
+def _paid_at(order: Mapping[str, Any]) -> int | None:
+    """Return when an order was placed; imported ones have a ``created_at`` of their import."""
+    return seconds(order.get("processed_at")) or seconds(order.get("created_at"))
+
+
+def _action_source(order: Mapping[str, Any]) -> str:
+    """Return where it happened: a sale without a browser is none of the website (Meta, server event parameters)."""
+    by_channel = {"pos": "physical_store", "subscription_contract": "system_generated"}
+    return by_channel.get(text(order.get("source_name")), "website" if _user_agent(order) else "other")
+
+
+def _user_agent(order: Mapping[str, Any]) -> str:
+    return text(table(order.get("client_details")).get("user_agent"))
+
+
+def _buyer(order: Mapping[str, Any], attributes: Mapping[str, str], time_s: int) -> dict[str, tuple[str, ...]]:
+    """Return the match keys of an order; guests of a till share a customer, so that one says nothing."""
+    customer, billing = table(order.get("customer")), table(order.get("billing_address"))
+    is_till = text(order.get("source_name")) == "pos"
+    address = billing or table(order.get("shipping_address")) or table(customer.get("default_address"))
+    landing = text(order.get("landing_site"))
+    clicked = click_id(f"https://shop.example{landing}") if landing.startswith("/") else ""
+    ids = [(key, attributes.get(name)) for name, key in _ATTRIBUTES.items()]
+    if clicked and not attributes.get("_fbc"):
+        ids.append(("fbc", f"fb.1.{(seconds(order.get('created_at')) or time_s) * 1000}.{clicked}"))
+    return people_keys(
+        (
+            ("em", order.get("email") or order.get("contact_email")),
+            ("ph", order.get("phone") or address.get("phone")),
+            ("fn", address.get("first_name")),
+            ("ln", address.get("last_name")),
+            ("ct", address.get("city")),
+            ("st", address.get("province_code")),
+            ("zp", address.get("zip")),
+            ("country", address.get("country_code")),
+            ("external_id", None if is_till else customer.get("id")),
+            ("client_ip_address", order.get("browser_ip")),
+            ("client_user_agent", _user_agent(order)),
+            *ids,
+        )
+    )
+
+
+def _bought(order: Mapping[str, Any], shop: Shop, order_id: str, value: float) -> dict[str, Any]:
+    money = {"value": value, "currency": text(order.get("currency")), "order_id": order_id}
+    content_type = "product_group" if shop.content_id == "product_id" else "product"
+    return money | {"content_type": content_type} | goods(rows(order.get("line_items")), shop.content_id)
+
+
+def _refund(refund: Mapping[str, Any], shop: Shop) -> HookEvents:
+    """Return the event of a refund: no event of Meta's own means one, and a negative Purchase nobody explains."""
+    paid_back = [
+        row
+        for row in rows(refund.get("transactions"))
+        if row.get("kind") == "refund" and row.get("status") == "success" and number(row.get("amount"))
+    ]
+    refund_id, time_s = text(refund.get("id")), seconds(refund.get("created_at"))
+    if not paid_back:
+        return nothing("no money")
+    if not refund_id or time_s is None:
+        return nothing("unreadable")
+    hit = ServerHit(
+        place=0,
+        name=_REFUND,
+        id=f"refund-{shop.site}-{refund_id}",
+        time_s=time_s,
+        action_source="other",
+        user_data={},
+        custom_data={
+            "value": sum(abs(number(row.get("amount")) or 0) for row in paid_back),
+            "currency": text(paid_back[0].get("currency")),
+            "order_id": text(refund.get("order_id")),
+        },
+        orders=(("refund", refund_id),),
+    )
+    return HookEvents((hit,))

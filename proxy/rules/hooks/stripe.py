@@ -1,0 +1,212 @@
+"""Stripe's webhooks: paid checkouts are Purchases, subscriptions begin with StartTrial or Subscribe, and renew.
+
+Source: Stripe API reference, objects Event, Checkout Session, Invoice, Subscription. A hook is written in the API
+version of its endpoint, so the places of before and after version 2025-03-31 are read.
+
+A first payment and a renewal are told apart by what was remembered of the subscription: an invoice of a new period
+does not say whether a trial ended with it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+from proxy.model.server_request import ServerHit
+from proxy.rules.hooks.hook import HookEvents, Shop, nothing, order_event_id, people_keys, rows, seconds, table, text
+from proxy.rules.payload.money import minor_units
+
+_CHECKOUTS = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+_SUBSCRIPTIONS = ("customer.subscription.created", "customer.subscription.updated")
+# Names of metadata, as the snippets write them when they make the session or the subscription.
+_FBP, _FBC, _EVENT_ID, _ORDER_ID, _ADDRESS, _AGENT = "fbp", "fbc", "event_id", "order_id", "client_ip", "user_agent"
+TRIAL, SUBSCRIBE = "StartTrial", "Subscribe"
+FIRST_EVENTS = (TRIAL, SUBSCRIBE)
+"""What a subscription comes to once."""
+_INVOICE = "invoice"
+_FIRST_INVOICE, _NEXT_INVOICE = "subscription_create", "subscription_cycle"
+
+
+def subscription_of(payload: Mapping[str, Any]) -> str:
+    """Return the subscription whose past decides what a webhook means; empty when none does."""
+    subject = table(table(payload.get("data")).get("object"))
+    is_next = payload.get("type") == "invoice.paid" and subject.get("billing_reason") == _NEXT_INVOICE
+    return _subscription_of(subject) if is_next else ""
+
+
+def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = frozenset()) -> HookEvents:
+    """Return what a genuine webhook comes to.
+
+    Args:
+        payload: The body: an Event.
+        shop: The shop it is of.
+        remembered: Which of the events that its subscription has once were sent: ``FIRST_EVENTS``.
+    """
+    if payload.get("livemode") is not True:
+        return nothing("test mode")
+    kind, data, at = text(payload.get("type")), table(payload.get("data")), seconds(payload.get("created"))
+    subject = table(data.get("object"))
+    if at is None or not subject:
+        return nothing("unreadable")
+    if kind in _CHECKOUTS:
+        return _checkout(subject, shop, at)
+    if kind in _SUBSCRIPTIONS:
+        return _subscription(subject, shop, at)
+    if kind == "invoice.paid":
+        return _invoice(subject, shop, at, remembered)
+    return nothing("type")
+
+
+def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
+    if session.get("mode") != "payment":
+        return nothing("its subscription tells")
+    if session.get("payment_status") != "paid":
+        return nothing("not paid")
+    metadata = table(session.get("metadata"))
+    order_id = text(metadata.get(_ORDER_ID)) or text(session.get("client_reference_id")) or text(session.get("id"))
+    money = _money(session.get("amount_total"), session.get("currency"))
+    if not order_id or not money:
+        return nothing("unreadable")
+    hit = ServerHit(
+        place=0,
+        name="Purchase",
+        id=text(metadata.get(_EVENT_ID)) or order_event_id(shop.site, order_id),
+        time_s=at,
+        custom_data={**money, "order_id": order_id},
+        **_whom(shop, metadata, table(session.get("customer_details"))),
+    )
+    return HookEvents((hit,))
+
+
+def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
+    """Return the begin of a trial; whatever else a subscription does, its invoices tell."""
+    identity, metadata = text(subscription.get("id")), table(subscription.get("metadata"))
+    if subscription.get("status") != "trialing" or not identity:
+        return nothing("status")
+    hit = ServerHit(
+        place=0,
+        name=TRIAL,
+        id=text(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
+        time_s=seconds(subscription.get("trial_start")) or at,
+        custom_data={"value": 0, **_price(subscription)},
+        orders=((TRIAL, identity),),
+        **_whom(shop, metadata, {}, customer=subscription.get("customer")),
+    )
+    return HookEvents((hit,))
+
+
+def _invoice(invoice: Mapping[str, Any], shop: Shop, at: int, remembered: frozenset[str]) -> HookEvents:
+    """Return a first payment, or a renewal; what costs nothing, as at the begin of a trial, is neither."""
+    identity, reason, subscription = text(invoice.get("id")), invoice.get("billing_reason"), _subscription_of(invoice)
+    money = _money(invoice.get("amount_paid"), invoice.get("currency"))
+    if not money or not money["value"]:
+        return nothing("no money")
+    if reason not in (_FIRST_INVOICE, _NEXT_INVOICE):
+        return nothing("billing reason")
+    if not identity or not subscription:
+        return nothing("unreadable")
+    is_first = reason == _FIRST_INVOICE or (TRIAL in remembered and SUBSCRIBE not in remembered)
+    if not is_first and not shop.renewal:
+        return nothing("renewal")
+    metadata, is_automatic = _subscription_metadata(invoice), reason == _NEXT_INVOICE
+    hit = ServerHit(
+        place=0,
+        name=SUBSCRIBE if is_first else shop.renewal,
+        id=f"subscribe-{shop.site}-{subscription}" if is_first else f"renewal-{shop.site}-{identity}",
+        time_s=seconds(table(invoice.get("status_transitions")).get("paid_at")) or at,
+        custom_data=money,
+        orders=((_INVOICE, identity), (SUBSCRIBE, subscription)) if is_first else ((_INVOICE, identity),),
+        **_whom(shop, metadata, _billed(invoice), customer=invoice.get("customer"), is_automatic=is_automatic),
+    )
+    return HookEvents((hit,))
+
+
+class _Whom(TypedDict):
+    action_source: str
+    user_data: Mapping[str, tuple[str, ...]]
+    url: str
+
+
+def _whom(
+    shop: Shop,
+    metadata: Mapping[str, Any],
+    details: Mapping[str, Any],
+    *,
+    customer: object = None,
+    is_automatic: bool = False,
+) -> _Whom:
+    """Return whom an event is about, and where: on the website if the snippet wrote down a browser, else elsewhere.
+
+    Args:
+        shop: The shop.
+        metadata: What the snippet wrote.
+        details: Customer details: e-mail address, telephone, name, address.
+        customer: The customer's id.
+        is_automatic: It happened with nobody there, as renewals do (Meta, server event parameters, action source).
+    """
+    address, (first, _, last) = table(details.get("address")), text(details.get("name")).partition(" ")
+    agent = "" if is_automatic else text(metadata.get(_AGENT))
+    keys = people_keys(
+        (
+            ("em", details.get("email")),
+            ("ph", details.get("phone")),
+            ("fn", first if last else ""),
+            ("ln", last),
+            ("ct", address.get("city")),
+            ("st", address.get("state")),
+            ("zp", address.get("postal_code")),
+            ("country", address.get("country")),
+            ("external_id", customer),
+            ("fbp", metadata.get(_FBP)),
+            ("fbc", metadata.get(_FBC)),
+            ("client_user_agent", agent),
+            ("client_ip_address", metadata.get(_ADDRESS) if agent else ""),
+        )
+    )
+    url = f"https://{shop.domain}/" if agent else ""
+    source = "system_generated" if is_automatic else "website" if agent else "other"
+    return {"action_source": source, "user_data": keys, "url": url}
+
+
+def _money(minor: object, currency: object) -> dict[str, Any]:
+    """Return value and currency of an amount in minor units; nothing when either is missing."""
+    code = text(currency).upper()
+    if isinstance(minor, bool) or not isinstance(minor, int) or minor < 0 or not code:
+        return {}
+    return {"value": minor_units(minor, code), "currency": code}
+
+
+def _price(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a period of a subscription costs; nothing when its prices are not plain amounts."""
+    items = rows(table(subscription.get("items")).get("data"))
+    prices = [table(item.get("price")) or table(item.get("plan")) for item in items]
+    amounts = [price.get("unit_amount", price.get("amount")) for price in prices]
+    counts = [item.get("quantity", 1) for item in items]
+    codes = {text(price.get("currency")) for price in prices}
+    if len(codes) != 1 or not all(isinstance(each, int) for each in (*amounts, *counts)):
+        return {}
+    money = _money(_total(amounts, counts), codes.pop())
+    return {"predicted_ltv": money["value"], "currency": money["currency"]} if money else {}
+
+
+def _total(amounts: Iterable[Any], counts: Iterable[Any]) -> int:
+    return sum(int(each) * int(count) for each, count in zip(amounts, counts, strict=True))
+
+
+def _subscription_of(invoice: Mapping[str, Any]) -> str:
+    """Return the subscription of an invoice, from where this or an older API version tells it."""
+    parent = table(table(invoice.get("parent")).get("subscription_details"))
+    found = parent.get("subscription") or invoice.get("subscription")
+    return text(table(found).get("id")) or text(found)
+
+
+def _subscription_metadata(invoice: Mapping[str, Any]) -> Mapping[str, Any]:
+    parent = table(table(invoice.get("parent")).get("subscription_details"))
+    return table(parent.get("metadata")) or table(table(invoice.get("subscription_details")).get("metadata"))
+
+
+def _billed(invoice: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "email": invoice.get("customer_email"),
+        "phone": invoice.get("customer_phone"),
+        "name": invoice.get("customer_name"),
+        "address": invoice.get("customer_address"),
+    }

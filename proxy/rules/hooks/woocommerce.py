@@ -1,0 +1,116 @@
+"""WooCommerce's webhooks: an order that is paid is a Purchase, whatever the topic; its refunds are events of their own.
+
+Source: WooCommerce REST API v3, "Order properties"; class ``WC_Webhook``. The body says how the order stands when the
+hook is sent, not when its cause happened, so its status decides.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from proxy.model.server_request import ServerHit
+from proxy.rules.hooks.hook import (
+    HookEvents,
+    Shop,
+    goods,
+    nothing,
+    number,
+    order_event_id,
+    people_keys,
+    rows,
+    seconds,
+    table,
+    text,
+)
+
+TOPICS = ("order.created", "order.updated", "order.restored")
+_PAID = {"processing", "completed", "refunded"}
+"""A refunded order was paid; whether that was told already is for the memory of orders to say."""
+# Orders that a visitor of the shop made; staff and schedules make others.
+_BY_VISITORS = {"checkout", "store-api"}
+_BY_STAFF = {"admin"}
+_AUTOMATIC = {"subscription": "system_generated"}
+# What the snippet for the theme, and Meta's own plugin, write into the order.
+_FBP, _FBC, _EVENT_IDS = "_fbp", "_fbc", ("_event_id", "_meta_event_id")
+_NO_CUSTOMER = "0"
+
+
+def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
+    """Return what a genuine webhook comes to.
+
+    Args:
+        topic: ``X-WC-Webhook-Topic``.
+        payload: The body.
+        shop: The shop it is of.
+    """
+    if topic not in TOPICS:
+        return nothing("topic")
+    if text(payload.get("created_via")) in _BY_STAFF:
+        return nothing("made by staff")
+    if text(payload.get("status")) not in _PAID:
+        return nothing("not paid")
+    order_id, value = text(payload.get(shop.order_id)), number(payload.get("total"))
+    time_s = seconds(payload.get("date_paid_gmt"), is_utc=True)
+    if not order_id or value is None:
+        return nothing("unreadable")
+    if time_s is None:
+        return nothing("not paid")
+    written = {text(row.get("key")): text(row.get("value")) for row in rows(payload.get("meta_data"))}
+    event_id = next((written[key] for key in _EVENT_IDS if written.get(key)), order_event_id(shop.site, order_id))
+    is_website = text(payload.get("created_via")) in _BY_VISITORS and bool(text(payload.get("customer_user_agent")))
+    purchase = ServerHit(
+        place=0,
+        name="Purchase",
+        id=event_id,
+        time_s=time_s,
+        action_source="website" if is_website else _AUTOMATIC.get(text(payload.get("created_via")), "other"),
+        user_data=_buyer(payload, written, is_website=is_website),
+        custom_data=_bought(payload, shop, order_id, value),
+        url=f"https://{shop.domain}/",
+    )
+    return HookEvents((purchase, *_refunds(payload, shop, order_id)))
+
+
+def _buyer(order: Mapping[str, Any], written: Mapping[str, str], *, is_website: bool) -> dict[str, tuple[str, ...]]:
+    billing, customer_id = table(order.get("billing")), text(order.get("customer_id"))
+    keys = people_keys(
+        (
+            ("em", billing.get("email")),
+            ("ph", billing.get("phone")),
+            ("fn", billing.get("first_name")),
+            ("ln", billing.get("last_name")),
+            ("ct", billing.get("city")),
+            ("st", billing.get("state")),
+            ("zp", billing.get("postcode")),
+            ("country", billing.get("country")),
+            ("external_id", "" if customer_id == _NO_CUSTOMER else customer_id),
+            ("fbp", written.get(_FBP)),
+            ("fbc", written.get(_FBC)),
+        )
+    )
+    if is_website:
+        agent, address = order.get("customer_user_agent"), order.get("customer_ip_address")
+        keys |= people_keys((("client_user_agent", agent), ("client_ip_address", address)))
+    return keys
+
+
+def _bought(order: Mapping[str, Any], shop: Shop, order_id: str, value: float) -> dict[str, Any]:
+    money = {"value": value, "currency": text(order.get("currency")), "order_id": order_id}
+    return money | {"content_type": "product"} | goods(rows(order.get("line_items")), shop.content_id)
+
+
+def _refunds(order: Mapping[str, Any], shop: Shop, order_id: str) -> Iterator[ServerHit]:
+    """Yield the refunds that an order lists, each told again with every later change of the order."""
+    time_s = seconds(order.get("date_modified_gmt"), is_utc=True)
+    for place, refund in enumerate(rows(order.get("refunds")), 1):
+        refund_id, value = text(refund.get("id")), number(refund.get("total"))
+        if refund_id and value and time_s is not None:
+            yield ServerHit(
+                place=place,
+                name="Refund",
+                id=f"refund-{shop.site}-{refund_id}",
+                time_s=time_s,
+                action_source="other",
+                user_data={},
+                custom_data={"value": abs(value), "currency": text(order.get("currency")), "order_id": order_id},
+                orders=(("refund", refund_id),),
+            )

@@ -1,0 +1,54 @@
+"""JSON as browsers and servers write it, half characters included."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+
+T = TypeVar("T")
+
+# Half a pair of surrogates, which is what ``slice`` leaves of an emoji.
+_HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
+# In its place while halves are looked for; no JSON holds it.
+_BACKSLASH, _MASK = rb"\\", b"\x00\x00"
+# Looking for them takes up to 50 ms for a megabyte, and is done before anybody knows who sent it.
+_MOST_MASKED = 1024 * 1024
+
+
+def parsed(body: bytes) -> Any:
+    """Return what JSON says, half characters as U+FFFD, as browsers send them (WHATWG, Encoding).
+
+    Raises:
+        orjson.JSONDecodeError: when it is no JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        masked = whole_characters(body)
+        if masked is None:
+            raise
+        return orjson.loads(masked)
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Return what a decoder makes of JSON, likewise; half characters of a very large body are not looked for.
+
+    Raises:
+        msgspec.DecodeError: when it is no JSON.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError:
+        masked = whole_characters(body) if len(body) <= _MOST_MASKED else None
+        if masked is None:
+            raise
+        return decoder.decode(masked)
+
+
+def whole_characters(body: bytes) -> bytes | None:
+    """Return JSON with half characters replaced by U+FFFD; None where it can hold none."""
+    if b"\\u" not in body or b"\x00" in body:
+        return None
+    return _HALF.sub(rb"\\ufffd", body.replace(_BACKSLASH, _MASK)).replace(_MASK, _BACKSLASH)

@@ -1,0 +1,107 @@
+"""What is written of a server's event that passed: without what may not leave, under an id that a repeat has too."""
+
+import re
+from hashlib import blake2b
+
+import orjson
+from msgspec.structs import replace
+
+from proxy.graph import payload
+from proxy.model.event import Event, Redaction
+from proxy.model.order import order_key
+from proxy.model.request import Visit
+from proxy.rules import limits
+from proxy.rules.payload.pages import clean_page
+from proxy.rules.payload.redact import clean_data
+from proxy.rules.payload.secret_shapes import shape_of
+from proxy.rules.server_case import ServerEventCase
+from proxy.rules.server_members import clean_members
+
+# Without a digit it is no order's number but a variable that nobody filled in; the tag's word on it is the same.
+_NUMBERED = re.compile("[1-9]")
+_ID_BYTES = 16
+# A Refund, a ViewContent or an event of the site's own may come often for one order.
+_ONCE_FOR_AN_ORDER = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
+
+
+def take(event_case: ServerEventCase) -> None:
+    """Redact the event, give it an id if it has none, and write its record."""
+    case = event_case.case
+    event = _event(event_case)
+    if not event.id:
+        event = replace(event, id=_order_id(event_case) or _content_id(event_case, event))
+    record = payload.server_record(event, case.request.fields)._replace(order=_order(event_case))
+    case.records.append(record)
+    case.written += len(record.payload)
+
+
+def _event(event_case: ServerEventCase) -> Event:
+    case, hit, effort = event_case.case, event_case.hit, event_case.effort
+    site, allowed = case.policy.site, case.policy.allowed
+    data, removed, _ = clean_data(event_case.data, allowed, effort)
+    visit = Visit(sent=0, url=hit.url, referrer=hit.referrer)
+    page = clean_page(visit, site.sensitive, allowed, effort)
+    more, others_removed = clean_members(hit.more, site.sensitive, allowed, effort)
+    case.redactions += [Redaction(what, "custom_data") for what in removed]
+    case.redactions += [*page.redactions, *others_removed]
+    return Event(
+        pixel=case.pixel.id,
+        name=hit.name,
+        id=hit.id,
+        time_s=event_case.time_s,
+        url=page.url,
+        referrer=page.referrer,
+        user_data=event_case.person.user_data,
+        custom_data=data,
+        options=event_case.options,
+        action_source=hit.action_source,
+        findings=hit.findings + event_case.person.findings + event_case.findings + _missing(event_case, page.url),
+        person_digests=event_case.person.digests,
+        opt_out=hit.opt_out,
+        more=more,
+    )
+
+
+def _missing(event_case: ServerEventCase, url: str) -> tuple[str, ...]:
+    """Return what Meta requires of an event of a website, though Graph counts it without [server event parameters]."""
+    if event_case.hit.action_source != "website":
+        return ()
+    agent = event_case.person.user_data.get("client_user_agent")
+    required = {"event_source_url:missing": url, "client_user_agent:missing": agent}
+    return tuple(finding for finding, value in required.items() if not value)
+
+
+def _order(event_case: ServerEventCase) -> bytes:
+    """Return what the event is counted once by for weeks; nothing where an order may have several of its name."""
+    hit, site = event_case.hit, event_case.case.policy.site.name
+    if hit.orders:
+        return b"".join([order_key(site, name, order) for name, order in hit.orders])
+    # Lines of a till's order come each by itself (Meta, offline events).
+    is_once = hit.name in _ONCE_FOR_AN_ORDER and "item_number" not in event_case.data
+    order = event_case.data.get("order_id", "") if is_once else ""
+    return order_key(site, hit.name, order) if isinstance(order, str) and _NUMBERED.search(order) else b""
+
+
+def _order_id(event_case: ServerEventCase) -> str:
+    """Return the id of an order's Purchase, as the tag gives it to the page's copy; "" for anything else."""
+    order = event_case.order_id
+    if not _NUMBERED.search(order) or shape_of(order, event_case.effort, is_id=True):
+        return ""
+    identity = f"order-{event_case.case.policy.site.name}-{order}"
+    return identity if len(identity) <= limits.ID and identity.isprintable() else ""
+
+
+def _content_id(event_case: ServerEventCase, event: Event) -> str:
+    """Return an id made of what the event says, and of how many before it in its request say the same.
+
+    It is keyed, as it rests in the clear and is made of hashed contact data. The lists of match keys are sorted: one
+    of Meta's SDKs writes them in another order each time.
+    """
+    keys = {key: sorted(value) if isinstance(value, list) else value for key, value in event.user_data.items()}
+    told = (event.name, event.time_s, event.action_source, event.url, keys, event.custom_data, event.more)
+    person_keys = event_case.case.policy.person_keys
+    content = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    digest = blake2b(content, digest_size=_ID_BYTES, key=person_keys[0] if person_keys else b"").digest()
+    before = event_case.case.alike.get(digest, 0)
+    event_case.case.alike[digest] = before + 1
+    return f"{digest.hex()}-{before}" if before else digest.hex()

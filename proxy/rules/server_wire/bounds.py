@@ -1,0 +1,26 @@
+"""How large what JSON says may be before anything goes through it level by level."""
+
+from typing import Any
+
+from proxy.rules import server_limits
+
+
+def is_bounded(value: Any) -> bool:
+    """Tell whether a value has no more members and levels than an event may have."""
+    return _members(value, server_limits.MEMBERS, server_limits.DEPTH) is not None
+
+
+def _members(value: Any, most: int, levels: int) -> int | None:
+    """Return how many members a value has at all levels; None if they are too many, or too deep."""
+    if not isinstance(value, dict | list):
+        return 0
+    count = len(value)
+    if count > most or levels < 1:
+        return None
+    for member in value.values() if isinstance(value, dict) else value:
+        if isinstance(member, dict | list):
+            inner = _members(member, most - count, levels - 1)
+            if inner is None:
+                return None
+            count += inner
+    return count

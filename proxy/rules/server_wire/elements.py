@@ -1,0 +1,158 @@
+"""Where the events of a request stand → one element for each, still unread, and each element → an object.
+
+``data`` comes as a list of objects, as a list of JSON texts (Python and Ruby SDKs), as JSON text of such a list, as one
+object, as an object with numbers for names, as repeated fields ``data`` or ``data[]``, and as PHP nests fields:
+``data[0][event_name]``.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
+
+import msgspec
+import orjson
+
+from proxy.rules import server_limits
+from proxy.rules.effort import Parts
+from proxy.rules.json_text import decoded, parsed, whole_characters
+from proxy.rules.server_wire.bounds import is_bounded
+from proxy.rules.server_wire.fields import Field, content_parts, text_of
+
+Element: TypeAlias = bytes | msgspec.Raw | Mapping[str, Any]
+"""One event: JSON, or what nested fields came to."""
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
+_PLACE = re.compile(r"\[([^\[\]]{0,100})\]")
+_NAME = re.compile(r"data((?:\[[^\[\]]{0,100}\]){0,20})")
+# Numbers of 64 bits have 19 digits or more; beyond them the faster reader makes a fraction.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# JSON text in JSON text, as of a form in a form; more often it is no mistake of an SDK.
+_MOST_WRAPPINGS = 3
+_DATA = "accepted: a list of events, as objects or JSON texts"
+
+
+def elements_parts(data: Sequence[Field]) -> Parts[list[Element]]:
+    """Return the elements of all fields that hold events, in parts, in the order in which they came; nested ones last.
+
+    Raises:
+        ValueError: when they cannot be told apart.
+    """
+    elements: list[Element] = []
+    nested: dict[str, Any] = {}
+    for number, field in enumerate(data):
+        if number % 100 == 99:
+            yield
+        match = _NAME.fullmatch(field.name)
+        if match is None:
+            continue
+        path = _PLACE.findall(match[1])
+        if len(path) > 1:
+            _nest(nested, path, text_of(field))
+        else:
+            content = yield from content_parts(field)
+            elements += _listed(content, is_one=path not in ([], [""]))
+    return [*elements, *_values(nested)]
+
+
+def event_of(element: Element) -> Mapping[str, Any]:
+    """Return the object that an element is.
+
+    Raises:
+        ValueError: when it is none, or too large; the text says so, and repeats nothing of it.
+    """
+    text = bytes(element) if isinstance(element, bytes | msgspec.Raw) else orjson.dumps(element)
+    if len(text) > server_limits.EVENT:
+        raise ValueError(f"event: {len(text)} bytes; accepted: {server_limits.EVENT}")
+    event = _json(text) if isinstance(element, bytes | msgspec.Raw) else element
+    if not isinstance(event, dict):
+        raise ValueError("event: not an object; accepted: an object, or JSON text of it")  # noqa: TRY004 - the sender's
+    if not is_bounded(event):
+        accepted = f"{server_limits.MEMBERS} members, {server_limits.DEPTH} levels of them"
+        raise ValueError(f"event: too large; accepted: {accepted}")
+    return event
+
+
+def unwrapped(content: bytes) -> bytes:
+    """Return JSON that is no text: what JSON text says is JSON too.
+
+    Raises:
+        ValueError: when it is no JSON, or wrapped too often.
+    """
+    content = content.strip()
+    for _ in range(_MOST_WRAPPINGS):
+        if not content.startswith(b'"'):
+            return content
+        content = decoded(_TEXT, content).encode(errors="replace").strip()
+    raise ValueError("data: JSON text in JSON text, too often; " + _DATA)
+
+
+def _listed(content: bytes, *, is_one: bool) -> Iterable[Element]:
+    """Return the elements of a list, of an object with numbers for names, or the only one."""
+    if not content.strip():
+        return ()
+    content = unwrapped(content)
+    if content.startswith(b"["):
+        return list(_decoded(_LIST, content))
+    if not content.startswith(b"{") or is_one:
+        return (content,)
+    members = _decoded(_OBJECT, content)
+    has_numbers = members and all(name.isdecimal() for name in members)
+    return list(members.values()) if has_numbers else (content,)
+
+
+def _decoded(decoder: Any, content: bytes) -> Any:
+    if len(content) > server_limits.COMMAS and content.count(b",") > server_limits.COMMAS:
+        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
+    try:
+        return decoded(decoder, content)
+    except RecursionError as error:
+        raise ValueError(f"data: nested too deep; accepted: {server_limits.DEPTH} levels of an event") from error
+    except msgspec.DecodeError as error:
+        raise ValueError(f"data: not JSON ({str(error)[:80]}); {_DATA}") from error
+
+
+def _json(element: bytes) -> Any:
+    try:
+        text = unwrapped(element)
+        if not _LONG_NUMBER.search(text):
+            return parsed(text)
+        return _exact(text)
+    except RecursionError as error:
+        raise ValueError(f"event: nested too deep; accepted: {server_limits.DEPTH} levels") from error
+    except ValueError as error:
+        raise ValueError(f"event: not JSON ({str(error)[:80]}); accepted: an object, or JSON text of it") from error
+
+
+def _exact(text: bytes) -> Any:
+    """Return what JSON says, whole numbers as exact as they stand."""
+    return json.loads((whole_characters(text) or text).decode(), parse_constant=_no_number)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:
+    """Put a field where its name says; a name without end appends. What stands in the way of another is replaced."""
+    inner = nested
+    for name in path[:-1]:
+        below = inner.get(name or str(len(inner)))
+        if not isinstance(below, dict):
+            below = inner[name or str(len(inner))] = {}
+        inner = below
+    inner[path[-1] or str(len(inner))] = value
+
+
+def _values(nested: dict[str, Any]) -> list[Element]:
+    return [_as_lists(event) for event in nested.values() if isinstance(event, dict)]
+
+
+def _as_lists(value: Any) -> Any:
+    """Return nested fields with lists for what is numbered from 0 without a gap."""
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _as_lists(member) for name, member in value.items()}
+    return list(inner.values()) if list(inner) == [str(number) for number in range(len(inner))] else inner

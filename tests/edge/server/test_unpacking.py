@@ -1,0 +1,99 @@
+"""Packed bodies: what gzip and deflate hold comes out whole, and what is no such thing, or a bomb, is refused."""
+
+import gzip
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.edge.server.unpacking import UnpackableError, unpacked
+from proxy.rules.effort import whole
+
+
+def raw_deflate(content: bytes) -> bytes:
+    """Return what some clients call deflate: without zlib's head."""
+    engine = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return engine.compress(content) + engine.flush()
+
+
+PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip": ("gzip", gzip.compress),
+    "gzip in two members": ("x-gzip", lambda content: gzip.compress(content[:7]) + gzip.compress(content[7:])),
+    "deflate": ("deflate", zlib.compress),
+    "deflate without a head": ("deflate", raw_deflate),
+}
+
+
+def nothing(_size: int) -> None:
+    """Take note of no size."""
+
+
+@pytest.mark.parametrize(("coding", "pack"), PACKERS.values(), ids=PACKERS)
+@given(st.one_of(st.binary(max_size=2000), st.binary(min_size=1, max_size=9).map(lambda text: text * 200_000)))
+def test_what_was_packed_comes_out(coding: str, pack: Callable[[bytes], bytes], content: bytes) -> None:
+    """Any content survives each coding, whatever its size is to that of a part."""
+    sizes: list[int] = []
+
+    assert whole(unpacked(pack(content), coding, sizes.append)) == content
+    assert sum(sizes) == len(content)
+
+
+@pytest.mark.parametrize(("coding", "pack"), PACKERS.values(), ids=PACKERS)
+@given(st.data())
+def test_what_is_cut_is_refused(coding: str, pack: Callable[[bytes], bytes], data: st.DataObject) -> None:
+    """A body that ended too early is never taken for a whole one, unless a whole member ends there."""
+    packed = pack(b"what a server sends" * 100)
+    at = data.draw(st.integers(0, len(packed) - 1))
+    try:
+        found = whole(unpacked(packed[:at], coding, nothing))
+    except UnpackableError:
+        return
+
+    assert found == (b"what a " if coding == "x-gzip" and at else found[:0])
+    assert coding == "x-gzip"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@given(st.binary(min_size=1, max_size=300))
+def test_other_bytes_are_refused_or_read(coding: str, content: bytes) -> None:
+    """No bytes lead to another error than the one that says they cannot be unpacked."""
+    try:
+        whole(unpacked(content, coding, nothing))
+    except UnpackableError:
+        return
+
+
+def test_bytes_behind_a_deflated_body_are_refused() -> None:
+    """Only gzip may have a second member."""
+    with pytest.raises(UnpackableError):
+        whole(unpacked(zlib.compress(b"a") + b"more", "deflate", nothing))
+
+
+class TooMuchError(Exception):
+    """The bound of the test."""
+
+
+def test_a_bomb_ends_at_the_bound() -> None:
+    """Of 200 MB in 200 KB no more is unpacked than the bound and one part."""
+    bomb, size = gzip.compress(bytes(200_000_000), 9), 0
+
+    def bound(grown: int) -> None:
+        nonlocal size
+        size += grown
+        if size > 1_000_000:
+            raise TooMuchError
+
+    with pytest.raises(TooMuchError):
+        whole(unpacked(bomb, "gzip", bound))
+    assert size < 1_000_000 + (1 << 18) + 1
+
+
+def test_a_bomb_is_unpacked_in_parts() -> None:
+    """Others have their turn between parts of a quarter of a megabyte."""
+    sizes: list[int] = []
+    parts = unpacked(gzip.compress(bytes(10_000_000), 9), "gzip", sizes.append)
+
+    assert sum(1 for _ in parts) >= 10_000_000 >> 18
+    assert max(sizes) <= 1 << 18

@@ -1,0 +1,30 @@
+"""Bodies of servers, damaged in every way, are answered: no fault of ours, and nothing that Graph would not take."""
+
+import orjson
+import pytest
+from maker import NOW, Chance
+from server_target import ServerDoor, damaged, golden_bodies
+
+from proxy.simulator.graph.rules import refuse_one
+
+COUNT = 3000
+
+
+@pytest.fixture(scope="module")
+def door() -> ServerDoor:
+    return ServerDoor()
+
+
+def test_no_damaged_body_leads_to_an_error(door: ServerDoor) -> None:
+    """Thousands of them: each is unreadable, refused, dropped or sent in a form that the simulator of Graph takes."""
+    bodies, outcomes = golden_bodies(), set()
+    for number in range(COUNT):
+        body, site, is_graph = damaged(bodies, Chance(number))
+        answer = door.answer(body, site, is_graph=is_graph)
+        assert answer.decision.faults == (), number
+        assert answer.unreadable or answer.received, number
+        for record in answer.decision.records:
+            assert refuse_one(orjson.loads(record.whole), NOW / 1000) is None, number
+        outcomes.add((bool(answer.unreadable), bool(answer.refused), bool(answer.decision.records)))
+
+    assert outcomes >= {(True, False, False), (False, True, False), (False, False, True), (False, True, True)}

@@ -1,0 +1,164 @@
+"""An event of an order is sent once for months, whatever ids its copies have."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clock import NOON, Clock
+from queues import open_queue
+from support import PIXEL, record, server_record
+
+from proxy.model.order import order_key
+from proxy.model.record import Record
+from proxy.model.suppression import SuppressionKind
+from proxy.queue.contract import QueueError
+from proxy.queue.sqlite.engine import LocalQueue
+
+DAY = 24 * 3_600_000
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(name="queue")
+async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
+    queue = open_queue(tmp_path, clock)
+    yield queue
+    await queue.close()
+
+
+def sale(number: int, order: str, *, site: str = "shop", pixel: str = PIXEL, name: str = "Purchase") -> Record:
+    """Return a server's copy of an order's event; each copy has an id of its own."""
+    made = server_record(number)._replace(pixel=pixel, name=name)
+    return made._replace(order=order_key(site, name, order))
+
+
+def of_page(number: int, order: str) -> Record:
+    return record(number)._replace(name="Purchase", order=order_key("shop", "Purchase", order))
+
+
+async def repeats(queue: LocalQueue, *records: Record) -> list[str]:
+    return [one.id for one in (await queue.append(records)).duplicates]
+
+
+async def tables(queue: LocalQueue) -> int:
+    sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'order!_%' ESCAPE '!'"
+    ((count,),) = await queue._writer.do(lambda: queue._store.tables.db.execute(sql).fetchall())
+    return int(str(count))
+
+
+DAYS: list[tuple[float, bool]] = [(0, True), (2.5, True), (29, True), (60, True), (89.9, True), (121, False)]
+
+
+@pytest.mark.parametrize("start", [0, 11, 29.99])
+@pytest.mark.parametrize(("later", "is_known"), DAYS)
+async def test_an_order_is_known_for_90_days(
+    queue: LocalQueue, clock: Clock, start: float, later: float, *, is_known: bool
+) -> None:
+    """On whatever day of a month it was met first, and for no more than 120."""
+    clock.now = int((NOON // (30 * DAY) + 1 + start / 30) * 30 * DAY)
+    await queue.append([sale(1, "1001")])
+    clock.now += int(later * DAY)
+
+    assert await repeats(queue, sale(2, "1001"), sale(3, "1002")) == ["id-2"] * is_known
+
+
+OTHERS = [
+    sale(2, "1002"),
+    sale(2, "01001"),
+    sale(2, "1001", site="other"),
+    sale(2, "1001", pixel="2222222222"),
+    sale(2, "1001", name="Refund"),
+    server_record(2),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_what_is_no_copy_is_sent(queue: LocalQueue, other: Record) -> None:
+    """Another order, another site that numbers its orders alike, another pixel or another event."""
+    await queue.append([sale(1, "1001")])
+
+    assert await repeats(queue, other) == []
+
+
+@pytest.mark.parametrize("pair", [(of_page, sale), (sale, of_page), (sale, sale), (of_page, of_page)])
+@pytest.mark.parametrize("together", [True, False])
+async def test_page_and_backend_count_once(queue: LocalQueue, pair: Sequence[Any], *, together: bool) -> None:
+    """Whichever copy comes first, in one group or later, the other is a duplicate and does not wait."""
+    copies = [make(number, "1001") for number, make in enumerate(pair)]
+    if together:
+        stored = await asyncio.gather(*(queue.append([one]) for one in copies))
+    else:
+        stored = [await queue.append([one]) for one in copies]
+
+    assert [len(answer.duplicates) for answer in stored] == [0, 1]
+    assert queue.stats().waiting == {PIXEL: 1}
+
+
+async def test_a_known_id_tells_of_its_order(queue: LocalQueue) -> None:
+    """A copy that repeats an event's id and names its order lets a third copy with another id be known by that."""
+    plain = record(1)._replace(name="Purchase")
+    await queue.append([plain])
+
+    assert await repeats(queue, sale(1, "1001")) == ["id-1"]
+    assert await repeats(queue, sale(2, "1001")) == ["id-2"]
+
+
+async def test_what_is_refused_counts_for_no_order(queue: LocalQueue) -> None:
+    """The copy of somebody who is suppressed is not stored, and does not make another copy a repeat."""
+    person = b"p" * 16
+    await queue.suppress([person], SuppressionKind.OPT_OUT, NOON)
+    await queue.append([sale(1, "1001")._replace(person_digests=(person,))])
+
+    assert await repeats(queue, sale(2, "1001")) == []
+
+
+async def test_orders_survive_a_restart_and_a_failed_commit(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order whose event was not stored is not met, its table is made again; a stored one is met after a restart."""
+    queue = open_queue(tmp_path, clock)
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("in the middle of a transaction")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue._store.tables.segments, "insert_sealed", fail)
+        with pytest.raises(QueueError):
+            await queue.append([sale(1, "1001")])
+    assert await tables(queue) == 0
+    assert await repeats(queue, sale(1, "1001")) == []
+    await queue.close()
+    again = open_queue(tmp_path, clock)
+
+    assert await repeats(again, sale(2, "1001")) == ["id-2"]
+    await again.close()
+
+
+async def test_months_are_dropped_whole(queue: LocalQueue, clock: Clock) -> None:
+    """However long the proxy runs there are four tables and one more until it is tidied."""
+    forget = queue._store.tables.orders.forget
+    counts = []
+    for month in range(8):
+        await queue.append([sale(month, f"{month}")])
+        while await queue._writer.do(lambda: forget(clock.now)):
+            pass
+        counts.append(await tables(queue))
+        clock.now += 30 * DAY
+    clock.now += 300 * DAY
+    more = [await queue._writer.do(lambda: forget(clock.now)) for _ in range(4)]
+
+    assert counts == [1, 2, 3, 4, 4, 4, 4, 4]
+    assert more == [True, True, True, False]
+    assert await tables(queue) == 0
+
+
+async def test_events_without_an_order_touch_no_table(queue: LocalQueue) -> None:
+    """An installation without servers' orders has no such table."""
+    await queue.append([record(1), server_record(2)])
+
+    assert await tables(queue) == 0

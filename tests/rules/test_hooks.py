@@ -1,0 +1,233 @@
+"""Webhooks of shops: who sent them, and which events they come to.
+
+Each ``tests/golden/hooks/NAME.hook.json`` (kind, topic, body) has its ``NAME.hits.json``: the events as their sender
+would have claimed them.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.rules.hooks import shopify, signatures, stripe, woocommerce
+from proxy.rules.hooks.hook import HookEvents, Shop
+from proxy.rules.payload.money import minor_units
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "hooks"
+NAMES = sorted(path.name.removesuffix(".hook.json") for path in GOLDEN.glob("*.hook.json"))
+SHOP = Shop("shop", "www.shop.example", renewal="Renewal")
+SECRET = "whsec-0123456789"
+BODY = '{"id": 1, "name": "Jürgen"}'.encode()
+
+
+def golden(name: str) -> dict[str, Any]:
+    hook: dict[str, Any] = orjson.loads((GOLDEN / f"{name}.hook.json").read_bytes())
+    return hook
+
+
+def events_of(hook: Mapping[str, Any], shop: Shop = SHOP) -> HookEvents:
+    if hook["kind"] == "stripe":
+        return stripe.events(hook["body"], shop, frozenset(hook.get("remembered", ())))
+    rules = {"shopify": shopify.events, "woocommerce": woocommerce.events}[hook["kind"]]
+    return rules(hook["topic"], hook["body"], shop)
+
+
+def as_golden(found: HookEvents) -> Any:
+    """Return what comes of a hook as its file has it."""
+    hits = [msgspec.structs.asdict(hit) | {"more": dict(hit.more)} for hit in found.hits]
+    return orjson.loads(orjson.dumps({"hits": hits, "why_not": found.why_not}))
+
+
+def changed(name: str, path: str, value: object) -> dict[str, Any]:
+    """Return a golden hook with another value somewhere in its body."""
+    hook = deepcopy(golden(name))
+    *parents, last = path.split(".")
+    place = hook["body"]
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    return hook
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hook_comes_to_its_golden_hits(name: str) -> None:
+    """What an order, a refund or a subscription becomes is written down, member by member."""
+    found = events_of(golden(name))
+
+    assert as_golden(found) == json.loads((GOLDEN / f"{name}.hits.json").read_text())
+
+
+def test_every_golden_hits_file_has_its_hook() -> None:
+    """No result stands there alone."""
+    assert sorted(path.name.removesuffix(".hits.json") for path in GOLDEN.glob("*.hits.json")) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "why_not"),
+    [
+        ("shopify_order_paid", "test", True, "test order"),
+        ("shopify_order_paid", "cancelled_at", "2026-11-20T10:20:00+01:00", "cancelled"),
+        ("shopify_order_paid", "financial_status", "pending", "not paid"),
+        ("shopify_order_paid", "financial_status", "authorized", "not paid"),
+        ("shopify_order_paid", "financial_status", "partially_paid", "not paid"),
+        ("shopify_order_paid", "total_price", "a lot", "unreadable"),
+        ("shopify_order_paid", "processed_at", "2026-11-20T10:15:00", ""),
+        ("shopify_order_paid", "id", None, "unreadable"),
+        ("shopify_refund", "transactions", [], "no money"),
+        ("shopify_refund", "transactions", None, "no money"),
+        ("woocommerce_order", "status", "pending", "not paid"),
+        ("woocommerce_order", "status", "on-hold", "not paid"),
+        ("woocommerce_order", "status", "failed", "not paid"),
+        ("woocommerce_order", "status", "checkout-draft", "not paid"),
+        ("woocommerce_order", "date_paid_gmt", None, "not paid"),
+        ("woocommerce_order", "created_via", "admin", "made by staff"),
+        ("stripe_checkout", "livemode", False, "test mode"),
+        ("stripe_checkout", "data.object.payment_status", "unpaid", "not paid"),
+        ("stripe_checkout", "data.object.payment_status", "no_payment_required", "not paid"),
+        ("stripe_checkout", "data.object.mode", "subscription", "its subscription tells"),
+        ("stripe_checkout", "data.object.mode", "setup", "its subscription tells"),
+        ("stripe_checkout", "type", "charge.refunded", "type"),
+        ("stripe_trial", "data.object.status", "paused", "status"),
+        ("stripe_trial", "data.object.status", "active", "status"),
+        ("stripe_trial", "type", "customer.subscription.deleted", "type"),
+        ("stripe_renewal", "data.object.amount_paid", 0, "no money"),
+        ("stripe_renewal", "data.object.billing_reason", "subscription_update", "billing reason"),
+        ("stripe_renewal", "data.object.billing_reason", "manual", "billing reason"),
+    ],
+)
+def test_what_is_no_sale_comes_to_nothing(name: str, path: str, value: object, why_not: str) -> None:
+    """Tests, unpaid, cancelled and staff-made orders are no sales, and each says why."""
+    found = events_of(changed(name, path, value))
+
+    assert found.why_not == why_not
+    assert bool(found.hits) is (not why_not)
+
+
+@pytest.mark.parametrize(
+    ("kind", "topic"), [("shopify", "orders/create"), ("shopify", "products/update"), ("woocommerce", "order.deleted")]
+)
+def test_a_topic_that_does_not_interest_comes_to_nothing(kind: str, topic: str) -> None:
+    """An ``order.deleted`` carries only a number, and ``orders/create`` is no sale."""
+    assert events_of({"kind": kind, "topic": topic, "body": {"id": 5}}) == HookEvents(why_not="topic")
+
+
+def test_a_trial_that_goes_on_subscribes_once() -> None:
+    """Its end is told by its first payment, whose repeat has the same id; later payments have each their own."""
+    first = events_of(golden("stripe_first_payment_after_trial"))
+    renewal = events_of(golden("stripe_renewal"))
+
+    assert events_of(golden("stripe_trial_goes_on")).why_not == "status"
+    assert [hit.name for hit in (*first.hits, *renewal.hits)] == ["Subscribe", "Renewal"]
+    assert first.hits[0].orders == (("invoice", "in_1"), ("Subscribe", "sub_1"))
+    assert renewal.hits[0].orders == (("invoice", "in_2"),)
+    assert events_of(golden("stripe_renewal"), SHOP._replace(renewal="")).why_not == "renewal"
+
+
+def test_a_guest_and_a_till_have_no_account() -> None:
+    """WooCommerce's customer 0 and the customer that a till's guests share say nothing of a person."""
+    (guest,), (till,) = events_of(golden("woocommerce_order")).hits, events_of(golden("shopify_till")).hits
+
+    assert "external_id" not in guest.user_data
+    assert "external_id" not in till.user_data
+    assert till.action_source == "physical_store"
+
+
+@pytest.mark.parametrize(
+    ("units", "code", "value"),
+    [
+        (2599, "EUR", 25.99),
+        (2599, "JPY", 2599),
+        (2599, "KWD", 2.599),
+        (0, "EUR", 0),
+        (10**12 + 1, "USD", 10000000000.01),
+    ],
+)
+def test_minor_units(units: int, code: str, value: float) -> None:
+    """Yen have no smaller unit, dinars a thousandth."""
+    assert minor_units(units, code) == value
+
+
+def _signed(body: bytes, secret: str = SECRET) -> str:
+    return base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
+
+
+@pytest.mark.parametrize("is_genuine", [signatures.is_shopify, signatures.is_woocommerce])
+def test_a_signature_is_over_the_bytes(is_genuine: Callable[..., bool]) -> None:
+    """Any of several secrets may have signed; another byte, another secret, no secret and no signature are refused."""
+    assert is_genuine(BODY, _signed(BODY), ["another", SECRET])
+    assert not is_genuine(BODY + b" ", _signed(BODY), [SECRET])
+    assert not is_genuine(BODY, _signed(BODY), ["another"])
+    assert not is_genuine(BODY, _signed(BODY, ""), [""])
+    assert not is_genuine(BODY, _signed(BODY, ""), [])
+    assert not is_genuine(BODY, "", [SECRET])
+    assert not is_genuine(BODY, "ünicode", [SECRET])
+
+
+def test_woocommerce_decodes_a_secret() -> None:
+    """A ``&`` of the secret was stored as ``&amp;``, and is signed with as ``&``."""
+    assert signatures.is_woocommerce(BODY, _signed(BODY, "a&b"), ["a&amp;b"])
+
+
+def _stripe(at: int, *versions: str) -> str:
+    return ",".join([f"t={at}", *versions])
+
+
+def _v1(at: int, secret: str = SECRET) -> str:
+    return "v1=" + hmac.new(secret.encode(), b"%d.%b" % (at, BODY), hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("header", "is_genuine"),
+    [
+        (_stripe(1000, _v1(1000)), True),
+        (_stripe(1000, "v0=1", _v1(1000, "old"), _v1(1000)), True),
+        (_stripe(1300, _v1(1300)), True),
+        (_stripe(1301, _v1(1301)), False),
+        (_stripe(699, _v1(699)), False),
+        (_stripe(1001, _v1(1000)), False),
+        (_stripe(1000, _v1(1000).replace("v1", "v0")), False),
+        (_stripe(1000, "t=2000", _v1(1000)), False),
+        (_v1(1000), False),
+        ("t=²," + _v1(1000), False),
+        ("", False),
+        ("," * 100_000, False),
+    ],
+)
+def test_a_stripe_signature_has_a_time(header: str, *, is_genuine: bool) -> None:
+    """It is over the time and the body; too old or ahead, or without a time of its own, it says nothing."""
+    assert signatures.is_stripe(BODY, header, ["another", SECRET], now_s=1000) is is_genuine
+    assert not signatures.is_stripe(BODY, header, [""], now_s=1000)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _leaves(value: Any, path: str = "") -> list[str]:
+    if isinstance(value, dict):
+        return [leaf for key, member in value.items() for leaf in (f"{path}{key}", *_leaves(member, f"{path}{key}."))]
+    return []
+
+
+@given(name=st.sampled_from(NAMES), value=_JSON, data=st.data())
+def test_any_member_may_be_anything(name: str, value: object, data: st.DataObject) -> None:
+    """A member of another type than documented costs the webhook at most its event, never an error."""
+    path = data.draw(st.sampled_from(_leaves(golden(name)["body"])))
+
+    found = events_of(changed(name, path, value))
+
+    assert bool(found.hits) is (not found.why_not)
+    assert all(values for hit in found.hits for values in hit.user_data.values())
