@@ -33,6 +33,11 @@ class Policy:
         return tuple(self.pixels)
 
     @cached_property
+    def joins_orders(self) -> bool:
+        """Whether servers may tell of the orders that pages tell of."""
+        return bool(self.site.access_keys or self.site.webhook)
+
+    @cached_property
     def takes_all(self) -> bool:
         """Whether each of the site's pixels takes every event."""
         return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)

@@ -1,6 +1,5 @@
 """What is written of a server's event that passed: without what may not leave, under an id that a repeat has too."""
 
-import re
 from hashlib import blake2b
 
 import orjson
@@ -11,17 +10,14 @@ from proxy.model.event import Event, Redaction
 from proxy.model.order import order_key
 from proxy.model.request import Visit
 from proxy.rules import limits
+from proxy.rules.orders import is_order_id, order_of
 from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import shape_of
 from proxy.rules.server_case import ServerEventCase
 from proxy.rules.server_members import clean_members
 
-# Without a digit it is no order's number but a variable that nobody filled in; the tag's word on it is the same.
-_NUMBERED = re.compile("[1-9]")
 _ID_BYTES = 16
-# A Refund, a ViewContent or an event of the site's own may come often for one order.
-_ONCE_FOR_AN_ORDER = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
 
 
 def take(event_case: ServerEventCase) -> None:
@@ -76,16 +72,13 @@ def _order(event_case: ServerEventCase) -> bytes:
     hit, site = event_case.hit, event_case.case.policy.site.name
     if hit.orders:
         return b"".join([order_key(site, name, order) for name, order in hit.orders])
-    # Lines of a till's order come each by itself (Meta, offline events).
-    is_once = hit.name in _ONCE_FOR_AN_ORDER and "item_number" not in event_case.data
-    order = event_case.data.get("order_id", "") if is_once else ""
-    return order_key(site, hit.name, order) if isinstance(order, str) and _NUMBERED.search(order) else b""
+    return order_of(site, hit.name, event_case.data)
 
 
 def _order_id(event_case: ServerEventCase) -> str:
     """Return the id of an order's Purchase, as the tag gives it to the page's copy; "" for anything else."""
     order = event_case.order_id
-    if not _NUMBERED.search(order) or shape_of(order, event_case.effort, is_id=True):
+    if not is_order_id(order) or shape_of(order, event_case.effort, is_id=True):
         return ""
     identity = f"order-{event_case.case.policy.site.name}-{order}"
     return identity if len(identity) <= limits.ID and identity.isprintable() else ""

@@ -10,6 +10,7 @@ from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
+from proxy.rules.orders import order_of
 from proxy.rules.payload.addresses import REASONS
 from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
@@ -21,8 +22,8 @@ _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 # What ``Record(...)`` does, without the call of a function in Python: a request may come to hundreds.
 _record_of = partial(tuple.__new__, Record)
-# What only servers' events say otherwise.
-_OF_PAGES = tuple(Record._field_defaults[name] for name in Record._fields[Record._fields.index("shared") + 1 :])
+# What only servers' events say otherwise, between the part that is shared and the order.
+_OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -105,6 +106,8 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     first_event = None if first_id in case.shared_parts else event(event_case, first_id)
     own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
     size = len(event_case.pixels) * (len(own) + _in_json(findings))
+    order = order_of(case.policy.site.name, name, data) if case.policy.joins_orders else b""
+    of_page = (*_OF_PAGES, order)
     records: list[Record] = []
     first = None
     for pixel in event_case.pixels:
@@ -116,7 +119,7 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
         shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
-        records.append(_record_of(about + shared + _OF_PAGES))
+        records.append(_record_of(about + shared + of_page))
     return records, size
 
 

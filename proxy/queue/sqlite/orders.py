@@ -8,7 +8,7 @@ cost nothing here.
 
 from collections.abc import Collection, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -20,6 +20,7 @@ from proxy.queue.group import Member
 _MONTH_MS = 30 * DAY_MS
 # So many tables, the current one among them, are asked: an event of the first day of the oldest is 120 days old.
 _MONTHS = 4
+_PAGE = b"page"
 
 
 class OrderMemory:
@@ -42,15 +43,15 @@ class OrderMemory:
             members: The group's records.
             now: Server clock in milliseconds.
         """
-        keys = {number: _keys(member.record) for number, member in enumerate(members) if member.record.order}
-        if not keys:
+        orders = {number: _of(member.record) for number, member in enumerate(members) if member.record.order}
+        if not orders:
             return []
-        met = self._met({key for each in keys.values() for key in each}, now)
+        met = self._met({key for order in orders.values() for key in order.known_by}, now)
         new: set[bytes] = set()
         repeats = []
-        for number, each in keys.items():
-            if met.isdisjoint(each) and new.isdisjoint(each):
-                new.update(each)
+        for number, order in orders.items():
+            if met.isdisjoint(order.known_by) and new.isdisjoint(order.known_by):
+                new.update(order.told)
             else:
                 repeats.append(number)
         self._remember(sorted(new), now)
@@ -95,14 +96,28 @@ class OrderMemory:
         return frozenset(keys[key] for key in self._met(set(keys), now))
 
 
-def _keys(record: Record) -> list[bytes]:
+class _Order(NamedTuple):
+    """By which keys an event of an order is known, and under which it is remembered.
+
+    A page's copy is a repeat of a server's, and a server's of either. Pages among themselves are left to the duplicate
+    memory: a page that names the same order for everybody, as templates do, would lose all its sales but the first.
+    """
+
+    known_by: tuple[bytes, ...]
+    told: tuple[bytes, ...]
+
+
+def _of(record: Record) -> _Order:
     order, size = record.order, ORDER_KEY
-    return [_key(order[start : start + size], record.pixel) for start in range(0, len(order), size)]
+    parts = [order[start : start + size] for start in range(0, len(order), size)]
+    of_server = tuple(_key(part, record.pixel) for part in parts)
+    of_page = tuple(_key(part, record.pixel, _PAGE) for part in parts)
+    return _Order((*of_server, *of_page), of_server) if record.browser_copy is None else _Order(of_server, of_page)
 
 
-def _key(order: bytes, pixel: str) -> bytes:
+def _key(order: bytes, pixel: str, whose: bytes = b"") -> bytes:
     """Return the key of an order's event for one pixel: each of a site's pixels gets a copy."""
-    return blake2b(order + pixel.encode(), digest_size=16).digest()
+    return blake2b(order + pixel.encode() + whose, digest_size=ORDER_KEY).digest()
 
 
 def _array(keys: set[bytes] | Sequence[bytes]) -> object:
