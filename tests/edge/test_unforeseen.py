@@ -72,7 +72,7 @@ async def test_an_error_nobody_foresaw_is_a_refusal_of_its_event(
     assert {(status, body) for status, _, body in answers} == {
         (200, b'{"refused":[{"index":0,"id":"bad","why":"cannot be read"}]}')
     }
-    assert place.startswith("TypeError in proxy.graph.payload.parts, line ")
+    assert place.startswith("TypeError in proxy.rules.written_events._records, line ")
     assert await metric(shop, "capi_proxy_faults_total") == {f'place="{place}"': 3}
     assert caplog.text.count("TypeError") == 1
     assert SECRET_WORD not in caplog.text

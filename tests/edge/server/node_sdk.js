@@ -52,7 +52,7 @@ const goods = () =>
       new sdk.Content().setId("sku-2").setQuantity(1).setItemPrice(110),
     ])
     .setContentType("product")
-    .setOrderId("1001-7")
+    .setOrderId("1002-7")
     .setNumItems(3)
     .setCustomProperties({ coupon: "WELCOME10" });
 
