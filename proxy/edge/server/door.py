@@ -125,6 +125,7 @@ class ServerEventDoor:
             return answer
         asker = _asker(arrival, place)
         if hook:
+            self._hooks.check_head(hook, arrival)
             return await self._admitted(asker, partial(self._hooks.answer, hook, arrival, asker.network))
         site = self._site(asker, asker.keys) if asker.keys else None
         judged = partial(self._judged, asker, site, trace)

@@ -19,7 +19,7 @@ from proxy.edge.server.working import worked
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
 from proxy.model.server_request import ServerHit, ServerRequest
-from proxy.queue.contract import Intake
+from proxy.queue.contract import Intake, QueueError
 from proxy.rules.fairness import ClientNetwork
 from proxy.rules.hooks import reading, signatures
 from proxy.rules.hooks.hook import HookEvents, Shop
@@ -98,6 +98,16 @@ class HookDoor:
         """Return the webhook at an address."""
         return self._hooks.get((site, kind))
 
+    def check_head(self, hook: OpenHook, arrival: Arrival) -> None:
+        """Refuse what is not signed before its body is read; WooCommerce's ping never is.
+
+        Raises:
+            answers.RefusedError: when the head has no signature.
+        """
+        if hook.kind != "woocommerce" and not arrival.headers.get(_SIGNATURE[hook.kind]):
+            self._metrics.webhook(hook.kind, "bad signature")
+            raise answers.RefusedError(UNSIGNED)
+
     async def answer(self, hook: OpenHook, arrival: Arrival, network: ClientNetwork, body: bytes) -> HttpAnswer:
         """Answer a webhook whose whole body has come.
 
@@ -138,8 +148,13 @@ class HookDoor:
 
     async def _remembered(self, hook: OpenHook, payload: Mapping[str, Any]) -> frozenset[str]:
         names = reading.orders_before(hook.kind, payload, hook.shop.site)
-        pixel = next(iter(hook.policy.pixels))
-        return frozenset(names[key] for key in await self._queue.met_orders(pixel, names)) if names else frozenset()
+        if not names:
+            return frozenset()
+        try:
+            met = [await self._queue.met_orders(pixel, names) for pixel in hook.policy.pixels]
+        except QueueError as error:
+            raise answers.RefusedError(answers.NOT_STORED) from error
+        return frozenset(names[key] for keys in met for key in keys)
 
     async def _is_stored(
         self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], pixel: str, now: int

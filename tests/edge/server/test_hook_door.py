@@ -15,6 +15,8 @@ import orjson
 import pytest
 from support import Installation, get_json, installation, until
 
+from proxy.queue.contract import QueueError
+
 SECRETS = {"shopify": "shopify-secret", "woocommerce": "woo-secret", "stripe": "whsec-stripe"}
 GOLDEN = Path(__file__).parents[2] / "golden" / "hooks"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Test/1.0"
@@ -174,6 +176,22 @@ async def test_a_signed_body_that_is_no_json_is_refused(shop: Installation) -> N
     for body in (b"", b"{", b"[]", b"1", b"[" * 100_000):
         status, _, answer = await post(shop, "/hooks/shop/shopify", body, signed("shopify", body, "orders/paid"))
         assert (status, sorted(answer)) == (400, ["error"])
+
+
+@pytest.mark.parametrize("method", ["met_orders", "append"])
+async def test_what_cannot_be_stored_is_asked_for_again(
+    shop: Installation, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """503 with a time, so that the shop tries again: a queue that fails is no fault of the webhook."""
+
+    async def fail(*_arguments: object, **_more: object) -> object:
+        raise QueueError("the disk is full")
+
+    monkeypatch.setattr(shop.proxy.queue, method, fail)
+    data = orjson.dumps(stripe("stripe_renewal"))
+    status, headers, answer = await post(shop, "/hooks/shop/stripe", data, signed("stripe", data))
+
+    assert (status, headers["Retry-After"], sorted(answer)) == (503, "5", ["error"])
 
 
 async def test_an_order_that_is_told_again_is_sent_once(shop: Installation) -> None:
