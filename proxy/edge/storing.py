@@ -1,12 +1,13 @@
 """What was decided is made durable, and only then answered; ledger and metrics are told behind that."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
 from proxy.model import condition_details as details
 from proxy.model.decision import Decision
+from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Intake, QueueError, Stored, dropped_row, duplicate_row
@@ -16,6 +17,8 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
+# Records of one append, whose sealing takes some 4 ms.
+_AT_ONCE = 200
 
 
 class DecisionStore:
@@ -65,14 +68,15 @@ class DecisionStore:
         return content
 
     async def is_stored(self, decision: Decision, at: int) -> bool:
-        """Make what was decided of a request durable; tell whether it is: if not, nothing of it was stored.
+        """Make what was decided of a request durable; tell whether all of it is.
 
+        What of a large request was stored before the queue failed is known by its ids when the request comes again.
         ``at`` is when the request was read: server clock in milliseconds.
         """
         try:
             if decision.withdrawn or decision.granted:
                 await self._store_consent(decision, at)
-            stored = await self._queue.append(decision.records) if decision.records else Stored()
+            stored = await self._stored(decision.records) if decision.records else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
             self._conditions.report("queue", detail=str(error))
@@ -86,6 +90,25 @@ class DecisionStore:
             self._faults.report(error, lost="ledger and metrics lack what was stored")
         return True
 
+    def _stored(self, records: Sequence[Record]) -> Awaitable[Stored]:
+        return self._queue.append(records) if len(records) <= _AT_ONCE else self._stored_in_parts(records)
+
+    async def _stored_in_parts(self, records: Sequence[Record]) -> Stored:
+        """Append a part of a large request at a time: sealing a thousand records at once kept visitors waiting."""
+        parts: list[Stored] = []
+        try:
+            for start in range(0, len(records), _AT_ONCE):
+                parts.append(await self._queue.append(records[start : start + _AT_ONCE]))  # noqa: PERF401 - awaits
+        except QueueError:
+            self._wake(records)  # what was stored before shall not wait for the next request
+            raise
+        return Stored(
+            duplicates=tuple(record for part in parts for record in part.duplicates),
+            reused=sum(part.reused for part in parts),
+            refused=tuple(refusal for part in parts for refusal in part.refused),
+            conflicts=tuple(record for part in parts for record in part.conflicts),
+        )
+
     async def _store_consent(self, decision: Decision, at: int) -> None:
         kind = SuppressionKind.WITHDRAWAL
         if decision.withdrawn:
@@ -94,10 +117,13 @@ class DecisionStore:
         if decision.granted and (lifted := await self._queue.lift(decision.granted, [kind], at)):
             self._metrics.lifted(lifted)
 
-    def _tell(self, decision: Decision, stored: Stored, at: int) -> None:
-        for pixel in {record.pixel for record in decision.records}:
+    def _wake(self, records: Sequence[Record]) -> None:
+        for pixel in {record.pixel for record in records}:
             if wake := self._wakes.get(pixel):
                 wake()
+
+    def _tell(self, decision: Decision, stored: Stored, at: int) -> None:
+        self._wake(decision.records)
         duplicates = tuple(duplicate_row(record, at) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)
         rows = (*decision.dropped, *duplicates, *refused)

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +17,8 @@ import pytest
 from support import PIXEL, TOKEN, Installation, get_json, installation, until
 
 from proxy.edge.server.body import MOST_BYTES
+from proxy.model.record import Record
+from proxy.queue.contract import QueueError, Stored
 
 KEY, NEXT_KEY, FOREIGN_KEY = "c3a5e1f09b7d42688e0fa2b4d6c81357", "9d0e" * 8, "5b1f" * 8
 OTHER_PIXEL = "2222222222"
@@ -279,6 +281,30 @@ async def test_the_gateway_stores_the_good_ones(shop: Installation) -> None:
     assert (answer.status, answer.document["events_received"], answer.document["refused_in_all"]) == (202, 997, 3)
     named = [(each["index"], each["id"], each["code"], each["subcode"]) for each in answer.document["refused"]]
     assert named == [(number, f"gate-{number}", 100, 2804003) for number in (7, 41, 900)]
+
+
+async def test_a_large_request_is_stored_in_parts(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No commit holds visitors up for a thousand events; if one fails, the request is 503, and its repeat no double."""
+    append, sizes = shop.proxy.queue.append, list[int]()
+
+    async def failing_once(records: Sequence[Record]) -> Stored:
+        sizes.append(len(records))
+        if len(sizes) == 3:
+            raise QueueError("the disk is full")
+        return await append(records)
+
+    monkeypatch.setattr(shop.proxy.queue, "append", failing_once)
+    body = {"data": [purchase(f"parts-{number}") for number in range(1000)]}
+    first, again = await ask(shop, GRAPH, body), await ask(shop, GRAPH, body)
+
+    async def repeats() -> bool:
+        rows: list[dict[str, Any]] = (
+            await get_json(shop.session, f"{shop.operator}/api/events?status=duplicate&limit=1000")
+        )["events"]
+        return sum(row["id"].startswith("parts-") for row in rows) == 400
+
+    await until(repeats, what="400 repeats in the ledger")
+    assert (first.status, again.status, max(sizes), sum(sizes)) == (503, 200, 200, 1600)
 
 
 async def test_a_gateway_request_of_bad_events_alone_is_an_error(shop: Installation) -> None:
