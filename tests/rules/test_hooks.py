@@ -142,6 +142,40 @@ def test_a_guest_and_a_till_have_no_account() -> None:
     assert till.action_source == "physical_store"
 
 
+@pytest.mark.parametrize("told", ["x" * 201, "a\nb", "", " "])
+@pytest.mark.parametrize(
+    ("name", "member", "row"),
+    [
+        ("shopify_order_paid", "note_attributes", lambda told: {"name": "_event_id", "value": told}),
+        ("woocommerce_order", "meta_data", lambda told: {"key": "_event_id", "value": told}),
+    ],
+)
+def test_what_a_visitor_put_into_an_order_is_an_id_or_nothing(
+    name: str, member: str, row: Callable[[str], object], told: str
+) -> None:
+    """Cart attributes are anybody's to write: no id of a thousand letters or of several lines comes of one."""
+    (hit, *_) = events_of(changed(name, member, [row(told)])).hits
+
+    assert hit.id.startswith("order-shop-")
+
+
+def test_a_refund_of_woocommerce_is_about_its_buyer() -> None:
+    """Its order names the person, so Meta can match it; staff pays back, so it has no browser."""
+    purchase, refund = events_of(golden("woocommerce_refund")).hits
+
+    assert refund.user_data["em"] == purchase.user_data["em"]
+    assert "client_user_agent" in purchase.user_data
+    assert "client_user_agent" not in refund.user_data
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", 2**64 - 1, -1, True])
+def test_a_time_beyond_all_bounds_is_no_error(time: object) -> None:
+    """It is read, or counts as missing; the rules refuse what is too old or in the future."""
+    found = events_of(changed("shopify_order_paid", "processed_at", time))
+
+    assert bool(found.hits) is (not found.why_not)
+
+
 @pytest.mark.parametrize(
     ("units", "code", "value"),
     [

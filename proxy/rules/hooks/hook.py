@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from proxy.model.server_request import ServerHit
+from proxy.rules.limits import ID
 from proxy.rules.payload.money import amount
 
 # Shops write the second where a line is of no product any more.
@@ -43,14 +44,15 @@ def nothing(why_not: str) -> HookEvents:
     return HookEvents(why_not=why_not)
 
 
-def order_event_id(site: str, order_id: str) -> str:
-    """Return the id that the page's copy of an order's event has; the tag makes it in the same way.
+def purchase_id(site: str, order_id: str, told: str = "") -> str:
+    """Return the event id of an order's Purchase: the one that was told, else as the tag makes it for the page's copy.
 
     Args:
         site: The name of the site.
         order_id: The order's id, verbatim.
+        told: What the order brings along. Any visitor may have put that there, so it has to be an id in its form.
     """
-    return f"order-{site}-{order_id}"
+    return told if 0 < len(told) <= ID and told.isprintable() else f"order-{site}-{order_id}"
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -104,13 +106,16 @@ def people_keys(pairs: Iterable[tuple[str, object]]) -> dict[str, tuple[str, ...
     return found
 
 
-def goods(lines: Sequence[Mapping[str, Any]], content_id: str) -> dict[str, Any]:
-    """Return the custom data that say what was bought (Meta, custom data parameters).
+def bought(order: Mapping[str, Any], content_id: str, *, value: float, order_id: str) -> dict[str, Any]:
+    """Return the custom data of an order (Meta, custom data parameters).
 
     Args:
-        lines: The order's.
+        order: The order.
         content_id: Which member of a line is the product's id in Meta's catalogue; lines without it are left out.
+        value: What was paid.
+        order_id: The order's id.
     """
+    lines = rows(order.get("line_items"))
     contents = []
     for line in lines:
         if (identity := text(line.get(content_id))) not in _NO_IDS:
@@ -118,6 +123,9 @@ def goods(lines: Sequence[Mapping[str, Any]], content_id: str) -> dict[str, Any]
             contents.append({"id": identity, "quantity": line.get("quantity"), "item_price": price})
     counts = [line.get("quantity") for line in lines]
     return {
+        "value": value,
+        "currency": text(order.get("currency")),
+        "order_id": order_id,
         "contents": contents,
         "content_ids": list(dict.fromkeys(content["id"] for content in contents)),
         "num_items": sum(count for count in counts if isinstance(count, int)),

@@ -10,11 +10,11 @@ from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import (
     HookEvents,
     Shop,
-    goods,
+    bought,
     nothing,
     number,
-    order_event_id,
     people_keys,
+    purchase_id,
     rows,
     seconds,
     table,
@@ -50,24 +50,25 @@ def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
         return nothing("cancelled")
     if text(order.get("financial_status")) != "paid":
         return nothing("not paid")
-    order_id, time_s, value = text(order.get(shop.order_id)), _paid_at(order), number(order.get("total_price"))
+    order_id, time_s, value = text(order.get(shop.order_id)), _placed_at(order), number(order.get("total_price"))
     if not order_id or time_s is None or value is None:
         return nothing("unreadable")
     attributes = {text(row.get("name")): text(row.get("value")) for row in rows(order.get("note_attributes"))}
+    content_type = "product_group" if shop.content_id == "product_id" else "product"
     hit = ServerHit(
         place=0,
         name="Purchase",
-        id=attributes.get(_EVENT_ID) or order_event_id(shop.site, order_id),
+        id=purchase_id(shop.site, order_id, attributes.get(_EVENT_ID, "")),
         time_s=time_s,
         action_source=_action_source(order),
         user_data=_buyer(order, attributes, time_s),
-        custom_data=_bought(order, shop, order_id, value),
+        custom_data={**bought(order, shop.content_id, value=value, order_id=order_id), "content_type": content_type},
         url=f"https://{shop.domain}/",
     )
     return HookEvents((hit,))
 
 
-def _paid_at(order: Mapping[str, Any]) -> int | None:
+def _placed_at(order: Mapping[str, Any]) -> int | None:
     """Return when an order was placed; imported ones have a ``created_at`` of their import."""
     return seconds(order.get("processed_at")) or seconds(order.get("created_at"))
 
@@ -108,12 +109,6 @@ def _buyer(order: Mapping[str, Any], attributes: Mapping[str, str], time_s: int)
             *ids,
         )
     )
-
-
-def _bought(order: Mapping[str, Any], shop: Shop, order_id: str, value: float) -> dict[str, Any]:
-    money = {"value": value, "currency": text(order.get("currency")), "order_id": order_id}
-    content_type = "product_group" if shop.content_id == "product_id" else "product"
-    return money | {"content_type": content_type} | goods(rows(order.get("line_items")), shop.content_id)
 
 
 def _refund(refund: Mapping[str, Any], shop: Shop) -> HookEvents:

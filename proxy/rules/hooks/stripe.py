@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from proxy.model.server_request import ServerHit
-from proxy.rules.hooks.hook import HookEvents, Shop, nothing, order_event_id, people_keys, rows, seconds, table, text
+from proxy.rules.hooks.hook import HookEvents, Shop, nothing, people_keys, purchase_id, rows, seconds, table, text
 from proxy.rules.payload.money import minor_units
 
 _CHECKOUTS = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
@@ -68,7 +68,7 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
     hit = ServerHit(
         place=0,
         name="Purchase",
-        id=text(metadata.get(_EVENT_ID)) or order_event_id(shop.site, order_id),
+        id=purchase_id(shop.site, order_id, text(metadata.get(_EVENT_ID))),
         time_s=at,
         custom_data={**money, "order_id": order_id},
         **_whom(shop, metadata, table(session.get("customer_details"))),

@@ -11,11 +11,11 @@ from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import (
     HookEvents,
     Shop,
-    goods,
+    bought,
     nothing,
     number,
-    order_event_id,
     people_keys,
+    purchase_id,
     rows,
     seconds,
     table,
@@ -55,19 +55,20 @@ def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
     if time_s is None:
         return nothing("not paid")
     written = {text(row.get("key")): text(row.get("value")) for row in rows(payload.get("meta_data"))}
-    event_id = next((written[key] for key in _EVENT_IDS if written.get(key)), order_event_id(shop.site, order_id))
+    told = next((written[key] for key in _EVENT_IDS if written.get(key)), "")
     is_website = text(payload.get("created_via")) in _BY_VISITORS and bool(text(payload.get("customer_user_agent")))
     purchase = ServerHit(
         place=0,
         name="Purchase",
-        id=event_id,
+        id=purchase_id(shop.site, order_id, told),
         time_s=time_s,
         action_source="website" if is_website else _AUTOMATIC.get(text(payload.get("created_via")), "other"),
         user_data=_buyer(payload, written, is_website=is_website),
-        custom_data=_bought(payload, shop, order_id, value),
+        custom_data={**bought(payload, shop.content_id, value=value, order_id=order_id), "content_type": "product"},
         url=f"https://{shop.domain}/",
     )
-    return HookEvents((purchase, *_refunds(payload, shop, order_id)))
+    buyer = _buyer(payload, written, is_website=False)
+    return HookEvents((purchase, *_refunds(payload, shop, order_id, buyer)))
 
 
 def _buyer(order: Mapping[str, Any], written: Mapping[str, str], *, is_website: bool) -> dict[str, tuple[str, ...]]:
@@ -93,13 +94,17 @@ def _buyer(order: Mapping[str, Any], written: Mapping[str, str], *, is_website: 
     return keys
 
 
-def _bought(order: Mapping[str, Any], shop: Shop, order_id: str, value: float) -> dict[str, Any]:
-    money = {"value": value, "currency": text(order.get("currency")), "order_id": order_id}
-    return money | {"content_type": "product"} | goods(rows(order.get("line_items")), shop.content_id)
+def _refunds(
+    order: Mapping[str, Any], shop: Shop, order_id: str, buyer: Mapping[str, tuple[str, ...]]
+) -> Iterator[ServerHit]:
+    """Yield the refunds that an order lists, each told again with every later change of the order.
 
-
-def _refunds(order: Mapping[str, Any], shop: Shop, order_id: str) -> Iterator[ServerHit]:
-    """Yield the refunds that an order lists, each told again with every later change of the order."""
+    Args:
+        order: The order.
+        shop: The shop.
+        order_id: The order's id.
+        buyer: Whom it is about; staff pays back, so nothing of a browser.
+    """
     time_s = seconds(order.get("date_modified_gmt"), is_utc=True)
     for place, refund in enumerate(rows(order.get("refunds")), 1):
         refund_id, value = text(refund.get("id")), number(refund.get("total"))
@@ -110,7 +115,7 @@ def _refunds(order: Mapping[str, Any], shop: Shop, order_id: str) -> Iterator[Se
                 id=f"refund-{shop.site}-{refund_id}",
                 time_s=time_s,
                 action_source="other",
-                user_data={},
+                user_data=buyer,
                 custom_data={"value": abs(value), "currency": text(order.get("currency")), "order_id": order_id},
                 orders=(("refund", refund_id),),
             )
