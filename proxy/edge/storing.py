@@ -99,9 +99,8 @@ class DecisionStore:
         try:
             for start in range(0, len(records), _AT_ONCE):
                 parts.append(await self._queue.append(records[start : start + _AT_ONCE]))  # noqa: PERF401 - awaits
-        except QueueError:
-            self._wake(records)  # what was stored before shall not wait for the next request
-            raise
+        finally:
+            self._wake(records)  # what was stored before a failure shall not wait for the next request
         return Stored(
             duplicates=tuple(record for part in parts for record in part.duplicates),
             reused=sum(part.reused for part in parts),
