@@ -99,7 +99,7 @@ class DecisionStore:
         try:
             for start in range(0, len(records), _AT_ONCE):
                 parts.append(await self._queue.append(records[start : start + _AT_ONCE]))  # noqa: PERF401 - awaits
-        except QueueError:
+        except BaseException:
             self._wake(records)  # what was stored before shall not wait for the next request
             raise
         return Stored(
