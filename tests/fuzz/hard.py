@@ -54,6 +54,10 @@ BURSTS: dict[str, Callable[[int], dict[str, Any]]] = {
         "value": number, "currency": "EUR", "u": f"https://shop.example/p{number}?email={number}@x.de",
         "v": f"https://a.example/{number}?token={number}#x", "w": f"http://b.example/{number}",
     },
+    "parameters": lambda number: {
+        "value": number, "currency": "EUR",
+        "u": f"https://a.example/?{'&'.join(f'{number}{letter}' for letter in 'abcdefghijklmnopqrstuvwxyz')}",
+    },
     "base64": lambda number: {
         "value": number, "currency": "EUR", "u": f"aGVsbG8gd29ybGQ{number} aGVsbG8gd29ybGQ{number}",
         "v": f"aGVsbG8gd29ybGQ {number}x", "w": f"%25252540{number}",

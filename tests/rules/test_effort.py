@@ -193,6 +193,17 @@ def test_the_budget_is_the_requests() -> None:
     assert set(last) == {Shape.UNREAD}
 
 
+def test_the_names_of_parameters_are_read_within_the_budget() -> None:
+    """Of addresses with ever new parameters a few leave, and none of the others; the same ones again cost nothing."""
+    new = [f"https://a.example/?{'&'.join(f'{number}x{part}' for part in range(95))}" for number in range(100)]
+    same = [f"https://a.example/{number}?{'&'.join(f'x{part}' for part in range(95))}" for number in range(100)]
+    read, known = clean_data({"links": new}, LIMITS, Effort()), clean_data({"links": same}, LIMITS, Effort())
+
+    assert 0 < read.removed.count(addresses.PARAMETER) <= MOST // 25
+    assert (read.data["links"][0], read.data["links"][-1]) == ("https://a.example/", "[redacted]")
+    assert known.data["links"] == [f"https://a.example/{number}" for number in range(100)]
+
+
 def test_what_cannot_be_read_does_not_leave() -> None:
     """Without any effort left, addresses and texts that look like secrets are redacted, and plain words still leave."""
     spent = Effort(0)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from proxy.rules.effort import Effort
-from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
+from proxy.rules.payload.names import Allowed, is_blocked
 from proxy.rules.payload.random_keys import is_key
 from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
 from proxy.rules.payload.shape_patterns import Shape, has_suspects
@@ -53,6 +53,8 @@ _BEFORE_KEYS = frozenset({
 _LONGEST = 8192
 # Segments of a path and parameters of a query that are looked at.
 _MOST_PARTS = 100
+# Units of effort for the name of a parameter that is new to the request: a body holds thousands.
+_NAME = 30
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
@@ -200,9 +202,11 @@ class AddressCleaner:
         return "&".join(parts)
 
     def _is_blocked(self, name: str) -> bool:
-        if len(name) <= SHORT:
-            return is_short_blocked(name, self._allowed.block)
-        return is_long_blocked(name, self._allowed.block, self._effort)
+        blocked = self._effort.blocked
+        if name not in blocked:
+            self._effort.left -= _NAME
+            blocked[name] = is_blocked(name, self._allowed.block, self._effort)
+        return blocked[name]
 
 
 def _may_hold_shapes(text: str) -> bool:

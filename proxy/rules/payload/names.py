@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from proxy.rules.effort import Effort
 
-SHORT = 32
-"""Characters of a name whose answer is remembered; pages use a few dozen names."""
+# Characters of a name whose answer is remembered; pages use a few dozen names.
+_SHORT = 32
 # Meta, custom data parameters and the Pixel's standard events; the parts of ``contents``.
 _MEMBERS = frozenset({
     "availability", "brand", "category", "content_category", "content_ids", "content_name", "content_type", "contents",
@@ -45,18 +45,19 @@ def _is_blocked(name: str, block: frozenset[str]) -> bool:
     return words.rpartition("_")[2] in block or words.replace("_", "") in block
 
 
-is_short_blocked = lru_cache(maxsize=1024)(_is_blocked)
-"""Tell the same of a name of at most ``SHORT`` characters."""
+_is_short_blocked = lru_cache(maxsize=1024)(_is_blocked)
 
 
-def is_long_blocked(name: str, block: frozenset[str], effort: Effort) -> bool:
-    """Tell the same of a longer name; within one request it is read once.
+def is_blocked(name: str, block: frozenset[str], effort: Effort) -> bool:
+    """Tell the same; within one request a long name is read once.
 
     Args:
         name: Of a parameter or a member.
         block: The blocked names.
         effort: Where the request's answers are remembered.
     """
+    if len(name) <= _SHORT:
+        return _is_short_blocked(name, block)
     if name not in effort.blocked:
         effort.blocked[name] = _is_blocked(name, block)
     return effort.blocked[name]

@@ -11,7 +11,7 @@ import orjson
 
 from proxy.rules.effort import Effort
 from proxy.rules.payload.addresses import KEY, AddressCleaner
-from proxy.rules.payload.names import SHORT, Allowed, is_long_blocked, is_short_blocked
+from proxy.rules.payload.names import Allowed, is_blocked
 from proxy.rules.payload.secret_shapes import SHORTEST, may_hold_shapes, shape_of
 from proxy.rules.payload.shape_patterns import Shape, needs_a_look
 
@@ -74,7 +74,7 @@ def _holds_names_alone(text: str) -> bool:
 
 def _may_stay(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> bool:
     """Tell whether no name is blocked, at any level."""
-    if not allowed.members.issuperset(data) and any(_is_blocked(name, allowed, effort) for name in data):
+    if not allowed.members.issuperset(data) and any(is_blocked(name, allowed.block, effort) for name in data):
         return False
     return _may_all_stay(data.values(), allowed, effort)
 
@@ -87,12 +87,6 @@ def _may_all_stay(values: Iterable[Any], allowed: Allowed, effort: Effort) -> bo
         elif type(value) is list and not _may_all_stay(value, allowed, effort):
             return False
     return True
-
-
-def _is_blocked(name: str, allowed: Allowed, effort: Effort) -> bool:
-    if len(name) <= SHORT:
-        return is_short_blocked(name, allowed.block)
-    return is_long_blocked(name, allowed.block, effort)
 
 
 class _DataCleaner:
@@ -113,7 +107,7 @@ class _DataCleaner:
             public = name
             if name not in usual:  # a usual name is neither blocked nor a secret
                 public = self._text(name) if self._reads and len(name) >= SHORTEST else name
-                if _is_blocked(public, self._allowed, self._effort):
+                if is_blocked(public, self._allowed.block, self._effort):
                     self.removed.append(KEY)
                     continue
             kind = type(value)

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from proxy.rules.limits import cut_list
 from proxy.rules.request.ip_numbers import ip_number
 
 Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
 
 PSEUDO_HEADER = "CF-Connecting-IPv6"
 _CLOUDFLARE = "cf-connecting-ip"
@@ -50,9 +49,6 @@ class Networks:
         four = collapse_addresses(network for network in listed if isinstance(network, IPv4Network))
         six = collapse_addresses(network for network in listed if isinstance(network, IPv6Network))
         self._ranges = {4: _ranges(four), 6: _ranges(six)}
-
-    def __contains__(self, address: Address) -> bool:
-        return self.hold(address.version, int(address))
 
     def hold(self, version: int, number: int) -> bool:
         """Tell whether an address, given as its IP version and a number, lies in one of the networks."""

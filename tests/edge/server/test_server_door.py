@@ -307,6 +307,27 @@ async def test_a_large_request_is_stored_in_parts(shop: Installation, monkeypatc
     assert (first.status, again.status, max(sizes), sum(sizes)) == (503, 200, 200, 1600)
 
 
+@pytest.mark.parametrize("error", [QueueError("the disk is full"), TypeError("a fault of ours")])
+async def test_what_was_stored_before_a_failure_is_delivered(
+    shop: Installation, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whatever ends a large request, its first part does not wait in the queue for somebody else's event."""
+    append, sizes = shop.proxy.queue.append, list[int]()
+
+    async def failing(records: Sequence[Record]) -> Stored:
+        sizes.append(len(records))
+        if len(sizes) > 1:
+            raise error
+        return await append(records)
+
+    monkeypatch.setattr(shop.proxy.queue, "append", failing)
+    name = type(error).__name__
+    answer = await ask(shop, GRAPH, {"data": [purchase(f"{name}-{number}") for number in range(201)]})
+    await arrived(shop, f"{name}-0")
+
+    assert (answer.status, sizes) == (503, [200, 1])
+
+
 async def test_a_gateway_request_of_bad_events_alone_is_an_error(shop: Installation) -> None:
     """When nothing of it is taken, the Gateway's door says so as Graph would."""
     assert (await ask(shop, GATEWAY, {"data": [wrong("bad-1"), wrong("bad-2")]})).code == (400, 100, 2804003)
