@@ -37,6 +37,7 @@ _IS_TEST = "x-shopify-test"
 UNSIGNED = answers.GraphRefusal(
     401, "Invalid signature: none of the webhook's secrets made it", type="WebhookException"
 )
+PACKED = answers.GraphRefusal(415, "Invalid parameter: content-encoding: accepted: identity", type="WebhookException")
 NO_JSON = answers.GraphRefusal(400, "Invalid parameter: body: not a JSON object", type="WebhookException")
 
 
@@ -100,11 +101,14 @@ class HookDoor:
         return self._hooks.get((site, kind))
 
     def check_head(self, hook: OpenHook, arrival: Arrival) -> None:
-        """Refuse what is not signed before its body is read; WooCommerce's ping never is.
+        """Refuse before its body is read what is packed, and what is not signed; WooCommerce's ping never is.
 
         Raises:
-            answers.RefusedError: when the head has no signature.
+            answers.RefusedError: when the head has no signature, or says that the body is packed.
         """
+        # No shop packs what it signs, and a few kilobytes of a stranger would become megabytes to hash.
+        if arrival.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+            raise answers.RefusedError(PACKED)
         if hook.kind != "woocommerce" and not arrival.headers.get(_SIGNATURE[hook.kind]):
             self._metrics.webhook(hook.kind, "bad signature")
             raise answers.RefusedError(UNSIGNED)

@@ -1,6 +1,7 @@
 """Webhooks over real sockets: who may send them, what is answered, and what arrives at Graph."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import logging
@@ -170,6 +171,14 @@ async def test_what_is_no_sale_is_answered_200(shop: Installation) -> None:
 
     assert [answer["ignored"] for answer in (pending, other, test_mode)] == ["not paid", "topic", "test mode"]
     assert await ledger(shop) == []
+
+
+async def test_a_packed_webhook_is_refused_unread(shop: Installation) -> None:
+    """No shop packs what it signs; a stranger's bomb is not unpacked to be hashed."""
+    data = gzip.compress(orjson.dumps(golden("shopify_order_paid")))
+    headers = signed("shopify", data, "orders/paid") | {"Content-Encoding": "gzip"}
+
+    assert (await post(shop, "/hooks/shop/shopify", data, headers))[0] == 415
 
 
 async def test_a_signed_body_that_is_no_json_is_refused(shop: Installation) -> None:
