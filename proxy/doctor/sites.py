@@ -62,10 +62,11 @@ def _test_codes(path: str, site: Site) -> Iterator[Finding]:
 
 
 def _people(path: str, site: Site) -> Iterator[Finding]:
-    if "orders" in site.model_fields_set and not (site.access_keys or site.webhook):
+    has_servers = bool(site.access_keys or site.webhook)
+    if "orders" in site.model_fields_set and not has_servers:
         yield Finding(f"{path}.access_keys", "none, nor a [[site.webhook]]: no server can send the orders of this site")
     written = site.orders.unknown_people
-    is_meant = bool(site.access_keys) and "unknown_people" in site.orders.model_fields_set
+    is_meant = has_servers and "unknown_people" in site.orders.model_fields_set
     if is_meant and site.unknown_people != written:
         text = f"{written!r} has no effect: server events of people never seen here are dropped"
         yield Finding(f"{path}.orders.unknown_people", f'{text} under consent = "required"')

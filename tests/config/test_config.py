@@ -169,6 +169,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "site[0].access_keys[0]",
         "nowhere else",
     ),
+    "an access key that signs webhooks": (
+        minimal(access_keys=[KEY], webhook=[{"kind": "shopify", "secret": KEY}]),
+        "site[0].access_keys[0]",
+        "nowhere else",
+    ),
+    "an access key that signed webhooks": (
+        minimal(access_keys=[KEY], webhook=[{"kind": "stripe", "secret": "new", "old_secrets": [KEY]}]),
+        "site[0].access_keys[0]",
+        "nowhere else",
+    ),
     "an access key of two sites": (
         {"site": [*minimal(access_keys=[KEY])["site"], {**minimal(access_keys=[KEY])["site"][0], "name": "b"}]},
         "site[1].access_keys[0]",

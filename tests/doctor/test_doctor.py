@@ -106,6 +106,15 @@ DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             "orders": {"unknown_people": "send"},
         },
     ),
+    "people of a shop whom nobody asked": (
+        "site[0].orders.unknown_people",
+        {},
+        {
+            "consent": "required",
+            "webhook": [{"kind": "shopify", "secret": "of the shop"}],
+            "orders": {"unknown_people": "send"},
+        },
+    ),
     "a test code without an end": (
         "site[0].pixel[0].test_event_code",
         {},

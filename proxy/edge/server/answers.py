@@ -122,7 +122,7 @@ def unread(status: int, why: str) -> HttpAnswer:
 
 
 NO_KEY = GraphRefusal(400, "An access token is required to request this resource.", _NO_KEY)
-NOT_STORED = unavailable("Service temporarily unavailable: nothing was stored", _RETRY_SECONDS)
+NOT_STORED = unavailable("Service temporarily unavailable: not all was stored; send it again", _RETRY_SECONDS)
 WRONG_KEY = GraphRefusal(401, "Invalid OAuth access token - Cannot parse access token", _BAD_KEY)
 
 

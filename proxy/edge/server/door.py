@@ -30,7 +30,7 @@ from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
 from proxy.rules.request.server_paths import ServerDoor, ServerPath
 from proxy.rules.server import ingest_claim
-from proxy.rules.server_wire.claim import claim_of
+from proxy.rules.server_wire.claim import ServerClaim, claim_of
 from proxy.telemetry.faults import FaultReporter
 
 _RETRY_SECONDS = 5
@@ -127,6 +127,8 @@ class ServerEventDoor:
         if hook:
             self._hooks.check_head(hook, arrival)
             return await self._admitted(asker, partial(self._hooks.answer, hook, arrival, asker.network))
+        if not asker.keys:
+            self._wrong_keys.check_searched(asker.network)
         site = self._site(asker, asker.keys) if asker.keys else None
         judged = partial(self._judged, asker, site, trace)
         return await self._admitted(asker, judged, is_known=site is not None)
@@ -157,10 +159,8 @@ class ServerEventDoor:
     async def _judged(self, asker: _Asker, site: Site | None, trace: str, body: bytes) -> HttpAnswer:
         head = asker.arrival.headers
         claim = claim_of(ServerBody(body, head.get("content-type", ""), asker.arrival.request.query))
-        keys = asker.keys.union(claim.access_keys)
-        if not keys:
-            raise answers.RefusedError(answers.invalid(claim.problem) if claim.problem else answers.NO_KEY)
-        site = self._site(asker, keys) if keys != asker.keys or site is None else site
+        if site is None or not asker.keys.issuperset(claim.access_keys):
+            site = self._site_in(asker, claim, len(body))
         now = self._clock_ns() // 1_000_000
         parts = ingest_claim(
             claim,
@@ -180,12 +180,22 @@ class ServerEventDoor:
             raise answers.RefusedError(answers.NOT_STORED)
         return answer
 
-    def _site(self, asker: _Asker, keys: frozenset[str]) -> Site:
+    def _site_in(self, asker: _Asker, claim: ServerClaim, size: int) -> Site:
+        """Return the site that the keys of head and body open; a body of ``size`` bytes without one is noted."""
+        try:
+            return self._site(asker, asker.keys.union(claim.access_keys), claim.problem)
+        except answers.RefusedError:
+            self._wrong_keys.searched(asker.network, size)
+            raise
+
+    def _site(self, asker: _Asker, keys: frozenset[str], problem: str = "") -> Site:
         """Return the site that the keys open, if it lists the pixel.
 
         Raises:
-            answers.RefusedError: when there are several, when it opens none, or when the pixel is another's.
+            answers.RefusedError: when there is none or several, when it opens none, or when the pixel is another's.
         """
+        if not keys:
+            raise answers.RefusedError(answers.invalid(problem) if problem else answers.NO_KEY)
         if len(keys) > 1:
             raise answers.RefusedError(
                 answers.invalid("access_token: different ones; accepted: one, wherever it stands")

@@ -18,6 +18,7 @@ from proxy.edge.server import answers
 from proxy.edge.server.working import worked
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
+from proxy.model.decision import Decision
 from proxy.model.server_request import ServerHit, ServerRequest
 from proxy.queue.contract import Intake, QueueError
 from proxy.rules.fairness import ClientNetwork
@@ -36,6 +37,7 @@ _IS_TEST = "x-shopify-test"
 UNSIGNED = answers.GraphRefusal(
     401, "Invalid signature: none of the webhook's secrets made it", type="WebhookException"
 )
+PACKED = answers.GraphRefusal(415, "Invalid parameter: content-encoding: accepted: identity", type="WebhookException")
 NO_JSON = answers.GraphRefusal(400, "Invalid parameter: body: not a JSON object", type="WebhookException")
 
 
@@ -99,11 +101,14 @@ class HookDoor:
         return self._hooks.get((site, kind))
 
     def check_head(self, hook: OpenHook, arrival: Arrival) -> None:
-        """Refuse what is not signed before its body is read; WooCommerce's ping never is.
+        """Refuse before its body is read what is packed, and what is not signed; WooCommerce's ping never is.
 
         Raises:
-            answers.RefusedError: when the head has no signature.
+            answers.RefusedError: when the head has no signature, or says that the body is packed.
         """
+        # No shop packs what it signs, and a few kilobytes of a stranger would become megabytes to hash.
+        if arrival.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+            raise answers.RefusedError(PACKED)
         if hook.kind != "woocommerce" and not arrival.headers.get(_SIGNATURE[hook.kind]):
             self._metrics.webhook(hook.kind, "bad signature")
             raise answers.RefusedError(UNSIGNED)
@@ -127,9 +132,8 @@ class HookDoor:
             self._metrics.webhook(hook.kind, "bad signature")
             raise answers.RefusedError(UNSIGNED)
         found = await self._events(hook, arrival, body)
-        for pixel in hook.policy.pixels:
-            if found.hits and not await self._is_stored(hook, network, found.hits, pixel, now):
-                raise answers.RefusedError(answers.NOT_STORED)
+        if found.hits and not await self._is_stored(hook, network, found.hits, now):
+            raise answers.RefusedError(answers.NOT_STORED)
         self._metrics.webhook(hook.kind, found.why_not or "events")
         return _accepted(found.why_not)
 
@@ -156,14 +160,26 @@ class HookDoor:
             raise answers.RefusedError(answers.NOT_STORED) from error
         return frozenset(names[key] for keys in met for key in keys)
 
-    async def _is_stored(
-        self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], pixel: str, now: int
-    ) -> bool:
-        request = ServerRequest(now, entropy=0, pixel=pixel, hits=tuple(hits))
-        decided = await worked(self._turns, network, ingest_server(request, hook.policy))
-        dropped = reading.dropped_rows(hits, decided.refused, pixel, now=now)
-        decision = replace(decided.decision, dropped=(*decided.decision.dropped, *dropped), refused=0)
-        return await self._store.is_stored(decision, now)
+    async def _is_stored(self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], now: int) -> bool:
+        """Store for all pixels in one commit: what one of them remembers decides what a repeat means to the others."""
+        decisions = []
+        for pixel in hook.policy.pixels:
+            request = ServerRequest(now, entropy=0, pixel=pixel, hits=tuple(hits))
+            decided = await worked(self._turns, network, ingest_server(request, hook.policy))
+            dropped = reading.dropped_rows(hits, decided.refused, pixel, now=now)
+            decisions.append(replace(decided.decision, dropped=(*decided.decision.dropped, *dropped)))
+        return await self._store.is_stored(_joined(decisions), now)
+
+
+def _joined(decisions: Sequence[Decision]) -> Decision:
+    """Return the decisions for several pixels as one."""
+    return Decision(
+        records=tuple(record for each in decisions for record in each.records),
+        dropped=tuple(row for each in decisions for row in each.dropped),
+        taken=sum(each.taken for each in decisions),
+        redactions=tuple(redaction for each in decisions for redaction in each.redactions),
+        faults=tuple(fault for each in decisions for fault in each.faults),
+    )
 
 
 def _is_genuine(hook: OpenHook, arrival: Arrival, body: bytes, now_s: int) -> bool:

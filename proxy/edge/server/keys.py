@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Iterable
 
 from proxy.config.schema import Site
-from proxy.edge.server.answers import WRONG_KEY, GraphRefusal, throttled
+from proxy.edge.server.answers import WRONG_KEY, GraphRefusal, RefusedError, throttled
 from proxy.rules.fairness import Buckets, ClientNetwork
 
 _PER_SECOND, _BURST = 0.5, 20.0
 """Wrong keys of one address that are answered as such."""
+_BYTES_PER_SECOND, _BYTES_BURST = 512.0 * 1024, 32.0 * 1024 * 1024
+"""Bytes of one address's bodies that are searched for a key in vain: 16 MiB of the worst take a tenth of a second."""
 
 
 class KeyRing:
@@ -39,6 +41,7 @@ class WrongKeys:
         """Begin with nobody; the clock's seconds only go forward."""
         self._clock = clock
         self._buckets = Buckets(_PER_SECOND, _BURST)
+        self._searched = Buckets(_BYTES_PER_SECOND, _BYTES_BURST)
 
     def refusal(self, network: ClientNetwork) -> GraphRefusal:
         """Return what is said to a client that gave a wrong key."""
@@ -46,6 +49,22 @@ class WrongKeys:
         if wait:
             return throttled("Too many wrong access tokens of one address; try again later", math.ceil(wait))
         return WRONG_KEY
+
+    def check_searched(self, network: ClientNetwork) -> None:
+        """Refuse to search one more body of a client for a key.
+
+        Raises:
+            RefusedError: when too many bytes were searched in vain.
+        """
+        wait = self._searched.take(network, self._clock(), 0.0)
+        if wait:
+            raise RefusedError(
+                throttled("Too many bodies without a right access token; try again later", math.ceil(wait))
+            )
+
+    def searched(self, network: ClientNetwork, size: int) -> None:
+        """Take note of a body that held no right key; its size is that of the unpacked one."""
+        self._searched.owe(network, self._clock(), size)
 
 
 def _digest(key: str) -> bytes:

@@ -9,7 +9,8 @@ _AUTOMATIC = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
 PACKED = frozenset(_AUTOMATIC)
 """The codings that are read, besides ``identity``."""
 _RAW = -zlib.MAX_WBITS
-_FED = 1 << 16
+_FED = 1 << 13
+"""Packed bytes read at a stretch: the members they may hold take about a millisecond too."""
 _PART = 1 << 18
 """Bytes unpacked at a stretch: about a millisecond."""
 
@@ -30,24 +31,30 @@ def unpacked(packed: bytes, coding: str, grown: Callable[[int], None]) -> Parts[
         UnpackableError: when it is of another coding, or not whole.
     """
     wbits = _AUTOMATIC[coding] if coding != "deflate" or _is_zlib(packed) else _RAW
-    engine, pieces = zlib.decompressobj(wbits), list[bytes]()
+    engine, pieces, fresh = zlib.decompressobj(wbits), list[bytes](), 0
     for start in range(0, len(packed), _FED):
         rest = packed[start : start + _FED]
         while rest:
             if engine.eof:
                 engine = _next_member(coding)
-            rest = _part(engine, rest, pieces, grown)
-            yield
+            rest, size = _part(engine, rest, pieces, grown)
+            fresh += size
+            if fresh >= _PART:
+                fresh = 0
+                yield
+        yield
     while not engine.eof:
-        before = len(pieces)
-        _part(engine, b"", pieces, grown)
-        if len(pieces) == before:
+        _, size = _part(engine, b"", pieces, grown)
+        if not size:
             raise UnpackableError
         yield
     return b"".join(pieces)
 
 
-def _part(engine: "zlib._Decompress", packed: bytes, pieces: list[bytes], grown: Callable[[int], None]) -> bytes:
+def _part(
+    engine: "zlib._Decompress", packed: bytes, pieces: list[bytes], grown: Callable[[int], None]
+) -> tuple[bytes, int]:
+    """Return what is still packed, and how many bytes were unpacked."""
     try:
         piece = engine.decompress(packed, _PART)
     except zlib.error as error:
@@ -55,7 +62,7 @@ def _part(engine: "zlib._Decompress", packed: bytes, pieces: list[bytes], grown:
     if piece:
         grown(len(piece))
         pieces.append(piece)
-    return engine.unused_data if engine.eof else engine.unconsumed_tail
+    return (engine.unused_data if engine.eof else engine.unconsumed_tail), len(piece)
 
 
 def _next_member(coding: str) -> "zlib._Decompress":

@@ -1,11 +1,12 @@
 """Webhooks over real sockets: who may send them, what is answered, and what arrives at Graph."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from support import Installation, get_json, installation, until
+from support import PIXEL, TOKEN, Installation, get_json, installation, until
 
-from proxy.queue.contract import QueueError
+from proxy.model.record import Record
+from proxy.queue.contract import QueueError, Stored
 
 SECRETS = {"shopify": "shopify-secret", "woocommerce": "woo-secret", "stripe": "whsec-stripe"}
 GOLDEN = Path(__file__).parents[2] / "golden" / "hooks"
@@ -171,6 +173,14 @@ async def test_what_is_no_sale_is_answered_200(shop: Installation) -> None:
     assert await ledger(shop) == []
 
 
+async def test_a_packed_webhook_is_refused_unread(shop: Installation) -> None:
+    """No shop packs what it signs; a stranger's bomb is not unpacked to be hashed."""
+    data = gzip.compress(orjson.dumps(golden("shopify_order_paid")))
+    headers = signed("shopify", data, "orders/paid") | {"Content-Encoding": "gzip"}
+
+    assert (await post(shop, "/hooks/shop/shopify", data, headers))[0] == 415
+
+
 async def test_a_signed_body_that_is_no_json_is_refused(shop: Installation) -> None:
     """400 names it; numbers, lists and deep nesting are none either."""
     for body in (b"", b"{", b"[]", b"1", b"[" * 100_000):
@@ -231,6 +241,31 @@ async def test_a_trial_subscribes_once_and_renews(shop: Installation) -> None:
     assert updated["ignored"] == "status"
     assert sorted(event["event_name"] for event in events) == ["Renewal", "StartTrial", "Subscribe"]
     assert {event["user_data"]["fbc"] for event in events} == {"fb.1.1763600000000.IwAR2"}
+
+
+async def test_a_first_payment_reaches_all_pixels_or_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the queue fails, no pixel remembers a payment that another never got: the repeat is the first for both."""
+    pixels = [{"id": pixel, "access_token": TOKEN} for pixel in (PIXEL, "2222222222")]
+    webhook = [{"kind": "stripe", "secret": SECRETS["stripe"]}]
+    async with installation(tmp_path, webhook=webhook, pixel=pixels) as shop:
+        await send(shop, "stripe", stripe("stripe_trial"))
+        append, failures = shop.proxy.queue.append, [QueueError("the disk is full")]
+
+        async def failing_once(records: Sequence[Record]) -> Stored:
+            if failures and "2222222222" in {record.pixel for record in records}:
+                raise failures.pop()
+            return await append(records)
+
+        monkeypatch.setattr(shop.proxy.queue, "append", failing_once)
+        data = orjson.dumps(stripe("stripe_renewal"))
+        first, _, _ = await post(shop, "/hooks/shop/stripe", data, signed("stripe", data))
+        again = await send(shop, "stripe", stripe("stripe_renewal"))
+        events = await delivered(shop, 4)
+
+    assert (first, again) == (503, {"received": True})
+    assert sorted(event["event_name"] for event in events) == ["StartTrial", "StartTrial", "Subscribe", "Subscribe"]
 
 
 def _files(directory: Path) -> list[bytes]:

@@ -410,6 +410,30 @@ async def test_wrong_keys_are_slowed_and_right_ones_never(shop: Installation) ->
     assert (right.status, others.code) == (200, (401, 190, 0))
 
 
+async def test_a_stranger_has_few_bytes_searched(shop: Installation) -> None:
+    """Small packed bodies that are large to search end in 429, while the same address goes on with the right key."""
+    client = {"X_Forwarded_For": "198.51.100.9"}
+    bomb = gzip.compress(b"{" + b" " * ((16 << 20) - 2) + b"}")
+    codes = [(await ask(shop, GRAPH, bomb, key="", Content_Encoding="gzip", **client)).code for _ in range(6)]
+    last = await ask(shop, GRAPH, {"data": [], "accessKey": KEY}, key="", **client)
+    right = await ask(shop, GRAPH, {"data": [purchase("not-a-stranger")]}, **client)
+    others = await ask(shop, GRAPH, {"data": []}, key="", X_Forwarded_For="198.51.100.10")
+
+    assert (codes[0], codes[-1], last.code) == ((400, 104, 0), (429, 4, 0), (429, 4, 0))
+    assert int(last.headers["Retry-After"]) >= 1
+    assert (right.status, others.code) == (200, (400, 104, 0))
+
+
+async def test_large_bodies_with_their_key_are_no_strangers(shop: Installation) -> None:
+    """A key in the body opens the door to as many bytes as come."""
+    client = {"X_Forwarded_For": "198.51.100.11"}
+    blank = b" " * ((16 << 20) - 2000)
+    for number in range(4):
+        body = {"accessKey": KEY, "data": [purchase(f"large-{number}")]}
+        packed = gzip.compress(orjson.dumps(body)[:-1] + blank + b"}")
+        assert (await ask(shop, GATEWAY, packed, key="", Content_Encoding="gzip", **client)).status == 202
+
+
 async def test_no_key_is_told_to_anybody(shop: Installation, caplog: pytest.LogCaptureFixture) -> None:
     """Keys, right or wrong, stand in no answer, log, metric, ledger row or file."""
     caplog.set_level(logging.DEBUG)

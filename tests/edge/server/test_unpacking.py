@@ -97,3 +97,10 @@ def test_a_bomb_is_unpacked_in_parts() -> None:
 
     assert sum(1 for _ in parts) >= 10_000_000 >> 18
     assert max(sizes) <= 1 << 18
+
+
+def test_empty_members_are_not_a_part_each() -> None:
+    """A turn costs ten times an empty member, so 50,000 of them share some hundred turns."""
+    parts = unpacked(gzip.compress(b"") * 50_000, "gzip", nothing)
+
+    assert sum(1 for _ in parts) < 200
