@@ -14,6 +14,7 @@ from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Filter, duplicate_row
+from proxy.queue.keys import SERVER as SERVERS_HASH
 from proxy.queue.sqlite.engine import LocalQueue
 
 HOUR = 3_600_000
@@ -174,3 +175,12 @@ async def test_copies_that_disagree_say_so(
     assert [one.findings for one in stored.duplicates] == [findings]
     assert (stored.conflicts, stored.reused) == ((), 0)
     assert await waiting(queue) == {"order-1": 1}
+
+
+async def test_no_browser_can_pass_for_a_server(queue: LocalQueue) -> None:
+    """A browser whose hash is that of servers, for which an ``_fbp`` can be searched, has no other's event left out."""
+    await queue.append([brought(ANNA, "order-1")._replace(visitor=SERVERS_HASH)])
+    stored = await queue.append([brought(BERT, "order-1")])
+    again = await queue.append([brought(ANNA, "order-1")._replace(visitor=SERVERS_HASH)])
+
+    assert (stored.duplicates, stored.reused, len(again.duplicates)) == ((), 1, 1)
