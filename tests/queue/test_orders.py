@@ -1,7 +1,7 @@
 """An event of an order is sent once for months, whatever ids its copies have."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,6 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
 
 
 def sale(number: int, order: str, *, site: str = "shop", pixel: str = PIXEL, name: str = "Purchase") -> Record:

@@ -1,7 +1,7 @@
 """Events with unlike request fields rest apart, and are claimed apart, each in its turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -19,18 +19,6 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 SPRING, AUTUMN = RequestFields(upload_tag="spring"), RequestFields(upload_tag="autumn", test_event_code="TEST7")
 NOW_S = NOON // 1000
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
 
 
 def mixed(count: int) -> list[Record]:

@@ -1,12 +1,10 @@
 """The same event of a browser and of servers is sent once, whoever brings it first, and however often."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 
 import pytest
 from clock import NOON, Clock
-from queues import open_queue
 from support import PIXEL, record, server_record, until
 
 from proxy.model.event import BrowserCopy
@@ -25,18 +23,6 @@ IDS: dict[str, Callable[[int], str]] = {
     "an order's id": lambda number: f"order-shop-{number}",
     "an id of the tag": lambda number: f"{NOON - HOUR}{number}.5",
 }
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
 
 
 def brought(who: str, identity: str, name: str = "Purchase") -> Record:
