@@ -32,8 +32,6 @@ _SLOT_MS = 16 * 60 * 60 * 1000
 # How far the clock of a browser may be behind ours, or ahead, for its ids to be looked for by their birth.
 _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
-
-
 # Of the answers to ``visits.KNOWN``.
 _BY_THIS, _BY_SERVER = 1, 2
 
