@@ -18,8 +18,8 @@ settings.load_profile("shared")
 # `make quick` tries fewer examples, whatever a test asks for.
 MOST_EXAMPLES = int(os.environ.get("CAPI_PROXY_EXAMPLES", "0"))
 
-# The shop and its page that the browser tests share: fixtures "lab" and "here".
-pytest_plugins = ["lab", "stage"]
+# The shop and its page that the browser tests share: fixtures "lab" and "here"; and a queue: "queue" and its "clock".
+pytest_plugins = ["lab", "stage", "queues"]
 
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.

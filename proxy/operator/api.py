@@ -93,7 +93,7 @@ class DeliveryApi:
 
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
-    """Return a finished event as the API and the command print it; a server's has no browser copy, which is empty."""
+    """Return a finished event as the API and the command print it; the browser copy of a server's is empty."""
     members = {key: value for key, value in row._asdict().items() if key != "visitor"}
     return {**members, "browser_copy": row.browser_copy or ""}
 

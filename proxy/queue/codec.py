@@ -128,7 +128,7 @@ def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
         shared.append((packed[at : at + length], bytes.fromhex(visitor), bot_reason, _digests(person_digests)))
         at += length
     records = []
-    # A server's record has more in it than a browser's, which takes its defaults: making that costs no more.
+    # A browser's record takes the defaults of what only servers say, so that nearly all records cost no more.
     kind: tuple[Any, ...] = _kind(*kinds[0]) if kinds else ()
     for name, identity, time_s, browser_copy, findings, number, length in entries:
         part, visitor, bot_reason, person_digests = shared[number]

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from proxy.graph.age import aging_from_s
 from proxy.model.record import Record
 from proxy.queue.codec import Chunk, Kind, kind_of, pack
-from proxy.queue.keys import SERVER, fields_key, keyed, visit_key
+from proxy.queue.keys import fields_key, keyed, server_key, visit_key
 from proxy.queue.seal import Sealer
 
 OPEN = -1
@@ -36,7 +36,7 @@ class Member(NamedTuple):
     call: int
     """Which of the group's appends brought it."""
     key: bytes
-    """See ``keys.visit_key``; all servers are one visitor."""
+    """See ``keys.visit_key``, and ``keys.server_key`` of what a server brought."""
     birth_s: int | None
     """See ``keys.birth_s``."""
     segment: int
@@ -120,8 +120,8 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
             is_open = any(map(may_hold, record.person_digests))
             segment, position = (OPEN, 0) if is_open else filling.add(record, call.not_before)
             key, born = keyed(record.pixel, record.name, record.id)
-            visitor = record.visitor if record.browser_copy else SERVER
-            members.append(Member(record, number, visit_key(key, visitor), born, segment, position))
+            visit = visit_key(key, record.visitor) if record.browser_copy else server_key(key)
+            members.append(Member(record, number, visit, born, segment, position))
     return Group(calls, members, filling.sealed(sealer), version)
 
 

@@ -21,8 +21,9 @@ _VISITOR = 4
 SERVER = b"\xff" * _VISITOR
 """Stands for the visitor of what a server brings: the same event, whichever server sends it, and whomever it is about.
 
-One browser in four billion has this visitor too; an event of its that others bring with the same id counts once.
+``visit_key`` gives it to no browser: a browser chooses its ``_fbp``, and one could be searched for that has this hash.
 """
+_BESIDE_SERVER = b"\xff\xff\xff\xfe"
 _BIRTH_DIGITS = 13
 _LAST_SECOND = (1 << 32) - 1
 
@@ -73,7 +74,12 @@ def event_digest(pixel: str, name: str, identity: str) -> bytes:
 
 def visit_key(key: bytes, visitor: bytes) -> bytes:
     """Return the 16 bytes by which the duplicate memory knows that a visitor, who may have no id, brought an event."""
-    return key[:PREFIX] + visitor.ljust(_VISITOR, b"\0")
+    return key[:PREFIX] + (visitor.ljust(_VISITOR, b"\0") if visitor != SERVER else _BESIDE_SERVER)
+
+
+def server_key(key: bytes) -> bytes:
+    """Return the 16 bytes by which the duplicate memory knows that a server brought an event."""
+    return key[:PREFIX] + SERVER
 
 
 def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:

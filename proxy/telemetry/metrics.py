@@ -15,6 +15,8 @@ from proxy.model.verdict import Verdict
 from proxy.queue.contract import Stats, Stored
 from proxy.telemetry.loop_counter import LoopCounter
 
+_CONFLICT = "id:conflict"
+
 
 class Metrics:
     """One registry per proxy, so that two in one process do not share counts."""
@@ -141,6 +143,10 @@ class Metrics:
             self._reused.inc(by=stored.reused)
         if stored.conflicts:
             self._conflicts.inc(by=len(stored.conflicts))
+        if stored.conflicts or stored.duplicates:
+            # The only finding of the queue; those of the rules are counted with their records.
+            disagreeing = sum(_CONFLICT in record.findings for record in stored.duplicates)
+            self._count_findings([_CONFLICT] * (disagreeing + len(stored.conflicts)))
         if decision.untrusted_forwarding:
             self._untrusted_forwarding.inc(by=decision.untrusted_forwarding)
 

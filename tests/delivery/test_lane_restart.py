@@ -1,31 +1,26 @@
 """How a lane stands with Graph outlives the process, on the same data_dir."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import lane_rig
 import orjson
 import pytest
 from aiohttp import web
-from pydantic import SecretStr
+from lane_rig import opened
 from servers import stand_in
-from support import PIXEL, SECRET, TOKEN, get_json, raw_config, record, until
+from support import PIXEL, TOKEN, get_json, raw_config, record, until
 
 from proxy.app import running
 from proxy.config import load
-from proxy.config.schema import Pixel, QueueSettings, RetentionSettings
+from proxy.config.schema import Pixel
 from proxy.delivery import pace
 from proxy.delivery.lane import Lane
 from proxy.model.record import Record
 from proxy.model.verdict import Delivered, GraphError, Pause, Retry, Verdict
-from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.engine import LocalQueue
-from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.metrics import Metrics
 
 
 class Graph:
@@ -133,43 +128,9 @@ class FakeGraph:
 
 
 @asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[LocalQueue]:
-    queue = LocalQueue.open(
-        directory,
-        Sealer(SECRET),
-        limits=QueueSettings(),
-        retention=RetentionSettings(),
-        now=now_ms,
-        on_broken=lambda _error: None,
-    )
-    try:
-        yield queue
-    finally:
-        await queue.close()
-
-
-@asynccontextmanager
 async def delivering(directory: Path, graph: FakeGraph) -> AsyncIterator[Lane]:
-    async with opened(directory) as queue:
-        lane = Lane(
-            Pixel.model_construct(id=PIXEL, access_token=SecretStr("t")),
-            queue=queue,
-            graph=graph,  # type: ignore[arg-type]
-            metrics=Metrics(),
-            conditions=Conditions(now_ms),
-            now=now_ms,
-            chance=lambda: 0.5,
-        )
-        task = asyncio.create_task(lane.run())
-        try:
-            yield lane
-        finally:
-            lane.stop()
-            await task
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    async with opened(directory) as queue, lane_rig.delivering(queue, graph) as lane:
+        yield lane
 
 
 async def test_what_graph_asked_for_is_waited_for_across_a_restart(tmp_path: Path) -> None:

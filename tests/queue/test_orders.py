@@ -1,7 +1,7 @@
 """An event of an order is sent once for months, whatever ids its copies have."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,18 @@ from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import QueueError
 from proxy.queue.sqlite.engine import LocalQueue
 
-DAY = 24 * 3_600_000
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
+HOUR = 3_600_000
+DAY = 24 * HOUR
 
 
 def sale(number: int, order: str, *, site: str = "shop", pixel: str = PIXEL, name: str = "Purchase") -> Record:
     """Return a server's copy of an order's event; each copy has an id of its own."""
     made = server_record(number)._replace(pixel=pixel, name=name)
     return made._replace(order=order_key(site, name, order))
+
+
+def worth(of: Record, value: bytes) -> Record:
+    return of._replace(worth=value)
 
 
 def of_page(number: int, order: str) -> Record:
@@ -186,3 +179,51 @@ async def test_events_without_an_order_touch_no_table(queue: LocalQueue) -> None
     await queue.append([record(1), server_record(2)])
 
     assert await tables(queue) == 0
+
+
+async def test_a_servers_copy_behind_a_pages_is_remembered(queue: LocalQueue, clock: Clock) -> None:
+    """A thank-you page that is opened again weeks after page and backend told of the order counts no more."""
+    await queue.append([of_page(1, "1001")])
+    clock.now += 1000
+    assert await repeats(queue, sale(2, "1001")) == ["id-2"]
+    clock.now += 20 * DAY
+
+    assert await repeats(queue, of_page(3, "1001")) == ["id-3"]
+    assert await queue.met_orders(PIXEL, [order_key("shop", "Purchase", "1001")])
+
+
+CONFLICTS: list[tuple[Record, Record, tuple[str, ...]]] = [
+    (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b"2222"), ("id:conflict",)),
+    (worth(of_page(1, "1001"), b"1111"), worth(sale(1, "1001"), b"2222"), ("id:conflict",)),
+    (worth(sale(1, "1001"), b"1111"), worth(of_page(2, "1001"), b"2222"), ("id:conflict",)),
+    (worth(sale(1, "1001"), b"1111"), worth(of_page(1, "1001"), b"2222"), ("id:conflict",)),
+    (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b"1111"), ()),
+    (worth(of_page(1, "1001"), b""), worth(sale(2, "1001"), b"2222"), ()),
+    (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b""), ()),
+    (worth(sale(1, "1001"), b"1111"), worth(sale(2, "1001"), b"2222"), ()),
+]
+"""The first copy of an order, the second, and what is found of that; shops themselves change what an order is worth."""
+
+
+@pytest.mark.parametrize(("first", "second", "findings"), CONFLICTS)
+@pytest.mark.parametrize("together", [True, False])
+async def test_copies_of_an_order_that_disagree_say_so(
+    queue: LocalQueue, clock: Clock, first: Record, second: Record, findings: tuple[str, ...], *, together: bool
+) -> None:
+    """A stranger's page that names an order before its shop does is told by the shop's row, whatever the ids."""
+    if not together:
+        await queue.append([first])
+        clock.now += HOUR
+    stored = await queue.append([first, second][1 - together :])
+
+    assert [(one.id, one.findings) for one in stored.duplicates] == [(second.id, findings)]
+
+
+async def test_a_forged_order_is_told_weeks_later(queue: LocalQueue, clock: Clock) -> None:
+    """The value of the first page counts, in whatever month it came; what a second page says hides nothing."""
+    await queue.append([worth(of_page(1, "1001"), b"1111")])
+    clock.now += 40 * DAY
+    await queue.append([worth(of_page(2, "1001"), b"2222")])
+    stored = await queue.append([worth(sale(3, "1001"), b"2222")])
+
+    assert [one.findings for one in stored.duplicates] == [("id:conflict",)]

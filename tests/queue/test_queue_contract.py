@@ -3,7 +3,7 @@
 import asyncio
 import math
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,6 @@ from proxy.queue.sqlite.work import Work
 HOUR = 60 * 60 * 1000
 
 
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
 def open_queue(
     directory: Path,
     clock: Clock,
@@ -62,13 +57,6 @@ def open_queue(
         now=clock,
         on_broken=lambda _error: None,
     )
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
 
 
 async def claimed(queue: LocalQueue, pixel: str = PIXEL, most: int = 1000) -> list[Record]:

@@ -1,7 +1,7 @@
 """Repeats in groups that were sealed before anybody knew of them, and suppressions that come in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -25,18 +25,6 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
 
 
 def about(number: int, *person_digests: bytes) -> Record:

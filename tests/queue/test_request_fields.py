@@ -1,7 +1,7 @@
 """Events with unlike request fields rest apart, and are claimed apart, each in its turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -19,18 +19,6 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 SPRING, AUTUMN = RequestFields(upload_tag="spring"), RequestFields(upload_tag="autumn", test_event_code="TEST7")
 NOW_S = NOON // 1000
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
 
 
 def mixed(count: int) -> list[Record]:
@@ -106,6 +94,21 @@ async def test_a_stream_of_one_kind_holds_up_no_other(queue: LocalQueue) -> None
 
     assert [fields == NO_FIELDS for fields in turns] == [True, False] * 10
     assert {turns.count(fields) for fields in uploads} == {2}
+
+
+async def test_suspects_take_no_turn_of_fresh_events(queue: LocalQueue) -> None:
+    """While suspects of one upload are tried between them, fresh events with fields keep every second turn."""
+    turns: list[RequestFields] = []
+    for turn in range(6):
+        await queue.append([server_record(1000 * turn, SPRING)])
+        refused = await queue.claim(PIXEL, most=1000)
+        await queue.settle(refused, Settlement(suspects=((refused[0].ref, 1),)))
+    for turn in range(6, 14):
+        await queue.append([server_record(1000 * turn, AUTUMN), record(1000 * turn + 1)])
+        turns.append((await queue.claim(PIXEL, most=1))[0].records[0].fields)
+        await queue.claim(PIXEL, most=1, suspect=True)
+
+    assert turns.count(AUTUMN) == 4
 
 
 async def test_fields_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
@@ -199,7 +202,10 @@ async def test_many_requests_at_once_are_kept_apart(queue: LocalQueue) -> None:
 
 
 async def test_browsers_events_are_claimed_as_before(queue: LocalQueue) -> None:
-    """A claim asks the table once where no server sends anything, else once more for each kind that has nothing."""
+    """A claim asks the table once where no server sends anything, else once more for each kind that has nothing.
+
+    Whatever fields fresh events have, a claim of suspects does not ask for them.
+    """
     asked: list[str] = []
 
     def listen(_cursor: object, statement: str, _values: object) -> bool:
@@ -215,8 +221,13 @@ async def test_browsers_events_are_claimed_as_before(queue: LocalQueue) -> None:
     asked.clear()
     more = await queue.claim(PIXEL, most=1000)
     beside = len([statement for statement in asked if "FROM segment" in statement])
+    await queue.append([server_record(number, RequestFields(upload_id=str(number))) for number in range(30, 60)])
+    asked.clear()
+    assert await queue.claim(PIXEL, most=1000, suspect=True) == ()
+    of_suspects = len([statement for statement in asked if "FROM segment" in statement])
     await queue._writer.do(lambda: db.set_exec_trace(None))
 
     assert (len(segments), len(more)) == (1, 1)
     assert alone == 1
     assert beside <= 2
+    assert of_suspects == 2

@@ -1,12 +1,10 @@
 """The same event of a browser and of servers is sent once, whoever brings it first, and however often."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 
 import pytest
 from clock import NOON, Clock
-from queues import open_queue
 from support import PIXEL, record, server_record, until
 
 from proxy.model.event import BrowserCopy
@@ -14,6 +12,7 @@ from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Filter, duplicate_row
+from proxy.queue.keys import SERVER as SERVERS_HASH
 from proxy.queue.sqlite.engine import LocalQueue
 
 HOUR = 3_600_000
@@ -24,18 +23,6 @@ IDS: dict[str, Callable[[int], str]] = {
     "an order's id": lambda number: f"order-shop-{number}",
     "an id of the tag": lambda number: f"{NOON - HOUR}{number}.5",
 }
-
-
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
 
 
 def brought(who: str, identity: str, name: str = "Purchase") -> Record:
@@ -174,3 +161,12 @@ async def test_copies_that_disagree_say_so(
     assert [one.findings for one in stored.duplicates] == [findings]
     assert (stored.conflicts, stored.reused) == ((), 0)
     assert await waiting(queue) == {"order-1": 1}
+
+
+async def test_no_browser_can_pass_for_a_server(queue: LocalQueue) -> None:
+    """A browser whose hash is that of servers, for which an ``_fbp`` can be searched, has no other's event left out."""
+    await queue.append([brought(ANNA, "order-1")._replace(visitor=SERVERS_HASH)])
+    stored = await queue.append([brought(BERT, "order-1")])
+    again = await queue.append([brought(ANNA, "order-1")._replace(visitor=SERVERS_HASH)])
+
+    assert (stored.duplicates, stored.reused, len(again.duplicates)) == ((), 1, 1)

@@ -30,11 +30,6 @@ OPT_OUT, WITHDRAWAL, ERASURE = SuppressionKind
 ANNA, BERT, BROWSER = (letter * 16 for letter in (b"a", b"b", b"c"))
 
 
-@pytest.fixture(name="clock")
-def _clock() -> Clock:
-    return Clock()
-
-
 def open_queue(directory: Path, clock: Clock) -> LocalQueue:
     return queues.open_queue(directory, clock, RetentionSettings(opted_out_days=30, erased_days=7))
 

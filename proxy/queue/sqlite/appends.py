@@ -11,6 +11,7 @@ from proxy.queue.sqlite.tables import Tables
 
 _PLAIN = Stored()
 _REPEATS = (Past.REPEAT, Past.CONTRADICTION)
+_CONTRADICTED = (Past.CONFLICT, Past.CONTRADICTION)
 
 
 class Appends:
@@ -31,7 +32,8 @@ class Appends:
         refused = self._refused(group)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
         known = self._tables.seen.meet(admitted, now)
-        known |= dict.fromkeys(self._tables.orders.repeats(admitted, now), Past.REPEAT)
+        for number, past in self._tables.orders.meet(admitted, now).items():
+            known[number] = Past.CONTRADICTION if known.get(number) in _CONTRADICTED else past
         pasts = [(admitted[number], past) for number, past in known.items()]
         spoiled = {OPEN} | {group.members[number].segment for number in refused}
         self._insert_open(group, admitted, known, spoiled)

@@ -49,15 +49,15 @@ class Counts:
         dead: int,
         suspects: Mapping[str, int],
         suppressions: Mapping[SuppressionKind, int] | None = None,
-        with_fields: Mapping[tuple[str, bytes], int] | None = None,
+        with_fields: Mapping[tuple[str, bytes, bool], int] | None = None,
     ) -> None:
         """Begin with what the file holds."""
         self.waiting: Tally[str] = Tally(waiting)
         """Events, by pixel."""
         self.suspects: Tally[str] = Tally(suspects)
         """Those of them that are suspects."""
-        self.with_fields: Tally[tuple[str, bytes]] = Tally(with_fields)
-        """Those of them that have request fields, by pixel and ``keys.fields_key``."""
+        self.with_fields: Tally[tuple[str, bytes, bool]] = Tally(with_fields)
+        """Those of all that have request fields, by pixel, ``keys.fields_key`` and whether they are suspects."""
         self.withheld: Tally[DropReason] = Tally()
         """Events that waited and were dropped."""
         self.dead: Tally[str] = Tally({"": dead})

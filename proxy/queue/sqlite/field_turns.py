@@ -12,23 +12,26 @@ NO_FIELDS = b""
 
 
 class FieldTurns:
-    """Remembers, in memory only, who was served last."""
+    """Remembers, in memory only, who was served last, of fresh events or of suspects."""
 
-    def __init__(self, waiting: Mapping[tuple[str, bytes], int]) -> None:
-        """Take the number of waiting events with fields, by pixel and ``keys.fields_key``, as it changes."""
+    def __init__(self, waiting: Mapping[tuple[str, bytes, bool], int], *, suspect: bool) -> None:
+        """Take ``Counts.with_fields`` as it changes."""
         self._waiting = waiting
+        self._suspect = suspect
         self._last: dict[str, bytes] = {}
         self._plain_was_last: set[str] = set()
 
     def order(self, pixel: str) -> Iterator[bytes]:
         """Yield the fields of what waits for a pixel, in the order in which they are to be looked for."""
-        with_fields = sorted(fields for whose, fields in self._waiting if whose == pixel) if self._waiting else []
-        if not with_fields:
+        if not (with_fields := sorted(self._with_fields(pixel))):
             yield NO_FIELDS
             return
         start = bisect(with_fields, self._last.get(pixel, NO_FIELDS))
         others = with_fields[start:] + with_fields[:start]
         yield from (*others, NO_FIELDS) if pixel in self._plain_was_last else (NO_FIELDS, *others)
+
+    def _with_fields(self, pixel: str) -> Iterator[bytes]:
+        return (fields for whose, fields, suspect in self._waiting if (whose, suspect) == (pixel, self._suspect))
 
     def serve(self, pixel: str, fields: bytes) -> None:
         """Remember who was served."""

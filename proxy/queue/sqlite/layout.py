@@ -10,8 +10,9 @@ On disk (``queue.db``)
     event_0…3 the duplicate memory: 12 bytes of an event's key with 4 bytes of its visitor, and a hash of the value of a
               Purchase; a table covers 16 hours and is emptied whole
     seen_0…3  the same as layout 5 kept it, until their 16 hours are over; in new files there are none
-    order_M   the order memory: 16 bytes for an event of an order and a pixel, met in the 30 days M since 1970; a table
-              is made with its first event, and dropped whole after four of these months
+    order_M   the order memory: 16 bytes for an event of an order and a pixel, met in the 30 days M since 1970, and a
+              hash of the value of a Purchase; a table is made with its first event, and dropped whole after four of
+              these months
     dead      one sealed record per dead letter, with Graph's error
     ledger_D  finished events of day D without personal data, by number; forgotten from its oldest end, then dropped
     fate_D    later updates of browser copies, by event and visitor; likewise

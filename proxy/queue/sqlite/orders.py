@@ -1,12 +1,12 @@
 """The order memory: which events of orders were met in the last 90 days (at most 120), whatever their ids were.
 
 Shops tell of an order again when it is edited or refunded weeks later, buyers open its thank-you page the next day, and
-two programs may tell of it with unlike event ids. A table for each 30 days holds a key of 16 bytes for each event; it
-is made with its first event and dropped whole. A record names its order itself (``Record.order``); those that name none
-cost nothing here.
+two programs may tell of it with unlike event ids. A table for each 30 days holds a key of 16 bytes for each event, and
+four of the value of a Purchase; it is made with its first event and dropped whole. A record names its order itself
+(``Record.order``); those that name none cost nothing here.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from proxy.model.order import ORDER_KEY
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.group import Member
+from proxy.queue.sqlite.seen import Past
 
 _MONTH_MS = 30 * DAY_MS
 # So many tables, the current one among them, are asked: an event of the first day of the oldest is 120 days old.
@@ -36,8 +37,11 @@ class OrderMemory:
         names = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB 'order_[0-9]*'")
         self._months = {int(str(name).removeprefix("order_")) for (name,) in names}
 
-    def repeats(self, members: Sequence[Member], now: int) -> list[int]:
-        """Return which records are about orders that were met, before or in this group, and remember the others.
+    def meet(self, members: Sequence[Member], now: int) -> dict[int, Past]:
+        """Return which records repeat what was told of their orders, before or in this group, and remember all.
+
+        By their numbers in the group. A repeat is remembered too: behind the page's copy the server's is one, and
+        further pages are repeats of that.
 
         Args:
             members: The group's records.
@@ -45,36 +49,42 @@ class OrderMemory:
         """
         orders = {number: _of(member.record) for number, member in enumerate(members) if member.record.order}
         if not orders:
-            return []
-        met = self._met({key for order in orders.values() for key in order.known_by}, now)
-        new: set[bytes] = set()
-        repeats = []
+            return {}
+        stored_before = self._met({key for order in orders.values() for key in order.known_by}, now)
+        met = dict(stored_before)
+        pasts: dict[int, Past] = {}
         for number, order in orders.items():
-            if met.isdisjoint(order.known_by) and new.isdisjoint(order.known_by):
-                new.update(order.told)
-            else:
-                repeats.append(number)
-        self._remember(sorted(new), now)
-        return repeats
+            worth = members[number].record.worth
+            if not met.keys().isdisjoint(order.known_by):
+                differs = worth and any(met.get(key) not in {None, b"", worth} for key in order.others)
+                pasts[number] = Past.CONTRADICTION if differs else Past.REPEAT
+            for key in order.own:
+                met.setdefault(key, worth)
+        self._remember({key: worth for key, worth in met.items() if key not in stored_before}, now)
+        return pasts
 
-    def _met(self, keys: set[bytes], now: int) -> set[bytes]:
-        """Return those that are remembered."""
-        months = [month for month in self._months if month > now // _MONTH_MS - _MONTHS]
-        if not months:
-            return set()
-        known = " OR ".join(f"EXISTS(SELECT 1 FROM order_{month} WHERE key=value)" for month in sorted(months))  # noqa: S608
-        rows: Any = self._db.execute(f"SELECT value FROM carray(?) WHERE {known}", (_array(keys),)).fetchall()  # noqa: S608
-        return {key for (key,) in rows}
+    def _met(self, keys: Collection[bytes], now: int) -> dict[bytes, bytes]:
+        """Return those that are remembered, each with its worth."""
+        months = sorted(month for month in self._months if month > now // _MONTH_MS - _MONTHS)
+        if not months or not keys:  # an empty array cannot be bound
+            return {}
+        known = ", ".join(f"(SELECT worth FROM order_{month} WHERE key=value)" for month in months)  # noqa: S608
+        sql = f"SELECT value, coalesce({known}, NULL) FROM carray(?)"  # noqa: S608 - our own names
+        rows: Any = self._db.execute(sql, (_array(keys),)).fetchall()
+        return {key: worth for key, worth in rows if worth is not None}
 
-    def _remember(self, keys: Sequence[bytes], now: int) -> None:
-        if not keys:  # an empty array cannot be bound
+    def _remember(self, worths: Mapping[bytes, bytes], now: int) -> None:
+        if not worths:  # an empty array cannot be bound
             return
         month = now // _MONTH_MS
         if month not in self._months:
-            self._db.execute(f"CREATE TABLE IF NOT EXISTS order_{month}(key BLOB PRIMARY KEY) WITHOUT ROWID")
+            columns = "key BLOB PRIMARY KEY, worth BLOB NOT NULL"
+            self._db.execute(f"CREATE TABLE IF NOT EXISTS order_{month}({columns}) WITHOUT ROWID")
             self._months.add(month)
-        # A clock that was set back may bring what a later table has; in one table a key stands once.
-        self._db.execute(f"INSERT OR IGNORE INTO order_{month} SELECT value FROM carray(?)", (_array(keys),))  # noqa: S608
+        # What another page told of an order stays; in one table a key stands once.
+        parts = f"substr(value, 1, {ORDER_KEY}), substr(value, {ORDER_KEY + 1})"
+        sql = f"INSERT OR IGNORE INTO order_{month} SELECT {parts} FROM carray(?)"  # noqa: S608 - our own text
+        self._db.execute(sql, (_array(key + worth for key, worth in worths.items()),))
 
     def forget(self, now: int) -> bool:
         """Drop the oldest table if its time is over; tell whether another may be due."""
@@ -93,7 +103,7 @@ class OrderMemory:
             now: Server clock in milliseconds.
         """
         keys = {_key(order, pixel): order for order in orders}
-        return frozenset(keys[key] for key in self._met(set(keys), now))
+        return frozenset(keys[key] for key in self._met(keys, now))
 
 
 class _Order(NamedTuple):
@@ -103,8 +113,11 @@ class _Order(NamedTuple):
     memory: a page that names the same order for everybody, as templates do, would lose all its sales but the first.
     """
 
+    own: tuple[bytes, ...]
+    """Under which it is remembered."""
+    others: tuple[bytes, ...]
+    """Of a page's event those of servers, and the other way round: one of them may be a forgery."""
     known_by: tuple[bytes, ...]
-    told: tuple[bytes, ...]
 
 
 def _of(record: Record) -> _Order:
@@ -112,7 +125,9 @@ def _of(record: Record) -> _Order:
     parts = [order[start : start + size] for start in range(0, len(order), size)]
     of_server = tuple(_key(part, record.pixel) for part in parts)
     of_page = tuple(_key(part, record.pixel, _PAGE) for part in parts)
-    return _Order((*of_server, *of_page), of_server) if record.browser_copy is None else _Order(of_server, of_page)
+    if record.browser_copy is None:
+        return _Order(of_server, of_page, (*of_server, *of_page))
+    return _Order(of_page, of_server, of_server)
 
 
 def _key(order: bytes, pixel: str, whose: bytes = b"") -> bytes:
@@ -120,5 +135,5 @@ def _key(order: bytes, pixel: str, whose: bytes = b"") -> bytes:
     return blake2b(order + pixel.encode() + whose, digest_size=ORDER_KEY).digest()
 
 
-def _array(keys: set[bytes] | Sequence[bytes]) -> object:
-    return apsw.carray(tuple(sorted(keys)))
+def _array(values: Iterable[bytes]) -> object:
+    return apsw.carray(tuple(sorted(values)))

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import apsw
 
 from proxy.queue.group import Member
-from proxy.queue.keys import PREFIX, SERVER, event_digest, visit_key
+from proxy.queue.keys import PREFIX, event_digest, server_key, visit_key
 from proxy.queue.sqlite.visits import CONTRADICTED, CONTRADICTED_OLD, KNOWN, KNOWN_OLD, Question, Visits
 
 _TABLES = 4
@@ -32,8 +32,6 @@ _SLOT_MS = 16 * 60 * 60 * 1000
 # How far the clock of a browser may be behind ours, or ahead, for its ids to be looked for by their birth.
 _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
-
-
 # Of the answers to ``visits.KNOWN``.
 _BY_THIS, _BY_SERVER = 1, 2
 
@@ -154,7 +152,7 @@ class Seen:
     def _other_past(member: Member, by_whom: int, brought: Mapping[bytes, bytes], contradicted: set[bytes]) -> Past:
         """Return what is known of an event that somebody else brought, before or in this group."""
         key, worth = member.key, member.record.worth
-        server = key[:PREFIX] + SERVER
+        server = server_key(key)
         differs = worth and any(other and other != worth for other in brought.values())
         differs = differs or key + worth in contradicted
         if key == server or by_whom & _BY_SERVER or server in brought:

@@ -72,11 +72,11 @@ class SegmentSearch:
         return self._db.execute(sql, (number, most)).fetchall()
 
 
-def count(db: apsw.Connection) -> tuple[Counter[str], Counter[str], Counter[tuple[str, bytes]]]:
-    """Return how many events of each pixel wait, how many of those are suspects, and how many have which fields."""
+def count(db: apsw.Connection) -> tuple[Counter[str], Counter[str], Counter[tuple[str, bytes, bool]]]:
+    """Return how many events of each pixel wait, how many of those are suspects, and ``Counts.with_fields``."""
     waiting: Counter[str] = Counter()
     suspects: Counter[str] = Counter()
-    with_fields: Counter[tuple[str, bytes]] = Counter()
+    with_fields: Counter[tuple[str, bytes, bool]] = Counter()
     groups = "pixel, suspect, fields"
     rows: Iterator[Any] = iter(db.execute(f"SELECT {groups}, sum(n) FROM segment GROUP BY {groups}"))  # noqa: S608
     for pixel, suspect, fields, n in rows:
@@ -84,5 +84,5 @@ def count(db: apsw.Connection) -> tuple[Counter[str], Counter[str], Counter[tupl
         if suspect:
             suspects[pixel] += n
         if fields:
-            with_fields[pixel, fields] += n
+            with_fields[pixel, fields, bool(suspect)] += n
     return waiting, suspects, with_fields

@@ -43,7 +43,8 @@ class Segments:
         """Numbers of segments that nobody can open; safe to look into from any thread."""
         self.claims = Claims()
         self.search = SegmentSearch(db, self.claims)
-        self._turns = FieldTurns(counts.with_fields.values)
+        self._turns = FieldTurns(counts.with_fields.values, suspect=False)
+        self._suspect_turns = FieldTurns(counts.with_fields.values, suspect=True)
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
 
@@ -73,7 +74,7 @@ class Segments:
     def _count(self, pixel: str, events: int, *, suspect: int, fields: bytes) -> None:
         self._counts.waiting.add(pixel, events)
         if fields:
-            self._counts.with_fields.add((pixel, fields), events)
+            self._counts.with_fields.add((pixel, fields, bool(suspect)), events)
         if suspect:
             self._counts.suspects.add(pixel, events)
 
@@ -91,14 +92,7 @@ class Segments:
         """
         way = "DESC" if newest else "ASC"
         lane = f"suspect=0 AND not_before<={self._now():d} ORDER BY at {way}, id {way}"
-        return self._in_turn(pixel, lambda fields: self._claim(pixel, fields, lane, most))
-
-    def _in_turn(self, pixel: str, claim: Callable[[bytes], list[Segment]]) -> tuple[Segment, ...]:
-        for fields in self._turns.order(pixel):
-            if found := claim(fields):
-                self._turns.serve(pixel, fields)
-                return tuple(found)
-        return ()
+        return _in_turn(self._turns, pixel, lambda fields: self._claim(pixel, fields, lane, most))
 
     def _claim(self, pixel: str, fields: bytes, lane: str, most: int) -> list[Segment]:
         found: list[Segment] = []
@@ -116,7 +110,7 @@ class Segments:
 
         The last segment may exceed it.
         """
-        return self._in_turn(pixel, lambda fields: self._claim_suspects(pixel, fields, most))
+        return _in_turn(self._suspect_turns, pixel, lambda fields: self._claim_suspects(pixel, fields, most))
 
     def _claim_suspects(self, pixel: str, fields: bytes, most: int) -> list[Segment]:
         found: list[Segment] = []
@@ -198,8 +192,9 @@ class Segments:
         bounds: defaultdict[int, list[SegmentRef]] = defaultdict(list)
         for number, bound in settlement.suspects:
             bounds[bound].append(number)
-            if not by_number[number].suspect:
-                self._counts.suspects.add(by_number[number].pixel, len(by_number[number].records))
+            if not (segment := by_number[number]).suspect:
+                self._count_segment(segment, -len(segment.records))
+                self._count_segment(segment._replace(suspect=bound), len(segment.records))
         for bound, numbers in bounds.items():
             self._execute(f"{older}, suspect=?2 WHERE id IN carray(?1)", numbers, bound)
         for remainder in settlement.remainders:
@@ -210,6 +205,14 @@ class Segments:
         """Change some segments in one statement."""
         if numbers:  # an empty array cannot be bound
             self._db.execute(sql, (apsw.carray(array("q", numbers)), *values))
+
+
+def _in_turn(turns: FieldTurns, pixel: str, claim: Callable[[bytes], list[Segment]]) -> tuple[Segment, ...]:
+    for fields in turns.order(pixel):
+        if found := claim(fields):
+            turns.serve(pixel, fields)
+            return tuple(found)
+    return ()
 
 
 def _wire_size(segment: Segment) -> int:

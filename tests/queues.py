@@ -1,7 +1,9 @@
 """A queue on a disk of its own whose clock the test sets."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from clock import Clock
 from support import SECRET
 
@@ -20,3 +22,15 @@ def open_queue(directory: Path, clock: Clock, retention: RetentionSettings | Non
         now=clock,
         on_broken=lambda _error: None,
     )
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(name="queue")
+async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
+    queue = open_queue(tmp_path, clock)
+    yield queue
+    await queue.close()
