@@ -9,8 +9,7 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.order import order_key
 from proxy.model.request import Visit
-from proxy.rules import limits
-from proxy.rules.orders import is_order_id, order_of
+from proxy.rules.orders import is_order_id, order_event_id, order_of
 from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import shape_of
@@ -76,12 +75,11 @@ def _order(event_case: ServerEventCase) -> bytes:
 
 
 def _order_id(event_case: ServerEventCase) -> str:
-    """Return the id of an order's Purchase, as the tag gives it to the page's copy; "" for anything else."""
+    """Return the id of an order's Purchase, as the tag gives it to the page's copy; nothing for anything else."""
     order = event_case.order_id
     if not is_order_id(order) or shape_of(order, event_case.effort, is_id=True):
         return ""
-    identity = f"order-{event_case.case.policy.site.name}-{order}"
-    return identity if len(identity) <= limits.ID and identity.isprintable() else ""
+    return order_event_id(event_case.case.policy.site.name, order)
 
 
 def _content_id(event_case: ServerEventCase, event: Event) -> str:

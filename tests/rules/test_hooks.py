@@ -144,19 +144,28 @@ def test_a_guest_and_a_till_have_no_account() -> None:
 
 @pytest.mark.parametrize("told", ["x" * 201, "a\nb", "", " "])
 @pytest.mark.parametrize(
-    ("name", "member", "row"),
+    ("name", "member", "place", "made"),
     [
-        ("shopify_order_paid", "note_attributes", lambda told: {"name": "_event_id", "value": told}),
-        ("woocommerce_order", "meta_data", lambda told: {"key": "_event_id", "value": told}),
+        ("shopify_order_paid", "note_attributes", lambda told: [{"name": "_event_id", "value": told}], "order-shop-"),
+        ("woocommerce_order", "meta_data", lambda told: [{"key": "_event_id", "value": told}], "order-shop-"),
+        ("stripe_checkout", "data.object.metadata", lambda told: {"event_id": told}, "order-shop-"),
+        ("stripe_trial", "data.object.metadata", lambda told: {"event_id": told}, "trial-shop-"),
     ],
 )
 def test_what_a_visitor_put_into_an_order_is_an_id_or_nothing(
-    name: str, member: str, row: Callable[[str], object], told: str
+    name: str, member: str, place: Callable[[str], object], made: str, told: str
 ) -> None:
     """Cart attributes are anybody's to write: no id of a thousand letters or of several lines comes of one."""
-    (hit, *_) = events_of(changed(name, member, [row(told)])).hits
+    (hit, *_) = events_of(changed(name, member, place(told))).hits
 
-    assert hit.id.startswith("order-shop-")
+    assert hit.id.startswith(made)
+
+
+def test_an_order_number_too_long_for_an_id_makes_none() -> None:
+    """Metadata of Stripe hold 500 characters; the event gets an id of its content then, as any without one."""
+    (hit,) = events_of(changed("stripe_checkout", "data.object.metadata", {"order_id": "7" * 201})).hits
+
+    assert (hit.id, hit.custom_data["order_id"]) == ("", "7" * 201)
 
 
 def test_a_refund_of_woocommerce_is_about_its_buyer() -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from proxy.model.server_request import ServerHit
-from proxy.rules.limits import ID
+from proxy.rules.orders import as_event_id, order_event_id
 from proxy.rules.payload.money import amount
 
 # Shops write the second where a line is of no product any more.
@@ -47,12 +47,14 @@ def nothing(why_not: str) -> HookEvents:
 def purchase_id(site: str, order_id: str, told: str = "") -> str:
     """Return the event id of an order's Purchase: the one that was told, else as the tag makes it for the page's copy.
 
+    Nothing where neither is an id; the event then gets one of its content.
+
     Args:
         site: The name of the site.
         order_id: The order's id, verbatim.
         told: What the order brings along. Any visitor may have put that there, so it has to be an id in its form.
     """
-    return told if 0 < len(told) <= ID and told.isprintable() else f"order-{site}-{order_id}"
+    return as_event_id(told) or order_event_id(site, order_id)
 
 
 def table(value: object) -> Mapping[str, Any]:
