@@ -298,6 +298,23 @@ def test_contact_data_is_taken_out_of_every_other_member() -> None:
     assert decision.decision.redactions
 
 
+def test_who_is_named_as_a_business_is_left_out() -> None:
+    """These keys leave as they are, so no person's may."""
+    decision = taken(event(user_data={"em": HASH, "partner_name": "ada@mail.example", "partner_id": "p-1"}))
+
+    assert only(decision)["user_data"] == {"em": [HASH], "partner_id": "p-1"}
+    assert "partner_name:unusable" in decision.decision.records[0].findings
+
+
+@pytest.mark.parametrize("where", [{"ad_id": "x" * 4097 + " ada@mail.example"}, {"scope": {"ada@mail.example": 1}}])
+def test_contact_data_is_taken_out_of_documented_members_too(where: Any) -> None:
+    """However long the text, and in the name of a member of theirs as well."""
+    decision = taken(event(attribution_data=where))
+
+    assert "mail.example" not in repr(decision.decision)
+    assert [redaction.place for redaction in decision.decision.redactions] == ["attribution_data"]
+
+
 def test_a_receipt_passes_whole() -> None:
     """An app store's receipt is longer than any text that is read, and signed."""
     receipt = "MIIT" + "aB3dEf9h" * 2000
