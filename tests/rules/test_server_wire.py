@@ -235,6 +235,14 @@ def test_whole_numbers_are_exact_whatever_their_size() -> None:
     assert hit.custom_data == {"x": "123456789012345678901234567890"}
 
 
+def test_a_member_in_json_text_is_read_as_the_event_is() -> None:
+    """Forms hold custom data as text: an order's long number stays exact there, and half a character costs nothing."""
+    told = '{"order_id": 12345678901234567890123, "content_name": "Tee \\ud83d"}'
+    (hit,) = events_read(LEAD | {"custom_data": told}).hits
+
+    assert hit.custom_data == {"order_id": "12345678901234567890123", "content_name": "Tee \ufffd"}
+
+
 def test_half_a_character_does_not_cost_the_event() -> None:
     """``slice`` leaves half of an emoji in a title; SDKs send it, in JSON and in JSON within JSON."""
     text = json.dumps(event(custom_data={"content_name": "Tee \ud83d"}))
@@ -351,9 +359,11 @@ def test_an_event_has_as_many_bytes_as_it_may() -> None:
 def test_numbers_beyond_any_measure_cost_their_event_alone(number: str) -> None:
     """They are no times, whatever reader they lead to, and the message does not repeat them."""
     text = json.dumps(LEAD).replace(str(LEAD["event_time"]), number)
-    (refusal,) = read(form(data=json.dumps([text])), FORM).refused
+    beside_a_long_one = text.replace("{", '{"note": 12345678901234567890, ', 1)
+    refusals = read(form(data=json.dumps([text, beside_a_long_one])), FORM).refused
 
-    assert len(refusal.why) < 200
+    assert len(refusals) == 2
+    assert all(len(refusal.why) < 200 for refusal in refusals)
 
 
 def test_an_event_has_as_many_members_as_it_may() -> None:

@@ -5,17 +5,16 @@ object, as an object with numbers for names, as repeated fields ``data`` or ``da
 ``data[0][event_name]``.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import orjson
 
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
-from proxy.rules.json_text import decoded, parsed, whole_characters
+from proxy.rules.json_text import decoded, exactly
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, name_of, text_of
 
@@ -29,8 +28,6 @@ _PLACE = re.compile(r"\[([^\[\]]{0,100})\]")
 _NAME = re.compile(r"data((?:\[[^\[\]]{0,100}\]){0,20})")
 # Bytes of a name or a content of which a hundred are unescaped at a stretch.
 _SHORT = 512
-# Numbers of 64 bits have 19 digits or more; beyond them the faster reader makes a fraction.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 # JSON text in JSON text, as of a form in a form; more often it is no mistake of an SDK.
 _MOST_WRAPPINGS = 3
 _DATA = "accepted: a list of events, as objects or JSON texts"
@@ -120,23 +117,11 @@ def _decoded(decoder: Any, content: bytes) -> Any:
 
 def _json(element: bytes) -> Any:
     try:
-        text = unwrapped(element)
-        if not _LONG_NUMBER.search(text):
-            return parsed(text)
-        return _exact(text)
+        return exactly(unwrapped(element))
     except RecursionError as error:
         raise ValueError(f"event: nested too deep; accepted: {server_limits.DEPTH} levels") from error
     except ValueError as error:
         raise ValueError(f"event: not JSON ({str(error)[:80]}); accepted: an object, or JSON text of it") from error
-
-
-def _exact(text: bytes) -> Any:
-    """Return what JSON says, whole numbers as exact as they stand."""
-    return json.loads((whole_characters(text) or text).decode(), parse_constant=_no_number)
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
 
 
 def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:
