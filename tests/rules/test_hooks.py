@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.rules.hooks import shopify, signatures, stripe, woocommerce
-from proxy.rules.hooks.hook import HookEvents, Shop
+from proxy.rules.hooks.hook import HookEvents, Shop, seconds
 from proxy.rules.payload.money import minor_units
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "hooks"
@@ -183,6 +183,27 @@ def test_a_time_beyond_all_bounds_is_no_error(time: object) -> None:
     found = events_of(changed("shopify_order_paid", "processed_at", time))
 
     assert bool(found.hits) is (not found.why_not)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (1763640000, 1763640000),
+        ("2025-11-20T12:00:00", 1763640000),
+        ("2025-11-20T12:00:00Z", 1763640000),
+        ("2025-11-20T13:00:00+01:00", 1763640000),
+        ("2025-11-20", None),
+        ("", None),
+        (1763640000000, None),
+        (2**64 - 1, None),
+    ],
+)
+def test_a_time_without_a_zone_is_read_where_it_means_utc(told: object, expected: int | None) -> None:
+    """As WooCommerce writes it; elsewhere such a time says nothing, and one in milliseconds is none anywhere."""
+    has_no_zone = told == "2025-11-20T12:00:00"
+
+    assert seconds(told, is_utc=True) == expected
+    assert seconds(told) == (None if has_no_zone else expected)
 
 
 @pytest.mark.parametrize(
