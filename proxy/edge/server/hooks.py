@@ -159,7 +159,7 @@ class HookDoor:
     async def _is_stored(
         self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], pixel: str, now: int
     ) -> bool:
-        request = ServerRequest(now, entropy=0, pixel=pixel, hits=tuple(hits))
+        request = ServerRequest(now, pixel=pixel, hits=tuple(hits))
         decided = await worked(self._turns, network, ingest_server(request, hook.policy))
         dropped = reading.dropped_rows(hits, decided.refused, pixel, now=now)
         decision = replace(decided.decision, dropped=(*decided.decision.dropped, *dropped), refused=0)
