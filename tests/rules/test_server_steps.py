@@ -349,6 +349,14 @@ def test_a_number_that_is_no_orders_gives_no_id(order_id: Any) -> None:
     assert not made.startswith("order")
 
 
+@pytest.mark.parametrize(("order_id", "rests"), [("A77", True), ("ada1@mail.example", False)])
+def test_no_digest_of_a_person_rests_as_that_of_an_order(order_id: str, *, rests: bool) -> None:
+    """The order memory is as that of pages' events, whose order ids are redacted before."""
+    (record,) = taken(purchase(custom_data={"value": 1, "currency": "EUR", "order_id": order_id})).decision.records
+
+    assert bool(record.order) is rests
+
+
 def test_an_event_without_an_id_has_the_same_each_time() -> None:
     """A request that is sent again is a repeat: also in other batches, and with lists in another order."""
     one = event(event_id=None, user_data={"em": ["a@b.example", "c@d.example"], "fbp": FBP})
