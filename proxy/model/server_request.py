@@ -85,8 +85,6 @@ class ServerRequest(NamedTuple):
 
     now: int
     """Server clock in milliseconds."""
-    entropy: int
-    """128 random bits, so that the rules need no randomness of their own."""
     pixel: str
     """The pixel that the address names; the site lists it."""
     hits: tuple[ServerHit, ...] = ()

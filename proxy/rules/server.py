@@ -37,8 +37,8 @@ _PART, _PART_BYTES = 4, 4 * 1024
 """Events, and bytes of what is written of them, that are worked on at a stretch: about a millisecond."""
 
 
-def ingest_claim(  # noqa: PLR0913 - what a door knows
-    claim: ServerClaim, policy: Policy, *, pixel: str, now: int, entropy: int, is_all_or_nothing: bool
+def ingest_claim(
+    claim: ServerClaim, policy: Policy, *, pixel: str, now: int, is_all_or_nothing: bool
 ) -> Parts[ServerDecision]:
     """Judge what a request claims, in parts; nothing raises.
 
@@ -47,7 +47,6 @@ def ingest_claim(  # noqa: PLR0913 - what a door knows
         policy: What the configuration says of the site.
         pixel: The pixel that the address names; the site lists it.
         now: Server clock in milliseconds.
-        entropy: 128 random bits.
         is_all_or_nothing: The first bad event refuses all, as with Graph.
     """
     try:
@@ -56,7 +55,7 @@ def ingest_claim(  # noqa: PLR0913 - what a door knows
         return ServerDecision(unreadable=str(error))
     except Exception as error:  # noqa: BLE001 - sent again it would fail again
         return ServerDecision(Decision(faults=(fault(error),)), unreadable="cannot be read")
-    request = ServerRequest(now, entropy, pixel, fields=claim.fields, is_all_or_nothing=is_all_or_nothing)
+    request = ServerRequest(now, pixel, fields=claim.fields, is_all_or_nothing=is_all_or_nothing)
     faults: list[str] = []
     # None is kept once it is judged: to free a thousand at once would take as long as a hundred browsers' requests.
     hits = (read(place, element, faults) for place, element in enumerate(elements))

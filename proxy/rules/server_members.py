@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.model.event import Redaction
-from proxy.rules.effort import MOST_TEXT, Effort
+from proxy.rules.effort import Effort
+from proxy.rules.payload.labels import REDACTED
 from proxy.rules.payload.names import Allowed
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import shape_of
@@ -32,7 +33,6 @@ _RECEIPT = "receipt_data"
 """Of an app store, in base64: longer than any text that is read, and nobody's words."""
 _RESTRICTED = frozenset({"app_data", "messaging_channel", "advertiser_tracking_enabled"})
 """Without these Graph refuses the event."""
-_REDACTED = "[redacted]"
 
 
 def clean_members(
@@ -89,11 +89,12 @@ def _documented(  # noqa: PLR0913 - what a member is read by
 def _public(value: Any, place: str, effort: Effort, removed: list[Redaction]) -> Any:
     """Return a documented value; a text in it that names somebody beyond doubt is redacted."""
     if isinstance(value, dict):
-        return {name: _public(member, place, effort, removed) for name, member in value.items()}
+        pairs = [_public([name, member], place, effort, removed) for name, member in value.items()]
+        return dict(pairs)
     if isinstance(value, list):
         return [_public(member, place, effort, removed) for member in value]
-    shape = shape_of(value, effort, is_id=True) if isinstance(value, str) and len(value) <= MOST_TEXT else None
+    shape = shape_of(value, effort, is_id=True) if isinstance(value, str) else None
     if shape is None:
         return value
     removed.append(Redaction(shape, place))
-    return _REDACTED
+    return REDACTED

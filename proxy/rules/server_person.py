@@ -11,6 +11,7 @@ from proxy.rules.effort import Effort
 from proxy.rules.identity.browser_ids import click_id, valid_fbc, valid_fbp
 from proxy.rules.identity.person import Person, digests, too_little
 from proxy.rules.match import keys
+from proxy.rules.payload.secret_shapes import shape_of
 from proxy.rules.policy import Policy
 from proxy.rules.server_wire.values import ip_address_of, without_appendix
 
@@ -33,11 +34,19 @@ def person_of_server(hit: ServerHit, policy: Policy, *, now: int, effort: Effort
     user_data: dict[str, Any] = {**found.plain, **found.hashed}
     findings = list(found.findings)
     user_data |= _of_client(claimed, findings)
-    user_data |= {name: claimed[name][0][: limits.ID] for name in BUSINESS_KEYS if name in claimed}
+    user_data |= _of_business(claimed, findings, effort)
     if "fbc" not in user_data and hit.action_source == "website" and (click := click_id(hit.url)):
         # As Meta's builder makes it where no cookie is saved (Meta, fbp and fbc parameters).
         user_data["fbc"] = f"fb.1.{hit.time_s * 1000}.{without_appendix(click)}"
     return Person(user_data, digests(user_data, policy.person_keys), too_little(user_data), tuple(findings))
+
+
+def _of_business(claimed: Mapping[str, tuple[str, ...]], findings: list[str], effort: Effort) -> dict[str, str]:
+    """Return what names a business; what names a person beyond doubt does not."""
+    found = {name: claimed[name][0][: limits.ID] for name in BUSINESS_KEYS if name in claimed}
+    personal = [name for name, text in found.items() if shape_of(text, effort, is_id=True)]
+    findings += [f"{name}:unusable" for name in personal]
+    return {name: text for name, text in found.items() if name not in personal}
 
 
 def _of_client(claimed: Mapping[str, tuple[str, ...]], findings: list[str]) -> dict[str, str]:

@@ -9,8 +9,7 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.order import order_key
 from proxy.model.request import Visit
-from proxy.rules import limits
-from proxy.rules.orders import is_order_id, order_of
+from proxy.rules.orders import is_order_id, order_event_id, order_of
 from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import shape_of
@@ -26,7 +25,7 @@ def take(event_case: ServerEventCase) -> None:
     event = _event(event_case)
     if not event.id:
         event = replace(event, id=_order_id(event_case) or _content_id(event_case, event))
-    record = payload.server_record(event, case.request.fields)._replace(order=_order(event_case))
+    record = payload.server_record(event, case.request.fields)._replace(order=_order(event_case, event))
     case.records.append(record)
     case.written += len(record.payload)
 
@@ -67,21 +66,23 @@ def _missing(event_case: ServerEventCase, url: str) -> tuple[str, ...]:
     return tuple(finding for finding, value in required.items() if not value)
 
 
-def _order(event_case: ServerEventCase) -> bytes:
-    """Return what the event is counted once by for weeks; nothing where an order may have several of its name."""
+def _order(event_case: ServerEventCase, event: Event) -> bytes:
+    """Return what the event is counted once by for weeks; nothing where an order may have several of its name.
+
+    An order id that names a person was redacted, here as in a page's event, so no digest of it rests.
+    """
     hit, site = event_case.hit, event_case.case.policy.site.name
     if hit.orders:
         return b"".join([order_key(site, name, order) for name, order in hit.orders])
-    return order_of(site, hit.name, event_case.data)
+    return order_of(site, hit.name, event.custom_data)
 
 
 def _order_id(event_case: ServerEventCase) -> str:
-    """Return the id of an order's Purchase, as the tag gives it to the page's copy; "" for anything else."""
+    """Return the id of an order's Purchase, as the tag gives it to the page's copy; nothing for anything else."""
     order = event_case.order_id
     if not is_order_id(order) or shape_of(order, event_case.effort, is_id=True):
         return ""
-    identity = f"order-{event_case.case.policy.site.name}-{order}"
-    return identity if len(identity) <= limits.ID and identity.isprintable() else ""
+    return order_event_id(event_case.case.policy.site.name, order)
 
 
 def _content_id(event_case: ServerEventCase, event: Event) -> str:

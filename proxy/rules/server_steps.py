@@ -6,6 +6,7 @@ not hear of. A step refuses by raising.
 
 from proxy.graph import law
 from proxy.model.event import DropReason
+from proxy.model.units import DAY_MS
 from proxy.rules import server_limits
 from proxy.rules.payload import labels
 from proxy.rules.payload.custom_data import checked
@@ -18,7 +19,6 @@ from proxy.rules.server_wire.values import RefusedValueError
 _DELIVERY_MS = 60 * 60 * 1000
 _RESTRICTED_DATA = ("value", "currency")
 _LDU = (("LDU",), 0, 0)
-_DAY_MS = 24 * 60 * 60 * 1000
 
 
 def time(event_case: ServerEventCase) -> None:
@@ -30,7 +30,7 @@ def time(event_case: ServerEventCase) -> None:
     hit, now = event_case.hit, event_case.case.request.now
     age, most = now - hit.time_s * 1000, law.max_age_ms(hit.action_source)
     if age > most - _DELIVERY_MS:
-        accepted = f"{most // _DAY_MS} days back at most, less an hour for the delivery"
+        accepted = f"{most // DAY_MS} days back at most, less an hour for the delivery"
         why = f"event_time: {hit.time_s} is {age // 3_600_000} hours ago; accepted: {accepted}"
         raise RefusedValueError(why, "event_time", law.TOO_OLD)
     if age < -server_limits.FUTURE_S * 1000:

@@ -50,7 +50,7 @@ class ServerDoor:
         """Judge a body as the doors do."""
         policy = POLICIES[site % len(POLICIES)]
         pixel = policy.pixel_ids[0]
-        return whole(ingest_claim(claim_of(body), policy, pixel=pixel, now=NOW, entropy=1, is_all_or_nothing=is_graph))
+        return whole(ingest_claim(claim_of(body), policy, pixel=pixel, now=NOW, is_all_or_nothing=is_graph))
 
 
 class Damaged(NamedTuple):

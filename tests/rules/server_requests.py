@@ -61,7 +61,7 @@ def read(content: bytes, content_type: str = JSON, query: str = "") -> ServerReq
     assert faults == []
     good = tuple(hit for hit in hits if isinstance(hit, ServerHit))
     bad = tuple(hit for hit in hits if isinstance(hit, RefusedHit))
-    return ServerRequest(NOW, 1, PIXEL, good, bad, claim.fields)
+    return ServerRequest(NOW, PIXEL, good, bad, claim.fields)
 
 
 def events_read(*events: Any) -> ServerRequest:
@@ -76,7 +76,7 @@ def judged(content: bytes, content_type: str = JSON, *, all_or_nothing: bool = F
     """Take a body all the way, for a site with ``changes``."""
     claim = claim_of(ServerBody(content, content_type))
     policy_changed = policy(**changes)
-    parts = ingest_claim(claim, policy_changed, pixel=PIXEL, now=NOW, entropy=1, is_all_or_nothing=all_or_nothing)
+    parts = ingest_claim(claim, policy_changed, pixel=PIXEL, now=NOW, is_all_or_nothing=all_or_nothing)
     return whole(parts)
 
 

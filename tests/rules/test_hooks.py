@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.rules.hooks import shopify, signatures, stripe, woocommerce
-from proxy.rules.hooks.hook import HookEvents, Shop
+from proxy.rules.hooks.hook import HookEvents, Shop, seconds
 from proxy.rules.payload.money import minor_units
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "hooks"
@@ -144,19 +144,28 @@ def test_a_guest_and_a_till_have_no_account() -> None:
 
 @pytest.mark.parametrize("told", ["x" * 201, "a\nb", "", " "])
 @pytest.mark.parametrize(
-    ("name", "member", "row"),
+    ("name", "member", "place", "made"),
     [
-        ("shopify_order_paid", "note_attributes", lambda told: {"name": "_event_id", "value": told}),
-        ("woocommerce_order", "meta_data", lambda told: {"key": "_event_id", "value": told}),
+        ("shopify_order_paid", "note_attributes", lambda told: [{"name": "_event_id", "value": told}], "order-shop-"),
+        ("woocommerce_order", "meta_data", lambda told: [{"key": "_event_id", "value": told}], "order-shop-"),
+        ("stripe_checkout", "data.object.metadata", lambda told: {"event_id": told}, "order-shop-"),
+        ("stripe_trial", "data.object.metadata", lambda told: {"event_id": told}, "trial-shop-"),
     ],
 )
 def test_what_a_visitor_put_into_an_order_is_an_id_or_nothing(
-    name: str, member: str, row: Callable[[str], object], told: str
+    name: str, member: str, place: Callable[[str], object], made: str, told: str
 ) -> None:
     """Cart attributes are anybody's to write: no id of a thousand letters or of several lines comes of one."""
-    (hit, *_) = events_of(changed(name, member, [row(told)])).hits
+    (hit, *_) = events_of(changed(name, member, place(told))).hits
 
-    assert hit.id.startswith("order-shop-")
+    assert hit.id.startswith(made)
+
+
+def test_an_order_number_too_long_for_an_id_makes_none() -> None:
+    """Metadata of Stripe hold 500 characters; the event gets an id of its content then, as any without one."""
+    (hit,) = events_of(changed("stripe_checkout", "data.object.metadata", {"order_id": "7" * 201})).hits
+
+    assert (hit.id, hit.custom_data["order_id"]) == ("", "7" * 201)
 
 
 def test_a_refund_of_woocommerce_is_about_its_buyer() -> None:
@@ -174,6 +183,27 @@ def test_a_time_beyond_all_bounds_is_no_error(time: object) -> None:
     found = events_of(changed("shopify_order_paid", "processed_at", time))
 
     assert bool(found.hits) is (not found.why_not)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (1763640000, 1763640000),
+        ("2025-11-20T12:00:00", 1763640000),
+        ("2025-11-20T12:00:00Z", 1763640000),
+        ("2025-11-20T13:00:00+01:00", 1763640000),
+        ("2025-11-20", None),
+        ("", None),
+        (1763640000000, None),
+        (2**64 - 1, None),
+    ],
+)
+def test_a_time_without_a_zone_is_read_where_it_means_utc(told: object, expected: int | None) -> None:
+    """As WooCommerce writes it; elsewhere such a time says nothing, and one in milliseconds is none anywhere."""
+    has_no_zone = told == "2025-11-20T12:00:00"
+
+    assert seconds(told, is_utc=True) == expected
+    assert seconds(told) == (None if has_no_zone else expected)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,6 @@ def test_a_body_becomes_its_golden_events(name: str) -> None:
     about = {
         "pixel": PIXEL,
         "now": request["now"],
-        "entropy": 1,
         "is_all_or_nothing": request.get("door") != "gateway",
     }
     try:

@@ -298,6 +298,23 @@ def test_contact_data_is_taken_out_of_every_other_member() -> None:
     assert decision.decision.redactions
 
 
+def test_who_is_named_as_a_business_is_left_out() -> None:
+    """These keys leave as they are, so no person's may."""
+    decision = taken(event(user_data={"em": HASH, "partner_name": "ada@mail.example", "partner_id": "p-1"}))
+
+    assert only(decision)["user_data"] == {"em": [HASH], "partner_id": "p-1"}
+    assert "partner_name:unusable" in decision.decision.records[0].findings
+
+
+@pytest.mark.parametrize("where", [{"ad_id": "x" * 4097 + " ada@mail.example"}, {"scope": {"ada@mail.example": 1}}])
+def test_contact_data_is_taken_out_of_documented_members_too(where: Any) -> None:
+    """However long the text, and in the name of a member of theirs as well."""
+    decision = taken(event(attribution_data=where))
+
+    assert "mail.example" not in repr(decision.decision)
+    assert [redaction.place for redaction in decision.decision.redactions] == ["attribution_data"]
+
+
 def test_a_receipt_passes_whole() -> None:
     """An app store's receipt is longer than any text that is read, and signed."""
     receipt = "MIIT" + "aB3dEf9h" * 2000
@@ -332,6 +349,14 @@ def test_a_number_that_is_no_orders_gives_no_id(order_id: Any) -> None:
     assert not made.startswith("order")
 
 
+@pytest.mark.parametrize(("order_id", "rests"), [("A77", True), ("ada1@mail.example", False)])
+def test_no_digest_of_a_person_rests_as_that_of_an_order(order_id: str, *, rests: bool) -> None:
+    """The order memory is as that of pages' events, whose order ids are redacted before."""
+    (record,) = taken(purchase(custom_data={"value": 1, "currency": "EUR", "order_id": order_id})).decision.records
+
+    assert bool(record.order) is rests
+
+
 def test_an_event_without_an_id_has_the_same_each_time() -> None:
     """A request that is sent again is a repeat: also in other batches, and with lists in another order."""
     one = event(event_id=None, user_data={"em": ["a@b.example", "c@d.example"], "fbp": FBP})
@@ -357,7 +382,7 @@ def test_an_id_from_content_says_nothing_without_the_secret() -> None:
     keys = {"event_id": None, "user_data": {"em": HASH}}
     hit = taken(event(**keys)).decision.records[0]
     claimed = ServerHit(0, "Lead", "", NOW_S - 60, "website", {"em": (HASH,)}, {}, url="https://shop.example/contact")
-    request = ServerRequest(NOW_S * 1000, 1, PIXEL, (claimed,))
+    request = ServerRequest(NOW_S * 1000, PIXEL, (claimed,))
     with_key, without = (
         ingest_server_whole(request, Policy(site(), KEYS, keys)).decision.records[0].id for keys in ((PERSON_KEY,), ())
     )
@@ -369,7 +394,7 @@ def test_fields_and_source_go_with_the_record() -> None:
     """The queue batches by them and asks them for the age."""
     claimed = ServerHit(0, "Lead", "1", NOW_S, "physical_store", {"em": (HASH,)}, {})
     fields = taken(event()).fields._replace(upload_tag="till")
-    request = ServerRequest(NOW_S * 1000, 1, PIXEL, (claimed,), fields=fields)
+    request = ServerRequest(NOW_S * 1000, PIXEL, (claimed,), fields=fields)
     (record,) = whole(ingest_server(request, Policy(site(), KEYS))).decision.records
 
     assert (record.action_source, record.fields, record.shared) == ("physical_store", fields, b"")
@@ -377,7 +402,7 @@ def test_fields_and_source_go_with_the_record() -> None:
 
 def test_a_pixel_of_another_site_has_no_events() -> None:
     """The door asks first; a rule that nobody asked must not send to a pixel that it does not know."""
-    decision = whole(ingest_server(ServerRequest(NOW_S * 1000, 1, "999"), Policy(site(), KEYS)))
+    decision = whole(ingest_server(ServerRequest(NOW_S * 1000, "999"), Policy(site(), KEYS)))
 
     assert decision.unreadable.startswith("pixel: not of this site")
 
@@ -399,7 +424,7 @@ def test_a_fault_costs_its_event_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_large_requests_are_worked_on_in_parts() -> None:
     """Browser requests have their turn between them."""
     hits = tuple(ServerHit(place, "Lead", str(place), NOW_S, "email", {"em": (HASH,)}, {}) for place in range(1000))
-    parts = ingest_server(ServerRequest(NOW_S * 1000, 1, PIXEL, hits), Policy(site(), KEYS))
+    parts = ingest_server(ServerRequest(NOW_S * 1000, PIXEL, hits), Policy(site(), KEYS))
 
     assert sum(1 for _ in parts) >= 99
 
@@ -411,16 +436,16 @@ def test_every_subcode_that_a_step_names_is_refused_somewhere() -> None:
     assert named == {2804003, 2804004, 2804009, 2804011, 2804043, 2804050, 2804066}
 
 
-@given(st.permutations(["em", "external_id", "fbp", "country"]), st.integers(0, 2**63))
-def test_no_order_of_members_changes_what_is_sent(order: list[str], entropy: int) -> None:
-    """Nor does chance: an event without an id is the same each time."""
+@given(st.permutations(["em", "external_id", "fbp", "country"]))
+def test_no_order_of_members_changes_what_is_sent(order: list[str]) -> None:
+    """Nor does the hour: an event without an id is the same each time."""
     values = {"em": HASH, "external_id": "c-1", "fbp": FBP, "country": "de"}
     hit = ServerHit(0, "Lead", "", NOW_S, "email", {key: (values[key],) for key in order}, {})
-    first = ServerRequest(NOW_S * 1000, 1, PIXEL, (hit,))
+    first = ServerRequest(NOW_S * 1000, PIXEL, (hit,))
     policy = Policy(site(), KEYS)
 
     ids = {
         ingest_server_whole(request, policy).decision.records[0].id
-        for request in (first, first._replace(entropy=entropy), first._replace(now=NOW_S * 1000 + 5000))
+        for request in (first, first._replace(now=NOW_S * 1000 + 5000))
     }
     assert len(ids) == 1

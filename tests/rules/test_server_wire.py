@@ -14,11 +14,12 @@ from server_requests import FORM, JSON, NO_FIELDS, TEXT, event, events_read, for
 from proxy.model.server_request import ServerBody
 from proxy.rules import server_limits
 from proxy.rules.effort import whole
+from proxy.rules.server_wire import fields
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.claim import claim_of
 from proxy.rules.server_wire.elements import event_of
 from proxy.rules.server_wire.fields import Field, content_parts, unescaped
-from proxy.rules.server_wire.reading import MalformedRequestError
+from proxy.rules.server_wire.reading import MalformedRequestError, elements_of
 
 LEAD = event()
 LIST = json.dumps([LEAD])
@@ -234,6 +235,14 @@ def test_whole_numbers_are_exact_whatever_their_size() -> None:
     assert hit.custom_data == {"x": "123456789012345678901234567890"}
 
 
+def test_a_member_in_json_text_is_read_as_the_event_is() -> None:
+    """Forms hold custom data as text: an order's long number stays exact there, and half a character costs nothing."""
+    told = '{"order_id": 12345678901234567890123, "content_name": "Tee \\ud83d"}'
+    (hit,) = events_read(LEAD | {"custom_data": told}).hits
+
+    assert hit.custom_data == {"order_id": "12345678901234567890123", "content_name": "Tee \ufffd"}
+
+
 def test_half_a_character_does_not_cost_the_event() -> None:
     """``slice`` leaves half of an emoji in a title; SDKs send it, in JSON and in JSON within JSON."""
     text = json.dumps(event(custom_data={"content_name": "Tee \ud83d"}))
@@ -298,6 +307,29 @@ def test_pieces_are_cut_between_escapes(pattern: bytes, shift: int) -> None:
     assert whole(content_parts(field)) == plain
 
 
+def test_no_name_is_unescaped_before_its_sender_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen megabytes of escapes in names took three seconds, whoever sent them."""
+
+    def unescaped_in_vain(content: bytes) -> bytes:
+        raise AssertionError(len(content))
+
+    for function in ("unescaped", "unquote_to_bytes"):
+        monkeypatch.setattr(fields, function, unescaped_in_vain)
+    claim = claim_of(ServerBody(b"&".join([b"%41" * 1000 + b"=1", b"data%5B0%5D" + b"%41" * 1000 + b"=1"]), FORM))
+
+    assert (claim.problem, len(claim.data)) == ("", 1)
+
+
+@pytest.mark.parametrize("name", ["data[0][event_name]", "data" + "[a]" * 20, "data"])
+def test_a_long_content_is_unescaped_in_parts(name: str) -> None:
+    """Whatever its name is, and however long: visitors have their turn between the parts."""
+    parts = 20
+    content = quote_plus(name).encode() + b"=" + b"%41" * (parts * server_limits.PART // 3)
+    claim = claim_of(ServerBody(content, FORM))
+
+    assert len(list(elements_of(claim))) >= parts
+
+
 @given(st.dictionaries(st.sampled_from(["data", "access_token", "upload_tag"]), st.text(max_size=80)))
 def test_multipart_fields_come_back(fields: dict[str, str]) -> None:
     """Names and contents are those that were written, line ends and dashes in them included."""
@@ -327,9 +359,11 @@ def test_an_event_has_as_many_bytes_as_it_may() -> None:
 def test_numbers_beyond_any_measure_cost_their_event_alone(number: str) -> None:
     """They are no times, whatever reader they lead to, and the message does not repeat them."""
     text = json.dumps(LEAD).replace(str(LEAD["event_time"]), number)
-    (refusal,) = read(form(data=json.dumps([text])), FORM).refused
+    beside_a_long_one = text.replace("{", '{"note": 12345678901234567890, ', 1)
+    refusals = read(form(data=json.dumps([text, beside_a_long_one])), FORM).refused
 
-    assert len(refusal.why) < 200
+    assert len(refusals) == 2
+    assert all(len(refusal.why) < 200 for refusal in refusals)
 
 
 def test_an_event_has_as_many_members_as_it_may() -> None:

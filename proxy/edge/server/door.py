@@ -167,7 +167,6 @@ class ServerEventDoor:
             self._policies[site.name],
             pixel=asker.place.pixel,
             now=now,
-            entropy=next(self._random_numbers),
             is_all_or_nothing=asker.place.door is ServerDoor.GRAPH,
         )
         decided = await worked(self._turns, asker.network, parts)

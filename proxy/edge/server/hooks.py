@@ -164,7 +164,7 @@ class HookDoor:
         """Store for all pixels in one commit: what one of them remembers decides what a repeat means to the others."""
         decisions = []
         for pixel in hook.policy.pixels:
-            request = ServerRequest(now, entropy=0, pixel=pixel, hits=tuple(hits))
+            request = ServerRequest(now, pixel=pixel, hits=tuple(hits))
             decided = await worked(self._turns, network, ingest_server(request, hook.policy))
             dropped = reading.dropped_rows(hits, decided.refused, pixel, now=now)
             decisions.append(replace(decided.decision, dropped=(*decided.decision.dropped, *dropped)))

@@ -5,12 +5,12 @@ what cannot be read counts as missing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from proxy.model.server_request import ServerHit
-from proxy.rules.limits import ID
+from proxy.rules.orders import as_event_id, order_event_id
 from proxy.rules.payload.money import amount
+from proxy.rules.server_wire.values import RefusedValueError, time_of
 
 # Shops write the second where a line is of no product any more.
 _NO_IDS = {"", "0"}
@@ -47,12 +47,14 @@ def nothing(why_not: str) -> HookEvents:
 def purchase_id(site: str, order_id: str, told: str = "") -> str:
     """Return the event id of an order's Purchase: the one that was told, else as the tag makes it for the page's copy.
 
+    Nothing where neither is an id; the event then gets one of its content.
+
     Args:
         site: The name of the site.
         order_id: The order's id, verbatim.
         told: What the order brings along. Any visitor may have put that there, so it has to be an id in its form.
     """
-    return told if 0 < len(told) <= ID and told.isprintable() else f"order-{site}-{order_id}"
+    return as_event_id(told) or order_event_id(site, order_id)
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -85,15 +87,10 @@ def seconds(value: object, *, is_utc: bool = False) -> int | None:
         value: ISO 8601 text, or Unix seconds.
         is_utc: A text without a zone means UTC.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    if moment is None or (moment.tzinfo is None and not is_utc):
-        return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        return time_of(value)
+    except RefusedValueError:
+        return seconds(f"{value}Z") if is_utc and isinstance(value, str) else None
 
 
 def people_keys(pairs: Iterable[tuple[str, object]]) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import HookEvents, Shop, nothing, people_keys, purchase_id, rows, seconds, table, text
+from proxy.rules.orders import as_event_id
 from proxy.rules.payload.money import minor_units
 
 _CHECKOUTS = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
@@ -84,7 +85,7 @@ def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookE
     hit = ServerHit(
         place=0,
         name=TRIAL,
-        id=text(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
+        id=as_event_id(text(metadata.get(_EVENT_ID))) or f"trial-{shop.site}-{identity}",
         time_s=seconds(subscription.get("trial_start")) or at,
         custom_data={"value": 0, **_price(subscription)},
         orders=((TRIAL, identity),),

@@ -85,6 +85,8 @@ class _Found:
 
     def add_all(self, fields: Iterable[Field]) -> None:
         for field in fields:
+            # Names still have their escapes: to take them out of megabytes of names would cost seconds, and no encoder
+            # escapes a letter or ``_`` (WHATWG, URL). How an event's field goes on is read when its sender is known.
             if field.name.startswith("data"):
                 self.data.append(field)
             elif field.name in _WORDS and len(field.content) <= 3 * server_limits.KEY:

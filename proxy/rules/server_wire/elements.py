@@ -5,19 +5,18 @@ object, as an object with numbers for names, as repeated fields ``data`` or ``da
 ``data[0][event_name]``.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import orjson
 
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
-from proxy.rules.json_text import decoded, parsed, whole_characters
+from proxy.rules.json_text import decoded, exactly
 from proxy.rules.server_wire.bounds import is_bounded
-from proxy.rules.server_wire.fields import Field, content_parts, text_of
+from proxy.rules.server_wire.fields import Field, content_parts, name_of, text_of
 
 Element: TypeAlias = bytes | msgspec.Raw | Mapping[str, Any]
 """One event: JSON, or what nested fields came to."""
@@ -27,8 +26,8 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _PLACE = re.compile(r"\[([^\[\]]{0,100})\]")
 _NAME = re.compile(r"data((?:\[[^\[\]]{0,100}\]){0,20})")
-# Numbers of 64 bits have 19 digits or more; beyond them the faster reader makes a fraction.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# Bytes of a name or a content of which a hundred are unescaped at a stretch.
+_SHORT = 512
 # JSON text in JSON text, as of a form in a form; more often it is no mistake of an SDK.
 _MOST_WRAPPINGS = 3
 _DATA = "accepted: a list of events, as objects or JSON texts"
@@ -43,14 +42,16 @@ def elements_parts(data: Sequence[Field]) -> Parts[list[Element]]:
     elements: list[Element] = []
     nested: dict[str, Any] = {}
     for number, field in enumerate(data):
-        if number % 100 == 99:
+        if number % 100 == 99 or len(field.name) > _SHORT:
             yield
-        match = _NAME.fullmatch(field.name)
+        match = _NAME.fullmatch(name_of(field))
         if match is None:
             continue
         path = _PLACE.findall(match[1])
         if len(path) > 1:
-            _nest(nested, path, text_of(field))
+            is_short = len(field.content) <= _SHORT
+            text = text_of(field) if is_short else (yield from content_parts(field)).decode(errors="replace")
+            _nest(nested, path, text)
         else:
             content = yield from content_parts(field)
             elements += _listed(content, is_one=path not in ([], [""]))
@@ -116,23 +117,11 @@ def _decoded(decoder: Any, content: bytes) -> Any:
 
 def _json(element: bytes) -> Any:
     try:
-        text = unwrapped(element)
-        if not _LONG_NUMBER.search(text):
-            return parsed(text)
-        return _exact(text)
+        return exactly(unwrapped(element))
     except RecursionError as error:
         raise ValueError(f"event: nested too deep; accepted: {server_limits.DEPTH} levels") from error
     except ValueError as error:
         raise ValueError(f"event: not JSON ({str(error)[:80]}); accepted: an object, or JSON text of it") from error
-
-
-def _exact(text: bytes) -> Any:
-    """Return what JSON says, whole numbers as exact as they stand."""
-    return json.loads((whole_characters(text) or text).decode(), parse_constant=_no_number)
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
 
 
 def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:

@@ -12,6 +12,8 @@ from proxy.rules import server_limits
 from proxy.rules.effort import Parts
 
 _PIECE = server_limits.PART
+# Bytes of a name, every character of it escaped, that leads through twenty levels of an event.
+_MOST_NAME = 3 * 2048
 # No escape is made of what these stand for, so they may be replaced first; JSON is full of them.
 _USUAL = [
     (escape, char.encode())
@@ -26,10 +28,13 @@ class Field(NamedTuple):
     name: str
     content: bytes
     is_escaped: bool = False
+    """Name and content stand as they came, with their escapes."""
 
 
 def form_fields(content: bytes) -> Iterator[Field]:
-    """Yield the fields of a form.
+    """Yield the fields of a form, except those whose names are too long for any that counts.
+
+    Nothing of them is unescaped yet, since anybody may have sent them.
 
     Raises:
         ValueError: when it has too many.
@@ -40,18 +45,26 @@ def form_fields(content: bytes) -> Iterator[Field]:
         end = len(content) if end < 0 else end
         equals = content.find(b"=", at, end)
         equals = end if equals < 0 else equals
-        if equals > at:
-            yield Field(_name(content[at:equals]), content[equals + 1 : end], is_escaped=True)
+        if 0 < equals - at <= _MOST_NAME:
+            yield Field(content[at:equals].decode(errors="replace"), content[equals + 1 : end], is_escaped=True)
         at = end + 1
         if at > len(content):
             return
     raise ValueError(f"body: too many fields; accepted: {server_limits.FIELDS}")
 
 
+def name_of(field: Field) -> str:
+    """Return what a field is called, without escapes; what is no UTF-8 becomes U+FFFD."""
+    return _short(field.name.encode()) if field.is_escaped else field.name
+
+
 def text_of(field: Field) -> str:
     """Return what a short field says; what is no UTF-8 becomes U+FFFD."""
-    content = unquote_to_bytes(field.content.replace(b"+", b" ")) if field.is_escaped else field.content
-    return content.decode(errors="replace")
+    return _short(field.content) if field.is_escaped else field.content.decode(errors="replace")
+
+
+def _short(content: bytes) -> str:
+    return unquote_to_bytes(content.replace(b"+", b" ")).decode(errors="replace")
 
 
 def content_parts(field: Field) -> Parts[bytes]:
@@ -84,7 +97,3 @@ def _pieces(content: bytes) -> Iterator[bytes]:
             end = begun
         yield content[at:end]
         at = end
-
-
-def _name(name: bytes) -> str:
-    return unescaped(name).decode(errors="replace") if b"%" in name or b"+" in name else name.decode(errors="replace")

@@ -10,9 +10,8 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-import orjson
-
 from proxy.graph import law
+from proxy.rules.json_text import exactly
 from proxy.rules.server_wire.bounds import is_bounded
 
 # 1 and 0 are found as true and false are.
@@ -124,8 +123,8 @@ def from_json_text(claimed: Any) -> Any:
     """Return what JSON text of an object or a list says; anything else as it is."""
     if isinstance(claimed, str) and claimed.lstrip()[:1] in ("{", "["):
         try:
-            value = orjson.loads(claimed)
-        except orjson.JSONDecodeError:
+            value = exactly(claimed.encode(errors="replace"))
+        except (ValueError, RecursionError):
             return claimed
         return value if is_bounded(value) else claimed
     return claimed
