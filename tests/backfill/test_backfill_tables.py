@@ -188,6 +188,19 @@ def test_columns_of_other_names() -> None:
     }
 
 
+def test_columns_in_any_alphabet() -> None:
+    """Columns whose names have no Latin letter, or no letter at all, are told apart, however an accent is written."""
+    content = "Почта,Сумма,%,Préfixe\na@plants.example,10.00,5,x\n".encode()
+    columns = wished_columns(["Почта=email", "Сумма=value", "%=custom_data.part", "Pre\u0301fixe=custom_data.pre"])
+
+    (event,) = events_of(content, columns=columns)
+
+    assert event == {
+        "user_data": {"em": "a@plants.example"},
+        "custom_data": {"value": 10.0, "part": "5", "pre": "x"},
+    }
+
+
 @pytest.mark.parametrize("text", ["", "=", "x", "=email", "Kunde=nowhere", "Kunde=user_data.soul", "x=custom_data."])
 def test_a_wish_that_cannot_be(text: str) -> None:
     """What is no mapping is refused with the text."""
