@@ -220,6 +220,8 @@ UNREADABLE = [
     ("events.csv", b"\n \n", "empty"),
     ("events.csv", "event_name\nLead\n".encode("utf-16"), "UTF-16"),
     ("events.csv", b'event_name,note\nLead,"open\n' + b"Lead,x\n" * 30_000, "line 2: a quote"),
+    ("events.csv", b'event_name,city\nLead,Ulm\nLead,"Bonn\nLead,Ulm\nLead,Ulm\n', "line 3: a quote"),
+    ("events.csv", b'event_name,"city\nLead,Ulm\n', "line 1: a quote"),
     ("events.csv", b"rose@plants.example,12.50\nfern@plants.example,8\n", "no column is known"),
     ("events.xlsx", b"PK", "end in .jsonl"),
     ("events.jsonl", b"[\n{}\n]", "jq"),
