@@ -144,6 +144,29 @@ def test_amounts(cell: str, decimal: str, expected: float | str) -> None:
     assert str(expected) in event if isinstance(event, str) else event["custom_data"]["value"] == expected
 
 
+COUNTS = [
+    ("2", "", 2),
+    ("2.00", ",", 2),
+    ("2,0000", "", 2),
+    ("1,000", "", "thousands or decimals"),
+    ("1.000", "", "thousands or decimals"),
+    ("1,000", ".", 1000),
+    ("1,000", ",", 1),
+    ("1,500", ",", "must be a whole number"),
+    ("2.5", "", "must be a whole number"),
+    ("two", "", "must be a whole number"),
+]
+
+
+@pytest.mark.parametrize(("cell", "decimal", "expected"), COUNTS)
+def test_counts(cell: str, decimal: str, expected: int | str) -> None:
+    """A number of goods is read when it can be read in one way only, and otherwise refused with what would help."""
+    (event,) = events_of(f'event_name\tnum_items\nLead\t"{cell}"\n'.encode(), decimal=decimal)
+
+    assert isinstance(expected, str) is isinstance(event, str)
+    assert str(expected) in event if isinstance(event, str) else event["custom_data"]["num_items"] == expected
+
+
 MOMENTS = [
     ("1799990000", None, 1799990000),
     ("2027-01-14 09:14:02 -0500", None, 1799936042),
