@@ -24,6 +24,8 @@ LEAVES = frozenset({
     *(f"item.{key}" for key in ("id", "title", "quantity", "item_price")),
     *(f"order.{key}" for key in ("key", "status", "cancelled", "created", "source")),
 })  # fmt: skip
+ROOMS = ("", "user_data", "custom_data")
+"""Of an event; places elsewhere only help to read an order."""
 CUSTOM = re.compile(r"custom_data\.[A-Za-z0-9_]{1,60}", re.ASCII)
 
 _FLAT = {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from proxy.backfill.claims import Claim, LeftOut, NotSent, WrongValueError
-from proxy.backfill.columns import SHOPIFY, ExportKind
+from proxy.backfill.columns import ROOMS, SHOPIFY, ExportKind
 from proxy.backfill.table import Row
 from proxy.backfill.values import Decimal, amount, flag, id_text, moment, whole
 
@@ -103,7 +103,7 @@ def _event(group: Sequence[Row], reading: Reading) -> dict[str, Any]:
     event: dict[str, Any] = {"user_data": {}, "custom_data": {}}
     for place in (*reading.places, *(reading.constants.keys() - reading.places.keys())):
         room, _, leaf = place.rpartition(".")
-        if room in ("", "user_data", "custom_data"):
+        if room in ROOMS:
             value = _value(place, row, reading)
             if value not in ("", [], None):
                 (event[room] if room else event)[leaf] = value
