@@ -152,9 +152,7 @@ class _Run:
 
     def all(self, *, dry_run: bool, restart: bool, yes: bool) -> bool:
         """Report and send; return whether everything was or can be sent."""
-        if restart and not dry_run:
-            self._file.forget()
-        elif not restart:
+        if not restart:
             self._resume()
         report = self._report()
         if dry_run:

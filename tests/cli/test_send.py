@@ -153,6 +153,21 @@ async def test_a_file_that_was_edited_is_not_continued(shop: Shop) -> None:
     assert shop.gateway.sizes == [3, 5]
 
 
+async def test_a_restart_that_sends_nothing(shop: Shop) -> None:
+    """A restart forgets earlier runs only when it begins to send."""
+    shop.write(lead(0))
+    await shop.send()
+    sent = shop.file.read_bytes()
+    shop.file.write_text("[\n")
+
+    code, text = await shop.send("--restart", str(shop.file))
+    shop.file.write_bytes(sent)
+    again = await shop.send()
+
+    assert (code, "JSON document" in text) == (2, True)
+    assert (again[0], shop.gateway.ids) == (0, {"e-0": 1})
+
+
 async def test_a_last_line_that_was_mended(shop: Shop) -> None:
     """A last line that was refused and then mended is noticed, as any other is."""
     first = lead(0)
