@@ -149,8 +149,7 @@ def _outcome(batch: EventBatch, body: bytes) -> Outcome | None:
 def _refusal(batch: EventBatch, status: int, error: dict[str, Any]) -> Outcome:
     """Return that every event was refused, where the error is about events."""
     why = str(error.get("error_user_msg") or error.get("message") or status)
-    data = error.get("error_data")
-    blamed = data.get("blame_field_specs") if isinstance(data, dict) else None
-    if status in _AUTHENTICATION or not (blamed and blamed[0] and blamed[0][0] == "data"):
-        raise StoppedError(f"the proxy refuses the request: {why}")
-    return Outcome(0, ((batch.lines[0], why),), len(batch.events) - 1)
+    match error.get("error_data"):
+        case {"blame_field_specs": [["data", *_], *_]} if status not in _AUTHENTICATION:
+            return Outcome(0, ((batch.lines[0], why),), len(batch.events) - 1)
+    raise StoppedError(f"the proxy refuses the request: {why}")

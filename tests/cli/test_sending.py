@@ -121,11 +121,13 @@ async def test_more_refused_than_are_named(desk: Desk) -> None:
         _json(403, error={"message": "no"}),
         _json(400, error={"message": "(#100) The body cannot be read", "code": 100}),
         _json(400, error={"message": "x", "error_data": {"blame_field_specs": [["user"]]}}),
+        _json(400, error={"message": "x", "error_data": {"blame_field_specs": {"data": 0}}}),
+        _json(400, error={"message": "x", "error_data": {"blame_field_specs": [7]}}),
         _json(202, events_received=-1, refused="x"),
         _json(202, events_received=0, refused=[{"index": 9}]),
         _json(202, events_received=2),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 async def test_an_answer_of_something_else_ends_the_run(desk: Desk, answer: web.Response) -> None:
     """An answer that is not the door's sends nothing more, and loses nothing."""
