@@ -314,7 +314,9 @@ async def test_a_table_with_the_words_of_its_owner(shop: Shop) -> None:
     [
         (["--pixel", "9"], "--pixel 1234567890"),
         (["--site", "other"], "--site shop"),
-        (["--url", "t.shop.example"], "http://"),
+        (["--url", "t.shop.example"], "https://"),
+        (["--url", "https://"], "https://t.shop.example"),
+        (["--url", "http://t.shop.example:99999"], "https://t.shop.example"),
         (["--map", "x"], "is not like"),
         (["--set", "x"], "is not like"),
         (["--timezone", "Nowhere/At_All"], "Nowhere"),
