@@ -73,7 +73,7 @@ def remaining(items: Iterable[Ready | NotSent], progress: Progress) -> Iterator[
 def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFields) -> Iterator[EventBatch]:
     """Yield the events in batches; events whose request fields differ never share one.
 
-    The last may have no events, only a place that is reached.
+    The last may have no events, only a place that is reached: the end of the last line, for nothing is left of it.
 
     Args:
         items: Results with the place behind each.
@@ -83,6 +83,7 @@ def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFie
     events: list[bytes] = []
     shared, size = fields, 0
     reached: Reached | None = None
+    end = 0
     for item, place in items:
         if isinstance(item, Ready):
             event, own = orjson.dumps(dict(item.event)), _merged(item.fields, fields)
@@ -92,9 +93,9 @@ def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFie
             lines.append(item.line)
             events.append(event)
             shared, size = own, size + len(event)
-        reached = place
+        reached, end = place, item.end
     if reached:
-        yield EventBatch(tuple(lines), tuple(events), shared, reached)
+        yield EventBatch(tuple(lines), tuple(events), shared, Reached(end))
 
 
 def _merged(own: RequestFields, general: RequestFields) -> RequestFields:

@@ -6,6 +6,7 @@ WooCommerce's are those of the three export plugins in use (Advanced Order Expor
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ LEAVES = frozenset({
     *(f"item.{key}" for key in ("id", "title", "quantity", "item_price")),
     *(f"order.{key}" for key in ("key", "status", "cancelled", "created", "source")),
 })  # fmt: skip
+ROOMS = ("", "user_data", "custom_data")
+"""Of an event; places elsewhere only help to read an order."""
 CUSTOM = re.compile(r"custom_data\.[A-Za-z0-9_]{1,60}", re.ASCII)
 
 _FLAT = {
@@ -150,8 +153,12 @@ FLAT = ExportKind("events", (), _FLAT)
 
 
 def plain(column: str) -> str:
-    """Return the name of a column without capitals, blanks and signs: ``Email (Billing)`` is ``email_billing``."""
-    return re.sub(r"[^0-9a-z_]+", "_", column.lower()).strip("_")
+    """Return the name of a column without capitals, blanks and signs: ``Email (Billing)`` is ``email_billing``.
+
+    Letters of any alphabet stay, and so does a name that is nothing but signs, or all such columns would be one.
+    """
+    name = unicodedata.normalize("NFKC", column).lower()
+    return re.sub(r"\W+", "_", name).strip("_") or column.strip()
 
 
 def kind_of(columns: Iterable[str]) -> ExportKind:
@@ -186,7 +193,8 @@ def _prefixed(column: str) -> str | None:
     if inside is None or column in _FLAT_NAMES:
         return None
     found = next((place for place, names in _FLAT.items() if rest in names.split() and place.startswith(inside)), None)
-    own = f"custom_data.{rest}"
+    # Meta's own names are of ASCII.
+    own = f"custom_data.{re.sub(r'[^0-9a-z_]+', '_', rest).strip('_')}"
     return found or (own if prefix == "custom" and is_place(own) else None)
 
 

@@ -6,6 +6,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from proxy.backfill.claims import Claim, LeftOut, NotSent, Wishes, WrongValueError
+from proxy.backfill.columns import ROOMS
 from proxy.backfill.ids import Namer
 from proxy.backfill.values import moment
 from proxy.graph.law import ACTION_SOURCES, max_age_ms
@@ -59,8 +60,8 @@ def _completed(event: Mapping[str, Any], constants: Mapping[str, str]) -> dict[s
     found = dict(event)
     for place, value in constants.items():
         room, _, leaf = place.rpartition(".")
-        inside = found.get(room) if room else found
-        if isinstance(inside, dict) and inside.get(leaf) in (None, ""):
+        inside = (found.get(room) or {}) if room else found
+        if room in ROOMS and isinstance(inside, dict) and inside.get(leaf) in (None, ""):
             found |= {room: {**inside, leaf: value}} if room else {leaf: value}
     return found
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from proxy.backfill.claims import Claim, LeftOut, NotSent, WrongValueError
-from proxy.backfill.columns import SHOPIFY, ExportKind
+from proxy.backfill.columns import ROOMS, SHOPIFY, ExportKind
 from proxy.backfill.table import Row
 from proxy.backfill.values import Decimal, amount, flag, id_text, moment, whole
 
 _MONEY = ("custom_data.value", "custom_data.predicted_ltv", "item.item_price")
+_COUNTS = ("custom_data.num_items", "item.quantity")
 _IDS = frozenset({
     "event_id", "order.key", "custom_data.order_id", "item.id", "user_data.external_id", "user_data.lead_id",
     "user_data.subscription_id", "user_data.fb_login_id", "user_data.ph", "user_data.zp", "user_data.page_id",
@@ -102,7 +103,7 @@ def _event(group: Sequence[Row], reading: Reading) -> dict[str, Any]:
     event: dict[str, Any] = {"user_data": {}, "custom_data": {}}
     for place in (*reading.places, *(reading.constants.keys() - reading.places.keys())):
         room, _, leaf = place.rpartition(".")
-        if room in ("", "user_data", "custom_data"):
+        if room in ROOMS:
             value = _value(place, row, reading)
             if value not in ("", [], None):
                 (event[room] if room else event)[leaf] = value
@@ -131,6 +132,8 @@ def _read(place: str, text: str, reading: Reading) -> Any:
         return moment(text, reading.zone, place)
     if place in _MONEY:
         return amount(text, place, reading.decimal)
+    if place in _COUNTS:
+        return whole(text, place, reading.decimal)
     return _READERS.get(place, _as_it_is)(id_text(text, place) if place in _IDS else text, place)
 
 
@@ -143,8 +146,6 @@ def _parts(text: str, _: str) -> list[str]:
 
 
 _READERS: Mapping[str, Callable[[str, str], Any]] = {
-    "custom_data.num_items": whole,
-    "item.quantity": whole,
     "opt_out": flag,
     "action_source": lambda text, _: text.lower(),
     "custom_data.content_ids": _parts,

@@ -9,6 +9,7 @@ from proxy.backfill.claims import Line, NotSent, UnreadableFileError
 from proxy.backfill.values import cell_text
 
 _DELIMITERS = ",;\t|"
+_OPEN = "a quote is opened and never closed"
 _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
@@ -28,12 +29,14 @@ class _Lines:
         self._encoding = encoding
         self.number = 0
         self.end = 0
+        self.is_over = False
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
             self.number, self.end = line.number, line.end
             text = line.content.decode(self._encoding, errors="replace")
             yield text.removeprefix("\ufeff") + "\n" if line.number == 1 else text + "\n"
+        self.is_over = True
 
 
 class Table:
@@ -74,10 +77,13 @@ class Table:
 
     def _next(self, begin: int) -> list[str] | None:
         try:
-            return next(self._rows, None)
+            cells = next(self._rows, None)
         except csv.Error as error:
-            why = "a quote is opened and never closed" if "limit" in str(error) else "a line end of another kind"
-            raise UnreadableFileError(f"line {begin}: {why}; save the file as CSV in UTF-8") from None
+            raise _unreadable(begin, _OPEN if "limit" in str(error) else "a line end of another kind") from None
+        # Only inside a quote does a row ask for more lines than there are; csv would hand over all of them as its cell.
+        if cells and self._lines.is_over:
+            raise _unreadable(begin, _OPEN)
+        return cells
 
     def _row(self, line: int, cells: list[str]) -> Row | NotSent:
         if any(cell.strip() for cell in cells[len(self.header) :]):
@@ -87,6 +93,10 @@ class Table:
             return NotSent(line, self._lines.end, why)
         padded = [*cells[: len(self.header)], *[""] * (len(self.header) - len(cells))]
         return Row(line, self._lines.end, list(map(cell_text, padded)))
+
+
+def _unreadable(line: int, why: str) -> UnreadableFileError:
+    return UnreadableFileError(f"line {line}: {why}; save the file as CSV in UTF-8")
 
 
 def _with(head: str, texts: Iterator[str]) -> Iterator[str]:

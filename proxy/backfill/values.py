@@ -64,13 +64,16 @@ def amount(text: str, field: str, decimal: Decimal = "") -> float:
     raise WrongValueError(f"{field} must be a number such as 12.50, without a currency sign")
 
 
-def whole(text: str, field: str) -> int:
-    """Return a whole number.
+def whole(text: str, field: str, decimal: Decimal = "") -> int:
+    """Return a whole number, perhaps with decimals that are all zero.
 
     Raises:
-        WrongValueError: When the text is none.
+        WrongValueError: When the text is none, or can be read in two ways, as 1,000 can.
     """
-    found = re.sub(r"[.,]0+$", "", id_text(text, field))
+    found = id_text(text, field)
+    if _EITHER.fullmatch(found):
+        found = str(amount(found, field, decimal))
+    found = re.sub(r"[.,]0+$", "", found)
     if not _DIGITS.fullmatch(found) or len(found) > _MOST_DIGITS:
         raise WrongValueError(f"{field} must be a whole number")
     return int(found)

@@ -106,7 +106,3 @@ class BackfillFile:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.progress_path)
-
-    def forget(self) -> None:
-        """Remove the progress of earlier runs."""
-        self.progress_path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -29,7 +30,7 @@ from proxy.backfill.source import Source, wished_columns, wished_constants
 from proxy.cli.backfill_file import BackfillFile
 from proxy.cli.options import config_option, load_or_exit
 from proxy.cli.output import fail
-from proxy.cli.sending import Outcome, Sender, StoppedError
+from proxy.cli.sending import Outcome, Sender, StoppedError, is_address
 from proxy.cli.terminal import printable
 from proxy.config.load import Config
 from proxy.config.schema import Pixel, Site
@@ -107,8 +108,8 @@ def _plan(config: Config, *, site: str, pixel: str, url: str, test_event_code: s
     server = config.settings.server
     if server.proxy_protocol and not url:
         raise click.UsageError("--url: missing; the listener speaks the PROXY protocol, so ask what stands before it")
-    if url and not url.startswith(("http://", "https://")):
-        raise click.UsageError(f"--url {url}: must begin with http:// or https://")
+    if url and not is_address(url):
+        raise click.UsageError(f"--url {url}: must be an address such as https://t.shop.example")
     base = url or f"http://{server.listen.from_here.authority}"
     key = chosen.access_keys[0].get_secret_value()
     door = f"{base.rstrip('/')}/capi/{target.id}/events"
@@ -152,9 +153,7 @@ class _Run:
 
     def all(self, *, dry_run: bool, restart: bool, yes: bool) -> bool:
         """Report and send; return whether everything was or can be sent."""
-        if restart and not dry_run:
-            self._file.forget()
-        elif not restart:
+        if not restart:
             self._resume()
         report = self._report()
         if dry_run:
@@ -209,7 +208,7 @@ class _Run:
             sender = Sender(session, self._plan.url, self._plan.key)
             with tqdm(total=total, unit="event", mininterval=quiet) as bar:
                 for batch in batches(self._items(is_first=False), self._plan.fields):
-                    done = await sender.send(batch) if batch.events else Outcome()
+                    done = await sender.send(batch, partial(_say, bar)) if batch.events else Outcome()
                     _show(done, _MOST_SHOWN - self._progress.refused + before.refused, bar)
                     self._keep(batch, done)
                     bar.update(len(batch.events))
@@ -239,4 +238,8 @@ def _print_source(path: Path, source: Source) -> None:
 
 def _show(done: Outcome, most: int, bar: Any) -> None:
     for line, why in done.refused[: max(0, most)]:
-        bar.write(printable(f"  line {line}: {why}"), file=sys.stderr)
+        _say(bar, f"line {line}: {why}")
+
+
+def _say(bar: Any, text: str) -> None:
+    bar.write(printable(f"  {text}"), file=sys.stderr)

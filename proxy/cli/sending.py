@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -37,6 +38,15 @@ class Outcome(NamedTuple):
         return Outcome(self.sent + more.sent, self.refused + more.refused, self.unnamed + more.unnamed)
 
 
+def is_address(url: str) -> bool:
+    """Tell whether a text is an address that can be sent to; one that cannot would be waited for in vain."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class Sender:
     """Sends batches to the Gateway door of a running proxy, which keeps the good events and names the bad ones.
 
@@ -63,16 +73,20 @@ class Sender:
         self._sleep = sleep
         self._clock = clock
 
-    async def send(self, batch: EventBatch) -> Outcome:
+    async def send(self, batch: EventBatch, on_wait: Callable[[str], object] = lambda _: None) -> Outcome:
         """Send the events of a batch until the proxy has acknowledged or refused each.
+
+        Args:
+            batch: The events.
+            on_wait: Is told once a request why the proxy is waited for, when a short pause has not helped.
 
         Raises:
             StoppedError: When that is not possible now.
         """
-        status, body = await self._answered(batch.body())
+        status, body = await self._answered(batch.body(), on_wait)
         if status == _TOO_LARGE and len(batch.events) > 1:
             first, second = batch.halves()
-            return await self.send(first) + await self.send(second)
+            return await self.send(first, on_wait) + await self.send(second, on_wait)
         error = _error(body)
         if error:
             return _refusal(batch, status, error)
@@ -81,7 +95,7 @@ class Sender:
             raise StoppedError(f"what answers at {self._url} is no capi-proxy that takes server events ({status})")
         return outcome
 
-    async def _answered(self, body: bytes) -> tuple[int, bytes]:
+    async def _answered(self, body: bytes, on_wait: Callable[[str], object]) -> tuple[int, bytes]:
         """Return the answer to a request; wait and ask again while there is none, or it says that it is too early."""
         begun, pause, why = self._clock(), _SHORTEST_S, ""
         while True:
@@ -96,6 +110,8 @@ class Sender:
                 raise StoppedError(
                     f"the proxy at {self._url} takes nothing: {why}. Start it, and run the command again"
                 )
+            if pause == 2 * _SHORTEST_S:
+                on_wait(f"the proxy at {self._url} takes nothing yet: {why}; waiting {_PATIENCE_S // 60} minutes")
             await self._sleep(max(pause, min(retry_after, 2 * _LONGEST_S)))
             pause = min(2 * pause, _LONGEST_S)
 
@@ -149,8 +165,7 @@ def _outcome(batch: EventBatch, body: bytes) -> Outcome | None:
 def _refusal(batch: EventBatch, status: int, error: dict[str, Any]) -> Outcome:
     """Return that every event was refused, where the error is about events."""
     why = str(error.get("error_user_msg") or error.get("message") or status)
-    data = error.get("error_data")
-    blamed = data.get("blame_field_specs") if isinstance(data, dict) else None
-    if status in _AUTHENTICATION or not (blamed and blamed[0] and blamed[0][0] == "data"):
-        raise StoppedError(f"the proxy refuses the request: {why}")
-    return Outcome(0, ((batch.lines[0], why),), len(batch.events) - 1)
+    match error.get("error_data"):
+        case {"blame_field_specs": [["data", *_], *_]} if status not in _AUTHENTICATION:
+            return Outcome(0, ((batch.lines[0], why),), len(batch.events) - 1)
+    raise StoppedError(f"the proxy refuses the request: {why}")

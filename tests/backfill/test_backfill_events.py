@@ -258,6 +258,16 @@ def test_what_the_owner_adds() -> None:
     }
 
 
+@pytest.mark.parametrize("bare", [{}, {"custom_data": None}, {"custom_data": []}])
+def test_what_the_owner_adds_to_an_event_without_custom_data(bare: dict[str, Any]) -> None:
+    """A constant of the event stands in each event that says nothing, one of an order's lines in none."""
+    (item,) = _judged({**LEAD, **bare}, constants={"custom_data.colour": "red", "item.quantity": "1"})
+
+    assert isinstance(item, Ready)
+    assert item.event["custom_data"] == {"colour": "red"}
+    assert "item" not in item.event
+
+
 # -- the report
 
 

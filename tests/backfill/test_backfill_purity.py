@@ -7,7 +7,7 @@ import pytest
 
 ROOM = Path(__file__).resolve().parent.parent.parent / "proxy" / "backfill"
 NEEDED = {"array", "collections", "csv", "datetime", "enum", "hashlib", "math", "msgspec", "orjson", "pathlib", "proxy"}
-NEEDED |= {"dataclasses", "re", "types", "typing"}
+NEEDED |= {"dataclasses", "re", "types", "typing", "unicodedata"}
 OUT = {"open", "now", "today", "fromtimestamp", "Path", "read_bytes", "read_text"}
 
 

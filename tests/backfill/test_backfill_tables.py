@@ -144,6 +144,29 @@ def test_amounts(cell: str, decimal: str, expected: float | str) -> None:
     assert str(expected) in event if isinstance(event, str) else event["custom_data"]["value"] == expected
 
 
+COUNTS = [
+    ("2", "", 2),
+    ("2.00", ",", 2),
+    ("2,0000", "", 2),
+    ("1,000", "", "thousands or decimals"),
+    ("1.000", "", "thousands or decimals"),
+    ("1,000", ".", 1000),
+    ("1,000", ",", 1),
+    ("1,500", ",", "must be a whole number"),
+    ("2.5", "", "must be a whole number"),
+    ("two", "", "must be a whole number"),
+]
+
+
+@pytest.mark.parametrize(("cell", "decimal", "expected"), COUNTS)
+def test_counts(cell: str, decimal: str, expected: int | str) -> None:
+    """A number of goods is read when it can be read in one way only, and otherwise refused with what would help."""
+    (event,) = events_of(f'event_name\tnum_items\nLead\t"{cell}"\n'.encode(), decimal=decimal)
+
+    assert isinstance(expected, str) is isinstance(event, str)
+    assert str(expected) in event if isinstance(event, str) else event["custom_data"]["num_items"] == expected
+
+
 MOMENTS = [
     ("1799990000", None, 1799990000),
     ("2027-01-14 09:14:02 -0500", None, 1799936042),
@@ -188,6 +211,19 @@ def test_columns_of_other_names() -> None:
     }
 
 
+def test_columns_in_any_alphabet() -> None:
+    """Columns whose names have no Latin letter, or no letter at all, are told apart, however an accent is written."""
+    content = "Почта,Сумма,%,Préfixe\na@plants.example,10.00,5,x\n".encode()
+    columns = wished_columns(["Почта=email", "Сумма=value", "%=custom_data.part", "Pre\u0301fixe=custom_data.pre"])
+
+    (event,) = events_of(content, columns=columns)
+
+    assert event == {
+        "user_data": {"em": "a@plants.example"},
+        "custom_data": {"value": 10.0, "part": "5", "pre": "x"},
+    }
+
+
 @pytest.mark.parametrize("text", ["", "=", "x", "=email", "Kunde=nowhere", "Kunde=user_data.soul", "x=custom_data."])
 def test_a_wish_that_cannot_be(text: str) -> None:
     """What is no mapping is refused with the text."""
@@ -207,6 +243,8 @@ UNREADABLE = [
     ("events.csv", b"\n \n", "empty"),
     ("events.csv", "event_name\nLead\n".encode("utf-16"), "UTF-16"),
     ("events.csv", b'event_name,note\nLead,"open\n' + b"Lead,x\n" * 30_000, "line 2: a quote"),
+    ("events.csv", b'event_name,city\nLead,Ulm\nLead,"Bonn\nLead,Ulm\nLead,Ulm\n', "line 3: a quote"),
+    ("events.csv", b'event_name,"city\nLead,Ulm\n', "line 1: a quote"),
     ("events.csv", b"rose@plants.example,12.50\nfern@plants.example,8\n", "no column is known"),
     ("events.xlsx", b"PK", "end in .jsonl"),
     ("events.jsonl", b"[\n{}\n]", "jq"),

@@ -153,6 +153,46 @@ async def test_a_file_that_was_edited_is_not_continued(shop: Shop) -> None:
     assert shop.gateway.sizes == [3, 5]
 
 
+async def test_a_restart_that_sends_nothing(shop: Shop) -> None:
+    """A restart forgets earlier runs only when it begins to send."""
+    shop.write(lead(0))
+    await shop.send()
+    sent = shop.file.read_bytes()
+    shop.file.write_text("[\n")
+
+    code, text = await shop.send("--restart", str(shop.file))
+    shop.file.write_bytes(sent)
+    again = await shop.send()
+
+    assert (code, "JSON document" in text) == (2, True)
+    assert (again[0], shop.gateway.ids) == (0, {"e-0": 1})
+
+
+async def test_a_last_line_that_was_mended(shop: Shop) -> None:
+    """A last line that was refused and then mended is noticed, as any other is."""
+    first = lead(0)
+    shop.write(first, lead(1, event_name=""))
+    await shop.send()
+    shop.write(first, lead(1))
+
+    mended = await shop.send()
+    again = await shop.send("--restart", str(shop.file))
+
+    assert (mended[0], "was changed since" in mended[1]) == (1, True)
+    assert (again[0], set(shop.gateway.ids)) == (0, {"e-0", "e-1"})
+
+
+async def test_a_last_line_without_an_end(shop: Shop) -> None:
+    """A file whose last line had no end grows without that line being sent again."""
+    shop.file.write_bytes(orjson.dumps(lead(0)))
+    await shop.send()
+    shop.file.write_bytes(shop.file.read_bytes() + b"\r\n" + orjson.dumps(lead(1)))
+
+    code, text = await shop.send()
+
+    assert (code, shop.gateway.ids) == (0, {"e-0": 1, "e-1": 1}), text
+
+
 async def test_what_a_killed_run_leaves(shop: Shop) -> None:
     """Killed at any moment and started again, all events arrive, and only those of an unanswered request twice."""
     number = 20_000
@@ -274,7 +314,9 @@ async def test_a_table_with_the_words_of_its_owner(shop: Shop) -> None:
     [
         (["--pixel", "9"], "--pixel 1234567890"),
         (["--site", "other"], "--site shop"),
-        (["--url", "t.shop.example"], "http://"),
+        (["--url", "t.shop.example"], "https://"),
+        (["--url", "https://"], "https://t.shop.example"),
+        (["--url", "http://t.shop.example:99999"], "https://t.shop.example"),
         (["--map", "x"], "is not like"),
         (["--set", "x"], "is not like"),
         (["--timezone", "Nowhere/At_All"], "Nowhere"),

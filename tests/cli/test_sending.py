@@ -73,14 +73,16 @@ async def test_it_waits_while_the_proxy_is_busy(desk: Desk) -> None:
 
 
 async def test_it_gives_up_in_the_end() -> None:
-    """A proxy that is not there is waited for, and named when the patience is over."""
-    waits = Waits()
+    """A proxy that is not there is waited for, which is said once, and named when the patience is over."""
+    waits, told = Waits(), list[str]()
     async with aiohttp.ClientSession() as session:
-        sender = Sender(session, "http://127.0.0.1:9/capi/1/events", KEY, sleep=waits.sleep, clock=waits)
+        url = "http://127.0.0.1:9/capi/1/events"
+        sender = Sender(session, url, KEY, sleep=waits.sleep, clock=waits)
         with pytest.raises(StoppedError, match="cannot be reached"):
-            await sender.send(_batch("a"))
+            await sender.send(_batch("a"), told.append)
 
     assert 300 < waits() < 400
+    assert [url in text and "cannot be reached" in text for text in told] == [True]
 
 
 async def test_a_batch_that_is_too_large_is_halved(desk: Desk) -> None:
@@ -121,11 +123,13 @@ async def test_more_refused_than_are_named(desk: Desk) -> None:
         _json(403, error={"message": "no"}),
         _json(400, error={"message": "(#100) The body cannot be read", "code": 100}),
         _json(400, error={"message": "x", "error_data": {"blame_field_specs": [["user"]]}}),
+        _json(400, error={"message": "x", "error_data": {"blame_field_specs": {"data": 0}}}),
+        _json(400, error={"message": "x", "error_data": {"blame_field_specs": [7]}}),
         _json(202, events_received=-1, refused="x"),
         _json(202, events_received=0, refused=[{"index": 9}]),
         _json(202, events_received=2),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 async def test_an_answer_of_something_else_ends_the_run(desk: Desk, answer: web.Response) -> None:
     """An answer that is not the door's sends nothing more, and loses nothing."""
