@@ -67,6 +67,11 @@ def amount(text: str, field: str, decimal: Decimal = "") -> float:
 def whole(text: str, field: str, decimal: Decimal = "") -> int:
     """Return a whole number, perhaps with decimals that are all zero.
 
+    Args:
+        text: Digits, perhaps with a point or comma between thousands.
+        field: What to name when it is none.
+        decimal: Which of the two stands before decimals; empty when the text alone must show it.
+
     Raises:
         WrongValueError: When the text is none, or can be read in two ways, as 1,000 can.
     """
