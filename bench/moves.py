@@ -135,9 +135,9 @@ def _count_calls(counts: list[Counter[str]]) -> None:
         sys.setprofile(count)
         receive(connection, data)
 
-    def taken(grouper: Grouper, records: Sequence[Record], not_before: int = 0) -> Coroutine[Any, Any, Stored]:
+    def taken(grouper: Grouper, records: Sequence[Record], **options: Any) -> Coroutine[Any, Any, Stored]:
         sys.setprofile(None)
-        return append(grouper, records, not_before)
+        return append(grouper, records, **options)
 
     FastConnection.data_received = data_received  # type: ignore[method-assign, assignment]
     Grouper.append = taken  # type: ignore[method-assign, assignment]

@@ -3,6 +3,7 @@
 import msgspec
 
 from proxy.model.event import Redaction
+from proxy.model.join import Sighting
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.request import RefusedEvent
@@ -43,6 +44,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """What the records would have leaked: of addresses once, of custom data once for each event."""
     untrusted_forwarding: bool = False
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
+    sightings: tuple[Sighting, ...] = ()
+    """What the events leave of their visitor for servers' events of the same orders."""
     faults: tuple[str, ...] = ()
     """Errors of ours that the request led to, one for each event that could not be read: type and place in our code."""
 

@@ -38,6 +38,7 @@ class DropReason(StrEnum):
     OPTED_OUT = "opted_out"
     ERASED = "erased"
     UNUSABLE = "unusable"
+    UNPAID = "unpaid"
 
 
 class Redaction(NamedTuple):

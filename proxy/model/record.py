@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from proxy.model.event import BrowserCopy
+from proxy.model.join import Join, Twin
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
@@ -37,6 +38,10 @@ class Record(NamedTuple):
     order: bytes = b""
     """Keys of ``order.order_key`` where the event is to be sent once for an order: a repeat if any of them was met.
     Stored in the order memory only."""
+    not_before: int = 0
+    """Server clock in milliseconds; not delivered before. Stored beside the segment, not in it."""
+    pending: Join | Twin | None = None
+    """What is looked up when it is claimed for the first time."""
 
     @property
     def whole(self) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from proxy.graph.age import aging_from_s
+from proxy.model.join import Sighting
 from proxy.model.record import Record
 from proxy.queue.codec import Chunk, Kind, kind_of, pack
 from proxy.queue.keys import fields_key, keyed, server_key, visit_key
@@ -27,6 +28,7 @@ class Append(NamedTuple):
     records: Sequence[Record]
     not_before: int = 0
     """Server clock in milliseconds; not claimed before."""
+    sightings: Sequence[Sighting] = ()
 
 
 class Member(NamedTuple):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from proxy.model.join import Sighting
 from proxy.model.record import Record
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
 from proxy.queue.group import Append, Group
@@ -81,7 +82,9 @@ class Grouper:
         self._idle.set()
         self._closing = False
 
-    async def append(self, records: Sequence[Record], not_before: int = 0) -> Stored:
+    async def append(
+        self, records: Sequence[Record], *, not_before: int = 0, sightings: Sequence[Sighting] = ()
+    ) -> Stored:
         """Store records durably, together with those of other callers.
 
         Raises:
@@ -96,7 +99,7 @@ class Grouper:
         if len(self._callers) >= self._bounds.calls:
             raise QueueFullError(f"{self._bounds.calls} calls wait for the disk already")
         done: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._callers.append(_Caller(Append(records, not_before), done, size))
+        self._callers.append(_Caller(Append(records, not_before, sightings), done, size))
         self._bytes += size
         if self._idle.is_set():
             self._idle.clear()

@@ -25,6 +25,10 @@ class Stats:
     """Updates since start of browser copies of somebody else's events, which were ignored."""
     suspects: Mapping[str, int] = field(default_factory=dict)
     """How many of the waiting events are suspects, by pixel."""
+    held: Mapping[str, int] = field(default_factory=dict)
+    """How many of the waiting events may not be claimed yet, by pixel."""
+    next_due: int | None = None
+    """When the next of those may be: server clock in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.model.event import DropReason
+from proxy.model.join import Sighting
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.queue.contract.suppressing import Suppressing
@@ -31,14 +32,17 @@ class Stored:
 class Intake(Suppressing, Protocol):
     """Takes events from the public listener."""
 
-    async def append(self, records: Sequence[Record], *, not_before: int = 0) -> Stored:
-        """Make records durable.
+    async def append(
+        self, records: Sequence[Record], *, not_before: int = 0, sightings: Sequence[Sighting] = ()
+    ) -> Stored:
+        """Make records durable, and in the same commit what they leave of their visitors.
 
         Args:
             records: Events of any pixels. Those that name their order (``Record.order``) are stored once for it within
                 90 days, whatever their ids.
-            not_before: Server clock in milliseconds; none of them is claimed before that moment. Nothing wakes a lane
-                then: whoever sets it does.
+            not_before: Server clock in milliseconds; none of them is claimed before that moment, or before its own
+                (``Record.not_before``) where that is later. ``Stats.next_due`` says when.
+            sightings: What a later event of a server finds of its visitor; kept where no record is, too.
 
         Raises:
             QueueError: when nothing of this call was stored.
