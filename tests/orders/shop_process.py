@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO
 
 import orjson
-from clock import Clock
+from clock import NOON, Clock
 from queues import open_queue
-from world import DAY, NOON, World, orders, people, policy
+from world import DAY, World, orders, people, policy
 
 from proxy.model.record import Record
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from pathlib import Path
 
 import pytest
-from clock import Clock
+from clock import NOON, Clock
 from queues import open_queue
 from world import (
     BROWSER_KEYS,
