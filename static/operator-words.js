@@ -30,6 +30,7 @@ const DROPPED = {
   opted_out: "the visitor has opted out",
   erased: "it happened before its person was erased",
   unusable: "a webhook's event that Meta would refuse",
+  unpaid: "no server said in time that the order was paid",
   dnt: "the browser asks not to be tracked",
 };
 
