@@ -124,6 +124,7 @@ export const findingTexts = ({ reason, findings }) =>
     .filter((finding) => finding != reason)
     .map((finding) => {
       const [field, kind] = finding.split(":");
+      if (field == "joined") return kind == "several" ? "several visitors: nothing attached" : `visitor found by ${kind}`;
       if (field == "events") return `the first of ${kind} for such pixels in one request`;
       return MACHINES[finding] || `${field}: ${FINDINGS[kind] || kind}`;
     });
