@@ -12,7 +12,6 @@ from world import (
     BROWSER_KEYS,
     DAY,
     HOUR,
-    NOON,
     SECOND,
     WAIT_S,
     Browser,
