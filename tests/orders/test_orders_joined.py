@@ -26,6 +26,7 @@ from world import (
 )
 
 ORDERS = 10_000
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a directory of the test's own is made there
 
 
 class Run:
@@ -44,7 +45,7 @@ class Run:
 @pytest.fixture(name="run", scope="module")
 async def _run() -> AsyncIterator[Run]:
     # In memory where that is possible: tens of thousands of commits say nothing of the join.
-    place = TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108 - a directory of its own
+    place = TemporaryDirectory(dir=MEMORY)
     chance = random.Random(14)  # noqa: S311 - a made-up shop, no secret
     clock = Clock()
     queue = open_queue(Path(place.name), clock)

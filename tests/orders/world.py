@@ -279,7 +279,8 @@ class World:
             self.clock.now = max(self.clock.now, min(moment, due + _LATE_MS))
             await self.deliver()
 
-    async def _deliver(self) -> None:
+    async def deliver(self) -> None:
+        """Deliver what may leave at this moment."""
         while segments := await self.queue.claim(PIXEL, most=500):
             self.write_down(record for segment in segments for record in segment.records)
             await self.queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments)))
