@@ -13,6 +13,7 @@ import orjson
 
 from proxy.model.event import BrowserCopy, Event
 from proxy.model.record import Record
+from proxy.model.request import Options
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
@@ -28,11 +29,17 @@ def _shared(event: Event) -> dict[str, Any]:
     if event.referrer:
         payload["referrer_url"] = event.referrer
     if event.options is not None:
-        options, country, state = event.options
-        payload["data_processing_options"] = options
-        payload["data_processing_options_country"] = country
-        payload["data_processing_options_state"] = state
+        payload |= _options(event.options)
     return payload
+
+
+def _options(said: Options) -> dict[str, Any]:
+    options, country, state = said
+    return {
+        "data_processing_options": options,
+        "data_processing_options_country": country,
+        "data_processing_options_state": state,
+    }
 
 
 def own(name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes = b"") -> bytes:
@@ -68,6 +75,26 @@ def server_record(event: Event, fields: RequestFields) -> Record:
     about = (event.pixel, event.name, event.id, event.time_s, event.visitor, None, event.bot_reason)
     rest = (event.findings, event.person_digests, worth(event.name, event.custom_data), b"")
     return Record(*about, orjson.dumps(payload), *rest, event.action_source, fields)
+
+
+def completed(
+    payload: bytes, *, identity: str, user_data: Mapping[str, str], options: Options | None
+) -> tuple[bytes, frozenset[str]]:
+    """Return a server's event with what it lacked, and the match keys that it took; what it says itself stays.
+
+    Args:
+        payload: The event as ``server_record`` wrote it.
+        identity: Its new id.
+        user_data: Match keys, each for an event that has none of its name.
+        options: Data processing options, for an event that has none or an empty list.
+    """
+    event: dict[str, Any] = orjson.loads(payload)
+    theirs = event["user_data"]
+    taken = {name: text for name, text in user_data.items() if text and not theirs.get(name)}
+    event |= {"event_id": identity, "user_data": theirs | taken}
+    if options is not None and not event.get("data_processing_options"):
+        event |= _options(options)
+    return orjson.dumps(event), frozenset(taken)
 
 
 def worth(name: str, custom_data: Mapping[str, Any]) -> bytes:

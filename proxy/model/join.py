@@ -33,6 +33,8 @@ class JoinKind(IntEnum):
 
 CERTAIN = frozenset({JoinKind.EVENT, JoinKind.ORDER, JoinKind.CHECKOUT})
 """Kinds that name the order itself: they decide alone, and make the two events copies of each other."""
+SAME_BROWSER = frozenset({JoinKind.BROWSER, JoinKind.NUMBER})
+"""Kinds that name the browser itself, whatever it ordered before."""
 TELLING = frozenset({JoinKind.ORDER, JoinKind.CHECKOUT, JoinKind.BROWSER, JoinKind.ACCOUNT, JoinKind.EMAIL})
 """Kinds of which different values on both sides say that it is somebody else, or another order."""
 

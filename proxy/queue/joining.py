@@ -1,0 +1,147 @@
+"""The join of a server's event with its visitor; pure, so that every case can be tested without a queue.
+
+The surest key decides. Nobody else's data is ever attached: a key that two visitors brought joins nobody, and a surer
+key of which the two sides have different values forbids the join by any other. Of a visitor only the browser's ids, its
+address and user agent cross over, and the id of the event's copy; never contact data, and nothing that the server said
+is changed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from proxy.graph.payload import completed
+from proxy.model.event import DropReason
+from proxy.model.join import CERTAIN, SAME_BROWSER, TELLING, Join, JoinKey, JoinKind, Sighting
+from proxy.model.record import Record
+from proxy.model.request import Options
+from proxy.model.units import DAY_MS
+
+_LDU: Options = (("LDU",), 0, 0)
+_NOBODYS = "client_user_agent:missing"
+
+
+class _Match(NamedTuple):
+    """The sightings by which an event is joined; several visitors' where nobody can tell whose it is."""
+
+    kind: JoinKind
+    sightings: Sequence[Sighting]
+
+    @property
+    def is_certain(self) -> bool:
+        return self.kind in CERTAIN
+
+
+def joined(record: Record, sightings: Iterable[Sighting], now: int) -> Record | DropReason:
+    """Return a server's event with what its visitor left, or why it may not leave.
+
+    Args:
+        record: The event; its ``pending`` is a ``Join``.
+        sightings: All that have any of its keys, and perhaps others.
+        now: Server clock in milliseconds.
+    """
+    join = record.pending
+    if not isinstance(join, Join):
+        return record
+    since = now - join.days * DAY_MS
+    match = _match(join, [each for each in sightings if each.site == join.site and each.at >= since])
+    if match is None:
+        return _of_nobody(record, join)
+    last_words = _last_of_each(match.sightings)
+    if refusals := [each for each in last_words if each.forbidden and not _is_outdated(each, last_words)]:
+        return DropReason(refusals[0].forbidden)
+    permitted = [each for each in match.sightings if not each.forbidden]
+    return _with_visitor(record, join, _Match(match.kind, permitted))
+
+
+def _match(join: Join, sightings: Sequence[Sighting]) -> _Match | None:
+    """Return the sightings that the surest key finds."""
+    for kind in JoinKind:
+        found = _sharing(join.keys, sightings, kind)
+        if found and not _is_somebody_else(found, join.keys, sightings, kind):
+            return _Match(kind, sorted(found, key=lambda sighting: sighting.at))
+    return None
+
+
+def _is_somebody_else(
+    found: Sequence[Sighting], keys: Sequence[JoinKey], sightings: Iterable[Sighting], kind: JoinKind
+) -> bool:
+    """Tell whether a surer key speaks against the only visitor that was found; of several nobody is joined anyway."""
+    if kind in CERTAIN | SAME_BROWSER or len({each.visitor for each in found}) > 1:
+        return False
+    visitor = found[0].visitor
+    return any(_contradicts(keys, each.keys, kind) for each in sightings if each.visitor == visitor)
+
+
+def _sharing(keys: Sequence[JoinKey], sightings: Iterable[Sighting], kind: JoinKind) -> list[Sighting]:
+    wanted = _values(keys, kind)
+    return [each for each in sightings if wanted & _values(each.keys, kind)] if wanted else []
+
+
+def _contradicts(ours: Sequence[JoinKey], theirs: Sequence[JoinKey], than: JoinKind) -> bool:
+    """Tell whether a key that is surer than some kind has different values on both sides."""
+    surer = [(_values(ours, kind), _values(theirs, kind)) for kind in TELLING if kind < than]
+    return any(mine and others and not mine & others for mine, others in surer)
+
+
+def _values(keys: Iterable[JoinKey], kind: JoinKind) -> set[bytes]:
+    return {value for each, value in keys if each is kind}
+
+
+def _last_of_each(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """Return the last sighting of each visitor."""
+    return list({each.visitor: each for each in sightings}.values())
+
+
+def _is_outdated(refusal: Sighting, last_words: Iterable[Sighting]) -> bool:
+    """Tell whether a page that had no answer yet, of a browser without an id, was answered for later."""
+    is_open = refusal.forbidden == DropReason.NO_CONSENT and not refusal.visitor
+    return is_open and any(not each.forbidden and each.at >= refusal.at for each in last_words)
+
+
+def _of_nobody(record: Record, join: Join) -> Record | DropReason:
+    if join.unknown == "drop":
+        return DropReason.NO_CONSENT
+    if join.unknown == "send":
+        return record._replace(pending=None)
+    payload, _ = completed(record.payload, identity=record.id, user_data={}, options=_LDU)
+    return record._replace(pending=None, payload=payload)
+
+
+def _with_visitor(record: Record, join: Join, match: _Match) -> Record:
+    sightings = match.sightings
+    options = next((each.options for each in sightings if each.options and each.options[0]), None)
+    if len({each.visitor for each in sightings}) > 1:
+        payload, _ = completed(record.payload, identity=record.id, user_data={}, options=options)
+        return record._replace(pending=None, payload=payload, findings=(*record.findings, "joined:several"))
+    twin = next((each for each in sightings if match.is_certain and each.name == record.name), None)
+    identity = twin.id if twin else record.id
+    taken = _user_data(join, sightings, twin)
+    payload, names = completed(record.payload, identity=identity, user_data=taken, options=options)
+    digests = dict.fromkeys((*record.person_digests, *(each for found in sightings for each in found.person_digests)))
+    findings = [each for each in record.findings if each != _NOBODYS or "client_user_agent" not in names]
+    return record._replace(
+        id=identity,
+        payload=payload,
+        pending=None,
+        person_digests=tuple(digests),
+        findings=(*findings, f"joined:{match.kind.name.lower()}"),
+    )
+
+
+def _user_data(join: Join, sightings: Sequence[Sighting], twin: Sighting | None) -> dict[str, str]:
+    """Return what may cross over; nothing of another browser than the one that the server names."""
+    browser = _values(join.keys, JoinKind.BROWSER)
+    if browser and not any(browser & _values(each.keys, JoinKind.BROWSER) for each in sightings):
+        return {}
+    latest = twin or sightings[-1]
+    found: dict[str, str] = {}
+    if join.takes != "nothing":
+        # The first click of an order's journey, not what a payment app came back with.
+        found |= {"fbp": latest.fbp, "fbc": _first(sightings, lambda each: each.fbc)}
+    if join.takes == "all":
+        found |= {"client_ip_address": latest.address, "client_user_agent": latest.user_agent}
+    return found
+
+
+def _first(sightings: Iterable[Sighting], value: Callable[[Sighting], str]) -> str:
+    return next((text for each in sightings if (text := value(each))), "")
