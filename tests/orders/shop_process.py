@@ -52,6 +52,7 @@ async def run(directory: Path, seed: int, number: int) -> None:
         journal.write(b"%d\n" % clock.now)
         journal.flush()
     await world.deliver_until(NOON + 30 * DAY)
+    await world.deliver()
     await queue.close()
     (directory / DONE).touch()
 

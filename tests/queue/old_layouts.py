@@ -12,8 +12,16 @@ from proxy.model.record import Record
 from proxy.queue.seal import Sealer
 
 
+def write_as_layout_7(db: apsw.Connection) -> None:
+    """Take from a file what layout 7 did not know: indexes apart for what is held and what is due."""
+    db.execute("DROP INDEX segment_held; DROP INDEX segment_lane")
+    db.execute("CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at, not_before)")
+    db.pragma("user_version", 7)
+
+
 def write_as_layout_6(db: apsw.Connection) -> None:
     """Take from a file what layout 6 did not know: request fields and action sources."""
+    write_as_layout_7(db)
     db.execute("DROP INDEX segment_lane; ALTER TABLE segment DROP COLUMN fields")
     db.execute("CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before)")
     for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
