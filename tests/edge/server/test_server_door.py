@@ -289,11 +289,11 @@ async def test_a_large_request_is_stored_in_parts(shop: Installation, monkeypatc
     """No commit holds visitors up for a thousand events; if one fails, the request is 503, and its repeat no double."""
     append, sizes = shop.proxy.queue.append, list[int]()
 
-    async def failing_once(records: Sequence[Record]) -> Stored:
+    async def failing_once(records: Sequence[Record], **options: Any) -> Stored:
         sizes.append(len(records))
         if len(sizes) == 3:
             raise QueueError("the disk is full")
-        return await append(records)
+        return await append(records, **options)
 
     monkeypatch.setattr(shop.proxy.queue, "append", failing_once)
     body = {"data": [purchase(f"parts-{number}") for number in range(1000)]}
@@ -316,11 +316,11 @@ async def test_what_was_stored_before_a_failure_is_delivered(
     """Whatever ends a large request, its first part does not wait in the queue for somebody else's event."""
     append, sizes = shop.proxy.queue.append, list[int]()
 
-    async def failing(records: Sequence[Record]) -> Stored:
+    async def failing(records: Sequence[Record], **options: Any) -> Stored:
         sizes.append(len(records))
         if len(sizes) > 1:
             raise error
-        return await append(records)
+        return await append(records, **options)
 
     monkeypatch.setattr(shop.proxy.queue, "append", failing)
     name = type(error).__name__
