@@ -171,7 +171,7 @@ class Installation:
 
 SECONDS = st.integers(-5, 60)
 FAILS = st.sampled_from([False, False, False, True])
-STEPS = st.one_of(
+STEPS: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
     st.tuples(st.just("append"), st.fixed_dictionaries({"seconds": st.lists(SECONDS, min_size=1), "fails": FAILS})),
     st.tuples(
         st.just("claim"),
@@ -196,6 +196,7 @@ def test_whatever_happens_nothing_is_early_late_or_lost(steps: list[tuple[str, d
                 getattr(installation, what)(**how)
             installation.check()
         installation.clock.now += 3_600_000
+        installation.claim(1000, fails=False, settles=True)
         while installation.due:
             installation.claim(1000, fails=False, settles=True)
         installation.check()

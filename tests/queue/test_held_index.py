@@ -14,7 +14,7 @@ from support import PIXEL, record, server_record
 
 from proxy.model.server_request import RequestFields
 from proxy.queue.contract import Settlement
-from proxy.queue.sqlite import arrivals
+from proxy.queue.sqlite import arrivals, segment_search
 from proxy.queue.sqlite.engine import LocalQueue
 
 SPRING = RequestFields(upload_tag="spring")
@@ -99,6 +99,18 @@ async def test_no_claim_and_no_look_reads_what_is_held(queue: LocalQueue, clock:
         "SEARCH segment USING COVERING INDEX segment_held (not_before>? AND not_before<?)",
         "SEARCH segment USING COVERING INDEX segment_held (not_before>?)",
     }
+
+
+async def test_a_start_counts_what_waits_by_the_indexes(queue: LocalQueue) -> None:
+    """No row is read beyond its number of events: what is sealed, a queue full of it, stays on the disk."""
+    await queue.append([held_event(1, 5), record(2)])
+    db = queue._store.tables.db
+
+    assert await plans(queue, lambda: segment_search.count(db)) == [
+        "SEARCH segment USING INDEX segment_held (not_before>?)",
+        "USE TEMP B-TREE FOR GROUP BY",
+        "SCAN segment USING INDEX segment_lane",
+    ]
 
 
 async def test_a_claim_costs_the_same_beside_thousands_of_held_segments(queue: LocalQueue) -> None:
