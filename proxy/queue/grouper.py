@@ -25,6 +25,8 @@ _LINGER_S, _MOST_LINGER_S = 0.0002, 0.005
 _MOST_CALLS = 512
 # Of a record in memory, beside its payload: measured with names and ids of usual length.
 _RECORD_BYTES = 500
+# Of a sighting, sealed and open.
+_SIGHTING_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Grouper:
         """
         self._require()
         size = _bytes_of(records)
+        if sightings:
+            size += len(sightings) * _SIGHTING_BYTES
         if self._closing:
             raise QueueBrokenError("the queue is closed")
         if self._bytes and self._bytes + size > self._bounds.bytes:

@@ -12,8 +12,16 @@ from proxy.model.record import Record
 from proxy.queue.seal import Sealer
 
 
+def write_as_layout_7(db: apsw.Connection) -> None:
+    """Take from a file what layout 7 did not know: what joins the copies of an order."""
+    for table in ("sighting", "sighting_slot", "unsent_order"):
+        db.execute(f"DROP TABLE {table}")
+    db.pragma("user_version", 7)
+
+
 def write_as_layout_6(db: apsw.Connection) -> None:
     """Take from a file what layout 6 did not know: request fields and action sources."""
+    write_as_layout_7(db)
     db.execute("DROP INDEX segment_lane; ALTER TABLE segment DROP COLUMN fields")
     db.execute("CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before)")
     for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
