@@ -12,18 +12,19 @@ const COLUMNS = [
   { label: "Pixel", kind: "name", show: ({ pixel }) => pixel },
   {
     label: "State",
-    show: ({ paused, failures, waiting }) => {
+    show: ({ paused, failures, waiting, held }) => {
       if (paused) return [chip(["Paused", "bad"]), make("span", { class: "why" }, `${causeText(paused)}; its events wait`)];
-      return chip(failures ? ["Trying again", "warn"] : waiting ? ["Delivering", "good"] : ["All delivered", "good"]);
+      return chip(failures ? ["Trying again", "warn"] : waiting > held ? ["Delivering", "good"] : ["All delivered", "good"]);
     },
   },
   {
     label: "Waiting",
     kind: "number-cell",
-    show: ({ waiting, suspects, oldest, oldest_suspect: oldestSuspect }) => [
+    show: ({ waiting, held, suspects, oldest, oldest_suspect: oldestSuspect }) => [
       `${count(waiting)} ${waiting == 1 ? "event" : "events"}`,
+      held ? make("span", { class: "why" }, `${count(held)} of them held until due`) : "",
       suspects ? make("span", { class: "why" }, `${count(suspects)} of them refused together, searched for the bad ones`) : "",
-      waiting ? make("span", { class: "why" }, `the oldest for ${age(Math.max(oldest, oldestSuspect))}`) : "",
+      waiting > held ? make("span", { class: "why" }, `the oldest for ${age(Math.max(oldest, oldestSuspect))}`) : "",
     ],
   },
   { label: "Failures", kind: "number-cell", show: ({ failures }) => count(failures) },

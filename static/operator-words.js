@@ -2,8 +2,8 @@
 
 /**
  * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} GraphError
- * @typedef {{ pixel: string, waiting: number, suspects: number, oldest: number, oldest_suspect: number, paused: string,
- *   failures: number, last_error: string, graph_error: GraphError }} Lane Ages in ms.
+ * @typedef {{ pixel: string, waiting: number, held: number, suspects: number, oldest: number, oldest_suspect: number,
+ *   paused: string, failures: number, last_error: string, graph_error: GraphError }} Lane Ages in ms.
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
  * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,

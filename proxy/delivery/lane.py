@@ -4,10 +4,11 @@ The leader claims the newest events, so that after an outage fresh ones are not 
 tries again while Graph is unwell. Behind it, helpers claim the oldest events while there is a backlog and Graph is
 well, more of them as Graph answers well, fewer when it throttles or slows down. What was refused together leaves this
 way: the worker for suspects finds the bad events among them while Graph is well, a few requests at a time, and fresh
-events never wait for it.
+events never wait for it. What the queue holds until a moment wakes the lane by itself.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -113,7 +114,7 @@ class Lane:
             await self._notify()
             if wait is IDLE:
                 await self._keep_state()
-                await self.work.wait()
+                await self._work_comes(math.inf)
             else:
                 await self._wait(wait)
 
@@ -196,7 +197,22 @@ class Lane:
     async def _rest(self, seconds: float, *, fresh: bool = False) -> None:
         """Do nothing for so long; with ``fresh``, events that come meanwhile cut a long rest short."""
         whole = min(seconds, pace.FRESH_S) if fresh else seconds
-        for event, timeout in ((self._stopping, whole), (self.work, seconds - whole)):
-            if timeout:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), timeout)
+        if whole:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), whole)
+        await self._work_comes(seconds - whole)
+
+    async def _work_comes(self, most: float) -> None:
+        """Wait until there may be work, as something came or what was held is due; no longer than so many seconds."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + most
+        while not self.work.is_set() and (left := min(end - clock(), self._next_look())) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.work.wait(), None if left == math.inf else left)
+
+    def _next_look(self) -> float:
+        """Return in how many seconds to look whether held events are due: soon, as the server's clock may step."""
+        stats = self._queue.stats()
+        if stats.next_due is None or self.pixel.id not in stats.held:
+            return math.inf
+        return min((stats.next_due - self._now()) / 1000, pace.LOOK_S)

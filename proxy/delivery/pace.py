@@ -16,6 +16,8 @@ FRESH_S = 14.0
 """The longest wait while new events come in: with the time of a request, Graph is asked every 15 s."""
 GATHER_S = 0.05
 """The wait between batches while few events wait, so that they share a request, which costs as much as many events."""
+LOOK_S = 1.0
+"""How often a lane that sleeps until held events are due looks at the clock."""
 WINDOW_MOST = 8
 """How many requests of a lane may be under way."""
 # Graph asks for no longer wait (``proxy.graph.verdict``); a clock that was set back must not make one.

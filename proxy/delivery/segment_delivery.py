@@ -85,9 +85,9 @@ class SegmentDelivery:
         self._streak = RefusalStreak()
 
     def fresh_events(self) -> int:
-        """Return how many fresh events wait, those of attempts under way among them."""
-        stats = self._queue.stats()
-        return stats.waiting.get(self._pixel.id, 0) - stats.suspects.get(self._pixel.id, 0)
+        """Return how many fresh events wait that are due, those of attempts under way among them."""
+        stats, pixel = self._queue.stats(), self._pixel.id
+        return stats.waiting.get(pixel, 0) - stats.suspects.get(pixel, 0) - stats.held.get(pixel, 0)
 
     async def deliver_fresh(self, *, newest: bool) -> Wait:
         """Make one attempt at the newest or the oldest fresh events, and return what to wait for before the next.

@@ -61,6 +61,7 @@ class DeliveryApi:
         return {
             "pixel": pixel,
             "waiting": stats.waiting.get(pixel, 0),
+            "held": stats.held.get(pixel, 0),
             "suspects": stats.suspects.get(pixel, 0),
             "oldest": self._age(oldest.fresh),
             "oldest_suspect": self._age(oldest.suspect),

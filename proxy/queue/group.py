@@ -28,7 +28,7 @@ class Append(NamedTuple):
 
     records: Sequence[Record]
     not_before: int = 0
-    """Server clock in milliseconds; not claimed before."""
+    """Server clock in milliseconds; not claimed before, or before ``Record.not_before`` where that is later."""
     sightings: Sequence[Sighting] = ()
 
 
@@ -123,7 +123,9 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
     for number, call in enumerate(calls):
         for record in call.records:
             is_open = any(map(may_hold, record.person_digests))
-            segment, position = (OPEN, 0) if is_open else filling.add(record, call.not_before)
+            # Not by max(): nearly no record has a moment of its own, and each call counts here.
+            not_before = call.not_before if call.not_before > record.not_before else record.not_before  # noqa: FURB136
+            segment, position = (OPEN, 0) if is_open else filling.add(record, not_before)
             key, born = keyed(record.pixel, record.name, record.id)
             visit = visit_key(key, record.visitor) if record.browser_copy else server_key(key)
             members.append(Member(record, number, visit, born, segment, position))

@@ -87,7 +87,12 @@ class Grouper:
     async def append(
         self, records: Sequence[Record], *, not_before: int = 0, sightings: Sequence[Sighting] = ()
     ) -> Stored:
-        """Store records durably, together with those of other callers.
+        """Store records durably, together with those of other callers; see ``Intake.append``.
+
+        Args:
+            records: Events of any pixels.
+            not_before: Server clock in milliseconds; none of them is claimed before that moment.
+            sightings: What they leave of their visitors.
 
         Raises:
             QueueError: when they were not stored.

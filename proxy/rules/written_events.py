@@ -24,6 +24,7 @@ _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 _record_of = partial(tuple.__new__, Record)
 # What only servers' events say otherwise, between the part that is shared and the order.
 _OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
+_AT_ONCE = tuple(Record._field_defaults[name] for name in ("not_before", "pending"))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -107,7 +108,7 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
     size = len(event_case.pixels) * (len(own) + _in_json(findings))
     order = order_of(case.policy.site.name, name, data) if case.policy.joins_orders else b""
-    of_page = (*_OF_PAGES, order)
+    of_page = (*_OF_PAGES, order, *_AT_ONCE)
     records: list[Record] = []
     first = None
     for pixel in event_case.pixels:

@@ -53,6 +53,9 @@ class Metrics:
         )
         self._finished = self._counter("finished_events", "Events whose delivery ended, by how", "pixel", "status")
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
+        self._held = Gauge(
+            "capi_proxy_held_events", "Events that wait until they are due", ["pixel"], registry=self.registry
+        )
         self._suspects = Gauge(
             "capi_proxy_suspect_events",
             "Events that wait because Graph refused a batch with them",
@@ -183,6 +186,9 @@ class Metrics:
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
+        self._held.clear()
+        for pixel, events in stats.held.items():
+            self._held.labels(pixel).set(events)
         self._suspects.clear()
         for pixel, events in stats.suspects.items():
             self._suspects.labels(pixel).set(events)

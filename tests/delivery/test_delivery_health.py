@@ -176,6 +176,28 @@ async def test_readiness_fails_by_the_age_of_the_oldest_waiting_event(tmp_path: 
     assert lane["suspects"] == 0
 
 
+async def test_held_events_are_shown_apart_and_fail_nothing(tmp_path: Path) -> None:
+    """Status and metrics tell how many of what waits is held; it has no age, and readiness stands."""
+    hold = 86_400_000
+    await wait_in(tmp_path, *(record(number)._replace(not_before=NOW + hold) for number in range(3)))
+    async with queue_in(tmp_path / "data") as queue:
+        await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET at=?", (NOW - hold,)))
+
+    async def unasked(_request: web.Request) -> web.Response:
+        raise AssertionError
+
+    async with before(tmp_path, unasked) as (session, operator):
+        status = await get_json(session, f"{operator}/api/status")
+        async with session.get(f"{operator}/metrics") as answer:
+            metrics = (await answer.text()).splitlines()
+
+    (lane,) = status["lanes"]
+    assert (status["status"], status["conditions"]) == ("ready", [])
+    assert (lane["waiting"], lane["held"], lane["oldest"], lane["failures"]) == (3, 3, 0, 0)
+    assert f'capi_proxy_waiting_events{{pixel="{PIXEL}"}} 3.0' in metrics
+    assert f'capi_proxy_held_events{{pixel="{PIXEL}"}} 3.0' in metrics
+
+
 async def test_suspects_that_wait_do_not_fail_readiness(tmp_path: Path) -> None:
     """Whoever sends bad events without end can degrade health, but not take the proxy out of service."""
     await wait_in(tmp_path, record(1))

@@ -26,14 +26,17 @@ class Stats:
     suspects: Mapping[str, int] = field(default_factory=dict)
     """How many of the waiting events are suspects, by pixel."""
     held: Mapping[str, int] = field(default_factory=dict)
-    """How many of the waiting events may not be claimed yet, by pixel."""
+    """How many of the waiting events are held, that is not due yet, by pixel."""
     next_due: int | None = None
-    """When the next of those may be: server clock in milliseconds."""
+    """When the next of those is due, or earlier: server clock in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Oldest:
-    """When the oldest waiting events of a pixel arrived: server clock in milliseconds, None where none wait."""
+    """When the oldest events of a pixel that wait and are due arrived, or became due if they were held.
+
+    Server clock in milliseconds, None where none wait.
+    """
 
     fresh: int | None = None
     suspect: int | None = None
@@ -46,4 +49,4 @@ class Backlog(Protocol):
         """Return how full the queue is, as the engine last counted, at no cost."""
 
     async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
-        """Return since when events of these pixels wait."""
+        """Return since when events of these pixels wait, but for those that are held."""

@@ -41,7 +41,8 @@ class Intake(Suppressing, Protocol):
             records: Events of any pixels. Those that name their order (``Record.order``) are stored once for it within
                 90 days, whatever their ids.
             not_before: Server clock in milliseconds; none of them is claimed before that moment, or before its own
-                (``Record.not_before``) where that is later. ``Stats.next_due`` says when.
+                (``Record.not_before``) where that is later. A lane that was woken when they came wakes by itself when
+                they are due.
             sightings: What a later event of a server finds of its visitor; kept where no record is, too.
 
         Raises:

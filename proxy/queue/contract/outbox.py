@@ -22,7 +22,7 @@ class Segment(NamedTuple):
     strikes: int
     records: tuple[Record, ...]
     at: int = 0
-    """Server clock in milliseconds when its events arrived."""
+    """Server clock in milliseconds when its events arrived, or became due if they were held."""
     suspect: int = 0
     """Not 0 once a batch with these events was refused: they ride in batches of at most so many events.
 
@@ -91,14 +91,14 @@ class Outbox(Backlog, Protocol):
     """Gives events out to be delivered."""
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
-        """Claim unclaimed segments of a pixel, ``most`` events together, at least one segment if there is any.
+        """Claim unclaimed segments of a pixel that are due, ``most`` events together, at least one if there is any.
 
         All events of a claim have the same request fields; those without any take every second turn.
 
         Args:
             pixel: Its id.
             most: The bound; only a single segment may hold more.
-            newest: The youngest come first, otherwise the oldest.
+            newest: The youngest come first, by ``Segment.at``, otherwise the oldest.
             suspect: Claim suspects, which are not claimed otherwise: those that may ride in the largest batches, the
                 youngest of them first, as many as together fill one such batch.
         """

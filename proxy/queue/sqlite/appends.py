@@ -82,7 +82,7 @@ class Appends:
         for number, member in enumerate(admitted):
             past = known.get(number)
             if past is Past.CONFLICT or (member.segment in spoiled and past not in UNSTORED):
-                lane = (member.record.pixel, group.calls[member.call].not_before)
+                lane = (member.record.pixel, max(group.calls[member.call].not_before, member.record.not_before))
                 record = _doubted(member.record) if past is Past.CONFLICT else member.record
                 lanes.setdefault(lane, []).append(record)
         for (pixel, not_before), records in lanes.items():

@@ -1,4 +1,4 @@
-"""Since when events wait; read on any connection to the file."""
+"""Since when events wait that are due; read on any connection to the file."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ class _Lane(NamedTuple):
 
 
 def oldest(db: apsw.Connection, pixels: Collection[str], damaged: Collection[int]) -> dict[str, Oldest]:
-    """Return since when events of these pixels wait.
+    """Return since when events of these pixels wait, but for those that are held.
 
     Args:
         db: Any connection to the file.
@@ -46,7 +46,7 @@ def _fields(db: apsw.Connection, pixel: str) -> Iterator[bytes]:
     fields: Any = b""
     while fields is not None:
         yield fields
-        sql = "SELECT min(fields) FROM segment WHERE pixel=? AND fields>?"
+        sql = "SELECT min(fields) FROM segment WHERE not_before=0 AND pixel=? AND fields>?"
         fields = db.execute(sql, (pixel, fields)).fetchall()[0][0]
 
 
@@ -59,11 +59,11 @@ def _suspect_bounds(db: apsw.Connection, pixel: str, fields: bytes) -> Iterator[
 
 
 def _next_bound(db: apsw.Connection, pixel: str, fields: bytes, above: int) -> Any:
-    sql = "SELECT max(suspect) FROM segment WHERE pixel=? AND fields=? AND suspect<?"
+    sql = "SELECT max(suspect) FROM segment WHERE not_before=0 AND pixel=? AND fields=? AND suspect<?"
     return db.execute(sql, (pixel, fields, above)).fetchall()[0][0]
 
 
 def _arrival(db: apsw.Connection, lane: _Lane, damaged: Collection[int]) -> int | None:
-    sql = "SELECT id, at FROM segment WHERE pixel=? AND fields=? AND suspect=? ORDER BY at"
+    sql = "SELECT id, at FROM segment WHERE not_before=0 AND pixel=? AND fields=? AND suspect=? ORDER BY at"
     rows: Iterator[Any] = iter(db.execute(sql, lane))
     return next((at for number, at in rows if number not in damaged), None)

@@ -4,15 +4,25 @@ The writer thread notes changes within a transaction; they count once it is comm
 So a change costs the same however many pixels there are, and other threads never see what may be taken back.
 """
 
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Mapping
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from proxy.model.event import DropReason
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Stats
 
 K = TypeVar("K", bound=Hashable)
+
+
+class SegmentCounts(NamedTuple):
+    """How many events wait; see ``Counts`` for each."""
+
+    waiting: Counter[str]
+    held: Counter[str]
+    suspects: Counter[str]
+    with_fields: Counter[tuple[str, bytes, bool]]
 
 
 class Tally(Generic[K]):
@@ -30,6 +40,10 @@ class Tally(Generic[K]):
         """Return a number as the transaction that is under way sees it."""
         return self.values.get(key, 0) + self.changes.get(key, 0)
 
+    def present(self) -> Collection[K]:
+        """Return the keys whose number is not 0 as the transaction that is under way sees it."""
+        return [key for key in self.values | self.changes if self.now(key)] if self.changes else self.values.keys()
+
     def apply(self) -> None:
         """Make the changes count; a key whose number comes to 0 is removed."""
         for key, number in self.changes.items():
@@ -40,41 +54,92 @@ class Tally(Generic[K]):
         self.changes.clear()
 
 
+class Moment:
+    """A moment or none, apart from the change of the transaction that is under way."""
+
+    def __init__(self, value: int | None = None) -> None:
+        self.value = value
+        self.changes: list[int | None] = []
+        """None, or the moment that will count."""
+
+    def now(self) -> int | None:
+        """Return the moment as the transaction that is under way sees it."""
+        return self.changes[0] if self.changes else self.value
+
+    def put(self, moment: int | None) -> None:
+        """Change the moment within a transaction."""
+        self.changes[:] = [moment]
+
+    def advance(self, moment: int) -> None:
+        """Change the moment within a transaction if this is an earlier one."""
+        if (now := self.now()) is None or moment < now:
+            self.put(moment)
+
+    def apply(self) -> None:
+        """Make the change count."""
+        (self.value,) = self.changes
+        self.changes.clear()
+
+
 class Counts:
     """Changed by the writer thread, read by any."""
 
     def __init__(
         self,
-        waiting: Mapping[str, int],
+        segments: SegmentCounts,
         dead: int,
-        suspects: Mapping[str, int],
         suppressions: Mapping[SuppressionKind, int] | None = None,
-        with_fields: Mapping[tuple[str, bytes, bool], int] | None = None,
+        next_due: int | None = None,
     ) -> None:
-        """Begin with what the file holds."""
-        self.waiting: Tally[str] = Tally(waiting)
+        """Begin with what the file holds.
+
+        Args:
+            segments: What waits.
+            dead: How many dead letters there are.
+            suppressions: How many there are of each kind.
+            next_due: When the next held segment is due: server clock in milliseconds.
+        """
+        self.waiting: Tally[str] = Tally(segments.waiting)
         """Events, by pixel."""
-        self.suspects: Tally[str] = Tally(suspects)
+        self.held: Tally[str] = Tally(segments.held)
+        """Those of them that are not due yet."""
+        self.suspects: Tally[str] = Tally(segments.suspects)
         """Those of them that are suspects."""
-        self.with_fields: Tally[tuple[str, bytes, bool]] = Tally(with_fields)
-        """Those of all that have request fields, by pixel, ``keys.fields_key`` and whether they are suspects."""
+        self.with_fields: Tally[tuple[str, bytes, bool]] = Tally(segments.with_fields)
+        """Those that are due and have request fields, by pixel, ``keys.fields_key`` and whether they are suspects."""
+        self.next_due = Moment(next_due)
+        """When the next held segment is due, or earlier: whoever is early looks again."""
         self.withheld: Tally[DropReason] = Tally()
         """Events that waited and were dropped."""
         self.dead: Tally[str] = Tally({"": dead})
         """Dead letters, all under one key."""
         self.suppressions: Tally[SuppressionKind] = Tally(suppressions)
-        self.total = sum(waiting.values())
+        self.total = sum(segments.waiting.values())
         """Events that wait, of all pixels."""
-        self._tallies: tuple[Tally[Any], ...] = (
+        self._tallies: tuple[Tally[Any] | Moment, ...] = (
             self.waiting,
+            self.held,
             self.suspects,
             self.with_fields,
             self.withheld,
             self.dead,
             self.suppressions,
+            self.next_due,
         )
         self._lock = Lock()
         self._snapshot: Stats | None = None
+
+    def release(self, pixel: str, fields: bytes, events: int) -> None:
+        """Note within a transaction that a held segment became due.
+
+        Args:
+            pixel: Its pixel.
+            fields: Its ``keys.fields_key``.
+            events: How many it holds.
+        """
+        self.held.add(pixel, -events)
+        if fields:
+            self.with_fields.add((pixel, fields, False), events)
 
     def commit(self) -> None:
         """Make the changes of the transaction count."""
@@ -101,5 +166,7 @@ class Counts:
                     dict(self.withheld.values),
                     suppressions=dict(self.suppressions.values),
                     suspects=dict(self.suspects.values),
+                    held=dict(self.held.values),
+                    next_due=self.next_due.value,
                 )
             return self._snapshot

@@ -3,10 +3,10 @@
 On disk (``queue.db``)
     meta      the layout's facts: a sealed word that proves the secret fits, the last number of a dead letter, the first
               and the last number of a ledger row, how many updates each fate_D holds, the slot of the duplicate memory
-    segment   id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived, the
-              bound of its batches if it is a suspect, when its oldest event happened (see age.py), the moment before
-              which it is not claimed, the positions of records that are repeats and count for nothing, and a hash of
-              the request fields that its records have in common, empty where they have none
+    segment   id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived
+              or became due, the bound of its batches if it is a suspect, when its oldest event happened (see age.py),
+              the moment before which it is held or 0, the positions of records that are repeats and count for nothing,
+              and a hash of the request fields that its records have in common, empty where they have none
     event_0…3 the duplicate memory: 12 bytes of an event's key with 4 bytes of its visitor, and a hash of the value of a
               Purchase; a table covers 16 hours and is emptied whole
     seen_0…3  the same as layout 5 kept it, until their 16 hours are over; in new files there are none
@@ -114,7 +114,7 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
         # And servers' events among the segments, the dead letters and the rows, which an older program cannot read.
         7: (ledger.add_sources, lambda: segment_table.add_fields(db)),
         # And records that wait for another copy, which an older program cannot read.
-        8: (lambda: db.execute(sightings.SCHEMA + unsent.SCHEMA),),
+        8: (lambda: segment_table.add_holds(db), lambda: db.execute(sightings.SCHEMA + unsent.SCHEMA)),
     }
     for layout, changes in steps.items():
         if 0 < version < layout:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import apsw
 
 from proxy.queue.sqlite.claims import Claims
+from proxy.queue.sqlite.counts import SegmentCounts
 
 FACTS = "id, n, pixel, attempts, strikes, at, suspect"
 RESTING = "sealed, skip"
@@ -34,7 +35,9 @@ class SegmentSearch:
             yield from self.in_lane(pixel, fields, f"suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", most)
 
     def in_lane(self, pixel: str, fields: bytes, lane: str, most: int) -> Iterator[_Waiting]:
-        """Yield unclaimed segments of a pixel and fields, their facts and what rests; each must be claimed at once.
+        """Yield unclaimed segments of a pixel and fields that are due, their facts and what rests.
+
+        Each must be claimed at once.
 
         One statement reads as many as a claim takes, unless some are damaged, as each call into SQLite gives up the
         interpreter's lock. They are put in order by number, so that nothing sealed is sorted.
@@ -45,7 +48,7 @@ class SegmentSearch:
             lane: SQL that says which of them, and in which order.
             most: How many are claimed.
         """
-        free = "pixel=? AND fields=? AND id NOT IN carray(?)"
+        free = "pixel=? AND fields=? AND not_before=0 AND id NOT IN carray(?)"
         chosen = f"SELECT id AS number FROM segment WHERE {free} AND {lane} LIMIT ?"  # noqa: S608 - our own text
         sql = f"SELECT {FACTS}, {RESTING} FROM ({chosen}) CROSS JOIN segment ON id=number"  # noqa: S608 - our own text
         room = 0
@@ -72,17 +75,18 @@ class SegmentSearch:
         return self._db.execute(sql, (number, most)).fetchall()
 
 
-def count(db: apsw.Connection) -> tuple[Counter[str], Counter[str], Counter[tuple[str, bytes, bool]]]:
-    """Return how many events of each pixel wait, how many of those are suspects, and ``Counts.with_fields``."""
-    waiting: Counter[str] = Counter()
-    suspects: Counter[str] = Counter()
-    with_fields: Counter[tuple[str, bytes, bool]] = Counter()
-    groups = "pixel, suspect, fields"
+def count(db: apsw.Connection) -> SegmentCounts:
+    """Return how many events wait."""
+    counts = SegmentCounts(Counter(), Counter(), Counter(), Counter())
+    groups = "pixel, suspect, fields, not_before>0"
     rows: Iterator[Any] = iter(db.execute(f"SELECT {groups}, sum(n) FROM segment GROUP BY {groups}"))  # noqa: S608
-    for pixel, suspect, fields, n in rows:
-        waiting[pixel] += n
+    for pixel, suspect, fields, is_held, n in rows:
+        counts.waiting[pixel] += n
+        if is_held:
+            counts.held[pixel] += n
+            continue
         if suspect:
-            suspects[pixel] += n
+            counts.suspects[pixel] += n
         if fields:
-            with_fields[pixel, fields, bool(suspect)] += n
-    return waiting, suspects, with_fields
+            counts.with_fields[pixel, fields, bool(suspect)] += n
+    return counts

@@ -14,7 +14,9 @@ Row: TypeAlias = tuple[int, str, int, int, int, bytes, int, int, int, int, bytes
 # More of them in one statement would crowd the cache of prepared statements.
 _MOST_ROWS = 32
 
-_INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at, not_before);"
+# What is held is in the other index: neither a claim nor a look for the oldest event reads it.
+_INDEX_LANE = "CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at) WHERE not_before=0;"
+_INDEX_HELD = "CREATE INDEX segment_held ON segment(not_before) WHERE not_before>0;"
 _INDEX_OLDEST = "CREATE INDEX segment_oldest ON segment(oldest_s);"
 SCHEMA = f"""
 CREATE TABLE segment(
@@ -24,6 +26,7 @@ CREATE TABLE segment(
     skip BLOB NOT NULL, fields BLOB NOT NULL
 );
 {_INDEX_LANE}
+{_INDEX_HELD}
 {_INDEX_OLDEST}
 """
 
@@ -83,9 +86,14 @@ def add_delay_and_skip(db: apsw.Connection) -> None:
 def add_fields(db: apsw.Connection) -> None:
     """Give the table of layout 6 what layout 7 added; what waits has no request fields."""
     db.execute(
-        f"""
+        """
         ALTER TABLE segment ADD COLUMN fields BLOB NOT NULL DEFAULT x'';
         DROP INDEX segment_lane;
-        {_INDEX_LANE}
+        CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at, not_before);
         """
     )
+
+
+def add_holds(db: apsw.Connection) -> None:
+    """Give the table of layout 7 the indexes of layout 8; what has a moment is held until then."""
+    db.execute(f"DROP INDEX segment_lane; {_INDEX_LANE} {_INDEX_HELD}")

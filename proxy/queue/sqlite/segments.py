@@ -22,6 +22,7 @@ from proxy.queue.sqlite import segment_table
 from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.field_turns import FieldTurns
+from proxy.queue.sqlite.holds import Holds
 from proxy.queue.sqlite.segment_search import RESTING, Resting, SegmentSearch
 from proxy.queue.sqlite.segment_table import Row, packed, without
 
@@ -43,13 +44,14 @@ class Segments:
         """Numbers of segments that nobody can open; safe to look into from any thread."""
         self.claims = Claims()
         self.search = SegmentSearch(db, self.claims)
-        self._turns = FieldTurns(counts.with_fields.values, suspect=False)
-        self._suspect_turns = FieldTurns(counts.with_fields.values, suspect=True)
+        self._holds = Holds(db, counts, now)
+        self._turns = FieldTurns(counts.with_fields, suspect=False)
+        self._suspect_turns = FieldTurns(counts.with_fields, suspect=True)
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
 
     def insert(self, remainder: Remainder, not_before: int = 0) -> None:
-        """Store records of one pixel, not to be claimed before a moment (server clock in milliseconds)."""
+        """Store records of one pixel, held until a moment (server clock in milliseconds) if that is to come."""
         at = remainder.at or self._now()
         history = (remainder.attempts, remainder.strikes, at, remainder.suspect)
         segments = (
@@ -66,32 +68,39 @@ class Segments:
     def _row(self, segment: SealedSegment, skip: Sequence[int], history: tuple[int, int, int, int]) -> Row:
         attempts, strikes, at, suspect = history
         n = segment.n - len(skip)
-        self._count(segment.pixel, n, suspect=suspect, fields=segment.fields)
+        not_before = segment.not_before if segment.not_before > at else 0
+        self._count(segment.pixel, n, suspect=suspect, fields=segment.fields, is_held=not_before > 0)
+        if not_before:
+            self._counts.next_due.advance(not_before)
         self._next += 1
         facts = (self._next - 1, segment.pixel, n, attempts, strikes, segment.sealed, at, suspect)
-        return (*facts, segment.oldest_s, segment.not_before, packed(skip), segment.fields)
+        return (*facts, segment.oldest_s, not_before, packed(skip), segment.fields)
 
-    def _count(self, pixel: str, events: int, *, suspect: int, fields: bytes) -> None:
+    def _count(self, pixel: str, events: int, *, suspect: int, fields: bytes, is_held: bool) -> None:
         self._counts.waiting.add(pixel, events)
+        if is_held:
+            self._counts.held.add(pixel, events)
+            return
         if fields:
             self._counts.with_fields.add((pixel, fields, bool(suspect)), events)
         if suspect:
             self._counts.suspects.add(pixel, events)
 
-    def _count_segment(self, segment: Segment, events: int) -> None:
+    def _count_segment(self, segment: Segment, events: int, *, is_held: bool = False) -> None:
         fields = fields_key(segment.records[0].fields)
-        self._count(segment.pixel, events, suspect=segment.suspect, fields=fields)
+        self._count(segment.pixel, events, suspect=segment.suspect, fields=fields, is_held=is_held)
 
     def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
-        """Claim unclaimed fresh segments of a pixel whose moment has come, all with the fields whose turn it is.
+        """Claim unclaimed fresh segments of a pixel that are due, all with the fields whose turn it is.
 
         Args:
             pixel: Its id.
             most: How many events; only a single segment may hold more.
             newest: The youngest come first, otherwise the oldest.
         """
+        self._holds.release_due()
         way = "DESC" if newest else "ASC"
-        lane = f"suspect=0 AND not_before<={self._now():d} ORDER BY at {way}, id {way}"
+        lane = f"suspect=0 ORDER BY at {way}, id {way}"
         return _in_turn(self._turns, pixel, lambda fields: self._claim(pixel, fields, lane, most))
 
     def _claim(self, pixel: str, fields: bytes, lane: str, most: int) -> list[Segment]:
@@ -165,11 +174,14 @@ class Segments:
         if survivors:
             written = sealed_segment(segment.pixel, survivors, 0, self._sealer)
             row = (written.n, written.sealed, written.oldest_s, segment.ref)
-            self._db.execute("UPDATE segment SET n=?, sealed=?, oldest_s=?, skip=x'' WHERE id=?", row)
+            change = "UPDATE segment SET n=?, sealed=?, oldest_s=?, skip=x'' WHERE id=? RETURNING not_before"
+            changed = self._db.execute(change, row).fetchall()
         else:
-            self._db.execute("DELETE FROM segment WHERE id=?", (segment.ref,))
+            changed = self._db.execute("DELETE FROM segment WHERE id=? RETURNING not_before", (segment.ref,)).fetchall()
             self.release([segment])
-        self._count_segment(segment, len(survivors) - len(segment.records))
+        # Sweeps come across what is held, a claim never does.
+        is_held = any(not_before for (not_before,) in changed)
+        self._count_segment(segment, len(survivors) - len(segment.records), is_held=is_held)
         return segment._replace(records=tuple(survivors)) if survivors else None
 
     def release(self, segments: Sequence[Segment]) -> None:

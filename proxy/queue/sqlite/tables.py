@@ -12,6 +12,7 @@ from proxy.queue.sqlite import segment_search
 from proxy.queue.sqlite.connection import advice, open_writer
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.dead_letters import DeadLetters
+from proxy.queue.sqlite.holds import next_due
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.layout import prepare
 from proxy.queue.sqlite.ledger import Ledger
@@ -58,9 +59,8 @@ class Tables:
         self.orders = OrderMemory(self.db)
         self.ledger = Ledger(self.db, sealer.key("browser-copies"))
         self.dead = DeadLetters(self.db, sealer)
-        waiting, suspects, with_fields = segment_search.count(self.db)
-        suppressions = SuppressionTable.count(self.db)
-        self.counts = Counts(waiting, self.dead.count(), suspects, suppressions, with_fields)
+        waiting, suppressions = segment_search.count(self.db), SuppressionTable.count(self.db)
+        self.counts = Counts(waiting, self.dead.count(), suppressions, next_due(self.db))
         self.segments = Segments(self.db, sealer, self.counts, self.now)
         self.sightings = SightingTable(self.db, sealer)
         self.lanes = Lanes(self.db)

@@ -1,0 +1,50 @@
+"""Held segments: what waits but is not due yet. They are in no lane's index, so that no claim reads past them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apsw
+
+from proxy.queue.sqlite.counts import Counts
+
+# A release of more at once would keep appends waiting: each row moves from one index to another.
+_SLICE = 500
+# "not_before>0" word by word, as the partial index has it: the planner does not reason about numbers.
+DUE = "SELECT id FROM segment WHERE not_before>0 AND not_before<=? ORDER BY not_before LIMIT ?"
+NEXT = "SELECT min(not_before) FROM segment WHERE not_before>0"
+_RELEASE = f"UPDATE segment SET at=not_before, not_before=0 WHERE id IN ({DUE}) RETURNING pixel, fields, n"  # noqa: S608 - our own text
+
+
+class Holds:
+    """Works on a connection it does not own, within transactions it does not start."""
+
+    def __init__(self, db: apsw.Connection, counts: Counts, now: Callable[[], int]) -> None:
+        """Read nothing: ``Counts.next_due`` begins with what the file holds.
+
+        Args:
+            db: The connection that writes.
+            counts: Tell when the next segment is due.
+            now: The server's clock in milliseconds.
+        """
+        self._db = db
+        self._counts = counts
+        self._now = now
+
+    def release_due(self) -> None:
+        """Let the earliest of what is due be claimed, as if it had arrived when it became due.
+
+        Costs no statement before the next moment, which may lie in the past of a segment that is gone.
+        """
+        due = self._counts.next_due.now()
+        if due is None or due > (now := self._now()):
+            return
+        rows: Iterator[Any] = iter(self._db.execute(_RELEASE, (now, _SLICE)).fetchall())
+        for pixel, fields, events in rows:
+            self._counts.release(pixel, fields, events)
+        self._counts.next_due.put(next_due(self._db))
+
+
+def next_due(db: apsw.Connection) -> int | None:
+    """Return when the next held segment is due, None where nothing is held."""
+    ((moment,),) = db.execute(NEXT).fetchall()
+    return None if moment is None else int(str(moment))

@@ -1,0 +1,268 @@
+"""A lane wakes by itself when what the queue holds is due: soon after, never before, and never without need."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clock import NOON, Clock
+from lane_rig import emptied
+from pydantic import SecretStr
+from queues import open_queue
+from support import PIXEL, record, until
+
+from proxy.config.schema import Pixel
+from proxy.delivery import pace
+from proxy.delivery.lane import Lane
+from proxy.delivery.lateness import LatenessCheck
+from proxy.model.record import Record
+from proxy.model.verdict import Delivered, Retry, Verdict
+from proxy.queue.contract import Segment
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.metrics import Metrics
+
+
+class Graph:
+    """Answers as it is told, otherwise well; knows what it was sent, and when by the test's clock."""
+
+    def __init__(self, clock: Clock, *answers: Verdict) -> None:
+        self.clock = clock
+        self.answers = list(answers)
+        self.sent: list[tuple[int, str]] = []
+
+    async def send(self, _pixel: Pixel, records: Sequence[Record]) -> Verdict:
+        self.sent += [((self.clock.now - NOON) // 1000, found.id) for found in records]
+        return self.answers.pop(0) if self.answers else Delivered(len(records), len(records), "trace")
+
+
+class CountingLane(Lane):
+    """Says how often it looked at the clock, since it sleeps for something that is held."""
+
+    looks = 0
+
+    def _next_look(self) -> float:
+        self.looks += 1
+        return super()._next_look()
+
+
+def lane_of(queue: LocalQueue, graph: Graph, pixel: str = PIXEL) -> CountingLane:
+    return CountingLane(
+        Pixel.model_construct(id=pixel, access_token=SecretStr("t")),
+        queue=queue,
+        graph=graph,  # type: ignore[arg-type]
+        metrics=Metrics(),
+        conditions=Conditions(graph.clock),
+        now=graph.clock,
+        chance=lambda: 1.0,
+    )
+
+
+@asynccontextmanager
+async def running(queue: LocalQueue, graph: Graph) -> AsyncIterator[CountingLane]:
+    lane = lane_of(queue, graph)
+    task = asyncio.create_task(lane.run())
+    try:
+        yield lane
+    finally:
+        lane.stop()
+        await task
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "LOOK_S", 0.01)
+
+
+def held(number: int, seconds: float, *, pixel: str = PIXEL) -> Record:
+    """Return an event that is due so many seconds after noon."""
+    return record(number, pixel=pixel, time_s=NOON // 1000)._replace(not_before=NOON + int(seconds * 1000))
+
+
+async def slept(lane: CountingLane, looks: int = 3) -> None:
+    """Wait until a lane has looked at the clock so many times more."""
+    seen = lane.looks
+    await until(lambda: lane.looks >= seen + looks, what="looks at the clock")
+
+
+async def sent(graph: Graph, number: int) -> list[tuple[int, str]]:
+    await until(lambda: len(graph.sent) >= number, what=f"{number} events at Graph")
+    return graph.sent
+
+
+async def test_a_sleeping_lane_delivers_what_becomes_due(queue: LocalQueue, clock: Clock) -> None:
+    """Nobody wakes it: each event goes out when it is due by the server's clock, and not before."""
+    graph = Graph(clock)
+    async with running(queue, graph) as lane:
+        await queue.append([held(1, 5), held(2, 9)])
+        lane.wake()
+        for second in (0, 4, 5, 8, 9):
+            clock.now = NOON + second * 1000
+            await slept(lane) if second not in {5, 9} else await sent(graph, 1 if second == 5 else 2)
+        await emptied(queue)
+
+    assert graph.sent == [(5, "id-1"), (9, "id-2")]
+
+
+async def test_a_lane_that_starts_sleeps_until_what_an_earlier_process_left_is_due(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """What became due while no process ran goes out at once, the rest in its time, though nobody wakes the lane."""
+    queue, graph = open_queue(tmp_path, clock), Graph(clock)
+    await queue.append([held(1, 5), held(2, 9)])
+    await queue.close()
+    clock.now += 6000
+    queue = open_queue(tmp_path, clock)
+    async with running(queue, graph) as lane:
+        await sent(graph, 1)
+        await slept(lane)
+        clock.now = NOON + 9000
+        await emptied(queue)
+    await queue.close()
+
+    assert graph.sent == [(6, "id-1"), (9, "id-2")]
+
+
+async def test_a_clock_that_steps_is_noticed(queue: LocalQueue, clock: Clock) -> None:
+    """Back, it makes the lane sleep on without a claim; forward, however far, it lets the events go at once."""
+    graph = Graph(clock)
+    await queue.append([held(1, 60)])
+    async with running(queue, graph) as lane:
+        await slept(lane)
+        clock.now -= 3_600_000
+        await slept(lane)
+        early = list(graph.sent)
+        clock.now += 10 * 3_600_000
+        await emptied(queue)
+
+    assert early == []
+    assert [identity for _, identity in graph.sent] == ["id-1"]
+
+
+async def test_a_real_clock_wakes_the_lane_in_time(queue: LocalQueue, clock: Clock) -> None:
+    """A sleep is no longer than the rest of the hold, and no longer than a look where that is shorter."""
+    lane = lane_of(queue, Graph(clock))
+    rests = []
+    for seconds in (0.004, 0.5):
+        await queue.append([held(1 + int(seconds), seconds)._replace(id=f"id-{seconds}")])
+        rests.append(lane._next_look())
+        clock.now += 1000
+        await queue.claim(PIXEL, most=10)
+        clock.now = NOON
+
+    assert rests == [0.004, 0.01]
+    assert lane._next_look() == float("inf")
+
+
+def counted(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows with each claim from now on."""
+    claims: list[str] = []
+    claim = queue.claim
+
+    async def claimed(pixel: str, **how: Any) -> tuple[Segment, ...]:
+        claims.append(pixel)
+        return await claim(pixel, **how)
+
+    monkeypatch.setattr(queue, "claim", claimed)
+    return claims
+
+
+async def test_a_sleeping_lane_asks_the_queue_for_nothing(
+    queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it looks at the clock, it makes no claim while nothing is due."""
+    graph = Graph(clock)
+    await queue.append([held(number, 90) for number in range(3000)])
+    async with running(queue, graph) as lane:
+        await slept(lane)
+        claims = counted(queue, monkeypatch)
+        await slept(lane, 10)
+
+        assert claims == []
+        assert lane._delivery.fresh_events() == 0
+        assert not any(lane._may_help(rank) for rank in range(1, pace.WINDOW_MOST))
+
+
+async def test_what_another_pixel_holds_wakes_no_lane(queue: LocalQueue, clock: Clock) -> None:
+    """Due or not, it is for the other pixel's lane, which may be paused or gone."""
+    lane = lane_of(queue, Graph(clock))
+    await queue.append([held(1, 5, pixel="2")])
+    clock.now += 60_000
+
+    assert lane._next_look() == float("inf")
+
+
+async def test_a_paused_neighbour_makes_no_lane_spin(
+    queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due of a pixel whose lane stands still is released with the next claim, and wakes nobody again."""
+    await queue.append([held(1, 5, pixel="2"), held(2, 5), held(3, 90)])
+    graph = Graph(clock)
+    async with running(queue, graph) as lane:
+        await slept(lane)
+        clock.now += 10_000
+        await sent(graph, 1)
+        await slept(lane)
+        claims = counted(queue, monkeypatch)
+        await slept(lane, 10)
+
+        assert claims == []
+        assert queue.stats().held == {PIXEL: 1}
+        assert queue.stats().waiting == {"2": 1, PIXEL: 1}
+
+
+@pytest.mark.parametrize("reason", ["down", "throttled"])
+async def test_what_becomes_due_cuts_a_long_rest_short_as_new_events_do(
+    queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """After Graph failed, the next try comes with what is due; it may be well again."""
+    monkeypatch.setattr(pace, "FRESH_S", 0.01)
+    monkeypatch.setattr(pace, "FIRST_S", 3600.0)
+    monkeypatch.setattr(pace, "MOST_S", 3600.0)
+    graph = Graph(clock, Retry(reason))
+    await queue.append([record(1, time_s=NOON // 1000), held(2, 5)])
+    async with running(queue, graph) as lane:
+        await sent(graph, 1)
+        await slept(lane)
+        failed = list(graph.sent)
+        clock.now += 5000
+        await emptied(queue)
+
+    assert failed == [(0, "id-1")]
+    assert sorted(graph.sent[1:]) == [(5, "id-1"), (5, "id-2")]
+
+
+async def test_a_wait_that_graph_asked_for_is_kept(
+    queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What becomes due meanwhile goes out after it, as new events do."""
+    monkeypatch.setattr(pace, "FRESH_S", 0.01)
+    graph = Graph(clock, Retry("throttled", 3600.0))
+    await queue.append([record(1, time_s=NOON // 1000), held(2, 5)])
+    async with running(queue, graph) as lane:
+        await until(lambda: lane.state.retry_at > 0, what="the wait")
+        looks = lane.looks
+        clock.now += 60_000
+        lane.wake()
+
+        assert lane.looks == looks
+        assert graph.sent == [(0, "id-1")]
+
+
+async def test_a_hold_is_no_delay(queue: LocalQueue, clock: Clock) -> None:
+    """However long events are held, delivery is not late; only from when they are due does their age count."""
+    conditions = Conditions(clock)
+    lane = lane_of(queue, Graph(clock))
+    check = LatenessCheck({PIXEL: lane}, queue=queue, conditions=conditions, now=clock)
+    day = 86_400
+    await queue.append([held(1, day)])
+    reports = []
+    for seconds in (day - 1, day + 60, day + 3600):
+        clock.now = NOON + seconds * 1000
+        await queue.release(await queue.claim(PIXEL, most=1))
+        await check.check()
+        reports.append([condition.code for condition in conditions.current()])
+
+    assert reports == [[], [], ["delivery_late"]]

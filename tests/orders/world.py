@@ -1,0 +1,300 @@
+"""A shop's orders as pages and backends tell of them, in any order of arrival, and what of that reaches Graph.
+
+Real rules and a real queue, with a clock that the world sets. What is delivered is written down instead of sent.
+"""
+
+import heapq
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import Any, NamedTuple
+
+import orjson
+from clock import NOON, Clock
+from received import Received, ingest
+
+from proxy.config.schema import Site
+from proxy.model.record import Record
+from proxy.model.server_request import ServerBody
+from proxy.queue.contract import Settlement
+from proxy.queue.sqlite.engine import LocalQueue
+from proxy.rules.effort import whole
+from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.policy import Policy
+from proxy.rules.server import ingest_claim
+from proxy.rules.server_wire.claim import claim_of
+
+PIXEL = "1234567890"
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+WAIT_S = 60
+_LATE_MS = 3 * SECOND
+BROWSER_KEYS = ("fbp", "fbc", "client_ip_address", "client_user_agent")
+SITE = {
+    "name": "shop",
+    "domains": ["shop.example"],
+    "pixel": [{"id": PIXEL, "access_token": "t"}],
+    "access_keys": ["a key of the shop's backend, long enough"],
+    "orders": {"wait_seconds": WAIT_S},
+}
+
+
+def policy(**changes: Any) -> Policy:
+    site = Site.model_validate(SITE | changes, context={"resolve": str})
+    return Policy(site, VisitorCookieKeys("s" * 32), (b"k" * 32,))
+
+
+@dataclass
+class Browser:
+    """A browser of a person."""
+
+    fbp: str
+    fbc: str
+    address: str
+    user_agent: str
+    gpc: bool = False
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> dict[str, str]:
+        """What events of it carry."""
+        return dict(zip(BROWSER_KEYS, (self.fbp, self.fbc, self.address, self.user_agent), strict=True))
+
+
+@dataclass
+class Person:
+    """A buyer."""
+
+    email: str
+    account: str
+    browsers: Sequence[Browser]
+
+
+class Message(NamedTuple):
+    """Something that arrives."""
+
+    at: int
+    tie: int
+    kind: str
+    order: "Order | None"
+    browser: Browser | None
+    body: bytes
+
+
+@dataclass
+class Order:
+    """An order, and when what of it arrives; None where it never does."""
+
+    id: str
+    person: Person
+    browser: Browser
+    checkout_at: int
+    checkout_tells_email: bool
+    page_at: int | None
+    page_id: str
+    page_tells_email: bool
+    server_at: tuple[int, ...]
+    """The first time, and repeats."""
+
+
+def people(chance: random.Random, most: int) -> list[Person]:
+    """Return people of households, of whom some share an address of mail, and all that of their connection."""
+    found: list[Person] = []
+    numbers = count(1)
+    while len(found) < most:
+        house = next(numbers)
+        shares = chance.random() < 0.3
+        for member in range(chance.choice((1, 1, 2, 3))):
+            is_guest = chance.random() < 0.4
+            gpc = chance.random() < 0.03
+            browsers = [
+                Browser(
+                    fbp=f"fb.1.{NOON - DAY + next(numbers)}.{chance.randrange(10**9)}",
+                    fbc=f"fb.1.{NOON - DAY}.click{house}x{member}x{device}",
+                    # Some thousands of customers of a carrier, or a household, behind one address.
+                    address=f"93.184.{house % 40}.{house % 7}",
+                    user_agent=f"Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.{house}.{member * 10 + device}",
+                    gpc=gpc,
+                )
+                for device in range(2 if chance.random() < 0.1 else 1)
+            ]
+            email = f"house{house}@mail.example" if shares else f"person{house}.{member}@mail.example"
+            found.append(Person(email, "0" if is_guest else f"account-{house}-{member}", browsers))
+    return found
+
+
+def orders(chance: random.Random, buyers: Sequence[Person], number: int, days: float = 6) -> list[Order]:
+    """Return orders of some days: one in ten lacks its page's copy, one in ten the server's, one in twenty repeats."""
+    found = []
+    for place in range(number):
+        person = chance.choice(buyers)
+        browser = chance.choice(person.browsers)
+        bought_at = NOON + int(chance.random() * days * DAY)
+        page_at: int | None = bought_at + chance.choice((0, 5, 20, 50, 100, 3600)) * SECOND + chance.randrange(SECOND)
+        server_at: tuple[int, ...] = (bought_at + chance.choice((-20, 1, 10, 40, 200, 7200)) * SECOND,)
+        missing = chance.random()
+        if missing < 0.1:
+            page_at = None
+        elif missing < 0.2:
+            server_at = ()
+        elif missing < 0.25:
+            server_at = (*server_at, server_at[0] + chance.choice((0, 1, 3600)) * SECOND)
+        identity = f"order-shop-{10_000 + place}" if chance.random() < 0.5 else f"own-{chance.randrange(10**12)}"
+        found.append(
+            Order(
+                id=str(10_000 + place),
+                person=person,
+                browser=browser,
+                # The server can tell of an order 20 s before the page that thanks for it, never before the checkout.
+                checkout_at=bought_at - chance.randrange(30, 1800) * SECOND,
+                checkout_tells_email=chance.random() < 0.8,
+                page_at=page_at,
+                page_id=identity,
+                page_tells_email=chance.random() < 0.5,
+                server_at=server_at,
+            )
+        )
+    return found
+
+
+class Sent(NamedTuple):
+    """What went to Graph."""
+
+    at: int
+    is_servers: bool
+    event: dict[str, Any]
+
+    @property
+    def order(self) -> str:
+        return str(self.event.get("custom_data", {}).get("order_id", ""))
+
+    @property
+    def browser_data(self) -> dict[str, str]:
+        return {key: text for key in BROWSER_KEYS if (text := self.event["user_data"].get(key))}
+
+
+class World:
+    """The shop, its visitors, its backend, and a proxy with a real queue."""
+
+    def __init__(self, queue: LocalQueue, clock: Clock, rules: Policy) -> None:
+        self.queue, self.clock, self.rules = queue, clock, rules
+        self.sent: list[Sent] = []
+        self._ties = count()
+
+    def messages(self, found: Iterable[Order]) -> Iterator[Message]:
+        """Yield what arrives, in the order of its arrival."""
+        waiting: list[Message] = []
+        for order in found:
+            page = partial(self._page, order)
+            waiting.append(
+                page(
+                    order.checkout_at,
+                    "InitiateCheckout",
+                    f"checkout-{order.id}",
+                    tells_email=order.checkout_tells_email,
+                )
+            )
+            if order.page_at is not None:
+                waiting.append(page(order.page_at, "Purchase", order.page_id, tells_email=order.page_tells_email))
+            waiting += [self._server(order, at) for at in order.server_at]
+        heapq.heapify(waiting)
+        while waiting:
+            yield heapq.heappop(waiting)
+
+    def _page(self, order: Order, at: int, name: str, identity: str, *, tells_email: bool) -> Message:
+        data = {"value": 10, "currency": "EUR"} | ({"order_id": order.id} if name == "Purchase" else {})
+        match = {"em": order.person.email} if tells_email else {}
+        if tells_email and order.person.account != "0":
+            match["external_id"] = order.person.account
+        body = {
+            "v": 1,
+            "sent": at,
+            "url": "https://shop.example/thanks",
+            "fbp": order.browser.fbp,
+            "fbc": order.browser.fbc,
+            "match": {PIXEL: match},
+            "events": [{"name": name, "id": identity, "at": at, "pixels": [PIXEL], "data": data, "pixel": "fired"}],
+        }
+        return Message(at, next(self._ties), "page", order, order.browser, orjson.dumps(body))
+
+    def withdrawal(self, at: int, browser: Browser) -> Message:
+        """Return what the page says when its visitor withdraws consent."""
+        body = {"v": 1, "sent": at, "url": "https://shop.example/", "consent": "revoked", "events": []}
+        return Message(at, next(self._ties), "page", None, browser, orjson.dumps(body))
+
+    def _server(self, order: Order, at: int) -> Message:
+        event = {
+            "event_name": "Purchase",
+            "event_time": at // 1000,
+            "action_source": "website",
+            "event_source_url": "https://shop.example/",
+            "user_data": {"em": [order.person.email], "external_id": [order.person.account]},
+            "custom_data": {"value": 10, "currency": "EUR", "order_id": order.id},
+        }
+        return Message(at, next(self._ties), "server", order, None, orjson.dumps({"data": [event]}))
+
+    async def arrive(self, message: Message) -> None:
+        """Deliver what is due before a message, then take it."""
+        await self.deliver_until(message.at)
+        await self.take(message)
+
+    async def take(self, message: Message) -> None:
+        """Judge a message and store what comes of it."""
+        self.clock.now = max(self.clock.now, message.at)
+        if message.browser is None:
+            claim = claim_of(ServerBody(message.body, "application/json"))
+            parts = ingest_claim(claim, self.rules, pixel=PIXEL, now=self.clock.now, is_all_or_nothing=True)
+            await self.queue.append(whole(parts).decision.records)
+            return
+        browser = message.browser
+        received = Received(
+            now=self.clock.now,
+            entropy=int.from_bytes(browser.fbp.encode()[-8:], "big"),
+            peer=browser.address,
+            host="shop.example",
+            secure=True,
+            origin="https://shop.example",
+            cookie="; ".join(f"{name}={text}" for name, text in browser.cookies.items()),
+            user_agent=browser.user_agent,
+            gpc="1" if browser.gpc else "",
+            body=message.body,
+        )
+        decision = ingest(received, self.rules)
+        assert not decision.unreadable
+        assert not decision.refusals
+        if decision.withdrawn:
+            await self.queue.suppress(decision.withdrawn, "withdrawal", self.clock.now)  # type: ignore[arg-type]
+        if decision.records or decision.sightings:
+            await self.queue.append(decision.records, sightings=decision.sightings)
+        for header in decision.cookies:
+            name, _, text = header.partition(";")[0].partition("=")
+            browser.cookies[name] = text
+
+    async def deliver_until(self, moment: int) -> None:
+        """Deliver whatever is due, each when it is, up to a moment."""
+        while (due := self.queue.stats().next_due) is not None and due <= moment:
+            # What is due within some seconds goes out together, as behind a busy lane.
+            self.clock.now = max(self.clock.now, min(moment, due + _LATE_MS))
+            await self.deliver()
+
+    async def deliver(self) -> None:
+        """Deliver what may leave at this moment."""
+        while segments := await self.queue.claim(PIXEL, most=500):
+            self.write_down(record for segment in segments for record in segment.records)
+            await self.queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments)))
+
+    def write_down(self, records: Iterable[Record]) -> None:
+        """Note what would have gone to Graph."""
+        for record in records:
+            assert record.pending is None
+            self.sent.append(Sent(self.clock.now, record.browser_copy is None, orjson.loads(record.whole)))
+
+    def purchases(self) -> dict[str, list[Sent]]:
+        """Return the Purchases that were sent, by order."""
+        found: defaultdict[str, list[Sent]] = defaultdict(list)
+        for sent in self.sent:
+            if sent.event["event_name"] == "Purchase":
+                found[sent.order].append(sent)
+        return found
