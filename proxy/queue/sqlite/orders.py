@@ -58,7 +58,7 @@ class OrderMemory:
         orders = {number: _of(member.record) for number, member in enumerate(members) if member.record.order}
         if not orders:
             return {}
-        stored_before = self._met({key for order in orders.values() for key in order.known_by}, now)
+        stored_before = self._met({key for order in orders.values() for key in (*order.own, *order.known_by)}, now)
         met = dict(stored_before)
         unsent = dict.fromkeys(self._unsent.among({key for order in orders.values() for key in order.others}), 0)
         waiting: dict[bytes, int] = {}
