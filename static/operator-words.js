@@ -30,6 +30,7 @@ const DROPPED = {
   opted_out: "the visitor has opted out",
   erased: "it happened before its person was erased",
   unusable: "a webhook's event that Meta would refuse",
+  unpaid: "no server said in time that the order was paid",
   dnt: "the browser asks not to be tracked",
 };
 
@@ -123,6 +124,7 @@ export const findingTexts = ({ reason, findings }) =>
     .filter((finding) => finding != reason)
     .map((finding) => {
       const [field, kind] = finding.split(":");
+      if (field == "joined") return kind == "several" ? "several visitors: nothing attached" : `visitor found by ${kind}`;
       if (field == "events") return `the first of ${kind} for such pixels in one request`;
       return MACHINES[finding] || `${field}: ${FINDINGS[kind] || kind}`;
     });

@@ -11,7 +11,7 @@ from proxy.config.address import Address, address_of
 from proxy.config.consent_managers import CONSENT_MANAGERS
 from proxy.config.hosts import ascii_host
 from proxy.config.problems import Problem
-from proxy.config.schema import ServerSettings, Site
+from proxy.config.schema import OrderSettings, ServerSettings, Site
 
 _LEAF_KEYS = ("tag_name", "collect_name", "image_name", "choice_name")
 # One lane delivers for all places where a pixel stands, so it sends for all of them alike.
@@ -38,6 +38,7 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _consent_contradictions(index, site)
         yield from _repeated_pixels(index, site)
         yield from _webhook_contradictions(index, site)
+        yield from _order_contradictions(index, site)
     yield from _different_means(sites)
 
 
@@ -151,6 +152,22 @@ def _webhook_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Pro
         for key, members in _ORDER_MEMBERS.get(kind, {}).items():
             if key in webhook and webhook[key] not in members:
                 yield Problem(f"{path}.{key}", repr(webhook[key]), " or ".join(members))
+
+
+def _order_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield Purchases that wait for a word that nobody can give, or longer than their visitor is remembered."""
+    orders = _table(site.get("orders"))
+    if orders.get("hold_until_paid") is not True:
+        return
+    path = f"site[{index}].orders"
+    if not site.get("access_keys") and not site.get("webhook"):
+        accepted = "true where access_keys or a [[site.webhook]] let a server say what was paid"
+        yield Problem(f"{path}.hold_until_paid", "True", accepted)
+    hours, days = (orders.get(key, OrderSettings.model_fields[key].default) for key in ("hold_hours", "join_days"))
+    if isinstance(hours, int) and isinstance(days, int) and hours > days * 24:
+        yield Problem(
+            f"{path}.hold_hours", f"{hours} (join_days is {days})", f"{days * 24} hours at most, or more days"
+        )
 
 
 def _different_means(sites: list[dict[str, Any]]) -> Iterator[Problem]:

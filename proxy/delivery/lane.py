@@ -200,7 +200,8 @@ class Lane:
         if whole:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), whole)
-        await self._work_comes(seconds - whole)
+        if seconds > whole:
+            await self._work_comes(seconds - whole)
 
     async def _work_comes(self, most: float) -> None:
         """Wait until there may be work, as something came or what was held is due; no longer than so many seconds."""

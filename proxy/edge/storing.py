@@ -7,6 +7,7 @@ from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
 from proxy.model import condition_details as details
 from proxy.model.decision import Decision
+from proxy.model.join import Sighting
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
@@ -76,7 +77,7 @@ class DecisionStore:
         try:
             if decision.withdrawn or decision.granted:
                 await self._store_consent(decision, at)
-            stored = await self._stored(decision.records) if decision.records else Stored()
+            stored = await self._stored(decision) if decision.records or decision.sightings else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
             self._conditions.report("queue", detail=str(error))
@@ -90,17 +91,27 @@ class DecisionStore:
             self._faults.report(error, lost="ledger and metrics lack what was stored")
         return True
 
-    def _stored(self, records: Sequence[Record]) -> Awaitable[Stored]:
-        return self._queue.append(records) if len(records) <= _AT_ONCE else self._stored_in_parts(records)
+    def _stored(self, decision: Decision) -> Awaitable[Stored]:
+        records, sightings = decision.records, decision.sightings
+        if sightings or len(records) > _AT_ONCE:
+            return self._stored_in_parts(records, sightings)
+        return self._queue.append(records)
 
-    async def _stored_in_parts(self, records: Sequence[Record]) -> Stored:
-        """Append a part of a large request at a time: sealing a thousand records at once kept visitors waiting."""
-        parts: list[Stored] = []
+    async def _stored_in_parts(self, records: Sequence[Record], sightings: Sequence[Sighting]) -> Stored:
+        """Append a part of a large request at a time: sealing a thousand records at once kept visitors waiting.
+
+        Args:
+            records: None where all events of a request were dropped.
+            sightings: They go with the first part: no event of theirs shall be stored before them.
+        """
+        parts = []
         try:
-            for start in range(0, len(records), _AT_ONCE):
+            parts.append(await self._queue.append(records[:_AT_ONCE], sightings=sightings))
+            for start in range(_AT_ONCE, len(records), _AT_ONCE):
                 parts.append(await self._queue.append(records[start : start + _AT_ONCE]))  # noqa: PERF401 - awaits
         finally:
             self._wake(records)  # what was stored before a failure shall not wait for the next request
+        self._metrics.sightings(sightings)
         return Stored(
             duplicates=tuple(record for part in parts for record in part.duplicates),
             reused=sum(part.reused for part in parts),

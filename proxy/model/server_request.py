@@ -64,6 +64,8 @@ class ServerHit(msgspec.Struct, frozen=True, gc=False):
     orders: tuple[tuple[str, str], ...] = ()
     """What it is counted once by for weeks, each a name and an id in its sender's words, such as its subscription and
     its invoice; empty: by its order id, where it has one and its name is one that an order has once."""
+    checkout: str = ""
+    """The token of its checkout, where its sender names it."""
     findings: tuple[str, ...] = ()
     """What was wrong with its values, as an event's findings say it."""
 

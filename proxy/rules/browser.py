@@ -41,7 +41,7 @@ EVENT_STEPS = (
     EventStep("selection", event_steps.selection, (DropReason.EXCLUDED, DropReason.RESTRICTED)),
     EventStep("custom data", event_steps.custom_data, (DropReason.MISSING_VALUE, DropReason.MISSING_CURRENCY)),
     EventStep("match keys", event_steps.match_keys, (DropReason.LITTLE_IDENTITY,)),
-    EventStep("redaction, event, record", written_events.take, always=True),
+    EventStep("redaction, event, record, sighting", written_events.take, always=True),
 )
 """For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
 IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.take_image), *REQUEST_STEPS[1:])
@@ -113,6 +113,7 @@ def decision(case: Case) -> Decision:
         pixels=case.policy.pixel_ids,
         redactions=tuple(case.redactions),
         untrusted_forwarding=case.request.client.untrusted_forwarding,
+        sightings=case.sightings,
         faults=tuple(case.faults),
     )
 

@@ -7,6 +7,7 @@ import msgspec
 
 from proxy.config.schema import Pixel
 from proxy.model.event import DropReason, Redaction
+from proxy.model.join import Sighting
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.request import BrowserRequest, Hit, Options, RefusedEvent, Visit
@@ -95,6 +96,7 @@ class Case(msgspec.Struct):
     unknown_pixel: LedgerRow | None = None
     """The drop of the first of these."""
     redactions: list[Redaction] = []
+    sightings: tuple[Sighting, ...] = ()
     faults: list[str] = []
 
     def take(self, steps: "Iterable[RequestStep]") -> None:

@@ -12,16 +12,18 @@ from proxy.config.schema import Pixel
 from proxy.graph.law import MAX_AGE_MS, STANDARD_EVENTS
 from proxy.model.event import DropReason
 from proxy.model.request import Hit, RefusedEvent
+from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, EventStep
 from proxy.rules.faults import fault
+from proxy.rules.joins import sightings
+from proxy.rules.orders import ONCE
 from proxy.rules.payload import labels
 from proxy.rules.payload.custom_data import checked
 from proxy.rules.payload.shape_patterns import has_suspects_of_ids
 from proxy.rules.people import person_for
 from proxy.rules.selection import wants
 
-# Delivery needs time of its own, so what would be too old within the hour is not taken.
-_ACCEPTED_AGE_MS = MAX_AGE_MS - 60 * 60 * 1000
+_ACCEPTED_AGE_MS = MAX_AGE_MS - limits.DELIVERY_MS
 # Different custom data of a body that are remembered; where there are more, they hardly come again.
 _MOST_REMEMBERED = 16
 _RESTRICTED_DATA = ("value", "currency")
@@ -72,6 +74,8 @@ def permission(event_case: EventCase) -> None:
     """Drop the event when nothing of the visit may leave; of such a visit nothing is noted but the machine it is."""
     case = event_case.case
     if case.forbidden is not None:
+        if case.policy.joins_orders and event_case.hit.name in ONCE:
+            sightings.leave_refusal(event_case)
         bot = (f"bot:{case.bot}",) if case.forbidden is DropReason.BOT else ()
         _drop_all(event_case, case.forbidden, bot)
 

@@ -36,6 +36,12 @@ SHARED = 16 * 1024
 """Bytes that the other limits let the shared part of a pixel's records have at most; a test holds them together."""
 SEGMENTS = 300 * 1024
 """Bytes that one request can come to in the queue, sealed; follows from the others and from how segments are cut."""
+SIGHTINGS = 8
+"""Events of a body that leave a sighting of their visitor, the first ones."""
+SIGHTING_KEYS = 24
+"""Keys of a sighting, the surest first."""
+DELIVERY_MS = 60 * 60 * 1000
+"""What would be too old for Graph within this time is not taken, and waits for nothing: delivery needs time too."""
 NUMBER = 10**15
 """Where amounts and counts end: below it every whole number of JSON is exact, whoever reads it (IEEE 754)."""
 

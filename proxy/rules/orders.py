@@ -8,9 +8,12 @@ from proxy.model.order import order_key
 from proxy.rules import limits
 
 # A Refund, a ViewContent or an event of the site's own may come often for one order.
-_ONCE = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
+ONCE = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
+"""Names of events that an order has once."""
 # Without a digit it is no order's number but a variable that nobody filled in; the tag's word on it is the same.
 _NUMBERED = re.compile("[1-9]")
+# The thank-you page of WooCommerce, also in a shop whose addresses have no words.
+_RECEIVED = re.compile(r"/order-received/([0-9]{1,20})(?=[/?#]|$)|[?&]order-received=([0-9]{1,20})(?=[&#]|$)")
 
 
 def is_order_id(text: str) -> bool:
@@ -28,16 +31,26 @@ def order_event_id(site: str, order: str) -> str:
     return as_event_id(f"order-{site}-{order}")
 
 
-def order_of(site: str, name: str, custom_data: Mapping[str, Any]) -> bytes:
+def received_order(url: str) -> str:
+    """Return the order that the address of a thank-you page of WooCommerce names; nothing of another page."""
+    found = _RECEIVED.search(url.partition("#")[0]) if "order-received" in url else None
+    order = found[1] or found[2] if found else ""
+    return order if is_order_id(order) else ""
+
+
+def order_of(site: str, name: str, custom_data: Mapping[str, Any], of_page: str = "") -> bytes:
     """Return the key of the order that an event is about; nothing where an order may have several of its name.
 
     Args:
         site: The name of the site.
         name: The event's.
         custom_data: Its custom data, checked.
+        of_page: The order that its page names, which counts where they name none.
     """
     order = custom_data.get("order_id")
-    if name not in _ONCE or not isinstance(order, str) or not is_order_id(order):
+    if not isinstance(order, str) or not is_order_id(order):
+        order = of_page
+    if not order or name not in ONCE:
         return b""
     # Lines of a till's order come each by itself (Meta, offline events).
     return b"" if "item_number" in custom_data else order_key(site, name, order)

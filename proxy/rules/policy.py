@@ -38,6 +38,12 @@ class Policy:
         return bool(self.site.access_keys or self.site.webhook)
 
     @cached_property
+    def reads_order_pages(self) -> bool:
+        """Whether the number in the address of a thank-you page is what the shop's server calls the order."""
+        others = (shop.order_id != "id" for shop in self.site.webhook if shop.kind == "woocommerce")
+        return self.joins_orders and self.site.sensitive != "restricted" and not any(others)
+
+    @cached_property
     def takes_all(self) -> bool:
         """Whether each of the site's pixels takes every event."""
         return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)

@@ -28,9 +28,9 @@ SERVER_STEPS = (
     ServerStep("source", server_steps.source, refuses=(law.NO_MESSAGING_EVENT, law.NO_DEVICE)),
     ServerStep("match keys", server_steps.match_keys, refuses=(law.LITTLE_IDENTITY,)),
     ServerStep("contact data", server_steps.contact_data, (DropReason.CONTACT_DATA,)),
-    ServerStep("permission", server_steps.permission, (DropReason.NO_CONSENT,)),
+    ServerStep("permission", server_steps.permission),
     ServerStep("selection", server_steps.selection, (DropReason.EXCLUDED, DropReason.RESTRICTED)),
-    ServerStep("redaction, event, record", server_records.take),
+    ServerStep("redaction, event, record, join", server_records.take),
 )
 """For each event: first what Graph would refuse, then what our settings forbid, then what is written."""
 _PART, _PART_BYTES = 4, 4 * 1024

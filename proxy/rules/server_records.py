@@ -9,7 +9,8 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.order import order_key
 from proxy.model.request import Visit
-from proxy.rules.orders import is_order_id, order_event_id, order_of
+from proxy.rules.joins.waits import join_of, not_before
+from proxy.rules.orders import is_order_id, order_event_id, order_of, received_order
 from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import shape_of
@@ -25,7 +26,10 @@ def take(event_case: ServerEventCase) -> None:
     event = _event(event_case)
     if not event.id:
         event = replace(event, id=_order_id(event_case) or _content_id(event_case, event))
-    record = payload.server_record(event, case.request.fields)._replace(order=_order(event_case, event))
+    pending = join_of(event_case, event)
+    record = payload.server_record(event, case.request.fields)._replace(
+        order=_order(event_case, event), not_before=not_before(event_case, event, pending), pending=pending
+    )
     case.records.append(record)
     case.written += len(record.payload)
 
@@ -71,10 +75,11 @@ def _order(event_case: ServerEventCase, event: Event) -> bytes:
 
     An order id that names a person was redacted, here as in a page's event, so no digest of it rests.
     """
-    hit, site = event_case.hit, event_case.case.policy.site.name
+    hit, policy = event_case.hit, event_case.case.policy
+    site = policy.site.name
     if hit.orders:
         return b"".join([order_key(site, name, order) for name, order in hit.orders])
-    return order_of(site, hit.name, event.custom_data)
+    return order_of(site, hit.name, event.custom_data, received_order(hit.url) if policy.reads_order_pages else "")
 
 
 def _order_id(event_case: ServerEventCase) -> str:

@@ -7,7 +7,7 @@ not hear of. A step refuses by raising.
 from proxy.graph import law
 from proxy.model.event import DropReason
 from proxy.model.units import DAY_MS
-from proxy.rules import server_limits
+from proxy.rules import limits, server_limits
 from proxy.rules.payload import labels
 from proxy.rules.payload.custom_data import checked
 from proxy.rules.selection import wants
@@ -15,8 +15,6 @@ from proxy.rules.server_case import ServerEventCase
 from proxy.rules.server_person import person_of_server
 from proxy.rules.server_wire.values import RefusedValueError
 
-# Delivery needs time of its own, so what would be too old within the hour is not taken.
-_DELIVERY_MS = 60 * 60 * 1000
 _RESTRICTED_DATA = ("value", "currency")
 _LDU = (("LDU",), 0, 0)
 
@@ -29,7 +27,7 @@ def time(event_case: ServerEventCase) -> None:
     """
     hit, now = event_case.hit, event_case.case.request.now
     age, most = now - hit.time_s * 1000, law.max_age_ms(hit.action_source)
-    if age > most - _DELIVERY_MS:
+    if age > most - limits.DELIVERY_MS:
         accepted = f"{most // DAY_MS} days back at most, less an hour for the delivery"
         why = f"event_time: {hit.time_s} is {age // 3_600_000} hours ago; accepted: {accepted}"
         raise RefusedValueError(why, "event_time", law.TOO_OLD)
@@ -113,17 +111,14 @@ def contact_data(event_case: ServerEventCase) -> None:
 
 
 def permission(event_case: ServerEventCase) -> None:
-    """Drop the event of people never seen where that is set, or nothing may leave without a yes; say what may be done.
+    """Say under which options the event may leave.
 
-    Whom suppressions speak against the queue finds by the digests of the record.
+    Whom suppressions speak against the queue finds by the digests of the record, and people never seen when it looks
+    for the visitor.
     """
     site, hit = event_case.case.policy.site, event_case.hit
-    if site.unknown_people == "drop":
-        event_case.drop(DropReason.NO_CONSENT)
-        return
     is_silent = not (hit.options and hit.options[0])
-    wants_ldu = site.unknown_people == "ldu" or site.ldu
-    event_case.options = _LDU if wants_ldu and is_silent else hit.options
+    event_case.options = _LDU if site.ldu and is_silent else hit.options
 
 
 def selection(event_case: ServerEventCase) -> None:

@@ -10,7 +10,9 @@ from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
-from proxy.rules.orders import order_of
+from proxy.rules.joins import sightings
+from proxy.rules.joins.waits import twin_of
+from proxy.rules.orders import ONCE
 from proxy.rules.payload.addresses import REASONS
 from proxy.rules.payload.pages import clean_page
 from proxy.rules.payload.redact import clean_data
@@ -24,7 +26,7 @@ _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 _record_of = partial(tuple.__new__, Record)
 # What only servers' events say otherwise, between the part that is shared and the order.
 _OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
-_AT_ONCE = tuple(Record._field_defaults[name] for name in ("not_before", "pending"))
+_ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_before", "pending")))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -89,7 +91,10 @@ def record(event_case: EventCase) -> None:
     case.bytes_left -= size
     case.shared_parts |= parts
     case.records += records
-    case.dropped += dropped
+    if case.policy.joins_orders and hit.name in ONCE and records:
+        sightings.leave(event_case)
+    if dropped:
+        case.dropped += dropped
     if event_case.unknown_pixels:
         case.unknown_pixels += event_case.unknown_pixels
         case.unknown_pixel = case.unknown_pixel or event_case.unknown_pixel
@@ -107,8 +112,7 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     first_event = None if first_id in case.shared_parts else event(event_case, first_id)
     own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
     size = len(event_case.pixels) * (len(own) + _in_json(findings))
-    order = order_of(case.policy.site.name, name, data) if case.policy.joins_orders else b""
-    of_page = (*_OF_PAGES, order, *_AT_ONCE)
+    of_page = (*_OF_PAGES, *twin_of(event_case)) if name in ONCE and case.policy.joins_orders else _ALONE
     records: list[Record] = []
     first = None
     for pixel in event_case.pixels:

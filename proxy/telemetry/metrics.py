@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
+from proxy.model.join import Sighting
 from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import Verdict
@@ -31,6 +32,9 @@ class Metrics:
         self._events = self._counter("events", "Events by what became of them on arrival", "result", "reason")
         self._server_events = self._counter(
             "server_events", "Events that servers brought and that were not dropped, repeats too", "action_source"
+        )
+        self._sightings = self._counter(
+            "sightings", "Events of pages that left their visitor, or a refusal, for servers' events", "reason"
         )
         self._webhooks = self._counter("webhooks", "Webhooks of shops by what they came to", "kind", "result")
         self._findings = self._counter(
@@ -64,7 +68,7 @@ class Metrics:
         )
         self._withheld = Gauge(
             "capi_proxy_withheld_events",
-            "Events since start that waited when their person was suppressed, and were dropped",
+            "Events since start that waited and were dropped, by why",
             ["reason"],
             registry=self.registry,
         )
@@ -96,6 +100,11 @@ class Metrics:
     def webhook(self, kind: str, result: str) -> None:
         """Count a webhook: ``events``, or why nothing came of it."""
         self._webhooks.inc(kind, result)
+
+    def sightings(self, sightings: Iterable[Sighting]) -> None:
+        """Count what events of pages left for servers' events: a visitor, or why nothing of their orders may leave."""
+        for sighting in sightings:
+            self._sightings.inc(sighting.forbidden)
 
     def limited(self, reason: str) -> None:
         """Count a request that was refused before its body was read."""

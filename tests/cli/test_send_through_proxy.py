@@ -55,7 +55,9 @@ async def _road(tmp_path: Path) -> AsyncIterator[Road]:
     async with simulator() as graph:
         machine = Machine(tmp_path, graph)
         text = machine.config.read_text()
-        machine.config.write_text(text.replace("[[site]]\n", f'[[site]]\naccess_keys = ["{KEY}"]\n'))
+        machine.config.write_text(
+            text.replace("[[site]]\n", f'[[site]]\naccess_keys = ["{KEY}"]\norders.wait_seconds = 0\n')
+        )
         await machine.start()
         yield Road(machine, graph)
         assert machine.process

@@ -88,6 +88,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "site[0].webhook[1].kind",
         "old_secrets",
     ),
+    "a hold that no server can end": (
+        minimal(orders={"hold_until_paid": True}),
+        "site[0].orders.hold_until_paid",
+        "access_keys",
+    ),
+    "a hold that outlasts the visitor": (
+        minimal(access_keys=[KEY], orders={"hold_until_paid": True, "hold_hours": 25, "join_days": 1}),
+        "site[0].orders.hold_hours",
+        "24 hours",
+    ),
     "a webhook without a secret": (
         minimal(webhook=[{"kind": "stripe", "secret": ""}]),
         "site[0].webhook[0].secret",

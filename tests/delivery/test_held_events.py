@@ -76,7 +76,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "LOOK_S", 0.01)
 
 
-def held(number: int, seconds: float, *, pixel: str = PIXEL) -> Record:
+def held_event(number: int, seconds: float, *, pixel: str = PIXEL) -> Record:
     """Return an event that is due so many seconds after noon."""
     return record(number, pixel=pixel, time_s=NOON // 1000)._replace(not_before=NOON + int(seconds * 1000))
 
@@ -96,7 +96,7 @@ async def test_a_sleeping_lane_delivers_what_becomes_due(queue: LocalQueue, cloc
     """Nobody wakes it: each event goes out when it is due by the server's clock, and not before."""
     graph = Graph(clock)
     async with running(queue, graph) as lane:
-        await queue.append([held(1, 5), held(2, 9)])
+        await queue.append([held_event(1, 5), held_event(2, 9)])
         lane.wake()
         for second in (0, 4, 5, 8, 9):
             clock.now = NOON + second * 1000
@@ -111,7 +111,7 @@ async def test_a_lane_that_starts_sleeps_until_what_an_earlier_process_left_is_d
 ) -> None:
     """What became due while no process ran goes out at once, the rest in its time, though nobody wakes the lane."""
     queue, graph = open_queue(tmp_path, clock), Graph(clock)
-    await queue.append([held(1, 5), held(2, 9)])
+    await queue.append([held_event(1, 5), held_event(2, 9)])
     await queue.close()
     clock.now += 6000
     queue = open_queue(tmp_path, clock)
@@ -128,7 +128,7 @@ async def test_a_lane_that_starts_sleeps_until_what_an_earlier_process_left_is_d
 async def test_a_clock_that_steps_is_noticed(queue: LocalQueue, clock: Clock) -> None:
     """Back, it makes the lane sleep on without a claim; forward, however far, it lets the events go at once."""
     graph = Graph(clock)
-    await queue.append([held(1, 60)])
+    await queue.append([held_event(1, 60)])
     async with running(queue, graph) as lane:
         await slept(lane)
         clock.now -= 3_600_000
@@ -146,7 +146,7 @@ async def test_a_real_clock_wakes_the_lane_in_time(queue: LocalQueue, clock: Clo
     lane = lane_of(queue, Graph(clock))
     rests = []
     for seconds in (0.004, 0.5):
-        await queue.append([held(1 + int(seconds), seconds)._replace(id=f"id-{seconds}")])
+        await queue.append([held_event(1 + int(seconds), seconds)._replace(id=f"id-{seconds}")])
         rests.append(lane._next_look())
         clock.now += 1000
         await queue.claim(PIXEL, most=10)
@@ -174,7 +174,7 @@ async def test_a_sleeping_lane_asks_the_queue_for_nothing(
 ) -> None:
     """However often it looks at the clock, it makes no claim while nothing is due."""
     graph = Graph(clock)
-    await queue.append([held(number, 90) for number in range(3000)])
+    await queue.append([held_event(number, 90) for number in range(3000)])
     async with running(queue, graph) as lane:
         await slept(lane)
         claims = counted(queue, monkeypatch)
@@ -188,7 +188,7 @@ async def test_a_sleeping_lane_asks_the_queue_for_nothing(
 async def test_what_another_pixel_holds_wakes_no_lane(queue: LocalQueue, clock: Clock) -> None:
     """Due or not, it is for the other pixel's lane, which may be paused or gone."""
     lane = lane_of(queue, Graph(clock))
-    await queue.append([held(1, 5, pixel="2")])
+    await queue.append([held_event(1, 5, pixel="2")])
     clock.now += 60_000
 
     assert lane._next_look() == float("inf")
@@ -198,7 +198,7 @@ async def test_a_paused_neighbour_makes_no_lane_spin(
     queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is due of a pixel whose lane stands still is released with the next claim, and wakes nobody again."""
-    await queue.append([held(1, 5, pixel="2"), held(2, 5), held(3, 90)])
+    await queue.append([held_event(1, 5, pixel="2"), held_event(2, 5), held_event(3, 90)])
     graph = Graph(clock)
     async with running(queue, graph) as lane:
         await slept(lane)
@@ -222,7 +222,7 @@ async def test_what_becomes_due_cuts_a_long_rest_short_as_new_events_do(
     monkeypatch.setattr(pace, "FIRST_S", 3600.0)
     monkeypatch.setattr(pace, "MOST_S", 3600.0)
     graph = Graph(clock, Retry(reason))
-    await queue.append([record(1, time_s=NOON // 1000), held(2, 5)])
+    await queue.append([record(1, time_s=NOON // 1000), held_event(2, 5)])
     async with running(queue, graph) as lane:
         await sent(graph, 1)
         await slept(lane)
@@ -240,7 +240,7 @@ async def test_a_wait_that_graph_asked_for_is_kept(
     """What becomes due meanwhile goes out after it, as new events do."""
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
     graph = Graph(clock, Retry("throttled", 3600.0))
-    await queue.append([record(1, time_s=NOON // 1000), held(2, 5)])
+    await queue.append([record(1, time_s=NOON // 1000), held_event(2, 5)])
     async with running(queue, graph) as lane:
         await until(lambda: lane.state.retry_at > 0, what="the wait")
         looks = lane.looks
@@ -257,7 +257,7 @@ async def test_a_hold_is_no_delay(queue: LocalQueue, clock: Clock) -> None:
     lane = lane_of(queue, Graph(clock))
     check = LatenessCheck({PIXEL: lane}, queue=queue, conditions=conditions, now=clock)
     day = 86_400
-    await queue.append([held(1, day)])
+    await queue.append([held_event(1, day)])
     reports = []
     for seconds in (day - 1, day + 60, day + 3600):
         clock.now = NOON + seconds * 1000

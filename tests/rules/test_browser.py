@@ -48,7 +48,7 @@ def take(body: bytes, *, request: Received = FACTS, **changes: Any) -> Decision:
     return ingest(request._replace(body=body), policy(**changes))
 
 
-HIDDEN = {"person_digests", "worth", "shared", "action_source", "fields", "order"}
+HIDDEN = {"person_digests", "worth", "shared", "action_source", "fields", "order", "not_before", "pending"}
 
 
 def written(record: Record) -> dict[str, Any]:

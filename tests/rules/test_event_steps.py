@@ -179,7 +179,7 @@ def test_every_drop_is_named_at_its_step() -> None:
     """Each reason stands at one step of the list, but for those of the queue and of webhooks."""
     drops = [reason for step in EVENT_STEPS for reason in step.drops]
 
-    assert sorted(drops) == sorted(set(DropReason) - {DropReason.ERASED, DropReason.UNUSABLE})
+    assert sorted(drops) == sorted(set(DropReason) - {DropReason.ERASED, DropReason.UNUSABLE, DropReason.UNPAID})
 
 
 @pytest.mark.parametrize(("changes", "wrong", "reason"), DROPS, ids=[row[2] for row in DROPS])
@@ -199,7 +199,7 @@ def test_an_event_ends_at_the_step_that_names_its_drop(
 
 def test_every_reason_has_a_case() -> None:
     """No member of DropReason is without its row above, but for those of the queue, of webhooks and ``test_labels``."""
-    elsewhere = {DropReason.ERASED, DropReason.CONTACT_DATA, DropReason.UNUSABLE}
+    elsewhere = {DropReason.ERASED, DropReason.CONTACT_DATA, DropReason.UNUSABLE, DropReason.UNPAID}
     assert {row[2] for row in DROPS} == set(DropReason) - elsewhere
 
 

@@ -14,6 +14,8 @@ import pytest
 from server_requests import PIXEL, policy, read
 
 from proxy.model.decision import ServerDecision
+from proxy.model.join import Join
+from proxy.model.record import Record
 from proxy.model.server_request import ServerBody, ServerHit
 from proxy.rules.effort import whole
 from proxy.rules.server import ingest_claim
@@ -33,7 +35,16 @@ def said(fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields._asdict().items() if value}
 
 
-def as_golden(keys: tuple[str, ...], hits: list[ServerHit], decision: ServerDecision) -> Any:
+def pending_as_golden(record: Record, now: int) -> dict[str, Any]:
+    """How long a record waits, and by what kinds of key it finds whom; nothing where it does neither."""
+    waits = {"wait_ms": record.not_before - now} if record.not_before else {}
+    join = record.pending
+    if not isinstance(join, Join):
+        return waits
+    return waits | {"join": [kind.name for kind, _ in join.keys], "unknown": join.unknown, "takes": join.takes}
+
+
+def as_golden(keys: tuple[str, ...], hits: list[ServerHit], decision: ServerDecision, now: int) -> Any:
     records = decision.decision.records
     document = {
         "access_keys": keys,
@@ -50,6 +61,7 @@ def as_golden(keys: tuple[str, ...], hits: list[ServerHit], decision: ServerDeci
                 "people": len(record.person_digests),
                 "findings": record.findings,
                 "payload": orjson.loads(record.whole),
+                **pending_as_golden(record, now),
             }
             for record in records
         ],
@@ -74,7 +86,8 @@ def test_a_body_becomes_its_golden_events(name: str) -> None:
         hits = list(read(body.content, body.content_type, body.query).hits)
     except MalformedRequestError:
         hits = []
-    actual = as_golden(claim.access_keys, hits, whole(ingest_claim(claim, policy(**request.get("site", {})), **about)))
+    decision = whole(ingest_claim(claim, policy(**request.get("site", {})), **about))
+    actual = as_golden(claim.access_keys, hits, decision, request["now"])
     path = GOLDEN / f"{name}.events.json"
     expected = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 

@@ -211,7 +211,6 @@ def test_the_click_of_an_address_becomes_fbc(user_data: Any, source: str, expect
         ({}, None, None),
         ({"ldu": True}, None, ["LDU"]),
         ({"ldu": True}, [], ["LDU"]),
-        ({"orders": {"unknown_people": "ldu"}}, None, ["LDU"]),
         ({}, [], []),
     ],
 )
@@ -227,9 +226,6 @@ def test_limited_data_use_of_site_and_event(settings: Any, options: Any, expecte
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"consent": "required"}, "no_consent"),
-        ({"consent": "required", "orders": {"unknown_people": "send"}}, "no_consent"),
-        ({"orders": {"unknown_people": "drop"}}, "no_consent"),
         ({"pixel": [{"id": PIXEL, "access_token": "t", "events": ["!Lead"]}]}, "excluded"),
         ({"pixel": [{"id": PIXEL, "access_token": "t", "events": ["Purchase"]}]}, "excluded"),
     ],

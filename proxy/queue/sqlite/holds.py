@@ -10,9 +10,9 @@ from proxy.queue.sqlite.counts import Counts
 # A release of more at once would keep appends waiting: each row moves from one index to another.
 _SLICE = 500
 # "not_before>0" word by word, as the partial index has it: the planner does not reason about numbers.
-DUE = "SELECT id FROM segment WHERE not_before>0 AND not_before<=? ORDER BY not_before LIMIT ?"
-NEXT = "SELECT min(not_before) FROM segment WHERE not_before>0"
-_RELEASE = f"UPDATE segment SET at=not_before, not_before=0 WHERE id IN ({DUE}) RETURNING pixel, fields, n"  # noqa: S608 - our own text
+_DUE = "SELECT id FROM segment WHERE not_before>0 AND not_before<=? ORDER BY not_before LIMIT ?"
+_NEXT = "SELECT min(not_before) FROM segment WHERE not_before>0"
+_RELEASE = f"UPDATE segment SET at=not_before, not_before=0 WHERE id IN ({_DUE}) RETURNING pixel, fields, n"  # noqa: S608 - our own text
 
 
 class Holds:
@@ -46,5 +46,5 @@ class Holds:
 
 def next_due(db: apsw.Connection) -> int | None:
     """Return when the next held segment is due, None where nothing is held."""
-    ((moment,),) = db.execute(NEXT).fetchall()
+    ((moment,),) = db.execute(_NEXT).fetchall()
     return None if moment is None else int(str(moment))

@@ -77,16 +77,18 @@ class SegmentSearch:
 
 def count(db: apsw.Connection) -> SegmentCounts:
     """Return how many events wait."""
-    counts = SegmentCounts(Counter(), Counter(), Counter(), Counter())
-    groups = "pixel, suspect, fields, not_before>0"
-    rows: Iterator[Any] = iter(db.execute(f"SELECT {groups}, sum(n) FROM segment GROUP BY {groups}"))  # noqa: S608
-    for pixel, suspect, fields, is_held, n in rows:
+    held: Counter[str] = Counter(dict(_rows(db, "SELECT pixel, sum(n) FROM segment WHERE not_before>0 GROUP BY pixel")))
+    counts = SegmentCounts(held.copy(), held, Counter(), Counter())
+    groups = "pixel, fields, suspect"
+    due = f"SELECT {groups}, sum(n) FROM segment WHERE not_before=0 GROUP BY {groups}"  # noqa: S608 - our own text
+    for pixel, fields, suspect, n in _rows(db, due):
         counts.waiting[pixel] += n
-        if is_held:
-            counts.held[pixel] += n
-            continue
         if suspect:
             counts.suspects[pixel] += n
         if fields:
             counts.with_fields[pixel, fields, bool(suspect)] += n
     return counts
+
+
+def _rows(db: apsw.Connection, sql: str) -> Iterator[Any]:
+    return iter(db.execute(sql))

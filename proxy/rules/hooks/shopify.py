@@ -64,6 +64,7 @@ def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
         user_data=_buyer(order, attributes, time_s),
         custom_data={**bought(order, shop.content_id, value=value, order_id=order_id), "content_type": content_type},
         url=f"https://{shop.domain}/",
+        checkout=text(order.get("checkout_token")),
     )
     return HookEvents((hit,))
 

@@ -67,7 +67,7 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
     if fbc:
         user_data["fbc"] = fbc
     # Of most visitors no more than the browser is known.
-    person_digests = digests(user_data, person_keys) if has_keys else _browser_digests(fbp, person_keys)
+    person_digests = digests(user_data, person_keys) if has_keys else browser_digests(fbp, person_keys)
     if visitor := cookie.visitor:
         user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(visitor)]
         person_digests += number_digests(visitor, person_keys)
@@ -99,17 +99,18 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
             # Meta's libraries sign what they hashed with an appendix.
             identifiers += [f"{name}:{value.partition('.')[0]}".encode() for value in values]
     if fbp := user_data.get("fbp"):
-        identifiers.append(_browser(fbp))
+        identifiers.append(browser_of(fbp))
     return _digests_of(identifiers, keys)
 
 
-def _browser(fbp: str) -> bytes:
+def browser_of(fbp: str) -> bytes:
     """Return what of an id says whose it is: its time and number, not where its cookie stands or who wrote it."""
     return f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode()
 
 
-def _browser_digests(fbp: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
-    return _digests_of((_browser(fbp),), keys) if fbp else ()
+def browser_digests(fbp: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the digests of the browser with this id, likewise; none where it has none."""
+    return _digests_of((browser_of(fbp),), keys) if fbp else ()
 
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -20,6 +20,7 @@ from proxy.model.record import Record
 from proxy.queue.contract import QueueError, Stored
 
 SECRETS = {"shopify": "shopify-secret", "woocommerce": "woo-secret", "stripe": "whsec-stripe"}
+AT_ONCE = {"wait_seconds": 0}
 GOLDEN = Path(__file__).parents[2] / "golden" / "hooks"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Test/1.0"
 PLANTED = "Erika.Planted@mail.example"
@@ -30,7 +31,7 @@ async def _shop(tmp_path: Path) -> AsyncIterator[Installation]:
     webhooks: list[dict[str, Any]] = [{"kind": kind, "secret": secret} for kind, secret in SECRETS.items()]
     webhooks[0]["old_secrets"] = ["an older secret"]
     webhooks[2]["renewal_event"] = "Renewal"
-    async with installation(tmp_path, webhook=webhooks) as shop:
+    async with installation(tmp_path, webhook=webhooks, orders=AT_ONCE) as shop:
         yield shop
 
 
@@ -249,7 +250,7 @@ async def test_a_first_payment_reaches_all_pixels_or_is_asked_for_again(
     """When the queue fails, no pixel remembers a payment that another never got: the repeat is the first for both."""
     pixels = [{"id": pixel, "access_token": TOKEN} for pixel in (PIXEL, "2222222222")]
     webhook = [{"kind": "stripe", "secret": SECRETS["stripe"]}]
-    async with installation(tmp_path, webhook=webhook, pixel=pixels) as shop:
+    async with installation(tmp_path, webhook=webhook, pixel=pixels, orders=AT_ONCE) as shop:
         await send(shop, "stripe", stripe("stripe_trial"))
         append, failures = shop.proxy.queue.append, [QueueError("the disk is full")]
 

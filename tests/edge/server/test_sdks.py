@@ -23,6 +23,7 @@ from proxy import __version__
 ROOT = Path(__file__).resolve().parents[3]
 HERE, GOLDEN = Path(__file__).parent, ROOT / "tests" / "golden" / "server"
 KEY, FOREIGN_KEY = "c3a5e1f09b7d42688e0fa2b4d6c81357", "5b1f" * 8
+AT_ONCE = {"wait_seconds": 0}
 OTHER_PIXEL = "2222222222"
 BAD = ("too-old", "future", "no-value", "too-broad", "second-is-bad", "nothing", "too-many")
 # Where `make bench` puts the peers, for whoever has them there already.
@@ -84,10 +85,11 @@ async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Insta
         "domains": ["other.example"],
         "prefix": "/other-tools",
         "access_keys": [FOREIGN_KEY],
+        "orders": AT_ONCE,
         "pixel": [{"id": OTHER_PIXEL, "access_token": TOKEN}],
     }
     async with installation(
-        tmp_path_factory.mktemp("shop"), refused_with=[100], others=[other], access_keys=[KEY]
+        tmp_path_factory.mktemp("shop"), refused_with=[100], others=[other], access_keys=[KEY], orders=AT_ONCE
     ) as shop:
         yield shop
 

@@ -21,6 +21,7 @@ from proxy.model.record import Record
 from proxy.queue.contract import QueueError, Stored
 
 KEY, NEXT_KEY, FOREIGN_KEY = "c3a5e1f09b7d42688e0fa2b4d6c81357", "9d0e" * 8, "5b1f" * 8
+AT_ONCE = {"wait_seconds": 0}
 OTHER_PIXEL = "2222222222"
 JSON = {"Content-Type": "application/json"}
 GRAPH, GATEWAY = f"/v26.0/{PIXEL}/events", f"/capi/{PIXEL}/events"
@@ -45,12 +46,13 @@ async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Insta
         "domains": ["other.example"],
         "prefix": "/other-tools",
         "access_keys": [FOREIGN_KEY],
+        "orders": AT_ONCE,
         "pixel": [{"id": OTHER_PIXEL, "access_token": TOKEN}],
     }
     limits = {"body_seconds": 1.0, "header_seconds": 1.0}
     more: dict[str, Mapping[str, Any]] = {"limits": limits}
     async with installation(
-        tmp_path_factory.mktemp("shop"), more=more, others=[other], access_keys=[KEY, NEXT_KEY]
+        tmp_path_factory.mktemp("shop"), more=more, others=[other], access_keys=[KEY, NEXT_KEY], orders=AT_ONCE
     ) as shop:
         yield shop
 
@@ -287,11 +289,11 @@ async def test_a_large_request_is_stored_in_parts(shop: Installation, monkeypatc
     """No commit holds visitors up for a thousand events; if one fails, the request is 503, and its repeat no double."""
     append, sizes = shop.proxy.queue.append, list[int]()
 
-    async def failing_once(records: Sequence[Record]) -> Stored:
+    async def failing_once(records: Sequence[Record], **options: Any) -> Stored:
         sizes.append(len(records))
         if len(sizes) == 3:
             raise QueueError("the disk is full")
-        return await append(records)
+        return await append(records, **options)
 
     monkeypatch.setattr(shop.proxy.queue, "append", failing_once)
     body = {"data": [purchase(f"parts-{number}") for number in range(1000)]}
@@ -314,11 +316,11 @@ async def test_what_was_stored_before_a_failure_is_delivered(
     """Whatever ends a large request, its first part does not wait in the queue for somebody else's event."""
     append, sizes = shop.proxy.queue.append, list[int]()
 
-    async def failing(records: Sequence[Record]) -> Stored:
+    async def failing(records: Sequence[Record], **options: Any) -> Stored:
         sizes.append(len(records))
         if len(sizes) > 1:
             raise error
-        return await append(records)
+        return await append(records, **options)
 
     monkeypatch.setattr(shop.proxy.queue, "append", failing)
     name = type(error).__name__
@@ -488,7 +490,7 @@ async def test_a_site_without_keys_is_closed(tmp_path: Path) -> None:
 async def test_what_cannot_be_stored_is_refused_for_now(tmp_path: Path) -> None:
     """While the queue takes nothing, the door says when to come again, and nothing arrives."""
     more = {"queue": {"min_free_bytes": 1 << 60}}
-    async with installation(tmp_path, more=more, access_keys=[KEY]) as shop:
+    async with installation(tmp_path, more=more, access_keys=[KEY], orders=AT_ONCE) as shop:
         for path in (GRAPH, GATEWAY):
             answer = await ask(shop, path, {"data": [purchase("no-disk")]})
 
@@ -505,7 +507,7 @@ def contents(directory: Path) -> list[bytes]:
 async def test_no_key_reaches_a_file(tmp_path: Path) -> None:
     """After events with a right and a wrong key, no file of the proxy holds either."""
     tried = "a-wrong-key-that-somebody-tried-KEEP-OUT"
-    async with installation(tmp_path, access_keys=[KEY]) as shop:
+    async with installation(tmp_path, access_keys=[KEY], orders=AT_ONCE) as shop:
         assert (await ask(shop, GRAPH, {"data": [purchase("on-disk")], "access_token": KEY})).status == 200
         assert (await ask(shop, GRAPH, {"data": [purchase("not-on-disk")]}, key=tried)).status == 401
         await arrived(shop, "on-disk")

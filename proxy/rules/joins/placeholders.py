@@ -1,0 +1,72 @@
+"""Ids, addresses and numbers that stand for nobody, known by their hashes: what is raw was hashed before it comes here.
+
+A shop gives them to whoever has no account, or leaves no address; the first guest would be joined with the second.
+"""
+
+from functools import lru_cache
+from hashlib import md5, sha256
+
+from proxy.rules.request.sites import registrable
+
+_IDS = """
+    0 00 -1 (none) (notset) [object] [objectobject] anon anonymous client customer default empty false guest guestuser
+    n/a na nan nil no none notset null test true undefined unknown user visitor
+    00000000-0000-0000-0000-000000000000 00000000000000000000000000000000
+"""
+_SPELT_OTHERWISE = ("[object Object]", "NaN", "N/A", "(not set)", "not set", "guest user", "Guest User")
+_MAILBOXES = """
+    a abc admin anonymous billing contact customer customerservice do-not-reply donotreply email guest hello help info
+    kasse mail me na name nobody no no-email no-reply no_reply noemail none noreply null office order orders pos sales
+    service shop store support team test undefined unknown user web webmaster webshop
+"""
+_DOMAINS_OF_NOBODY = (
+    *("a.com", "abc.com", "email.com", "example.com", "example.net", "example.org", "guest.com", "invalid.com"),
+    *("na.com", "no.com", "noemail.com", "none.com", "noreply.com", "nomail.com", "null.com", "test.com"),
+)
+_LONGEST_NUMBER = 15
+"""Digits of a telephone number at most (ITU-T E.164)."""
+
+
+def is_nobodys_id(digest: str) -> bool:
+    """Tell whether an id, hashed or in the form of a hash, is what a shop gives to whoever has none."""
+    return digest in _nobodys_ids()
+
+
+def is_nobodys_mail(digest: str, domains: tuple[str, ...]) -> bool:
+    """Tell whether a hashed address is a mailbox of the site, or one that people make up; ``domains`` are the site's.
+
+    Those that a marketplace makes for each of its buyers are somebody's.
+    """
+    return digest in _nobodys_mail(domains)
+
+
+def is_nobodys_phone(digest: str) -> bool:
+    """Tell whether a hashed number is one that nobody has."""
+    return digest in _nobodys_phones()
+
+
+@lru_cache(maxsize=1)
+def _nobodys_ids() -> frozenset[str]:
+    words = {spelt for word in _IDS.split() for spelt in (word, word.upper(), word.title(), word.capitalize())}
+    raw = words.union(_SPELT_OTHERWISE)
+    # An id of 32 hex digits goes as it is, so a hash of the old kind looks like any other.
+    return frozenset(
+        raw | set(map(_hash, raw)) | {md5(word.encode(), usedforsecurity=False).hexdigest() for word in raw}
+    )
+
+
+@lru_cache(maxsize=64)
+def _nobodys_mail(domains: tuple[str, ...]) -> frozenset[str]:
+    own = {host for domain in domains for host in (domain, domain.removeprefix("www."), registrable(domain)) if host}
+    return frozenset(_hash(f"{box}@{host}") for box in _MAILBOXES.split() for host in own.union(_DOMAINS_OF_NOBODY))
+
+
+@lru_cache(maxsize=1)
+def _nobodys_phones() -> frozenset[str]:
+    repeated = {digit * length for digit in "0123456789" for length in range(1, _LONGEST_NUMBER + 1)}
+    counted = {"1234567890123456"[:length] for length in range(3, _LONGEST_NUMBER + 1)}
+    return frozenset(map(_hash, repeated | counted | {"0123456789", "10000000000", "1111111"}))
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

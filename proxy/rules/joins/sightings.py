@@ -1,0 +1,96 @@
+"""What an event of a page leaves of its visitor for a server's event of the same order.
+
+Where nothing of the visitor may leave, the order alone is noted, with the reason: the server may not tell of it either.
+"""
+
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from proxy.model.event import DropReason
+from proxy.model.join import CERTAIN, JoinKey, Sighting
+from proxy.model.request import Consent
+from proxy.rules import limits
+from proxy.rules.case import Case, EventCase
+from proxy.rules.identity.person import browser_digests, browser_of, number_digests, number_hash
+from proxy.rules.joins.keys import Claimed, Clue, join_keys, order_clues, person_clues
+
+_VISITOR = 8
+# A machine is nobody who could refuse.
+_REFUSALS = frozenset({DropReason.GPC, DropReason.DNT, DropReason.OPTED_OUT})
+
+
+def leave(event_case: EventCase) -> None:
+    """Leave a sighting of the visitor for an event that names an order or asks for one; one for all its pixels."""
+    case = event_case.case
+    if len(case.sightings) >= limits.SIGHTINGS:
+        return
+    keys = _keys(case, [*_of_order(event_case, event_case.data), *_of_person(event_case)])
+    if not keys:
+        return
+    ids, secrets = case.ids, case.policy.person_keys
+    sighting = Sighting(
+        case.policy.site.name,
+        keys,
+        event_case.hit.name,
+        event_case.hit.id,
+        case.request.now,
+        _visitor(ids.fbp),
+        fbp=ids.fbp,
+        fbc=ids.fbc,
+        address=case.address,
+        user_agent=case.user_agent,
+        options=case.options,
+        person_digests=(*number_digests(case.visitor_cookie.visitor, secrets), *browser_digests(ids.fbp, secrets)),
+    )
+    case.sightings += (sighting,)
+
+
+def leave_refusal(event_case: EventCase) -> None:
+    """Note of an event that is dropped as its visitor refused: the order, and the reason; nothing of the visitor."""
+    case, hit = event_case.case, event_case.hit
+    if len(case.sightings) >= limits.SIGHTINGS or not _is_refused(case):
+        return
+    site = case.policy.site
+    data = {} if site.sensitive == "restricted" else hit.data
+    if keys := _keys(case, [clue for clue in _of_order(event_case, data) if clue[0] in CERTAIN]):
+        refusal = Sighting(site.name, keys, hit.name, "", case.request.now, b"", forbidden=str(case.forbidden))
+        case.sightings += (refusal,)
+
+
+def _is_refused(case: Case) -> bool:
+    """Tell whether the visitor said no.
+
+    A page that has no answer yet says nothing: the event comes again with a yes, and until then a server's is of
+    somebody whom no page has brought, which is not sent where consent is required.
+    """
+    if case.forbidden is not DropReason.NO_CONSENT:
+        return case.forbidden in _REFUSALS
+    word, earlier = case.visit.consent, case.found.visitor_cookie.consent
+    is_withdrawn = earlier is Consent.REVOKED and case.policy.site.consent != "required"
+    return word is Consent.REVOKED or (word is Consent.UNKNOWN and is_withdrawn)
+
+
+def _keys(case: Case, clues: list[Clue]) -> tuple[JoinKey, ...]:
+    policy = case.policy
+    return join_keys(policy.site.name, dict.fromkeys(clues), policy.person_keys[:1])[: limits.SIGHTING_KEYS]
+
+
+def _of_order(event_case: EventCase, data: Mapping[str, Any]) -> Iterator[Clue]:
+    case, hit = event_case.case, event_case.hit
+    return order_clues(Claimed(hit.name, hit.id, data, case.visit.url), case.policy, case.effort)
+
+
+def _of_person(event_case: EventCase) -> list[Clue]:
+    """Return what names the visitor for any of the event's pixels, the surest first."""
+    case = event_case.case
+    visitor, domains = case.visitor_cookie.visitor, case.policy.site.domains
+    number = number_hash(visitor) if visitor else ""
+    people = {id(person): person for person in (case.people[pixel.id] for pixel in event_case.pixels)}
+    clues = [clue for person in people.values() for clue in person_clues(person.user_data, domains, number)]
+    return sorted(clues, key=lambda clue: clue[0])
+
+
+def _visitor(fbp: str) -> bytes:
+    """Return what tells visitors apart, whatever secret was the current one when they came."""
+    return blake2b(browser_of(fbp), digest_size=_VISITOR).digest()
