@@ -159,6 +159,7 @@ def open_queue(
         retention=installation.settings.retention,
         now=now,
         on_broken=on_broken,
+        join_days=max((site.orders.join_days for site in installation.settings.site), default=7),
         conditions=conditions,
     )
 

@@ -9,6 +9,10 @@ part, length of the payload.
 Layout 4, of servers' records, begins with the byte 4, and its index has a third list: the action source, then the
 request fields by name, those that are not empty. A browser copy is null there.
 
+Layout 5, where something is looked up for a record when it is claimed, is the byte 5, the length of what follows (32
+bits, big-endian), a list as MessagePack, then layout 3 or 4. The list has of each record its ``Join`` or null, its
+``Twin`` or null, and the keys of its order.
+
 Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
 JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
 """
@@ -17,17 +21,20 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from proxy.model.event import BrowserCopy
+from proxy.model.join import Join, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
-_LAYOUT, _SERVER_LAYOUT = b"\x03", b"\x04"
+_LAYOUT, _SERVER_LAYOUT, _PENDING_LAYOUT = b"\x03", b"\x04", b"\x05"
 _INDEXED = frozenset({_LAYOUT, _SERVER_LAYOUT})
 _INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
 _COPIES: dict[str | None, BrowserCopy | None] = {None: None, **{member.value: member for member in BrowserCopy}}
+_PENDING = msgspec.msgpack.Decoder(list[tuple[Join | None, Twin | None, bytes]]).decode
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
 MOST_BYTES = 2 << 20
@@ -86,12 +93,14 @@ def pack(records: Sequence[Record]) -> bytes:
     """Write the records of one pixel and kind, each different shared part once; the pixel stands beside the segment."""
     numbers: dict[tuple[Any, ...], int] = {}
     entries, payloads = [], []
+    is_pending = False
     for record in records:
         alike = (record.shared, record.visitor, record.bot_reason, record.person_digests)
         number = numbers.setdefault(alike, len(numbers))
         facts = (record.name, record.id, record.time_s, record.browser_copy, record.findings)
         entries.append((*facts, number, len(record.payload)))
         payloads.append(record.payload)
+        is_pending = is_pending or record.pending is not None
     parts = [
         (visitor.hex(), bot_reason, b"".join(person_digests).hex(), len(part))
         for part, visitor, bot_reason, person_digests in numbers
@@ -100,7 +109,17 @@ def pack(records: Sequence[Record]) -> bytes:
     if records and (kind := kind_of(records[0])):
         fields = {name: text for name, text in kind.fields._asdict().items() if text}
         layout, index = _SERVER_LAYOUT, orjson.dumps((parts, entries, (kind.action_source, fields)))
-    return b"".join((layout, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
+    head = _pending_head(records) if is_pending else b""
+    return b"".join((head, layout, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
+
+
+def _pending_head(records: Sequence[Record]) -> bytes:
+    pending = []
+    for record in records:
+        join, twin = (record.pending, None) if isinstance(record.pending, Join) else (None, record.pending)
+        pending.append((join, twin, record.order if record.pending else b""))
+    written = msgspec.msgpack.encode(pending)
+    return b"".join((_PENDING_LAYOUT, _INDEX.pack(len(written)), written))
 
 
 def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
@@ -112,6 +131,8 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
     try:
         if packed[:1] in _INDEXED:
             return _records(packed, pixel)
+        if packed[:1] == _PENDING_LAYOUT:
+            return _pending_records(packed, pixel)
         return tuple(_old_records(packed, pixel))
     except (KeyError, TypeError, struct.error) as error:
         raise ValueError("a segment has not the form that this version knows") from error
@@ -137,6 +158,13 @@ def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
         records.append(Record(*whose, packed[at:end], tuple(findings), person_digests, b"", part, *kind))
         at = end
     return tuple(records)
+
+
+def _pending_records(packed: bytes, pixel: str) -> tuple[Record, ...]:
+    start = len(_PENDING_LAYOUT) + _INDEX.size
+    end = start + int.from_bytes(packed[len(_PENDING_LAYOUT) : start], "big")
+    found = zip(_records(packed[end:], pixel), _PENDING(packed[start:end]), strict=True)
+    return tuple(record._replace(pending=join or twin, order=order) for record, (join, twin, order) in found)
 
 
 def _kind(action_source: str, fields: Mapping[str, str]) -> Kind:

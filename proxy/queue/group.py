@@ -3,9 +3,9 @@
 A group is sealed before anybody knows which of its records are repeats. The engine finds them while it stores the
 group, and writes down their positions in the sealed segment; whoever opens the segment leaves them out.
 
-What must never rest on disk is not sealed: a record whose person may be suppressed is handed to the engine open, which
-asks the table of suppressions and seals what passes. ``suppressions_version`` tells whether anybody was suppressed
-since the group was made; then the engine looks again.
+What must never rest on disk is not sealed: a record or a sighting whose person may be suppressed is handed to the
+engine open, which asks the table of suppressions and seals what passes. ``suppressions_version`` tells whether anybody
+was suppressed since the group was made; then the engine looks again.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from proxy.model.record import Record
 from proxy.queue.codec import Chunk, Kind, kind_of, pack
 from proxy.queue.keys import fields_key, keyed, server_key, visit_key
 from proxy.queue.seal import Sealer
+from proxy.queue.sightings import SealedSighting, forbidden, seal_sighting
 
 OPEN = -1
 """The segment of a record that is not sealed."""
@@ -69,6 +70,7 @@ class Group(NamedTuple):
     """All records, in the order of their calls."""
     segments: Sequence[SealedSegment]
     suppressions_version: int
+    sightings: Sequence[SealedSighting] = ()
 
 
 class Suppressed(Protocol):
@@ -117,6 +119,7 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
     version, may_hold = suppressed.version, suppressed.may_hold
     filling = _Filling()
     members: list[Member] = []
+    sightings: list[SealedSighting] = []
     for number, call in enumerate(calls):
         for record in call.records:
             is_open = any(map(may_hold, record.person_digests))
@@ -126,7 +129,17 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
             key, born = keyed(record.pixel, record.name, record.id)
             visit = visit_key(key, record.visitor) if record.browser_copy else server_key(key)
             members.append(Member(record, number, visit, born, segment, position))
-    return Group(calls, members, filling.sealed(sealer), version)
+        if call.sightings:
+            sightings += [_sealed_sighting(number, each, sealer, suppressed) for each in call.sightings]
+    return Group(calls, members, filling.sealed(sealer), version, sightings)
+
+
+def _sealed_sighting(call: int, sighting: Sighting, sealer: Sealer, suppressed: Suppressed) -> SealedSighting:
+    if any(map(suppressed.may_hold, sighting.person_digests)):
+        return SealedSighting(call, sighting, b"")
+    # Whoever made it forbidden may have left in it what must not rest.
+    left = forbidden(sighting, sighting.forbidden) if sighting.forbidden else sighting
+    return SealedSighting(call, left, seal_sighting(left, sealer))
 
 
 def sealed_segment(pixel: str, records: Sequence[Record], not_before: int, sealer: Sealer) -> SealedSegment:

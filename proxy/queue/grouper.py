@@ -25,6 +25,8 @@ _LINGER_S, _MOST_LINGER_S = 0.0002, 0.005
 _MOST_CALLS = 512
 # Of a record in memory, beside its payload: measured with names and ids of usual length.
 _RECORD_BYTES = 500
+# Of a sighting, sealed and open.
+_SIGHTING_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,20 @@ class Grouper:
     async def append(
         self, records: Sequence[Record], *, not_before: int = 0, sightings: Sequence[Sighting] = ()
     ) -> Stored:
-        """Store records durably, together with those of other callers.
+        """Store records durably, together with those of other callers; see ``Intake.append``.
+
+        Args:
+            records: Events of any pixels.
+            not_before: Server clock in milliseconds; none of them is claimed before that moment.
+            sightings: What they leave of their visitors.
 
         Raises:
             QueueError: when they were not stored.
         """
         self._require()
         size = _bytes_of(records)
+        if sightings:
+            size += len(sightings) * _SIGHTING_BYTES
         if self._closing:
             raise QueueBrokenError("the queue is closed")
         if self._bytes and self._bytes + size > self._bounds.bytes:

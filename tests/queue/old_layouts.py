@@ -13,9 +13,11 @@ from proxy.queue.seal import Sealer
 
 
 def write_as_layout_7(db: apsw.Connection) -> None:
-    """Take from a file what layout 7 did not know: indexes apart for what is held and what is due."""
+    """Take from a file what layout 7 did not know: indexes for what is held and what is due, and the join of copies."""
     db.execute("DROP INDEX segment_held; DROP INDEX segment_lane")
     db.execute("CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at, not_before)")
+    for table in ("sighting", "sighting_slot", "unsent_order"):
+        db.execute(f"DROP TABLE {table}")
     db.pragma("user_version", 7)
 
 

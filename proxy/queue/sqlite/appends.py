@@ -1,16 +1,17 @@
 """Acknowledgement: a group of appends is stored, without its repeats and without suppressed people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from proxy.model.event import DropReason
+from proxy.model.join import Sighting
 from proxy.model.record import Record
 from proxy.queue.contract import Remainder, Stored
 from proxy.queue.group import OPEN, Group, Member
-from proxy.queue.sqlite.seen import Past
+from proxy.queue.sightings import forbidden
+from proxy.queue.sqlite.seen import UNSTORED, Past
 from proxy.queue.sqlite.tables import Tables
 
 _PLAIN = Stored()
-_REPEATS = (Past.REPEAT, Past.CONTRADICTION)
 _CONTRADICTED = (Past.CONFLICT, Past.CONTRADICTION)
 
 
@@ -32,12 +33,17 @@ class Appends:
         refused = self._refused(group)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
         known = self._tables.seen.meet(admitted, now)
-        for number, past in self._tables.orders.meet(admitted, now).items():
-            known[number] = Past.CONTRADICTION if known.get(number) in _CONTRADICTED else past
+        for number, past in self._tables.orders.meet(admitted, known, now).items():
+            if past is Past.TAKEOVER:
+                known.pop(number, None)
+            else:
+                known[number] = Past.CONTRADICTION if known.get(number) in _CONTRADICTED else past
         pasts = [(admitted[number], past) for number, past in known.items()]
         spoiled = {OPEN} | {group.members[number].segment for number in refused}
         self._insert_open(group, admitted, known, spoiled)
         self._insert_sealed(group, pasts, spoiled)
+        if group.sightings:
+            self._tables.sightings.leave(self._left(group, refused))
         return _answers(group, refused, pasts)
 
     def _refused(self, group: Group) -> dict[int, DropReason]:
@@ -50,6 +56,24 @@ class Appends:
             and (reason := self._tables.suppressions.refusal(member.record))
         }
 
+    def _left(self, group: Group, refused: Mapping[int, DropReason]) -> Iterator[tuple[Sighting, bytes]]:
+        """Yield what stays of the sightings, sealed: of those who refuse their refusal, of the erased nothing."""
+        tables, reasons = self._tables, {}
+        for number, reason in refused.items():
+            member = group.members[number]
+            reasons[member.call, member.record.name, member.record.id] = reason
+        is_clear = group.suppressions_version == tables.suppressions.version
+        for call, sighting, sealed in group.sightings:
+            refusal = reasons.get((call, sighting.name, sighting.id))
+            if not refusal and not (is_clear and sealed):
+                refusal = tables.suppressions.refusal_of(sighting.person_digests, sighting.at)
+            if not refusal and sealed:
+                yield sighting, sealed
+            elif refusal is not DropReason.ERASED:
+                word = sighting.forbidden or refusal
+                left = forbidden(sighting, word) if word else sighting
+                yield left, tables.sightings.seal(left)
+
     def _insert_open(
         self, group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
     ) -> None:
@@ -57,7 +81,7 @@ class Appends:
         lanes: dict[tuple[str, int], list[Record]] = {}
         for number, member in enumerate(admitted):
             past = known.get(number)
-            if past is Past.CONFLICT or (member.segment in spoiled and past not in _REPEATS):
+            if past is Past.CONFLICT or (member.segment in spoiled and past not in UNSTORED):
                 lane = (member.record.pixel, max(group.calls[member.call].not_before, member.record.not_before))
                 record = _doubted(member.record) if past is Past.CONFLICT else member.record
                 lanes.setdefault(lane, []).append(record)
@@ -78,7 +102,8 @@ def _answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tu
     """Return what became of each append; most brought nothing but new events."""
     found: dict[int, dict[Past, list[Record]]] = {}
     for member, past in pasts:
-        found.setdefault(member.call, {}).setdefault(past, []).append(member.record)
+        told = Past.REPEAT if past is Past.COPY else past
+        found.setdefault(member.call, {}).setdefault(told, []).append(member.record)
     refusals: dict[int, list[tuple[Record, DropReason]]] = {}
     for number, reason in refused.items():
         member = group.members[number]
@@ -92,7 +117,11 @@ def _answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tu
 def _answer(found: Mapping[Past, Sequence[Record]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
     conflicts = tuple(found.get(Past.CONFLICT, ()))
     reused = len(found.get(Past.REUSED, ())) + len(conflicts)
-    repeats = (*found.get(Past.REPEAT, ()), *map(_doubted, found.get(Past.CONTRADICTION, ())))
+    repeats = (
+        *found.get(Past.REPEAT, ()),
+        *found.get(Past.COPY, ()),
+        *map(_doubted, found.get(Past.CONTRADICTION, ())),
+    )
     return Stored(repeats, reused, tuple(refused), conflicts)
 
 

@@ -71,8 +71,11 @@ class LocalArchive:
         )
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
-        """See ``Suppressing``."""
-        await self._writer.do(lambda: self._store.tables.suppressions.add(person_digests, kind, at))
+        """See ``Suppressing``; sightings beyond a slice follow, so that no append waits for very many."""
+        corrections = self._store.corrections
+        more = await self._writer.do(lambda: corrections.suppress(person_digests, kind, at))
+        while more:
+            more = await self._writer.do(lambda: corrections.forbid(person_digests, kind))
 
     async def lift(
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Remainder
+from proxy.queue.sqlite.suppressions import REASONS
 from proxy.queue.sqlite.sweeps import Sweeps
 from proxy.queue.sqlite.tables import Tables
 
@@ -28,6 +30,27 @@ class Corrections:
         count = self._tables.dead.discard(ids)
         self._tables.counts.dead.add("", -count)
         return count
+
+    def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> bool:
+        """Suppress people, and forbid what may be joined with them; tell whether ``forbid`` may find more.
+
+        Args:
+            person_digests: 16 bytes each.
+            kind: Who asked for it.
+            at: Server clock in milliseconds.
+        """
+        self._tables.suppressions.add(person_digests, kind, at)
+        return self.forbid(person_digests, kind)
+
+    def forbid(self, person_digests: Collection[bytes], kind: SuppressionKind) -> bool:
+        """Take a slice of the sightings of people, or for an erasure all that is left of them; tell whether of more.
+
+        Until it comes to them the suppression itself speaks against them (pending.py).
+        """
+        sightings = self._tables.sightings
+        if kind is SuppressionKind.ERASURE:
+            return sightings.erase(person_digests)
+        return sightings.forbid(person_digests, REASONS[kind])
 
     def erase_waiting(self, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove a slice of what waits about people; see ``Sweeps.erase``."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from proxy.model.record import Record
 from proxy.model.verdict import Dead
 from proxy.queue.contract import (
     NewDeadLetter,
@@ -12,6 +13,7 @@ from proxy.queue.contract import (
     dead_row,
     dropped_row,
 )
+from proxy.queue.sqlite.pending import PendingRecords
 from proxy.queue.sqlite.sweeps import Sweeps
 from proxy.queue.sqlite.tables import Tables
 
@@ -22,6 +24,7 @@ class Deliveries:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._sweeps = Sweeps(tables.segments)
+        self._pending = PendingRecords(tables)
 
     def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """Claim unclaimed segments of a pixel, without what was suppressed since.
@@ -41,17 +44,25 @@ class Deliveries:
         return ()
 
     def _permitted(self, segment: Segment) -> Segment | None:
-        """Return what of a claimed segment may be sent, and drop the rest."""
+        """Return what of a claimed segment may be sent, as every attempt at it will send it, and drop the rest."""
+        records = self._unsuppressed(segment.records)
+        if any(record.pending for record in records):
+            # Its visitor may be known only now.
+            records = self._unsuppressed(self._pending.settled(segment.pixel, records))
+        return segment if records is segment.records else self._tables.segments.keep(segment, records)
+
+    def _unsuppressed(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records that may be sent, these themselves if it is all, and drop the others."""
         tables = self._tables
-        if not tables.suppressions.may_concern(segment.records):
-            return segment
-        survivors, refused = tables.suppressions.sift(segment.records)
+        if not tables.suppressions.may_concern(records):
+            return records
+        survivors, refused = tables.suppressions.sift(records)
         if not refused:
-            return segment
+            return records
         tables.ledger.write(dropped_row(record, reason, tables.now()) for record, reason in refused)
         for _, reason in refused:
             tables.counts.withheld.add(reason, 1)
-        return tables.segments.keep(segment, survivors)
+        return survivors
 
     def release(self, claimed: Sequence[Segment]) -> None:
         """Give up a claim."""

@@ -70,6 +70,7 @@ class LocalQueue(LocalArchive):
         retention: RetentionSettings,
         now: Callable[[], int],
         on_broken: Callable[[QueueBrokenError], None],
+        join_days: int = 7,
         conditions: ConditionBoard | None = None,
     ) -> Self:
         """Open the queue of a locked ``data_dir``; call it within the event loop.
@@ -81,6 +82,7 @@ class LocalQueue(LocalArchive):
             retention: How long what is over stays.
             now: The server's clock in milliseconds.
             on_broken: Called on the event loop, once, when nothing is stored any more.
+            join_days: How long what a page left of its visitor may be of use to any site.
             conditions: Hears, on the event loop, of what is wrong with the queue though it goes on.
 
         Raises:
@@ -89,7 +91,9 @@ class LocalQueue(LocalArchive):
         troubles = Troubles(conditions, asyncio.get_running_loop())
         path = directory / DATABASE_FILE
         path.touch(mode=0o600)
-        store = SqliteStore(path, sealer, retention, now, reserve=limits.min_free_bytes, troubles=troubles)
+        store = SqliteStore(
+            path, sealer, retention, now, reserve=limits.min_free_bytes, join_days=join_days, troubles=troubles
+        )
         try:
             reader = Reader(open_reader(path), sealer)
         except apsw.Error as error:

@@ -40,6 +40,7 @@ class Housekeeping:
         files: Files,
         troubles: Troubles,
         retention: RetentionSettings,
+        join_days: int,
     ) -> None:
         """Look after an open file.
 
@@ -50,6 +51,7 @@ class Housekeeping:
             files: Whether its files are still in their place.
             troubles: Hear of what fails and leaves the file sound.
             retention: How long what is over stays.
+            join_days: How long a sighting may be of use to any site.
         """
         self._tables = tables
         self._notes = notes
@@ -57,6 +59,7 @@ class Housekeeping:
         self._files = files
         self._troubles = troubles
         self._retention = retention
+        self._join_days = join_days
         self._growth = retention.ledger_max_bytes // _TIDY_SHARE
         self._told_lost = 0
         self._noted_at, self._tidied_at, self._looked_at = time.monotonic(), -math.inf, -math.inf
@@ -165,4 +168,5 @@ class Housekeeping:
             tables.counts.dead.add("", -letters)
             suppressions = tables.suppressions.forget(now, retention)
             orders = tables.orders.forget(now)
-        return rows or letters > 0 or suppressions or orders
+            sightings = tables.sightings.forget(now, self._join_days)
+        return rows or letters > 0 or suppressions or orders or sightings

@@ -13,6 +13,10 @@ On disk (``queue.db``)
     order_M   the order memory: 16 bytes for an event of an order and a pixel, met in the 30 days M since 1970, and a
               hash of the value of a Purchase; a table is made with its first event, and dropped whole after four of
               these months
+    unsent_order  events of orders of which only pages told, and none of their copies was sent: the same 16 bytes as in
+              order_M, and until when the copy waits
+    sighting  what a page left of its visitor, sealed, and when; sighting_slot by which keys and for whom it is found,
+              and whether its visitor refuses
     dead      one sealed record per dead letter, with Graph's error
     ledger_D  finished events of day D without personal data, by number; forgotten from its oldest end, then dropped
     fate_D    later updates of browser copies, by event and visitor; likewise
@@ -28,7 +32,7 @@ from contextlib import suppress
 import apsw
 
 from proxy.queue.seal import Sealer, SealError
-from proxy.queue.sqlite import dead_letters, lanes, segment_table, suppressions
+from proxy.queue.sqlite import dead_letters, lanes, segment_table, sightings, suppressions, unsent
 from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.seen import Seen
@@ -62,6 +66,7 @@ def prepare(db: apsw.Connection, sealer: Sealer, now: Callable[[], int]) -> None
 def _create(db: apsw.Connection, sealer: Sealer) -> None:
     with db:
         db.execute(_META + segment_table.SCHEMA + dead_letters.SCHEMA + suppressions.SCHEMA + lanes.SCHEMA)
+        db.execute(sightings.SCHEMA + unsent.SCHEMA)
         db.execute("INSERT INTO meta VALUES('proof', ?)", (_proof(sealer),))
         Seen.create(db)
         DeadLetters.start_numbers(db)
@@ -108,7 +113,8 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
         ),
         # And servers' events among the segments, the dead letters and the rows, which an older program cannot read.
         7: (ledger.add_sources, lambda: segment_table.add_fields(db)),
-        8: (lambda: segment_table.add_holds(db),),
+        # And records that wait for another copy, which an older program cannot read.
+        8: (lambda: segment_table.add_holds(db), lambda: db.execute(sightings.SCHEMA + unsent.SCHEMA)),
     }
     for layout, changes in steps.items():
         if 0 < version < layout:

@@ -4,6 +4,9 @@ Shops tell of an order again when it is edited or refunded weeks later, buyers o
 two programs may tell of it with unlike event ids. A table for each 30 days holds a key of 16 bytes for each event, and
 four of the value of a Purchase; it is made with its first event and dropped whole. A record names its order itself
 (``Record.order``); those that name none cost nothing here.
+
+A page's copy may wait for a server's (``Twin``). Until it is sent a server's takes its place: it is no repeat, and the
+page's becomes one when it is claimed. Whether it was sent is known here without a clock (unsent.py).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,11 +15,13 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from proxy.model.join import Twin
 from proxy.model.order import ORDER_KEY
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.group import Member
-from proxy.queue.sqlite.seen import Past
+from proxy.queue.sqlite.seen import UNSTORED, Past
+from proxy.queue.sqlite.unsent import UnsentOrders
 
 _MONTH_MS = 30 * DAY_MS
 # So many tables, the current one among them, are asked: an event of the first day of the oldest is 120 days old.
@@ -29,6 +34,7 @@ class OrderMemory:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
+        self._unsent = UnsentOrders(db)
         self._months: set[int] = set()
         self.reload()
 
@@ -36,8 +42,9 @@ class OrderMemory:
         """Learn which tables there are, at start and after a rollback."""
         names = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB 'order_[0-9]*'")
         self._months = {int(str(name).removeprefix("order_")) for (name,) in names}
+        self._unsent.reload()
 
-    def meet(self, members: Sequence[Member], now: int) -> dict[int, Past]:
+    def meet(self, members: Sequence[Member], seen: Mapping[int, Past], now: int) -> dict[int, Past]:
         """Return which records repeat what was told of their orders, before or in this group, and remember all.
 
         By their numbers in the group. A repeat is remembered too: behind the page's copy the server's is one, and
@@ -45,22 +52,30 @@ class OrderMemory:
 
         Args:
             members: The group's records.
+            seen: What the duplicate memory says of them.
             now: Server clock in milliseconds.
         """
         orders = {number: _of(member.record) for number, member in enumerate(members) if member.record.order}
         if not orders:
             return {}
-        stored_before = self._met({key for order in orders.values() for key in order.known_by}, now)
+        stored_before = self._met({key for order in orders.values() for key in (*order.own, *order.known_by)}, now)
         met = dict(stored_before)
+        unsent = dict.fromkeys(self._unsent.among({key for order in orders.values() for key in order.others}), 0)
+        waiting: dict[bytes, int] = {}
         pasts: dict[int, Past] = {}
         for number, order in orders.items():
-            worth = members[number].record.worth
-            if not met.keys().isdisjoint(order.known_by):
-                differs = worth and any(met.get(key) not in {None, b"", worth} for key in order.others)
-                pasts[number] = Past.CONTRADICTION if differs else Past.REPEAT
+            record, past = members[number].record, seen.get(number)
+            if met.keys().isdisjoint(order.known_by):
+                if isinstance(record.pending, Twin) and past not in UNSTORED:
+                    waiting |= {key: record.not_before for key in order.own if key not in met}
+            elif past is not Past.REPEAT and order.takes_over(met, unsent | waiting):
+                pasts[number] = Past.TAKEOVER
+            else:
+                pasts[number] = order.past(record.worth, met)
             for key in order.own:
-                met.setdefault(key, worth)
+                met.setdefault(key, record.worth)
         self._remember({key: worth for key, worth in met.items() if key not in stored_before}, now)
+        self._unsent.add(waiting)
         return pasts
 
     def _met(self, keys: Collection[bytes], now: int) -> dict[bytes, bytes]:
@@ -92,7 +107,7 @@ class OrderMemory:
         if over:
             self._db.execute(f"DROP TABLE order_{min(over)}")
             self._months.remove(min(over))
-        return len(over) > 1
+        return self._unsent.forget(now - _MONTHS * _MONTH_MS) or len(over) > 1
 
     def met(self, pixel: str, orders: Collection[bytes], now: int) -> frozenset[bytes]:
         """Return which events of orders are remembered.
@@ -104,6 +119,21 @@ class OrderMemory:
         """
         keys = {_key(order, pixel): order for order in orders}
         return frozenset(keys[key] for key in self._met(keys, now))
+
+    def is_sent(self, pixel: str, orders: Collection[bytes]) -> None:
+        """Remember that pages' copies are sent, or that servers' took their place: no server's does from now on.
+
+        Args:
+            pixel: For which pixel.
+            orders: Their keys.
+        """
+        self._unsent.remove({_key(order, pixel, _PAGE) for order in orders})
+
+    def retract(self, record: Record) -> None:
+        """Forget that a server told of an event: it is not sent, so that a page's copy counts."""
+        keys = _of(record).own if record.order else ()
+        for month in self._months if keys else ():
+            self._db.execute(f"DELETE FROM order_{month} WHERE key IN carray(?)", (_array(keys),))  # noqa: S608
 
 
 class _Order(NamedTuple):
@@ -118,16 +148,30 @@ class _Order(NamedTuple):
     others: tuple[bytes, ...]
     """Of a page's event those of servers, and the other way round: one of them may be a forgery."""
     known_by: tuple[bytes, ...]
+    is_of_server: bool
+
+    def past(self, worth: bytes, met: Mapping[bytes, bytes]) -> Past:
+        """Return what is said of a repeat of this worth."""
+        differs = worth and any(met.get(key) not in {None, b"", worth} for key in self.others)
+        return Past.CONTRADICTION if differs else Past.REPEAT
+
+    def takes_over(self, met: Collection[bytes], unsent: Collection[bytes]) -> bool:
+        """Tell whether this is the first of servers, and only pages whose copies are not sent told of it before."""
+        return self.is_of_server and not any(key in met and key not in unsent for key in self.known_by)
+
+
+def parts_of(orders: bytes) -> list[bytes]:
+    """Return the keys in ``Record.order``."""
+    return [orders[start : start + ORDER_KEY] for start in range(0, len(orders), ORDER_KEY)]
 
 
 def _of(record: Record) -> _Order:
-    order, size = record.order, ORDER_KEY
-    parts = [order[start : start + size] for start in range(0, len(order), size)]
+    parts = parts_of(record.order)
     of_server = tuple(_key(part, record.pixel) for part in parts)
     of_page = tuple(_key(part, record.pixel, _PAGE) for part in parts)
     if record.browser_copy is None:
-        return _Order(of_server, of_page, (*of_server, *of_page))
-    return _Order(of_page, of_server, of_server)
+        return _Order(of_server, of_page, (*of_server, *of_page), is_of_server=True)
+    return _Order(of_page, of_server, of_server, is_of_server=False)
 
 
 def _key(order: bytes, pixel: str, whose: bytes = b"") -> bytes:

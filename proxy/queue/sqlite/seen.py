@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 import apsw
 
+from proxy.model.record import Record
 from proxy.queue.group import Member
-from proxy.queue.keys import PREFIX, event_digest, server_key, visit_key
+from proxy.queue.keys import PREFIX, event_digest, event_key, server_key, visit_key
 from proxy.queue.sqlite.visits import CONTRADICTED, CONTRADICTED_OLD, KNOWN, KNOWN_OLD, Question, Visits
 
 _TABLES = 4
@@ -45,6 +46,14 @@ class Past(Enum):
     """As REUSED, and another visitor's value is another one."""
     CONTRADICTION = 4
     """As REPEAT of what a server brings or brought, and its value is another one."""
+    COPY = 5
+    """As REPEAT, of a server's event that so far only pages brought."""
+    TAKEOVER = 6
+    """Of a server's event: it is new, and takes the place of pages' copies that are not sent yet; see orders.py."""
+
+
+UNSTORED = (Past.REPEAT, Past.CONTRADICTION, Past.COPY)
+"""What is said of events that are not stored."""
 
 
 class _Wanted(NamedTuple):
@@ -156,8 +165,15 @@ class Seen:
         differs = worth and any(other and other != worth for other in brought.values())
         differs = differs or key + worth in contradicted
         if key == server or by_whom & _BY_SERVER or server in brought:
-            return Past.CONTRADICTION if differs else Past.REPEAT
+            repeat = Past.COPY if key == server else Past.REPEAT
+            return Past.CONTRADICTION if differs else repeat
         return Past.CONFLICT if differs else Past.REUSED
+
+    def retract(self, record: Record) -> None:
+        """Forget that a server brought an event: it is not sent, so that a page's copy counts."""
+        key = server_key(event_key(record.pixel, record.name, record.id))
+        for number in range(_TABLES):
+            self._db.execute(f"DELETE FROM {_table(number)} WHERE key=?", (key,))  # noqa: S608 - our own name
 
     def owners(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
         """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.

@@ -50,6 +50,7 @@ class SqliteStore:
         now: Callable[[], int],
         *,
         reserve: int,
+        join_days: int,
         troubles: Troubles,
     ) -> None:
         """Open or create the file.
@@ -60,6 +61,7 @@ class SqliteStore:
             retention: How long what is over stays.
             now: The server's clock in milliseconds.
             reserve: How many bytes of its disk are to stay free.
+            join_days: How long a sighting may be of use to any site.
             troubles: Hear, on the writer thread, of what the store survives.
 
         Raises:
@@ -75,7 +77,13 @@ class SqliteStore:
         self.deliveries = Deliveries(self.tables)
         self.corrections = Corrections(self.tables)
         self.housekeeping = Housekeeping(
-            self.tables, self.notes, self.disk_space, files=self._files, troubles=troubles, retention=retention
+            self.tables,
+            self.notes,
+            self.disk_space,
+            files=self._files,
+            troubles=troubles,
+            retention=retention,
+            join_days=join_days,
         )
 
     def group(self, appends: Sequence[Append]) -> Group:

@@ -32,11 +32,12 @@ _SIEVE_BYTES = 3
 _NOBODY, _SEVERAL = 0, 255
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
-_REASONS = {
+REASONS = {
     SuppressionKind.OPT_OUT: DropReason.OPTED_OUT,
     SuppressionKind.WITHDRAWAL: DropReason.NO_CONSENT,
     SuppressionKind.ERASURE: DropReason.ERASED,
 }
+"""Why an event about a suppressed person is not sent."""
 
 
 class SuppressionTable:
@@ -138,10 +139,14 @@ class SuppressionTable:
 
     def refusal(self, record: Record) -> DropReason | None:
         """Return what speaks against a record; an erasure does if the event happened before it."""
-        for digest in record.person_digests:
+        return self.refusal_of(record.person_digests, record.time_s * 1000)
+
+    def refusal_of(self, person_digests: Iterable[bytes], happened: int) -> DropReason | None:
+        """Return what speaks against what these people did at a moment in milliseconds."""
+        for digest in person_digests:
             for kind, at in self._found(digest):
-                if kind is not SuppressionKind.ERASURE or record.time_s * 1000 <= at:
-                    return _REASONS[kind]
+                if kind is not SuppressionKind.ERASURE or happened <= at:
+                    return REASONS[kind]
         return None
 
     def _found(self, digest: bytes) -> list[tuple[SuppressionKind, int]]:

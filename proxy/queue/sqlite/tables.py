@@ -19,6 +19,7 @@ from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.orders import OrderMemory
 from proxy.queue.sqlite.seen import Seen
 from proxy.queue.sqlite.segments import Segments
+from proxy.queue.sqlite.sightings import SightingTable
 from proxy.queue.sqlite.suppressions import SuppressionTable
 
 
@@ -61,6 +62,7 @@ class Tables:
         waiting, suppressions = segment_search.count(self.db), SuppressionTable.count(self.db)
         self.counts = Counts(waiting, self.dead.count(), suppressions, next_due(self.db))
         self.segments = Segments(self.db, sealer, self.counts, self.now)
+        self.sightings = SightingTable(self.db, sealer)
         self.lanes = Lanes(self.db)
         self.suppressions = SuppressionTable(self.db, self.counts.suppressions)
 
@@ -97,6 +99,7 @@ class Tables:
                 self.db.execute("ROLLBACK")
             self.seen.reload()
             self.orders.reload()
+            self.sightings.reload()
             self.ledger.reload()
         except Exception as error:
             # What is in memory may differ from the file now.

@@ -1,0 +1,263 @@
+"""A page's and a server's copy of one order: while the page's waits the server's takes its place, later it does not."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from clock import NOON, Clock
+from queues import open_queue
+from sighted import claimed, leave, left, order, told
+from support import PIXEL, record
+
+from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.join import Twin
+from proxy.model.ledger import LedgerRow
+from proxy.model.order import order_key
+from proxy.model.record import Record
+from proxy.queue.contract import Filter, QueueError
+from proxy.queue.sqlite.engine import LocalQueue
+
+WAIT = 15_000
+ORDER = order_key("shop", "Purchase", "1")
+SAME, OWN = "order-shop-1", ""
+
+
+def of_page(number: int = 1, identity: str = OWN, *, unpaid: str = "", visitor: bytes = b"anna") -> Record:
+    """Return a page's copy of the order, which waits for the server's."""
+    made = record(number, visitor=visitor)._replace(name="Purchase", order=ORDER, not_before=NOON + WAIT)
+    return made._replace(id=identity or made.id, pending=Twin(ORDER, unpaid))  # type: ignore[arg-type]
+
+
+def of_server(number: int = 2, identity: str = OWN, *, unknown: str = "send") -> Record:
+    """Return a server's copy of the order, which waits for what the page leaves."""
+    made = told(order(1), number=number, unknown=unknown, order=ORDER, not_before=NOON + 2 * WAIT)
+    return made._replace(id=identity or made.id)
+
+
+async def brought(queue: LocalQueue, *records: Record) -> list[str]:
+    """Store each record by itself, a page's with what its visitor leaves; return the ids of the repeats."""
+    repeats = []
+    for one in records:
+        who = one.visitor.decode()
+        seen = [left(who, order(1))._replace(id=one.id)] if who else []
+        repeats += [each.id for each in (await queue.append([one], sightings=seen)).duplicates]
+    return repeats
+
+
+async def listed(queue: LocalQueue) -> list[LedgerRow]:
+    return [row async for row in queue.events(Filter())]
+
+
+async def sent(queue: LocalQueue, clock: Clock, *, wait: int = 3 * WAIT) -> list[tuple[str, bool]]:
+    """Let all that waits become due; return the ids of what is sent, each with whether it is a server's."""
+    clock.now = max(clock.now, NOON + wait)
+    return [(each.id, each.browser_copy is None) for each in await claimed(queue)]
+
+
+IDS = [(SAME, SAME), (OWN, OWN)]
+
+
+@pytest.mark.parametrize("ids", IDS, ids=["one derived id", "ids of their own"])
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_server_takes_the_place_of_a_page_that_waits(
+    queue: LocalQueue, clock: Clock, ids: Sequence[str], *, together: bool
+) -> None:
+    """One event leaves, the server's with the page's id; the page's is a duplicate with its browser copy."""
+    page, server = of_page(1, ids[0]), of_server(2, ids[1])
+    if together:
+        repeats = await asyncio.gather(brought(queue, page), brought(queue, server))
+        assert list(map(len, repeats)) == [0, 0]
+    else:
+        assert await brought(queue, page, server) == []
+
+    assert await sent(queue, clock) == [(page.id, True)]
+    assert [(row.id, row.status, row.browser_copy) for row in await listed(queue)] == [
+        (page.id, "duplicate", BrowserCopy.FIRED)
+    ]
+    assert queue.stats().waiting == {PIXEL: 1}
+
+
+@pytest.mark.parametrize("identity", [SAME, OWN])
+async def test_only_the_first_of_servers_takes_over(queue: LocalQueue, clock: Clock, identity: str) -> None:
+    """Its repeats are repeats, under the same id or another, in one request or later."""
+    first, second, third = of_server(2, identity), of_server(3, identity), of_server(4)
+    await brought(queue, of_page(1, identity))
+    stored = await queue.append([first, second])
+
+    assert [one.id for one in stored.duplicates] == [second.id]
+    assert await brought(queue, third) == [third.id]
+    assert [is_of_server for _, is_of_server in await sent(queue, clock)] == [True]
+
+
+@pytest.mark.parametrize("identity", [SAME, OWN])
+async def test_a_page_that_was_sent_is_not_followed_by_the_servers(
+    queue: LocalQueue, clock: Clock, identity: str
+) -> None:
+    """Claimed, it is on its way, also if the process dies before it arrives, or the clock steps back."""
+    await brought(queue, of_page(1, identity))
+    clock.now = NOON + WAIT
+    (segment,) = await queue.claim(PIXEL, most=10)
+    await queue.release([segment])
+    clock.now = NOON - 10 * WAIT
+    server = of_server(2, identity)
+
+    assert await brought(queue, server) == [server.id]
+    assert await sent(queue, clock) == [(segment.records[0].id, False)]
+
+
+async def test_a_page_that_comes_behind_the_servers_is_a_repeat(queue: LocalQueue, clock: Clock) -> None:
+    """Whether the server's waits still or was sent; what the page leaves completes the one that waits."""
+    assert await brought(queue, of_server(2, SAME), of_page(1, SAME)) == [SAME]
+    (event,) = await sent_records(queue, clock)
+    assert b"fb.1.1.anna" in event.payload
+    assert await brought(queue, of_page(3)) == ["id-3"]
+
+
+async def sent_records(queue: LocalQueue, clock: Clock) -> list[Record]:
+    clock.now = NOON + 3 * WAIT
+    return await claimed(queue)
+
+
+@pytest.mark.parametrize("journey", list(permutations(["claim", "server", "page"])))
+async def test_pages_of_several_visitors_never_make_an_order_count_twice_as_the_servers(
+    queue: LocalQueue, clock: Clock, journey: Sequence[str]
+) -> None:
+    """Of a page that names one order for everybody, no server's event goes out once any of its copies did."""
+    await brought(queue, of_page(1, SAME))
+    gone: list[tuple[str, bool]] = []
+    for step in journey:
+        if step == "claim":
+            gone += await sent(queue, clock, wait=WAIT)
+        elif step == "server":
+            await brought(queue, of_server(2, SAME))
+        else:
+            await brought(queue, of_page(3, SAME, visitor=b"bert"))
+    gone += await sent(queue, clock)
+    is_servers_only = [is_of_server for _, is_of_server in gone]
+
+    assert is_servers_only in ([True], [False], [False, False])
+    assert is_servers_only[0] == (journey.index("server") < journey.index("claim"))
+
+
+async def test_a_reload_of_a_page_that_was_sent_does_not_wait(queue: LocalQueue, clock: Clock) -> None:
+    """The repeat by the same visitor is not stored, so a server's copy finds nothing whose place it could take."""
+    plain = record(1, visitor=b"anna")._replace(name="Purchase", id=SAME)
+    await queue.append([plain])
+    assert await sent(queue, clock, wait=0) == [(SAME, False)]
+
+    assert await brought(queue, of_page(1, SAME), of_server(2, SAME)) == [SAME, SAME]
+
+
+@pytest.mark.parametrize("identity", [SAME, OWN])
+async def test_an_order_that_is_paid_late_counts(queue: LocalQueue, clock: Clock, identity: str) -> None:
+    """A page's copy whose payment nobody confirmed is dropped as unpaid; the server's counts weeks later, once."""
+    await brought(queue, of_page(1, identity, unpaid="drop"))
+    assert await sent(queue, clock) == []
+    assert [(row.status, row.reason, row.browser_copy) for row in await listed(queue)] == [
+        ("dropped", "unpaid", "fired")
+    ]
+    assert queue.stats().withheld == {DropReason.UNPAID: 1}
+    clock.now += 20 * 86_400_000
+    server, again = (of_server(number, identity) for number in (2, 3))
+
+    assert await brought(queue, server, again) == [again.id]
+    assert [is_of_server for _, is_of_server in await sent(queue, clock)] == [True]
+
+
+@pytest.mark.parametrize("unpaid", ["", "send"])
+async def test_a_page_whose_copy_did_not_come_is_sent(queue: LocalQueue, clock: Clock, unpaid: str) -> None:
+    """With the bytes it came with, and pending no more."""
+    page = of_page(1, SAME, unpaid=unpaid)
+    await brought(queue, page)
+
+    (found,) = await sent_records(queue, clock)
+    assert found == page._replace(pending=None, order=b"", not_before=0)
+
+
+@pytest.mark.parametrize("identity", [SAME, OWN])
+async def test_what_is_dropped_as_unknown_leaves_room_for_the_page(
+    queue: LocalQueue, clock: Clock, identity: str
+) -> None:
+    """The server's event of nobody is dropped; the page that comes with the visitor's consent counts."""
+    await brought(queue, of_server(2, identity, unknown="drop"))
+    assert await sent(queue, clock) == []
+    assert queue.stats().withheld == {DropReason.NO_CONSENT: 1}
+
+    page = of_page(1, identity)
+    assert await brought(queue, page) == []
+    assert await sent(queue, clock) == [(page.id, False)]
+
+
+async def test_a_servers_event_of_nobody_may_come_again(queue: LocalQueue, clock: Clock) -> None:
+    """Its sender's retry is judged anew: by then the visitor may be known."""
+    await brought(queue, of_server(2, SAME, unknown="drop"))
+    await sent(queue, clock)
+    await leave(queue, left("anna", order(1)))
+
+    assert await brought(queue, of_server(2, SAME, unknown="drop")) == []
+    assert [is_of_server for _, is_of_server in await sent(queue, clock)] == [True]
+
+
+async def test_copies_of_different_pixels_wait_apart(queue: LocalQueue, clock: Clock) -> None:
+    """A server's event for one pixel takes the place of that pixel's copy alone."""
+    other = of_page(1, SAME)._replace(pixel="2222222222")
+    await brought(queue, of_page(1, SAME), other)
+    await brought(queue, of_server(2, SAME))
+
+    assert await sent(queue, clock) == [(SAME, True)]
+    assert [found.id for segment in await queue.claim("2222222222", most=9) for found in segment.records] == [SAME]
+
+
+async def test_who_waits_is_known_after_a_restart_and_not_after_a_failed_commit(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page whose commit failed waits for nobody; one that was acknowledged still gives its place."""
+    queue = open_queue(tmp_path, clock)
+    with monkeypatch.context() as broken:
+        broken.setattr(queue._store.tables.segments, "insert_sealed", lambda *_: 1 / 0)
+        with pytest.raises(QueueError):
+            await queue.append([of_page(1, SAME)])
+    assert not queue._store.tables.orders._unsent._has_any
+    await brought(queue, of_page(1, SAME))
+    await queue.close()
+    again = open_queue(tmp_path, clock)
+
+    assert await brought(again, of_server(2, SAME)) == []
+    assert await sent(again, clock) == [(SAME, True)]
+    await again.close()
+
+
+async def test_neighbours_in_a_segment_keep_their_order(queue: LocalQueue, clock: Clock) -> None:
+    """What waits for nothing is claimed as it came, between copies that are sent and copies that are not."""
+    plain = [record(number)._replace(not_before=NOON + WAIT) for number in (10, 11)]
+    await queue.append([plain[0], of_page(1), plain[1], of_page(3)._replace(order=b"", pending=Twin(b"x" * 16))])
+    await brought(queue, of_server(2))
+    clock.now = NOON + WAIT
+
+    assert [found.id for found in await claimed(queue)] == ["id-10", "id-11", "id-3"]
+
+
+async def test_what_grew_too_old_while_it_waited_is_judged_when_it_is_replayed(queue: LocalQueue, clock: Clock) -> None:
+    """A dead letter of a page's copy that a server's replaced is a duplicate, not a second sale."""
+    await brought(queue, of_page(1, SAME))
+    assert await queue.expire(before_s=1 << 40) == ({PIXEL: 1}, False)
+    await brought(queue, of_server(2, SAME))
+    (letter,) = await queue.dead(Filter())
+    await queue.replay([letter.id], not_before_s=0)
+
+    assert await sent(queue, clock) == [(SAME, True)]
+
+
+async def test_the_memory_of_what_waits_ends_with_that_of_orders(queue: LocalQueue, clock: Clock) -> None:
+    """An order that was never paid is forgotten after four months."""
+    await brought(queue, of_page(1, unpaid="drop"))
+    await sent(queue, clock)
+    unsent = queue._store.tables.orders._unsent
+    orders = queue._store.tables.orders
+    await queue._writer.do(lambda: orders.forget(NOON + 100 * 86_400_000))
+    assert unsent._has_any
+    await queue._writer.do(lambda: orders.forget(NOON + 121 * 86_400_000))
+
+    assert not unsent._has_any

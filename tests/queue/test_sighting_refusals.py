@@ -1,0 +1,141 @@
+"""Nothing of whoever refused is kept or sent, whenever the refusal comes."""
+
+from collections.abc import Sequence
+
+import pytest
+from clock import NOON
+from sighted import ANNA, BERT, claimed, joined, leave, left, order, resting, rows, told
+from support import PIXEL, record
+
+from proxy.model.event import DropReason
+from proxy.model.suppression import SuppressionKind
+from proxy.model.units import DAY_MS
+from proxy.queue.group import Append
+from proxy.queue.sightings import forbidden
+from proxy.queue.sqlite.engine import LocalQueue
+
+REFUSALS = [
+    (SuppressionKind.OPT_OUT, DropReason.OPTED_OUT),
+    (SuppressionKind.WITHDRAWAL, DropReason.NO_CONSENT),
+]
+
+
+@pytest.mark.parametrize(("kind", "reason"), REFUSALS)
+async def test_a_refusal_forbids_what_the_visitor_left(
+    queue: LocalQueue, kind: SuppressionKind, reason: DropReason
+) -> None:
+    """Nothing of the visitor is kept, the orders are dropped for that reason, and a lift brings nothing back."""
+    await leave(queue, left("anna", order(1)), left("bert", order(2)))
+    await queue.suppress([ANNA], kind, NOON)
+    await queue.lift([ANNA], [kind], NOON)
+    (anna, bert) = await resting(queue)
+
+    assert (anna.forbidden, bert.forbidden) == (reason, "")
+    assert anna == forbidden(left("anna", order(1)), reason)
+    assert (anna.fbp, anna.fbc, anna.address, anna.user_agent, anna.person_digests, anna.id) == ("", "", "", "", (), "")
+    assert [await joined(queue, order(number), number=number) for number in (1, 2)] == [reason, "bert"]
+
+
+async def test_an_erasure_leaves_nothing(queue: LocalQueue) -> None:
+    """Neither what the erased left nor by which keys; others stay."""
+    await leave(queue, left("anna", order(1)), left("bert", order(2)), left("anna", order(3), name="Lead"))
+    await queue.erase([ANNA], NOON)
+
+    assert [each.fbp for each in await resting(queue)] == ["fb.1.1.bert"]
+    assert await rows(queue, "sighting_slot") == 3
+    assert await joined(queue, order(1)) == ""
+
+
+async def test_a_refusal_of_very_many_orders_is_whole(queue: LocalQueue) -> None:
+    """However much somebody left, the opt-out ends when all of it is forbidden; an erasure likewise."""
+    for start in range(0, 1000, 250):
+        await leave(queue, *(left("anna", order(number), at=NOON + number) for number in range(start, start + 250)))
+    await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
+    found = await resting(queue)
+
+    assert (len(found), {each.forbidden for each in found}) == (1000, {"opted_out"})
+    await leave(queue, *(left("bert", order(number), at=NOON + number) for number in range(500)))
+    await queue.erase([BERT], NOON + DAY_MS)
+    assert await rows(queue) == 1000
+
+
+@pytest.mark.parametrize(("kind", "reason"), REFUSALS)
+async def test_whoever_is_suppressed_leaves_no_open_sighting(
+    queue: LocalQueue, kind: SuppressionKind, reason: DropReason
+) -> None:
+    """What comes afterwards is stored as forbidden, whether the events of its request are refused or none is there."""
+    await queue.suppress([ANNA, BERT], kind, NOON)
+    await leave(queue, left("anna", order(1)))
+    bert = left("bert", order(2), person_digests=())
+    refused = record(1)._replace(name=bert.name, id=bert.id, person_digests=(BERT,))
+    await queue.append([refused], sightings=[bert])
+
+    assert [(each.forbidden, each.fbp, each.person_digests) for each in await resting(queue)] == [(reason, "", ())] * 2
+    assert [await joined(queue, order(number), number=number) for number in (1, 2)] == [reason] * 2
+
+
+async def test_what_the_erased_did_before_leaves_nothing(queue: LocalQueue) -> None:
+    """An event that arrives late, of before the erasure, is refused, and so is what it would leave."""
+    await queue.erase([ANNA], NOON)
+    await leave(queue, left("anna", order(1)), left("anna", order(2), at=NOON + 1))
+
+    assert [each.at for each in await resting(queue)] == [NOON + 1]
+
+
+async def test_an_opt_out_between_the_seal_and_the_commit_counts(queue: LocalQueue) -> None:
+    """Sealed before the opt-out was known and stored after it, a sighting is forbidden all the same."""
+    store = queue._store
+    group = store.group([Append([], 0, [left("anna", order(1))])])
+    await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
+    await queue._writer.do(lambda: store._appends.store(group))
+
+    assert [each.forbidden for each in await resting(queue)] == ["opted_out"]
+
+
+async def test_an_opt_out_that_has_not_come_to_all_binds_the_rest(queue: LocalQueue) -> None:
+    """After a crash between two slices the suppression itself speaks against what is still open."""
+    await leave(queue, left("anna", order(1)), left("bert", order(2)))
+    suppressions = queue._store.tables.suppressions
+    await queue._writer.do(lambda: suppressions.add([ANNA], SuppressionKind.OPT_OUT, NOON))
+    await queue._writer.do(lambda: suppressions.add([BERT], SuppressionKind.ERASURE, NOON))
+
+    assert [await joined(queue, order(number), number=number) for number in (1, 2)] == [DropReason.OPTED_OUT, ""]
+
+
+async def test_what_rules_forbid_keeps_nothing_of_the_visitor(queue: LocalQueue) -> None:
+    """Whatever a forbidden sighting brings along, only its keys and the reason rest."""
+    sighting = left("anna", order(1), forbidden=DropReason.GPC)
+    await leave(queue, sighting)
+
+    assert await resting(queue) == [forbidden(sighting, DropReason.GPC)]
+    assert await joined(queue, order(1)) == DropReason.GPC
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        (["", "gpc"], DropReason.GPC),
+        (["gpc", ""], "anna"),
+        (["", "gpc", ""], "anna"),
+        (["gpc", "", "opted_out"], DropReason.OPTED_OUT),
+    ],
+)
+async def test_the_last_word_of_a_visitor_about_an_order_counts(
+    queue: LocalQueue, words: Sequence[str], outcome: str
+) -> None:
+    """A refusal takes the place of what was left before, and a grant that of a refusal."""
+    for number, word in enumerate(words):
+        await leave(queue, left("anna", order(1), at=NOON + number, forbidden=word))
+
+    assert await joined(queue, order(1)) == outcome
+
+
+async def test_an_erased_event_is_found_by_the_visitor_that_the_join_found(queue: LocalQueue) -> None:
+    """What a server told of an e-mail alone is the visitor's once it is joined: an opt-out holds it back."""
+    await queue.append([told(order(1))], sightings=[left("anna", order(1))])
+    segments = await queue.claim(PIXEL, most=10)
+    await queue.release(segments)
+    await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
+
+    assert await claimed(queue) == []
+    assert queue.stats().withheld == {DropReason.OPTED_OUT: 1}
