@@ -68,7 +68,7 @@ class Metrics:
         )
         self._withheld = Gauge(
             "capi_proxy_withheld_events",
-            "Events since start that waited when their person was suppressed, and were dropped",
+            "Events since start that waited and were dropped, by why",
             ["reason"],
             registry=self.registry,
         )

@@ -30,12 +30,19 @@ STATUSES = {200, 204, 400, 413}
 """What the door may answer to what anybody sends; never a 5xx."""
 _AGAIN = 40
 _PREFIX = "/k7f2q9w3"
+_DOOR: dict[str, object] = {
+    "access_keys": ["c3a5e1f09b7d42688e0fa2b4d6c81357"],
+    "orders": {"hold_until_paid": True},
+}
 # Settings that lead through different rules, with the header that names the visitor's address.
 _SITES: tuple[tuple[str, dict[str, object]], ...] = (
     ("X-Forwarded-For", {}),
-    ("Forwarded", {"remember_match": True, "country": "DE", "keep_url_params": ["utm_source", "x"], "bots": "mark"}),
-    ("CF-Connecting-IP", {"consent": "required", "gpc": "ldu", "bots": "ignore"}),
-    ("Forwarded", {"sensitive": "restricted", "dnt": "drop", "ldu": True}),
+    (
+        "Forwarded",
+        {"remember_match": True, "country": "DE", "keep_url_params": ["utm_source", "x"], "bots": "mark", **_DOOR},
+    ),
+    ("CF-Connecting-IP", {"consent": "required", "gpc": "ldu", "bots": "ignore", **_DOOR}),
+    ("Forwarded", {"sensitive": "restricted", "dnt": "drop", "ldu": True, **_DOOR, "orders": {}}),
 )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from joins import DOOR, FBP, OLD_SECRET, SECRET, event, key, kinds, page, policy, seen
 from shop_requests import FACTS, KEYS, NOW
 
@@ -154,7 +156,7 @@ def test_a_refusal_leaves_the_order_and_nothing_of_the_visitor(
     (found,) = decision.sightings
     assert decision.records == ()
     assert found._asdict().items() >= FIELDS.items()
-    assert (found.forbidden, found.visitor, found.name, found.id) == (reason, b"", "Purchase", "of-the-page-1")
+    assert (found.forbidden, found.visitor, found.name, found.id) == (reason, b"", "Purchase", "")
     assert found.keys == (key(JoinKind.EVENT, "Purchase\0of-the-page-1"), key(JoinKind.ORDER, "1001"))
     assert set(kinds(found.keys)) <= CERTAIN
 
@@ -190,6 +192,43 @@ def test_no_contact_data_is_in_a_refusal_whatever_the_page_calls_its_order() -> 
     bought = event(id="ada.lovelace@mail.example", data={"order_id": "ada.lovelace@mail.example"})
 
     assert page(bought, gpc=True).sightings == ()
+
+
+def test_a_restricted_site_keeps_no_key_of_an_order() -> None:
+    """Its order ids do not leave; its events are still known by their ids."""
+    shop, bought = policy(sensitive="restricted"), event(data={"order_id": "1001"})
+
+    assert kinds(page(bought, shop=shop, gpc=True).sightings[0].keys) == [JoinKind.EVENT]
+    assert JoinKind.ORDER not in kinds(seen(bought, shop=shop).keys)
+
+
+TEXTS = st.one_of(st.text(max_size=40), st.sampled_from(["1001", "#1", "ada@mail.example", "[redacted]", "0"]))
+
+
+@given(
+    TEXTS,
+    st.one_of(TEXTS, st.integers(-(2**63), 2**63), st.none(), st.lists(TEXTS, max_size=2)),
+    TEXTS,
+    TEXTS,
+    st.booleans(),
+)
+def test_whatever_a_page_sends_is_bounded_and_finds_no_fault(
+    identity: str,
+    order: Any,
+    path: str,
+    email: str,
+    refused: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """No order, id, address or person makes an error of ours, or a sighting that says more than its keys."""
+    person = {"1234567890": {"em": email, "external_id": [email, path]}}
+    url = f"https://shop.example/checkouts/{path}/order-received/{path}"
+    decision = page(event(id=identity, data={"order_id": order}), gpc=refused, match=person, url=url)
+
+    assert decision.faults == ()
+    for sighting in decision.sightings:
+        assert len(sighting.keys) <= limits.SIGHTING_KEYS
+        assert bool(sighting.forbidden) is refused is not bool(sighting.fbp)
+    assert len(decision.sightings) == len(decision.records) or (refused and not decision.records)
 
 
 def test_without_a_secret_nothing_is_left() -> None:

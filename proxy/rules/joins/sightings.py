@@ -51,10 +51,11 @@ def leave_refusal(event_case: EventCase) -> None:
     case, hit = event_case.case, event_case.hit
     if len(case.sightings) >= limits.SIGHTINGS or not _is_refused(case):
         return
-    keys = _keys(case, [clue for clue in _of_order(event_case, hit.data) if clue[0] in CERTAIN])
-    if keys:
-        about = (case.policy.site.name, keys, hit.name, hit.id, case.request.now, b"")
-        case.sightings += (Sighting(*about, forbidden=str(case.forbidden)),)
+    site = case.policy.site
+    data = {} if site.sensitive == "restricted" else hit.data
+    if keys := _keys(case, [clue for clue in _of_order(event_case, data) if clue[0] in CERTAIN]):
+        refusal = Sighting(site.name, keys, hit.name, "", case.request.now, b"", forbidden=str(case.forbidden))
+        case.sightings += (refusal,)
 
 
 def _is_refused(case: Case) -> bool:
