@@ -19,6 +19,7 @@ from received import Received, ingest
 from proxy.config.schema import Site
 from proxy.model.record import Record
 from proxy.model.server_request import ServerBody
+from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Settlement
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.effort import whole
@@ -36,7 +37,7 @@ SITE = {
     "name": "shop",
     "domains": ["shop.example"],
     "pixel": [{"id": PIXEL, "access_token": "t"}],
-    "access_keys": ["a key of the shop's backend, long enough"],
+    "access_keys": ["a-key-of-the-backend-that-is-long-enough"],
     "orders": {"wait_seconds": WAIT_S},
 }
 
@@ -265,7 +266,7 @@ class World:
         assert not decision.unreadable
         assert not decision.refusals
         if decision.withdrawn:
-            await self.queue.suppress(decision.withdrawn, "withdrawal", self.clock.now)  # type: ignore[arg-type]
+            await self.queue.suppress(decision.withdrawn, SuppressionKind.WITHDRAWAL, self.clock.now)
         if decision.records or decision.sightings:
             await self.queue.append(decision.records, sightings=decision.sightings)
         for header in decision.cookies:
