@@ -17,6 +17,9 @@ from proxy.model.request import Options
 from proxy.model.units import DAY_MS
 
 _LDU: Options = (("LDU",), 0, 0)
+# A checkout takes so long at most, with the clocks of page and backend apart by some minutes. Before that, whoever gave
+# the same address may have been another one of the household.
+_CHECKOUT_MS, _APART_MS = 3 * 60 * 60 * 1000, 10 * 60 * 1000
 _NOBODYS = "client_user_agent:missing"
 
 
@@ -43,33 +46,44 @@ def joined(record: Record, sightings: Iterable[Sighting], now: int) -> Record | 
     if not isinstance(join, Join):
         return record
     since = now - join.days * DAY_MS
-    match = _match(join, [each for each in sightings if each.site == join.site and each.at >= since])
+    match = _match(record, join, [each for each in sightings if each.site == join.site and each.at >= since])
     if match is None:
         return _of_nobody(record, join)
-    last_words = _last_of_each(match.sightings)
-    if refusals := [each for each in last_words if each.forbidden and not _is_outdated(each, last_words)]:
-        return DropReason(refusals[0].forbidden)
+    if refusal := _refusal(match):
+        return DropReason(refusal.forbidden)
     permitted = [each for each in match.sightings if not each.forbidden]
     return _with_visitor(record, join, _Match(match.kind, permitted))
 
 
-def _match(join: Join, sightings: Sequence[Sighting]) -> _Match | None:
+def _match(record: Record, join: Join, sightings: Sequence[Sighting]) -> _Match | None:
     """Return the sightings that the surest key finds."""
     for kind in JoinKind:
-        found = _sharing(join.keys, sightings, kind)
-        if found and not _is_somebody_else(found, join.keys, sightings, kind):
-            return _Match(kind, sorted(found, key=lambda sighting: sighting.at))
+        match = _Match(kind, sorted(_sharing(join.keys, sightings, kind), key=lambda sighting: sighting.at))
+        # Where it may be that the person refused, it counts as that.
+        if match.sightings and (_refusal(match) or not _is_doubtful(record, join, match, sightings)):
+            return match
     return None
 
 
-def _is_somebody_else(
-    found: Sequence[Sighting], keys: Sequence[JoinKey], sightings: Iterable[Sighting], kind: JoinKind
-) -> bool:
-    """Tell whether a surer key speaks against the only visitor that was found; of several nobody is joined anyway."""
-    if kind in CERTAIN | SAME_BROWSER or len({each.visitor for each in found}) > 1:
+def _refusal(match: _Match) -> Sighting | None:
+    """Return why the event may not leave: the last words of one of the visitors."""
+    last_words = list({each.visitor: each for each in match.sightings}.values())
+    return next((each for each in last_words if each.forbidden and not _is_outdated(each, last_words)), None)
+
+
+def _is_doubtful(record: Record, join: Join, match: _Match, sightings: Iterable[Sighting]) -> bool:
+    """Tell whether what else is known speaks against the only visitor that was found; of several nobody is joined."""
+    visitors = {each.visitor for each in match.sightings}
+    if match.kind in CERTAIN | SAME_BROWSER or len(visitors) > 1:
         return False
-    visitor = found[0].visitor
-    return any(_contradicts(keys, each.keys, kind) for each in sightings if each.visitor == visitor)
+    if any(_contradicts(join.keys, each.keys, match.kind) for each in sightings if each.visitor in visitors):
+        return True
+    is_order = match.kind > JoinKind.ACCOUNT and _values(join.keys, JoinKind.ORDER)
+    return bool(is_order) and not any(_is_its_checkout(record, each) for each in match.sightings)
+
+
+def _is_its_checkout(record: Record, sighting: Sighting) -> bool:
+    return -_APART_MS <= record.time_s * 1000 - sighting.at <= _CHECKOUT_MS
 
 
 def _sharing(keys: Sequence[JoinKey], sightings: Iterable[Sighting], kind: JoinKind) -> list[Sighting]:
@@ -85,11 +99,6 @@ def _contradicts(ours: Sequence[JoinKey], theirs: Sequence[JoinKey], than: JoinK
 
 def _values(keys: Iterable[JoinKey], kind: JoinKind) -> set[bytes]:
     return {value for each, value in keys if each is kind}
-
-
-def _last_of_each(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Return the last sighting of each visitor."""
-    return list({each.visitor: each for each in sightings}.values())
 
 
 def _is_outdated(refusal: Sighting, last_words: Iterable[Sighting]) -> bool:

@@ -3,6 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +11,7 @@ import pytest
 from clock import NOON, Clock
 from queues import open_queue
 from world import (
-    BROWSER_KEYS,
     DAY,
-    HOUR,
     SECOND,
     WAIT_S,
     Browser,
@@ -39,7 +38,17 @@ class Run:
         """Since when each browser that withdrew is suppressed, by its id."""
 
     def refuses(self, person: Person) -> bool:
-        return any(browser.gpc or browser.fbp in self.refusals for browser in person.browsers)
+        """Tell whether somebody refused who may be this person: nobody can tell people of one address apart."""
+        return person.email in self._refusing
+
+    @cached_property
+    def _refusing(self) -> set[str]:
+        return {
+            order.person.email
+            for order in self.orders
+            for browser in order.person.browsers
+            if browser.gpc or browser.fbp in self.refusals
+        }
 
 
 @pytest.fixture(name="run", scope="module")
@@ -76,7 +85,7 @@ def test_each_order_is_counted_once(run: Run) -> None:
     permitted = [order for order in run.orders if not run.refuses(order.person)]
     wrong = [order for order in permitted if len(run.sent.get(order.id, ())) != 1]
 
-    assert len(permitted) > ORDERS * 0.8
+    assert len(permitted) > ORDERS * 0.7
     assert wrong == []
 
 
@@ -195,8 +204,6 @@ def test_guests_and_shared_addresses_were_among_them(run: Run) -> None:
     assert len(guests) > ORDERS * 0.3
     assert _most(addresses.values()) > 20
     assert sum(len(found) > 1 for found in mails.values()) > 100
-    assert set(BROWSER_KEYS) == set(run.orders[0].browser.data)
-    assert HOUR < DAY
 
 
 def _most(groups: Iterable[Collection[str]]) -> int:

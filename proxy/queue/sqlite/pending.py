@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from proxy.model.event import DropReason
-from proxy.model.join import Join, Sighting, Twin
+from proxy.model.join import Join, JoinKind, Sighting, Twin
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.queue.contract import dropped_row, duplicate_row
@@ -39,6 +39,8 @@ class PendingRecords:
         now, tables = self._tables.now(), self._tables
         told = tables.orders.met(pixel, _orders_of(records), now)
         found = tables.sightings.found(_keys_of(records))
+        # What else the visitors were seen at may speak against a join: another order, for example.
+        found |= tables.sightings.found(_browsers_in(found) - found.keys())
         outcomes: list[_Outcome] = []
         for record in records:
             if isinstance(record.pending, Twin):
@@ -61,7 +63,8 @@ class PendingRecords:
 
     def _of_server(self, record: Record, join: Join, found: Found) -> _Outcome:
         now = self._tables.now()
-        sightings = {number: each for _, key in join.keys for number, each in found.get(key, {}).items()}
+        sightings = _sightings_by([key for _, key in join.keys], found)
+        sightings |= _sightings_by(_browsers_in({b"": sightings}), found)
         outcome = joined(record, filter(None, map(self._permitted, sightings.values())), now)
         if isinstance(outcome, Record):
             return outcome._replace(order=b"")
@@ -95,3 +98,13 @@ def _orders_of(records: Iterable[Record]) -> set[bytes]:
 
 def _keys_of(records: Iterable[Record]) -> set[bytes]:
     return {key for record in records if isinstance(record.pending, Join) for _, key in record.pending.keys}
+
+
+def _browsers_in(found: Found) -> set[bytes]:
+    """Return the keys of the browsers that were seen."""
+    sightings = [sighting for by_number in found.values() for sighting in by_number.values()]
+    return {key for sighting in sightings for kind, key in sighting.keys if kind is JoinKind.BROWSER}
+
+
+def _sightings_by(keys: Iterable[bytes], found: Found) -> dict[int, Sighting]:
+    return {number: sighting for key in keys for number, sighting in found.get(key, {}).items()}
