@@ -14,7 +14,8 @@ const COLUMNS = [
     label: "State",
     show: ({ paused, failures, waiting, held }) => {
       if (paused) return [chip(["Paused", "bad"]), make("span", { class: "why" }, `${causeText(paused)}; its events wait`)];
-      return chip(failures ? ["Trying again", "warn"] : waiting > held ? ["Delivering", "good"] : ["All delivered", "good"]);
+      if (failures) return chip(["Trying again", "warn"]);
+      return chip([waiting > held ? "Delivering" : held ? "Holding" : "All delivered", "good"]);
     },
   },
   {

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from playwright.async_api import ConsoleMessage, Page, Request, expect
+from support import record
 
 from proxy.app import Running, running
 from proxy.config import load
@@ -307,6 +308,20 @@ async def test_a_paused_pixel_is_explained(desk: Desk) -> None:
     await desk.fault(mode="none")
     await expect(desk.page.locator("#banner")).to_contain_text("Ready", timeout=20_000)
     await expect(desk.row("waits")).to_contain_text("Delivered")
+
+
+async def test_what_is_held_is_told_from_what_is_late(quiet: Desk) -> None:
+    """Events that are not due yet are shown as such, without an age, beside those that wait for Meta."""
+    await quiet.open()
+    later = int(time.time() * 1000) + 3_600_000
+    await quiet.proxy.queue.append([record(number, pixel=OTHER) for number in (1, 2)], not_before=later)
+    lane = quiet.page.locator("#lanes tr", has_text=OTHER)
+
+    await expect(lane).to_contain_text(re.compile("Holding.*2 events.*2 of them held until due"))
+    await expect(lane).not_to_contain_text("the oldest")
+    await quiet.send({"name": "Lead", "id": "goes", "pixels": [OTHER]})
+    await expect(quiet.row("goes")).to_contain_text("Delivered")
+    await expect(lane).to_contain_text("Holding")
 
 
 @pytest.mark.parametrize(
