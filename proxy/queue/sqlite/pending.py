@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from proxy.model.event import DropReason
-from proxy.model.join import Join, Sighting, Twin
+from proxy.model.join import Join, JoinKind, Sighting, Twin
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.queue.contract import dropped_row, duplicate_row
@@ -39,6 +39,8 @@ class PendingRecords:
         now, tables = self._tables.now(), self._tables
         told = tables.orders.met(pixel, _orders_of(records), now)
         found = tables.sightings.found(_keys_of(records))
+        # What a visitor's browser left by other keys may say that an order is somebody else's; of several nobody's is.
+        found |= tables.sightings.found(_browsers_of(_only(some.values()) for some in found.values()) - found.keys())
         outcomes: list[_Outcome] = []
         for record in records:
             if isinstance(record.pending, Twin):
@@ -61,7 +63,9 @@ class PendingRecords:
 
     def _of_server(self, record: Record, join: Join, found: Found) -> _Outcome:
         now = self._tables.now()
-        sightings = {number: each for _, key in join.keys for number, each in found.get(key, {}).items()}
+        keys = {key for _, key in join.keys}
+        keys |= _browsers_of(found.get(key, {}).values() for key in keys)
+        sightings = {number: each for key in keys for number, each in found.get(key, {}).items()}
         outcome = joined(record, filter(None, map(self._permitted, sightings.values())), now)
         if isinstance(outcome, Record):
             return outcome._replace(order=b"")
@@ -95,3 +99,12 @@ def _orders_of(records: Iterable[Record]) -> set[bytes]:
 
 def _keys_of(records: Iterable[Record]) -> set[bytes]:
     return {key for record in records if isinstance(record.pending, Join) for _, key in record.pending.keys}
+
+
+def _only(sightings: Collection[Sighting]) -> Collection[Sighting]:
+    """Return the sightings of a key if they are of one visitor."""
+    return sightings if len({each.visitor for each in sightings}) == 1 else ()
+
+
+def _browsers_of(groups: Iterable[Iterable[Sighting]]) -> set[bytes]:
+    return {key for group in groups for each in group for kind, key in each.keys if kind is JoinKind.BROWSER}
