@@ -39,8 +39,8 @@ class PendingRecords:
         now, tables = self._tables.now(), self._tables
         told = tables.orders.met(pixel, _orders_of(records), now)
         found = tables.sightings.found(_keys_of(records))
-        # What else the visitors were seen at may speak against a join: another order, for example.
-        found |= tables.sightings.found(_browsers_in(found) - found.keys())
+        # What a visitor's browser left by other keys may say that an order is somebody else's; of several nobody's is.
+        found |= tables.sightings.found(_browsers_of(_only(some.values()) for some in found.values()) - found.keys())
         outcomes: list[_Outcome] = []
         for record in records:
             if isinstance(record.pending, Twin):
@@ -63,8 +63,9 @@ class PendingRecords:
 
     def _of_server(self, record: Record, join: Join, found: Found) -> _Outcome:
         now = self._tables.now()
-        sightings = _sightings_by([key for _, key in join.keys], found)
-        sightings |= _sightings_by(_browsers_in({b"": sightings}), found)
+        keys = {key for _, key in join.keys}
+        keys |= _browsers_of(found.get(key, {}).values() for key in keys)
+        sightings = {number: each for key in keys for number, each in found.get(key, {}).items()}
         outcome = joined(record, filter(None, map(self._permitted, sightings.values())), now)
         if isinstance(outcome, Record):
             return outcome._replace(order=b"")
@@ -100,11 +101,10 @@ def _keys_of(records: Iterable[Record]) -> set[bytes]:
     return {key for record in records if isinstance(record.pending, Join) for _, key in record.pending.keys}
 
 
-def _browsers_in(found: Found) -> set[bytes]:
-    """Return the keys of the browsers that were seen."""
-    sightings = [sighting for by_number in found.values() for sighting in by_number.values()]
-    return {key for sighting in sightings for kind, key in sighting.keys if kind is JoinKind.BROWSER}
+def _only(sightings: Collection[Sighting]) -> Collection[Sighting]:
+    """Return the sightings of a key if they are of one visitor."""
+    return sightings if len({each.visitor for each in sightings}) == 1 else ()
 
 
-def _sightings_by(keys: Iterable[bytes], found: Found) -> dict[int, Sighting]:
-    return {number: sighting for key in keys for number, sighting in found.get(key, {}).items()}
+def _browsers_of(groups: Iterable[Iterable[Sighting]]) -> set[bytes]:
+    return {key for group in groups for each in group for kind, key in each.keys if kind is JoinKind.BROWSER}

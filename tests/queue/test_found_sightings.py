@@ -82,3 +82,14 @@ async def test_callers_of_one_group_leave_theirs_together(queue: LocalQueue) -> 
     await asyncio.gather(*(leave(queue, left(who, order(who))) for who in people))
 
     assert [await joined(queue, order(who), number=number) for number, who in enumerate(people)] == people
+
+
+async def test_another_order_of_a_visitor_speaks_against_the_address(queue: LocalQueue) -> None:
+    """Though the page of that order told no address: the checkout that did was of the same browser."""
+    browser, mail = key(JoinKind.BROWSER, "anna"), key(JoinKind.EMAIL, "shared")
+    await leave(queue, left("anna", browser, mail, name="InitiateCheckout"))
+    assert await joined(queue, order(2), mail, number=1) == "anna"
+    await leave(queue, left("anna", browser, order(1), at=NOON + 1))
+
+    assert await joined(queue, order(2), mail, number=2) == ""
+    assert await joined(queue, order(1), mail, number=3) == "anna"
