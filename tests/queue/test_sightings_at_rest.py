@@ -12,10 +12,13 @@ import queues
 from clock import NOON, Clock
 from hypothesis import given
 from hypothesis import strategies as st
-from sighted import ANNA, claimed, joined, key, leave, left, order, rows, told
-from support import PIXEL, SECRET, record, until
+from sighted import ANNA, claimed, joined, key, leave, left, order, resting, rows, told
+from support import PIXEL, SECRET, raw_config, record, until
 
+from proxy.config import load
 from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.installation import Installation
+from proxy.installation import open_queue as installed_queue
 from proxy.model.event import DropReason
 from proxy.model.join import JoinKind, Sighting
 from proxy.model.order import order_key
@@ -119,6 +122,24 @@ async def test_housekeeping_forgets_after_the_longest_join_days(tmp_path: Path, 
 
     async def is_tidied() -> bool:
         return await rows(again) == 1
+
+    await until(is_tidied, what="the retention")
+    await again.close()
+
+
+async def test_the_longest_join_days_of_all_sites_count(tmp_path: Path, clock: Clock) -> None:
+    """A site that joins for a month keeps what another one would forget after a day."""
+    raw = raw_config("http://127.0.0.1:9", tmp_path, orders={"join_days": 30})
+    raw["site"].append({**raw["site"][0], "name": "other", "prefix": "/other", "domains": ["other.example"]})
+    raw["site"][1]["orders"] = {"join_days": 1}
+    installation = Installation(load.parse(raw, {}, base=tmp_path), SECRET)
+    queue = installed_queue(installation, clock)
+    await leave(queue, left("anna", order(1), at=NOON - 29 * DAY_MS), left("bert", order(2), at=NOON - 31 * DAY_MS))
+    await queue.close()
+    again = installed_queue(installation, clock)
+
+    async def is_tidied() -> bool:
+        return [each.fbp for each in await resting(again)] == ["fb.1.1.anna"]
 
     await until(is_tidied, what="the retention")
     await again.close()

@@ -22,7 +22,7 @@ class Suppressing(Protocol):
     """Suppresses people, and lifts that."""
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
-        """Durably refuse what is about these people, also what waits.
+        """Durably refuse what is about these people, also what waits, and what servers tell of orders they placed.
 
         Args:
             person_digests: 16 bytes each.

@@ -117,11 +117,7 @@ def _answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tu
 def _answer(found: Mapping[Past, Sequence[Record]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
     conflicts = tuple(found.get(Past.CONFLICT, ()))
     reused = len(found.get(Past.REUSED, ())) + len(conflicts)
-    repeats = (
-        *found.get(Past.REPEAT, ()),
-        *found.get(Past.COPY, ()),
-        *map(_doubted, found.get(Past.CONTRADICTION, ())),
-    )
+    repeats = (*found.get(Past.REPEAT, ()), *map(_doubted, found.get(Past.CONTRADICTION, ())))
     return Stored(repeats, reused, tuple(refused), conflicts)
 
 

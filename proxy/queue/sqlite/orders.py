@@ -120,8 +120,8 @@ class OrderMemory:
         keys = {_key(order, pixel): order for order in orders}
         return frozenset(keys[key] for key in self._met(keys, now))
 
-    def is_sent(self, pixel: str, orders: Collection[bytes]) -> None:
-        """Remember that pages' copies are sent, or that servers' took their place: no server's does from now on.
+    def end_wait(self, pixel: str, orders: Collection[bytes]) -> None:
+        """Remember that pages' copies wait no more: no server's takes their place from now on.
 
         Args:
             pixel: For which pixel.

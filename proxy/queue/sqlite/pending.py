@@ -58,7 +58,7 @@ class PendingRecords:
         if twin.unpaid == "drop" and not is_told:
             # It stays among the unsent: an order that is paid very late counts.
             return dropped_row(record, DropReason.UNPAID, now)
-        self._tables.orders.is_sent(record.pixel, orders)
+        self._tables.orders.end_wait(record.pixel, orders)
         return duplicate_row(record, now) if is_told else record._replace(pending=None, order=b"")
 
     def _of_server(self, record: Record, join: Join, found: Found) -> _Outcome:
