@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import IO
 
 import orjson
+from buyers import DAY, orders, people
 from clock import NOON, Clock
 from queues import open_queue
-from world import DAY, World, orders, people, policy
+from world import World, policy
 
 from proxy.model.record import Record
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import orjson
 import pytest
+from buyers import BROWSER_KEYS, orders, people
 from conftest import Say
 from machine import ROOT
 from shop_process import DONE, JOURNAL, SENT
 from support import until
-from world import BROWSER_KEYS, orders, people
 
 KILLS, ORDERS, SEED = 12, 400, 2026
 PLACES = [ROOT, *(ROOT / "tests" / name for name in ("", "orders"))]

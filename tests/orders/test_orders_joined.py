@@ -8,21 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from buyers import DAY, SECOND, Browser, Order, Person, orders, people
 from clock import NOON, Clock
 from queues import open_queue
-from world import (
-    DAY,
-    SECOND,
-    WAIT_S,
-    Browser,
-    Order,
-    Person,
-    Sent,
-    World,
-    orders,
-    people,
-    policy,
-)
+from world import WAIT_S, Sent, World, policy
 
 ORDERS = 10_000
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a directory of the test's own is made there
