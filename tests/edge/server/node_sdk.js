@@ -72,18 +72,18 @@ const allSent = async () => {
   return answers;
 };
 
-// Send a bad case, and return what its caller sees.
+// Send a case, and return what its caller sees.
 const refused = async (name) => {
   const [way, what] = name.split(":");
   try {
-    await ways[way](events.bad[what]());
+    await ways[way](events.cases[what]());
   } catch (error) {
-    const { message, code, error_subcode: subcode = null, type, is_transient, error_data } = error.response || {};
+    const { code, error_subcode: subcode = null, type, is_transient, error_data } = error.response || {};
     const blame = (error_data && error_data.blame_field_specs) || null;
     return {
       ...{ class: error.name, status: error.status, code, subcode, type, message: error.message, blame },
-      ...{ is_transient, error: error.response, same_message: message === error.message },
-      shows_token: `${error} ${error.stack}`.includes(token),
+      ...{ is_transient, error: error.response },
+      shows_token: Boolean(token.trim()) && `${error} ${error.stack}`.includes(token),
     };
   }
   return { class: "" };

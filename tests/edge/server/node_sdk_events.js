@@ -121,8 +121,9 @@ module.exports = (mark, now) => {
   ];
 
   const old = () => plain().setEventTime(now - 30 * 86400);
-  // What Graph refuses, by what is wrong with it.
-  const bad = {
+  // What Graph refuses, by what is wrong with it, and an event with which nothing is wrong.
+  const cases = {
+    plain: () => [plain()],
     "too old": () => [old()],
     "in the future": () => [plain().setEventTime(now + 86400)],
     "in milliseconds": () => [plain().setEventTime(now * 1000)],
@@ -142,5 +143,5 @@ module.exports = (mark, now) => {
     "too large": () => [plain().setCustomData(what({ Value: 1, Currency: "eur", Status: "x".repeat(17e6) }))],
   };
 
-  return { SOURCES, plain, whole, onePerson: () => whole("website", onePerson), sources, alone, words, edges, bad };
+  return { SOURCES, plain, whole, onePerson: () => whole("website", onePerson), sources, alone, words, edges, cases };
 };

@@ -112,11 +112,15 @@ def all_sent() -> dict[str, Answers]:
     return {name: send() for name, send in made.items()}
 
 
+def _shows_token(error: Exception) -> bool:
+    return bool(TOKEN.strip()) and TOKEN in str(error)
+
+
 def refused(case: str) -> Mapping[str, Any]:
-    """Send a bad case, and return what its caller sees."""
+    """Send a case, and return what its caller sees."""
     way, _, name = case.partition(":")
     try:
-        WAYS[way](events.bad()[name]())
+        WAYS[way](events.cases()[name]())
     except FacebookRequestError as error:
         return {
             "class": type(error).__name__,
@@ -128,10 +132,10 @@ def refused(case: str) -> Mapping[str, Any]:
             "is_transient": error.api_transient_error(),
             "blame": error.api_blame_field_specs(),
             "error": error.body()["error"],
-            "shows_token": TOKEN in str(error),
+            "shows_token": _shows_token(error),
         }
     except Exception as error:  # noqa: BLE001 - whatever a caller sees
-        return {"class": type(error).__name__, "message": str(error), "shows_token": TOKEN in str(error)}
+        return {"class": type(error).__name__, "message": str(error), "shows_token": _shows_token(error)}
     return {"class": ""}
 
 

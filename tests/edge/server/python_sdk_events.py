@@ -189,12 +189,13 @@ class Events:
             event.set_request_context(context, preference)
             yield event
 
-    def bad(self) -> dict[str, Callable[[], Sequence[Any]]]:
-        """Return what Graph refuses, by what is wrong with it."""
+    def cases(self) -> dict[str, Callable[[], Sequence[Any]]]:
+        """Return what Graph refuses, by what is wrong with it, and an event with which nothing is wrong."""
         old: dict[str, Any] = {"event_time": self._now - 30 * 86_400}
         broad = UserData(country_code="de", client_user_agent=AGENT)
         message: dict[str, Any] = {"action_source": ActionSource.BUSINESS_MESSAGING}
         return {
+            "plain": lambda: [self.plain()],
             "too old": lambda: [self.plain(**old)],
             "in the future": lambda: [self.plain(event_time=self._now + 86_400)],
             "in milliseconds": lambda: [self.plain(event_time=self._now * 1000)],
