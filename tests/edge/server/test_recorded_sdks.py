@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
-from sdks import KEY, ROOT, STARTED
-from support import PIXEL, Installation, get_json, installation, until
+from sdks import KEY, ROOT, SDKS, STARTED, enriched, in_order, recorded
+from support import PIXEL, TOKEN, Installation, get_json, installation, until
 
 GOLDEN = ROOT / "tests" / "golden" / "server"
 
@@ -76,3 +76,113 @@ async def test_recorded_bytes_arrive(shop: Installation, name: str) -> None:
         payload = moved(record["payload"], seconds)
         wanted = {key: value for key, value in payload.items() if key not in without}
         await until(partial(has_arrived, shop, wanted, without), what=f"the event of {name} at the simulator")
+
+
+Event = dict[str, Any]
+Written = tuple[str, dict[str, str], bytes]
+"""Path with query, headers and body of a request."""
+GRAPH, GATEWAY = f"/v25.0/{PIXEL}/events", f"/capi/{PIXEL}/events"
+BOUNDARY = "----------------1f3a77b2c9d0"
+
+
+@pytest.fixture(name="whole", scope="module")
+async def _whole(shop: Installation) -> dict[str, Event]:
+    """Return every event that the Python SDK can build, as it writes them."""
+    answers = (await SDKS["python"]().run(shop.graph, TOKEN, "material-", "all"))["answers"]
+    count = sum(answer["received"] for each in answers.values() for answer in each)
+    return {name: entry["event"] for name, entry in (await recorded(shop, "material-", count)).items()}
+
+
+def by_php(event: Event) -> Event:
+    """Return an event with PHP's values: digits as numbers, and nulls for objects that were not set."""
+    ids = event.get("user_data", {}).get("external_id", [])
+    user = event.get("user_data", {}) | ({"external_id": [int(i) if i.isdigit() else i for i in ids]} if ids else {})
+    return {"app_data": None, "original_event_data": None, "attribution_data": None} | event | {"user_data": user}
+
+
+def php_text(events: list[Event]) -> str:
+    return json.dumps([by_php(event) for event in events]).replace("/", r"\/")
+
+
+def multipart(fields: Mapping[str, str], *, is_labelled: bool) -> Written:
+    """Return a multipart body; where each part is labelled it says what PHP's asynchronous class says."""
+    parts = []
+    for name, value in fields.items():
+        labels = f"Content-Type: multipart/form-data\r\nContent-Length: {len(value)}\r\n" if is_labelled else ""
+        parts.append(f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n{labels}\r\n{value}\r\n')
+    body = "".join([*parts, f"--{BOUNDARY}--\r\n"])
+    return GRAPH, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}, body.encode()
+
+
+def php(events: list[Event], *, is_labelled: bool) -> Written:
+    proof = {"access_token": KEY, "appsecret_proof": "0" * 64}
+    return multipart({"data": php_text(events), **proof}, is_labelled=is_labelled)
+
+
+def gateway(events: list[Event]) -> Written:
+    body = f'{{"accessKey":"{KEY}","data":{php_text(events)}}}'
+    return GATEWAY, {"Content-Type": "application/json; charset=utf-8"}, body.encode()
+
+
+def by_segment(event: Event) -> Event:
+    """Return an event with Segment's values: single ones bare, the time in ISO 8601, flags as 0 and 1."""
+    user = {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for name, value in event.get("user_data", {}).items()
+    }
+    app = {name: int(value) if isinstance(value, bool) else value for name, value in event.get("app_data", {}).items()}
+    at = datetime.fromtimestamp(event["event_time"], UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return event | {"user_data": user, "event_time": at} | ({"app_data": app} if app else {})
+
+
+def segment(events: list[Event]) -> Written:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    return GRAPH, headers, json.dumps({"data": list(map(by_segment, events))}).encode()
+
+
+def by_rivercode(event: Event) -> Event:
+    """Return an event with the values of SDK 13: empty ids, and a device with holes."""
+    app_data = dict(event.get("app_data", {}))
+    if "extinfo" in app_data:
+        app_data["extinfo"] = {str(slot): value for slot, value in enumerate(app_data["extinfo"]) if value}
+    empty = {"fbc": "", "fbp": "", "ph": []}
+    return event | {"user_data": empty | event.get("user_data", {})} | ({"app_data": app_data} if app_data else {})
+
+
+def rivercode(events: list[Event]) -> Written:
+    more = {"access_token": KEY, "id": PIXEL, "test_event_code": None, "partner_agent": None}
+    body = json.dumps({"data": list(map(by_rivercode, events)), **more}, ensure_ascii=False)
+    return f"{GRAPH}?access_token={KEY}", {"content-type": "application/json"}, body.encode()
+
+
+SHAPES: dict[str, Callable[[list[Event]], Written]] = {
+    "php": partial(php, is_labelled=False),
+    "php-later": partial(php, is_labelled=True),
+    "gateway": gateway,
+    "segment": segment,
+    "rivercode": rivercode,
+}
+
+
+def marked(event: Event, mark: str) -> Event:
+    """Return an event with ids of its own, for itself and its order."""
+    data = event.get("custom_data", {})
+    order = {"custom_data": data | {"order_id": mark + data["order_id"]}} if "order_id" in data else {}
+    return event | order | {"event_id": mark + event["event_id"]}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_every_field_arrives_in_every_shape(shop: Installation, whole: dict[str, Event], shape: str) -> None:
+    """All events of an SDK, as PHP's classes, Segment and rivercode would write them, arrive as if sent directly."""
+    events = [marked(event, f"{shape}-") for event in whole.values()]
+    path, headers, body = SHAPES[shape](events)
+    async with shop.session.post(shop.public + path, data=body, headers=headers) as answer:
+        document = json.loads(await answer.read())
+    assert (answer.status, document.get("events_received")) == (202 if shape == "gateway" else 200, len(events)), (
+        document
+    )
+    arrived = await recorded(shop, f"{shape}-", len(events))
+
+    assert {name: in_order(entry["event"]) for name, entry in arrived.items()} == {
+        name: in_order(enriched(event)) for name, event in whole.items()
+    }
