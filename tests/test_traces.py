@@ -2,20 +2,19 @@
 
 import asyncio
 import base64
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 import pytest
 from conftest import Say
-from machine import ROOT, Machine
+from machine import Machine
 from servers import simulator
 from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, until, wire
+from traces import Traces, files, said, sought, told_by_operator
 
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
@@ -60,26 +59,7 @@ events = ["!Lead"]
 """
 
 
-def disguises(text: str) -> Iterator[bytes]:
-    """Yield the forms in which a text may stand somewhere: plain, percent-encoded, hex, base64, a hash's bytes."""
-    plain = text.encode()
-    for form in (plain, quote(text).encode(), quote(text, safe="").encode(), plain.hex().encode()):
-        yield form.lower()
-    for before in range(3):
-        whole = base64.b64encode(b"\0" * before + plain)
-        # The first and last characters depend on the neighbours.
-        yield whole[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
-        yield base64.urlsafe_b64encode(b"\0" * before + plain)[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
-    if len(text) == 64:
-        yield bytes.fromhex(text)
-
-
-def found_in(haystack: bytes) -> set[str]:
-    """Return what of the planted stands in some bytes, in whatever disguise and case."""
-    lower = haystack.lower()
-    return {
-        what for what, text in PLANTED.items() if any(form in haystack or form in lower for form in disguises(text))
-    }
+found_in = partial(sought, PLANTED)
 
 
 @pytest.mark.parametrize("what", PLANTED)
@@ -99,14 +79,6 @@ def found_in(haystack: bytes) -> set[str]:
 def test_the_search_finds(what: str, disguise: Callable[[str], bytes]) -> None:
     """Each planted text is found in each disguise, so that finding none means something."""
     assert what in found_in(b"...." + disguise(PLANTED[what]) + b"....")
-
-
-@dataclass(frozen=True)
-class Traces:
-    """All that a run left, by where it stands."""
-
-    places: Mapping[str, bytes]
-    at_graph: bytes
 
 
 async def _post(session: aiohttp.ClientSession, machine: Machine, body: object, **headers: str) -> int:
@@ -173,33 +145,6 @@ async def _malformed(machine: Machine) -> None:
     await writer.wait_closed()
 
 
-async def _told(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
-    """Ask the operator's listener for all it has."""
-    told = {}
-    paths = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
-    for path in paths:
-        async with session.get(machine.operator + path) as answer:
-            told[path] = await answer.read()
-    return told
-
-
-async def _said(machine: Machine, *words: str) -> bytes:
-    """Run a command and return all it prints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", *words, "--config", str(machine.config)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    return out
-
-
-def _files(directory: Path, when: str) -> dict[str, bytes]:
-    """Read the data directory; the ballast is zeros, which hide nothing."""
-    return {f"{path.name} {when}": path.read_bytes().strip(b"\0") for path in directory.iterdir() if path.is_file()}
-
-
 @pytest.fixture(name="traces", scope="module")
 async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Traces]:
     directory = tmp_path_factory.mktemp("traces")
@@ -216,17 +161,17 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
         await _live(owner, machine, graph)
         async with session.get(f"{graph}/sim/events") as answer:
             at_graph = await answer.read()
-        places = await _told(owner, machine) | _files(directory / "data", "at work")
-        places["erase"] = await _said(machine, "erase", "--email", f"nobody.{EMAIL}")
-        places["wrong erase"] = await _said(machine, "erase", "--phone", f"{PHONE}999999")
+        places = await told_by_operator(owner, machine) | files(directory / "data", "at work")
+        places["erase"] = await said(machine, "erase", "--email", f"nobody.{EMAIL}")
+        places["wrong erase"] = await said(machine, "erase", "--phone", f"{PHONE}999999")
         await machine.kill()
-        places |= _files(directory / "data", "after a crash")
-        places["events"] = await _said(machine, "events", "--json")
-        places["dead list"] = await _said(machine, "dead", "list", "--json")
-        places["check"] = await _said(machine, "check")
+        places |= files(directory / "data", "after a crash")
+        places["events"] = await said(machine, "events", "--json")
+        places["dead list"] = await said(machine, "dead", "list", "--json")
+        places["check"] = await said(machine, "check")
         await machine.start()
         assert await machine.terminate() == 0
-        places |= _files(directory / "data", "at rest")
+        places |= files(directory / "data", "at rest")
         places["log"] = machine.log().encode()
         yield Traces(places, at_graph)
 
