@@ -3,53 +3,39 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from functools import partial
-from hashlib import sha256
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 import pytest
+from backend_traces import server_events
 from conftest import Say
 from machine import Machine
+from planted import (
+    ACCESS_KEY,
+    ADDRESS,
+    ADDRESS_6,
+    AGENT,
+    APP_SECRET,
+    EMAIL,
+    FBC,
+    FBP,
+    FORGED,
+    MATCH,
+    NAME,
+    OTHER_TOKEN,
+    PASSWORD,
+    PHONE,
+    PLANTED,
+    SESSION,
+    found_in,
+)
 from servers import simulator
 from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, until, wire
-from traces import Traces, files, said, sought, told_by_operator
+from traces import Traces, files, said, told_by_operator
 
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
-APP_SECRET, PASSWORD, OTHER_TOKEN = "app-secret-KEEP-OUT", "operator-password-KEEP-OUT", "stale-token-KEEP-OUT"
-EMAIL, PHONE, NAME, SURNAME = "anna.planted@mail.example", "+493012345678", "Annaplanted", "Quirkplanted"
-CUSTOMER, CITY, SESSION = "customer-planted-77", "Plantedville", "session-cookie-KEEP-OUT"
-ADDRESS, ADDRESS_6, FORGED = "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "198.51.100.77"
-FBP, FBC = "fb.1.1700000000000.8877665544", "fb.1.1700000000001.ClickPlanted"
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) PlantedBrowser/7.7"
-PLANTED = {
-    "mail address": EMAIL,
-    "phone number": PHONE,
-    "its digits": PHONE.removeprefix("+"),
-    "first name": NAME,
-    "surname": SURNAME,
-    "city": CITY,
-    "customer number": CUSTOMER,
-    "client address": ADDRESS,
-    "IPv6 address": ADDRESS_6,
-    "forged address": FORGED,
-    "user agent": "PlantedBrowser",
-    "fbp": FBP.rpartition(".")[2],
-    "click id": "ClickPlanted",
-    "session cookie": SESSION,
-    "token": TOKEN,
-    "a token in an address": OTHER_TOKEN,
-    "app secret": APP_SECRET,
-    "secret": SECRET,
-    "operator's password": PASSWORD,
-    **{
-        f"hash of {text}": sha256(text.encode()).hexdigest()
-        for text in (EMAIL, PHONE.removeprefix("+"), NAME.lower(), SURNAME.lower(), CITY.lower(), CUSTOMER)
-    },
-}
-MATCH = {PIXEL: {"em": EMAIL, "ph": PHONE, "fn": NAME, "ln": SURNAME, "ct": CITY, "external_id": CUSTOMER}}
 CONFIG = f"""
 [[site.pixel]]
 id = "555"
@@ -57,9 +43,6 @@ access_token = "{TOKEN}"
 app_secret = "{APP_SECRET}"
 events = ["!Lead"]
 """
-
-
-found_in = partial(sought, PLANTED)
 
 
 @pytest.mark.parametrize("what", PLANTED)
@@ -109,8 +92,11 @@ async def _fault(session: aiohttp.ClientSession, graph: str, **fault: object) ->
         assert answer.status == 200
 
 
-async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) -> None:
-    """Let every kind of thing happen: delivered, dropped, refused, foreign, malformed, dead, erased, waiting."""
+async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) -> bytes:
+    """Let every kind of thing happen: delivered, dropped, refused, foreign, malformed, dead, erased, waiting.
+
+    Returns what backends were answered.
+    """
     assert await _post(session, machine, _visit("delivered")) == 204
     await _ended(session, machine, "delivered", "delivered")
     assert await _post(session, machine, _visit("over-ipv6"), X_Forwarded_For=ADDRESS_6) == 204
@@ -122,6 +108,8 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
     assert await _post(session, machine, _visit("foreign"), Origin=f"https://{NAME}.example") == 403
     assert await _post(session, machine, wire(consent="revoked", match=MATCH)) == 204
     await _malformed(machine)
+    answers = await server_events(session, machine)
+    await _ended(session, machine, "from-a-server", "delivered")
     await _fault(session, graph, mode="poison", match="dead-")
     assert await _post(session, machine, _visit("dead-letter")) == 204
     await _ended(session, machine, "dead-letter", "dead")
@@ -135,6 +123,7 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
     await until(paused, what="a pause")
     await _ended(session, machine, "gpc", "dropped")
     await _ended(session, machine, "delivered", "duplicate")
+    return answers
 
 
 async def _malformed(machine: Machine) -> None:
@@ -156,12 +145,13 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
     ):
         machine = Machine(directory, graph)
         text = machine.config.read_text().replace("[graph]", f'operator_password = "{PASSWORD}"\n[graph]')
+        text = text.replace('name = "shop"', f'name = "shop"\naccess_keys = ["{ACCESS_KEY}"]')
         machine.config.write_text(text + CONFIG)
         await machine.start()
-        await _live(owner, machine, graph)
+        answers = await _live(owner, machine, graph)
         async with session.get(f"{graph}/sim/events") as answer:
             at_graph = await answer.read()
-        places = await told_by_operator(owner, machine) | files(directory / "data", "at work")
+        places = {"answers": answers} | await told_by_operator(owner, machine) | files(directory / "data", "at work")
         places["erase"] = await said(machine, "erase", "--email", f"nobody.{EMAIL}")
         places["wrong erase"] = await said(machine, "erase", "--phone", f"{PHONE}999999")
         await machine.kill()
