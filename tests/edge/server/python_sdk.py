@@ -91,6 +91,14 @@ def by_pixel(sent: Sequence[Any], **fields: str) -> Answers:
     return [_told(AdsPixel(PIXEL).create_event(fields=[], params=params))]
 
 
+def in_graph_batch(sent: Sequence[Any]) -> Answers:
+    """Send by Graph's own batch endpoint, which Graph's edge for events does not need."""
+    batch = FacebookAdsApi.get_default_api().new_batch()
+    AdsPixel(PIXEL).create_event(params={"data": [event.normalize() for event in sent]}, batch=batch)
+    batch.execute()
+    return []
+
+
 WAYS = {way.__name__: way for way in (synchronous, as_form, as_json, asynchronous, in_batches, in_requests, by_pixel)}
 
 
@@ -120,7 +128,7 @@ def refused(case: str) -> Mapping[str, Any]:
     """Send a case, and return what its caller sees."""
     way, _, name = case.partition(":")
     try:
-        WAYS[way](events.cases()[name]())
+        {**WAYS, "in_graph_batch": in_graph_batch}[way](events.cases()[name]())
     except FacebookRequestError as error:
         return {
             "class": type(error).__name__,

@@ -198,6 +198,16 @@ async def test_closed_doors_raise_what_graph_would(shop: Installation, sdk: Sdk,
         as_graphs((await sdk.run(shop.graph, opening.key, "closed-", case, pixel=opening.pixel))[case], found)
 
 
+async def test_graphs_batch_endpoint_raises_an_error_with_a_code(shop: Installation, sdk: Sdk) -> None:
+    """It takes no events here; a program that uses it hears so, and nothing is stored."""
+    case = {"python": "in_graph_batch:plain", "node": "inGraphBatch:plain"}[sdk.name]
+    found = (await sdk.run(shop.public, KEY, f"{sdk.name}-batch-", case))[case]
+
+    check(found, of_object(r"v\d+\.\d", 404))
+    told = (await get_json(shop.session, f"{shop.operator}/api/events?limit=1000"))["events"]
+    assert [row for row in told if "-batch-" in row["id"]] == []
+
+
 async def test_who_tries_many_wrong_keys_is_throttled(tmp_path: Path, sdk: Sdk) -> None:
     """429 with code 4, as Graph says it, and not for the right key."""
     async with installation(tmp_path, access_keys=[KEY]) as shop:
