@@ -21,7 +21,7 @@ EMAIL, PHONE = "quirin.planted@mail.example", "+49 157 99887766"
 FIRST, LAST, COMPANY = "Quirinplanted", "Zollplanted", "Firma Plantedhaus"
 STREET, SECOND_LINE, CITY, POSTCODE = "Plantedgasse 17", "Hinterhaus Plantedtor", "Plantedburg", "PL98765NT"
 NOTE, CARD, FINGERPRINT = "Bitte bei Plantednachbarin klingeln", "•••• •••• •••• 9174", "Xt5EWLPlantedCard"
-ADDRESS, AGENT = "93.184.216.99", "PlantedShopper/7.7 (X11)"
+ADDRESS, AGENT = "93.184.216.99", "Mozilla/5.0 (X11; Linux x86_64) PlantedShopper/7.7"
 FBP, FBC, VAT, KEY = (
     "fb.1.1700000000000.9988776655",
     "fb.1.1700000000000.ClickPlantedHook",
@@ -55,6 +55,16 @@ PLANTED = {
     },
 }
 
+MATCH = {
+    "em": EMAIL,
+    "ph": PHONE,
+    "fn": FIRST,
+    "ln": LAST,
+    "ct": CITY,
+    "zp": POSTCODE,
+    "external_id": "115310627314723954",
+}
+"""What a page tells of the same person."""
 _PERSON = {"first_name": FIRST, "last_name": LAST, "name": f"{FIRST} {LAST}", "company": COMPANY, "phone": PHONE}
 _SHOPIFY = _PERSON | {"address1": STREET, "address2": SECOND_LINE, "city": CITY, "zip": POSTCODE, "country_code": "DE"}
 _WOO = _PERSON | {"email": EMAIL, "address_1": STREET, "address_2": SECOND_LINE, "city": CITY, "postcode": POSTCODE}

@@ -9,8 +9,24 @@ import pytest
 from conftest import Say
 from machine import Machine
 from servers import simulator
-from shop_traces import EMAIL, FIRST, LAST, NAMES, NOTE, PLANTED, SECRETS, headers, hook, spoiled
-from support import get_json, until
+from shop_traces import (
+    ADDRESS,
+    AGENT,
+    EMAIL,
+    FBC,
+    FBP,
+    FIRST,
+    LAST,
+    MATCH,
+    NAMES,
+    NOTE,
+    PLANTED,
+    SECRETS,
+    headers,
+    hook,
+    spoiled,
+)
+from support import PIXEL, browser_headers, get_json, until, wire
 from traces import Traces, files, said, sought, told_by_operator
 
 CONFIG = "".join(f'[[site.webhook]]\nkind = "{kind}"\nsecret = "{secret}"\n' for kind, secret in SECRETS.items())
@@ -32,6 +48,15 @@ class Shops:
             self.answers += [await answer.read(), str(answer.headers).encode()]
             return answer.status
 
+    async def visit(self, name: str, identity: str, order: str) -> int:
+        """Send a page's copy of an order of the same person; return the status of its answer."""
+        data = {"value": 29.35, "currency": "EUR", "order_id": order}
+        body = wire({"name": name, "id": identity, "data": data}, match={PIXEL: MATCH}, fbp=FBP, fbc=FBC)
+        more = browser_headers(X_Forwarded_For=ADDRESS, User_Agent=AGENT)
+        async with self._session.post(f"{self._machine.public}/shop-tools/e", json=body, headers=more) as answer:
+            self.answers.append(await answer.read())
+            return answer.status
+
     async def unsigned(self, kind: str, body: object) -> int:
         """Send a hook without a signature; return the status of its answer."""
         address = f"{self._machine.public}/hooks/shop/{kind}"
@@ -41,7 +66,12 @@ class Shops:
 
 
 async def _sent(shops: Shops) -> None:
-    """Send every hook as it is, with a wrong signature, with none, not as JSON, and with each member spoiled."""
+    """Send every hook as it is, with a wrong signature, with none, not as JSON, and with each member spoiled.
+
+    Pages told of one of the orders before, of another after.
+    """
+    assert await shops.visit("Purchase", "order-shop-727", "727") == 204
+    assert await shops.visit("InitiateCheckout", "checkout-1", "820982911946154508") == 204
     for name in NAMES:
         kind, topic, body = hook(name)
         assert await shops.send(kind, body, topic) == 200
@@ -52,6 +82,7 @@ async def _sent(shops: Shops) -> None:
             assert await shops.send(kind, content, topic) == 400
         assert await shops.send(kind, body, f"{EMAIL} {FIRST}") == 200
         assert {await shops.send(kind, changed, topic) for changed in spoiled(body)} == {200}, name
+    assert await shops.visit("Purchase", "order-shop-A-77", "A-77") == 204
 
 
 async def _ended(session: aiohttp.ClientSession, machine: Machine, status: str) -> None:
