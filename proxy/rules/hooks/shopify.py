@@ -52,11 +52,8 @@ def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
         return nothing("cancelled")
     if text(order.get("financial_status")) != "paid":
         return nothing("not paid")
-    order_id, time_s, value = (
-        order_number(order.get(shop.order_id)),
-        _placed_at(order),
-        number(order.get("total_price")),
-    )
+    order_id, value = order_number(order.get(shop.order_id)), number(order.get("total_price"))
+    time_s = _placed_at(order)
     if not order_id or time_s is None or value is None:
         return nothing("unreadable")
     attributes = {text(row.get("name")): text(row.get("value")) for row in rows(order.get("note_attributes"))}

@@ -156,8 +156,8 @@ def rivercode(events: list[Event]) -> Written:
 
 
 SHAPES: dict[str, Callable[[list[Event]], Written]] = {
-    "php": partial(php, is_labelled=False),
-    "php-later": partial(php, is_labelled=True),
+    "php-curl": partial(php, is_labelled=False),
+    "php-guzzle": partial(php, is_labelled=True),
     "gateway": gateway,
     "segment": segment,
     "rivercode": rivercode,
