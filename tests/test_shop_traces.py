@@ -1,7 +1,9 @@
 """What webhooks of every kind leave behind, genuine, refused, failed and spoiled ones: no contact data."""
 
+import logging
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import aiohttp
 import orjson
@@ -26,8 +28,8 @@ from shop_traces import (
     hook,
     spoiled,
 )
-from support import PIXEL, browser_headers, get_json, until, wire
-from traces import Traces, files, said, sought, told_by_operator
+from support import PIXEL, browser_headers, get_json, installation, until, wire
+from traces import OPERATOR, Traces, files, said, sought, told_by_operator
 
 CONFIG = "".join(f'[[site.webhook]]\nkind = "{kind}"\nsecret = "{secret}"\n' for kind, secret in SECRETS.items())
 found_in = partial(sought, PLANTED)
@@ -194,3 +196,38 @@ def test_every_hook_brings_contact_data(name: str) -> None:
     wanted = {"mail address", "phone number", "surname", "street", "note", "card", "client address"}
 
     assert wanted <= found_in(orjson.dumps(hook(name)[2]) + hook(name)[0].encode())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "proxy.rules.hooks.reading.events_of",
+        "proxy.rules.hooks.reading.dropped_rows",
+        "proxy.rules.hooks.shopify.bought",
+        "proxy.rules.server_steps.person_of_server",
+    ],
+)
+async def test_an_error_of_ours_quotes_nothing_of_a_webhook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    """Whatever of us breaks over a body, it is told where, and never what was in it."""
+
+    def fail(*arguments: object, **_more: object) -> object:
+        raise ValueError(f"{EMAIL} {arguments}")
+
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(broken, fail)
+    webhooks = [{"kind": kind, "secret": secret} for kind, secret in SECRETS.items()]
+    async with installation(tmp_path, webhook=webhooks) as shop:
+        kind, topic, body = hook("shopify_order_paid")
+        data = orjson.dumps(body)
+        more = headers(kind, data, topic)
+        async with shop.session.post(f"{shop.public}/hooks/shop/{kind}", data=data, headers=more) as answer:
+            places = {"answer": await answer.read()}
+        for path in OPERATOR:
+            async with shop.session.get(shop.operator + path) as answer:
+                places[path] = await answer.read()
+    places |= files(tmp_path / "data", "at rest") | {"log": caplog.text.encode()}
+
+    assert b'capi_proxy_faults_total{place="ValueError in proxy.' in places["/metrics"]
+    assert {where: found for where, text in places.items() if (found := found_in(text))} == {}

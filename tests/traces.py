@@ -11,6 +11,9 @@ from urllib.parse import quote
 import aiohttp
 from machine import ROOT, Machine
 
+OPERATOR = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
+"""All that the operator's listener tells."""
+
 
 @dataclass(frozen=True)
 class Traces:
@@ -45,8 +48,7 @@ def sought(planted: Mapping[str, str], haystack: bytes) -> set[str]:
 async def told_by_operator(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
     """Ask the operator's listener for all it has."""
     told = {}
-    paths = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
-    for path in paths:
+    for path in OPERATOR:
         async with session.get(machine.operator + path) as answer:
             told[path] = await answer.read()
     return told
