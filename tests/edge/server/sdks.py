@@ -22,6 +22,12 @@ STARTED = int(time.time())
 _HERE = Path(__file__).parent
 # Where `make bench` puts the peers, for whoever has them there already.
 _PEERS = ROOT / "build" / "peers"
+_NUMBERS = {"lead_id", "fb_login_id"}
+# Match keys that are never hashed, and so have one value.
+_PLAIN = {
+    *("client_ip_address", "client_user_agent", "fbc", "fbp", "subscription_id", "madid", "anon_id", "ctwa_clid"),
+    "page_id",
+}
 _OPTIONS = "data_processing_options"
 _MARK_OF_A_BUILDER = re.compile(r"\.AQ[\w-]{6}$", re.ASCII)
 
@@ -82,10 +88,7 @@ async def recorded(shop: Installation, mark: str, count: int) -> dict[str, dict[
 def enriched(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event as the proxy writes it: the documented changes of form, made independently of it."""
     written = {name: _without_nulls(value) for name, value in event.items()}
-    user = {name: value if isinstance(value, list) else [value] for name, value in written.get("user_data", {}).items()}
-    if "external_id" in user:
-        user["external_id"] = [hashlib.sha256(value.encode()).hexdigest() for value in user["external_id"]]
-    written["user_data"] = user
+    written["user_data"] = {name: _key(name, value) for name, value in written.get("user_data", {}).items()}
     for name in {"event_source_url", "referrer_url"}.intersection(written):
         written[name] = _MARK_OF_A_BUILDER.sub("", written[name])
     if isinstance(written["event_time"], str):
@@ -104,6 +107,14 @@ def enriched(event: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in written.items() if value not in (None, {})}
 
 
+def _key(name: str, value: Any) -> Any:
+    if name == "external_id":
+        return [hashlib.sha256(each.encode()).hexdigest() for each in value]
+    if name in _NUMBERS:
+        return int(value)
+    return value if isinstance(value, list) or name in _PLAIN else [value]
+
+
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: inner for name, member in value.items() if (inner := _without_nulls(member)) is not None}
@@ -113,6 +124,6 @@ def _without_nulls(value: Any) -> Any:
 
 
 def in_order(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event with its match keys as sorted lists of texts, since an SDK writes them in any order."""
-    user = {name: value if isinstance(value, list) else [value] for name, value in event.get("user_data", {}).items()}
-    return {**event, "user_data": {name: sorted(map(str, values)) for name, values in user.items()}}
+    """Return an event with the lists of its match keys sorted, since an SDK writes them in any order."""
+    user = event.get("user_data", {})
+    return {**event, "user_data": {name: sorted(v) if isinstance(v, list) else v for name, v in user.items()}}
