@@ -2,55 +2,40 @@
 
 import asyncio
 import base64
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 import pytest
+from backend_traces import server_events
 from conftest import Say
-from machine import ROOT, Machine
+from machine import Machine
+from planted import (
+    ACCESS_KEY,
+    ADDRESS,
+    ADDRESS_6,
+    AGENT,
+    APP_SECRET,
+    EMAIL,
+    FBC,
+    FBP,
+    FORGED,
+    MATCH,
+    NAME,
+    OTHER_TOKEN,
+    PASSWORD,
+    PHONE,
+    PLANTED,
+    SESSION,
+    found_in,
+)
 from servers import simulator
 from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, until, wire
+from traces import Traces, files, said, told_by_operator
 
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
-APP_SECRET, PASSWORD, OTHER_TOKEN = "app-secret-KEEP-OUT", "operator-password-KEEP-OUT", "stale-token-KEEP-OUT"
-EMAIL, PHONE, NAME, SURNAME = "anna.planted@mail.example", "+493012345678", "Annaplanted", "Quirkplanted"
-CUSTOMER, CITY, SESSION = "customer-planted-77", "Plantedville", "session-cookie-KEEP-OUT"
-ADDRESS, ADDRESS_6, FORGED = "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "198.51.100.77"
-FBP, FBC = "fb.1.1700000000000.8877665544", "fb.1.1700000000001.ClickPlanted"
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) PlantedBrowser/7.7"
-PLANTED = {
-    "mail address": EMAIL,
-    "phone number": PHONE,
-    "its digits": PHONE.removeprefix("+"),
-    "first name": NAME,
-    "surname": SURNAME,
-    "city": CITY,
-    "customer number": CUSTOMER,
-    "client address": ADDRESS,
-    "IPv6 address": ADDRESS_6,
-    "forged address": FORGED,
-    "user agent": "PlantedBrowser",
-    "fbp": FBP.rpartition(".")[2],
-    "click id": "ClickPlanted",
-    "session cookie": SESSION,
-    "token": TOKEN,
-    "a token in an address": OTHER_TOKEN,
-    "app secret": APP_SECRET,
-    "secret": SECRET,
-    "operator's password": PASSWORD,
-    **{
-        f"hash of {text}": sha256(text.encode()).hexdigest()
-        for text in (EMAIL, PHONE.removeprefix("+"), NAME.lower(), SURNAME.lower(), CITY.lower(), CUSTOMER)
-    },
-}
-MATCH = {PIXEL: {"em": EMAIL, "ph": PHONE, "fn": NAME, "ln": SURNAME, "ct": CITY, "external_id": CUSTOMER}}
 CONFIG = f"""
 [[site.pixel]]
 id = "555"
@@ -58,28 +43,6 @@ access_token = "{TOKEN}"
 app_secret = "{APP_SECRET}"
 events = ["!Lead"]
 """
-
-
-def disguises(text: str) -> Iterator[bytes]:
-    """Yield the forms in which a text may stand somewhere: plain, percent-encoded, hex, base64, a hash's bytes."""
-    plain = text.encode()
-    for form in (plain, quote(text).encode(), quote(text, safe="").encode(), plain.hex().encode()):
-        yield form.lower()
-    for before in range(3):
-        whole = base64.b64encode(b"\0" * before + plain)
-        # The first and last characters depend on the neighbours.
-        yield whole[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
-        yield base64.urlsafe_b64encode(b"\0" * before + plain)[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
-    if len(text) == 64:
-        yield bytes.fromhex(text)
-
-
-def found_in(haystack: bytes) -> set[str]:
-    """Return what of the planted stands in some bytes, in whatever disguise and case."""
-    lower = haystack.lower()
-    return {
-        what for what, text in PLANTED.items() if any(form in haystack or form in lower for form in disguises(text))
-    }
 
 
 @pytest.mark.parametrize("what", PLANTED)
@@ -99,14 +62,6 @@ def found_in(haystack: bytes) -> set[str]:
 def test_the_search_finds(what: str, disguise: Callable[[str], bytes]) -> None:
     """Each planted text is found in each disguise, so that finding none means something."""
     assert what in found_in(b"...." + disguise(PLANTED[what]) + b"....")
-
-
-@dataclass(frozen=True)
-class Traces:
-    """All that a run left, by where it stands."""
-
-    places: Mapping[str, bytes]
-    at_graph: bytes
 
 
 async def _post(session: aiohttp.ClientSession, machine: Machine, body: object, **headers: str) -> int:
@@ -137,8 +92,11 @@ async def _fault(session: aiohttp.ClientSession, graph: str, **fault: object) ->
         assert answer.status == 200
 
 
-async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) -> None:
-    """Let every kind of thing happen: delivered, dropped, refused, foreign, malformed, dead, erased, waiting."""
+async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) -> bytes:
+    """Let every kind of thing happen: delivered, dropped, refused, foreign, malformed, dead, erased, waiting.
+
+    Returns what backends were answered.
+    """
     assert await _post(session, machine, _visit("delivered")) == 204
     await _ended(session, machine, "delivered", "delivered")
     assert await _post(session, machine, _visit("over-ipv6"), X_Forwarded_For=ADDRESS_6) == 204
@@ -150,6 +108,8 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
     assert await _post(session, machine, _visit("foreign"), Origin=f"https://{NAME}.example") == 403
     assert await _post(session, machine, wire(consent="revoked", match=MATCH)) == 204
     await _malformed(machine)
+    answers = await server_events(session, machine)
+    await _ended(session, machine, "from-a-server", "delivered")
     await _fault(session, graph, mode="poison", match="dead-")
     assert await _post(session, machine, _visit("dead-letter")) == 204
     await _ended(session, machine, "dead-letter", "dead")
@@ -163,6 +123,7 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
     await until(paused, what="a pause")
     await _ended(session, machine, "gpc", "dropped")
     await _ended(session, machine, "delivered", "duplicate")
+    return answers
 
 
 async def _malformed(machine: Machine) -> None:
@@ -171,33 +132,6 @@ async def _malformed(machine: Machine) -> None:
     assert b"400" in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     await writer.wait_closed()
-
-
-async def _told(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
-    """Ask the operator's listener for all it has."""
-    told = {}
-    paths = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
-    for path in paths:
-        async with session.get(machine.operator + path) as answer:
-            told[path] = await answer.read()
-    return told
-
-
-async def _said(machine: Machine, *words: str) -> bytes:
-    """Run a command and return all it prints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", *words, "--config", str(machine.config)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    return out
-
-
-def _files(directory: Path, when: str) -> dict[str, bytes]:
-    """Read the data directory; the ballast is zeros, which hide nothing."""
-    return {f"{path.name} {when}": path.read_bytes().strip(b"\0") for path in directory.iterdir() if path.is_file()}
 
 
 @pytest.fixture(name="traces", scope="module")
@@ -211,22 +145,23 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
     ):
         machine = Machine(directory, graph)
         text = machine.config.read_text().replace("[graph]", f'operator_password = "{PASSWORD}"\n[graph]')
+        text = text.replace('name = "shop"', f'name = "shop"\naccess_keys = ["{ACCESS_KEY}"]')
         machine.config.write_text(text + CONFIG)
         await machine.start()
-        await _live(owner, machine, graph)
+        answers = await _live(owner, machine, graph)
         async with session.get(f"{graph}/sim/events") as answer:
             at_graph = await answer.read()
-        places = await _told(owner, machine) | _files(directory / "data", "at work")
-        places["erase"] = await _said(machine, "erase", "--email", f"nobody.{EMAIL}")
-        places["wrong erase"] = await _said(machine, "erase", "--phone", f"{PHONE}999999")
+        places = {"answers": answers} | await told_by_operator(owner, machine) | files(directory / "data", "at work")
+        places["erase"] = await said(machine, "erase", "--email", f"nobody.{EMAIL}")
+        places["wrong erase"] = await said(machine, "erase", "--phone", f"{PHONE}999999")
         await machine.kill()
-        places |= _files(directory / "data", "after a crash")
-        places["events"] = await _said(machine, "events", "--json")
-        places["dead list"] = await _said(machine, "dead", "list", "--json")
-        places["check"] = await _said(machine, "check")
+        places |= files(directory / "data", "after a crash")
+        places["events"] = await said(machine, "events", "--json")
+        places["dead list"] = await said(machine, "dead", "list", "--json")
+        places["check"] = await said(machine, "check")
         await machine.start()
         assert await machine.terminate() == 0
-        places |= _files(directory / "data", "at rest")
+        places |= files(directory / "data", "at rest")
         places["log"] = machine.log().encode()
         yield Traces(places, at_graph)
 

@@ -159,7 +159,7 @@ class OrderSettings(_Section):
     """``[site.orders]``: what joins an order's server event with its visitor, and what is done without one."""
 
     join_days: Whole = Field(7, ge=1, le=30, description="days, 1 to 30")
-    wait_seconds: Whole = Field(15, ge=0, le=600, description="seconds, 0 to 600")
+    wait_seconds: Whole = Field(10, ge=0, le=600, description="seconds, 0 to 600")
     hold_until_paid: Flag = Field(False, description="true or false")
     hold_hours: Whole = Field(24, ge=1, le=144, description="hours, 1 to 144")
     after_hold: Literal["send", "drop"] = Field("send", description='"send" or "drop"')

@@ -142,7 +142,7 @@ def test_a_guest_and_a_till_have_no_account() -> None:
     assert till.action_source == "physical_store"
 
 
-@pytest.mark.parametrize("told", ["x" * 201, "a\nb", "", " "])
+@pytest.mark.parametrize("told", ["x" * 201, "a\nb", "", " ", "Erika Muster", "Muster,Erika"])
 @pytest.mark.parametrize(
     ("name", "member", "place", "made"),
     [
@@ -155,10 +155,26 @@ def test_a_guest_and_a_till_have_no_account() -> None:
 def test_what_a_visitor_put_into_an_order_is_an_id_or_nothing(
     name: str, member: str, place: Callable[[str], object], made: str, told: str
 ) -> None:
-    """Cart attributes are anybody's to write: no id of a thousand letters or of several lines comes of one."""
+    """Cart attributes are anybody's to write: no id of a thousand letters, of lines or of a name comes of one."""
     (hit, *_) = events_of(changed(name, member, place(told))).hits
 
     assert hit.id.startswith(made)
+
+
+@pytest.mark.parametrize("told", ["Erika Muster", "Erika Anna Muster 2", "Seeweg 5, Kiel", "Seeweg 5 Kiel"])
+def test_what_is_no_number_of_an_order_is_none(told: str) -> None:
+    """A merchant may put anything into a session's reference; a name or a street there becomes no id, in the clear."""
+    (hit,) = events_of(changed("stripe_checkout", "data.object.client_reference_id", told)).hits
+
+    assert (hit.id, hit.custom_data["order_id"]) == ("page-1", "cs_live_a1")
+
+
+@pytest.mark.parametrize("told", ["#1001", "EN 1001", "2026/11-7", "A-77"])
+def test_numbers_of_orders_stay_as_shops_write_them(told: str) -> None:
+    """Prefixes of the shop's own belong to the number."""
+    (hit,) = events_of(changed("stripe_checkout", "data.object.client_reference_id", told)).hits
+
+    assert hit.custom_data["order_id"] == told
 
 
 def test_an_order_number_too_long_for_an_id_makes_none() -> None:

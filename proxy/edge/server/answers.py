@@ -14,6 +14,7 @@ import orjson
 
 from proxy.edge.exchange import HttpAnswer
 from proxy.model.server_request import RefusedHit
+from proxy.rules.payload.labels import public_id
 
 _JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 _INVALID, _DOWN, _THROTTLED, _NO_KEY, _BAD_KEY = 100, 2, 4, 104, 190
@@ -183,4 +184,4 @@ def _place(hit: RefusedHit) -> tuple[str | int, ...]:
 
 def _named(hit: RefusedHit) -> dict[str, Any]:
     subcode = {"subcode": hit.subcode} if hit.subcode else {}
-    return {"index": hit.place, "id": hit.id, "why": hit.why, "code": hit.code, **subcode}
+    return {"index": hit.place, "id": public_id(hit.id), "why": hit.why, "code": hit.code, **subcode}

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from proxy.model.server_request import ServerHit
-from proxy.rules.orders import as_event_id, order_event_id
+from proxy.rules.orders import as_event_id, is_order_id, order_event_id
 from proxy.rules.payload.money import amount
 from proxy.rules.server_wire.values import RefusedValueError, time_of
 
 # Shops write the second where a line is of no product any more.
 _NO_IDS = {"", "0"}
+# An order's number may have a word before it, as a prefix of the shop's.
+_MOST_WORDS = 2
 
 
 class Shop(NamedTuple):
@@ -54,7 +56,7 @@ def purchase_id(site: str, order_id: str, told: str = "") -> str:
         order_id: The order's id, verbatim.
         told: What the order brings along. Any visitor may have put that there, so it has to be an id in its form.
     """
-    return as_event_id(told) or order_event_id(site, order_id)
+    return own_id(told) or order_event_id(site, order_id)
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -72,6 +74,22 @@ def text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     return str(value).strip()
+
+
+def order_number(value: object) -> str:
+    """Return an order's number; nothing of free text, which may name a person: ids rest in the clear."""
+    found = text(value)
+    return found if is_order_id(found) and _words(found) <= _MOST_WORDS else ""
+
+
+def own_id(value: object) -> str:
+    """Return an id of a program, such as of an event or a refund; nothing of free text, as with an order's number."""
+    found = text(value)
+    return as_event_id(found) if _words(found) == 1 else ""
+
+
+def _words(found: str) -> int:
+    return len(found.replace(",", " , ").split())
 
 
 def number(value: object) -> float | int | None:

@@ -13,6 +13,8 @@ from proxy.rules.hooks.hook import (
     bought,
     nothing,
     number,
+    order_number,
+    own_id,
     people_keys,
     purchase_id,
     rows,
@@ -50,7 +52,8 @@ def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
         return nothing("cancelled")
     if text(order.get("financial_status")) != "paid":
         return nothing("not paid")
-    order_id, time_s, value = text(order.get(shop.order_id)), _placed_at(order), number(order.get("total_price"))
+    order_id, value = order_number(order.get(shop.order_id)), number(order.get("total_price"))
+    time_s = _placed_at(order)
     if not order_id or time_s is None or value is None:
         return nothing("unreadable")
     attributes = {text(row.get("name")): text(row.get("value")) for row in rows(order.get("note_attributes"))}
@@ -119,7 +122,7 @@ def _refund(refund: Mapping[str, Any], shop: Shop) -> HookEvents:
         for row in rows(refund.get("transactions"))
         if row.get("kind") == "refund" and row.get("status") == "success" and number(row.get("amount"))
     ]
-    refund_id, time_s = text(refund.get("id")), seconds(refund.get("created_at"))
+    refund_id, time_s = own_id(refund.get("id")), seconds(refund.get("created_at"))
     if not paid_back:
         return nothing("no money")
     if not refund_id or time_s is None:

@@ -11,8 +11,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from proxy.model.server_request import ServerHit
-from proxy.rules.hooks.hook import HookEvents, Shop, nothing, people_keys, purchase_id, rows, seconds, table, text
-from proxy.rules.orders import as_event_id
+from proxy.rules.hooks.hook import (
+    HookEvents,
+    Shop,
+    nothing,
+    order_number,
+    own_id,
+    people_keys,
+    purchase_id,
+    rows,
+    seconds,
+    table,
+    text,
+)
 from proxy.rules.payload.money import minor_units
 
 _CHECKOUTS = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
@@ -62,7 +73,8 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
     if session.get("payment_status") != "paid":
         return nothing("not paid")
     metadata = table(session.get("metadata"))
-    order_id = text(metadata.get(_ORDER_ID)) or text(session.get("client_reference_id")) or text(session.get("id"))
+    named = order_number(metadata.get(_ORDER_ID)) or order_number(session.get("client_reference_id"))
+    order_id = named or own_id(session.get("id"))
     money = _money(session.get("amount_total"), session.get("currency"))
     if not order_id or not money:
         return nothing("unreadable")
@@ -79,13 +91,13 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
 
 def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
     """Return the begin of a trial; whatever else a subscription does, its invoices tell."""
-    identity, metadata = text(subscription.get("id")), table(subscription.get("metadata"))
+    identity, metadata = own_id(subscription.get("id")), table(subscription.get("metadata"))
     if subscription.get("status") != "trialing" or not identity:
         return nothing("status")
     hit = ServerHit(
         place=0,
         name=TRIAL,
-        id=as_event_id(text(metadata.get(_EVENT_ID))) or f"trial-{shop.site}-{identity}",
+        id=own_id(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
         time_s=seconds(subscription.get("trial_start")) or at,
         custom_data={"value": 0, **_price(subscription)},
         orders=((TRIAL, identity),),
@@ -96,7 +108,7 @@ def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookE
 
 def _invoice(invoice: Mapping[str, Any], shop: Shop, at: int, remembered: frozenset[str]) -> HookEvents:
     """Return a first payment, or a renewal; what costs nothing, as at the begin of a trial, is neither."""
-    identity, reason, subscription = text(invoice.get("id")), invoice.get("billing_reason"), _subscription_of(invoice)
+    identity, reason, subscription = own_id(invoice.get("id")), invoice.get("billing_reason"), _subscription_of(invoice)
     money = _money(invoice.get("amount_paid"), invoice.get("currency"))
     if not money or not money["value"]:
         return nothing("no money")
@@ -196,7 +208,7 @@ def _subscription_of(invoice: Mapping[str, Any]) -> str:
     """Return the subscription of an invoice, from where this or an older API version tells it."""
     parent = table(table(invoice.get("parent")).get("subscription_details"))
     found = parent.get("subscription") or invoice.get("subscription")
-    return text(table(found).get("id")) or text(found)
+    return own_id(table(found).get("id")) or own_id(found)
 
 
 def _subscription_metadata(invoice: Mapping[str, Any]) -> Mapping[str, Any]:

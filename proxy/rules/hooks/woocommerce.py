@@ -14,6 +14,8 @@ from proxy.rules.hooks.hook import (
     bought,
     nothing,
     number,
+    order_number,
+    own_id,
     people_keys,
     purchase_id,
     rows,
@@ -48,7 +50,7 @@ def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
         return nothing("made by staff")
     if text(payload.get("status")) not in _PAID:
         return nothing("not paid")
-    order_id, value = text(payload.get(shop.order_id)), number(payload.get("total"))
+    order_id, value = order_number(payload.get(shop.order_id)), number(payload.get("total"))
     time_s = seconds(payload.get("date_paid_gmt"), is_utc=True)
     if not order_id or value is None:
         return nothing("unreadable")
@@ -107,7 +109,7 @@ def _refunds(
     """
     time_s = seconds(order.get("date_modified_gmt"), is_utc=True)
     for place, refund in enumerate(rows(order.get("refunds")), 1):
-        refund_id, value = text(refund.get("id")), number(refund.get("total"))
+        refund_id, value = own_id(refund.get("id")), number(refund.get("total"))
         if refund_id and value and time_s is not None:
             yield ServerHit(
                 place=place,

@@ -29,6 +29,11 @@ def without_contact_data(hit: AnyHit, effort: Effort) -> AnyHit:
     return replace(hit, name=_public(hit.name, effort), id=_public(hit.id, effort))
 
 
+def public_id(claimed: str) -> str:
+    """Return the id that a refused event claims, ``[redacted]`` where it names a person."""
+    return _public(claimed, Effort()) if may_hold_shapes(claimed, is_id=True) else claimed
+
+
 def findings(hit: Hit | ServerHit) -> tuple[str, ...]:
     """Return which of name and id were redacted."""
     words = {"event_name:unusable": hit.name, "event_id:unusable": hit.id}

@@ -1,0 +1,71 @@
+"""How contact data is sought in all that a run of the proxy leaves behind: in clear, and in disguise."""
+
+import asyncio
+import base64
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+from machine import ROOT, Machine
+
+OPERATOR = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
+"""All that the operator's listener tells."""
+
+
+@dataclass(frozen=True)
+class Traces:
+    """All that a run left, by where it stands."""
+
+    places: Mapping[str, bytes]
+    at_graph: bytes
+
+
+def disguises(text: str) -> Iterator[bytes]:
+    """Yield the forms in which a text may stand somewhere: plain, percent-encoded, hex, base64, a hash's bytes."""
+    plain = text.encode()
+    for form in (plain, quote(text).encode(), quote(text, safe="").encode(), plain.hex().encode()):
+        yield form.lower()
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + plain)
+        # The first and last characters depend on the neighbours.
+        yield whole[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
+        yield base64.urlsafe_b64encode(b"\0" * before + plain)[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
+    if len(text) == 64:
+        yield bytes.fromhex(text)
+
+
+def sought(planted: Mapping[str, str], haystack: bytes) -> set[str]:
+    """Return what of the planted, by its name, stands in some bytes, in whatever disguise and case."""
+    lower = haystack.lower()
+    return {
+        what for what, text in planted.items() if any(form in haystack or form in lower for form in disguises(text))
+    }
+
+
+async def told_by_operator(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
+    """Ask the operator's listener for all it has."""
+    told = {}
+    for path in OPERATOR:
+        async with session.get(machine.operator + path) as answer:
+            told[path] = await answer.read()
+    return told
+
+
+async def said(machine: Machine, *words: str) -> bytes:
+    """Run a command and return all it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", *words, "--config", str(machine.config)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    return out
+
+
+def files(directory: Path, when: str) -> dict[str, bytes]:
+    """Read the data directory; the ballast is zeros, which hide nothing."""
+    return {f"{path.name} {when}": path.read_bytes().strip(b"\0") for path in directory.rglob("*") if path.is_file()}
