@@ -2,8 +2,8 @@
 
 A file of JSON Lines goes through a proxy to a fake Graph that accounts for each line. ``send`` is a process of its own
 before a terminal, as somebody sees it who watches. It is killed (SIGKILL) at random moments of its progress, and
-started again; the proxy is killed at others, and ``send`` must wait for it and go on. The run fails when a promise does
-not hold. ``python bench/backfill.py [--events 1000000] [--kills 5] [--proxy-kills 2]``.
+started again; the proxy is killed at others, and ``send`` must wait for it and go on; once both are killed together.
+The run fails when a promise does not hold. ``python bench/backfill.py [--events N] [--kills K] [--proxy-kills P]``.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ import rig
 from counting_graph import CountingGraph, Tally
 from fakegraph import served
 from kills import Kill, planned, said
+from promises import Promise, at_most, exactly
 from watched_send import WatchedSend
 
 _KEY = "6f1d2c9ab0e84735a1c07d93be5f2846"
@@ -75,8 +76,10 @@ class Backfill:
     graph: CountingGraph
     chance: random.Random
     send: WatchedSend = field(init=False)
+    noted: int = 0
+    """Repeats that this life of the proxy has recognised, when it was asked at last."""
     repeats: int = 0
-    """Events that the proxy recognised, but for those of the moment in which it was killed."""
+    """Those of all lives, but for what came in the moment before a kill."""
     proxy_mb: float = 0.0
     waits: int = 0
     """How often ``send`` outlived the proxy."""
@@ -95,38 +98,43 @@ class Backfill:
             await self.send.start()
             for kill in plan:
                 await self.send.reached(kill.at, _STARTS_S)
-                await self._moment()
-                await (self._kill_send() if kill.whom == "send" else self._kill_proxy())
+                await self._note()
+                await self._moment(kill.whom)
+                await self._kill(kill.whom)
             await self.send.ended()
             self.seconds = time.monotonic() - started
         await self.machine.drained(_DRAIN_S)
         await self._note()
+        self.repeats += self.noted
 
-    async def _moment(self) -> None:
+    async def _moment(self, whom: str) -> None:
         """Wait until anywhere in a request, or until one is stored and perhaps not yet answered."""
-        if self.chance.random() < 0.5:
+        if whom == "both" or self.chance.random() < 0.5:
             await asyncio.sleep(self.chance.uniform(0, _REQUEST_S))
             return
         self.graph.came.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.graph.came.wait(), 10 * _REQUEST_S)
 
-    async def _kill_send(self) -> None:
-        await self.send.kill()
-        await self.send.start()
-
-    async def _kill_proxy(self) -> None:
-        run = self.send.runs
-        await self._note()
-        await self.machine.kill()
-        self.graph.tally.life += 1
-        await self.machine.start()
-        await self.send.reached(self.send.acknowledged() + 1, _STARTS_S)
-        self.waits += self.send.runs == run
+    async def _kill(self, whom: str) -> None:
+        if whom != "send":
+            self.repeats += self.noted
+            await self.machine.kill()
+            await asyncio.sleep(_SAMPLE_S)  # what it sent at last is read before its next life begins
+            self.graph.tally.life += 1
+        if whom != "proxy":
+            await self.send.kill()
+        if whom != "send":
+            await self.machine.start()
+        if whom != "proxy":
+            await self.send.start()
+        else:
+            await self.send.reached(self.send.acknowledged() + 1, _STARTS_S)
+            self.waits += 1
 
     async def _note(self) -> None:
         """Keep what a proxy forgets when it ends."""
-        self.repeats += await self.machine.repeats()
+        self.noted = await self.machine.repeats()
         self.proxy_mb = max(self.proxy_mb, self.machine.memory_mb(peak=True))
 
     @asynccontextmanager
@@ -153,38 +161,14 @@ class Backfill:
         return sum(b.sent - a.sent for a, b in pairs) / (sum(b.at - a.at for a, b in pairs) or 1)
 
 
-class Promise(NamedTuple):
-    """A row of the table."""
-
-    name: str
-    value: float
-    bound: str = ""
-    """What was promised of it."""
-    holds: bool = True
-
-    def cells(self) -> tuple[str, str, str, str]:
-        """Return what is printed."""
-        return self.name, f"{self.value:,.0f}", self.bound, ("" if not self.bound else "ok" if self.holds else "MISSED")
-
-
-def exactly(name: str, value: int, wanted: int) -> Promise:
-    """Return a promise that a number is the one wanted."""
-    return Promise(name, value, f"{wanted:,}", value == wanted)
-
-
-def at_most(name: str, value: float, most: float) -> Promise:
-    """Return a promise that a number is not beyond a bound."""
-    return Promise(name, value, f"<= {most:,.0f}", value <= most)
-
-
-def promises(done: Backfill, plan: Sequence[Kill]) -> list[Promise]:
+def promised(done: Backfill, plan: Sequence[Kill]) -> list[Promise]:
     """Return what was promised, and what became of it."""
     send, tally = done.send, done.graph.tally
     of_proxy = sum(kill.whom == "proxy" for kill in plan)
     return [
         exactly("lines of the file", send.acknowledged() + send.refused(), tally.lines),
         exactly("events acknowledged", send.acknowledged(), tally.lines),
-        exactly("kills of send", send.kills, len(plan) - of_proxy),
+        exactly("kills of send, the proxy with it in one", send.kills, len(plan) - of_proxy),
         exactly("kills of the proxy that send outlived", done.waits, of_proxy),
         exactly("events lost", tally.lines - tally.arrived, 0),
         exactly("delivered again under another id", tally.other_ids, 0),
@@ -226,7 +210,7 @@ async def bench(events: int, of_send: int, of_proxy: int, seed: int) -> bool:
                     await done.run(plan)
                 finally:
                     await done.send.stop()
-        found = promises(done, plan)
+        found = promised(done, plan)
     print(f"the last state of the bar: {done.send.last_bar}")
     rig.table(("", "measured", "promised", ""), (promise.cells() for promise in found))
     return all(promise.holds for promise in found)

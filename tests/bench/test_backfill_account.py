@@ -86,7 +86,7 @@ def test_kills_lie_before_the_end() -> None:
     """As many as asked for, in the order of the progress, none where the file is nearly done."""
     plan = planned(2000, 3, 2, random.Random(1))  # noqa: S311 - nothing secret
 
-    assert Counter(kill.whom for kill in plan) == {"send": 3, "proxy": 2}
+    assert Counter(kill.whom for kill in plan) == {"send": 2, "both": 1, "proxy": 2}
     assert plan == sorted(plan)
     assert len({kill.at for kill in plan}) == 5
     assert plan[-1].at < 1800
