@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from typing import Any
+from typing import Any, Literal
 
 from proxy.backfill.claims import Claim
 
@@ -18,8 +18,8 @@ class Occurrences:
     """
 
     def __init__(self) -> None:
-        self._keys = array("Q", bytes(8 * _FIRST_PLACES))
-        self._counts = array("I", bytes(array("I").itemsize * _FIRST_PLACES))
+        self._keys = _zeros("Q", _FIRST_PLACES)
+        self._counts = _zeros("I", _FIRST_PLACES)
         self._used = 0
 
     def next(self, digest: bytes) -> int:
@@ -47,11 +47,16 @@ class Occurrences:
 
     def _grow(self) -> None:
         keys, counts = self._keys, self._counts
-        self._keys, self._counts = array("Q", bytes(16 * len(keys))), array("I", bytes(2 * counts.itemsize * len(keys)))
+        self._keys, self._counts = _zeros("Q", 2 * len(keys)), _zeros("I", 2 * len(keys))
         for key, count in zip(keys, counts, strict=True):
             if key:
                 place = self._place(key)
                 self._keys[place], self._counts[place] = key, count
+
+
+def _zeros(kind: Literal["Q", "I"], places: int) -> "array[int]":
+    # Not from as many bytes, which would be there twice for a moment.
+    return array(kind, (0,)) * places
 
 
 class Namer:

@@ -28,6 +28,22 @@ class Ready(NamedTuple):
     fields: RequestFields
 
 
+def without_done(claims: Iterable[Claim | NotSent], namer: Namer, done: int) -> Iterator[Claim | NotSent]:
+    """Yield the claims; those that an earlier run has done are only named, since later ids depend on them.
+
+    Args:
+        claims: In the order of the file.
+        namer: Gives the ids; the same that judges the others.
+        done: Bytes of the file whose events are done.
+    """
+    for claim in claims:
+        if isinstance(claim, NotSent) or claim.end > done:
+            yield claim
+        else:
+            namer.event_id(claim)
+            yield NotSent(claim.line, claim.end, "done by an earlier run")
+
+
 def judged(claims: Iterable[Claim | NotSent], namer: Namer, wishes: Wishes, now_s: int) -> Iterator[Ready | NotSent]:
     """Yield each claim with its id, or why it is not sent.
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from proxy.backfill.batches import EventBatch, Reached, batches, remaining
 from proxy.backfill.claims import NotSent, UnreadableFileError, Wishes
 from proxy.backfill.ids import Namer
-from proxy.backfill.judge import Ready, judged
+from proxy.backfill.judge import Ready, judged, without_done
 from proxy.backfill.progress import Progress
 from proxy.backfill.report import Report
 from proxy.backfill.source import Source, wished_columns, wished_constants
@@ -178,16 +178,18 @@ class _Run:
         self._progress = found
 
     def _items(self, *, is_first: bool) -> Iterator[tuple[Ready | NotSent, Reached]]:
-        size = self._file.path.stat().st_size if is_first else 0
-        with tqdm(
-            total=size, unit="B", unit_scale=True, desc="reading", leave=False, disable=not is_first or None
-        ) as bar:
-            lines = self._file.lines(bar.update)
-            source = Source.of(self._file.path.name, lines, self._encoding, self._plan.wishes)
+        size = self._file.path.stat().st_size if is_first else self._progress.end
+        with tqdm(total=size, unit="B", unit_scale=True, desc="reading", leave=False, disable=None) as bar:
+            source = Source.of(self._file.path.name, self._file.lines(bar.update), self._encoding, self._plan.wishes)
             if is_first:
+                bar.clear()
                 _print_source(self._file.path, source)
-            items = judged(source.claims, Namer(self._plan.site), self._plan.wishes, self._now_s)
-            yield from remaining(items, self._progress)
+            namer = Namer(self._plan.site)
+            claims = without_done(source.claims, namer, self._progress.end)
+            for item in remaining(judged(claims, namer, self._plan.wishes, self._now_s), self._progress):
+                if not is_first:
+                    bar.close()
+                yield item
 
     def _report(self) -> Report:
         report = Report()
@@ -207,7 +209,10 @@ class _Run:
         async with aiohttp.ClientSession() as session:
             sender = Sender(session, self._plan.url, self._plan.key)
             with tqdm(total=total, unit="event", mininterval=quiet) as bar:
-                for batch in batches(self._items(is_first=False), self._plan.fields):
+                for number, batch in enumerate(batches(self._items(is_first=False), self._plan.fields)):
+                    if not number:
+                        # The rate is that of sending: not of reading what earlier runs have sent.
+                        bar.unpause()
                     done = await sender.send(batch, partial(_say, bar)) if batch.events else Outcome()
                     _show(done, _MOST_SHOWN - self._progress.refused + before.refused, bar)
                     self._keep(batch, done)

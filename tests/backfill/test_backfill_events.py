@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.backfill.claims import Claim, LeftOut, NotSent, Wishes
 from proxy.backfill.ids import Namer, Occurrences
-from proxy.backfill.judge import Ready, judged
+from proxy.backfill.judge import Ready, judged, without_done
 from proxy.backfill.progress import Progress, read_progress
 from proxy.backfill.report import Report
 from proxy.model.server_request import RequestFields
@@ -155,6 +155,22 @@ def test_an_id_does_not_depend_on_the_day() -> None:
 
     assert len(ids(NOW)) == 3
     assert ids(NOW + 2 * DAY) == ids(NOW)[2:]
+
+
+@given(
+    st.lists(st.sampled_from([LEAD, {**LEAD, "event_id": "e-1"}, {**LEAD, "event_name": ""}, 7]), max_size=9), st.data()
+)
+def test_what_is_done_is_only_named(events: list[Any], data: st.DataObject) -> None:
+    """Whatever part of a file an earlier run has done, what is left has the ids that it has without it."""
+    claims = claims_of(jsonl(*events), "events.jsonl")
+    done = data.draw(st.sampled_from([0, *(claim.end for claim in claims)]))
+    namer = Namer("shop")
+
+    left = list(judged(without_done(claims, namer, done), namer, Wishes(), NOW))
+
+    assert [item.end for item in left] == [claim.end for claim in claims]
+    assert not any(isinstance(item, Ready) for item in left if item.end <= done)
+    assert [item for item in left if item.end > done] == [item for item in _judged(*events) if item.end > done]
 
 
 @given(st.lists(st.integers(0, 40), max_size=200))
