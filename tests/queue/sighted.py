@@ -44,7 +44,7 @@ def told(*keys: JoinKey, number: int = 1, unknown: Any = "send", days: int = 30,
     made = server_record(number)
     payload = orjson.dumps({"event_name": "Purchase", "event_id": made.id, "user_data": {}})
     join = Join("shop", keys, unknown, days)
-    return made._replace(name="Purchase", payload=payload, pending=join, **facts)
+    return made._replace(name="Purchase", time_s=NOON // 1000, payload=payload, pending=join, **facts)
 
 
 async def claimed(queue: LocalQueue) -> list[Record]:

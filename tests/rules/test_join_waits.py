@@ -16,7 +16,7 @@ from proxy.model.units import DAY_MS
 from proxy.rules import limits
 
 SECOND, HOUR = 1000, 3_600_000
-WAIT = 15 * SECOND
+WAIT = 10 * SECOND
 HELD = {"hold_until_paid": True}
 ORDER = {"order_id": "1001"}
 AGENT = "Mozilla/5.0"
