@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from proxy.rules.hooks import shopify, signatures, stripe, woocommerce
 from proxy.rules.hooks.hook import HookEvents, Shop, seconds
+from proxy.rules.hooks.reading import orders_before
 from proxy.rules.payload.money import minor_units
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "hooks"
@@ -175,6 +176,20 @@ def test_numbers_of_orders_stay_as_shops_write_them(told: str) -> None:
     (hit,) = events_of(changed("stripe_checkout", "data.object.client_reference_id", told)).hits
 
     assert hit.custom_data["order_id"] == told
+
+
+def test_a_reference_that_another_checkout_had_is_a_customers() -> None:
+    """Stripe lets shops give a checkout the number of its customer: his next order is another one all the same."""
+    hook = changed("stripe_checkout", "data.object.client_reference_id", "77")
+    names = frozenset(orders_before("stripe", hook["body"], "shop").values())
+    (first,) = events_of(hook).hits
+    (again,) = events_of(hook | {"remembered": names}).hits
+    (other,) = events_of(hook | {"remembered": names - {stripe.SESSION}}).hits
+
+    assert names == {stripe.SESSION, stripe.REFERENCE}
+    assert again == first
+    assert (first.custom_data["order_id"], other.custom_data["order_id"]) == ("77", "cs_live_a1")
+    assert set(other.orders) == {("Purchase", "cs_live_a1"), (stripe.SESSION, "cs_live_a1")}
 
 
 def test_an_order_number_too_long_for_an_id_makes_none() -> None:

@@ -54,8 +54,8 @@ def orders_before(kind: str, payload: Mapping[str, Any], site: str) -> dict[byte
         payload: The body.
         site: The name of the site.
     """
-    subscription = stripe.subscription_of(payload) if kind == "stripe" else ""
-    return {order_key(site, name, subscription): name for name in stripe.FIRST_EVENTS} if subscription else {}
+    orders = stripe.orders_before(payload) if kind == "stripe" else {}
+    return {order_key(site, name, order): name for name, order in orders.items()}
 
 
 def dropped_rows(hits: Sequence[ServerHit], refused: Sequence[RefusedHit], pixel: str, *, now: int) -> list[LedgerRow]:

@@ -4,7 +4,8 @@ Source: Stripe API reference, objects Event, Checkout Session, Invoice, Subscrip
 version of its endpoint, so the places of before and after version 2025-03-31 are read.
 
 A first payment and a renewal are told apart by what was remembered of the subscription: an invoice of a new period
-does not say whether a trial ended with it.
+does not say whether a trial ended with it. Likewise the number of an order and that of a customer, either of which a
+shop may give a checkout as its reference.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,15 +34,22 @@ _FBP, _FBC, _EVENT_ID, _ORDER_ID, _ADDRESS, _AGENT = "fbp", "fbc", "event_id", "
 TRIAL, SUBSCRIBE = "StartTrial", "Subscribe"
 FIRST_EVENTS = (TRIAL, SUBSCRIBE)
 """What a subscription comes to once."""
+SESSION, REFERENCE = "checkout", "checkout reference"
+"""What a checkout comes to once, by its own id, and by the number that the shop gave it."""
 _INVOICE = "invoice"
 _FIRST_INVOICE, _NEXT_INVOICE = "subscription_create", "subscription_cycle"
 
 
-def subscription_of(payload: Mapping[str, Any]) -> str:
-    """Return the subscription whose past decides what a webhook means; empty when none does."""
-    subject = table(table(payload.get("data")).get("object"))
-    is_next = payload.get("type") == "invoice.paid" and subject.get("billing_reason") == _NEXT_INVOICE
-    return _subscription_of(subject) if is_next else ""
+def orders_before(payload: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the orders that decide what a webhook means, each by the name of an event that they have once."""
+    kind, subject = payload.get("type"), table(table(payload.get("data")).get("object"))
+    if kind in _CHECKOUTS:
+        found = {SESSION: own_id(subject.get("id")), REFERENCE: _reference(subject)}
+    elif kind == "invoice.paid" and subject.get("billing_reason") == _NEXT_INVOICE:
+        found = dict.fromkeys(FIRST_EVENTS, _subscription_of(subject))
+    else:
+        found = {}
+    return {name: order for name, order in found.items() if order}
 
 
 def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = frozenset()) -> HookEvents:
@@ -50,7 +58,7 @@ def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = 
     Args:
         payload: The body: an Event.
         shop: The shop it is of.
-        remembered: Which of the events that its subscription has once were sent: ``FIRST_EVENTS``.
+        remembered: Which of ``orders_before`` were met, by their names.
     """
     if payload.get("livemode") is not True:
         return nothing("test mode")
@@ -59,7 +67,7 @@ def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = 
     if at is None or not subject:
         return nothing("unreadable")
     if kind in _CHECKOUTS:
-        return _checkout(subject, shop, at)
+        return _checkout(subject, shop, at, remembered)
     if kind in _SUBSCRIPTIONS:
         return _subscription(subject, shop, at)
     if kind == "invoice.paid":
@@ -67,14 +75,16 @@ def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = 
     return nothing("type")
 
 
-def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
+def _checkout(session: Mapping[str, Any], shop: Shop, at: int, remembered: frozenset[str]) -> HookEvents:
     if session.get("mode") != "payment":
         return nothing("its subscription tells")
     if session.get("payment_status") != "paid":
         return nothing("not paid")
-    metadata = table(session.get("metadata"))
-    named = order_number(metadata.get(_ORDER_ID)) or order_number(session.get("client_reference_id"))
-    order_id = named or own_id(session.get("id"))
+    metadata, identity, reference = table(session.get("metadata")), own_id(session.get("id")), _reference(session)
+    if REFERENCE in remembered and SESSION not in remembered:
+        # Another checkout had it: it names a customer, as Stripe allows, and not an order.
+        reference = ""
+    order_id = reference or identity
     money = _money(session.get("amount_total"), session.get("currency"))
     if not order_id or not money:
         return nothing("unreadable")
@@ -84,9 +94,19 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
         id=purchase_id(shop.site, order_id, text(metadata.get(_EVENT_ID))),
         time_s=at,
         custom_data={**money, "order_id": order_id},
+        orders=tuple(
+            (name, order)
+            for name, order in (("Purchase", order_id), (SESSION, identity), (REFERENCE, reference))
+            if order
+        ),
         **_whom(shop, metadata, table(session.get("customer_details"))),
     )
     return HookEvents((hit,))
+
+
+def _reference(session: Mapping[str, Any]) -> str:
+    metadata = table(session.get("metadata"))
+    return order_number(metadata.get(_ORDER_ID)) or order_number(session.get("client_reference_id"))
 
 
 def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:

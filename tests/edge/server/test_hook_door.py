@@ -244,6 +244,18 @@ async def test_a_trial_subscribes_once_and_renews(shop: Installation) -> None:
     assert {event["user_data"]["fbc"] for event in events} == {"fb.1.1763600000000.IwAR2"}
 
 
+async def test_a_customers_number_as_a_reference_costs_no_order(shop: Installation) -> None:
+    """Three checkouts of one customer, one of them told twice: three Purchases, each under an id of its own."""
+    for session in ("cs_1", "cs_2", "cs_2", "cs_3"):
+        about = {"id": session, "client_reference_id": "customer-9", "metadata": {}}
+        await send(shop, "stripe", stripe("stripe_checkout", **about))
+    events = await delivered(shop, 3)
+    repeats = await until(lambda: ledger(shop, status="duplicate"))
+
+    assert sorted(event["custom_data"]["order_id"] for event in events) == ["cs_2", "cs_3", "customer-9"]
+    assert len(repeats) == 1
+
+
 async def test_a_first_payment_reaches_all_pixels_or_is_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
