@@ -62,7 +62,7 @@ class Sighting(NamedTuple):
     options: Options | None = None
     """Under which the visitor's data may be processed."""
     person_digests: tuple[bytes, ...] = ()
-    """Of the visitor alone, as the visitor cookie proves them: by these an opt-out finds it."""
+    """By which an opt-out finds it, and an erasure: of the visitor's number and browser, and of what the page told."""
     forbidden: str = ""
     """A word of ``DropReason``: why no event of this order may leave; nothing of the visitor is kept then."""
 

@@ -14,8 +14,9 @@ from shop_requests import FACTS, KEYS, NOW
 from proxy.model.join import CERTAIN, JoinKind, Sighting
 from proxy.model.request import Consent
 from proxy.rules import limits
-from proxy.rules.identity.person import browser_digests, number_digests
+from proxy.rules.identity.person import browser_digests, digests, number_digests
 from proxy.rules.identity.visitor_cookie import VisitorCookie
+from proxy.rules.match.keys import match_keys
 
 PIXELS = [{"id": number, "access_token": "t"} for number in ("1234567890", "2", "3")]
 NUMBER = "d" * 32
@@ -38,7 +39,7 @@ def test_an_event_about_an_order_leaves_its_visitor(name: str) -> None:
     request = FACTS._replace(cookie=cookie())
     found = seen(event(name, data={"order_id": "1001"}), request=request, fbc="fb.1.1700000000000.click", dpo=["LDU"])
 
-    digests = (*number_digests(NUMBER, (SECRET,)), *browser_digests(FBP, (SECRET,)))
+    own = (*number_digests(NUMBER, (SECRET,)), *browser_digests(FBP, (SECRET,)))
     assert found == Sighting(
         site="shop",
         keys=found.keys,
@@ -51,7 +52,7 @@ def test_an_event_about_an_order_leaves_its_visitor(name: str) -> None:
         address="93.184.216.34",
         user_agent=FACTS.user_agent,
         options=(("LDU",), 0, 0),
-        person_digests=digests,
+        person_digests=own,
     )
     assert kinds(found.keys) == [JoinKind.EVENT, JoinKind.ORDER, JoinKind.BROWSER, JoinKind.NUMBER]
     assert len(found.visitor) == 8
@@ -92,6 +93,16 @@ def test_an_event_leaves_its_visitor_once_for_all_its_pixels() -> None:
     ]
 
 
+def test_an_erasure_finds_it_by_all_that_the_page_told() -> None:
+    """Whoever is named by an address or an account that any of the pixels was told leaves nothing behind."""
+    ids = [pixel["id"] for pixel in PIXELS]
+    match = {"2": {"em": "ada@mail.example"}, "3": {"external_id": "7"}}
+    found = seen(event(pixels=ids), shop=policy(pixel=PIXELS), match=match)
+
+    for told in ({"em": "ada@mail.example"}, {"external_id": "7"}):
+        assert set(digests(match_keys(told).hashed, (SECRET,))) <= set(found.person_digests)
+
+
 def test_what_one_request_leaves_is_bounded() -> None:
     """A body may hold two hundred events of fifty pixels, each with people of its own."""
     pixels = [{"id": str(number), "access_token": "t"} for number in range(1, 31)]
@@ -104,6 +115,7 @@ def test_what_one_request_leaves_is_bounded() -> None:
 
     assert len(decision.sightings) == limits.SIGHTINGS
     assert {len(sighting.keys) for sighting in decision.sightings} == {limits.SIGHTING_KEYS}
+    assert {len(sighting.person_digests) for sighting in decision.sightings} == {limits.SIGHTING_KEYS}
     assert len(page(*(event(id=f"id-{number}") for number in range(10)), gpc=True).sightings) == limits.SIGHTINGS
 
 

@@ -28,7 +28,7 @@ def leave(event_case: EventCase) -> None:
     keys = _keys(case, [*_of_order(event_case, event_case.data), *_of_person(event_case)])
     if not keys:
         return
-    ids, secrets = case.ids, case.policy.person_keys
+    ids = case.ids
     sighting = Sighting(
         case.policy.site.name,
         keys,
@@ -41,9 +41,17 @@ def leave(event_case: EventCase) -> None:
         address=case.address,
         user_agent=case.user_agent,
         options=case.options,
-        person_digests=(*number_digests(case.visitor_cookie.visitor, secrets), *browser_digests(ids.fbp, secrets)),
+        person_digests=_digests(event_case),
     )
     case.sightings += (sighting,)
+
+
+def _digests(event_case: EventCase) -> tuple[bytes, ...]:
+    """Return by what an opt-out finds the sighting, first, and an erasure: whatever any of the pixels was told."""
+    case, secrets = event_case.case, event_case.case.policy.person_keys
+    own = (*number_digests(case.visitor_cookie.visitor, secrets), *browser_digests(case.ids.fbp, secrets))
+    told = (digest for pixel in event_case.pixels for digest in case.people[pixel.id].digests)
+    return tuple(dict.fromkeys((*own, *told)))[: limits.SIGHTING_KEYS]
 
 
 def leave_refusal(event_case: EventCase) -> None:
