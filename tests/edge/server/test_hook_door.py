@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from support import PIXEL, TOKEN, Installation, get_json, installation, until
+from support import PIXEL, TOKEN, Installation, get_json, installation, until, wire
 
 from proxy.model.record import Record
 from proxy.queue.contract import QueueError, Stored
@@ -244,10 +244,30 @@ async def test_a_trial_subscribes_once_and_renews(shop: Installation) -> None:
     assert {event["user_data"]["fbc"] for event in events} == {"fb.1.1763600000000.IwAR2"}
 
 
+async def test_a_trial_that_began_on_a_page_keeps_its_click(shop: Installation) -> None:
+    """Stripe knows the page's event id and the address: one trial, one Subscribe, renewals, all of one browser."""
+    click, whom = "fb.1.1763600000000.IwAR9", {PIXEL: {"em": "sam@mail.example"}}
+    told = {"event_id": "trial-7"}
+    paying = {"type": "subscription_details", "subscription_details": {"subscription": "sub_1", "metadata": told}}
+    await shop.post(wire({"name": "StartTrial", "id": "trial-7"}, fbc=click, match=whom))
+    begin = stripe("stripe_trial", metadata=told)
+    await send(shop, "stripe", begin)
+    await send(shop, "stripe", begin | {"type": "customer.subscription.updated"})
+    nothing_yet = await send(shop, "stripe", stripe("stripe_renewal", id="in_0", amount_paid=0, parent=paying))
+    for invoice in ("in_1", "in_1", "in_2", "in_3"):
+        await send(shop, "stripe", stripe("stripe_renewal", id=invoice, parent=paying))
+    events = await delivered(shop, 4)
+
+    assert nothing_yet["ignored"] == "no money"
+    assert sorted(event["event_name"] for event in events) == ["Renewal", "Renewal", "StartTrial", "Subscribe"]
+    assert {event["user_data"]["fbc"] for event in events} == {click}
+    assert {event["event_id"] for event in events if event["event_name"] == "StartTrial"} == {"trial-7"}
+
+
 async def test_a_customers_number_as_a_reference_costs_no_order(shop: Installation) -> None:
     """Three checkouts of one customer, one of them told twice: three Purchases, each under an id of its own."""
     for session in ("cs_1", "cs_2", "cs_2", "cs_3"):
-        about = {"id": session, "client_reference_id": "customer-9", "metadata": {}}
+        about: dict[str, Any] = {"id": session, "client_reference_id": "customer-9", "metadata": {}}
         await send(shop, "stripe", stripe("stripe_checkout", **about))
     events = await delivered(shop, 3)
     repeats = await until(lambda: ledger(shop, status="duplicate"))
