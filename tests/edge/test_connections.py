@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -87,6 +88,35 @@ async def conditions(shop: Installation) -> list[str]:
         f"{condition['code']} {condition['subject']}".rstrip()
         for condition in (await get_json(shop.session, f"{shop.operator}/api/status"))["conditions"]
     ]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_crowd_that_runs_out_of_time_together_ends_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each turn of the event loop only some get their 408, so that visitors have their turns between."""
+    loop, expire = asyncio.get_running_loop(), http.HttpConnection.expire
+    turn, turns = 0, list[int]()
+
+    def count_turns() -> None:
+        nonlocal turn
+        turn += 1
+        if len(turns) < 100:
+            loop.call_soon(count_turns)
+
+    def expiring(connection: http.HttpConnection) -> None:
+        if not turns:
+            count_turns()
+        turns.append(turn)
+        expire(connection)
+
+    monkeypatch.setattr(http.HttpConnection, "expire", expiring)
+    async with shop_with(tmp_path, first_byte_seconds=1.0) as shop, clients(shop) as connect:
+        crowd = [await connect() for _ in range(100)]
+        answers = [await client.answer() for client in crowd]
+
+    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
+    assert max(Counter(turns).values()) <= 16
 
 
 SLOW = {

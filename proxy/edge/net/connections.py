@@ -8,6 +8,7 @@ sweep a second looks at all time limits: a limit costs a request one assignment,
 import asyncio
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
@@ -17,6 +18,9 @@ from proxy.rules.fairness import ClientNetwork, client_network
 from proxy.rules.request.client_address import is_trusted
 
 SWEEP_SECONDS = 1.0
+_ENDED_AT_ONCE = 16
+"""Connections that a sweep ends in one turn of the event loop: a crowd that came together runs out of time together,
+and to answer a thousand took as long as a hundred requests."""
 _CLOSING_SWEEPS = 5
 """How many sweeps a closing connection has for the rest of its answer."""
 _MOST_LOOKS = 64
@@ -99,7 +103,7 @@ class Connections:
         self._strangers: Order = OrderedDict()
         """Connections of untrusted peers, the longest silent first; so in each network."""
         self._networks: dict[ClientNetwork, Order] = {}
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.Handle | None = None
 
     def __len__(self) -> int:
         return len(self._all)
@@ -209,14 +213,22 @@ class Connections:
         return False
 
     def _sweep(self) -> None:
+        self._look_through(iter(list(self._all)))
+
+    def _look_through(self, connections: Iterator[Connection]) -> None:
+        """End what took too long, some of it in each turn of the event loop; then wait for the next sweep."""
         loop = asyncio.get_running_loop()
-        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
-        now = loop.time()
-        for connection in list(self._all):
+        now, ended = loop.time(), 0
+        for connection in connections:
             if connection.transport and connection.transport.is_closing():
                 self._expire_closing(connection)
             elif connection.deadline <= now and connection.protocol:
                 connection.protocol.expire()
+                ended += 1
+            if ended == _ENDED_AT_ONCE:
+                self._sweeper = loop.call_soon(self._look_through, connections)
+                return
+        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _expire_closing(self, connection: Connection) -> None:
         """Close a connection whose client does not read the end of its answer."""

@@ -22,8 +22,8 @@ from proxy.edge.net.terms import Terms
 from proxy.model import condition_details as details
 from proxy.telemetry.faults import FaultReporter
 
-_AT_ONCE = 64
-"""Connections accepted in one turn of the event loop."""
+_AT_ONCE = 16
+"""Connections accepted in one turn of the event loop. A visitor's request takes some turns, each behind so many."""
 _PAUSE_S = 0.2
 """How long nothing is accepted after descriptors ran out."""
 _BACKLOG = 2048
