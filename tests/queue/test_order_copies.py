@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clock import NOON, Clock
@@ -18,6 +19,7 @@ from proxy.model.order import order_key
 from proxy.model.record import Record
 from proxy.queue.contract import Filter, QueueError
 from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sqlite.work import Work
 
 WAIT = 15_000
 ORDER = order_key("shop", "Purchase", "1")
@@ -188,6 +190,28 @@ async def test_what_is_dropped_as_unknown_leaves_room_for_the_page(
     page = of_page(1, identity)
     assert await brought(queue, page) == []
     assert await sent(queue, clock) == [(page.id, False)]
+
+
+async def test_a_backlog_that_is_dropped_keeps_no_append_waiting(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction drops the events of one claim at most, and the claim goes on to what is left."""
+    for start in range(10, 3010, 500):
+        await queue.append([told(number=start + number, unknown="drop") for number in range(500)])
+    await queue.append([record(1)])
+    commit = queue._store.commit
+    dropped = [0]
+
+    def counted(works: Sequence[Work]) -> list[Any]:
+        results = commit(works)
+        dropped.append(sum(queue.stats().withheld.values()))
+        return results
+
+    monkeypatch.setattr(queue._store, "commit", counted)
+
+    assert await claimed(queue) == [record(1)]
+    assert max(later - earlier for earlier, later in pairwise(dropped)) == 1000
+    assert dropped[-1] == 3000
 
 
 async def test_a_servers_event_of_nobody_may_come_again(queue: LocalQueue, clock: Clock) -> None:

@@ -26,8 +26,13 @@ class Deliveries:
         self._sweeps = Sweeps(tables.segments)
         self._pending = PendingRecords(tables)
 
-    def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
-        """Claim unclaimed segments of a pixel, without what was suppressed since.
+    def claim(
+        self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False
+    ) -> tuple[Segment, ...] | None:
+        """Claim unclaimed segments of a pixel, without what must not be sent any more.
+
+        Return None where nothing of them is left: others may wait, and a claim of those is a transaction of its own, so
+        that no append waits for a whole backlog of duplicates.
 
         Args:
             pixel: Its id.
@@ -36,12 +41,9 @@ class Deliveries:
             suspect: See ``Outbox.claim``.
         """
         segments = self._tables.segments
-        while claimed := (
-            segments.claim_suspects(pixel, most) if suspect else segments.claim(pixel, most, newest=newest)
-        ):
-            if permitted := tuple(left for segment in claimed if (left := self._permitted(segment))):
-                return permitted
-        return ()
+        claimed = segments.claim_suspects(pixel, most) if suspect else segments.claim(pixel, most, newest=newest)
+        permitted = tuple(left for segment in claimed if (left := self._permitted(segment)))
+        return permitted if permitted or not claimed else None
 
     def _permitted(self, segment: Segment) -> Segment | None:
         """Return what of a claimed segment may be sent, as every attempt at it will send it, and drop the rest."""
