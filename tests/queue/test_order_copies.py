@@ -6,12 +6,14 @@ from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from clock import NOON, Clock
 from queues import open_queue
 from sighted import claimed, leave, left, order, told
 from support import PIXEL, record
 
+from proxy.graph.payload import worth
 from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.join import Twin
 from proxy.model.ledger import LedgerRow
@@ -176,6 +178,26 @@ async def test_a_page_whose_copy_did_not_come_is_sent(queue: LocalQueue, clock: 
 
     (found,) = await sent_records(queue, clock)
     assert found == page._replace(pending=None, order=b"", not_before=0)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "findings"), [(10, 10, ()), (10, 99, ("id:conflict",)), (10, None, ()), (None, 99, ())]
+)
+async def test_a_page_that_steps_back_says_that_its_value_was_another(
+    queue: LocalQueue, clock: Clock, theirs: int | None, ours: int | None, findings: Sequence[str]
+) -> None:
+    """The value that counts is the server's; whoever forged the page's, or a mistake of the shop's, is told."""
+    page, server = valued(of_page(), theirs), valued(of_server(), ours)
+    await brought(queue, page, server)
+    await sent(queue, clock)
+
+    assert [(row.id, row.findings) for row in await listed(queue)] == [(page.id, findings)]
+
+
+def valued(of: Record, value: int | None) -> Record:
+    data = {} if value is None else {"value": value, "currency": "EUR"}
+    payload = orjson.dumps(orjson.loads(of.payload) | {"custom_data": data})
+    return of._replace(payload=payload, worth=worth(of.name, data))
 
 
 @pytest.mark.parametrize("identity", [SAME, OWN])

@@ -8,6 +8,7 @@ from proxy.model.record import Record
 from proxy.queue.contract import Remainder, Stored
 from proxy.queue.group import OPEN, Group, Member
 from proxy.queue.sightings import forbidden
+from proxy.queue.sqlite.orders import doubted
 from proxy.queue.sqlite.seen import UNSTORED, Past
 from proxy.queue.sqlite.tables import Tables
 
@@ -83,7 +84,7 @@ class Appends:
             past = known.get(number)
             if past is Past.CONFLICT or (member.segment in spoiled and past not in UNSTORED):
                 lane = (member.record.pixel, max(group.calls[member.call].not_before, member.record.not_before))
-                record = _doubted(member.record) if past is Past.CONFLICT else member.record
+                record = doubted(member.record) if past is Past.CONFLICT else member.record
                 lanes.setdefault(lane, []).append(record)
         for (pixel, not_before), records in lanes.items():
             self._tables.segments.insert(Remainder(pixel, 0, 0, tuple(records)), not_before)
@@ -117,9 +118,5 @@ def _answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tu
 def _answer(found: Mapping[Past, Sequence[Record]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
     conflicts = tuple(found.get(Past.CONFLICT, ()))
     reused = len(found.get(Past.REUSED, ())) + len(conflicts)
-    repeats = (*found.get(Past.REPEAT, ()), *map(_doubted, found.get(Past.CONTRADICTION, ())))
+    repeats = (*found.get(Past.REPEAT, ()), *map(doubted, found.get(Past.CONTRADICTION, ())))
     return Stored(repeats, reused, tuple(refused), conflicts)
-
-
-def _doubted(record: Record) -> Record:
-    return record._replace(findings=(*record.findings, "id:conflict"))

@@ -155,7 +155,7 @@ class LocalQueue(LocalArchive):
 
     async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
         """See ``Intake``."""
-        return await self._writer.do(lambda: self._store.tables.orders.met(pixel, orders, self._now()))
+        return frozenset(await self._writer.do(lambda: self._store.tables.orders.met(pixel, orders, self._now())))
 
     def fullness(self) -> float:
         """See ``Intake``."""

@@ -109,8 +109,8 @@ class OrderMemory:
             self._months.remove(min(over))
         return self._unsent.forget(now - _MONTHS * _MONTH_MS) or len(over) > 1
 
-    def met(self, pixel: str, orders: Collection[bytes], now: int) -> frozenset[bytes]:
-        """Return which events of orders are remembered.
+    def met(self, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
+        """Return which events of orders servers told of, each with its worth.
 
         Args:
             pixel: For which pixel.
@@ -118,7 +118,7 @@ class OrderMemory:
             now: Server clock in milliseconds.
         """
         keys = {_key(order, pixel): order for order in orders}
-        return frozenset(keys[key] for key in self._met(keys, now))
+        return {keys[key]: worth for key, worth in self._met(keys, now).items()}
 
     def end_wait(self, pixel: str, orders: Collection[bytes]) -> None:
         """Remember that pages' copies wait no more: no server's takes their place from now on.
@@ -158,6 +158,11 @@ class _Order(NamedTuple):
     def takes_over(self, met: Collection[bytes], unsent: Collection[bytes]) -> bool:
         """Tell whether this is the first of servers, and only pages whose copies are not sent told of it before."""
         return self.is_of_server and not any(key in met and key not in unsent for key in self.known_by)
+
+
+def doubted(record: Record) -> Record:
+    """Return a Purchase with the finding that a copy of it has another value."""
+    return record._replace(findings=(*record.findings, "id:conflict"))
 
 
 def parts_of(orders: bytes) -> list[bytes]:

@@ -5,9 +5,12 @@ it lacks (joining.py), or is dropped. The outcome is written back by whoever ask
 every further attempt sends the same bytes.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+import orjson
+
+from proxy.graph.payload import worth
 from proxy.model.event import DropReason
 from proxy.model.join import Join, JoinKind, Sighting, Twin
 from proxy.model.ledger import LedgerRow, Status
@@ -15,7 +18,7 @@ from proxy.model.record import Record
 from proxy.queue.contract import dropped_row, duplicate_row
 from proxy.queue.joining import joined
 from proxy.queue.sightings import forbidden
-from proxy.queue.sqlite.orders import parts_of
+from proxy.queue.sqlite.orders import doubted, parts_of
 from proxy.queue.sqlite.sightings import Found
 from proxy.queue.sqlite.tables import Tables
 
@@ -52,14 +55,18 @@ class PendingRecords:
         self._write([outcome for outcome in outcomes if isinstance(outcome, LedgerRow)])
         return [outcome for outcome in outcomes if isinstance(outcome, Record)]
 
-    def _of_page(self, record: Record, twin: Twin, told: Collection[bytes]) -> _Outcome:
+    def _of_page(self, record: Record, twin: Twin, told: Mapping[bytes, bytes]) -> _Outcome:
         orders, now = parts_of(twin.orders), self._tables.now()
-        is_told = not frozenset(orders).isdisjoint(told)
-        if twin.unpaid == "drop" and not is_told:
+        worths = {told[order] for order in orders if order in told}
+        if twin.unpaid == "drop" and not worths:
             # It stays among the unsent: an order that is paid very late counts.
             return dropped_row(record, DropReason.UNPAID, now)
         self._tables.orders.end_wait(record.pixel, orders)
-        return duplicate_row(record, now) if is_told else record._replace(pending=None, order=b"")
+        if not worths:
+            return record._replace(pending=None, order=b"")
+        ours = _worth(record)
+        differs = ours and not worths <= {ours, b""}
+        return duplicate_row(doubted(record) if differs else record, now)
 
     def _of_server(self, record: Record, join: Join, found: Found) -> _Outcome:
         now = self._tables.now()
@@ -89,6 +96,11 @@ class PendingRecords:
         for row in ended:
             if row.status is Status.DROPPED:
                 self._tables.counts.withheld.add(DropReason(row.reason), 1)
+
+
+def _worth(record: Record) -> bytes:
+    """Return the worth of a page's event, which does not rest with it."""
+    return worth(record.name, orjson.loads(record.payload).get("custom_data", {}))
 
 
 def _orders_of(records: Iterable[Record]) -> set[bytes]:
