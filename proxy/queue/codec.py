@@ -134,7 +134,7 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
         if packed[:1] == _PENDING_LAYOUT:
             return _pending_records(packed, pixel)
         return tuple(_old_records(packed, pixel))
-    except (KeyError, TypeError, struct.error) as error:
+    except (LookupError, TypeError, struct.error) as error:
         raise ValueError("a segment has not the form that this version knows") from error
 
 

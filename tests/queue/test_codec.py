@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,3 +150,13 @@ def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -
         return
 
     assert found == tuple(records[: len(found)])
+
+
+def test_a_record_of_no_shared_part_is_noticed() -> None:
+    """An index that names a part which is not there is damage like any other, and no fault of the claim."""
+    packed = pack([sample(1)])
+    (_, ((*_, length),)) = orjson.loads(packed[5 : 5 + int.from_bytes(packed[1:5], "big")])
+    assert packed.count(b",0,%d]" % length) == 1
+
+    with pytest.raises(ValueError, match="not the form"):
+        unpack(packed.replace(b",0,%d]" % length, b",9,%d]" % length), "1")
