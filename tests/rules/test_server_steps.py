@@ -256,6 +256,19 @@ def test_sensitive_data_stay() -> None:
     assert dropped(event(event_name="Diagnosis"), sensitive="restricted") == ["restricted"]
 
 
+@pytest.mark.parametrize("order", ["7001", 7001])
+def test_an_order_that_may_not_leave_is_counted_once_too(order: Any) -> None:
+    """A shop tells of its order for weeks; on a site with sensitive data, and where the owner blocks the id."""
+    told = purchase(custom_data={"value": 5, "currency": "EUR", "order_id": order})
+    (usual,), (restricted,), (blocked,) = (
+        taken(told, **site).decision.records for site in ({}, {"sensitive": "restricted"}, {"block_keys": ["order_id"]})
+    )
+
+    assert usual.order
+    assert b"7001" not in restricted.payload + blocked.payload
+    assert restricted.order == blocked.order == usual.order
+
+
 def test_names_and_ids_that_name_a_person_are_dropped() -> None:
     """Both rest and leave in the clear; the ledger's row does not hold them either."""
     decision = taken(event(event_id="ada@mail.example"), event(event_name="ada@mail.example"))
