@@ -6,6 +6,7 @@ from typing import Any
 
 from proxy.model.order import order_key
 from proxy.rules import limits
+from proxy.rules.match.text import trim
 
 # A Refund, a ViewContent or an event of the site's own may come often for one order.
 ONCE = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
@@ -48,8 +49,7 @@ def order_of(site: str, name: str, custom_data: Mapping[str, Any], of_page: str 
         of_page: The order that its page names, which counts where they name none.
     """
     order = custom_data.get("order_id")
-    if not isinstance(order, str) or not is_order_id(order):
-        order = of_page
+    order = trim(order) if isinstance(order, str) and is_order_id(order) else of_page
     if not order or name not in ONCE:
         return b""
     # Lines of a till's order come each by itself (Meta, offline events).
