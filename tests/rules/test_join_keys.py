@@ -128,6 +128,9 @@ def test_the_checkout_is_known_by_its_page(path: str, token: str) -> None:
         ("/checkout/order-received/0/", {}, {}, ""),
         ("/checkout/order-received/12a/", {}, {}, ""),
         ("/order-received/" + "1" * 21, {}, {}, ""),
+        ("/order-received/12x/order-received/1234", {}, {}, "1234"),
+        ("/?x=order-received&order-received=12x&order-received=1234", {}, {}, "1234"),
+        ("/my-order-received/1234?no-order-received=1234", {}, {}, ""),
         ("/#/order-received/1234/", {}, {}, ""),
     ],
 )
