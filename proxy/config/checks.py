@@ -163,6 +163,9 @@ def _order_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Probl
     if not site.get("access_keys") and not site.get("webhook"):
         accepted = "true where access_keys or a [[site.webhook]] let a server say what was paid"
         yield Problem(f"{path}.hold_until_paid", "True", accepted)
+    if site.get("sensitive") == "restricted":
+        accepted = 'false with sensitive = "restricted", where no page\'s event has an order that could be paid'
+        yield Problem(f"{path}.hold_until_paid", "True", accepted)
     hours, days = (orders.get(key, OrderSettings.model_fields[key].default) for key in ("hold_hours", "join_days"))
     if isinstance(hours, int) and isinstance(days, int) and hours > days * 24:
         yield Problem(

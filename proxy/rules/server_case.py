@@ -46,7 +46,7 @@ class ServerEventCase(msgspec.Struct):
     data: Mapping[str, Any] = {}
     """Its custom data."""
     order_id: str = ""
-    """Of a Purchase; empty where it has none."""
+    """Of a Purchase; empty where it has none, or is one of its lines."""
     person: Person = _NOBODY
     options: Options | None = None
     findings: tuple[str, ...] = ()

@@ -76,18 +76,24 @@ def _order(event_case: ServerEventCase, event: Event) -> bytes:
     An order id that names a person was redacted, here as in a page's event, so no digest of it rests.
     """
     hit, policy = event_case.hit, event_case.case.policy
-    site = policy.site.name
+    site, data = policy.site.name, event.custom_data
     if hit.orders:
         return b"".join([order_key(site, name, order) for name, order in hit.orders])
-    return order_of(site, hit.name, event.custom_data, received_order(hit.url) if policy.reads_order_pages else "")
+    if "order_id" not in data and (order := _own_order(event_case)):
+        data = {**data, "order_id": order}  # it does not leave, and is counted once all the same
+    return order_of(site, hit.name, data, received_order(hit.url) if policy.reads_order_pages else "")
 
 
 def _order_id(event_case: ServerEventCase) -> str:
     """Return the id of an order's Purchase, as the tag gives it to the page's copy; nothing for anything else."""
+    order = _own_order(event_case)
+    return order_event_id(event_case.case.policy.site.name, order) if order else ""
+
+
+def _own_order(event_case: ServerEventCase) -> str:
+    """Return the order of a Purchase; nothing where it names none, or a person."""
     order = event_case.order_id
-    if not is_order_id(order) or shape_of(order, event_case.effort, is_id=True):
-        return ""
-    return order_event_id(event_case.case.policy.site.name, order)
+    return "" if not is_order_id(order) or shape_of(order, event_case.effort, is_id=True) else order
 
 
 def _content_id(event_case: ServerEventCase, event: Event) -> str:

@@ -52,7 +52,8 @@ def custom_data(event_case: ServerEventCase) -> None:
     if "currency" not in event_case.data:
         why = _required(hit.custom_data, "currency", "three letters of ISO 4217")
         raise RefusedValueError(why, "custom_data.currency", law.NO_CURRENCY)
-    event_case.order_id = event_case.data.get("order_id", "")
+    if "item_number" not in event_case.data:  # else it is one line of the order's, as a till tells them
+        event_case.order_id = event_case.data.get("order_id", "")
 
 
 def _required(data: object, member: str, accepted: str) -> str:

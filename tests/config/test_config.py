@@ -93,6 +93,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "site[0].orders.hold_until_paid",
         "access_keys",
     ),
+    "a hold of orders without a number": (
+        minimal(access_keys=[KEY], sensitive="restricted", orders={"hold_until_paid": True}),
+        "site[0].orders.hold_until_paid",
+        "restricted",
+    ),
     "a hold that outlasts the visitor": (
         minimal(access_keys=[KEY], orders={"hold_until_paid": True, "hold_hours": 25, "join_days": 1}),
         "site[0].orders.hold_hours",

@@ -17,6 +17,8 @@ PURCHASE_KEY = order_key("shop", "Purchase", "1001")
     ("name", "data", "key"),
     [
         ("Purchase", {"order_id": "1001"}, PURCHASE_KEY),
+        ("Purchase", {"order_id": "\n  1001 "}, PURCHASE_KEY),
+        ("Purchase", {"order_id": "#1001"}, order_key("shop", "Purchase", "#1001")),
         ("Lead", {"order_id": "1001"}, order_key("shop", "Lead", "1001")),
         ("Purchase", {}, b""),
         ("Purchase", {"order_id": "undefined"}, b""),
@@ -27,7 +29,7 @@ PURCHASE_KEY = order_key("shop", "Purchase", "1001")
     ],
 )
 def test_an_order_has_one_event_of_its_name(name: str, data: dict[str, Any], key: bytes) -> None:
-    """Variables that nobody filled in are no order, and lines of a till's order come each by itself."""
+    """Variables that nobody filled in are no order, blanks of a template no part of it, a till's lines one each."""
     assert order_of("shop", name, data) == key
 
 

@@ -256,6 +256,19 @@ def test_sensitive_data_stay() -> None:
     assert dropped(event(event_name="Diagnosis"), sensitive="restricted") == ["restricted"]
 
 
+@pytest.mark.parametrize("order", ["7001", 7001])
+def test_an_order_that_may_not_leave_is_counted_once_too(order: Any) -> None:
+    """A shop tells of its order for weeks; on a site with sensitive data, and where the owner blocks the id."""
+    told = purchase(custom_data={"value": 5, "currency": "EUR", "order_id": order})
+    (usual,), (restricted,), (blocked,) = (
+        taken(told, **site).decision.records for site in ({}, {"sensitive": "restricted"}, {"block_keys": ["order_id"]})
+    )
+
+    assert usual.order
+    assert b"7001" not in restricted.payload + blocked.payload
+    assert restricted.order == blocked.order == usual.order
+
+
 def test_names_and_ids_that_name_a_person_are_dropped() -> None:
     """Both rest and leave in the clear; the ledger's row does not hold them either."""
     decision = taken(event(event_id="ada@mail.example"), event(event_name="ada@mail.example"))
@@ -348,9 +361,20 @@ def test_a_number_that_is_no_orders_gives_no_id(order_id: Any) -> None:
 @pytest.mark.parametrize(("order_id", "rests"), [("A77", True), ("ada1@mail.example", False)])
 def test_no_digest_of_a_person_rests_as_that_of_an_order(order_id: str, *, rests: bool) -> None:
     """The order memory is as that of pages' events, whose order ids are redacted before."""
-    (record,) = taken(purchase(custom_data={"value": 1, "currency": "EUR", "order_id": order_id})).decision.records
+    told = purchase(custom_data={"value": 1, "currency": "EUR", "order_id": order_id})
+    records = [record for word in ("none", "restricted") for record in taken(told, sensitive=word).decision.records]
 
-    assert bool(record.order) is rests
+    assert [bool(record.order) for record in records] == [rests, rests]
+
+
+@pytest.mark.parametrize("sensitive", ["none", "restricted"])
+def test_lines_of_a_tills_order_are_each_an_event(sensitive: str) -> None:
+    """They share the order's id, so neither that nor an id made of it may make repeats of them."""
+    lines = [{"value": 1, "currency": "EUR", "order_id": "A77", "item_number": number} for number in "12"]
+    decision = taken(*(purchase(event_id=None, custom_data=line) for line in lines), sensitive=sensitive).decision
+
+    assert len({record.id for record in decision.records}) == 2
+    assert [record.order for record in decision.records] == [b"", b""]
 
 
 def test_an_event_without_an_id_has_the_same_each_time() -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from proxy.model.server_request import ServerHit
+from proxy.rules.joins.placeholders import is_nobodys_id
 from proxy.rules.orders import as_event_id, is_order_id, order_event_id
+from proxy.rules.payload.labels import public_id
 from proxy.rules.payload.money import amount
 from proxy.rules.server_wire.values import RefusedValueError, time_of
 
@@ -56,7 +58,7 @@ def purchase_id(site: str, order_id: str, told: str = "") -> str:
         order_id: The order's id, verbatim.
         told: What the order brings along. Any visitor may have put that there, so it has to be an id in its form.
     """
-    return own_id(told) or order_event_id(site, order_id)
+    return told_id(told) or order_event_id(site, order_id)
 
 
 def table(value: object) -> Mapping[str, Any]:
@@ -86,6 +88,17 @@ def own_id(value: object) -> str:
     """Return an id of a program, such as of an event or a refund; nothing of free text, as with an order's number."""
     found = text(value)
     return as_event_id(found) if _words(found) == 1 else ""
+
+
+def told_id(value: object) -> str:
+    """Return an event id that an order brings along; nothing of what all orders of a broken snippet would have."""
+    found = own_id(value)
+    return "" if is_nobodys_id(found) or names_somebody(found) else found
+
+
+def names_somebody(found: str) -> bool:
+    """Tell whether a text is contact data beyond doubt: an event with such an id is not sent."""
+    return public_id(found) != found
 
 
 def _words(found: str) -> int:

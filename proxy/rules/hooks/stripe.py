@@ -15,6 +15,7 @@ from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import (
     HookEvents,
     Shop,
+    names_somebody,
     nothing,
     order_number,
     own_id,
@@ -24,6 +25,7 @@ from proxy.rules.hooks.hook import (
     seconds,
     table,
     text,
+    told_id,
 )
 from proxy.rules.payload.money import minor_units
 
@@ -105,8 +107,10 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int, remembered: froze
 
 
 def _reference(session: Mapping[str, Any]) -> str:
-    metadata = table(session.get("metadata"))
-    return order_number(metadata.get(_ORDER_ID)) or order_number(session.get("client_reference_id"))
+    """Return the number that the shop gave a checkout; nothing where it put its customer's address there."""
+    told = (table(session.get("metadata")).get(_ORDER_ID), session.get("client_reference_id"))
+    numbers = (order_number(each) for each in told)
+    return next((number for number in numbers if number and not names_somebody(number)), "")
 
 
 def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
@@ -117,7 +121,7 @@ def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookE
     hit = ServerHit(
         place=0,
         name=TRIAL,
-        id=own_id(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
+        id=told_id(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
         time_s=seconds(subscription.get("trial_start")) or at,
         custom_data={"value": 0, **_price(subscription)},
         orders=((TRIAL, identity),),
