@@ -22,8 +22,9 @@ CREATE TABLE sighting_slot(slot BLOB PRIMARY KEY, number INTEGER NOT NULL, forbi
 CREATE INDEX sighting_slot_number ON sighting_slot(number);
 """
 MOST = 1_000_000
-# Of a key so many slots from either end: they are in the order of their visitors, so several are never seen as one.
-_EACH_END = 16
+# Of a key so many slots from either end: they are in the order of their visitors, each of whom has at most five (an
+# event of each name), so several are never seen as one. Each more makes a claim slower whose keys strangers planted.
+_EACH_END = 6
 # Sightings forbidden, erased or forgotten in one transaction.
 _SLICE = 200
 _NUMBER = 12
