@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[3]
 KEY, FOREIGN_KEY, OTHER_PIXEL = "c3a5e1f09b7d42688e0fa2b4d6c81357", "5b1f" * 8, "2222222222"
 STARTED = int(time.time())
 _HERE = Path(__file__).parent
+_RUN_S = 300.0
+"""Ends only a program that hangs: an SDK sets no time limit of its own."""
 # Where `make bench` puts the peers, for whoever has them there already.
 _PEERS = ROOT / "build" / "peers"
 _NUMBERS = {"lead_id", "fb_login_id"}
@@ -50,7 +53,12 @@ class Sdk:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, errors = await process.communicate()
+        try:
+            out, errors = await asyncio.wait_for(process.communicate(), _RUN_S)
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
         assert process.returncode == 0, errors.decode()[-3000:]
         answers: dict[str, Any] = json.loads(out.splitlines()[-1])
         return answers
