@@ -15,10 +15,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from support import PIXEL, Installation, get_json, until
+from support import PIXEL, TOKEN, Installation, get_json, until
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY, FOREIGN_KEY, OTHER_PIXEL = "c3a5e1f09b7d42688e0fa2b4d6c81357", "5b1f" * 8, "2222222222"
+AT_ONCE = {"wait_seconds": 0}
+OTHER_SITE = {
+    "name": "other",
+    "domains": ["other.example"],
+    "prefix": "/other-tools",
+    "access_keys": [FOREIGN_KEY],
+    "orders": AT_ONCE,
+    "pixel": [{"id": OTHER_PIXEL, "access_token": TOKEN}],
+}
+"""Of another owner on the same proxy."""
 STARTED = int(time.time())
 _HERE = Path(__file__).parent
 _RUN_S = 300.0

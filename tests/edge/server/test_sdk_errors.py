@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sdks import FOREIGN_KEY, KEY, OTHER_PIXEL, SDKS, Sdk
+from sdks import FOREIGN_KEY, KEY, OTHER_PIXEL, OTHER_SITE, SDKS, Sdk
 from support import PIXEL, TOKEN, Installation, get_json, installation
 
 from proxy.edge.server import keys
@@ -127,15 +127,8 @@ def _sdk(request: pytest.FixtureRequest) -> Sdk:
 
 @pytest.fixture(name="shop", scope="module")
 async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    other = {
-        "name": "other",
-        "domains": ["other.example"],
-        "prefix": "/other-tools",
-        "access_keys": [FOREIGN_KEY],
-        "pixel": [{"id": OTHER_PIXEL, "access_token": TOKEN}],
-    }
     directory = tmp_path_factory.mktemp("shop")
-    async with installation(directory, refused_with=[100, 104, 190], others=[other], access_keys=[KEY]) as shop:
+    async with installation(directory, refused_with=[100, 104, 190], others=[OTHER_SITE], access_keys=[KEY]) as shop:
         yield shop
 
 
