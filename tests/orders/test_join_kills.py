@@ -66,7 +66,7 @@ def _account(place: Path) -> tuple[list[str], int]:
     found = {order.id: order for order in orders(chance, people(chance, ORDERS // 3), ORDERS)}
     copies: defaultdict[str, list[bytes]] = defaultdict(list)
     for line in (place / SENT).read_bytes().splitlines():
-        _, event = orjson.loads(line)
+        event = orjson.loads(line)
         if event["event_name"] == "Purchase":
             copies[event["custom_data"]["order_id"]].append(orjson.dumps(event))
     wrong = []
