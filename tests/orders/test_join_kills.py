@@ -5,6 +5,8 @@ import os
 import random
 import sys
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,15 +19,24 @@ from shop_process import DONE, JOURNAL, SENT
 from support import until
 
 KILLS, ORDERS, SEED = 12, 400, 2026
+END_S = 120.0
 PLACES = [ROOT, *(ROOT / "tests" / name for name in ("", "orders"))]
 
 
-async def _started(place: Path) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def _running(place: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the process until the block ends; then kill it, if it still runs."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, PLACES))}
     script = ROOT / "tests" / "orders" / "shop_process.py"
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(script), str(place), str(SEED), str(ORDERS)), env=environment
     )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def _lines(place: Path) -> int:
@@ -42,17 +53,13 @@ async def test_the_join_survives_kill_9_at_any_moment(tmp_path: Path, say: Say) 
     """What is sent twice around a kill is the same both times, so Meta counts it once; nothing is lost or mixed up."""
     (tmp_path / "data").mkdir()
     chance = random.Random(SEED)  # noqa: S311 - moments, not secrets
-    kills = 0
-    while kills < KILLS:
-        process = await _started(tmp_path)
+    for _ in range(KILLS):
         goal = _lines(tmp_path) + chance.randrange(1, 2 * ORDERS // KILLS)
-        await until(partial(_reached, tmp_path, process, goal), what="messages", seconds=60)
-        assert process.returncode is None
-        process.kill()
-        await process.wait()
-        kills += 1
-    process = await _started(tmp_path)
-    assert await process.wait() == 0
+        async with _running(tmp_path) as process:
+            await until(partial(_reached, tmp_path, process, goal), what="messages")
+            assert process.returncode is None
+    async with _running(tmp_path) as process:
+        assert await asyncio.wait_for(process.wait(), END_S) == 0
     assert (tmp_path / DONE).exists()
 
     wrong, again = _account(tmp_path)
