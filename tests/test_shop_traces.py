@@ -29,7 +29,7 @@ from shop_traces import (
     spoiled,
 )
 from support import PIXEL, browser_headers, get_json, installation, until, wire
-from traces import OPERATOR, Traces, files, said, sought, told_by_operator
+from traces import OPERATOR, Traces, fault, files, paused, said, sought, told_by_operator
 
 CONFIG = "".join(f'[[site.webhook]]\nkind = "{kind}"\nsecret = "{secret}"\n' for kind, secret in SECRETS.items())
 found_in = partial(sought, PLANTED)
@@ -94,11 +94,6 @@ async def _ended(session: aiohttp.ClientSession, machine: Machine, status: str) 
     await until(there, what=f"an event {status}")
 
 
-async def _fault(session: aiohttp.ClientSession, graph: str, **fault: object) -> None:
-    async with session.post(f"{graph}/sim/faults", json=fault) as answer:
-        assert answer.status == 200
-
-
 def _another_order(name: str, order: object) -> tuple[str, str, dict[str, object]]:
     kind, topic, body = hook(name)
     return kind, topic, body | {"id": order}
@@ -111,19 +106,14 @@ async def _lived(session: aiohttp.ClientSession, machine: Machine, graph: str, s
     await _ended(session, machine, "delivered")
     await _ended(session, machine, "dropped")
     await _ended(session, machine, "duplicate")
-    await _fault(session, graph, mode="poison", match="order-shop-666")
+    await fault(session, graph, mode="poison", match="order-shop-666")
     kind, topic, body = _another_order("woocommerce_order", 666)
     assert await shops.send(kind, body, topic) == 200
     await _ended(session, machine, "dead")
-    await _fault(session, graph, mode="190")
+    await fault(session, graph, mode="190")
     kind, topic, body = _another_order("woocommerce_order", 777)
     assert await shops.send(kind, body, topic) == 200
-
-    async def paused() -> bool:
-        status = await get_json(session, f"{machine.operator}/api/status")
-        return any(lane["paused"] and lane["waiting"] for lane in status["lanes"])
-
-    await until(paused, what="a pause")
+    await paused(session, machine)
 
 
 async def _full(shops: Shops) -> None:

@@ -32,7 +32,7 @@ from planted import (
 )
 from servers import simulator
 from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, until, wire
-from traces import Traces, files, said, told_by_operator
+from traces import Traces, fault, files, paused, said, told_by_operator
 
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
@@ -87,11 +87,6 @@ async def _ended(session: aiohttp.ClientSession, machine: Machine, identity: str
     await until(there, what=f"{identity} {status}")
 
 
-async def _fault(session: aiohttp.ClientSession, graph: str, **fault: object) -> None:
-    async with session.post(f"{graph}/sim/faults", json=fault) as answer:
-        assert answer.status == 200
-
-
 async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) -> bytes:
     """Let every kind of thing happen: delivered, dropped, refused, foreign, malformed, dead, erased, waiting.
 
@@ -110,17 +105,12 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
     await _malformed(machine)
     answers = await server_events(session, machine)
     await _ended(session, machine, "from-a-server", "delivered")
-    await _fault(session, graph, mode="poison", match="dead-")
+    await fault(session, graph, mode="poison", match="dead-")
     assert await _post(session, machine, _visit("dead-letter")) == 204
     await _ended(session, machine, "dead-letter", "dead")
-    await _fault(session, graph, mode="190")
+    await fault(session, graph, mode="190")
     assert await _post(session, machine, _visit("waiting")) == 204
-
-    async def paused() -> bool:
-        status = await get_json(session, f"{machine.operator}/api/status")
-        return any(lane["paused"] and lane["waiting"] for lane in status["lanes"])
-
-    await until(paused, what="a pause")
+    await paused(session, machine)
     await _ended(session, machine, "gpc", "dropped")
     await _ended(session, machine, "delivered", "duplicate")
     return answers

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 from machine import ROOT, Machine
+from support import get_json, until
 
 OPERATOR = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
 """All that the operator's listener tells."""
@@ -52,6 +53,22 @@ async def told_by_operator(session: aiohttp.ClientSession, machine: Machine) -> 
         async with session.get(machine.operator + path) as answer:
             told[path] = await answer.read()
     return told
+
+
+async def fault(session: aiohttp.ClientSession, graph: str, **order: object) -> None:
+    """Let the simulator answer otherwise from now on."""
+    async with session.post(f"{graph}/sim/faults", json=order) as answer:
+        assert answer.status == 200
+
+
+async def paused(session: aiohttp.ClientSession, machine: Machine) -> None:
+    """Wait until a pixel's events wait because nothing is sent."""
+
+    async def is_paused() -> bool:
+        status = await get_json(session, f"{machine.operator}/api/status")
+        return any(lane["paused"] and lane["waiting"] for lane in status["lanes"])
+
+    await until(is_paused, what="a pause")
 
 
 async def said(machine: Machine, *words: str) -> bytes:

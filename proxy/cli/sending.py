@@ -39,10 +39,12 @@ class Outcome(NamedTuple):
 
 
 def is_address(url: str) -> bool:
-    """Tell whether a text is an address that can be sent to; one that cannot would be waited for in vain."""
+    """Tell whether a path can be put behind a text and sent to; what is no address would be waited for in vain."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # A name with an empty or overlong label; credentials would stand in the place of the access key.
+        is_host = bool((parts.hostname or "").encode("idna")) and "@" not in parts.netloc
+        return parts.scheme in ("http", "https") and is_host and parts.port != 0 and not parts.query + parts.fragment
     except ValueError:
         return False
 

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import random
+import signal
 import sys
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,16 +19,25 @@ from machine import ROOT
 from shop_process import DONE, JOURNAL, SENT
 from support import until
 
-KILLS, ORDERS, SEED = 12, 400, 2026
+KILLS, UNSETTLED, ORDERS, SEED = 12, 6, 400, 2026
+END_S = 120.0
 PLACES = [ROOT, *(ROOT / "tests" / name for name in ("", "orders"))]
 
 
-async def _started(place: Path) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def _running(place: Path, deliveries: int = 0) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the process until the block ends; then kill it, if it still runs."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, PLACES))}
     script = ROOT / "tests" / "orders" / "shop_process.py"
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, str(script), str(place), str(SEED), str(ORDERS)), env=environment
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(script), str(place), str(SEED), str(ORDERS), str(deliveries)), env=environment
     )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def _lines(place: Path) -> int:
@@ -42,22 +54,22 @@ async def test_the_join_survives_kill_9_at_any_moment(tmp_path: Path, say: Say) 
     """What is sent twice around a kill is the same both times, so Meta counts it once; nothing is lost or mixed up."""
     (tmp_path / "data").mkdir()
     chance = random.Random(SEED)  # noqa: S311 - moments, not secrets
-    kills = 0
-    while kills < KILLS:
-        process = await _started(tmp_path)
+    for _ in range(KILLS):
         goal = _lines(tmp_path) + chance.randrange(1, 2 * ORDERS // KILLS)
-        await until(partial(_reached, tmp_path, process, goal), what="messages", seconds=60)
-        assert process.returncode is None
-        process.kill()
-        await process.wait()
-        kills += 1
-    process = await _started(tmp_path)
-    assert await process.wait() == 0
+        async with _running(tmp_path) as process:
+            await until(partial(_reached, tmp_path, process, goal), what="messages")
+            assert process.returncode is None
+    for _ in range(UNSETTLED):
+        async with _running(tmp_path, chance.randrange(1, 20)) as process:
+            assert await asyncio.wait_for(process.wait(), END_S) == -signal.SIGKILL
+    async with _running(tmp_path) as process:
+        assert await asyncio.wait_for(process.wait(), END_S) == 0
     assert (tmp_path / DONE).exists()
 
     wrong, again = _account(tmp_path)
-    say(f"{KILLS} kills while orders were joined: {ORDERS} orders, {again} delivered again with the same bytes")
+    say(f"{KILLS + UNSETTLED} kills while {ORDERS} orders were joined: {again} events sent again, the same")
     assert wrong == []
+    assert again >= UNSETTLED
 
 
 def _account(place: Path) -> tuple[list[str], int]:
@@ -65,8 +77,9 @@ def _account(place: Path) -> tuple[list[str], int]:
     chance = random.Random(SEED)  # noqa: S311 - the same made-up shop
     found = {order.id: order for order in orders(chance, people(chance, ORDERS // 3), ORDERS)}
     copies: defaultdict[str, list[bytes]] = defaultdict(list)
-    for line in (place / SENT).read_bytes().splitlines():
-        _, event = orjson.loads(line)
+    lines = (place / SENT).read_bytes().splitlines()
+    for line in lines:
+        event = orjson.loads(line)
         if event["event_name"] == "Purchase":
             copies[event["custom_data"]["order_id"]].append(orjson.dumps(event))
     wrong = []
@@ -84,4 +97,4 @@ def _account(place: Path) -> tuple[list[str], int]:
         )
         if len(sent) != 1 or not is_own:
             wrong.append(identity)
-    return wrong, sum(len(events) - len(set(events)) for events in copies.values())
+    return wrong, len(lines) - len(set(lines))

@@ -49,9 +49,8 @@ class Message(NamedTuple):
 
     at: int
     tie: int
-    kind: str
-    order: Order | None
     browser: Browser | None
+    """None when it comes from the server."""
     body: bytes
 
 
@@ -113,12 +112,12 @@ class World:
             "match": {PIXEL: match},
             "events": [{"name": name, "id": identity, "at": at, "pixels": [PIXEL], "data": data, "pixel": "fired"}],
         }
-        return Message(at, next(self._ties), "page", order, order.browser, orjson.dumps(body))
+        return Message(at, next(self._ties), order.browser, orjson.dumps(body))
 
     def withdrawal(self, at: int, browser: Browser) -> Message:
         """Return what the page says when its visitor withdraws consent."""
         body = {"v": 1, "sent": at, "url": "https://shop.example/", "consent": "revoked", "events": []}
-        return Message(at, next(self._ties), "page", None, browser, orjson.dumps(body))
+        return Message(at, next(self._ties), browser, orjson.dumps(body))
 
     def _server(self, order: Order, at: int) -> Message:
         event = {
@@ -129,7 +128,7 @@ class World:
             "user_data": {"em": [order.person.email], "external_id": [order.person.account]},
             "custom_data": {"value": 10, "currency": "EUR", "order_id": order.id},
         }
-        return Message(at, next(self._ties), "server", order, None, orjson.dumps({"data": [event]}))
+        return Message(at, next(self._ties), None, orjson.dumps({"data": [event]}))
 
     async def arrive(self, message: Message) -> None:
         """Deliver what is due before a message, then take it."""

@@ -8,18 +8,31 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from support import PIXEL, Installation, get_json, until
+from support import PIXEL, TOKEN, Installation, get_json, until
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY, FOREIGN_KEY, OTHER_PIXEL = "c3a5e1f09b7d42688e0fa2b4d6c81357", "5b1f" * 8, "2222222222"
+AT_ONCE = {"wait_seconds": 0}
+OTHER_SITE = {
+    "name": "other",
+    "domains": ["other.example"],
+    "prefix": "/other-tools",
+    "access_keys": [FOREIGN_KEY],
+    "orders": AT_ONCE,
+    "pixel": [{"id": OTHER_PIXEL, "access_token": TOKEN}],
+}
+"""Of another owner on the same proxy."""
 STARTED = int(time.time())
 _HERE = Path(__file__).parent
+_RUN_S = 300.0
+"""Ends only a program that hangs: an SDK sets no time limit of its own."""
 # Where `make bench` puts the peers, for whoever has them there already.
 _PEERS = ROOT / "build" / "peers"
 _NUMBERS = {"lead_id", "fb_login_id"}
@@ -50,7 +63,12 @@ class Sdk:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, errors = await process.communicate()
+        try:
+            out, errors = await asyncio.wait_for(process.communicate(), _RUN_S)
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
         assert process.returncode == 0, errors.decode()[-3000:]
         answers: dict[str, Any] = json.loads(out.splitlines()[-1])
         return answers

@@ -14,13 +14,13 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
+from sdks import AT_ONCE
 from support import PIXEL, TOKEN, Installation, get_json, installation, until, wire
 
 from proxy.model.record import Record
 from proxy.queue.contract import QueueError, Stored
 
 SECRETS = {"shopify": "shopify-secret", "woocommerce": "woo-secret", "stripe": "whsec-stripe"}
-AT_ONCE = {"wait_seconds": 0}
 GOLDEN = Path(__file__).parents[2] / "golden" / "hooks"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Test/1.0"
 PLANTED = "Erika.Planted@mail.example"

@@ -16,6 +16,8 @@ from support import Installation, browser_headers, get_json, installation, until
 SECRET = "shopify-secret"
 TOKEN = "0c6bd3f0a1b24c8f9d11"
 GOLDEN = Path(__file__).parents[2] / "golden" / "hooks" / "shopify_order_paid.hook.json"
+TOGETHER_S = 5
+"""Seconds within which a busy machine takes all that is told of an order."""
 FBP, FBC = "fb.1.1700000000000.123456", "fb.1.1700000000000.IwAR2"
 
 
@@ -72,7 +74,7 @@ async def purchases(shop: Installation) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("first", ["page", "server"])
 async def test_two_copies_become_one_event(tmp_path: Path, first: str) -> None:
     """It has the shop's buyer, the page's id and its browser, whichever copy comes first."""
-    async with shop_with(tmp_path) as shop:
+    async with shop_with(tmp_path, wait_seconds=TOGETHER_S) as shop:
         tellers = [bought, paid] if first == "page" else [paid, bought]
         for tell in tellers:
             await tell(shop, 1001)
@@ -109,7 +111,7 @@ async def test_a_refusal_of_the_page_binds_the_shop(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", ["refusal", "server"])
 async def test_an_opt_out_reaches_the_order_of_before(tmp_path: Path, first: str) -> None:
     """Whoever opts out behind the purchase takes the browser's data, and the shop's event, with it."""
-    async with shop_with(tmp_path, wait_seconds=3) as shop:
+    async with shop_with(tmp_path, wait_seconds=TOGETHER_S) as shop:
         _, headers, _ = await shop.post(wire(purchase(1006)))
         cookies = "; ".join(cookie.partition(";")[0] for cookie in headers.getall("Set-Cookie"))  # type: ignore[attr-defined]
         for tell in ("refusal", "server") if first == "refusal" else ("server", "refusal"):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sdks import KEY, ROOT, SDKS, STARTED, enriched, in_order, recorded
+from sdks import AT_ONCE, KEY, ROOT, SDKS, STARTED, enriched, in_order, recorded
 from support import PIXEL, TOKEN, Installation, get_json, installation, until
 
 GOLDEN = ROOT / "tests" / "golden" / "server"
@@ -16,7 +16,7 @@ GOLDEN = ROOT / "tests" / "golden" / "server"
 
 @pytest.fixture(name="shop", scope="module")
 async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    async with installation(tmp_path_factory.mktemp("shop"), access_keys=[KEY], orders={"wait_seconds": 0}) as shop:
+    async with installation(tmp_path_factory.mktemp("shop"), access_keys=[KEY], orders=AT_ONCE) as shop:
         yield shop
 
 

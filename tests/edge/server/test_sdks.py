@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sdks import KEY, SDKS, Sdk, enriched, in_order, recorded
+from sdks import AT_ONCE, KEY, SDKS, Sdk, enriched, in_order, recorded
 from support import TOKEN, Installation, installation
 
 from proxy import __version__
@@ -30,7 +30,7 @@ class Sent:
 
 @pytest.fixture(name="shop", scope="module")
 async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    async with installation(tmp_path_factory.mktemp("shop"), access_keys=[KEY], orders={"wait_seconds": 0}) as shop:
+    async with installation(tmp_path_factory.mktemp("shop"), access_keys=[KEY], orders=AT_ONCE) as shop:
         yield shop
 
 

@@ -14,15 +14,14 @@ from typing import Any, TypeAlias
 
 import orjson
 import pytest
-from support import PIXEL, TOKEN, Installation, get_json, installation, until
+from sdks import AT_ONCE, FOREIGN_KEY, KEY, OTHER_PIXEL, OTHER_SITE
+from support import PIXEL, Installation, get_json, installation, until
 
 from proxy.edge.server.body import MOST_BYTES
 from proxy.model.record import Record
 from proxy.queue.contract import QueueError, Stored
 
-KEY, NEXT_KEY, FOREIGN_KEY = "c3a5e1f09b7d42688e0fa2b4d6c81357", "9d0e" * 8, "5b1f" * 8
-AT_ONCE = {"wait_seconds": 0}
-OTHER_PIXEL = "2222222222"
+NEXT_KEY = "9d0e" * 8
 JSON = {"Content-Type": "application/json"}
 GRAPH, GATEWAY = f"/v26.0/{PIXEL}/events", f"/capi/{PIXEL}/events"
 _ERROR = {
@@ -41,18 +40,10 @@ _ERROR = {
 @pytest.fixture(name="shop", scope="module")
 async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     """Run a proxy with two keys, and a site of another owner on the same proxy."""
-    other = {
-        "name": "other",
-        "domains": ["other.example"],
-        "prefix": "/other-tools",
-        "access_keys": [FOREIGN_KEY],
-        "orders": AT_ONCE,
-        "pixel": [{"id": OTHER_PIXEL, "access_token": TOKEN}],
-    }
     limits = {"body_seconds": 1.0, "header_seconds": 1.0}
     more: dict[str, Mapping[str, Any]] = {"limits": limits}
     async with installation(
-        tmp_path_factory.mktemp("shop"), more=more, others=[other], access_keys=[KEY, NEXT_KEY], orders=AT_ONCE
+        tmp_path_factory.mktemp("shop"), more=more, others=[OTHER_SITE], access_keys=[KEY, NEXT_KEY], orders=AT_ONCE
     ) as shop:
         yield shop
 
