@@ -1,6 +1,8 @@
 """What is not due yet waits apart: no claim and no look reads it, and it comes out by itself when it is due."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from clock import NOON, Clock
@@ -139,6 +141,28 @@ async def test_an_opt_out_reaches_what_is_held(queue: LocalQueue, clock: Clock) 
     assert await claimed(queue) == ["id-2"]
     assert queue.stats().withheld == {DropReason.OPTED_OUT: 1}
     assert figures(queue.stats()) == (1, 0, None)
+
+
+async def test_what_comes_to_nothing_ends_a_claim_at_a_time(
+    queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing of it is left the next transaction looks for more, so that no append waits for all of them."""
+    for number in range(3):
+        await queue.append([held_event(number, 5, ANNA)])
+    await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON + 1000)
+    await queue.append([held_event(9, 5)])
+    clock.now += 5000
+    waiting: list[int] = []
+    do = queue._writer.do
+
+    async def noted(work: Callable[[], Any]) -> Any:
+        waiting.append(queue.stats().waiting[PIXEL])
+        return await do(work)
+
+    monkeypatch.setattr(queue._writer, "do", noted)
+
+    assert ids(await queue.claim(PIXEL, most=1)) == ["id-9"]
+    assert waiting == [4, 3, 2, 1]
 
 
 async def test_an_erasure_reaches_what_is_held(queue: LocalQueue, clock: Clock) -> None:

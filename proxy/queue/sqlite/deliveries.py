@@ -26,8 +26,13 @@ class Deliveries:
         self._sweeps = Sweeps(tables.segments)
         self._pending = PendingRecords(tables)
 
-    def claim(self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
+    def claim(
+        self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False
+    ) -> tuple[Segment, ...] | None:
         """Claim unclaimed segments of a pixel, without what was suppressed since.
+
+        Return None where nothing is left of what was claimed: the next transaction may find more. The copies of orders
+        that servers told of end so, thousands after an outage.
 
         Args:
             pixel: Its id.
@@ -36,12 +41,9 @@ class Deliveries:
             suspect: See ``Outbox.claim``.
         """
         segments = self._tables.segments
-        while claimed := (
-            segments.claim_suspects(pixel, most) if suspect else segments.claim(pixel, most, newest=newest)
-        ):
-            if permitted := tuple(left for segment in claimed if (left := self._permitted(segment))):
-                return permitted
-        return ()
+        claimed = segments.claim_suspects(pixel, most) if suspect else segments.claim(pixel, most, newest=newest)
+        permitted = tuple(left for segment in claimed if (left := self._permitted(segment)))
+        return None if claimed and not permitted else permitted
 
     def _permitted(self, segment: Segment) -> Segment | None:
         """Return what of a claimed segment may be sent, as every attempt at it will send it, and drop the rest."""

@@ -121,9 +121,11 @@ class LocalQueue(LocalArchive):
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""
-        claim = self._store.deliveries.claim
-        async with self._batches:
-            return await self._writer.do(lambda: claim(pixel, most, newest=newest, suspect=suspect))
+        claim, claimed = self._store.deliveries.claim, None
+        while claimed is None:
+            async with self._batches:
+                claimed = await self._writer.do(lambda: claim(pixel, most, newest=newest, suspect=suspect))
+        return claimed
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``Outbox``."""
