@@ -1,11 +1,11 @@
 """A lane on the real queue, with a Graph of the test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 from support import PIXEL, SECRET, record, until
@@ -16,6 +16,8 @@ from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
+
+L = TypeVar("L", bound=Lane)
 
 NOW = record(1).time_s * 1000
 
@@ -39,27 +41,45 @@ async def opened(directory: Path) -> AsyncIterator[LocalQueue]:
 
 def lane_of(queue: LocalQueue, graph: Any) -> Lane:
     """Make the lane of the one pixel."""
-    return Lane(
+    return made_lane(Lane, queue, graph, lambda: NOW)
+
+
+def made_lane(kind: type[L], queue: LocalQueue, graph: Any, now: Callable[[], int]) -> L:
+    """Make a lane of the one pixel.
+
+    Args:
+        kind: Its class.
+        queue: Where events wait.
+        graph: Where they go.
+        now: The server's clock in milliseconds.
+    """
+    return kind(
         Pixel.model_construct(id=PIXEL, access_token=SecretStr("t")),
         queue=queue,
         graph=graph,
         metrics=Metrics(),
-        conditions=Conditions(lambda: NOW),
-        now=lambda: NOW,
+        conditions=Conditions(now),
+        now=now,
         chance=lambda: 0.5,
     )
 
 
 @asynccontextmanager
-async def delivering(queue: LocalQueue, graph: Any) -> AsyncIterator[Lane]:
-    """Run a lane that sends to ``graph``."""
-    lane = lane_of(queue, graph)
+async def running(lane: L) -> AsyncIterator[L]:
+    """Run a lane, and stop it."""
     task = asyncio.create_task(lane.run())
     try:
         yield lane
     finally:
         lane.stop()
         await task
+
+
+@asynccontextmanager
+async def delivering(queue: LocalQueue, graph: Any) -> AsyncIterator[Lane]:
+    """Run a lane that sends to ``graph``."""
+    async with running(lane_of(queue, graph)) as lane:
+        yield lane
 
 
 async def emptied(queue: LocalQueue) -> None:

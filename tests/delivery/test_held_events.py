@@ -1,15 +1,12 @@
 """A lane wakes by itself when what the queue holds is due: soon after, never before, and never without need."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clock import NOON, Clock
-from lane_rig import emptied
-from pydantic import SecretStr
+from lane_rig import emptied, made_lane, running
 from queues import open_queue
 from support import PIXEL, record, until
 
@@ -22,7 +19,6 @@ from proxy.model.verdict import Delivered, Retry, Verdict
 from proxy.queue.contract import Segment
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.metrics import Metrics
 
 
 class Graph:
@@ -48,27 +44,8 @@ class CountingLane(Lane):
         return super()._next_look()
 
 
-def lane_of(queue: LocalQueue, graph: Graph, pixel: str = PIXEL) -> CountingLane:
-    return CountingLane(
-        Pixel.model_construct(id=pixel, access_token=SecretStr("t")),
-        queue=queue,
-        graph=graph,  # type: ignore[arg-type]
-        metrics=Metrics(),
-        conditions=Conditions(graph.clock),
-        now=graph.clock,
-        chance=lambda: 1.0,
-    )
-
-
-@asynccontextmanager
-async def running(queue: LocalQueue, graph: Graph) -> AsyncIterator[CountingLane]:
-    lane = lane_of(queue, graph)
-    task = asyncio.create_task(lane.run())
-    try:
-        yield lane
-    finally:
-        lane.stop()
-        await task
+def lane_of(queue: LocalQueue, graph: Graph) -> CountingLane:
+    return made_lane(CountingLane, queue, graph, graph.clock)
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +72,7 @@ async def sent(graph: Graph, number: int) -> list[tuple[int, str]]:
 async def test_a_sleeping_lane_delivers_what_becomes_due(queue: LocalQueue, clock: Clock) -> None:
     """Nobody wakes it: each event goes out when it is due by the server's clock, and not before."""
     graph = Graph(clock)
-    async with running(queue, graph) as lane:
+    async with running(lane_of(queue, graph)) as lane:
         await queue.append([held_event(1, 5), held_event(2, 9)])
         lane.wake()
         for second in (0, 4, 5, 8, 9):
@@ -115,7 +92,7 @@ async def test_a_lane_that_starts_sleeps_until_what_an_earlier_process_left_is_d
     await queue.close()
     clock.now += 6000
     queue = open_queue(tmp_path, clock)
-    async with running(queue, graph) as lane:
+    async with running(lane_of(queue, graph)) as lane:
         await sent(graph, 1)
         await slept(lane)
         clock.now = NOON + 9000
@@ -129,7 +106,7 @@ async def test_a_clock_that_steps_is_noticed(queue: LocalQueue, clock: Clock) ->
     """Back, it makes the lane sleep on without a claim; forward, however far, it lets the events go at once."""
     graph = Graph(clock)
     await queue.append([held_event(1, 60)])
-    async with running(queue, graph) as lane:
+    async with running(lane_of(queue, graph)) as lane:
         await slept(lane)
         clock.now -= 3_600_000
         await slept(lane)
@@ -175,7 +152,7 @@ async def test_a_sleeping_lane_asks_the_queue_for_nothing(
     """However often it looks at the clock, it makes no claim while nothing is due."""
     graph = Graph(clock)
     await queue.append([held_event(number, 90) for number in range(3000)])
-    async with running(queue, graph) as lane:
+    async with running(lane_of(queue, graph)) as lane:
         await slept(lane)
         claims = counted(queue, monkeypatch)
         await slept(lane, 10)
@@ -200,7 +177,7 @@ async def test_a_paused_neighbour_makes_no_lane_spin(
     """What is due of a pixel whose lane stands still is released with the next claim, and wakes nobody again."""
     await queue.append([held_event(1, 5, pixel="2"), held_event(2, 5), held_event(3, 90)])
     graph = Graph(clock)
-    async with running(queue, graph) as lane:
+    async with running(lane_of(queue, graph)) as lane:
         await slept(lane)
         clock.now += 10_000
         await sent(graph, 1)
@@ -223,7 +200,7 @@ async def test_what_becomes_due_cuts_a_long_rest_short_as_new_events_do(
     monkeypatch.setattr(pace, "MOST_S", 3600.0)
     graph = Graph(clock, Retry(reason))
     await queue.append([record(1, time_s=NOON // 1000), held_event(2, 5)])
-    async with running(queue, graph) as lane:
+    async with running(lane_of(queue, graph)) as lane:
         await sent(graph, 1)
         await slept(lane)
         failed = list(graph.sent)
@@ -241,7 +218,7 @@ async def test_a_wait_that_graph_asked_for_is_kept(
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
     graph = Graph(clock, Retry("throttled", 3600.0))
     await queue.append([record(1, time_s=NOON // 1000), held_event(2, 5)])
-    async with running(queue, graph) as lane:
+    async with running(lane_of(queue, graph)) as lane:
         await until(lambda: lane.state.retry_at > 0, what="the wait")
         looks = lane.looks
         clock.now += 60_000

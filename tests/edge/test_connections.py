@@ -119,6 +119,23 @@ async def test_a_crowd_that_runs_out_of_time_together_ends_in_parts(
     assert max(Counter(turns).values()) <= 16
 
 
+@pytest.mark.usefixtures("quick")
+async def test_a_fault_in_a_sweep_is_not_the_end_of_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sweep comes all the same, and ends what took too long."""
+    expire, faults = http.HttpConnection.expire, [RuntimeError("of the test")]
+
+    def expiring(connection: http.HttpConnection) -> None:
+        if faults:
+            raise faults.pop()
+        expire(connection)
+
+    monkeypatch.setattr(http.HttpConnection, "expire", expiring)
+    async with shop_with(tmp_path, first_byte_seconds=0.2) as shop, clients(shop) as connect:
+        answer = await (await connect()).answer()
+
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
 SLOW = {
     "nothing": (b"", {"first_byte_seconds": 0.2}, "first_byte"),
     "one byte": (b"P", {"header_seconds": 0.2}, "header"),

@@ -105,6 +105,18 @@ async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: LocalQueu
     assert ids(await queue.claim("2", most=10)) == ["id-9000"]
 
 
+async def test_a_slice_of_large_segments_has_fewer_of_them(queue: LocalQueue, clock: Clock) -> None:
+    """A release writes anew what is sealed, so it ends with some thousand events, however few segments they are in."""
+    for start in range(0, 6000, 300):
+        await queue.append([record(start + n) for n in range(300)], not_before=NOON + 1 + start)
+    clock.now += 10_000
+    left = []
+    while await queue.claim(PIXEL, most=1):
+        left.append(queue.stats().held.get(PIXEL, 0))
+
+    assert left[:3] == [3900, 1800, 0]
+
+
 async def test_fields_that_only_held_events_have_take_no_turn(queue: LocalQueue, clock: Clock) -> None:
     """Neither before they are due nor in place of others; when due, they have their turn."""
     await queue.append([held_event(1, 5, source=server_record(1, SPRING, time_s=NOON // 1000))])

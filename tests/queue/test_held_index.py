@@ -96,7 +96,7 @@ async def test_no_claim_and_no_look_reads_what_is_held(queue: LocalQueue, clock:
     assert found == {"SEARCH segment USING INTEGER PRIMARY KEY (rowid=?)"}
     assert set(releases) == {
         "SEARCH segment USING INTEGER PRIMARY KEY (rowid=?)",
-        "SEARCH segment USING COVERING INDEX segment_held (not_before>? AND not_before<?)",
+        "SEARCH segment USING INDEX segment_held (not_before>? AND not_before<?)",
         "SEARCH segment USING COVERING INDEX segment_held (not_before>?)",
     }
 

@@ -216,8 +216,10 @@ class Connections:
         self._look_through(iter(list(self._all)))
 
     def _look_through(self, connections: Iterator[Connection]) -> None:
-        """End what took too long, some of it in each turn of the event loop; then wait for the next sweep."""
+        """End what took too long, some of it in each turn of the event loop; the next sweep comes behind the last."""
         loop = asyncio.get_running_loop()
+        # Before any of them is ended: a fault in that must not be the end of all sweeps.
+        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
         now, ended = loop.time(), 0
         for connection in connections:
             if connection.transport and connection.transport.is_closing():
@@ -226,9 +228,9 @@ class Connections:
                 connection.protocol.expire()
                 ended += 1
             if ended == _ENDED_AT_ONCE:
+                self._sweeper.cancel()
                 self._sweeper = loop.call_soon(self._look_through, connections)
                 return
-        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _expire_closing(self, connection: Connection) -> None:
         """Close a connection whose client does not read the end of its answer."""

@@ -16,7 +16,7 @@ class Stats:
     """Events by pixel."""
     dead: int
     withheld: Mapping[DropReason, int] = field(default_factory=dict)
-    """Events since start that waited when the person was suppressed, and were dropped."""
+    """Events since start that waited and were dropped."""
     lost_notes: int = 0
     """Ledger rows and updates of browser copies since start that were left out of the ledger."""
     suppressions: Mapping[SuppressionKind, int] = field(default_factory=dict)

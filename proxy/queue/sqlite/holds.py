@@ -1,5 +1,6 @@
 """Held segments: what waits but is not due yet. They are in no lane's index, so that no claim reads past them."""
 
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,12 +8,14 @@ import apsw
 
 from proxy.queue.sqlite.counts import Counts
 
-# A release of more at once would keep appends waiting: each row moves from one index to another.
+# A release of more at once would keep appends waiting, and need more of a full disk than the ballast frees: each row
+# moves from one index to another, and is written anew with all that is sealed in it.
 _SLICE = 500
+_SLICE_RECORDS = 2000
 # "not_before>0" word by word, as the partial index has it: the planner does not reason about numbers.
-_DUE = "SELECT id FROM segment WHERE not_before>0 AND not_before<=? ORDER BY not_before LIMIT ?"
+_DUE = "SELECT id, n FROM segment WHERE not_before>0 AND not_before<=? ORDER BY not_before LIMIT ?"
 _NEXT = "SELECT min(not_before) FROM segment WHERE not_before>0"
-_RELEASE = f"UPDATE segment SET at=not_before, not_before=0 WHERE id IN ({_DUE}) RETURNING pixel, fields, n"  # noqa: S608 - our own text
+_RELEASE = "UPDATE segment SET at=not_before, not_before=0 WHERE id IN carray(?) RETURNING pixel, fields, n"
 
 
 class Holds:
@@ -38,10 +41,23 @@ class Holds:
         due = self._counts.next_due.now()
         if due is None or due > (now := self._now()):
             return
-        rows: Iterator[Any] = iter(self._db.execute(_RELEASE, (now, _SLICE)).fetchall())
-        for pixel, fields, events in rows:
-            self._counts.release(pixel, fields, events)
+        if numbers := self._due(now):  # an empty array cannot be bound
+            rows: Iterator[Any] = iter(self._db.execute(_RELEASE, (apsw.carray(array("q", numbers)),)).fetchall())
+            for pixel, fields, events in rows:
+                self._counts.release(pixel, fields, events)
         self._counts.next_due.put(next_due(self._db))
+
+    def _due(self, now: int) -> list[int]:
+        """Return the numbers of a slice of what is due, the earliest first."""
+        numbers: list[int] = []
+        records = 0
+        rows: Iterator[Any] = iter(self._db.execute(_DUE, (now, _SLICE)))
+        for number, n in rows:
+            numbers.append(number)
+            records += n
+            if records >= _SLICE_RECORDS:
+                break
+        return numbers
 
 
 def next_due(db: apsw.Connection) -> int | None:
