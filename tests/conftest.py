@@ -18,6 +18,9 @@ settings.load_profile("shared")
 # `make quick` tries fewer examples, whatever a test asks for.
 MOST_EXAMPLES = int(os.environ.get("CAPI_PROXY_EXAMPLES", "0"))
 
+# Modules of few tests that take minutes, as they kill processes, break disks or install packages.
+LONG = tuple(f"tests/{name}" for name in ("faults/", "orders/", "test_packaging", "test_shop_traces", "test_traces"))
+
 # The shop and its page that the browser tests share: fixtures "lab" and "here"; and a queue: "queue" and its "clock".
 pytest_plugins = ["lab", "stage", "queues"]
 
@@ -78,6 +81,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     wanted = getattr(function, "_hypothesis_internal_use_settings", None)
     if MOST_EXAMPLES and wanted is not None and wanted.max_examples > MOST_EXAMPLES:
         vars(function)["_hypothesis_internal_use_settings"] = settings(wanted, max_examples=MOST_EXAMPLES)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest, so that none is left for one worker while the others have ended."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
