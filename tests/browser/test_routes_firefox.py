@@ -17,8 +17,10 @@ MOVES = script("""
     fbq('track', 'Purchase', {value: 1, currency: 'EUR'});
     location.hash = 'top';
     await later(50);
+    const back = new Promise((done) => addEventListener('popstate', done));
     history.back();
-    await later(500);
+    await back;
+    await later(100);
     fbq('trackCustom', 'End');
   });
 """)
@@ -34,6 +36,7 @@ async def test_firefox_tells_each_route_in_its_place(tmp_path: Path, without: st
         async with firefox(tmp_path / "profile", lab.url(host="127.0.0.1"), {}, blocker=False):
             await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), what="Firefox's last event", seconds=90)
             await until(lambda: any(event["name"] == "End" for event in lab.events), what="its copy", seconds=30)
+            await until(lambda: len(lab.fired) >= len(lab.events), what="the Pixel's other hits", seconds=30)
 
     told = [f"{hit['ev']} {hit['dl'].split('/', 3)[3]}" for hit in sorted(lab.fired, key=lambda hit: int(hit["ec"]))]
     routes = [f"PageView {place}" for place in ("1", "2", "3", "4", "5", "6")]
