@@ -1,0 +1,1 @@
+"""The shared queue: PostgreSQL behind any number of proxies."""
