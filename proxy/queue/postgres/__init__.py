@@ -1,1 +1,1 @@
-"""The shared queue: PostgreSQL behind any number of proxies."""
+"""The queue in PostgreSQL, shared by many proxies."""
