@@ -52,7 +52,13 @@ class OperatorClient(Protocol):
     async def suppressions(
         self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
     ) -> list[dict[str, Any]]:
-        """Return suppressions of a kind, or of any, newest first; or those after a digest, in the order of digests."""
+        """Return suppressions of a kind, or of any, newest first.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests; see ``Archive``.
+        """
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         """End the suppressions of a person, of a kind or of any; return how many."""

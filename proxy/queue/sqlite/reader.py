@@ -108,7 +108,12 @@ class Reader:
     async def suppressions(
         self, kind: SuppressionKind | None = None, *, limit: int = 100, after: bytes | None = None
     ) -> list[Suppression]:
-        """Return suppressions; see ``Archive``.
+        """Return suppressions, newest first; see ``Archive``.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests.
 
         Raises:
             QueueError: when they cannot be read.
