@@ -1,9 +1,7 @@
 """Suppressions: who opted out, withdrew consent or was erased, as 16-byte keyed digests, each with a kind and a time.
 
 The digests say nothing without the installation's secret. Almost no event is about a suppressed person, so a sieve in
-memory answers first, and only what it lets through asks the table. The sieve has 16 MiB and never grows: a byte for the
-first three of a digest, which tells the fourth of the only person it stands for, or that there are several. A million
-suppressions let one digest in five hundred through.
+memory answers first, and only what it lets through asks the table.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +14,7 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Suppression
+from proxy.queue.sieve import PREFIX, Sieve
 from proxy.queue.sqlite.counts import Tally
 
 SCHEMA = """
@@ -28,8 +27,6 @@ MOST = 2_000_000
 About 100 bytes each. Whoever takes new visitor cookies from the proxy can suppress as many visitors that do not
 exist; a browser that opted out has its own word in its cookie besides.
 """
-_SIEVE_BYTES = 3
-_NOBODY, _SEVERAL = 0, 255
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
 REASONS = {
@@ -46,15 +43,24 @@ class SuppressionTable:
     A rollback may leave the sieve with a digest that the table lacks, which costs a look and changes no answer.
     """
 
-    def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind]) -> None:
+    def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind], sieve: Sieve) -> None:
+        """Begin with what the file holds.
+
+        Args:
+            db: The connection that writes.
+            counts: Are told how many there are.
+            sieve: Is told of everybody, so that whoever reads it needs no table.
+        """
         self._db = db
         self._counts = counts
         self.version = 0
         """How many suppressions were added since start; grows after the sieve knows of them."""
         self.has_any = False
         """Whether there may be a suppression of anybody."""
-        self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
-        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES + 1,)):
+        self._sieve = sieve
+        self.may_hold = sieve.may_hold
+        """Tells whether a digest may be suppressed; safe to call from any thread."""
+        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (PREFIX,)):
             self._remember(bytes(start))
 
     @staticmethod
@@ -63,15 +69,9 @@ class SuppressionTable:
         rows = db.execute("SELECT kind, count(*) FROM mark GROUP BY kind")
         return {SuppressionKind(str(kind)): int(str(count)) for kind, count in rows}
 
-    def may_hold(self, digest: bytes) -> bool:
-        """Tell whether a digest may be suppressed; safe to call from any thread."""
-        found = self._sieve[_place(digest)]
-        return found != _NOBODY and found in (_SEVERAL, _sign(digest))
-
     def _remember(self, digest: bytes) -> None:
         self.has_any = True
-        place, sign = _place(digest), _sign(digest)
-        self._sieve[place] = sign if self._sieve[place] in (_NOBODY, sign) else _SEVERAL
+        self._sieve.remember(digest)
 
     def add(self, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
         """Suppress people; of two suppressions of one kind the later one counts.
@@ -180,12 +180,3 @@ class SuppressionTable:
 def _rows(db: apsw.Connection, digest: bytes) -> list[tuple[SuppressionKind, int]]:
     rows = db.execute("SELECT kind, at FROM mark WHERE digest=?", (digest,)).fetchall()
     return [(SuppressionKind(str(kind)), int(str(at))) for kind, at in rows]
-
-
-def _place(digest: bytes) -> int:
-    return int.from_bytes(digest[:_SIEVE_BYTES], "big")
-
-
-def _sign(digest: bytes) -> int:
-    """Return what a place of the sieve holds for one person: neither nobody's nor several people's."""
-    return 1 + digest[_SIEVE_BYTES] % 254
