@@ -14,6 +14,7 @@ import asyncpg
 from disk import Disk
 from machine import free_port
 from polling import until
+from postgres_server import as_server, programs
 
 USER = DATABASE = "postgres"
 _SQL_S = 30.0
@@ -32,18 +33,6 @@ wal_sender_timeout = 10s
 shared_buffers = 32MB
 max_connections = 60
 """
-
-
-def binaries() -> Path:
-    """Return where the newest installed PostgreSQL has its programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    assert found, "PostgreSQL is missing: run `sh tools/system.sh postgres`"
-    return found[-1]
-
-
-def identity() -> dict[str, Any]:
-    """Return as whom a server runs: it refuses to be root's."""
-    return {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 @dataclass
@@ -103,11 +92,10 @@ class Node:
 
     async def _program(self, name: str, *arguments: str) -> None:
         process = await asyncio.create_subprocess_exec(
-            *(str(binaries() / name), *arguments),
+            *as_server(programs() / name, *arguments),
             cwd="/",
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            **identity(),
         )
         output, _ = await process.communicate()
         if process.returncode:
@@ -139,7 +127,7 @@ class Node:
         (self.data / "postgresql.conf").write_text(_STARTED.format(port=self.port, name=self.name, names=names))
         with (self.disk.path.parent / f"{self.name}.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(str(binaries() / "postgres"), "-D", str(self.data)), cwd="/", stdout=log, stderr=log, **identity()
+                *as_server(programs() / "postgres", "-D", self.data), cwd="/", stdout=log, stderr=log
             )
         await until(self.answers, what=f"{self.name}'s start")
 
