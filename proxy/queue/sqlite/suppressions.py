@@ -1,9 +1,6 @@
 """Suppressions: who opted out, withdrew consent or was erased, as 16-byte keyed digests, each with a kind and a time.
 
-The digests say nothing without the installation's secret. Almost no event is about a suppressed person, so a sieve in
-memory answers first, and only what it lets through asks the table. The sieve has 16 MiB and never grows: a byte for the
-first three of a digest, which tells the fourth of the only person it stands for, or that there are several. A million
-suppressions let one digest in five hundred through.
+The digests say nothing without the installation's secret. Only what a sieve in memory lets through asks the table.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +13,7 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Suppression
+from proxy.queue.sieve import START, Sieve, refusal
 from proxy.queue.sqlite.counts import Tally
 
 SCHEMA = """
@@ -28,16 +26,8 @@ MOST = 2_000_000
 About 100 bytes each. Whoever takes new visitor cookies from the proxy can suppress as many visitors that do not
 exist; a browser that opted out has its own word in its cookie besides.
 """
-_SIEVE_BYTES = 3
-_NOBODY, _SEVERAL = 0, 255
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
-REASONS = {
-    SuppressionKind.OPT_OUT: DropReason.OPTED_OUT,
-    SuppressionKind.WITHDRAWAL: DropReason.NO_CONSENT,
-    SuppressionKind.ERASURE: DropReason.ERASED,
-}
-"""Why an event about a suppressed person is not sent."""
 
 
 class SuppressionTable:
@@ -51,11 +41,11 @@ class SuppressionTable:
         self._counts = counts
         self.version = 0
         """How many suppressions were added since start; grows after the sieve knows of them."""
-        self.has_any = False
-        """Whether there may be a suppression of anybody."""
-        self._sieve = bytearray(1 << 8 * _SIEVE_BYTES)
-        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (_SIEVE_BYTES + 1,)):
-            self._remember(bytes(start))
+        self._sieve = Sieve()
+        self.may_hold = self._sieve.may_hold
+        """See ``Sieve``."""
+        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (START,)):
+            self._sieve.remember(bytes(start))
 
     @staticmethod
     def count(db: apsw.Connection) -> Mapping[SuppressionKind, int]:
@@ -63,15 +53,10 @@ class SuppressionTable:
         rows = db.execute("SELECT kind, count(*) FROM mark GROUP BY kind")
         return {SuppressionKind(str(kind)): int(str(count)) for kind, count in rows}
 
-    def may_hold(self, digest: bytes) -> bool:
-        """Tell whether a digest may be suppressed; safe to call from any thread."""
-        found = self._sieve[_place(digest)]
-        return found != _NOBODY and found in (_SEVERAL, _sign(digest))
-
-    def _remember(self, digest: bytes) -> None:
-        self.has_any = True
-        place, sign = _place(digest), _sign(digest)
-        self._sieve[place] = sign if self._sieve[place] in (_NOBODY, sign) else _SEVERAL
+    @property
+    def has_any(self) -> bool:
+        """Whether there may be a suppression of anybody."""
+        return self._sieve.has_any
 
     def add(self, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
         """Suppress people; of two suppressions of one kind the later one counts.
@@ -85,7 +70,7 @@ class SuppressionTable:
             self._db.execute("INSERT OR IGNORE INTO mark VALUES(?, ?, ?)", (digest, kind, at))
             self._counts.add(kind, self._db.changes())
             self._db.execute("UPDATE mark SET at=? WHERE digest=? AND kind=? AND at<?", (at, digest, kind, at))
-            self._remember(digest)
+            self._sieve.remember(digest)
             self.version += 1
 
     def lift(self, person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int) -> list[SuppressionKind]:
@@ -144,9 +129,8 @@ class SuppressionTable:
     def refusal_of(self, person_digests: Iterable[bytes], happened: int) -> DropReason | None:
         """Return what speaks against what these people did at a moment in milliseconds."""
         for digest in person_digests:
-            for kind, at in self._found(digest):
-                if kind is not SuppressionKind.ERASURE or happened <= at:
-                    return REASONS[kind]
+            if reason := refusal(self._found(digest), happened):
+                return reason
         return None
 
     def _found(self, digest: bytes) -> list[tuple[SuppressionKind, int]]:
@@ -180,12 +164,3 @@ class SuppressionTable:
 def _rows(db: apsw.Connection, digest: bytes) -> list[tuple[SuppressionKind, int]]:
     rows = db.execute("SELECT kind, at FROM mark WHERE digest=?", (digest,)).fetchall()
     return [(SuppressionKind(str(kind)), int(str(at))) for kind, at in rows]
-
-
-def _place(digest: bytes) -> int:
-    return int.from_bytes(digest[:_SIEVE_BYTES], "big")
-
-
-def _sign(digest: bytes) -> int:
-    """Return what a place of the sieve holds for one person: neither nobody's nor several people's."""
-    return 1 + digest[_SIEVE_BYTES] % 254
