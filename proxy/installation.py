@@ -21,6 +21,7 @@ from proxy.model.condition import ConditionBoard
 from proxy.model.keys import person_key, prefix_of
 from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer
+from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.data_dir import DataDirLock
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
@@ -140,6 +141,7 @@ def open_queue(
     *,
     on_broken: Callable[[QueueBrokenError], None] = _ignore,
     conditions: ConditionBoard | None = None,
+    sieve: Sieve | None = None,
 ) -> LocalQueue:
     """Open the queue of a locked installation; call it within the event loop.
 
@@ -148,6 +150,7 @@ def open_queue(
         now: The server's clock in milliseconds.
         on_broken: Called once, when nothing is stored any more.
         conditions: Where the queue reports what is wrong with it though it goes on.
+        sieve: Is told who is suppressed, for processes that share its memory.
 
     Raises:
         QueueBrokenError: when it cannot be opened.
@@ -161,6 +164,7 @@ def open_queue(
         on_broken=on_broken,
         join_days=max((site.orders.join_days for site in installation.settings.site), default=7),
         conditions=conditions,
+        sieve=sieve,
     )
 
 

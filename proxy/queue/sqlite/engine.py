@@ -22,6 +22,7 @@ from proxy.queue.contract import (
 from proxy.queue.grouper import Grouper
 from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
+from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.archive import LocalArchive
 from proxy.queue.sqlite.capacity import Capacity
 from proxy.queue.sqlite.connection import advice, open_reader
@@ -72,6 +73,7 @@ class LocalQueue(LocalArchive):
         on_broken: Callable[[QueueBrokenError], None],
         join_days: int = 7,
         conditions: ConditionBoard | None = None,
+        sieve: Sieve | None = None,
     ) -> Self:
         """Open the queue of a locked ``data_dir``; call it within the event loop.
 
@@ -84,6 +86,7 @@ class LocalQueue(LocalArchive):
             on_broken: Called on the event loop, once, when nothing is stored any more.
             join_days: How long what a page left of its visitor may be of use to any site.
             conditions: Hears, on the event loop, of what is wrong with the queue though it goes on.
+            sieve: Is told who is suppressed, for processes that share its memory.
 
         Raises:
             QueueBrokenError: when the file cannot be used.
@@ -91,8 +94,9 @@ class LocalQueue(LocalArchive):
         troubles = Troubles(conditions, asyncio.get_running_loop())
         path = directory / DATABASE_FILE
         path.touch(mode=0o600)
+        reserve = limits.min_free_bytes
         store = SqliteStore(
-            path, sealer, retention, now, reserve=limits.min_free_bytes, join_days=join_days, troubles=troubles
+            path, sealer, retention, now, reserve=reserve, join_days=join_days, troubles=troubles, sieve=sieve
         )
         try:
             reader = Reader(open_reader(path), sealer)

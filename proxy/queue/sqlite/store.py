@@ -25,6 +25,7 @@ from proxy.config.schema import RetentionSettings
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.group import Append, Group, make_group
 from proxy.queue.seal import Sealer
+from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.appends import Appends
 from proxy.queue.sqlite.connection import FATAL, advice
 from proxy.queue.sqlite.corrections import Corrections
@@ -52,6 +53,7 @@ class SqliteStore:
         reserve: int,
         join_days: int,
         troubles: Troubles,
+        sieve: Sieve | None = None,
     ) -> None:
         """Open or create the file.
 
@@ -63,6 +65,7 @@ class SqliteStore:
             reserve: How many bytes of its disk are to stay free.
             join_days: How long a sighting may be of use to any site.
             troubles: Hear, on the writer thread, of what the store survives.
+            sieve: Is told who is suppressed; by default one of its own.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -71,7 +74,7 @@ class SqliteStore:
         self._sealer = sealer
         self.notes = Notes()
         self.disk_space = DiskSpace(path.parent, reserve, troubles)
-        self.tables = Tables(path, sealer, now)
+        self.tables = Tables(path, sealer, now, sieve)
         self._files = Files((path, path.with_name(path.name + "-wal")), troubles)
         self._appends = Appends(self.tables)
         self.deliveries = Deliveries(self.tables)

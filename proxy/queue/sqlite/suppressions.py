@@ -1,6 +1,7 @@
 """Suppressions: who opted out, withdrew consent or was erased, as 16-byte keyed digests, each with a kind and a time.
 
-The digests say nothing without the installation's secret. Only what a sieve in memory lets through asks the table.
+The digests say nothing without the installation's secret. Almost no event is about a suppressed person, so a sieve in
+memory answers first, and only what it lets through asks the table.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,8 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Suppression
-from proxy.queue.sieve import START, Sieve, refusal
+from proxy.queue.refusal import refusal
+from proxy.queue.sieve import PREFIX, Sieve
 from proxy.queue.sqlite.counts import Tally
 
 SCHEMA = """
@@ -36,16 +38,25 @@ class SuppressionTable:
     A rollback may leave the sieve with a digest that the table lacks, which costs a look and changes no answer.
     """
 
-    def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind]) -> None:
+    def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind], sieve: Sieve) -> None:
+        """Begin with what the file holds.
+
+        Args:
+            db: The connection that writes.
+            counts: Are told how many there are.
+            sieve: Is told of everybody, so that whoever reads it needs no table.
+        """
         self._db = db
         self._counts = counts
         self.version = 0
         """How many suppressions were added since start; grows after the sieve knows of them."""
-        self._sieve = Sieve()
-        self.may_hold = self._sieve.may_hold
-        """See ``Sieve``."""
-        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (START,)):
-            self._sieve.remember(bytes(start))
+        self.has_any = False
+        """Whether there may be a suppression of anybody."""
+        self._sieve = sieve
+        self.may_hold = sieve.may_hold
+        """Tells whether a digest may be suppressed; safe to call from any thread."""
+        for start, *_ in db.execute("SELECT substr(digest, 1, ?) FROM mark", (PREFIX,)):
+            self._remember(bytes(start))
 
     @staticmethod
     def count(db: apsw.Connection) -> Mapping[SuppressionKind, int]:
@@ -53,10 +64,9 @@ class SuppressionTable:
         rows = db.execute("SELECT kind, count(*) FROM mark GROUP BY kind")
         return {SuppressionKind(str(kind)): int(str(count)) for kind, count in rows}
 
-    @property
-    def has_any(self) -> bool:
-        """Whether there may be a suppression of anybody."""
-        return self._sieve.has_any
+    def _remember(self, digest: bytes) -> None:
+        self.has_any = True
+        self._sieve.remember(digest)
 
     def add(self, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
         """Suppress people; of two suppressions of one kind the later one counts.
@@ -70,7 +80,7 @@ class SuppressionTable:
             self._db.execute("INSERT OR IGNORE INTO mark VALUES(?, ?, ?)", (digest, kind, at))
             self._counts.add(kind, self._db.changes())
             self._db.execute("UPDATE mark SET at=? WHERE digest=? AND kind=? AND at<?", (at, digest, kind, at))
-            self._sieve.remember(digest)
+            self._remember(digest)
             self.version += 1
 
     def lift(self, person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int) -> list[SuppressionKind]:

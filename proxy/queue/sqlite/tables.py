@@ -8,6 +8,7 @@ import apsw
 
 from proxy.queue.contract import QueueBrokenError
 from proxy.queue.seal import Sealer, SealError
+from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite import segment_search
 from proxy.queue.sqlite.connection import advice, open_writer
 from proxy.queue.sqlite.counts import Counts
@@ -26,13 +27,14 @@ from proxy.queue.sqlite.suppressions import SuppressionTable
 class Tables:
     """Owns the connection that writes; what the tables keep in memory is taken back with a transaction."""
 
-    def __init__(self, path: Path, sealer: Sealer, now: Callable[[], int]) -> None:
+    def __init__(self, path: Path, sealer: Sealer, now: Callable[[], int], sieve: Sieve | None = None) -> None:
         """Open or create the file.
 
         Args:
             path: The file, in data_dir.
             sealer: Seals what rests in it.
             now: The server's clock in milliseconds.
+            sieve: Is told who is suppressed; by default one of its own.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -44,14 +46,14 @@ class Tables:
         try:
             self.db = open_writer(path)
             try:
-                self._open(sealer)
+                self._open(sealer, sieve or Sieve())
             except BaseException:
                 self.db.close()
                 raise
         except (apsw.Error, SealError, ValueError) as error:
             raise self.broken(error) from error
 
-    def _open(self, sealer: Sealer) -> None:
+    def _open(self, sealer: Sealer, sieve: Sieve) -> None:
         set_pragmas(self.db)
         self.db.set_wal_hook(self._count_pages)
         prepare(self.db, sealer, self.now)
@@ -64,7 +66,7 @@ class Tables:
         self.segments = Segments(self.db, sealer, self.counts, self.now)
         self.sightings = SightingTable(self.db, sealer)
         self.lanes = Lanes(self.db)
-        self.suppressions = SuppressionTable(self.db, self.counts.suppressions)
+        self.suppressions = SuppressionTable(self.db, self.counts.suppressions, sieve)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self.wal_pages = pages

@@ -1,0 +1,86 @@
+"""The shared table of what waits: sealed segments, immutable but for their history, held moments and erasure.
+
+A lane is what one leader delivers: the id of a pixel. ``id`` names a segment for ever, whoever sends it how often: a
+UUIDv7 of the proxy that made it. ``skip`` has the positions, from 0, of records that are repeats and count for nothing;
+NULL where there are none. The other columns are those of the SQLite engine (sqlite/layout.py).
+"""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from proxy.queue.group import SealedSegment
+
+TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS segment(
+        lane text NOT NULL, id uuid NOT NULL, n int4 NOT NULL CHECK (n > 0),
+        attempts int4 NOT NULL DEFAULT 0, strikes int4 NOT NULL DEFAULT 0, at int8 NOT NULL,
+        suspect int4 NOT NULL DEFAULT 0, oldest_s int8 NOT NULL, not_before int8 NOT NULL DEFAULT 0,
+        fields bytea NOT NULL DEFAULT '', skip int2[], sealed bytea NOT NULL, PRIMARY KEY (lane, id)
+    ) WITH (
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000,
+        toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 20000
+    )
+    """,
+    # What is sealed cannot be compressed.
+    "ALTER TABLE segment ALTER sealed SET STORAGE EXTERNAL",
+    # What is held is in the other index: neither a claim nor a look for the oldest event reads it.
+    "CREATE INDEX IF NOT EXISTS segment_lane ON segment(lane, fields, suspect, at, id) WHERE not_before = 0",
+    "CREATE INDEX IF NOT EXISTS segment_held ON segment(lane, not_before) WHERE not_before > 0",
+    "CREATE INDEX IF NOT EXISTS segment_oldest ON segment(oldest_s)",
+)
+_TIME, _ID = 6, 16
+
+
+class SegmentRow(NamedTuple):
+    """A segment as it is stored, in the order of ``INSERT``; without repeats."""
+
+    lane: str
+    id: bytes
+    n: int
+    attempts: int
+    strikes: int
+    at: int
+    """Server clock in milliseconds when its events arrived, or became due if they were held."""
+    suspect: int
+    oldest_s: int
+    not_before: int
+    """0 where it is not held."""
+    fields: bytes
+    sealed: bytes
+
+
+INSERT = """
+INSERT INTO segment(lane, id, n, attempts, strikes, at, suspect, oldest_s, not_before, fields, sealed)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::int4[], $4::int4[], $5::int4[], $6::int8[], $7::int4[], $8::int8[],
+    $9::int8[], $10::bytea[], $11::bytea[])
+ON CONFLICT DO NOTHING
+"""
+
+
+def row_of(segment: SealedSegment, at: int, history: tuple[int, int, int] = (0, 0, 0)) -> SegmentRow:
+    """Return the row of a sealed segment.
+
+    Args:
+        segment: Its records.
+        at: Server clock in milliseconds when they arrived.
+        history: Attempts, strikes and the bound of suspects.
+    """
+    attempts, strikes, suspect = history
+    facts = (segment.pixel, new_id(at), segment.n, attempts, strikes, at, suspect, segment.oldest_s)
+    return SegmentRow(*facts, segment.not_before if segment.not_before > at else 0, segment.fields, segment.sealed)
+
+
+def columns(rows: Sequence[SegmentRow]) -> list[list[object]]:
+    """Return rows as the arguments of ``INSERT``, in the order of their ids."""
+    return [list(column) for column in zip(*sorted(rows, key=lambda row: (row.lane, row.id)), strict=True)]
+
+
+def new_id(at: int) -> bytes:
+    """Return a name for a segment, a UUIDv7, that begins with a moment of the server's clock in milliseconds."""
+    random = bytearray(os.urandom(_ID - _TIME))
+    random[0] = 0x70 | random[0] & 0x0F
+    random[2] = 0x80 | random[2] & 0x3F
+    return at.to_bytes(_TIME, "big") + bytes(random)
