@@ -15,6 +15,7 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Suppression
+from proxy.queue.refusal import refusal
 from proxy.queue.sieve import PREFIX, Sieve
 from proxy.queue.sqlite.counts import Tally
 
@@ -30,12 +31,6 @@ exist; a browser that opted out has its own word in its cookie besides.
 """
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
-REASONS = {
-    SuppressionKind.OPT_OUT: DropReason.OPTED_OUT,
-    SuppressionKind.WITHDRAWAL: DropReason.NO_CONSENT,
-    SuppressionKind.ERASURE: DropReason.ERASED,
-}
-"""Why an event about a suppressed person is not sent."""
 
 
 class SuppressionTable:
@@ -163,9 +158,8 @@ class SuppressionTable:
     def refusal_of(self, person_digests: Iterable[bytes], happened: int) -> DropReason | None:
         """Return what speaks against what these people did at a moment in milliseconds."""
         for digest in person_digests:
-            for kind, at in self._found(digest):
-                if kind is not SuppressionKind.ERASURE or happened <= at:
-                    return REASONS[kind]
+            if reason := refusal(self._found(digest), happened):
+                return reason
         return None
 
     def _found(self, digest: bytes) -> list[tuple[SuppressionKind, int]]:
