@@ -102,9 +102,7 @@ class SharedArchive:
         """See ``Archive``; done in slices."""
         return await self._in_slices(ids, self._dead.discard)
 
-    async def _in_slices(
-        self, ids: Sequence[int], act: Callable[[Run, Sequence[int]], Coroutine[Any, Any, int]]
-    ) -> int:
+    async def _in_slices(self, ids: Sequence[int], act: _Act) -> int:
         """Act on dead letters, each slice in a transaction of its own; return how many it was."""
         total = 0
         for some in _slices(ids):
