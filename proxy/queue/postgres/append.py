@@ -19,7 +19,7 @@ from proxy.queue.codec import chunks
 from proxy.queue.contract import QueueError, Stored
 from proxy.queue.group import OPEN, Append, Group, Member, SealedSegment, make_group, sealed_segment
 from proxy.queue.order_copies import merged
-from proxy.queue.past import Past, judged
+from proxy.queue.past import BY_THIS, Past, judged
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.errors import DatabaseAwayError, DataRefusedError
@@ -47,8 +47,8 @@ class _Outcome(NamedTuple):
     refused: Mapping[int, DropReason]
     pasts: Sequence[tuple[Member, Past]]
     segments: Sequence[StoredSegment]
-    slot: int
     marks: int
+    """The version of the suppressions."""
 
 
 class SharedAppends:
@@ -131,7 +131,7 @@ class SharedAppends:
             for _ in range(_TURNS):
                 told = await plain.store(partial(self._database.run, role), self._slots, self._database.replica)
                 if told.is_stored:
-                    return _Outcome({}, told.pasts, told.segments, told.slot, told.marks)
+                    return _Outcome({}, told.pasts, told.segments, told.marks)
                 if told.slot == self._slots.slot:
                     break
                 self._slots = await seen.slots_now(partial(self._database.run, role))
@@ -149,12 +149,11 @@ class SharedAppends:
 
     async def _in_steps(self, run: Run, group: Group, at: int) -> _Outcome:
         """Store a group within a transaction."""
-        slots = await self._held_slots(run)
         is_clear = self._is_clear(group)
         refusals = await self._suppressions.refusals(run, self._doubtful(group, is_clear=is_clear))
         refused = refused_of(group, refusals.of_record, is_clear=is_clear)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
-        known, marks = await self._meet(run, admitted, slots, at)
+        known, marks = await self._meet(run, admitted, at)
         pasts = [(admitted[number], past) for number, past in known.items()]
         if group.sightings:
             left = sightings_left(group, refused, refusals.of_sighting, is_clear=is_clear)
@@ -163,36 +162,40 @@ class SharedAppends:
         stored = await _insert(run, segments, at)
         if not stored and not await run(_WITNESS, self._database.replica):
             raise DatabaseAwayError("this process is not registered, so that nothing was written")
-        return _Outcome(refused, pasts, stored, slots.slot, marks)
-
-    async def _held_slots(self, run: Run) -> Slots:
-        """Return where the memory stands; it is not turned until the transaction ends."""
-        await run(seen.HOLD)
-        self._slots = await seen.slots_now(run)
-        return self._slots
+        return _Outcome(refused, pasts, stored, marks)
 
     @staticmethod
     def _doubtful(group: Group, *, is_clear: bool) -> list[bytes]:
         """Return the people whose suppressions are to be read."""
-        records = [m.record for m in group.members if not is_clear or m.segment == OPEN]
-        sightings = [each.sighting for each in group.sightings if not is_clear or not each.sealed]
-        return [digest for each in (*records, *sightings) for digest in each.person_digests]
+        people = [m.record.person_digests for m in group.members if not is_clear or m.segment == OPEN]
+        people += [each.sighting.person_digests for each in group.sightings if not is_clear or not each.sealed]
+        return list(chain.from_iterable(people))
 
-    async def _meet(self, run: Run, members: Sequence[Member], slots: Slots, at: int) -> tuple[dict[int, Past], int]:
+    async def _meet(self, run: Run, members: Sequence[Member], at: int) -> tuple[dict[int, Past], int]:
         """Return what is known of records, and remember them; and the version of the suppressions."""
-        answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
+        slots, answer = await self._find(run, members, at)
         found = judged(members, answer.stored_before, answer.contradicted)
         if at_once := await seen.remember(run, found.visits, slots.slot):
-            stored_before = answer.stored_before | dict.fromkeys(at_once, seen.BY_THIS)
+            stored_before = answer.stored_before | dict.fromkeys(at_once, BY_THIS)
             found = judged(members, stored_before, answer.contradicted)
         return merged(found.pasts, await orders.meet(run, members, found.pasts, at)), answer.marks
+
+    async def _find(self, run: Run, members: Sequence[Member], at: int) -> tuple[Slots, seen.Answer]:
+        """Ask the memory, which is not turned from then on until the transaction ends."""
+        slots = self._slots or await seen.slots_now(run)
+        answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
+        if answer.slot != slots.slot:
+            slots = await seen.slots_now(run)
+            answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
+        self._slots = slots
+        return slots, answer
 
     def _segments(
         self, group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
     ) -> list[tuple[SealedSegment, Sequence[int]]]:
         """Return what is stored: segments as they came, with what is skipped in them, and those sealed only now."""
         skip = skipped([(admitted[number], past) for number, past in known.items()])
-        segments = [
+        segments: list[tuple[SealedSegment, Sequence[int]]] = [
             (segment, skip.get(number, ())) for number, segment in enumerate(group.segments) if number not in spoiled
         ]
         for (pixel, not_before), records in to_seal(group, admitted, known, spoiled).items():
@@ -209,17 +212,13 @@ async def _insert(run: Run, segments: Sequence[tuple[SealedSegment, Sequence[int
     ]
     if left:
         rows = [
-            (
-                to.lane,
-                new_id(at),
-                to.n,
-                s.oldest_s,
-                to.not_before,
-                to.fields,
-                ",".join(map(str, sorted(skip))),
-                s.sealed,
-            )
+            (to.lane, new_id(at), to.n, s.oldest_s, to.not_before, to.fields, _joined(skip), s.sealed)
             for to, (s, skip) in zip(stored, left, strict=True)
         ]
         await run(_INSERT, *map(list, zip(*rows, strict=True)), at)
     return stored
+
+
+def _joined(skip: Sequence[int]) -> str:
+    """Return positions as text: an array of arrays cannot have rows of unlike length."""
+    return ",".join(map(str, sorted(skip)))

@@ -9,7 +9,7 @@ Several processes may start at once: a row of ``meta`` is the lock.
 import logging
 
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import orders, seen, segment_table, sightings, suppressions
+from proxy.queue.postgres import dead_letters, orders, seen, segment_table, sightings, suppressions
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
@@ -43,6 +43,7 @@ TABLES: tuple[str, ...] = (
     *orders.TABLES,
     *sightings.TABLES,
     *suppressions.TABLES,
+    *dead_letters.TABLES,
 )
 """All tables but ``meta``: each part's ``TABLES`` is added here."""
 

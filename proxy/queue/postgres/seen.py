@@ -44,16 +44,15 @@ TABLES = (
 
 ASKED = """
 asked AS MATERIALIZED (
-  SELECT key, worth, back, nr, left(key::text, 28) AS event
-  FROM unnest($1::uuid[], $2::int4[], $3::int2[]) WITH ORDINALITY u(key, worth, back, nr)
+  SELECT key, worth, back, nr, (event || '00000000')::uuid AS lo, (event || 'ffffffff')::uuid AS hi
+  FROM unnest($1::uuid[], $2::int4[], $3::int2[]) WITH ORDINALITY u(key, worth, back, nr), left(key::text, 28) event
 )"""
 """The keys of a group in their order, each with its worth and how many older tables may know it."""
 # Equality is written as a range, and IN as a lookup in what was found: nothing of it may become a hash of a table.
 _IN_RANGE = "EXISTS(SELECT FROM {table} s WHERE s.key >= {low} AND s.key <= {high})"
 _KNOWN = """
 met AS MATERIALIZED (
-  SELECT nr, key, worth, back, (event || '00000000')::uuid AS lo, (event || 'ffffffff')::uuid AS hi FROM asked
-  WHERE {met}
+  SELECT * FROM asked WHERE {met}
 ),
 known AS MATERIALIZED (
   SELECT nr, key, key = hi AS of_server, {by_this} AS by_this, {by_server} AS by_server,
@@ -140,7 +139,7 @@ def known_text(table: int) -> str:
     whether anybody brought it with another worth.
     """
     return _KNOWN.format(
-        met=_in_any(table, "asked", "(asked.event || '00000000')::uuid", "(asked.event || 'ffffffff')::uuid"),
+        met=_in_any(table, "asked", "asked.lo", "asked.hi"),
         by_this=_in_any(table, "met", "met.key", "met.key"),
         by_server=_in_any(table, "met", "met.hi", "met.hi"),
         differs=_in_any(table, "met", "met.lo", "met.hi AND s.worth <> met.worth"),

@@ -46,7 +46,8 @@ _SINCE = """
 SELECT version, digest FROM mark WHERE (version, digest) > ($1::int8, $2::bytea) ORDER BY version, digest LIMIT $3"""
 _COUNT = "SELECT kind, count(*) AS count FROM mark GROUP BY kind"
 _FORGET = """
-DELETE FROM mark WHERE (digest, kind) IN (SELECT digest, kind FROM mark WHERE kind = $1 AND at < $2 ORDER BY at LIMIT $3)
+DELETE FROM mark WHERE kind = $1::text AND digest = ANY(
+  ARRAY(SELECT digest FROM mark WHERE kind = $1::text AND at < $2 ORDER BY at LIMIT $3))
 RETURNING 1"""
 _BEYOND = "SELECT at FROM mark WHERE kind = $1 ORDER BY at DESC OFFSET $2 LIMIT 1"
 _LAST = b"\xff" * 16
