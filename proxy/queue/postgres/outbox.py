@@ -7,54 +7,29 @@ waits a moment and finds nothing.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
 
-from proxy.model.event import DropReason
-from proxy.model.ledger import Status
-from proxy.queue.contract import DeliveryState, Oldest, Segment, SegmentRef, Settlement, Stats
-from proxy.queue.postgres import lane_table
+from proxy.queue.contract import DeliveryState, Oldest, QueueBrokenError, Segment, SegmentRef, Settlement, Stats
 from proxy.queue.postgres.backlog import SharedBacklog
 from proxy.queue.postgres.claiming import Claim, Claiming
 from proxy.queue.postgres.copies import OtherCopies
-from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.database import Database
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.endings import Endings
 from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.expiring import Expiring
-from proxy.queue.postgres.judging import Judging, Verdicts
+from proxy.queue.postgres.judging import Judging
+from proxy.queue.postgres.lane_states import LaneStates
 from proxy.queue.postgres.leases import Leases
 from proxy.queue.postgres.ledger import SharedLedger
 from proxy.queue.postgres.look_out import LookOut
-from proxy.queue.postgres.settling import Graveyard, Settled, Settling
+from proxy.queue.postgres.plain_append import StoredSegment
+from proxy.queue.postgres.settling import Graveyard, Settling
 from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.seal import Sealer
 
 # While the database is away, it is looked for so often.
 _LOOK_S = 0.1
-
-
-class Arrival(Protocol):
-    """What an append left of one lane."""
-
-    @property
-    def lane(self) -> str:
-        """Which lane."""
-
-    @property
-    def n(self) -> int:
-        """How many events."""
-
-    @property
-    def at(self) -> int:
-        """Server clock in milliseconds."""
-
-    @property
-    def not_before(self) -> int:
-        """0 where it is not held."""
-
-    @property
-    def fields(self) -> bytes:
-        """See ``keys.fields_key``."""
 
 
 class SharedOutbox:
@@ -71,6 +46,7 @@ class SharedOutbox:
         suppressions: SharedSuppressions,
         sightings: SharedSightings,
         lease_s: float,
+        on_buried: Callable[[int], None] = lambda _letters: None,
     ) -> None:
         """Lead nothing yet.
 
@@ -83,6 +59,7 @@ class SharedOutbox:
             suppressions: Know who is suppressed.
             sightings: Know visitors.
             lease_s: Seconds after which a process that is not heard of counts as dead.
+            on_buried: Called with how many dead letters were added.
         """
         self._database = database
         self._now = now
@@ -92,7 +69,6 @@ class SharedOutbox:
         self.leases.after_beat = self._learn
         self.backlog = SharedBacklog(database)
         graveyard = Graveyard(dead, suppressions, now)
-        self._settling = Settling(database, sealer, ledger, graveyard)
         self._judging = Judging(
             database,
             sealer,
@@ -101,15 +77,21 @@ class SharedOutbox:
             suppressions=suppressions,
             copies=OtherCopies(sightings, suppressions),
         )
-        self._expiring = Expiring(database, sealer, self._claiming, ledger=ledger, graveyard=graveyard, lease_s=lease_s)
+        self._endings = Endings(
+            Settling(database, sealer, ledger, graveyard),
+            Expiring(database, sealer, self._claiming, ledger=ledger, graveyard=graveyard, lease_s=lease_s),
+            self._claiming,
+            self.backlog,
+            now=now,
+            until_here=self._until_here,
+            on_buried=on_buried,
+        )
         self._look_out = LookOut(database, self.leases, self._claiming, self.backlog, wake=self._wake)
         self._wakes: Mapping[str, Callable[[], None]] = {}
-        self._states: dict[str, DeliveryState] = {}
+        self._states = LaneStates(database, self.leases)
         self._closing = asyncio.Event()
         self.settled_elsewhere = 0
         """Segments since start whose settlement here came second."""
-        self.on_buried: Callable[[int], None] = lambda _letters: None
-        """Called with how many dead letters were added."""
 
     # -- from start to end
 
@@ -139,7 +121,7 @@ class SharedOutbox:
 
     def _turn_over(self, lane: str) -> None:
         self._claiming.lanes[lane].restart()
-        self._states.pop(lane, None)
+        self._states.forget(lane)
         self._wake(lane)
 
     def _learn(self) -> None:
@@ -155,7 +137,7 @@ class SharedOutbox:
 
     # -- what came
 
-    def arrived(self, arrivals: Sequence[Arrival]) -> None:
+    def arrived(self, arrivals: Sequence[StoredSegment]) -> None:
         """Hear what this process stored just now."""
         for lane, n, at, due, fields in [
             (each.lane, each.n, each.at, each.not_before, each.fields) for each in arrivals
@@ -214,101 +196,33 @@ class SharedOutbox:
         except BaseException:
             await self.release(claim.segments)
             raise
-        self._note(pixel, claim, verdicts)
+        self._endings.note(pixel, claim, verdicts)
         return tuple(verdicts.segments)
-
-    def _note(self, pixel: str, claim: Claim, verdicts: Verdicts) -> None:
-        if not (verdicts.changed or verdicts.gone):
-            return
-        self._claiming.lanes[pixel].give_up(verdicts.gone, stay=False)
-        is_suspect = bool(claim.segments[0].suspect)
-        self.backlog.add(pixel, waiting=verdicts.changed, suspects=verdicts.changed if is_suspect else 0)
-        for row in verdicts.ended:
-            if row.status is Status.DROPPED:
-                self.backlog.withheld[DropReason(row.reason)] += 1
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``Outbox``."""
         for segment in segments:
             self._claiming.lanes[segment.pixel].give_up([segment.ref], stay=True)
 
-    # -- settlements
-
     async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
         """See ``Outbox``; waits while the database is away."""
-        settled = await self._settled(segments, settlement)
-        memory = self._claiming.lanes[segments[0].pixel]
-        gone = [segment.ref for segment in segments if segment.ref in settlement.done]
-        memory.give_up(gone, stay=False)
-        memory.give_up([segment.ref for segment in segments], stay=True)
-        self._count(segments, settlement, settled)
-        elsewhere = frozenset(settlement.done) - settled.gone
-        elsewhere |= {*settlement.tried, *(ref for ref, _ in settlement.suspects)} - settled.stayed
+        elsewhere = await self._endings.settle(segments, settlement)
         self.settled_elsewhere += len(elsewhere)
         return elsewhere
 
-    async def _settled(self, segments: Sequence[Segment], settlement: Settlement) -> Settled:
-        is_repeated = False
-        while True:
-            try:
-                settled = await self._settling.settle(segments, settlement, self._now())
-            except DatabaseAwayError:
-                if self._closing.is_set():
-                    raise
-                is_repeated = True
-                await self._until_here()
-            else:
-                # What is gone by then is so by the first try, whose answer was lost.
-                return settled._replace(gone=frozenset(settlement.done)) if is_repeated else settled
-
-    def _count(self, segments: Sequence[Segment], settlement: Settlement, settled: Settled) -> None:
-        pixel, memory = segments[0].pixel, self._claiming.lanes[segments[0].pixel]
-        by_ref = {segment.ref: segment for segment in segments}
-        for ref in settled.gone:
-            self._count_events(pixel, -len(by_ref[ref].records), suspect=by_ref[ref].suspect)
-        for ref, _ in settlement.suspects:
-            if ref in settled.stayed and not by_ref[ref].suspect:
-                self.backlog.add(pixel, suspects=len(by_ref[ref].records))
-        for row in settled.rows:
-            self._count_events(pixel, row.n, suspect=row.suspect)
-            if not row.suspect:
-                memory.arrived(row.at, row.fields)
-        memory.fields_changed = memory.fields_changed or bool(settlement.suspects or settled.rows)
-        self.on_buried(settled.buried)
-
-    def _count_events(self, pixel: str, events: int, *, suspect: int) -> None:
-        self.backlog.add(pixel, waiting=events, suspects=events if suspect else 0)
-
     async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
         """See ``Outbox``; while the database is away nothing expires."""
-        if not self._database.here:
-            return {}, False
-        expired = await self._expiring.expire(before_s, self._now())
-        for segment, events, is_held in expired.taken:
-            suspects = -events if segment.suspect and not is_held else 0
-            self.backlog.add(segment.pixel, waiting=-events, held=-events if is_held else 0, suspects=suspects)
-        self.on_buried(expired.buried)
-        return expired.events, expired.more
+        return await self._endings.expire(before_s) if self._database.here else ({}, False)
 
     # -- how lanes stand
 
     async def lane_state(self, pixel: str) -> DeliveryState:
         """See ``Outbox``."""
-        if pixel not in self._states or not self.term(pixel):
-            self._states[pixel] = await lane_table.read_state(self._run, pixel)
-        return self._states[pixel]
+        return await self._states.read(pixel)
 
     async def keep_lane_state(self, pixel: str, state: DeliveryState) -> None:
         """See ``Outbox``; who does not lead keeps nothing."""
-        if state == self._states.get(pixel):
-            return
-        if self.leases.wish([pixel]):
-            await self.leases.beat()
-        await lane_table.keep_state(self._run, pixel, self._database.replica, state)
-        self._states[pixel] = state
-
-    async def _run(self, statement: str, *arguments: object) -> Sequence[Any]:
-        return await self._database.run(Role.DELIVER, statement, *arguments)
+        await self._states.keep(pixel, state)
 
     def stats(self) -> Stats:
         """See ``Backlog``; without what other parts count."""
@@ -330,7 +244,11 @@ class SharedOutbox:
         return await self.backlog.oldest(pixels, damaged)
 
     async def _until_here(self) -> None:
-        """Wait until the database may be here again; not long, as whoever waits may be asked to stop."""
+        """Wait until the database may be here again; not long, as whoever waits may be asked to stop.
+
+        Raises:
+            QueueBrokenError: when this part is closed.
+        """
+        if self._closing.is_set():
+            raise QueueBrokenError("the queue is closed")
         await asyncio.sleep(_LOOK_S)
-        if not self._database.here and not self._closing.is_set():
-            await asyncio.sleep(_LOOK_S)
