@@ -17,8 +17,8 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.queue.contract import dropped_row, duplicate_row
 from proxy.queue.joining import joined
+from proxy.queue.order_copies import doubted, parts_of
 from proxy.queue.sightings import forbidden
-from proxy.queue.sqlite.orders import doubted, parts_of
 from proxy.queue.sqlite.sightings import Found
 from proxy.queue.sqlite.tables import Tables
 
