@@ -3,6 +3,8 @@
 Pure: ``load.py`` reads the file and the environment. The description of a field is what an error message says is
 accepted. A table of settings is a class ``...Settings``; a ``[[site]]`` and a ``[[site.pixel]]`` are things of which
 there are several.
+
+More than 250 lines: whoever looks for a key finds it here.
 """
 
 from datetime import date
