@@ -153,6 +153,8 @@ export const advice = ({ code, subject, detail }) => {
       );
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
+    case "database":
+      return `Events wait on this machine until the shared database has them: ${detail}.`;
     case "housekeeping":
       return `${detail}. Nothing is lost, and it is tried again; see to data_dir, or to the limit on open files.`;
     case "ledger_incomplete":
