@@ -19,7 +19,8 @@ from proxy.queue.contract import (
     SegmentRef,
     Settlement,
 )
-from proxy.queue.grouper import Grouper
+from proxy.queue.group import Group
+from proxy.queue.grouper import Grouper, Outcome
 from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
@@ -106,6 +107,20 @@ class LocalQueue(LocalArchive):
         writer = Writer(store, on_broken=on_broken)
         reader.on_broken = writer.fail
         return cls(store, writer, reader, limits, now)
+
+    @property
+    def suppressions_version(self) -> int:
+        """See ``GroupTaker``."""
+        return self._store.tables.suppressions.version
+
+    def take(self, group: Group, tell: Callable[[Outcome], None]) -> None:
+        """See ``GroupTaker``."""
+        self._capacity.require()
+        self._writer.store(group, tell)
+
+    def overfull(self) -> str:
+        """See ``GroupTaker``."""
+        return self._capacity.overfull()
 
     def note(
         self,
