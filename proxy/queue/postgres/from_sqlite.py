@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 MOVED = ".moved"
 """Behind the name of a file of which everything is in the database."""
 _AGAIN_S = 1.0
+# Where the moment stands in what a segment's row says of its history.
+_AT = 3
 _PERSON = 16
 _NUMBER_BITS, _NUMBER_BYTES = 21, 12
 
@@ -77,14 +79,17 @@ class _Part(NamedTuple):
 class OldQueue:
     """Moves one file into the database."""
 
-    def __init__(self, path: Path, sealer: Sealer, database: Database, now: int) -> None:
+    def __init__(
+        self, path: Path, sealer: Sealer, database: Database, dead: SharedDeadLetters, now: Callable[[], int]
+    ) -> None:
         """Open the file.
 
         Args:
             path: The file of a locked data_dir in which no queue is open.
             sealer: Opens all that rests in it.
             database: Where it goes.
-            now: Server clock in milliseconds.
+            dead: Where its dead letters go.
+            now: The server's clock in milliseconds.
 
         Raises:
             QueueBrokenError: when the file cannot be used; the message says what to do.
@@ -92,7 +97,7 @@ class OldQueue:
         self._path = path
         self._database = database
         self._file = OldFile(path, sealer, now)
-        self._dead = SharedDeadLetters(sealer)
+        self._dead = dead
         self._closing = asyncio.Event()
         file = self._file
         self._parts: Mapping[str, _Part] = {
@@ -106,7 +111,7 @@ class OldQueue:
         }
 
     async def run(self) -> None:
-        """Copy until all is copied or somebody closes it, whatever the database does meanwhile; then rename the file."""
+        """Copy until all is copied, whatever the database does meanwhile, then rename the file; or until closed."""
         log.info("%s is moved into the database", self._path)
         copied = 0
         while not self._closing.is_set():
@@ -181,11 +186,10 @@ class OldQueue:
         await self._dead.insert(run, [tuple(map(_held, row[1:])) for row in rows])
 
     async def _write_segments(self, run: Run, rows: Sequence[Any]) -> None:
-        written = [
-            (pixel, self._segment_id(number, at), n, attempts, strikes, at, suspect, oldest_s, not_before)
-            + (_positions(skip), fields, sealed)
-            for number, pixel, n, attempts, strikes, at, suspect, oldest_s, not_before, skip, fields, sealed in rows
-        ]
+        written = []
+        for number, pixel, *history, skip, fields, sealed in rows:
+            name = self._segment_id(number, history[_AT])
+            written.append((pixel, name, *history, _positions(skip), fields, sealed))
         await run(_SEGMENTS, *map(list, zip(*written, strict=True)))
 
     def _segment_id(self, number: int, at: int) -> bytes:

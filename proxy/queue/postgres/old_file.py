@@ -1,11 +1,11 @@
 """A file of the SQLite engine, read a slice at a time for whoever moves it into the shared queue; nobody writes it.
 
 Each kind of thing in it has a function that returns a slice behind a place, and the place of the last of it; where that
-is the same place, there is no more. What is sealed is sealed anew with the current secret: the other proxies need not know the secrets that
-this file was written with.
+is the same place, there is no more. What is sealed is sealed anew with the current secret: the other proxies need not
+know the secrets that this file was written with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -44,13 +44,13 @@ class OldSighting(NamedTuple):
 class OldFile:
     """The file, brought to the current layout when it is opened."""
 
-    def __init__(self, path: Path, sealer: Sealer, now: int) -> None:
+    def __init__(self, path: Path, sealer: Sealer, now: Callable[[], int]) -> None:
         """Open the file of a locked data_dir in which no queue is open.
 
         Args:
             path: The file.
             sealer: Must open all that rests in it.
-            now: Server clock in milliseconds.
+            now: The server's clock in milliseconds.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -61,7 +61,7 @@ class OldFile:
             self._db = open_writer(path)
             try:
                 set_pragmas(self._db)
-                prepare(self._db, sealer, lambda: now)
+                prepare(self._db, sealer, now)
                 self.id = self._name()
             except BaseException:
                 self._db.close()
