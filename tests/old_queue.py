@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import apsw
 from clock import NOON, Clock
 from queues import open_queue
 from support import PIXEL, SECRET, record, server_record
@@ -18,6 +17,7 @@ from proxy.model.verdict import GraphError
 from proxy.queue.codec import unpack
 from proxy.queue.contract import Filter, NewDeadLetter, Settlement
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.connection import open_stopped
 
 ANNA, BERT = b"a" * 16, b"b" * 16
 MANY = 150
@@ -79,7 +79,7 @@ async def fill(directory: Path, clock: Clock, many: int = MANY) -> None:
 
 def read(directory: Path, sql: str, name: str = "queue.db") -> list[Any]:
     """Return rows of the file."""
-    db = apsw.Connection(str(directory / name), flags=apsw.SQLITE_OPEN_READONLY)
+    db = open_stopped(directory / name)
     try:
         return db.execute(sql).fetchall()
     finally:

@@ -23,6 +23,7 @@ from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger import SharedLedger
 from proxy.queue.postgres.opening import make_database
 from proxy.queue.postgres.segment_table import INSERT, columns, row_of
+from proxy.queue.postgres.settling import Graveyard
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
@@ -44,7 +45,8 @@ class Books:
         self.database = database
         self.ledger = SharedLedger(database, sealer, clock, days=7)
         self.suppressions = SharedSuppressions()
-        self.dead = SharedDeadLetters(sealer, self.suppressions, clock)
+        self.dead = SharedDeadLetters(sealer)
+        self.graveyard = Graveyard(self.dead, self.suppressions, clock)
         self.reader = BooksReader(database, self.ledger, self.dead)
 
     @property
@@ -67,7 +69,7 @@ class Books:
 
     async def bury(self, *letters: NewDeadLetter) -> int:
         async def work(run: Run) -> int:
-            return await self.dead.bury(run, letters)
+            return await self.graveyard.bury(run, letters)
 
         return await self.database.transact(Role.DELIVER, work)
 

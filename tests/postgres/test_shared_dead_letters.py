@@ -90,7 +90,7 @@ async def test_an_erasure_of_the_same_moment_misses_no_letter(books: Books, othe
 
     async def bury() -> None:
         async with books.database.transaction(Role.DELIVER) as run:
-            await books.dead.bury(run, [letter(1, ANNA)])
+            await books.graveyard.bury(run, [letter(1, ANNA)])
             begun.set()
             # Long enough for the erasure to run to its end, if it did not wait.
             await asyncio.wait((erasing,), timeout=0.5)

@@ -7,20 +7,23 @@ sees it.
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeAlias
 
 from proxy.graph.age import aging_from_s
+from proxy.model.event import DropReason
 from proxy.model.record import Record
 from proxy.model.verdict import GraphError
 from proxy.queue.codec import pack, unpack
 from proxy.queue.contract import DeadLetter, Filter, NewDeadLetter
 from proxy.queue.postgres.ledger_rows import text
-from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer, SealError
 
 log = logging.getLogger(__name__)
+
+Refuses: TypeAlias = Callable[[Run, Sequence[Record]], Awaitable[Sequence[DropReason | None]]]
+"""Tells of records, by the table itself, which suppression speaks against each."""
 
 TABLES = (
     """
@@ -60,40 +63,36 @@ DELETE FROM dead WHERE id IN (SELECT id FROM dead ORDER BY id LIMIT {SLICE}) AND
 class SharedDeadLetters:
     """Works within transactions that others start: each of its functions takes what runs their statements."""
 
-    def __init__(self, sealer: Sealer, suppressions: SharedSuppressions, now: Callable[[], int]) -> None:
-        """Take what letters are written with.
-
-        Args:
-            sealer: Seals and opens them.
-            suppressions: Speak against some.
-            now: The server's clock in milliseconds.
-        """
+    def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        self._suppressions = suppressions
-        self._now = now
 
     async def count(self, run: Run) -> int:
         """Return how many letters there are."""
         return int((await run("SELECT count(*) AS letters FROM dead"))[0]["letters"])
 
-    async def bury(self, run: Run, letters: Sequence[NewDeadLetter]) -> int:
-        """Add those letters that no suppression speaks against, in the transaction that ends them; return how many."""
+    async def bury(self, run: Run, letters: Sequence[NewDeadLetter], at: int, refusals: Refuses) -> int:
+        """Add those letters that no suppression speaks against; return how many.
+
+        Args:
+            run: Runs statements of the transaction that ends these events.
+            letters: What Graph refused.
+            at: Server clock in milliseconds.
+            refusals: Looks suppressions up.
+        """
         if not letters:
             return 0
-        ((version,),) = await run(_NO_OPT_OUT)
-        await self._suppressions.catch_up(run, version)
-        people = {digest for letter in letters for digest in letter.record.person_digests}
-        refusals = await self._suppressions.refusals(run, people)
-        permitted = [letter for letter in letters if not refusals.of_record(letter.record)]
-        await self.insert(run, [self._row(letter) for letter in permitted])
+        await run(_NO_OPT_OUT)
+        reasons = await refusals(run, [letter.record for letter in letters])
+        permitted = [letter for letter, reason in zip(letters, reasons, strict=True) if reason is None]
+        await self.insert(run, [self._row(letter, at) for letter in permitted])
         return len(permitted)
 
-    def _row(self, letter: NewDeadLetter) -> tuple[object, ...]:
+    def _row(self, letter: NewDeadLetter, at: int) -> tuple[object, ...]:
         record, error = letter.record, letter.graph_error
         event = (text(record.pixel), text(record.name), text(record.id), record.time_s)
         refusal = (text(letter.reason), error.code, error.subcode, text(error.message), text(error.fbtrace_id))
         sealed = self._sealer.seal(pack([record]), record.pixel.encode())
-        return (self._now(), *event, *refusal, letter.attempts, sealed)
+        return (at, *event, *refusal, letter.attempts, sealed)
 
     async def insert(self, run: Run, rows: Sequence[tuple[object, ...]]) -> None:
         """Add rows, all columns but the number, which they get here in their order."""
