@@ -18,7 +18,7 @@ from proxy.queue.postgres.session import Session
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "proxy" / "queue" / "postgres"
 SMALL_TABLES = {"lane", "meta", "replica"}
 """A row for each pixel, fact and process: reading all of them is what their statements are for."""
-_OF_THE_CATALOGUE = {"look.py", "session.py", "schema.py", "server_facts.py"}
+_OF_THE_CATALOGUE = {"look.py", "look_texts.py", "session.py", "schema.py", "server_facts.py"}
 """Files whose statements are not about our large tables, or make them."""
 _SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
 _EXPLAINED = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
