@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from proxy.config.database_url import server_urls
 from proxy.queue.postgres import look_texts
 from proxy.queue.postgres.errors import told
-from proxy.queue.postgres.hosts import server_urls
 from proxy.queue.postgres.server_facts import Holder, IdleSlot, Look, ServerFacts, Unreachable
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
