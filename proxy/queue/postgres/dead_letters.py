@@ -56,7 +56,7 @@ _REMOVE = f"""
 DELETE FROM dead WHERE id IN (SELECT id FROM ({_LOCKED.replace(", pixel, sealed", "")}) locked) RETURNING id
 """  # noqa: S608 - our own text
 _FORGET = f"""
-DELETE FROM dead WHERE id IN (SELECT id FROM dead ORDER BY id LIMIT {SLICE}) AND at < $1 RETURNING id
+DELETE FROM dead WHERE id = ANY(ARRAY(SELECT id FROM dead ORDER BY id LIMIT {SLICE})) AND at < $1 RETURNING id
 """  # noqa: S608 - our own number
 
 
