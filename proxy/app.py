@@ -27,9 +27,8 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.listener import Operator
-from proxy.queue.contract import Intake
+from proxy.queue.contract import Intake, WholeQueue
 from proxy.queue.sieve import Sieve
-from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules import tables
 from proxy.rules.request.routes import Door
 from proxy.telemetry.conditions import Conditions
@@ -44,7 +43,7 @@ class Running(NamedTuple):
 
     public: Address
     operator: Address
-    queue: LocalQueue
+    queue: WholeQueue
     broken: asyncio.Future[None]
     """Fails when the queue must not be trusted any more; the process should end."""
 
@@ -53,7 +52,7 @@ class Parts(NamedTuple):
     """What the listeners and the lanes of a process work with."""
 
     installation: Installation
-    queue: LocalQueue
+    queue: WholeQueue
     metrics: Metrics
     conditions: Conditions
 
@@ -73,7 +72,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         installation = stack.enter_context(locked(config))
         watch = QueueWatch()
-        parts = opened(stack, installation, watch)
+        parts = await opened(stack, installation, watch)
         lanes = await stack.enter_async_context(delivery(parts))
         operator = await listen_to_operator(stack, parts, lanes)
         public_parts = PublicParts(installation, parts.queue, parts.metrics, parts.conditions, lanes.wakes)
@@ -82,7 +81,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
         public.stop_accepting()
 
 
-def opened(stack: AsyncExitStack, installation: Installation, watch: QueueWatch, sieve: Sieve | None = None) -> Parts:
+async def opened(
+    stack: AsyncExitStack, installation: Installation, watch: QueueWatch, sieve: Sieve | None = None
+) -> Parts:
     """Return the parts of a process that owns the queue, which closes when the stack unwinds.
 
     Args:
@@ -96,7 +97,7 @@ def opened(stack: AsyncExitStack, installation: Installation, watch: QueueWatch,
     """
     metrics, conditions = Metrics(), Conditions(now_ms)
     report_faults(stack, FaultReporter(conditions, metrics))
-    queue = open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions, sieve=sieve)
+    queue = await open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions, sieve=sieve)
     stack.push_async_callback(queue.close)
     return Parts(installation, queue, metrics, conditions)
 

@@ -19,10 +19,13 @@ settings.load_profile("shared")
 MOST_EXAMPLES = int(os.environ.get("CAPI_PROXY_EXAMPLES", "0"))
 
 # Modules of few tests that take minutes, as they kill processes, break disks or install packages.
-LONG = tuple(f"tests/{name}" for name in ("faults/", "orders/", "test_packaging", "test_shop_traces", "test_traces"))
+LONG = tuple(
+    f"tests/{name}" for name in ("cluster/", "faults/", "orders/", "test_packaging", "test_shop_traces", "test_traces")
+)
 
-# The shop and its page that the browser tests share: fixtures "lab" and "here"; and a queue: "queue" and its "clock".
-pytest_plugins = ["lab", "stage", "queues"]
+# The shop and its page that the browser tests share: fixtures "lab" and "here"; a queue: "queue" and its "clock"; and a
+# server of PostgreSQL: "postgres", with a "schema" and a "database" for each test.
+pytest_plugins = ["lab", "stage", "queues", "postgres_server", "shared_books"]
 
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.

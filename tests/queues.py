@@ -8,6 +8,7 @@ from clock import Clock
 from support import SECRET
 
 from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.queue.contract import WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.engine import LocalQueue
@@ -26,6 +27,12 @@ def open_queue(
         on_broken=lambda _error: None,
         sieve=sieve,
     )
+
+
+def local(queue: WholeQueue) -> LocalQueue:
+    """Return a queue whose engine a test looks into."""
+    assert isinstance(queue, LocalQueue)
+    return queue
 
 
 @pytest.fixture(name="clock")

@@ -15,9 +15,8 @@ from proxy.installation import Installation, locked, now_ms, open_queue
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
-from proxy.queue.contract import Erased, Filter
+from proxy.queue.contract import Erased, Filter, WholeQueue
 from proxy.queue.sqlite.data_dir import DataDirBusyError
-from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
@@ -49,8 +48,16 @@ class OperatorClient(Protocol):
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
         """Remove what waits about a person, as ``people_of`` takes one, and refuse older events that come later."""
 
-    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
-        """Return suppressions of a kind, or of any, newest first."""
+    async def suppressions(
+        self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
+    ) -> list[dict[str, Any]]:
+        """Return suppressions of a kind, or of any, newest first.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests; see ``Archive``.
+        """
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         """End the suppressions of a person, of a kind or of any; return how many."""
@@ -96,22 +103,22 @@ class _LocalClient:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._reader = reader_of(installation.config.data_dir, installation.sealer())
-        self._opened: LocalQueue | None = None
+        self._opened: WholeQueue | None = None
 
     async def close(self) -> None:
         for part in (self._reader, self._opened):
             if part:
                 await part.close()
 
-    async def _archive(self) -> LocalQueue | Reader:
+    async def _archive(self) -> WholeQueue | Reader:
         return self._reader or await self._queue()
 
-    async def _queue(self) -> LocalQueue:
+    async def _queue(self) -> WholeQueue:
         if self._reader:
             await self._reader.close()
             self._reader = None
         if not self._opened:
-            self._opened = open_queue(self._installation, now_ms)
+            self._opened = await open_queue(self._installation, now_ms)
         return self._opened
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
@@ -129,8 +136,11 @@ class _LocalClient:
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
         return await (await self._queue()).erase(self._person_digests(person), now_ms())
 
-    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
-        return list(map(suppression_json, await (await self._archive()).suppressions(kind, limit=limit)))
+    async def suppressions(
+        self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
+    ) -> list[dict[str, Any]]:
+        found = await (await self._archive()).suppressions(kind, limit=limit, after=after)
+        return list(map(suppression_json, found))
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         kinds = [kind] if kind else list(SuppressionKind)
@@ -165,8 +175,11 @@ class _RemoteClient:
         timeout = aiohttp.ClientTimeout(total=_ERASE_S)
         return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=timeout))
 
-    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
+    async def suppressions(
+        self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
+    ) -> list[dict[str, Any]]:
         params = {"limit": str(limit)} | ({"kind": kind.value} if kind else {})
+        params |= {} if after is None else {"after": after.hex()}
         found: list[dict[str, Any]] = (await self._ask("GET", "/api/suppressions", params=params))["suppressions"]
         return found
 

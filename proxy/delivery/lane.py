@@ -59,6 +59,10 @@ class Lane:
         """Set when there may be work."""
         self.work.set()
         self._stopping = asyncio.Event()
+        self._term = 0
+        """The ``Outbox.term`` that the state is of."""
+        self._turnover = asyncio.Event()
+        """Set when the lane stops or its leadership changes: no rest outlasts that."""
         self._change = asyncio.Condition()
         self._delivery = SegmentDelivery(
             pixel,
@@ -78,13 +82,21 @@ class Lane:
         """How the lane fares at this moment."""
         return self._state.current
 
+    @property
+    def is_led(self) -> bool:
+        """Whether this process leads the delivery of the pixel."""
+        return self._queue.term(self.pixel.id) != 0
+
     def wake(self) -> None:
-        """Say that there may be work."""
+        """Say that there may be work, or that another process leads from now on, or this one."""
+        if self._queue.term(self.pixel.id) != self._term:
+            self._turnover.set()
         self.work.set()
 
     def stop(self) -> None:
         """Ask the lane to end after the attempts it is making."""
         self._stopping.set()
+        self._turnover.set()
         self.work.set()
 
     async def run(self) -> None:
@@ -92,7 +104,6 @@ class Lane:
         workers = [asyncio.create_task(self._help(rank)) for rank in range(1, pace.WINDOW_MOST)]
         workers.append(asyncio.create_task(self._search()))
         try:
-            await self._resume()
             await self._lead()
             await self._notify()
             await asyncio.gather(*workers)
@@ -107,6 +118,9 @@ class Lane:
     async def _lead(self) -> None:
         while not self._stopping.is_set():
             self.work.clear()
+            if not await self._leads():
+                await self.work.wait()
+                continue
             halt, self._search_halt = self._search_halt, None
             wait = halt or await self._delivery.deliver_fresh(newest=True)
             if not halt and isinstance(wait, Pause | Retry):
@@ -117,6 +131,19 @@ class Lane:
                 await self._work_comes(math.inf)
             else:
                 await self._wait(wait)
+
+    async def _leads(self) -> bool:
+        """Tell whether this process leads and goes on; where it begins to, resume what the one before it kept."""
+        term = self._queue.term(self.pixel.id)
+        if term != self._term:
+            self._turnover.clear()
+            self._term = term
+            self._search_halt = None
+            if term:
+                await self._resume()
+            else:
+                self._state.leave()
+        return self._is_in_office() and not self._stopping.is_set()
 
     async def _help(self, rank: int) -> None:
         while await self._turn_comes(lambda: self._may_help(rank)):
@@ -149,10 +176,21 @@ class Lane:
 
     def _may_help(self, rank: int) -> bool:
         pacing = self._delivery.pacing
-        return pacing.is_well and rank < pacing.window and self._delivery.fresh_events() > pacing.batch * (rank + 1)
+        return (
+            self._is_in_office()
+            and pacing.is_well
+            and rank < pacing.window
+            and self._delivery.fresh_events() > pacing.batch * (rank + 1)
+        )
 
     def _may_search(self) -> bool:
-        return not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
+        return (
+            self._is_in_office() and not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
+        )
+
+    def _is_in_office(self) -> bool:
+        """Tell whether this process leads and the leader knows it."""
+        return self._term != 0 and self._queue.term(self.pixel.id) == self._term
 
     async def _notify(self) -> None:
         """Let workers look whether their turn has come."""
@@ -162,7 +200,7 @@ class Lane:
     # -- what outlives the process
 
     async def _resume(self) -> None:
-        """Go on as an earlier process left the lane: with its last error, and not before its time."""
+        """Go on as another process left the lane: with its last error, and not before its time."""
         with suppress(QueueError):
             self._state.resume(await self._queue.lane_state(self.pixel.id))
         left = (self.state.retry_at - self._now()) / 1000
@@ -199,7 +237,7 @@ class Lane:
         whole = min(seconds, pace.FRESH_S) if fresh else seconds
         if whole:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), whole)
+                await asyncio.wait_for(self._turnover.wait(), whole)
         if seconds > whole:
             await self._work_comes(seconds - whole)
 

@@ -41,7 +41,7 @@ class LaneState:
         self.current = DeliveryState()
 
     def resume(self, earlier: DeliveryState) -> None:
-        """Go on from the state in which an earlier process left the lane, and report it again."""
+        """Go on from the state in which another process left the lane, and report it again."""
         self.current = earlier
         if earlier.failures:
             self._report()
@@ -67,6 +67,12 @@ class LaneState:
         if self.current.failures and not self.current.paused:
             self._conditions.report("graph_errors", self._pixel, self._detail(), lasts_ms=_LASTS_MS)
         self._conditions.clear("pixel_paused", self._pixel)
+        self.current = DeliveryState()
+
+    def leave(self) -> None:
+        """Forget how the lane fares: from now on another process knows, and reports it."""
+        self._conditions.clear("pixel_paused", self._pixel)
+        self._conditions.clear("graph_errors", self._pixel)
         self.current = DeliveryState()
 
     def _report(self) -> None:

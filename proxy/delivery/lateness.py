@@ -42,9 +42,9 @@ class LatenessCheck:
             self._look_at(lane, oldest.get(pixel, Oldest()))
 
     def _look_at(self, lane: Lane, oldest: Oldest) -> None:
-        # A pause, and errors of Graph, are conditions of their own.
-        fresh = None if lane.state.paused else oldest.fresh
-        suspect = None if lane.state.failures else oldest.suspect
+        # A pause, and errors of Graph, are conditions of their own; who does not lead knows neither.
+        fresh = oldest.fresh if lane.is_led and not lane.state.paused else None
+        suspect = oldest.suspect if lane.is_led and not lane.state.failures else None
         self._compare("delivery_late", lane.pixel.id, fresh, _LATE_MS)
         self._compare("suspects_late", lane.pixel.id, suspect, _SUSPECTS_LATE_MS)
 

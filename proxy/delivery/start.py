@@ -45,6 +45,7 @@ async def delivering(  # noqa: PLR0913 - what its parts need
             for pixel in pixels
         )
         expiry = Expiry(lanes, queue=queue, metrics=metrics, conditions=conditions, now=now)
+        queue.hear_of_work({pixel: lane.wake for pixel, lane in lanes.items()})
         lanes.start()
         expiring = asyncio.create_task(expiry.run(), name="expiry")
         try:

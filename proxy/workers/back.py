@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from proxy.app import delivery, listen_to_operator, opened
 from proxy.config.address import Address
+from proxy.queue.contract import QueueError
 from proxy.queue.remote.back import Back
+from proxy.queue.remote.taker import GroupTaker
 from proxy.queue.sieve import Sieve
 from proxy.telemetry.queue_watch import QueueWatch
 from proxy.workers.shared import Shared
@@ -31,16 +33,19 @@ async def back(shared: Shared) -> AsyncIterator[RunningBack]:
     """Own the queue until the context ends, then stop in order: the fronts have their last words.
 
     Raises:
-        QueueBrokenError: when the queue cannot be opened.
+        QueueError: when the queue cannot be opened.
         OSError: when an address cannot be listened on.
     """
     async with AsyncExitStack() as stack:
         watch = QueueWatch()
-        parts = opened(stack, shared.installation, watch, Sieve(shared.sieve))
+        parts = await opened(stack, shared.installation, watch, Sieve(shared.sieve))
+        queue = parts.queue
+        if not isinstance(queue, GroupTaker):
+            raise QueueError("this engine takes no events of front processes (server.workers)")
         lanes = await stack.enter_async_context(delivery(parts))
         fronts = ConnectedFronts(shared.fronts, parts.metrics, parts.conditions)
         operator = await listen_to_operator(stack, parts, lanes, [fronts])
-        door = Back(parts.queue, shared.token, watch=fronts, wake=partial(_wake, lanes.wakes))
+        door = Back(queue, shared.token, watch=fronts, wake=partial(_wake, lanes.wakes))
         await door.start(shared.address)
         stack.push_async_callback(door.close, _FRONTS_S)
         yield RunningBack(operator, watch.broken)

@@ -40,6 +40,9 @@ class FakeQueue:
     def stats(self) -> Stats:
         return Stats({PIXEL: len(self.segments)}, 0)
 
+    def term(self, _pixel: str) -> int:
+        return 1
+
     async def lane_state(self, _pixel: str) -> DeliveryState:
         return DeliveryState()
 

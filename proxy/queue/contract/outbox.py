@@ -1,6 +1,6 @@
 """What delivery asks of the queue: to claim what waits, and to record how attempts ended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -90,10 +90,24 @@ class DeliveryState:
 class Outbox(Backlog, Protocol):
     """Gives events out to be delivered."""
 
+    def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
+        """Wish to lead the delivery of pixels, and wake their lanes whenever that changes or others brought events.
+
+        Args:
+            wakes: What wakes the lane, by pixel; called on the event loop.
+        """
+
+    def term(self, pixel: str) -> int:
+        """Return a number, another one each time this process begins to lead the delivery of a pixel; 0 between.
+
+        Only who leads gets anything by ``claim``; where one process has the queue to itself it always leads.
+        """
+
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """Claim unclaimed segments of a pixel that are due, ``most`` events together, at least one if there is any.
 
-        All events of a claim have the same request fields; those without any take every second turn.
+        All events of a claim have the same request fields; those without any take every second turn. Nothing is
+        claimed while another process leads the delivery of the pixel, or the database is away.
 
         Args:
             pixel: Its id.

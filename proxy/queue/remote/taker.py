@@ -1,7 +1,7 @@
 """What the back's end of the socket needs: an engine that stores groups, and somebody who hears of fronts."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from proxy.queue.contract import Intake
 from proxy.queue.group import Group
@@ -9,6 +9,7 @@ from proxy.queue.grouper import Outcome
 from proxy.queue.remote.messages import FrontReport
 
 
+@runtime_checkable
 class GroupTaker(Intake, Protocol):
     """An engine that stores groups which were made elsewhere."""
 

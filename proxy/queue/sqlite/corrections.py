@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Remainder
-from proxy.queue.sqlite.suppressions import REASONS
+from proxy.queue.refusal import REASONS
 from proxy.queue.sqlite.sweeps import Sweeps
 from proxy.queue.sqlite.tables import Tables
 

@@ -1,7 +1,7 @@
 """The default queue: one SQLite file in ``data_dir``, written by one thread and read by another."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -137,6 +137,13 @@ class LocalQueue(LocalArchive):
             for pixel in pixels
         )
         self._store.notes.add(rows, keyed)
+
+    def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
+        """See ``Outbox``; nobody else brings events."""
+
+    def term(self, pixel: str) -> int:  # noqa: ARG002 - of all pixels
+        """See ``Outbox``."""
+        return 1
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""

@@ -10,23 +10,21 @@ page's becomes one when it is claimed. Whether it was sent is known here without
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
-from proxy.model.join import Twin
 from proxy.model.order import ORDER_KEY
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.group import Member
-from proxy.queue.sqlite.seen import UNSTORED, Past
+from proxy.queue.order_copies import asked_of, memory_key, met_before, order_of, orders_of, page_key
+from proxy.queue.past import Past
 from proxy.queue.sqlite.unsent import UnsentOrders
 
 _MONTH_MS = 30 * DAY_MS
 # So many tables, the current one among them, are asked: an event of the first day of the oldest is 120 days old.
 _MONTHS = 4
-_PAGE = b"page"
 
 
 class OrderMemory:
@@ -55,28 +53,15 @@ class OrderMemory:
             seen: What the duplicate memory says of them.
             now: Server clock in milliseconds.
         """
-        orders = {number: _of(member.record) for number, member in enumerate(members) if member.record.order}
+        orders = orders_of(members)
         if not orders:
             return {}
-        stored_before = self._met({key for order in orders.values() for key in (*order.own, *order.known_by)}, now)
-        met = dict(stored_before)
-        unsent = dict.fromkeys(self._unsent.among({key for order in orders.values() for key in order.others}), 0)
-        waiting: dict[bytes, int] = {}
-        pasts: dict[int, Past] = {}
-        for number, order in orders.items():
-            record, past = members[number].record, seen.get(number)
-            if met.keys().isdisjoint(order.known_by):
-                if isinstance(record.pending, Twin) and past not in UNSTORED:
-                    waiting |= {key: record.not_before for key in order.own if key not in met}
-            elif past is not Past.REPEAT and order.takes_over(met, unsent | waiting):
-                pasts[number] = Past.TAKEOVER
-            else:
-                pasts[number] = order.past(record.worth, met)
-            for key in order.own:
-                met.setdefault(key, record.worth)
-        self._remember({key: worth for key, worth in met.items() if key not in stored_before}, now)
-        self._unsent.add(waiting)
-        return pasts
+        stored_before = self._met(asked_of(orders.values()), now)
+        unsent = self._unsent.among({key for order in orders.values() for key in order.others})
+        found = met_before(members, seen, stored_before, unsent)
+        self._remember(found.worths, now)
+        self._unsent.add(found.waiting)
+        return found.pasts
 
     def _met(self, keys: Collection[bytes], now: int) -> dict[bytes, bytes]:
         """Return those that are remembered, each with its worth."""
@@ -117,7 +102,7 @@ class OrderMemory:
             orders: Their keys.
             now: Server clock in milliseconds.
         """
-        keys = {_key(order, pixel): order for order in orders}
+        keys = {memory_key(order, pixel): order for order in orders}
         return {keys[key]: worth for key, worth in self._met(keys, now).items()}
 
     def end_wait(self, pixel: str, orders: Collection[bytes]) -> None:
@@ -127,61 +112,13 @@ class OrderMemory:
             pixel: For which pixel.
             orders: Their keys.
         """
-        self._unsent.remove({_key(order, pixel, _PAGE) for order in orders})
+        self._unsent.remove({page_key(order, pixel) for order in orders})
 
     def retract(self, record: Record) -> None:
         """Forget that a server told of an event: it is not sent, so that a page's copy counts."""
-        keys = _of(record).own if record.order else ()
+        keys = order_of(record).own if record.order else ()
         for month in self._months if keys else ():
             self._db.execute(f"DELETE FROM order_{month} WHERE key IN carray(?)", (_array(keys),))  # noqa: S608
-
-
-class _Order(NamedTuple):
-    """By which keys an event of an order is known, and under which it is remembered.
-
-    A page's copy is a repeat of a server's, and a server's of either. Pages among themselves are left to the duplicate
-    memory: a page that names the same order for everybody, as templates do, would lose all its sales but the first.
-    """
-
-    own: tuple[bytes, ...]
-    """Under which it is remembered."""
-    others: tuple[bytes, ...]
-    """Of a page's event those of servers, and the other way round: one of them may be a forgery."""
-    known_by: tuple[bytes, ...]
-    is_of_server: bool
-
-    def past(self, worth: bytes, met: Mapping[bytes, bytes]) -> Past:
-        """Return what is said of a repeat of this worth."""
-        differs = worth and any(met.get(key) not in {None, b"", worth} for key in self.others)
-        return Past.CONTRADICTION if differs else Past.REPEAT
-
-    def takes_over(self, met: Collection[bytes], unsent: Collection[bytes]) -> bool:
-        """Tell whether this is the first of servers, and only pages whose copies are not sent told of it before."""
-        return self.is_of_server and not any(key in met and key not in unsent for key in self.known_by)
-
-
-def doubted(record: Record) -> Record:
-    """Return a Purchase with the finding that a copy of it has another value."""
-    return record._replace(findings=(*record.findings, "id:conflict"))
-
-
-def parts_of(orders: bytes) -> list[bytes]:
-    """Return the keys in ``Record.order``."""
-    return [orders[start : start + ORDER_KEY] for start in range(0, len(orders), ORDER_KEY)]
-
-
-def _of(record: Record) -> _Order:
-    parts = parts_of(record.order)
-    of_server = tuple(_key(part, record.pixel) for part in parts)
-    of_page = tuple(_key(part, record.pixel, _PAGE) for part in parts)
-    if record.browser_copy is None:
-        return _Order(of_server, of_page, (*of_server, *of_page), is_of_server=True)
-    return _Order(of_page, of_server, of_server, is_of_server=False)
-
-
-def _key(order: bytes, pixel: str, whose: bytes = b"") -> bytes:
-    """Return the key of an order's event for one pixel: each of a site's pixels gets a copy."""
-    return blake2b(order + pixel.encode() + whose, digest_size=ORDER_KEY).digest()
 
 
 def _array(values: Iterable[bytes]) -> object:

@@ -18,7 +18,6 @@ Layouts up to 5 kept whole keys and visitors in tables of other names; those are
 """
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from typing import NamedTuple
 
 import apsw
@@ -26,6 +25,7 @@ import apsw
 from proxy.model.record import Record
 from proxy.queue.group import Member
 from proxy.queue.keys import PREFIX, event_digest, event_key, server_key, visit_key
+from proxy.queue.past import BY_THIS, Past, judged, owners
 from proxy.queue.sqlite.visits import CONTRADICTED, CONTRADICTED_OLD, KNOWN, KNOWN_OLD, Question, Visits
 
 _TABLES = 4
@@ -33,27 +33,6 @@ _SLOT_MS = 16 * 60 * 60 * 1000
 # How far the clock of a browser may be behind ours, or ahead, for its ids to be looked for by their birth.
 _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
-# Of the answers to ``visits.KNOWN``.
-_BY_THIS, _BY_SERVER = 1, 2
-
-
-class Past(Enum):
-    """What the memory says of an event that it knows."""
-
-    REUSED = 1
-    REPEAT = 2
-    CONFLICT = 3
-    """As REUSED, and another visitor's value is another one."""
-    CONTRADICTION = 4
-    """As REPEAT of what a server brings or brought, and its value is another one."""
-    COPY = 5
-    """As REPEAT, of a server's event that so far only pages brought."""
-    TAKEOVER = 6
-    """Of a server's event: it is new, and takes the place of pages' copies that are not sent yet; see orders.py."""
-
-
-UNSTORED = (Past.REPEAT, Past.CONTRADICTION, Past.COPY)
-"""What is said of events that are not stored."""
 
 
 class _Wanted(NamedTuple):
@@ -141,33 +120,9 @@ class Seen:
         wanted = [self._wanted(member, now) for member in members]
         stored_before = self._stored_before(wanted)
         contradicted = self._contradicted(members, wanted, stored_before)
-        group: dict[bytes, dict[bytes, bytes]] = {}
-        pasts: dict[int, Past] = {}
-        for number, member in enumerate(members):
-            key, worth = member.key, member.record.worth
-            by_whom, brought = stored_before.get(key), group.setdefault(key[:PREFIX], {})
-            if (by_whom or 0) & _BY_THIS or key in brought:
-                pasts[number] = Past.REPEAT
-                continue
-            if by_whom is not None or brought:
-                pasts[number] = self._other_past(member, by_whom or 0, brought, contradicted)
-            # Of a repeat by somebody else too: browsers' news of their copies, and further visitors, meet it there.
-            brought[key] = worth
-        new = (key + worth for brought in group.values() for key, worth in brought.items())
-        self._visits.add(_table(self._slot), new)
-        return pasts
-
-    @staticmethod
-    def _other_past(member: Member, by_whom: int, brought: Mapping[bytes, bytes], contradicted: set[bytes]) -> Past:
-        """Return what is known of an event that somebody else brought, before or in this group."""
-        key, worth = member.key, member.record.worth
-        server = server_key(key)
-        differs = worth and any(other and other != worth for other in brought.values())
-        differs = differs or key + worth in contradicted
-        if key == server or by_whom & _BY_SERVER or server in brought:
-            repeat = Past.COPY if key == server else Past.REPEAT
-            return Past.CONTRADICTION if differs else repeat
-        return Past.CONFLICT if differs else Past.REUSED
+        found = judged(members, stored_before, contradicted)
+        self._visits.add(_table(self._slot), (key + worth for key, worth in found.visits.items()))
+        return found.pasts
 
     def retract(self, record: Record) -> None:
         """Forget that a server brought an event: it is not sent, so that a page's copy counts."""
@@ -188,13 +143,8 @@ class Seen:
                 for visitor in visitors
             ]
         )
-        owners: list[bytes | None] = []
-        for key, visitors in asked:
-            found = {visitor: stored_before.get(visit_key(key, visitor)) for visitor in visitors}
-            owner = next((visitor for visitor in visitors if (found[visitor] or 0) & _BY_THIS), visitors[0])
-            is_others = found[owner] is not None and not (found[owner] or 0) & _BY_THIS
-            owners.append(None if is_others else owner)
-        return owners
+        keys = [(visitors, [visit_key(key, visitor) for visitor in visitors]) for key, visitors in asked]
+        return owners(keys, stored_before)
 
     def _wanted(self, member: Member, now: int) -> _Wanted:
         record = member.record
@@ -232,7 +182,7 @@ class Seen:
         doubtful = [
             (item, member.record.worth)
             for member, item in zip(members, wanted, strict=True)
-            if member.record.worth and not stored_before.get(item.key, 0) & _BY_THIS
+            if member.record.worth and not stored_before.get(item.key, 0) & BY_THIS
         ]
         asked = {item.key + worth: item.key + worth for item, worth in doubtful}
         asked_old = {item.old_key[:16] + worth: item.key + worth for item, worth in doubtful}

@@ -15,13 +15,13 @@ import apsw
 from proxy.model.record import Record
 from proxy.queue.codec import chunks, unpack
 from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
+from proxy.queue.field_turns import FieldTurns
 from proxy.queue.group import SealedSegment, sealed_segment
 from proxy.queue.keys import fields_key
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite import segment_table
 from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import Counts
-from proxy.queue.sqlite.field_turns import FieldTurns
 from proxy.queue.sqlite.holds import Holds
 from proxy.queue.sqlite.segment_search import RESTING, Resting, SegmentSearch
 from proxy.queue.sqlite.segment_table import Row, packed, without
@@ -45,8 +45,8 @@ class Segments:
         self.claims = Claims()
         self.search = SegmentSearch(db, self.claims)
         self._holds = Holds(db, counts, now)
-        self._turns = FieldTurns(counts.with_fields, suspect=False)
-        self._suspect_turns = FieldTurns(counts.with_fields, suspect=True)
+        self._turns = FieldTurns(counts.with_fields.present, suspect=False)
+        self._suspect_turns = FieldTurns(counts.with_fields.present, suspect=True)
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
 

@@ -4,7 +4,8 @@ The digests say nothing without the installation's secret. Almost no event is ab
 memory answers first, and only what it lets through asks the table.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import apsw
 
@@ -14,6 +15,7 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import Suppression
+from proxy.queue.refusal import refusal
 from proxy.queue.sieve import PREFIX, Sieve
 from proxy.queue.sqlite.counts import Tally
 
@@ -29,12 +31,6 @@ exist; a browser that opted out has its own word in its cookie besides.
 """
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
-REASONS = {
-    SuppressionKind.OPT_OUT: DropReason.OPTED_OUT,
-    SuppressionKind.WITHDRAWAL: DropReason.NO_CONSENT,
-    SuppressionKind.ERASURE: DropReason.ERASED,
-}
-"""Why an event about a suppressed person is not sent."""
 
 
 class SuppressionTable:
@@ -127,6 +123,24 @@ class SuppressionTable:
         ]
         return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
 
+    @staticmethod
+    def after(db: apsw.Connection, digest: bytes, kind: SuppressionKind | None, limit: int) -> list[Suppression]:
+        """Return suppressions of a kind, or of any, in the order of digests; of the last digest all.
+
+        Args:
+            db: Any connection to the file.
+            digest: Only of larger ones.
+            kind: Only these; None: of all kinds.
+            limit: How many at the most, but for those of the last digest.
+        """
+        last = "SELECT digest FROM mark WHERE digest>?1 AND kind GLOB ?2 ORDER BY digest LIMIT ?3"
+        sql = (
+            "SELECT digest, kind, at FROM mark WHERE digest>?1 AND kind GLOB ?2"  # noqa: S608 - our own text
+            f" AND digest<=(SELECT max(digest) FROM ({last})) ORDER BY digest, kind"
+        )
+        rows: Iterator[Any] = iter(db.execute(sql, (digest, kind or "*", limit)))
+        return [Suppression(bytes(found), SuppressionKind(each), at) for found, each, at in rows]
+
     def may_concern(self, records: Iterable[Record]) -> bool:
         """Tell whether a suppression may speak against any of these records, at little cost."""
         return self.has_any and any(self.may_hold(digest) for record in records for digest in record.person_digests)
@@ -144,9 +158,8 @@ class SuppressionTable:
     def refusal_of(self, person_digests: Iterable[bytes], happened: int) -> DropReason | None:
         """Return what speaks against what these people did at a moment in milliseconds."""
         for digest in person_digests:
-            for kind, at in self._found(digest):
-                if kind is not SuppressionKind.ERASURE or happened <= at:
-                    return REASONS[kind]
+            if reason := refusal(self._found(digest), happened):
+                return reason
         return None
 
     def _found(self, digest: bytes) -> list[tuple[SuppressionKind, int]]:

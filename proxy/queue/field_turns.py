@@ -5,9 +5,7 @@ codes holds them up; the others take the remaining turns one after another.
 """
 
 from bisect import bisect
-from collections.abc import Iterator
-
-from proxy.queue.sqlite.counts import Tally
+from collections.abc import Callable, Collection, Iterator
 
 NO_FIELDS = b""
 """The ``keys.fields_key`` of events without fields."""
@@ -16,8 +14,14 @@ NO_FIELDS = b""
 class FieldTurns:
     """Remembers, in memory only, who was served last, of fresh events or of suspects."""
 
-    def __init__(self, waiting: Tally[tuple[str, bytes, bool]], *, suspect: bool) -> None:
-        """Take ``Counts.with_fields``, of which what was released a moment ago has its turn at once."""
+    def __init__(self, waiting: Callable[[], Collection[tuple[str, bytes, bool]]], *, suspect: bool) -> None:
+        """Take turns among what waits.
+
+        Args:
+            waiting: Returns what is due and has request fields at this moment: by pixel, ``keys.fields_key`` and
+                whether it is suspects.
+            suspect: Whether these are the turns of suspects.
+        """
         self._waiting = waiting
         self._suspect = suspect
         self._last: dict[str, bytes] = {}
@@ -33,14 +37,12 @@ class FieldTurns:
         yield from (*others, NO_FIELDS) if pixel in self._plain_was_last else (NO_FIELDS, *others)
 
     def _with_fields(self, pixel: str) -> Iterator[bytes]:
-        return (
-            fields for whose, fields, suspect in self._waiting.present() if (whose, suspect) == (pixel, self._suspect)
-        )
+        return (fields for whose, fields, suspect in self._waiting() if (whose, suspect) == (pixel, self._suspect))
 
     def serve(self, pixel: str, fields: bytes) -> None:
         """Remember who was served."""
         if fields:
             self._last[pixel] = fields
             self._plain_was_last.discard(pixel)
-        elif self._waiting.present():
+        elif self._waiting():
             self._plain_was_last.add(pixel)

@@ -1,0 +1,44 @@
+"""Whether the PostgreSQL that keeps the queue can keep the promise, and will still be quick in a month."""
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+
+from proxy.doctor.database_bounds import KEY, USUAL, DatabaseBounds, about
+from proxy.doctor.database_promise import access, durability, ownership
+from proxy.doctor.database_upkeep import upkeep
+from proxy.doctor.finding import Finding
+from proxy.queue.postgres.server_facts import Look, ServerFacts, Unreachable
+from proxy.queue.seal import Sealer
+
+
+def judged(looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer | None = None) -> Iterator[Finding]:
+    """Yield what is wrong or doubtful about the servers of a queue.
+
+    Args:
+        looks: One for each host of the url.
+        bounds: From where on something is worth a word.
+        sealer: Of the listed secrets; None: whether they fit is not looked at.
+    """
+    servers = [each for each in looks if isinstance(each, ServerFacts)]
+    for each in looks:
+        if isinstance(each, Unreachable):
+            yield about(each, f"cannot be looked at ({each.why}); it could not take over either")
+    yield from _primaries(servers)
+    for server in servers:
+        findings = [*durability(server, alone=len(looks) == 1), *access(server, bounds)]
+        if not server.is_standby:
+            findings += [*ownership(server, sealer), *upkeep(server, bounds)]
+        yield from findings
+
+
+def _primaries(servers: Sequence[ServerFacts]) -> Iterator[Finding]:
+    primaries = sorted((each for each in servers if not each.is_standby), key=attrgetter("timeline"))
+    if not primaries:
+        text = "no server takes writes, so every event would go to the spool; promote a standby, or name the primary"
+        yield Finding(KEY, text, failing=True)
+    for stale in primaries[:-1]:
+        text = (
+            f"takes writes besides {primaries[-1].place}: it was a primary before a fail-over, and what other programs"
+            " write there will be lost; stop it, and make it a standby again (pg_rewind or a fresh copy)"
+        )
+        yield about(stale, text, failing=True)

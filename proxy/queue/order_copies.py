@@ -1,0 +1,147 @@
+"""The copies of one order: by which keys the order memory knows them, and which of them are repeats; pure.
+
+What an engine keeps of orders is described with its tables (sqlite/orders.py).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from proxy.model.join import Twin
+from proxy.model.order import ORDER_KEY
+from proxy.model.record import Record
+from proxy.queue.group import Member
+from proxy.queue.past import UNSTORED, Past
+
+_PAGE = b"page"
+
+
+class OrderKeys(NamedTuple):
+    """By which keys an event of an order is known, and under which it is remembered.
+
+    A page's copy is a repeat of a server's, and a server's of either. Pages among themselves are left to the duplicate
+    memory: a page that names the same order for everybody, as templates do, would lose all its sales but the first.
+    """
+
+    own: tuple[bytes, ...]
+    """Under which it is remembered."""
+    others: tuple[bytes, ...]
+    """Of a page's event those of servers, and the other way round: one of them may be a forgery."""
+    known_by: tuple[bytes, ...]
+    is_of_server: bool
+
+    def past(self, worth: bytes, met: Mapping[bytes, bytes]) -> Past:
+        """Return what is said of a repeat of this worth."""
+        differs = worth and any(met.get(key) not in {None, b"", worth} for key in self.others)
+        return Past.CONTRADICTION if differs else Past.REPEAT
+
+    def takes_over(self, met: Collection[bytes], unsent: Collection[bytes]) -> bool:
+        """Tell whether this is the first of servers, and only pages whose copies are not sent told of it before."""
+        return self.is_of_server and not any(key in met and key not in unsent for key in self.known_by)
+
+
+class Met(NamedTuple):
+    """What is known of a group's orders, and what is to be remembered of them."""
+
+    pasts: dict[int, Past]
+    """By the numbers of the records in the group; those whose orders are new are left out."""
+    worths: dict[bytes, bytes]
+    """Keys that are new, each with its worth."""
+    waiting: dict[bytes, int]
+    """Keys of pages' copies that wait for a server's, each with the moment until which they do."""
+
+
+def orders_of(members: Sequence[Member]) -> dict[int, OrderKeys]:
+    """Return the orders of those records of a group that name any, by their numbers in it."""
+    return {number: order_of(member.record) for number, member in enumerate(members) if member.record.order}
+
+
+def order_of(record: Record) -> OrderKeys:
+    """Return by which keys a record's order is known."""
+    parts = parts_of(record.order)
+    of_server = tuple(memory_key(part, record.pixel) for part in parts)
+    of_page = tuple(page_key(part, record.pixel) for part in parts)
+    if record.browser_copy is None:
+        return OrderKeys(of_server, of_page, (*of_server, *of_page), is_of_server=True)
+    return OrderKeys(of_page, of_server, of_server, is_of_server=False)
+
+
+def memory_key(order: bytes, pixel: str) -> bytes:
+    """Return the key of a server's event of an order for one pixel: each of a site's pixels gets a copy."""
+    return _key(order, pixel, b"")
+
+
+def page_key(order: bytes, pixel: str) -> bytes:
+    """Return the key of a page's event of an order for one pixel."""
+    return _key(order, pixel, _PAGE)
+
+
+def _key(order: bytes, pixel: str, whose: bytes) -> bytes:
+    return blake2b(order + pixel.encode() + whose, digest_size=ORDER_KEY).digest()
+
+
+def asked_of(orders: Iterable[OrderKeys]) -> set[bytes]:
+    """Return the keys that the memory is asked for."""
+    return {key for order in orders for key in (*order.own, *order.known_by)}
+
+
+def met_before(
+    members: Sequence[Member],
+    seen: Mapping[int, Past],
+    stored_before: Mapping[bytes, bytes],
+    unsent: Collection[bytes],
+) -> Met:
+    """Return which records repeat what was told of their orders, before or in this group.
+
+    A repeat is remembered too: behind the page's copy the server's is one, and further pages are repeats of that.
+
+    Args:
+        members: The group's records.
+        seen: What the duplicate memory says of them.
+        stored_before: The keys of ``asked_of`` that are remembered, each with its worth.
+        unsent: Keys of pages whose copies are not sent yet.
+    """
+    met = dict(stored_before)
+    waiting: dict[bytes, int] = {}
+    pasts: dict[int, Past] = {}
+    for number, order in orders_of(members).items():
+        record, past = members[number].record, seen.get(number)
+        if met.keys().isdisjoint(order.known_by):
+            if isinstance(record.pending, Twin) and past not in UNSTORED:
+                waiting |= {key: record.not_before for key in order.own if key not in met}
+        elif past is not Past.REPEAT and order.takes_over(met, {*unsent, *waiting}):
+            pasts[number] = Past.TAKEOVER
+        else:
+            pasts[number] = order.past(record.worth, met)
+        for key in order.own:
+            met.setdefault(key, record.worth)
+    return Met(pasts, {key: worth for key, worth in met.items() if key not in stored_before}, waiting)
+
+
+def merged(seen: Mapping[int, Past], orders: Mapping[int, Past]) -> dict[int, Past]:
+    """Return what is known of records, of those whose orders were met what the order memory says.
+
+    Args:
+        seen: What the duplicate memory says of them, by their numbers in the group.
+        orders: What the order memory says of them.
+    """
+    known = dict(seen)
+    for number, past in orders.items():
+        if past is Past.TAKEOVER:
+            known.pop(number, None)
+        else:
+            known[number] = Past.CONTRADICTION if known.get(number) in _CONTRADICTED else past
+    return known
+
+
+_CONTRADICTED = (Past.CONFLICT, Past.CONTRADICTION)
+
+
+def doubted(record: Record) -> Record:
+    """Return a Purchase with the finding that a copy of it has another value."""
+    return record._replace(findings=(*record.findings, "id:conflict"))
+
+
+def parts_of(orders: bytes) -> list[bytes]:
+    """Return the keys in ``Record.order``."""
+    return [orders[start : start + ORDER_KEY] for start in range(0, len(orders), ORDER_KEY)]

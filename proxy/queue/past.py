@@ -1,0 +1,94 @@
+"""What the duplicate memory says of a group's events, once its tables were asked; pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from proxy.queue.group import Member
+from proxy.queue.keys import PREFIX, server_key
+
+BY_THIS, BY_SERVER = 1, 2
+"""Who brought an event before: this visitor, or a server; 0 if others did, 3 if both."""
+
+
+class Past(Enum):
+    """What the memory says of an event that it knows."""
+
+    REUSED = 1
+    REPEAT = 2
+    CONFLICT = 3
+    """As REUSED, and another visitor's value is another one."""
+    CONTRADICTION = 4
+    """As REPEAT of what a server brings or brought, and its value is another one."""
+    COPY = 5
+    """As REPEAT, of a server's event that so far only pages brought."""
+    TAKEOVER = 6
+    """Of a server's event: it is new, and takes the place of pages' copies that are not sent yet; see orders.py."""
+
+
+UNSTORED = (Past.REPEAT, Past.CONTRADICTION, Past.COPY)
+"""What is said of events that are not stored."""
+
+
+class Judged(NamedTuple):
+    """What is known of a group's events, and what is to be remembered of them."""
+
+    pasts: dict[int, Past]
+    """By their numbers in the group; those that are new are left out."""
+    visits: dict[bytes, bytes]
+    """Their keys, each with its worth."""
+
+
+def judged(members: Sequence[Member], stored_before: Mapping[bytes, int], contradicted: Collection[bytes]) -> Judged:
+    """Return what is known of the events of a group, each after those before it.
+
+    Args:
+        members: The group's records.
+        stored_before: The keys of events that anybody brought before, each with who did.
+        contradicted: The Purchases that somebody brought with another worth: their keys, each with its own worth.
+    """
+    group: dict[bytes, dict[bytes, bytes]] = {}
+    pasts: dict[int, Past] = {}
+    for number, member in enumerate(members):
+        key, worth = member.key, member.record.worth
+        by_whom, brought = stored_before.get(key), group.setdefault(key[:PREFIX], {})
+        if (by_whom or 0) & BY_THIS or key in brought:
+            pasts[number] = Past.REPEAT
+            continue
+        if by_whom is not None or brought:
+            pasts[number] = _other_past(member, by_whom or 0, brought, contradicted)
+        # Of a repeat by somebody else too: browsers' news of their copies, and further visitors, meet it there.
+        brought[key] = worth
+    return Judged(pasts, {key: worth for brought in group.values() for key, worth in brought.items()})
+
+
+def _other_past(member: Member, by_whom: int, brought: Mapping[bytes, bytes], contradicted: Collection[bytes]) -> Past:
+    """Return what is known of an event that somebody else brought, before or in this group."""
+    key, worth = member.key, member.record.worth
+    server = server_key(key)
+    differs = worth and any(other and other != worth for other in brought.values())
+    differs = differs or key + worth in contradicted
+    if key == server or by_whom & BY_SERVER or server in brought:
+        repeat = Past.COPY if key == server else Past.REPEAT
+        return Past.CONTRADICTION if differs else repeat
+    return Past.CONFLICT if differs else Past.REUSED
+
+
+def owners(
+    asked: Sequence[tuple[Sequence[bytes], Sequence[bytes]]], stored_before: Mapping[bytes, int]
+) -> list[bytes | None]:
+    """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.
+
+    Where only others brought it, None.
+
+    Args:
+        asked: Of each event the visitors, and with each the key of its visit.
+        stored_before: As for ``judged``.
+    """
+    found: list[bytes | None] = []
+    for visitors, keys in asked:
+        by_whom = {visitor: stored_before.get(key) for visitor, key in zip(visitors, keys, strict=True)}
+        owner = next((visitor for visitor in visitors if (by_whom[visitor] or 0) & BY_THIS), visitors[0])
+        is_others = by_whom[owner] is not None and not (by_whom[owner] or 0) & BY_THIS
+        found.append(None if is_others else owner)
+    return found

@@ -1,0 +1,214 @@
+"""The database as the other parts use it: a connection for each role, and whether it is here.
+
+Each role has a connection of its own, so that no append waits for a page of the dashboard. A statement is never
+cancelled, and nothing is timed out within the server: to give up the wait for a standby there would make a commit
+visible that a fail-over loses (channel.py).
+
+Whatever goes wrong on one connection makes the database *away*: all connections end, the server to write to is looked
+for (hosts.py), and only after a durable write was answered is it *here* again (comeback.py).
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import Any, TypeVar
+
+from proxy.queue.postgres.channel import Channel
+from proxy.queue.postgres.comeback import Comeback, Presence
+from proxy.queue.postgres.errors import DatabaseAwayError, TableMissingError, told
+from proxy.queue.postgres.hosts import Hosts
+from proxy.queue.postgres.session import Row, Session
+from proxy.queue.postgres.transaction import Run
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# For what nobody outside waits for; a settlement that has no answer then is sent again.
+_LIMIT_S = 30.0
+
+
+class Role(Enum):
+    """Who uses a connection."""
+
+    APPEND = "append"
+    DRAIN = "drain"
+    DELIVER = "deliver"
+    BOOKS = "books"
+
+
+class Database:
+    """Used on the event loop only."""
+
+    def __init__(
+        self, hosts: Hosts, greet: Callable[[Session, bytes], Coroutine[Any, Any, None]], *, commit_timeout: float = 1.0
+    ) -> None:
+        """Begin away; ``start`` looks for the database.
+
+        Args:
+            hosts: The servers.
+            greet: Makes sure that a server's schema fits and that it writes durably, for this replica; see schema.py.
+            commit_timeout: Seconds that an append may take.
+        """
+        self.replica = uuid.uuid4().bytes
+        """Names this process to the others."""
+        self.watchers: list[Callable[[], None]] = []
+        """Called whenever ``here`` has changed."""
+        self.why_away = "not connected yet"
+        self.away_since: float | None = time.time()
+        """Unix time since when it is away; None while it is here."""
+        self._hosts = hosts
+        self._commit_timeout = commit_timeout
+        self._presence: Presence | None = None
+        self._channels = {role: Channel(self._open, self._leave) for role in Role}
+        self._comeback = Comeback(hosts, lambda session: greet(session, self.replica), self._arrive, self._explain)
+
+    @property
+    def here(self) -> bool:
+        """Whether it answers, and writes durably, as far as is known."""
+        return self._presence is not None
+
+    async def start(self, patience: float = 5.0) -> None:
+        """Look for the database, and wait for some seconds until it is here; it may come later.
+
+        Raises:
+            MisfitError: when it is there, but will not do until somebody mends something.
+        """
+        await self._comeback.start(patience)
+
+    async def close(self) -> None:
+        """End all connections; what is under way is left to the server."""
+        self._presence = None
+        self.away_since = self.away_since or time.time()
+        await self._comeback.close()
+        for channel in self._channels.values():
+            channel.end()
+
+    async def run(self, role: Role, statement: str, *arguments: object, limit: float | None = None) -> Sequence[Row]:
+        """Run one statement as a transaction of its own, again where others change the same rows, and return its rows.
+
+        Args:
+            role: On which connection.
+            statement: Prepared once for each connection.
+            arguments: Values of its parameters; a uuid is 16 bytes.
+            limit: Seconds until whoever waits is answered; None for the role's own.
+
+        Raises:
+            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            QueueError: see errors.py; nothing was done.
+        """
+        async with self._strict(role):
+            return await self._channels[role].do(
+                lambda session: session.fetch(statement, *arguments), self._limit(role, limit)
+            )
+
+    async def transact(
+        self, role: Role, work: Callable[[Run], Coroutine[Any, Any, T]], *, limit: float | None = None
+    ) -> T:
+        """Run ``work`` in one transaction, again where others change the same rows, and return its result.
+
+        Args:
+            role: On which connection.
+            work: Takes ``run``; awaits nothing but the database. It must be fit to be run again.
+            limit: Seconds until whoever waits is answered; None for the role's own.
+
+        Raises:
+            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            QueueError: see errors.py; nothing was done.
+        """
+        async with self._strict(role):
+            return await self._channels[role].transact(work, self._limit(role, limit))
+
+    @asynccontextmanager
+    async def transaction(self, role: Role, *, limit: float | None = None) -> AsyncIterator[Run]:
+        """Hold a transaction for the body of a ``with``; as ``transact``, but nothing is tried again.
+
+        Raises:
+            ConflictError: when others changed the same rows.
+            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            QueueError: see errors.py; nothing was done.
+        """
+        async with self._strict(role), self._channels[role].transaction(self._limit(role, limit)) as run:
+            yield run
+
+    async def copy(self, role: Role, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write rows into a table by COPY, all or none.
+
+        Args:
+            role: On which connection.
+            table: Its name.
+            columns: Which columns the rows have.
+            rows: The values.
+
+        Raises:
+            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            QueueError: see errors.py; nothing was done.
+        """
+        async with self._strict(role):
+            await self._channels[role].do(lambda session: session.copy(table, columns, rows), self._limit(role, None))
+
+    def leave(self, why: str) -> None:
+        """Count the database as away, for what a part found in its answers."""
+        self._leave(why)
+
+    @asynccontextmanager
+    async def _strict(self, role: Role) -> AsyncIterator[None]:
+        """Refuse at once while it is away; where events are stored, a table that is missing makes it so."""
+        if self._presence is None:
+            raise DatabaseAwayError(self.why_away)
+        try:
+            yield
+        except TableMissingError as error:
+            if role in {Role.APPEND, Role.DRAIN}:
+                self._leave(str(error))
+                raise DatabaseAwayError(str(error)) from error
+            raise
+
+    def _limit(self, role: Role, limit: float | None) -> float:
+        if limit is not None:
+            return limit
+        return self._commit_timeout if role is Role.APPEND else _LIMIT_S
+
+    async def _open(self) -> Session:
+        """Open another connection to the server that was found."""
+        presence = self._presence
+        if presence is None:
+            raise DatabaseAwayError(self.why_away)
+        try:
+            session = await self._hosts.open(presence.url)
+        except Exception as error:
+            if presence is self._presence:
+                self._leave(told(error))
+            raise DatabaseAwayError(told(error)) from error
+        if presence is self._presence and session.facts == presence.facts:
+            return session
+        session.end()
+        if presence is self._presence:
+            self._leave("another server answers at its address")
+        raise DatabaseAwayError(self.why_away)
+
+    def _arrive(self, presence: Presence, session: Session) -> None:
+        self._channels[Role.APPEND].adopt(session)
+        self._presence, self.away_since = presence, None
+        log.info("the database is here")
+        self._tell()
+
+    def _leave(self, why: str) -> None:
+        if self._presence is None:
+            return
+        self._presence, self.away_since, self.why_away = None, time.time(), why
+        log.warning("the database is away: %s", why)
+        for channel in self._channels.values():
+            channel.end()
+        self._comeback.begin()
+        self._tell()
+
+    def _explain(self, why: str) -> None:
+        self.why_away = why
+
+    def _tell(self) -> None:
+        for watcher in self.watchers:
+            watcher()

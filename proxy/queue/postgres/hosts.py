@@ -1,0 +1,117 @@
+"""Which server of several is the one to write to: the one on the highest timeline.
+
+A primary that was left behind by a fail-over and comes back still takes sessions and statements. All servers are
+asked at once, so that one that hangs costs the others nothing, and names are looked up anew each time, since a
+fail-over may change what they lead to.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from proxy.config.database_url import server_urls
+from proxy.queue.postgres.errors import DatabaseAwayError, is_lasting, told
+from proxy.queue.postgres.session import CONNECT_S, Facts, Session
+
+# One lookup and one connection; opening has a limit of its own below this.
+_LOOK_S = 2 * CONNECT_S
+
+
+class Hosts:
+    """The servers of one database; remembers the highest timeline."""
+
+    def __init__(self, url: str, *, schema: str, name: str) -> None:
+        """Take the servers.
+
+        Args:
+            url: ``postgresql://user:password@host:port,host:port/database``.
+            schema: Where our tables are.
+            name: By which a person who looks at the server knows us.
+
+        Raises:
+            ValueError: when the url is not valid.
+        """
+        self._urls = server_urls(url)
+        self._schema = schema
+        self._name = name
+        self.timeline = 0
+        """The highest that any server of ours was on."""
+
+    async def best(self) -> tuple[str, Session]:
+        """Connect to the server to write to; return its address, and the session.
+
+        Raises:
+            DatabaseAwayError: when there is none; ``__cause__`` is the error of the first that gave one.
+        """
+        urls = [url for found in await asyncio.gather(*map(_resolved, self._urls)) for url in found]
+        tasks = {asyncio.create_task(self.open(url)): url for url in urls}
+        try:
+            await asyncio.wait(tasks, timeout=_LOOK_S)
+        finally:
+            # No statement is under way that could change anything.
+            for task in tasks:
+                task.cancel()
+        await asyncio.wait(tasks)
+        sessions = [
+            (url, task.result()) for task, url in tasks.items() if not task.cancelled() and not task.exception()
+        ]
+        self.timeline = max([self.timeline, *(session.facts.timeline for _, session in sessions)])
+        choice = best_of([session.facts for _, session in sessions], self.timeline)
+        await asyncio.gather(*(session.close() for number, (_, session) in enumerate(sessions) if number != choice))
+        if choice is None:
+            raise DatabaseAwayError(_why_none(tasks, sessions)) from _first_error(tasks)
+        return sessions[choice]
+
+    async def open(self, url: str) -> Session:
+        """Connect to one server, whatever it is.
+
+        Raises:
+            Exception: whatever asyncpg raises; see errors.py.
+        """
+        return await Session.open(url, schema=self._schema, name=self._name)
+
+
+def best_of(servers: Sequence[Facts], highest: int) -> int | None:
+    """Return which of the servers is the one to write to; of equal ones the first.
+
+    Args:
+        servers: What they say of themselves.
+        highest: The highest timeline ever seen.
+    """
+    sound = [number for number, facts in enumerate(servers) if not facts.read_only and facts.timeline >= highest]
+    return max(sound, key=lambda number: servers[number].timeline, default=None)
+
+
+def _first_error(tasks: dict[asyncio.Task[Session], str]) -> BaseException | None:
+    """Return an error that a person must mend, if there is any, or else the first."""
+    errors = [error for task in tasks if not task.cancelled() and (error := task.exception())]
+    lasting = [error for error in errors if is_lasting(error)]
+    return next(iter([*lasting, *errors]), None)
+
+
+def _why_none(tasks: dict[asyncio.Task[Session], str], sessions: Sequence[tuple[str, Session]]) -> str:
+    if not sessions:
+        error = _first_error(tasks)
+        return f"no server can be reached: {told(error) if error else 'none answers'}"
+    if all(session.facts.read_only for _, session in sessions):
+        return "no server takes writes"
+    return "the server that takes writes is behind one that did before: it was left by a fail-over"
+
+
+async def _resolved(url: str) -> list[str]:
+    """Return the addresses that a name leads to; the name itself where it is one, or where a certificate must fit."""
+    parts = urlsplit(url)
+    if dict(parse_qsl(parts.query)).get("sslmode") == "verify-full" or not parts.hostname:
+        return [url]
+    user, at, host = parts.netloc.rpartition("@")
+    with suppress(OSError, UnicodeError):
+        lookup = asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+        found = await asyncio.wait_for(lookup, CONNECT_S)
+        addresses = dict.fromkeys(str(address[4][0]) for address in found)
+        if len(addresses) > 1:
+            port = host.rpartition(":")[2]
+            hosts = [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in addresses]
+            return [urlunsplit(parts._replace(netloc=f"{user}{at}{address}")) for address in hosts]
+    return [url]

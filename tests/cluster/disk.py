@@ -1,0 +1,60 @@
+"""A small disk of its own for a node, which a test fills: a tmpfs where the test may mount, else a plain directory."""
+
+import errno
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_MIB = 1 << 20
+_SIZE = 384 * _MIB
+_FILLER = "filler"
+
+
+@dataclass
+class Disk:
+    """The directory ``path``, and whether it is a file system of its own."""
+
+    path: Path
+    own: bool = False
+
+    def make(self, user: str) -> None:
+        """Make the directory for a user of the system, and mount it if the system lets us."""
+        self.path.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            order = ("mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "capi-proxy-test", str(self.path))
+            self.own = subprocess.run(order, capture_output=True, check=False).returncode == 0
+            shutil.chown(self.path, user, user)
+
+    def fill(self) -> None:
+        """Leave no byte free.
+
+        Raises:
+            OSError: when the disk is not our own, and so must not be filled.
+        """
+        if not self.own:
+            raise OSError(errno.EPERM, "this disk is shared with others")
+        step = 16 * _MIB
+        handle = os.open(self.path / _FILLER, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            while step >= os.sysconf("SC_PAGESIZE"):
+                try:
+                    os.posix_fallocate(handle, os.fstat(handle).st_size, step)
+                except OSError:
+                    step //= 2
+        finally:
+            os.close(handle)
+
+    def free(self) -> None:
+        """Take away what fills it."""
+        with suppress(FileNotFoundError):
+            (self.path / _FILLER).unlink()
+
+    def remove(self) -> None:
+        """Give the mount back; the directory goes with its parent."""
+        if self.own:
+            order = ("umount", "--lazy", str(self.path))
+            subprocess.run(order, check=True)
+            self.own = False

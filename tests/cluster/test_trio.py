@@ -1,0 +1,140 @@
+"""The servers of these tests do what the real ones do: fail over, wait for a standby, fall silent, and fill up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from node import Node
+from polling import until
+from trio import Trio, trio
+
+pytestmark = pytest.mark.long
+_SOME = 20
+
+
+@pytest.fixture(scope="module", name="running")
+async def _running() -> AsyncIterator[Trio]:
+    async with trio(clients=2) as made:
+        await made.primary.run("CREATE TABLE kept(number int PRIMARY KEY)")
+        yield made
+
+
+@pytest.fixture(name="servers")
+async def _servers(running: Trio) -> AsyncIterator[Trio]:
+    await running.primary.run("DELETE FROM kept")
+    yield running
+    await running.mend()
+
+
+async def _insert(node: Node, number: int) -> None:
+    await node.rows("INSERT INTO kept VALUES ($1)", number)
+
+
+async def _kept(node: Node) -> list[int]:
+    return [row[0] for row in await node.rows("SELECT number FROM kept ORDER BY 1")]
+
+
+async def _is_waiting(node: Node) -> bool:
+    return bool(await node.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+
+@pytest.mark.parametrize("rewinding", [True, False], ids=["rewound", "copied"])
+async def test_a_promotion_keeps_what_was_acknowledged(servers: Trio, *, rewinding: bool) -> None:
+    """Rows whose commit was answered before the primary died are on the promoted node, and on the former one again."""
+    dead = servers.primary
+    for number in range(_SOME):
+        await _insert(dead, number)
+    timeline = await dead.timeline()
+    await dead.kill()
+    promoted = await servers.promote()
+    await servers.bring_back(rewinding=rewinding)
+    await servers.attached(servers.standbys)
+
+    assert await _kept(promoted) == list(range(_SOME))
+    assert await promoted.timeline() == timeline + 1
+    assert dead in servers.standbys
+    await until(lambda: _has(dead, _SOME), what="the rows on the former primary")
+
+
+async def _has(node: Node, count: int) -> bool:
+    return len(await _kept(node)) == count
+
+
+async def test_the_standby_that_has_most_is_promoted(servers: Trio) -> None:
+    """With a standby that lags behind, only the other surely has what was acknowledged; it becomes the primary."""
+    laggard, other = servers.standbys
+    laggard.freeze()
+    for number in range(_SOME):
+        await _insert(servers.primary, number)
+    await servers.primary.kill()
+    # What the system took for it while it did not run would reach it still.
+    await servers.feeds[servers.primary.name].drop()
+    laggard.thaw()
+
+    assert await servers.promote() is other
+    assert await _kept(other) == list(range(_SOME))
+
+
+async def test_a_commit_waits_for_any_standby(servers: Trio) -> None:
+    """One frozen standby delays no commit; with both frozen it is answered when one goes on, and not before."""
+    first, second = servers.standbys
+    first.freeze()
+    await _insert(servers.primary, 1)
+    second.freeze()
+    waiting = asyncio.create_task(_insert(servers.primary, 2))
+    await until(lambda: _is_waiting(servers.primary), what="the wait for a standby")
+    answered = waiting.done()
+    first.thaw()
+    await waiting
+
+    assert not answered
+
+
+async def test_a_cut_is_silent(servers: Trio) -> None:
+    """Behind a cut relay a statement gets no answer and no error; after the cut the answer comes."""
+    connection = await asyncpg.connect(servers.address(0), ssl=False, timeout=30)
+    other = await asyncpg.connect(servers.address(1), ssl=False, timeout=30)
+    servers.cut(0)
+    waiting = asyncio.create_task(connection.fetchval("SELECT 1"))
+    answers = [await other.fetchval("SELECT $1::int", number) for number in range(_SOME)]
+    answered = waiting.done()
+    for relay in servers.relays():
+        relay.mend()
+
+    assert (answers, answered, await waiting) == (list(range(_SOME)), False, 1)
+    for each in (connection, other):
+        await each.close()
+
+
+async def test_a_full_disk_is_told(servers: Trio) -> None:
+    """A server whose disk is full refuses to write, or ends; when there is room again it works."""
+    node = servers.primary
+    await node.run("CREATE TABLE wide(number int, text text)")
+    if not node.disk.own:
+        pytest.skip("no right to mount a disk that can be filled")
+    node.disk.fill()
+    with pytest.raises((asyncpg.DiskFullError, asyncpg.PostgresConnectionError, asyncpg.InternalServerError, OSError)):
+        await node.run("INSERT INTO wide SELECT n, md5(n::text) FROM generate_series(1, 200000) n")
+    node.disk.free()
+    await servers.mend()
+    await servers.primary.run("INSERT INTO wide VALUES (1, 'fits')")
+
+    assert await servers.primary.value("SELECT count(*) FROM wide") == 1
+    await servers.primary.run("DROP TABLE wide")
+
+
+async def test_a_stale_primary_takes_writes_that_it_cannot_acknowledge(servers: Trio) -> None:
+    """A former primary that is started as it was says it is none, on an older timeline, and no standby answers it."""
+    stale = servers.primary
+    await stale.kill()
+    promoted = await servers.promote()
+    await stale.start()
+    waiting = asyncio.create_task(_insert(stale, 7))
+    await until(lambda: _is_waiting(stale), what="the wait for a standby")
+
+    assert not await stale.value("SELECT pg_is_in_recovery()")
+    assert await stale.timeline() < await promoted.timeline()
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)

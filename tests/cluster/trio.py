@@ -1,0 +1,173 @@
+"""Three PostgreSQL servers, each behind relays: a primary and two standbys, of which a commit waits for any one.
+
+What Patroni or a person does at a fail-over is here in its right order: first nobody follows the old primary any more
+(else it could still acknowledge), then the standby that has most is promoted (of two standbys only that one surely has
+what was acknowledged), then the others follow it.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from disk import Disk
+from node import USER, Node
+from polling import until
+from relay import Relay
+
+CLIENT = "capi"
+"""The user of our programs, who is no superuser, and the database that this user owns."""
+_NAMES = ("one", "two", "three")
+
+
+@dataclass
+class Trio:
+    """The nodes, which of them is primary, and the relays before each."""
+
+    nodes: list[Node]
+    doors: dict[str, list[Relay]]
+    """By node: one relay for each of its clients."""
+    feeds: dict[str, Relay]
+    """By node: where its standbys follow it."""
+    primary: Node
+    retired: list[Node] = field(default_factory=list)
+    """Former primaries that were not brought back yet."""
+
+    @property
+    def standbys(self) -> list[Node]:
+        """Return who follows the primary, or shall."""
+        return [node for node in self.nodes if node is not self.primary and node not in self.retired]
+
+    def address(self, client: int) -> str:
+        """Return how one of the clients reaches all nodes."""
+        hosts = ",".join(f"127.0.0.1:{self.doors[node.name][client].port}" for node in self.nodes)
+        return f"postgresql://{CLIENT}@{hosts}/{CLIENT}"
+
+    # -- made
+
+    async def make(self) -> None:
+        """Make the primary and start it, then its copies."""
+        await asyncio.gather(*(relay.start() for relay in self.relays()))
+        await self.primary.make()
+        await self.primary.start()
+        # No standby answers yet, for which a commit would wait.
+        await self.primary.run("SET synchronous_commit = local", f"CREATE ROLE {CLIENT} LOGIN")
+        await self.primary.run("SET synchronous_commit = local", f"CREATE DATABASE {CLIENT} OWNER {CLIENT}")
+        await asyncio.gather(*(self._join(node) for node in self.standbys))
+        await self.attached(self.standbys)
+
+    def relays(self) -> list[Relay]:
+        """Return all relays."""
+        return [*self.feeds.values(), *(relay for relays in self.doors.values() for relay in relays)]
+
+    async def _join(self, node: Node) -> None:
+        await node.copy(self.primary.port, self.feeds[self.primary.name].port)
+        await node.start()
+
+    async def attached(self, nodes: Collection[Node]) -> None:
+        """Wait until these nodes follow the primary, and count for its commits."""
+
+        async def are_attached() -> bool:
+            streaming = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'"
+            return {node.name for node in nodes} <= {row[0] for row in await self.primary.rows(streaming)}
+
+        await until(are_attached, what="the standbys")
+
+    # -- fail-over
+
+    async def promote(self) -> Node:
+        """Make the standby that has most the primary; return it.
+
+        The old primary may be dead, frozen or cut off; it stays as it is until ``bring_back``.
+        """
+        standbys = self.standbys
+        await asyncio.gather(*(node.follow(0) for node in standbys))
+        newest = max([(await node.received(), node.name) for node in standbys])
+        best = next(node for node in standbys if node.name == newest[1])
+        await best.promote()
+        self.retired.append(self.primary)
+        self.primary = best
+        await asyncio.gather(*(node.follow(self.feeds[best.name].port) for node in self.standbys))
+        return best
+
+    async def bring_back(self, *, rewinding: bool = True) -> None:
+        """Make standbys of the former primaries: rewound where that works, else copied."""
+        for node in self.retired:
+            await node.kill()
+            upstream = self.feeds[self.primary.name].port
+            if not (rewinding and await node.rewind(self.primary.port, upstream)):
+                await node.copy(self.primary.port, upstream)
+            await node.start()
+        self.retired.clear()
+
+    async def mend(self) -> None:
+        """End whatever a test did: everybody runs, is reached, and follows the primary."""
+        for relay in self.relays():
+            relay.mend()
+        for node in self.nodes:
+            node.disk.free()
+            if node.is_frozen:
+                node.thaw()
+        for node in self.nodes:
+            if not node.runs and node not in self.retired:
+                await node.start()
+        await self.bring_back()
+        await self._repair_standbys()
+        await self.attached(self.standbys)
+
+    async def _repair_standbys(self) -> None:
+        """Copy anew those that cannot follow any more, having more than the primary was promoted with."""
+        for node in self.standbys:
+            if not await self._follows(node):
+                await node.kill()
+                await self._join(node)
+
+    async def _follows(self, node: Node) -> bool:
+        try:
+            await asyncio.wait_for(self.attached([node]), 10)
+        except TimeoutError:
+            return False
+        return True
+
+    # -- cut off
+
+    def cut(self, client: int) -> None:
+        """Cut one client off from all nodes."""
+        for relays in self.doors.values():
+            relays[client].cut()
+
+    def isolate_primary(self) -> None:
+        """Cut the primary off from clients and standbys."""
+        for relay in (self.feeds[self.primary.name], *self.doors[self.primary.name]):
+            relay.cut()
+
+    async def close(self) -> None:
+        """End all processes and give the disks back."""
+        await asyncio.gather(*(node.kill() for node in self.nodes))
+        await asyncio.gather(*(relay.stop() for relay in self.relays()))
+        for node in self.nodes:
+            node.disk.remove()
+
+
+@asynccontextmanager
+async def trio(clients: int) -> AsyncIterator[Trio]:
+    """Run a primary and two standbys with relays for so many clients."""
+    # The server runs as a user of its own, who cannot enter the directories that pytest makes.
+    directory = Path(tempfile.mkdtemp(prefix="capi-proxy-trio-"))
+    if os.geteuid() == 0:
+        shutil.chown(directory, USER)
+    nodes = [Node(name, _NAMES, Disk(directory / name)) for name in _NAMES]
+    doors = {node.name: [Relay(node.port) for _ in range(clients)] for node in nodes}
+    made = Trio(nodes, doors, {node.name: Relay(node.port) for node in nodes}, nodes[0])
+    try:
+        for node in nodes:
+            node.disk.make(USER)
+        await made.make()
+        yield made
+    finally:
+        await made.close()
+        shutil.rmtree(directory)

@@ -1,0 +1,30 @@
+"""Connections by role: statements, transactions, limits, and what an error means."""
+
+import pytest
+
+from proxy.queue.postgres.database import Database, Role
+
+
+async def test_a_statement_is_a_transaction(database: Database) -> None:
+    """What one role wrote is there for another, and a uuid is 16 bytes on both ways."""
+    rows = await database.run(Role.BOOKS, "SELECT id, layout FROM replica WHERE id = $1", database.replica)
+
+    assert [(row["id"], row["layout"]) for row in rows] == [(database.replica, 1)]
+
+
+async def failing(database: Database) -> None:
+    async with database.transaction(Role.APPEND) as run:
+        await run("INSERT INTO meta(key, number) VALUES('b', 1)")
+        raise ZeroDivisionError
+
+
+async def test_a_transaction_is_whole(database: Database) -> None:
+    """A body that ends in order commits, and one that fails leaves nothing."""
+    async with database.transaction(Role.APPEND) as run:
+        await run("INSERT INTO meta(key, number) VALUES('a', 1)")
+    with pytest.raises(ZeroDivisionError):
+        await failing(database)
+
+    rows = await database.run(Role.BOOKS, "SELECT key FROM meta WHERE key IN ('a', 'b')")
+    assert [row["key"] for row in rows] == ["a"]
+    assert database.here
