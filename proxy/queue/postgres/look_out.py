@@ -43,8 +43,9 @@ _WAITS = "SELECT true FROM segment s WHERE s.lane = l.lane AND s.not_before = 0 
 OTHERS = f"""
 SELECT l.lane, (SELECT min(s.not_before) FROM segment s WHERE s.lane = l.lane AND s.not_before > 0) AS due,
   coalesce(({_WAITS} s.fields > '' LIMIT 1), false) AS with_fields,
-  coalesce(({_WAITS} s.fields = '' AND s.suspect > 0 LIMIT 1), ({_WAITS} s.fields = '' AND s.suspect < 0 LIMIT 1), false)
-    AS suspects
+  coalesce(
+    ({_WAITS} s.fields = '' AND s.suspect > 0 LIMIT 1), ({_WAITS} s.fields = '' AND s.suspect < 0 LIMIT 1), false
+  ) AS suspects
 FROM unnest($1::text[]) l(lane)
 """  # noqa: S608 - our own text
 """What else waits in lanes."""
