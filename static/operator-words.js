@@ -172,6 +172,8 @@ export const advice = ({ code, subject, detail }) => {
       return `${detail}, on the ${subject} listener. If it is a proxy of yours, list it in server.trusted_proxies.`;
     case "descriptors":
       return `File descriptors are scarce: ${detail}. Raise the limit of the service (LimitNOFILE).`;
+    case "workers":
+      return `${detail}. One that ended is started again by itself; the log says why it ended.`;
     case "limited":
       return `Requests are refused: ${detail}. Pages try again by themselves.`;
     case "foreign_origin":

@@ -32,6 +32,7 @@ ConditionCode: TypeAlias = Literal[
     "descriptors",
     # The proxy itself
     "operator_password",
+    "workers",
     "fault",
 ]
 

@@ -86,6 +86,11 @@ def address_full(most: int) -> str:
     return f"{most} connections of one address are open (limits.connections_per_address)"
 
 
+def fronts_connected(connected: int, expected: int) -> str:
+    """Return how many of the front processes are connected to the back."""
+    return f"{connected} of {expected} front processes {'is' if connected == 1 else 'are'} connected (server.workers)"
+
+
 def few_descriptors(allowed: int, most: int, wanted: int) -> str:
     """Return that the process accepts fewer connections than the settings want.
 
