@@ -168,6 +168,8 @@ export const advice = ({ code, subject, detail }) => {
       );
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
+    case "database":
+      return `Events wait on this machine until the shared database has them: ${detail}.`;
     case "housekeeping":
       return `${detail}. Nothing is lost, and it is tried again; see to data_dir, or to the limit on open files.`;
     case "ledger_incomplete":
@@ -185,6 +187,8 @@ export const advice = ({ code, subject, detail }) => {
       return `${detail}, on the ${subject} listener. If it is a proxy of yours, list it in server.trusted_proxies.`;
     case "descriptors":
       return `File descriptors are scarce: ${detail}. Raise the limit of the service (LimitNOFILE).`;
+    case "workers":
+      return `${detail}. One that ended is started again by itself; the log says why it ended.`;
     case "limited":
       return `Requests are refused: ${detail}. Pages try again by themselves.`;
     case "foreign_origin":

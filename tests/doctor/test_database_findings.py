@@ -399,7 +399,7 @@ async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
     """Before the proxy refuses to start, the check says that no listed secret opens what rests."""
     proof = Sealer(SECRET).seal(b"capi-proxy", b"meta").hex()
     async with _tables(pair, "meta(key text PRIMARY KEY, number int8, bytes bytea)"):
-        await _execute(pair.primary, f"INSERT INTO capi_proxy.meta VALUES ('proof', NULL, '\\x{proof}')")  # noqa: S608
+        await _execute(pair.primary, f"INSERT INTO capi_proxy.meta VALUES ('proof', NULL, '\\x{proof}')")
         looks = await look(pair.url)
     lines = [_lines(judged(looks, sealer=Sealer(secret))) for secret in (SECRET, "another secret for tests, as long")]
 

@@ -161,7 +161,7 @@ async def fill(session: Session, rows: int, *, lane: str) -> None:
         values = [_value(row["name"], row["type"], lane) for row in found]
         names = ", ".join(row["name"] for row in found)
         await session.execute(
-            f"INSERT INTO {table}({names}) SELECT {', '.join(values)} FROM generate_series(1, {rows}) i"  # noqa: S608
+            f"INSERT INTO {table}({names}) SELECT {', '.join(values)} FROM generate_series(1, {rows}) i"
             f" ON CONFLICT DO NOTHING; ANALYZE {table}"
         )
 
