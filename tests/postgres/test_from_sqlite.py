@@ -40,14 +40,14 @@ def moving(books: Books, directory: Path, database: Any = None) -> OldQueue:
 
 
 async def rows(books: Books, table: str) -> int:
-    ((count,),) = await books.database.run(Role.BOOKS, f"SELECT count(*) FROM {table}")  # noqa: S608 - our own names
+    ((count,),) = await books.database.run(Role.BOOKS, f"SELECT count(*) FROM {table}")
     return int(count)
 
 
 async def shared_segments(books: Books) -> list[tuple[Any, ...]]:
     names = "lane, n, attempts, strikes, at, suspect, oldest_s, not_before, skip, fields, sealed"
     found = []
-    for row in await books.database.run(Role.BOOKS, f"SELECT {names} FROM segment"):  # noqa: S608 - our own names
+    for row in await books.database.run(Role.BOOKS, f"SELECT {names} FROM segment"):
         *facts, skip, fields, sealed = row
         found.append((*facts, skip or [], fields, old_queue.opened(facts[0], sealed)))
     return sorted(found)
@@ -62,7 +62,7 @@ async def assert_all_arrived(books: Books, directory: Path, expected_dead: list[
     assert [replace(each, id=0) for each in dead] == expected_dead
     assert len({each.id for each in dead}) == len(dead)
     for table in ("mark", "unsent_order", "sighting", "sighting_slot"):
-        ((count,),) = old_queue.read(directory, f"SELECT count(*) FROM {table}", name)  # noqa: S608 - our own names
+        ((count,),) = old_queue.read(directory, f"SELECT count(*) FROM {table}", name)
         assert (table, await rows(books, table)) == (table, count)
     kept = await books.database.run(Role.BOOKS, "SELECT key FROM seen_0")
     assert {row["key"] for row in kept} == old_queue.memory(directory, name)
@@ -252,7 +252,7 @@ async def test_what_an_old_secret_sealed_is_sealed_with_the_new(books: Books, ol
     new = Sealer("a new secret of thirty-two bytes or more")
 
     for table in ("segment", "dead", "sighting"):
-        found = await books.database.run(Role.BOOKS, f"SELECT sealed FROM {table}")  # noqa: S608 - our own names
+        found = await books.database.run(Role.BOOKS, f"SELECT sealed FROM {table}")
         assert found
         assert all(new.knows(row["sealed"]) for row in found)
 
