@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 # A disk that takes this long hangs: whoever comes is refused.
 _HANGS_S = 8.0
+_SLOW_S = 1.5
+# Bytes of a small group: a spool without room for it is full.
+_LITTLE = 4096
 
 
 class Spool:
@@ -74,6 +77,12 @@ class Spool:
     def empty(self) -> bool:
         """Whether nothing is there at all."""
         return not self._file.totals.bytes
+
+    def refuses(self) -> str:
+        """Return why nothing is taken now; empty while it is."""
+        if self._busy_since is not None and time.monotonic() - self._busy_since > _SLOW_S:
+            return "the disk of data_dir does not answer"
+        return self._file.no_room(_LITTLE)
 
     async def put(self, kind: SpoolKind, body: bytes, *, events: int = 0, in_doubt: bool = False) -> None:
         """Store something durably.
