@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+from cable import cabled
 from postgres_server import USER, Cluster, psql
-from relay import relayed
 from support import SECRET, until
 
 from proxy.queue.contract import QueueError
@@ -194,7 +194,7 @@ async def test_a_server_that_takes_no_writes_is_away(postgres: Cluster, schema: 
 
 async def test_a_cable_that_is_cut_costs_no_more_than_the_limit(postgres: Cluster, schema: str) -> None:
     """A server that cannot be reached any more is answered for in time, and used again when it can."""
-    async with relayed(postgres.port) as relay:
+    async with cabled(postgres.port) as relay:
         url = postgres.url().replace(str(postgres.port), str(relay.port))
         async with opened(url, schema) as database:
             relay.cut()
@@ -209,7 +209,7 @@ async def test_a_cable_that_is_cut_costs_no_more_than_the_limit(postgres: Cluste
 
 async def test_a_server_that_hangs_costs_the_others_nothing(postgres: Cluster, schema: str) -> None:
     """Of several hosts one accepts connections and says nothing, one refuses them, and the third is used."""
-    async with relayed(postgres.port) as silent:
+    async with cabled(postgres.port) as silent:
         silent.cut()
         hosts = f"127.0.0.1:{silent.port},127.0.0.1:1,127.0.0.1:{postgres.port}"
         url = postgres.url().replace(f"127.0.0.1:{postgres.port}", hosts)
@@ -220,7 +220,7 @@ async def test_a_server_that_hangs_costs_the_others_nothing(postgres: Cluster, s
 
 async def test_it_may_come_later(postgres: Cluster, schema: str) -> None:
     """A start without the database is one that is away; once it can be reached, it is made ready and is here."""
-    async with relayed(postgres.port) as relay:
+    async with cabled(postgres.port) as relay:
         relay.cut()
         url = postgres.url().replace(str(postgres.port), str(relay.port))
         database = make_database(url, Sealer(SECRET), schema=schema)

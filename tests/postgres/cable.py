@@ -1,11 +1,11 @@
-"""A relay before a server, which can stop forwarding without ending a connection: a cable that is cut."""
+"""A cable to a server, which can stop forwarding without ending a connection: a cable that is cut."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 
-class Relay:
+class Cable:
     """Forwards bytes both ways while it is connected."""
 
     def __init__(self, port: int) -> None:
@@ -61,14 +61,14 @@ class Relay:
 
 
 @asynccontextmanager
-async def relayed(port: int) -> AsyncIterator[Relay]:
-    """Run a relay before a port of loopback."""
-    relay = Relay(port)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.port = server.sockets[0].getsockname()[1]
+async def cabled(port: int) -> AsyncIterator[Cable]:
+    """Run a cable to a port of loopback."""
+    cable = Cable(port)
+    server = await asyncio.start_server(cable.serve, "127.0.0.1", 0)
+    cable.port = server.sockets[0].getsockname()[1]
     try:
-        yield relay
+        yield cable
     finally:
         server.close()
-        relay.mend()
-        await relay.end()
+        cable.mend()
+        await cable.end()
