@@ -9,6 +9,18 @@ from proxy.model.suppression import SuppressionKind
 
 
 @dataclass(frozen=True, slots=True)
+class SharedState:
+    """How this process stands with a database that others use too."""
+
+    away: bool = False
+    spool_events: int = 0
+    """How many events it lacks."""
+    spool_bytes: int = 0
+    spool_max_bytes: int = 0
+    """0 where there is no spool."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """How full the queue is."""
 
@@ -29,6 +41,7 @@ class Stats:
     """How many of the waiting events are held, that is not due yet, by pixel."""
     next_due: int | None = None
     """When the next of those is due, or earlier: server clock in milliseconds."""
+    shared: SharedState = field(default_factory=SharedState)
 
 
 @dataclass(frozen=True, slots=True)
