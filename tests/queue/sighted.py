@@ -9,7 +9,7 @@ from support import PIXEL, SECRET, server_record
 
 from proxy.model.join import Join, JoinKey, JoinKind, Sighting
 from proxy.model.record import Record
-from proxy.queue.contract import Segment, Stored
+from proxy.queue.contract import Segment, Stored, WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sightings import open_sighting
 from proxy.queue.sqlite.engine import LocalQueue
@@ -47,12 +47,12 @@ def told(*keys: JoinKey, number: int = 1, unknown: Any = "send", days: int = 30,
     return made._replace(name="Purchase", time_s=NOON // 1000, payload=payload, pending=join, **facts)
 
 
-async def claimed(queue: LocalQueue) -> list[Record]:
+async def claimed(queue: WholeQueue) -> list[Record]:
     segments: Sequence[Segment] = await queue.claim(PIXEL, most=1000)
     return [found for segment in segments for found in segment.records]
 
 
-async def joined(queue: LocalQueue, *keys: JoinKey, number: int = 1, **join: Any) -> str:
+async def joined(queue: WholeQueue, *keys: JoinKey, number: int = 1, **join: Any) -> str:
     """Return whose browser an event of a server gets, or nothing; or why it was dropped."""
     before = dict(queue.stats().withheld)
     await queue.append([told(*keys, number=number, **join)])
@@ -62,7 +62,7 @@ async def joined(queue: LocalQueue, *keys: JoinKey, number: int = 1, **join: Any
     return reason
 
 
-async def leave(queue: LocalQueue, *sightings: Sighting) -> Stored:
+async def leave(queue: WholeQueue, *sightings: Sighting) -> Stored:
     return await queue.append([], sightings=sightings)
 
 
