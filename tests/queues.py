@@ -4,7 +4,7 @@ A test that asks for ``queue`` or ``opener`` runs on the engines it is marked wi
 module, from which ``only_sqlite`` takes out what looks into the file), else SQLite alone.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from support import SECRET
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.queue.contract import WholeQueue
+from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.postgres.opening import make_database
 from proxy.queue.seal import Sealer
@@ -57,8 +58,15 @@ async def open_shared(cluster: Cluster, schema: str, clock: Clock, **settings: A
     database = make_database(cluster.url(), sealer, schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
     assert database.here, database.why_away
-    usual = {"limits": QueueSettings(), "retention": RetentionSettings(), "now": clock, "lease_s": LEASE_S}
-    return await SharedQueue.open(database, None, sealer, **usual | settings)
+    usual: dict[str, Any] = {
+        "limits": QueueSettings(),
+        "retention": RetentionSettings(),
+        "now": clock,
+        "lease_s": LEASE_S,
+    }
+    queue = SharedQueue(database, None, sealer, **usual | settings)
+    await queue.start()
+    return queue
 
 
 class Opener(Protocol):
@@ -68,10 +76,23 @@ class Opener(Protocol):
         """Return it; it is closed behind the test at the latest."""
 
 
+async def rows_of(queue: WholeQueue, sql: str) -> list[Any]:
+    """Return what a statement that both engines understand returns."""
+    if isinstance(queue, SharedQueue):
+        return [tuple(row) for row in await queue._database.run(Role.BOOKS, sql)]
+    return await local(queue)._writer.do(lambda: local(queue)._store.tables.db.execute(sql).fetchall())
+
+
 async def tidy(queue: WholeQueue) -> None:
     """Do what becomes due with time: a file does it with the next append, a database's tender every minute."""
     if isinstance(queue, SharedQueue):
         await queue._tending.tend()
+
+
+def local(queue: WholeQueue) -> LocalQueue:
+    """Return a queue whose engine a test looks into."""
+    assert isinstance(queue, LocalQueue)
+    return queue
 
 
 @pytest.fixture(name="clock")
@@ -87,15 +108,14 @@ def _engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(name="opener")
 async def _opener(engine: str, tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
     opened: list[WholeQueue] = []
-    where: Sequence[Any] = ()
-    if engine == "postgres":
-        where = (request.getfixturevalue("postgres"), request.getfixturevalue("schema"))
+    is_shared = engine == "postgres"
+    where: list[Any] = [request.getfixturevalue(name) for name in ("postgres", "schema") if is_shared]
 
     async def opener(retention: RetentionSettings | None = None) -> WholeQueue:
-        if engine == "sqlite":
-            opened.append(open_queue(tmp_path, clock, retention))
+        if is_shared:
+            opened.append(await open_shared(where[0], where[1], clock, retention=retention or RetentionSettings()))
         else:
-            opened.append(await open_shared(*where, clock, retention=retention or RetentionSettings()))
+            opened.append(open_queue(tmp_path, clock, retention))
         return opened[-1]
 
     yield opener

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from clock import NOON
+from queues import rows_of
 from support import PIXEL, SECRET, server_record
 
 from proxy.model.join import Join, JoinKey, JoinKind, Sighting
@@ -12,7 +13,6 @@ from proxy.model.record import Record
 from proxy.queue.contract import Segment, Stored, WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sightings import open_sighting
-from proxy.queue.sqlite.engine import LocalQueue
 
 ANNA, BERT = b"a" * 16, b"b" * 16
 
@@ -66,18 +66,14 @@ async def leave(queue: WholeQueue, *sightings: Sighting) -> Stored:
     return await queue.append([], sightings=sightings)
 
 
-async def rows(queue: LocalQueue, table: str = "sighting") -> int:
+async def rows(queue: WholeQueue, table: str = "sighting") -> int:
     """Return how many rows of a table there are."""
-    ((count,),) = await queue._writer.do(
-        lambda: queue._store.tables.db.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
-    )
+    ((count,),) = await rows_of(queue, f"SELECT count(*) FROM {table}")  # noqa: S608
     return int(str(count))
 
 
-async def resting(queue: LocalQueue) -> list[Sighting]:
+async def resting(queue: WholeQueue) -> list[Sighting]:
     """Return all that rests, opened."""
-    sealed: list[Any] = await queue._writer.do(
-        lambda: queue._store.tables.db.execute("SELECT sealed FROM sighting ORDER BY id").fetchall()
-    )
+    sealed = await rows_of(queue, "SELECT sealed FROM sighting ORDER BY id")
     found = [open_sighting(text, Sealer(SECRET)) for (text,) in sealed]
     return [each for each in found if each]

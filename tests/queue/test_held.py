@@ -92,6 +92,7 @@ async def test_what_was_held_counts_as_arrived_when_it_became_due(queue: WholeQu
     ]
 
 
+@pytest.mark.only_sqlite
 async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: WholeQueue, clock: Clock) -> None:
     """A claim releases what is due of all pixels, earliest first, some at a time, and tells that there is more."""
     appends = [queue.append([record(n)], not_before=NOON + n) for n in range(1, 1201)]
@@ -107,6 +108,7 @@ async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: WholeQueu
     assert ids(await queue.claim("2", most=10)) == ["id-9000"]
 
 
+@pytest.mark.only_sqlite
 async def test_a_slice_of_large_segments_has_fewer_of_them(queue: WholeQueue, clock: Clock) -> None:
     """A release writes anew what is sealed, so it ends with some thousand events, however few segments they are in."""
     for start in range(0, 6000, 300):

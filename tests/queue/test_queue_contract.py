@@ -13,6 +13,7 @@ import orjson
 import pytest
 from clock import NOON, Clock
 from old_layouts import write_as_layout_1, write_as_layout_3, write_as_layout_5
+from queues import tidy
 from support import PIXEL, SECRET, record, until
 
 from proxy.config.schema import QueueSettings, RetentionSettings
@@ -280,11 +281,13 @@ async def test_one_order_of_two_visitors_with_two_values_is_told(
     assert ["id:conflict" in record.findings for record in found] == conflicts[: len(found)]
 
 
-@pytest.mark.parametrize(("hours", "is_repeat"), [(0, True), (47, True), (48, True), (64, False), (24 * 365, False)])
+@pytest.mark.parametrize(("hours", "is_repeat"), [(0, True), (47, True), (48, True), (64, False), (24 * 30, False)])
 async def test_repeats_are_known_for_48_hours(queue: WholeQueue, clock: Clock, hours: int, *, is_repeat: bool) -> None:
     """A repeat within 48 hours is known; after at most 64 the memory has let go of it."""
     await queue.append([record(1)])
-    clock.now += hours * HOUR
+    for passed in [16] * (hours // 16) + [hours % 16]:
+        clock.now += passed * HOUR
+        await tidy(queue)
     await queue.append([record(2)])
 
     assert bool((await queue.append([record(1)])).duplicates) is is_repeat
@@ -699,7 +702,7 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
     await queue.close()
 
 
-@pytest.mark.parametrize("bad", [record(1)._replace(id="\ud800"), record(1)._replace(worth=())])  # type: ignore[arg-type]
+@pytest.mark.parametrize("bad", [record(1)._replace(id="\ud800"), record(1)._replace(worth="aaaa")])  # type: ignore[arg-type]
 async def test_what_one_caller_brings_never_costs_its_neighbours(queue: WholeQueue, bad: Record) -> None:
     """A record that cannot be keyed, or cannot be written, fails alone in its group."""
     results = await asyncio.gather(

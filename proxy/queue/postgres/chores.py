@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from proxy.config.schema import RetentionSettings
 from proxy.model.units import DAY_MS
-from proxy.queue.postgres import orders, seen, sightings, suppressions
+from proxy.queue.postgres import orders, seen_slots, sightings, suppressions
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger_forgetting import LedgerBytes, forget_days
 from proxy.queue.postgres.tending import Step
@@ -22,7 +22,7 @@ def chores(
         now: The server's clock in milliseconds.
     """
     return {
-        "the turn of the duplicate memory": lambda run: seen.turn(run, now()),
+        "the turn of the duplicate memory": lambda run: seen_slots.turn(run, now()),
         "old orders": lambda run: orders.forget(run, now()),
         "old sightings": lambda run: sightings.forget(run, now(), join_days),
         "old suppressions": lambda run: suppressions.forget(run, now(), retention),

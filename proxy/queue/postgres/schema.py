@@ -9,7 +9,7 @@ Several processes may start at once: a row of ``meta`` is the lock.
 import logging
 
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import dead_letters, lane_table, orders, seen, segment_table, sightings, suppressions
+from proxy.queue.postgres import dead_letters, lane_table, orders, seen_slots, segment_table, sightings, suppressions
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
@@ -40,7 +40,7 @@ TABLES: tuple[str, ...] = (
     _REPLICA,
     *lane_table.TABLES,
     *segment_table.TABLES,
-    *seen.TABLES,
+    *seen_slots.TABLES,
     *orders.TABLES,
     *sightings.TABLES,
     *suppressions.TABLES,
@@ -54,6 +54,15 @@ _KNOWN = "SELECT key, number, bytes FROM meta WHERE key IN ('schema', 'oldest', 
 _LOCK = "SELECT number FROM meta WHERE key = 'schema' FOR UPDATE"
 _KEEP = """INSERT INTO meta(key, number, bytes) VALUES($1, $2, $3)
 ON CONFLICT (key) DO UPDATE SET number = excluded.number, bytes = excluded.bytes"""
+
+
+def is_opened_by(proof: bytes, sealer: Sealer) -> bool:
+    """Tell whether what proves the secret of a queue is of a secret that is listed."""
+    try:
+        sealer.open(proof, _PROOF_BOUND)
+    except SealError:
+        return False
+    return True
 
 
 class Schema:
