@@ -19,6 +19,7 @@ from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.postgres.opening import make_database
 from proxy.queue.seal import Sealer
+from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.engine import LocalQueue
 
 ENGINES = ("sqlite", "postgres")
@@ -33,8 +34,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", ENGINES if both and not one else ENGINES[:1], indirect=True, scope="function")
 
 
-def open_queue(directory: Path, clock: Clock, retention: RetentionSettings | None = None) -> LocalQueue:
-    """Open a queue on a disk; that it breaks is nobody's concern."""
+def open_queue(
+    directory: Path, clock: Clock, retention: RetentionSettings | None = None, *, sieve: Sieve | None = None
+) -> LocalQueue:
+    """Open a queue; that it breaks is nobody's concern."""
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
@@ -42,6 +45,7 @@ def open_queue(directory: Path, clock: Clock, retention: RetentionSettings | Non
         retention=retention or RetentionSettings(),
         now=clock,
         on_broken=lambda _error: None,
+        sieve=sieve,
     )
 
 

@@ -20,7 +20,6 @@ from proxy.queue.keys import event_key
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.append import SharedAppends
 from proxy.queue.postgres.archive import SharedArchive
-from proxy.queue.postgres.chores import chores
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger import SharedLedger
@@ -30,6 +29,7 @@ from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressing import SharedSuppressing
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.tending import TEND_LANE, Tending
+from proxy.queue.postgres.tending_steps import steps
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.postgres.upkeep import SpoolReceiver, Upkeep
 from proxy.queue.seal import Sealer
@@ -82,7 +82,7 @@ class SharedQueue:
         spool_notes = partial(spool.put, SpoolKind.NOTES) if spool else None
         self._notes = SharedNotes(database, self._ledger, seen.owners_of, spool=spool_notes)
         self._tending = Tending(
-            database, chores(retention, join_days, dead, now), leads=lambda: self._outbox.term(TEND_LANE) != 0
+            database, steps(dead, retention, now, join_days=join_days), leads=lambda: self._outbox.term(TEND_LANE) != 0
         )
         self._upkeep = Upkeep(
             database, dead, self._suppressions, tasks=(self._notes, self._tending), on_learnt=self._wake_draining
@@ -102,14 +102,8 @@ class SharedQueue:
         appends = SharedAppends(database, sealer, self._suppressions, now, on_stored=self._outbox.arrived)
         spooling = Spooling(database, spool, sealer, appends.store)
         self._grouper = Grouper(appends.group, spooling.store, require=self._require)
-        self._archive = SharedArchive(
-            database,
-            sealer,
-            ledger=self._ledger,
-            dead=dead,
-            suppress=self._suppressing.suppress,
-            now=now,
-        )
+        suppress = self._suppressing.suppress
+        self._archive = SharedArchive(database, sealer, ledger=self._ledger, dead=dead, suppress=suppress, now=now)
         self._draining = spool and Draining(
             spool,
             SpoolReceiver(appends, self._suppressing, self._notes),
@@ -137,6 +131,8 @@ class SharedQueue:
         self.events = self._archive.events
         self.dead = self._archive.dead
         self.suppressions = self._archive.suppressions
+        self.replicas = self._archive.replicas
+        self.lane_reports = self._archive.lane_reports
 
     # -- from start to end
 
