@@ -19,6 +19,14 @@ from proxy.telemetry.loop_counter import LoopCounter
 _CONFLICT = "id:conflict"
 
 
+_SHARED = {
+    "database_away": "1 while a shared database does not answer",
+    "spool_events": "Events that the shared database lacks",
+    "spool_bytes": "Bytes of the spool",
+    "spool_max_bytes": "Bytes that the spool may have",
+}
+
+
 class Metrics:
     """One registry per proxy, so that two in one process do not share counts."""
 
@@ -78,16 +86,9 @@ class Metrics:
             "capi_proxy_suppressions", "Opt-outs, withdrawals and erasures remembered", ["kind"], registry=self.registry
         )
         self._suppression_changes = self._counter("suppression_changes", "Suppressions by change", "kind", "change")
-        self._database_away = Gauge(
-            "capi_proxy_database_away", "1 while a shared database does not answer", registry=self.registry
-        )
-        self._spool_events = Gauge(
-            "capi_proxy_spool_events", "Events that the shared database lacks", registry=self.registry
-        )
-        self._spool_bytes = Gauge("capi_proxy_spool_bytes", "Bytes of the spool", registry=self.registry)
-        self._spool_max_bytes = Gauge(
-            "capi_proxy_spool_max_bytes", "Bytes that the spool may have", registry=self.registry
-        )
+        self._shared = {
+            name: Gauge(f"capi_proxy_{name}", text, registry=self.registry) for name, text in _SHARED.items()
+        }
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
         self._lost_notes = Gauge(
             "capi_proxy_lost_ledger_rows",
@@ -245,8 +246,6 @@ class Metrics:
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes + self._lost_in_fronts)
         self._foreign_copy_updates.set(stats.foreign_updates)
-        self._database_away.set(stats.shared.away)
-        self._spool_events.set(stats.shared.spool_events)
-        self._spool_bytes.set(stats.shared.spool_bytes)
-        self._spool_max_bytes.set(stats.shared.spool_max_bytes)
+        for name, gauge in self._shared.items():
+            gauge.set(getattr(stats.shared, name))
         return generate_latest(self.registry)

@@ -56,7 +56,7 @@ async def test_events_reach_graph_through_the_database(tmp_path: Path, url: str)
         assert await post(proxy, "a") == 204
         report = await proxy.counted(2)
 
-    assert (report["counted_once"], report["duplicates"]) == (2, 0)
+    assert sent_once(report) == 2
 
 
 async def test_what_is_acknowledged_while_the_database_is_away_is_delivered_later(tmp_path: Path, url: str) -> None:
@@ -84,7 +84,14 @@ async def test_what_is_acknowledged_while_the_database_is_away_is_delivered_late
             await until(lambda: is_well(proxy), what="health is well again")
 
             assert await metric(proxy, "capi_proxy_spool_events") == 0
-            assert (report["counted_once"], report["duplicates"]) == (5, 0)
+            assert sent_once(report) == 5
+
+
+def sent_once(report: dict[str, Any]) -> int:
+    """Return how many events Graph has, each from the server once."""
+    copies = [pair["server"] for pair in report["pairs"]]
+    assert set(copies) == {1}
+    return len(copies)
 
 
 async def is_well(proxy: Installation) -> bool:
@@ -114,7 +121,10 @@ async def test_without_a_spool_pages_are_asked_to_try_again(tmp_path: Path, url:
 async def test_a_full_spool_refuses_and_says_so(tmp_path: Path, url: str) -> None:
     """Beyond its bound pages get 503 and readiness fails, until the database is back."""
     dead = url.replace(url.rpartition(":")[2].partition("/")[0], "1")
-    settings = queue_settings(dead, spool_max_bytes=1_048_576)
+    settings = {
+        **queue_settings(dead, spool_max_bytes=1_048_576),
+        "limits": {"requests_per_second": 1_000_000, "burst": 1_000_000},
+    }
     async with installation(tmp_path, more=settings) as proxy:
         statuses = []
         for number in range(1000):
@@ -135,7 +145,7 @@ async def test_a_start_without_the_database_takes_events(tmp_path: Path, url: st
         assert await post(proxy, "a", "c") == 204
         report = await proxy.counted(3)
 
-    assert (report["counted_once"], report["duplicates"]) == (3, 0)
+    assert sent_once(report) == 3
 
 
 def place(tmp_path: Path, **queue: Any) -> Place:

@@ -12,7 +12,7 @@ from proxy.model.suppression import SuppressionKind
 class SharedState:
     """How this process stands with a database that others use too."""
 
-    away: bool = False
+    database_away: bool = False
     spool_events: int = 0
     """How many events it lacks."""
     spool_bytes: int = 0

@@ -19,8 +19,8 @@ T = TypeVar("T")
 # A disk that takes this long hangs: whoever comes is refused.
 _HANGS_S = 8.0
 _SLOW_S = 1.5
-# Bytes of a small group: a spool without room for it is full.
-_LITTLE = 4096
+# Bytes of a group of usual size: a spool without room for it is full.
+_LITTLE = 1 << 16
 
 
 class Spool:
