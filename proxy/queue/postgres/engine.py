@@ -82,7 +82,7 @@ class SharedQueue:
         spool_notes = partial(spool.put, SpoolKind.NOTES) if spool else None
         self._notes = SharedNotes(database, self._ledger, seen.owners_of, spool=spool_notes)
         self._tending = Tending(
-            database, steps(dead, retention, now, join_days=join_days), leads=lambda: self._outbox.term(TEND_LANE) != 0
+            database, steps(dead, retention, join_days=join_days), now, leads=lambda: self._outbox.term(TEND_LANE) != 0
         )
         self._upkeep = Upkeep(
             database, dead, self._suppressions, tasks=(self._notes, self._tending), on_learnt=self._wake_draining
