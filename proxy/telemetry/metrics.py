@@ -3,10 +3,13 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from proxy.model.condition import Condition, ConditionCode
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.join import Sighting
@@ -17,14 +20,6 @@ from proxy.queue.contract import Stats, Stored
 from proxy.telemetry.loop_counter import LoopCounter
 
 _CONFLICT = "id:conflict"
-
-
-_SHARED = {
-    "database_away": "1 while a shared database does not answer",
-    "spool_events": "Events that the shared database lacks",
-    "spool_bytes": "Bytes of the spool",
-    "spool_max_bytes": "Bytes that the spool may have",
-}
 
 
 class Metrics:
@@ -86,9 +81,6 @@ class Metrics:
             "capi_proxy_suppressions", "Opt-outs, withdrawals and erasures remembered", ["kind"], registry=self.registry
         )
         self._suppression_changes = self._counter("suppression_changes", "Suppressions by change", "kind", "change")
-        self._shared = {
-            name: Gauge(f"capi_proxy_{name}", text, registry=self.registry) for name, text in _SHARED.items()
-        }
         self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
         self._lost_notes = Gauge(
             "capi_proxy_lost_ledger_rows",
@@ -99,6 +91,13 @@ class Metrics:
             "capi_proxy_foreign_copy_updates",
             "Updates since start of browser copies of another visitor's events, which were ignored",
             registry=self.registry,
+        )
+
+        self._spooled = Gauge(
+            "capi_proxy_spooled_events", "Events that the shared database lacks", registry=self.registry
+        )
+        self._conditions = Gauge(
+            "capi_proxy_conditions", "Conditions that stand at this moment", ["code"], registry=self.registry
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> LoopCounter:
@@ -228,8 +227,8 @@ class Metrics:
         for kind in kinds:
             self._suppression_changes.inc(kind, "lifted")
 
-    def render(self, stats: Stats) -> bytes:
-        """Return all metrics in the Prometheus text format, the gauges from the figures of the queue."""
+    def render(self, stats: Stats, conditions: Iterable[Condition] = ()) -> bytes:
+        """Return all metrics in the Prometheus text format, the gauges from the figures of the queue and the board."""
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
@@ -246,6 +245,8 @@ class Metrics:
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes + self._lost_in_fronts)
         self._foreign_copy_updates.set(stats.foreign_updates)
-        for name, gauge in self._shared.items():
-            gauge.set(getattr(stats.shared, name))
+        self._spooled.set(stats.spooled)
+        codes = Counter(condition.code for condition in conditions)
+        for code in get_args(ConditionCode):
+            self._conditions.labels(code).set(codes[code])
         return generate_latest(self.registry)

@@ -21,7 +21,7 @@ SMALL_TABLES = {"lane", "meta", "replica"}
 """A row for each pixel, fact and process: reading all of them is what their statements are for."""
 _OF_THE_CATALOGUE = {"look.py", "look_texts.py", "session.py", "schema.py", "server_facts.py"}
 """Files whose statements are not about our large tables, or make them."""
-_SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
+_SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b")
 _EXPLAINED = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 _SCANS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}
 
@@ -105,14 +105,14 @@ def _in_one_line(text: str) -> str:
 
 def constants(package: Path = PACKAGE) -> list[str]:
     """Return the statements that stand in the source whole, as their modules put them together."""
-    found: dict[str, None] = {}
-    for path in sorted(package.glob("*.py")):
-        if path.name not in _OF_THE_CATALOGUE:
-            module = importlib.import_module(f"proxy.queue.postgres.{path.stem}")
-            for value in vars(module).values():
-                if isinstance(value, str) and _EXPLAINED.match(value) and "{" not in value:
-                    found.setdefault(value)
-    return list(found)
+    found = [
+        value
+        for path in sorted(package.glob("*.py"))
+        if path.name not in _OF_THE_CATALOGUE
+        for value in vars(importlib.import_module(f"proxy.queue.postgres.{path.stem}")).values()
+        if isinstance(value, str) and _EXPLAINED.match(value) and "{" not in value
+    ]
+    return [each for each in dict.fromkeys(found) if not any(each in other for other in found if other != each)]
 
 
 def unseen(patterns: dict[str, str], statements: list[str]) -> list[str]:

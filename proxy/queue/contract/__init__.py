@@ -6,7 +6,7 @@ claim does not outlive the process, so after a crash the same records are delive
 """
 
 from proxy.queue.contract.archive import Archive, Books, DeadLetter, Erased, Filter
-from proxy.queue.contract.backlog import Backlog, Oldest, SharedState, Stats
+from proxy.queue.contract.backlog import Backlog, Oldest, Stats
 from proxy.queue.contract.errors import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.contract.intake import Intake, Stored
 from proxy.queue.contract.lifetime import Lifetime
@@ -47,7 +47,6 @@ __all__ = [
     "Segment",
     "SegmentRef",
     "Settlement",
-    "SharedState",
     "Stats",
     "Stored",
     "Suppressing",

@@ -9,18 +9,6 @@ from proxy.model.suppression import SuppressionKind
 
 
 @dataclass(frozen=True, slots=True)
-class SharedState:
-    """How this process stands with a database that others use too."""
-
-    database_away: bool = False
-    spool_events: int = 0
-    """How many events it lacks."""
-    spool_bytes: int = 0
-    spool_max_bytes: int = 0
-    """0 where there is no spool."""
-
-
-@dataclass(frozen=True, slots=True)
 class Stats:
     """How full the queue is."""
 
@@ -41,7 +29,8 @@ class Stats:
     """How many of the waiting events are held, that is not due yet, by pixel."""
     next_due: int | None = None
     """When the next of those is due, or earlier: server clock in milliseconds."""
-    shared: SharedState = field(default_factory=SharedState)
+    spooled: int = 0
+    """Events that rest on this machine because the shared database does not have them yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.tending import TEND_LANE, Tending
 from proxy.queue.postgres.tending_steps import steps
 from proxy.queue.postgres.transaction import Run
-from proxy.queue.postgres.upkeep import LongTask, SpoolReceiver, Upkeep, shared_state
+from proxy.queue.postgres.upkeep import LongTask, SpoolReceiver, Upkeep
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.spool.draining import Draining
@@ -227,7 +227,7 @@ class SharedQueue:
             lost_notes=self._notes.lost,
             suppressions={kind: count for kind, count in self._suppressions.counts.items() if count},
             foreign_updates=self._notes.foreign_updates,
-            shared=shared_state(self._database, self._spool),
+            spooled=self._spool.events if self._spool else 0,
         )
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:

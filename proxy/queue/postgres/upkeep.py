@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
-from proxy.queue.contract import QueueError, SharedState
+from proxy.queue.contract import QueueError
 from proxy.queue.postgres.append import SharedAppends
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
@@ -15,7 +15,6 @@ from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.notes import SharedNotes
 from proxy.queue.postgres.suppressing import SharedSuppressing
 from proxy.queue.postgres.suppressions import SharedSuppressions
-from proxy.queue.spool.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +44,6 @@ class SpoolReceiver:
     async def notes(self, body: bytes, at: int) -> None:  # noqa: ARG002 - notes tell their time themselves
         """Store ledger rows and updates of browser copies."""
         await self._notes.write_spooled(body)
-
-
-def shared_state(database: Database, spool: Spool | None) -> SharedState:
-    """Return how this process stands with the database."""
-    away = not database.here
-    return SharedState(away, spool.events, spool.size, spool.most_bytes) if spool else SharedState(away)
 
 
 class LongTask(Protocol):

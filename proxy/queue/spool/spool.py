@@ -35,8 +35,6 @@ class Spool:
             on_broken: Called when the disk failed, and nothing of the file may be relied on.
         """
         self._file = file
-        self.most_bytes = file.most_bytes
-        """What all of it may have."""
         self._now = now
         self._on_broken = on_broken
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
@@ -85,11 +83,6 @@ class Spool:
     def events(self) -> int:
         """How many events the database does not have yet."""
         return self._file.totals.events
-
-    @property
-    def size(self) -> int:
-        """How many bytes it has."""
-        return self._file.totals.bytes
 
     @property
     def suppressions(self) -> int:

@@ -78,7 +78,7 @@ class SpoolFile:
             QueueBrokenError: when it cannot be used.
         """
         self._directory = directory
-        self.most_bytes = most_bytes
+        self._most_bytes = most_bytes
         self._min_free_bytes = min_free_bytes
         path = directory / FILE
         try:
@@ -171,7 +171,7 @@ class SpoolFile:
 
     def no_room(self, size: int = 0) -> str:
         """Return why so many bytes more do not fit, empty where they do; from any thread."""
-        if self.totals.bytes + size > self.most_bytes:
+        if self.totals.bytes + size > self._most_bytes:
             return f"the spool holds {self.totals.bytes} bytes already (queue.spool_max_bytes)"
         disk = os.statvfs(self._directory)
         if disk.f_bavail * disk.f_frsize < self._min_free_bytes:
