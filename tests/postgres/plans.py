@@ -19,6 +19,8 @@ from proxy.queue.postgres.session import Session
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "proxy" / "queue" / "postgres"
 SMALL_TABLES = {"lane", "meta", "replica"}
 """A row for each pixel, fact and process: reading all of them is what their statements are for."""
+COUNTS = {"SELECT count(*) AS letters FROM dead", "SELECT kind, count(*) AS count FROM mark GROUP BY kind"}
+"""Once a minute somebody counts dead letters and suppressions, by an index but for all of it."""
 _OF_THE_CATALOGUE = {"look.py", "look_texts.py", "session.py", "schema.py", "server_facts.py"}
 """Files whose statements are not about our large tables, or make them."""
 _SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b")
