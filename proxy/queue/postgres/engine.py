@@ -223,6 +223,7 @@ class SharedQueue:
             lost_notes=self._notes.lost,
             suppressions={kind: count for kind, count in self._suppressions.counts.items() if count},
             foreign_updates=self._notes.foreign_updates,
+            spooled=self._spool.events if self._spool else 0,
         )
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
