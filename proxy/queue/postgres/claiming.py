@@ -19,8 +19,8 @@ from proxy.queue.seal import Sealer, SealError
 log = logging.getLogger(__name__)
 
 _Row: TypeAlias = Any
-# Held segments that become due in one statement.
-_SLICE = 500
+# Held segments that become due in one statement, and events: what is sealed may be written anew.
+_SLICE, _SLICE_RECORDS = 500, 2000
 # Records opened in one go: between, others have their turn at the event loop.
 _AT_ONCE = 100
 
@@ -124,7 +124,7 @@ class Claiming:
     async def _release_due(self, lane: str, memory: LaneMemory, now: int) -> None:
         memory.next_due = None  # what is held from here on says so itself
         try:
-            rows = await self._database.run(Role.DELIVER, claim_texts.DUE, lane, now, _SLICE)
+            rows = await self._database.run(Role.DELIVER, claim_texts.DUE, lane, now, _SLICE, _SLICE_RECORDS)
             moment = (await self._database.run(Role.DELIVER, claim_texts.NEXT_DUE, lane))[0]["moment"]
         except BaseException:
             memory.held(now)

@@ -163,9 +163,9 @@ class SharedOutbox:
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""
-        if not await self._leads(pixel):
-            return ()
         try:
+            if not await self._leads(pixel):
+                return ()
             await self._claiming.release_due(self.leases.led())
             while self.term(pixel):
                 claim = await self._claiming.claim(pixel, most, newest=newest, suspect=suspect)
