@@ -167,13 +167,8 @@ async def test_each_proxy_tells_how_much_waits(pair: tuple[Proxy, Proxy]) -> Non
     leader.outbox.hear_of_work({PIXEL: Lane().wake})
     await other.store([record(1), record(2)])
     await other.store([record(3)], not_before=NOON + 1000)
-<<<<<<< HEAD
     for proxy in (leader, other):
         await until(partial(tells, proxy, waiting=3, held=1), what="the count")
-=======
-    await until(lambda: all(proxy.outbox.stats().waiting == {PIXEL: 3} for proxy in pair), what="the count")
-    await until(lambda: all(proxy.outbox.stats().held == {PIXEL: 1} for proxy in pair), what="the count of the held")
->>>>>>> pg
     await settle_all(leader)
     await until(partial(tells, other, waiting=1, held=1), what="the next count")
 

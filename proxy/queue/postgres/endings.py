@@ -6,7 +6,7 @@ from proxy.model.event import DropReason
 from proxy.model.ledger import Status
 from proxy.queue.contract import Segment, SegmentRef, Settlement
 from proxy.queue.postgres.backlog import SharedBacklog
-from proxy.queue.postgres.claiming import Claim, Claiming
+from proxy.queue.postgres.claiming import ClaimedSegments, Claiming
 from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.expiring import Expiring
 from proxy.queue.postgres.judging import Verdicts
@@ -46,7 +46,7 @@ class Endings:
         self._until_here = until_here
         self._on_buried = on_buried
 
-    def note(self, pixel: str, claim: Claim, verdicts: Verdicts) -> None:
+    def note(self, pixel: str, claim: ClaimedSegments, verdicts: Verdicts) -> None:
         """Count what a claim dropped.
 
         Args:

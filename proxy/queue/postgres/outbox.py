@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from proxy.queue.contract import DeliveryState, Oldest, QueueBrokenError, Segment, SegmentRef, Settlement, Stats
 from proxy.queue.postgres.backlog import SharedBacklog
-from proxy.queue.postgres.claiming import Claim, Claiming
+from proxy.queue.postgres.claiming import ClaimedSegments, Claiming
 from proxy.queue.postgres.copies import OtherCopies
 from proxy.queue.postgres.database import Database
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
@@ -190,7 +190,7 @@ class SharedOutbox:
             await self.leases.beat()
         return bool(self.term(pixel))
 
-    async def _judged(self, pixel: str, claim: Claim) -> tuple[Segment, ...]:
+    async def _judged(self, pixel: str, claim: ClaimedSegments) -> tuple[Segment, ...]:
         try:
             verdicts = await self._judging.judge(pixel, claim, self._now())
         except BaseException:

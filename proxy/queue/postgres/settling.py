@@ -29,14 +29,15 @@ from proxy.queue.seal import Sealer
 T = TypeVar("T")
 
 DELETE = "DELETE FROM segment WHERE lane = $1::text AND id = ANY($2::uuid[]) RETURNING id"
-# What follows hangs on the segments by their places in $2; 0 hangs on none.
+# What follows hangs on the segments by their places in $2; 0 hangs on any of them.
 _WITH_ROWS = """
 WITH gone AS ({delete}),
 taken AS (SELECT place FROM unnest($2::uuid[]) WITH ORDINALITY asked(id, place) WHERE id IN (SELECT id FROM gone)),
 written AS ({insertion})
 SELECT id FROM gone
 """
-_IF_TAKEN = "l.place = 0 OR l.place IN (SELECT place FROM taken)"
+_ANY = "(cardinality($2::uuid[]) = 0 OR EXISTS (SELECT FROM gone))"
+_IF_TAKEN = f"l.place IN (SELECT place FROM taken) OR l.place = 0 AND {_ANY}"  # noqa: S608 - our own text
 STAY = """
 UPDATE segment s SET attempts = s.attempts + 1, strikes = s.strikes + $4::int4, suspect = coalesce(t.suspect, s.suspect)
 FROM unnest($2::uuid[], $3::int4[], $5::int4[]) t(id, attempts, suspect)
@@ -135,18 +136,13 @@ class Settling:
         lane, done = _lane(segments), list(settlement.done)
         gone = frozenset([row["id"] for row in await run(DELETE, lane, done)] if done else ())
         stayed = await _stay(run, segments, settlement)
-        places = {0} | {place for place, ref in enumerate(done, 1) if ref in gone}
+        places = {place for place, ref in enumerate(done, 1) if ref in gone}
+        places |= {0} if gone or not done else set()
 
-<<<<<<< HEAD
         def of_gone(events: Iterable[T], record_of: Callable[[T], Record | LedgerRow]) -> list[T]:
             some = list(events)
             sources = _sources([record_of(each) for each in some], segments, done)
             return [each for each, place in zip(some, sources, strict=True) if place in places]
-=======
-        def is_gone(record: Record) -> bool:
-            # Of a record that the caller made anew nobody knows the segment; it is not lost where any is gone.
-            return owners[id(record)] in gone if id(record) in owners else bool(gone)
->>>>>>> pg
 
         remainders = of_gone(settlement.remainders, lambda rest: rest.records[0])
         rows = [row for rest in remainders for row in self._rows(rest, now)]
