@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import pytest
 from cable import cabled
@@ -248,6 +249,10 @@ async def test_it_may_come_later(postgres: Cluster, schema: str) -> None:
         await database.close()
 
 
+def has_more(found: set[str], than: int) -> bool:
+    return len(found) > than
+
+
 async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
     postgres: Cluster, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,8 +279,7 @@ async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
 
         askers = [asyncio.create_task(ask(role, number)) for number, role in enumerate(list(Role) * 3)]
         for round_ in range(9):
-            seen = len(answered)
-            await until(lambda seen=seen: len(answered) > seen + 20, what="answers")
+            await until(partial(has_more, answered, len(answered) + 20), what="answers")
             if round_ % 3:
                 await asyncio.to_thread(psql, postgres, terminate)
             else:
