@@ -28,15 +28,18 @@ class Source:
 
     def __init__(self) -> None:
         self.count = self.told = 0.0
+        self.told_lost = 0
         self.renewed = 0
 
-    def report(self) -> FrontReport:
-        self.telling = self.count
-        by = self.count - self.told
-        return FrontReport((Counted("tests", (), by),) if by else ())
+    def report(self, lost_notes: int) -> FrontReport | None:
+        self.telling, self.telling_lost = self.count, lost_notes
+        if (self.told, self.told_lost) == (self.telling, lost_notes):
+            return None
+        lost = Counted("lost", (), self.told_lost, lost_notes)
+        return FrontReport(b"life", (Counted("tests", (), self.told, self.telling), lost))
 
     def answered(self) -> None:
-        self.told = self.telling
+        self.told, self.told_lost = self.telling, self.telling_lost
 
     def renew(self) -> None:
         self.renewed += 1
@@ -50,6 +53,7 @@ class Watch:
         self.counted = 0.0
         self.lost = 0
         self.faults: list[Exception] = []
+        self.refusals: list[str] = []
 
     def joined(self, front: int) -> None:
         self.fronts.append(front)
@@ -58,8 +62,11 @@ class Watch:
         self.fronts.remove(front)
 
     def report(self, _front: int, report: FrontReport) -> None:
-        self.counted += sum(each.by for each in report.counts)
-        self.lost += report.lost_notes
+        self.counted += sum(each.now - each.since for each in report.counts if each.name == "tests")
+        self.lost += sum(int(each.now - each.since) for each in report.counts if each.name == "lost")
+
+    def refused(self, why: str) -> None:
+        self.refusals.append(why)
 
     def fault(self, error: Exception) -> None:
         self.faults.append(error)

@@ -102,6 +102,8 @@ class Back:
     async def _tell_states(self) -> None:
         while True:
             await asyncio.sleep(_STATE_S)
+            if why := self.queue.overfull():
+                self.watch.refused(why)
             body = self.state()
             for connection in list(self._connections):
                 connection.tell_state(body)

@@ -40,5 +40,8 @@ class FrontWatch(Protocol):
     def report(self, front: int, report: FrontReport) -> None:
         """Take what a front counted and noticed."""
 
+    def refused(self, why: str) -> None:
+        """Take note that the queue refuses events."""
+
     def fault(self, error: Exception) -> None:
         """Take an error of ours."""
