@@ -45,6 +45,17 @@ def not_recorded(error: Exception) -> str:
     return f"what was delivered cannot be recorded yet ({error})"
 
 
+def database_away(why: str, events: int) -> str:
+    """Return that the shared database is away, and what it lacks.
+
+    Args:
+        why: Why it is; empty where it is here again, and lacks something still.
+        events: How many events the spool holds.
+    """
+    held = f"the spool holds {events} event{'' if events == 1 else 's'}"
+    return f"{why}; {held}" if why else f"it is here again, and {held} that it lacks"
+
+
 def wrong_passwords(times: int) -> str:
     """Return how many wrong passwords were given."""
     return f"{times} wrong passwords were given"

@@ -3,10 +3,13 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from proxy.model.condition import Condition, ConditionCode
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.join import Sighting
@@ -88,6 +91,13 @@ class Metrics:
             "capi_proxy_foreign_copy_updates",
             "Updates since start of browser copies of another visitor's events, which were ignored",
             registry=self.registry,
+        )
+
+        self._spooled = Gauge(
+            "capi_proxy_spooled_events", "Events that the shared database lacks", registry=self.registry
+        )
+        self._conditions = Gauge(
+            "capi_proxy_conditions", "Conditions that stand at this moment", ["code"], registry=self.registry
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> LoopCounter:
@@ -217,8 +227,8 @@ class Metrics:
         for kind in kinds:
             self._suppression_changes.inc(kind, "lifted")
 
-    def render(self, stats: Stats) -> bytes:
-        """Return all metrics in the Prometheus text format, the gauges from the figures of the queue."""
+    def render(self, stats: Stats, conditions: Iterable[Condition] = ()) -> bytes:
+        """Return all metrics in the Prometheus text format, the gauges from the figures of the queue and the board."""
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
@@ -235,4 +245,8 @@ class Metrics:
         self._dead.set(stats.dead)
         self._lost_notes.set(stats.lost_notes + self._lost_in_fronts)
         self._foreign_copy_updates.set(stats.foreign_updates)
+        self._spooled.set(stats.spooled)
+        codes = Counter(condition.code for condition in conditions)
+        for code in get_args(ConditionCode):
+            self._conditions.labels(code).set(codes[code])
         return generate_latest(self.registry)

@@ -16,6 +16,7 @@ from proxy.model.units import DAY_MS
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import Filter, NewDeadLetter, QueueError
 from proxy.queue.postgres import ledger_forgetting
+from proxy.queue.postgres import tending as tending_module
 from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.ledger_days import day_tables
 from proxy.queue.postgres.ledger_forgetting import ROW_BYTES, UPDATE_BYTES, LedgerBytes
@@ -28,7 +29,13 @@ HOUR = 3_600_000
 
 def tending(books: Books, **retention: int) -> Tending:
     settings = RetentionSettings(**{"ledger_days": 7, **retention})
-    return Tending(books.database, steps(books.dead, settings, books.clock, join_days=7), leads=lambda: True)
+    return Tending(books.database, steps(books.dead, settings, join_days=7), books.clock, leads=lambda: True)
+
+
+@pytest.fixture(name="late_database", autouse=True)
+def _late_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only the proxy's clock, which a test sets, say what is over."""
+    monkeypatch.setattr(tending_module, "CLOCK", f"SELECT {1 << 60}::int8")
 
 
 async def tables(books: Books) -> list[str]:
@@ -135,6 +142,24 @@ async def test_everything_that_is_over_is_forgotten(books: Books, clock: Clock) 
     assert left[4] == [0] * 5
 
 
+@pytest.mark.parametrize("ahead", ["the proxy", "the database"])
+async def test_a_clock_that_is_years_ahead_forgets_nothing(
+    books: Books, clock: Clock, monkeypatch: pytest.MonkeyPatch, ahead: str
+) -> None:
+    """One of many proxies with a wrong clock, or a database with one, costs nobody's opt-out, order or ledger."""
+    now = books.clock()
+    await books.write([row(1)])
+    await books.bury(NewDeadLetter(record(1), "rejected", GraphError(), 1))
+    await books.suppress([b"a" * 16], SuppressionKind.OPT_OUT, now)
+    if ahead == "the proxy":
+        monkeypatch.setattr(tending_module, "CLOCK", f"SELECT {now}::int8")
+        clock.now += 3 * 365 * DAY_MS
+    await tending(books, dead_days=7).tend()
+
+    assert await books.database.run(Role.BOOKS, f"SELECT FROM ledger_{TODAY}")
+    assert len(await books.archive.dead(Filter())) == len(await books.archive.suppressions()) == 1
+
+
 async def test_a_dump_holds_up_neither_appends_nor_the_rest(books: Books, postgres: Cluster, schema: str) -> None:
     """While somebody reads a table for long its turn waits, who appends does not, and other steps go on."""
     await books.write([row(1, at=NOON - 3 * DAY_MS)])
@@ -155,6 +180,7 @@ async def test_a_dump_holds_up_neither_appends_nor_the_rest(books: Books, postgr
     while not tender.done():
         started = asyncio.get_running_loop().time()
         await books.database.run(Role.APPEND, "INSERT INTO seen_1 VALUES(gen_random_uuid(), NULL)")
+        await books.database.run(Role.APPEND, f"SELECT FROM ledger_{TODAY - 3}")
         waits.append(asyncio.get_running_loop().time() - started)
     await tender
 
@@ -173,22 +199,25 @@ async def test_only_the_leader_tends(books: Books) -> None:
     done = 0
     leads = False
 
-    async def step(_run: Run) -> bool:
+    async def step(_run: Run, _now: int) -> bool:
         nonlocal done
         done += 1
         return done < 3
 
-    async def failing(_run: Run) -> bool:
+    async def failing(_run: Run, _now: int) -> bool:
         raise QueueError("it cannot be done now")
 
-    idle = Tending(books.database, {"bad": failing, "step": step}, leads=lambda: leads)
+    async def broken(_run: Run, _now: int) -> bool:
+        raise ZeroDivisionError
+
+    idle = Tending(books.database, {"bad": failing, "bug": broken, "step": step}, books.clock, leads=lambda: leads)
     task = asyncio.create_task(idle.run())
     await asyncio.sleep(0)
     idle.close()
     await task
     assert done == 0
     leads = True
-    busy = Tending(books.database, {"bad": failing, "step": step}, leads=lambda: leads)
+    busy = Tending(books.database, {"bad": failing, "bug": broken, "step": step}, books.clock, leads=lambda: leads)
     task = asyncio.create_task(busy.run())
     await until(lambda: done == 3, what="all slices")
     busy.close()

@@ -14,17 +14,22 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import apsw
+
+from proxy.model.condition import ConditionBoard
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import seen
+from proxy.queue.postgres import seen, seen_slots
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger_rows import text
 from proxy.queue.postgres.old_file import FilePlace, OldFile, OldSighting, Slice
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
+from proxy.queue.sqlite.connection import advice
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +84,15 @@ class _Part(NamedTuple):
 class OldQueue:
     """Moves one file into the database."""
 
-    def __init__(
-        self, path: Path, sealer: Sealer, database: Database, dead: SharedDeadLetters, now: Callable[[], int]
+    def __init__(  # noqa: PLR0913 - whence, whereto, and who hears of it
+        self,
+        path: Path,
+        sealer: Sealer,
+        database: Database,
+        dead: SharedDeadLetters,
+        now: Callable[[], int],
+        *,
+        conditions: ConditionBoard | None = None,
     ) -> None:
         """Open the file.
 
@@ -90,11 +102,13 @@ class OldQueue:
             database: Where it goes.
             dead: Where its dead letters go.
             now: The server's clock in milliseconds.
+            conditions: Hears of what cannot be moved.
 
         Raises:
             QueueBrokenError: when the file cannot be used; the message says what to do.
         """
         self._path = path
+        self._conditions = conditions
         self._database = database
         self._file = OldFile(path, sealer, now)
         self._dead = dead
@@ -120,12 +134,19 @@ class OldQueue:
             except QueueError as error:
                 log.debug("the move waits: %s", error)
                 await self._pause(_AGAIN_S)
+            except apsw.Error as error:
+                # The database has what could be read; the rest may be had from a copy of the file.
+                why = f"{self._path} cannot be read any further, and stays where it is: {advice(error)}"
+                log.error(why)  # noqa: TRY400 - where in our program says nothing
+                if self._conditions:
+                    self._conditions.report("housekeeping", self._path.name, why)
+                self._closing.set()
             else:
                 break
         self._file.close()
         if not self._closing.is_set():
-            self._rename()
-            log.info("%d rows were moved into the database; the old file is %s now", copied, self._moved.name)
+            name = self._renamed()
+            log.info("%d rows were moved into the database; the old file is %s now", copied, name)
 
     def close(self) -> None:
         """Let ``run`` end after the slice that it is at."""
@@ -158,18 +179,17 @@ class OldQueue:
         await run(_GO_ON, key, *following)
         return len(rows)
 
-    @property
-    def _moved(self) -> Path:
-        return self._path.with_name(self._path.name + MOVED)
-
-    def _rename(self) -> None:
-        """Keep the file under another name, which no start looks for."""
-        self._path.rename(self._moved)
+    def _renamed(self) -> str:
+        """Keep the file under another name, which no start looks for and no other file has; return the name."""
+        names = (f"{self._path.name}{MOVED}{number or ''}" for number in count())
+        moved = next(path for path in map(self._path.with_name, names) if not path.exists())
+        self._path.rename(moved)
         directory = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
+        return moved.name
 
     async def _write_sightings(self, run: Run, rows: Sequence[OldSighting]) -> None:
         numbers = [row.at << _NUMBER_BITS | self._hash(row.number, _NUMBER_BITS) for row in rows]
@@ -210,7 +230,7 @@ async def _write_suppressions(run: Run, rows: Sequence[Any]) -> None:
 
 async def _write_seen(run: Run, rows: Sequence[Any]) -> None:
     """Remember keys in the present table: there they are found whenever they were met, and stay long enough."""
-    slots = await seen.slots_now(run)
+    slots = await seen_slots.slots_now(run)
     await seen.remember(run, {key: bytes(worth) for key, worth in rows}, slots.slot)
 
 

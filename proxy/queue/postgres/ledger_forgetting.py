@@ -104,7 +104,7 @@ async def _remove(run: Run, sizes: Mapping[str, int], beyond: int) -> bool:
     row_bytes, key = (ROW_BYTES, "number") if name.startswith(LEDGER) else (UPDATE_BYTES, "key")
     count = min(SLICE, -(-beyond // row_bytes))
     oldest = f"SELECT {key} FROM {name} ORDER BY {key} LIMIT $1"  # noqa: S608 - our own names
-    await run(f"DELETE FROM {name} WHERE {key} IN ({oldest})", count)  # noqa: S608 - our own names
+    await run(f"DELETE FROM {name} WHERE {key} = ANY(ARRAY({oldest}))", count)  # noqa: S608 - our own names
     await run(f"ANALYZE {name}")
     return count * row_bytes < beyond
 
