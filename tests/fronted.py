@@ -1,7 +1,7 @@
 """A queue behind the socket: an engine, the back's end over it, and the front's end as an ``Intake``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -12,6 +12,7 @@ from clock import Clock
 from polling import until
 from support import SECRET
 
+from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.remote.back import Back
 from proxy.queue.remote.front import RemoteQueue
 from proxy.queue.remote.link import BackLink
@@ -77,7 +78,7 @@ class Fronted:
     """An engine and what leads to it; the test may end the back and begin another."""
 
     directory: Path
-    engine: LocalQueue
+    engine: LocalQueue | SharedQueue
     sieve: mmap
     watch: Watch = field(default_factory=Watch)
     woken: list[str] = field(default_factory=list)
@@ -109,11 +110,16 @@ class Fronted:
 
 
 @asynccontextmanager
-async def fronted(directory: Path, clock: Clock) -> AsyncIterator[Fronted]:
-    """Open an engine with a back over it."""
+async def fronted(
+    directory: Path, clock: Clock, opened: Callable[[Sieve], Awaitable[SharedQueue]] | None = None
+) -> AsyncIterator[Fronted]:
+    """Open an engine with a back over it; by default that of SQLite."""
     directory.mkdir(exist_ok=True)  # noqa: ASYNC240 - of a test
-    sieve = mmap(-1, Sieve.BYTES)
-    made = Fronted(directory, queues.open_queue(directory, clock, sieve=Sieve(sieve)), sieve)
+    memory = mmap(-1, Sieve.BYTES)
+    sieve = Sieve(memory)
+    made = Fronted(
+        directory, await opened(sieve) if opened else queues.open_queue(directory, clock, sieve=sieve), memory
+    )
     await made.begin()
     try:
         yield made

@@ -14,7 +14,7 @@ from support import PIXEL, record, until
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import Filter, QueueError, QueueFullError, Stored
+from proxy.queue.contract import Filter, QueueError, QueueFullError, Stored, WholeQueue
 from proxy.queue.group import Append, Group
 from proxy.queue.remote import link as link_module
 from proxy.queue.remote import messages
@@ -22,8 +22,8 @@ from proxy.queue.remote.frames import FrameKind, frame_bytes
 from proxy.queue.remote.link import AWAY
 from proxy.queue.remote.messages import Hello
 from proxy.queue.remote.notes import OutgoingNotes
+from proxy.queue.remote.taker import GroupTaker
 from proxy.queue.remote.wire_group import group_body
-from proxy.queue.sqlite.engine import LocalQueue
 
 OPT_OUT = SuppressionKind.OPT_OUT
 ANNA, BERT = b"a" * 16, b"b" * 16
@@ -39,7 +39,7 @@ def about(number: int, *person_digests: bytes) -> Record:
     return record(number, time_s=NOON // 1000)._replace(person_digests=person_digests)
 
 
-async def claimed(queue: LocalQueue) -> list[Record]:
+async def claimed(queue: WholeQueue) -> list[Record]:
     return [found for segment in await queue.claim(PIXEL, most=1000) for found in segment.records]
 
 
@@ -73,7 +73,7 @@ async def test_a_dead_back_is_told_at_once_and_found_again(behind: Fronted) -> N
 class _Held:
     """Keeps groups from an engine until they are let go."""
 
-    def __init__(self, engine: LocalQueue) -> None:
+    def __init__(self, engine: GroupTaker) -> None:
         self.take = engine.take
         self.groups: list[tuple[Group, Any]] = []
 

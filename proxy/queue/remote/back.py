@@ -75,7 +75,7 @@ class Back:
     def state(self) -> bytes:
         """Return how the queue is, as the body of a frame."""
         queue = self.queue
-        return messages.encode(State(queue.suppressions_version, queue.fullness(), queue.refuses(), queue.overfull()))
+        return messages.encode(State(queue.suppressions_version(), queue.fullness(), queue.refuses(), queue.overfull()))
 
     def forget(self, connection: FrontConnection) -> None:
         """Take note that a connection is lost."""
