@@ -64,7 +64,7 @@ class FrontReports:
 
     def report(self, lost_notes: int) -> FrontReport | None:
         """See ``ReportSource``."""
-        self._telling = self._metrics.counts() | {(LOST_NOTES, ()): lost_notes}
+        self._telling = self._metrics.counters.counts() | {(LOST_NOTES, ()): lost_notes}
         self._told_news = dict(self._conditions.news)
         spans = [(key, self._told.get(key, 0), now) for key, now in self._telling.items()]
         counted = tuple(Counted(*key, since, now) for key, since, now in spans if now != since)

@@ -66,7 +66,7 @@ class ConnectedFronts:
 
     def _grow(self, name: str, labels: tuple[str, ...], by: float) -> None:
         if name != LOST_NOTES:
-            self._metrics.grow(name, labels, by)
+            self._metrics.counters.grow(name, labels, by)
         elif by > 0:
             self._metrics.lost_notes(int(by))
             self._conditions.report("ledger_incomplete", "fronts", details.ROWS_TOO_FAST, lasts_ms=_LASTS_MS)

@@ -44,7 +44,7 @@ class BackSide:
         self.fronts = ConnectedFronts(expected, self.metrics, self.conditions)
 
     def requests(self) -> float:
-        return self.metrics.counts().get(("capi_proxy_requests", ("collect", "204")), 0)
+        return self.metrics.counters.counts().get(("capi_proxy_requests", ("collect", "204")), 0)
 
     def codes(self) -> list[tuple[str, str]]:
         return sorted((each.code, each.subject) for each in self.conditions.current())
@@ -113,7 +113,7 @@ def test_a_count_of_a_counter_that_there_is_not_is_no_metric(back: BackSide) -> 
     """A name or labels that no counter has are an error of ours, which ends the connection that brought them."""
     for name, labels in (("capi_proxy_unknown", ()), ("capi_proxy_requests", ("collect",))):
         with pytest.raises(LookupError):
-            back.metrics.grow(name, labels, 1)
+            back.metrics.counters.grow(name, labels, 1)
 
 
 def test_conditions_of_fronts_stand_on_the_board_of_the_back(back: BackSide, sides: Sequence[FrontSide]) -> None:
