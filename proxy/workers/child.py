@@ -83,12 +83,14 @@ def forked(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], No
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    pid = os.fork()
-    if pid == 0:
-        os.close(orders)
-        os.close(words)
-        _live(name, main, _Ends(order_end, word_end, stops_at_term=stops_at_term), close)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            os.close(orders)
+            os.close(words)
+            _live(name, main, _Ends(order_end, word_end, stops_at_term=stops_at_term), close)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
     os.close(order_end)
     os.close(word_end)
     return Child(name, pid, orders, words)

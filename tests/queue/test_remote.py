@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import queues
 from clock import NOON, Clock
-from fronted import Fronted, fronted, started
+from fronted import Fronted, fronted, noticed_away, started
 from postgres_server import Cluster
 from sighted import left, order, told
 from support import PIXEL, record, server_record, until
@@ -23,6 +23,7 @@ from proxy.queue.contract import Filter, WholeQueue
 from proxy.queue.group import Append
 from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.remote.frames import FrameKind
+from proxy.queue.remote.notes import OutgoingNotes
 from proxy.queue.remote.wire_group import group_body
 from proxy.queue.sieve import Sieve
 
@@ -162,3 +163,39 @@ async def test_notes_of_a_front_reach_the_ledger(behind: Fronted) -> None:
             return [each async for each in behind.engine.events(Filter()) if each.browser_copy is BrowserCopy.BLOCKED]
 
         assert [each.reason for each in await until(written, what="the row")] == ["gpc"]
+
+
+async def test_notes_without_a_back_are_bounded(behind: Fronted) -> None:
+    """While the back is away, notes wait up to a bound; what is beyond it is counted, and the back learns how much."""
+    link = behind.link()
+    front = behind.front(link)
+    front._notes = OutgoingNotes(link, most_bytes=3000)
+    rows = [LedgerRow(NOON, PIXEL, "PageView", f"id-{number}", 1, Status.DROPPED, "bot") for number in range(50)]
+    for row in rows:
+        front.note([row])
+    lost = front._notes.lost
+    assert 0 < lost < 50
+    async with started(front, link):
+        await until(lambda: behind.watch.lost == lost, what="the report")
+
+        async def written() -> bool:
+            return len([each async for each in behind.engine.events(Filter())]) == 50 - lost
+
+        await until(written, what="the rows that waited")
+
+
+async def test_counts_are_reported_once_whatever_becomes_of_a_back(behind: Fronted) -> None:
+    """What a front counted while there was no back is told to the next one, once, and the last counts at its end."""
+    link = behind.link()
+    async with started(behind.front(link), link):
+        source = behind.sources[0]
+        source.count = 3
+        await until(lambda: behind.watch.counted == 3, what="the first report")
+        await behind.end()
+        await noticed_away(link)
+        source.count = 5
+        await behind.begin()
+        await until(lambda: behind.watch.counted == 5, what="the second report")
+        source.count = 6
+
+    assert (behind.watch.counted, source.renewed) == (6, 2)

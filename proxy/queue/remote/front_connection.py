@@ -135,8 +135,12 @@ class FrontConnection(asyncio.Protocol):
             self._back.watch.refused(str(outcome))
             self.send(FrameKind.FAILED, number, failure_body(outcome))
             return
-        self._back.wake(_pixels(group))
-        self.send(FrameKind.DONE, number, outcome_body(group, outcome))
+        try:
+            self._back.wake(_pixels(group))
+            self.send(FrameKind.DONE, number, outcome_body(group, outcome))
+        except Exception as error:  # noqa: BLE001 - the engine goes on to tell others; whoever tries again repeats
+            self._back.watch.fault(error)
+            self.send(FrameKind.FAILED, number, failure_body(error))
 
     def _begin(self, frame: Frame) -> None:
         """Begin to answer a question in a task of its own."""
