@@ -27,7 +27,7 @@ TABLE: dict[str, set[str]] = {
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {"static_files", "model", "graph", "rules", "queue", "telemetry", "delivery", "edge"},
     "simulator": set(),
-    "installation": {"model", "config", "rules", "queue"},
+    "installation": {"__init__", "model", "config", "rules", "queue"},
     "doctor": {"model", "config", "graph", "rules", "queue", "telemetry", "delivery", "installation"},
     "app": {
         "installation",
@@ -117,6 +117,15 @@ def test_doors_know_no_server() -> None:
 
     assert doors
     assert with_server == []
+
+
+def test_the_driver_is_known_to_its_engine_alone() -> None:
+    """Only ``queue/postgres`` imports asyncpg, which not every installation has."""
+    engine = ROOT / "proxy" / "queue" / "postgres"
+    with_driver = [path for path in MODULES if "asyncpg" in {name.split(".")[0] for name in imports(path)}]
+
+    assert with_driver
+    assert [name_of(path) for path in with_driver if path.parent != engine] == []
 
 
 def _watched(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
