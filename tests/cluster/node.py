@@ -43,6 +43,8 @@ class Node:
     names: Sequence[str]
     """Of all nodes: whichever is primary waits for one of the others."""
     disk: Disk
+    database: str = DATABASE
+    """Where statements run."""
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
     is_frozen: bool = False
@@ -197,9 +199,8 @@ class Node:
         return int(await self.value(f"SELECT {newest} - '0/0'"))
 
     async def promote(self) -> None:
-        """Become primary; then write a checkpoint, before which ``pg_rewind`` would not see the new timeline."""
+        """Become primary."""
         assert await self.value("SELECT pg_promote(true, 60)")
-        await self.run("CHECKPOINT")
 
     async def timeline(self) -> int:
         """Return the timeline that a primary writes now."""
@@ -211,7 +212,7 @@ class Node:
         """Connect past every relay."""
         limits = {"timeout": _SQL_S, "command_timeout": _SQL_S, **settings}
         return await asyncpg.connect(
-            host="127.0.0.1", port=self.port, user=USER, database=DATABASE, ssl=False, **limits
+            host="127.0.0.1", port=self.port, user=USER, database=self.database, ssl=False, **limits
         )
 
     async def rows(self, statement: str, *arguments: object, limit: float = _SQL_S) -> list[Any]:

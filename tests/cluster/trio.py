@@ -55,8 +55,10 @@ class Trio:
         await self.primary.make()
         await self.primary.start()
         # No standby answers yet, for which a commit would wait.
-        await self.primary.run("SET synchronous_commit = local", f"CREATE ROLE {CLIENT} LOGIN")
-        await self.primary.run("SET synchronous_commit = local", f"CREATE DATABASE {CLIENT} OWNER {CLIENT}")
+        creations = (f"CREATE ROLE {CLIENT} LOGIN", f"CREATE DATABASE {CLIENT} OWNER {CLIENT}")
+        await self.primary.run("SET synchronous_commit = local", *creations)
+        for node in self.nodes:
+            node.database = CLIENT
         await asyncio.gather(*(self._join(node) for node in self.standbys))
         await self.attached(self.standbys)
 
@@ -96,6 +98,8 @@ class Trio:
 
     async def bring_back(self, *, rewinding: bool = True) -> None:
         """Make standbys of the former primaries: rewound where that works, else copied."""
+        # Before it ``pg_rewind`` would not see that the new primary is on a timeline of its own.
+        await self.primary.run("CHECKPOINT")
         for node in self.retired:
             await node.kill()
             upstream = self.feeds[self.primary.name].port
