@@ -8,6 +8,7 @@ from proxy import __version__
 from proxy.cli.check import check
 from proxy.cli.dead import dead
 from proxy.cli.events import events
+from proxy.cli.export import export
 from proxy.cli.persons import erase, suppressions
 from proxy.cli.send import send
 from proxy.cli.serve import demo, serve, simulator
@@ -24,5 +25,5 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-for command in (serve, demo, simulator, check, snippet, events, dead, send, erase, suppressions):
+for command in (serve, demo, simulator, check, snippet, events, dead, send, erase, suppressions, export):
     main.add_command(command)

@@ -49,8 +49,16 @@ class OperatorClient(Protocol):
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
         """Remove what waits about a person, as ``people_of`` takes one, and refuse older events that come later."""
 
-    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
-        """Return suppressions of a kind, or of any, newest first."""
+    async def suppressions(
+        self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
+    ) -> list[dict[str, Any]]:
+        """Return suppressions of a kind, or of any, newest first.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests; see ``Archive``.
+        """
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         """End the suppressions of a person, of a kind or of any; return how many."""
@@ -129,8 +137,11 @@ class _LocalClient:
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
         return await (await self._queue()).erase(self._person_digests(person), now_ms())
 
-    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
-        return list(map(suppression_json, await (await self._archive()).suppressions(kind, limit=limit)))
+    async def suppressions(
+        self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
+    ) -> list[dict[str, Any]]:
+        found = await (await self._archive()).suppressions(kind, limit=limit, after=after)
+        return list(map(suppression_json, found))
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
         kinds = [kind] if kind else list(SuppressionKind)
@@ -165,8 +176,11 @@ class _RemoteClient:
         timeout = aiohttp.ClientTimeout(total=_ERASE_S)
         return Erased(**await self._ask("POST", "/api/erase", json=dict(person), timeout=timeout))
 
-    async def suppressions(self, kind: SuppressionKind | None, limit: int) -> list[dict[str, Any]]:
+    async def suppressions(
+        self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
+    ) -> list[dict[str, Any]]:
         params = {"limit": str(limit)} | ({"kind": kind.value} if kind else {})
+        params |= {} if after is None else {"after": after.hex()}
         found: list[dict[str, Any]] = (await self._ask("GET", "/api/suppressions", params=params))["suppressions"]
         return found
 

@@ -1,5 +1,6 @@
 """The part of the operator API that is about persons: erasures, and the list of suppressions. Digests only."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,8 @@ from proxy.operator.documents import BadQueryError, json_object, json_response, 
 from proxy.queue.contract import Archive, Suppression
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
 from proxy.telemetry.metrics import Metrics
+
+_DIGESTS = re.compile("([0-9a-f]{32})?")
 
 
 class PersonApi:
@@ -46,7 +49,7 @@ class PersonApi:
     async def _suppressions(self, request: web.Request) -> web.Response:
         kind = request.query.get("kind", "")
         found = await self._queue.suppressions(
-            next(iter(_kinds(kind))) if kind else None, limit=row_limit(request.query)
+            next(iter(_kinds(kind))) if kind else None, limit=row_limit(request.query), after=_after(request.query)
         )
         return json_response({"suppressions": list(map(suppression_json, found))})
 
@@ -67,6 +70,15 @@ class PersonApi:
 def suppression_json(suppression: Suppression) -> dict[str, Any]:
     """Return a suppression as the API and the command print it."""
     return {"at": suppression.at, "kind": suppression.kind, "digest": suppression.digest.hex()}
+
+
+def _after(query: Mapping[str, str]) -> bytes | None:
+    text = query.get("after")
+    if text is None:
+        return None
+    if not _DIGESTS.fullmatch(text):
+        raise BadQueryError(f"after: {text[:40]!r}; accepted: a digest of the list, or nothing for the first")
+    return bytes.fromhex(text)
 
 
 def _kinds(name: Any) -> Sequence[SuppressionKind]:

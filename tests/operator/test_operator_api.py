@@ -166,6 +166,8 @@ async def test_writes_need_json(shop: Installation) -> None:
         ("/api/events?since=" + "9" * 5000, "since"),
         ("/api/events?limit=" + "9" * 5000, "limit"),
         ("/api/suppressions?limit=" + "9" * 5000, "limit"),
+        ("/api/suppressions?after=" + "0" * 31, "after"),
+        ("/api/suppressions?after=xyz", "after"),
         ("/api/dead?before=x", "before"),
     ],
 )

@@ -13,10 +13,10 @@ from proxy.model.condition import ConditionCode
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.queue.contract import Filter
+from proxy.queue.notes import Notes
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite import housekeeping
 from proxy.queue.sqlite.engine import LocalQueue
-from proxy.queue.sqlite.notes import Notes
 
 NOON = 1_790_000_000_000
 SLICE = 1000

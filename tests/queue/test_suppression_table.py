@@ -209,6 +209,10 @@ async def test_the_list_shows_kinds_and_digests(queue: LocalQueue) -> None:
     assert await queue.suppressions() == everybody
     assert await queue.suppressions(limit=2) == everybody[:2]
     assert await queue.suppressions(OPT_OUT) == everybody[2:]
+    in_order = sorted(everybody, key=lambda each: each.digest)
+    assert await queue.suppressions(after=b"") == in_order
+    assert await queue.suppressions(after=in_order[0].digest) == in_order[1:]
+    assert await queue.suppressions(OPT_OUT, after=b"") == [each for each in in_order if each.kind == OPT_OUT]
 
 
 async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -> None:

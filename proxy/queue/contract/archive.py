@@ -74,8 +74,17 @@ class Archive(Backlog, Suppressing, Protocol):
     async def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters for good; return how many."""
 
-    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
-        """Return suppressions of a kind, or of any, newest first."""
+    async def suppressions(
+        self, kind: SuppressionKind | None = None, *, limit: int = 100, after: bytes | None = None
+    ) -> list[Suppression]:
+        """Return suppressions of a kind, or of any, newest first.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests; of the last digest all, beyond
+                the limit, so that a list that goes on behind it misses none.
+        """
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
         """Remove what waits and the dead letters about these people, and refuse what happened up to ``at``.

@@ -91,9 +91,11 @@ class LocalArchive:
         possible = list(filter(self._store.tables.suppressions.may_hold, person_digests))
         return await self._readable().suppressed(possible) if possible else set()
 
-    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
+    async def suppressions(
+        self, kind: SuppressionKind | None = None, *, limit: int = 100, after: bytes | None = None
+    ) -> list[Suppression]:
         """See ``Archive``."""
-        return await self._readable().suppressions(kind, limit=limit)
+        return await self._readable().suppressions(kind, limit=limit, after=after)
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
         """See ``Archive``; in slices, so that no append waits for a long search."""

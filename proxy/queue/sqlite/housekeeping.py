@@ -10,8 +10,8 @@ from proxy.config.schema import RetentionSettings
 from proxy.model.condition_details import ROWS_TOO_FAST
 from proxy.model.event import BrowserCopy
 from proxy.model.units import DAY_MS
+from proxy.queue.notes import CopyUpdate, Notes
 from proxy.queue.sqlite.disk_space import DiskSpace, Files
-from proxy.queue.sqlite.notes import CopyUpdate, Notes
 from proxy.queue.sqlite.tables import Tables
 from proxy.queue.sqlite.troubles import HOUSEKEEPING, INCOMPLETE, Troubles
 

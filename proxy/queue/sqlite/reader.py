@@ -105,12 +105,21 @@ class Reader:
                 break
         return letters
 
-    async def suppressions(self, kind: SuppressionKind | None = None, *, limit: int = 100) -> list[Suppression]:
-        """Return suppressions of a kind, or of any, newest first.
+    async def suppressions(
+        self, kind: SuppressionKind | None = None, *, limit: int = 100, after: bytes | None = None
+    ) -> list[Suppression]:
+        """Return suppressions, newest first; see ``Archive``.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests.
 
         Raises:
             QueueError: when they cannot be read.
         """
+        if after is not None:
+            return await self._read(partial(SuppressionTable.after, self._db, after, kind, limit))
         return await self._read(partial(SuppressionTable.newest, self._db, kind, limit))
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:

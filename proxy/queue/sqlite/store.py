@@ -24,6 +24,7 @@ import apsw
 from proxy.config.schema import RetentionSettings
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.group import Append, Group, make_group
+from proxy.queue.notes import Notes
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.appends import Appends
@@ -32,7 +33,6 @@ from proxy.queue.sqlite.corrections import Corrections
 from proxy.queue.sqlite.deliveries import Deliveries
 from proxy.queue.sqlite.disk_space import DiskSpace, Files
 from proxy.queue.sqlite.housekeeping import Housekeeping
-from proxy.queue.sqlite.notes import Notes
 from proxy.queue.sqlite.tables import Tables
 from proxy.queue.sqlite.troubles import Troubles
 from proxy.queue.sqlite.work import Work

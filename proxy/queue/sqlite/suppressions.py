@@ -4,7 +4,8 @@ The digests say nothing without the installation's secret. Almost no event is ab
 memory answers first, and only what it lets through asks the table.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import apsw
 
@@ -121,6 +122,24 @@ class SuppressionTable:
             for digest, at in db.execute(sql, (each, limit))
         ]
         return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
+
+    @staticmethod
+    def after(db: apsw.Connection, digest: bytes, kind: SuppressionKind | None, limit: int) -> list[Suppression]:
+        """Return suppressions of a kind, or of any, in the order of digests; of the last digest all.
+
+        Args:
+            db: Any connection to the file.
+            digest: Only of larger ones.
+            kind: Only these; None: of all kinds.
+            limit: How many at the most, but for those of the last digest.
+        """
+        last = "SELECT digest FROM mark WHERE digest>?1 AND kind GLOB ?2 ORDER BY digest LIMIT ?3"
+        sql = (
+            "SELECT digest, kind, at FROM mark WHERE digest>?1 AND kind GLOB ?2"  # noqa: S608 - our own text
+            f" AND digest<=(SELECT max(digest) FROM ({last})) ORDER BY digest, kind"
+        )
+        rows: Iterator[Any] = iter(db.execute(sql, (digest, kind or "*", limit)))
+        return [Suppression(bytes(found), SuppressionKind(each), at) for found, each, at in rows]
 
     def may_concern(self, records: Iterable[Record]) -> bool:
         """Tell whether a suppression may speak against any of these records, at little cost."""

@@ -1,6 +1,7 @@
-"""Ledger rows and updates of browser copies that nobody waits for, until the writer thread has written them.
+"""Ledger rows and updates of browser copies that nobody waits for, until the engine has written them.
 
-Bounded in bytes, so that a flood of drops, or a disk that is full for hours, costs the ledger rows and not the memory.
+Bounded in bytes, so that a flood of drops, or a disk or a database that takes nothing for hours, costs the ledger rows
+and not the memory.
 """
 
 from collections import deque
@@ -30,7 +31,7 @@ class Batch:
 
 
 class Notes:
-    """Added to by the event loop, taken from by the writer thread; each counter is changed by only one of them."""
+    """Added to by the event loop, taken from by one writer; each counter is changed by only one of them."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes

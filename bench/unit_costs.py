@@ -1,0 +1,78 @@
+"""What one event costs, as measured; ``sizing.py`` makes its tables of nothing else.
+
+Processor time is in microseconds, space in bytes. What is stored together shares a fixed part: of a group of ``n``
+events each costs ``each + together / n``.
+"""
+
+from typing import NamedTuple
+
+
+class UnitCost(NamedTuple):
+    """What an event costs in one respect."""
+
+    what: str
+    unit: str
+    each: float
+    together: float
+    """What its group costs besides, however large it is."""
+    source: str
+    """The program that measures it."""
+
+    def of(self, group: float = 1) -> float:
+        """Return the cost of an event in a group of so many."""
+        return self.each + self.together / group
+
+
+def _us(what: str, each: float, together: float, source: str) -> UnitCost:
+    return UnitCost(what, "µs", each, together, source)
+
+
+def _bytes(what: str, each: float, together: float, source: str) -> UnitCost:
+    return UnitCost(what, "bytes", each, together, source)
+
+
+_INGEST, _DELIVERY, _POSTGRES, _BACKLOG = "`ingest.py`", "`delivery.py`", "`postgres.py`", "`backlog.py`"
+_TRIAL = "a trial before it was built"
+
+# -- the proxy
+FRONT = _us("HTTP, rules and metrics", 225, 0, _INGEST)
+SQLITE_STORE = _us("storing, SQLite", 73, 0, _INGEST)
+SQLITE_DELIVER = _us("delivering, SQLite", 15, 0, _DELIVERY)
+HAND_OVER = _us("storing with workers: a front's part", 12, 0, _TRIAL)
+BACK_STORE = _us("storing with workers: the back's part", 20, 0, _TRIAL)
+POSTGRES_STORE = _us("storing, PostgreSQL", 9, 346, _TRIAL)
+POSTGRES_DELIVER = _us("delivering, PostgreSQL", 18, 0, _TRIAL)
+
+# -- the servers
+PRIMARY_STORE = _us("primary: storing", 29, 660, _TRIAL)
+PRIMARY_DELIVER = _us("primary: claim, settlement and ledger", 13, 0, _TRIAL)
+STANDBY = _us("each standby, all in all", 19, 300, _TRIAL)
+
+# -- space
+WAL = _bytes("WAL, from the append to the ledger", 1710, 165, _TRIAL)
+WAL_GIVEN = _bytes("more WAL of an id that the page gave, at 10,000,000 keys", 5300, 0, _TRIAL)
+WAITING = _bytes("a waiting event, PostgreSQL", 1200, 0, _TRIAL)
+SEEN = _bytes("duplicate memory, PostgreSQL", 85, 0, _TRIAL)
+LEDGER = _bytes("a row of the ledger", 220, 0, _TRIAL)
+SQLITE_WAITING = _bytes("a waiting event, SQLite", 1200, 0, _BACKLOG)
+SQLITE_SEEN = _bytes("duplicate memory, SQLite", 40, 0, _BACKLOG)
+
+ALL = (
+    FRONT,
+    SQLITE_STORE,
+    SQLITE_DELIVER,
+    HAND_OVER,
+    BACK_STORE,
+    POSTGRES_STORE,
+    POSTGRES_DELIVER,
+    PRIMARY_STORE,
+    PRIMARY_DELIVER,
+    STANDBY,
+    WAL,
+    WAL_GIVEN,
+    WAITING,
+    SEEN,
+    LEDGER,
+    SQLITE_WAITING,
+    SQLITE_SEEN,
+)

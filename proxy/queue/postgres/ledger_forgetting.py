@@ -1,0 +1,114 @@
+"""What the shared ledger forgets: whole days where it can, slices of the oldest rows where it must.
+
+How many rows a table has is what the server last counted (``ANALYZE``, which reads a sample), and each row counts as so
+many bytes: nobody reads a hundred million rows in order to know. A table of a day is dropped once the day is over
+its time, or where the bytes of all others exceed what the ledger may take; within the oldest day that must stay in part
+its oldest rows are removed, whose room the next rows take.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+from proxy.model.units import DAY_MS
+from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_of
+from proxy.queue.postgres.transaction import Run
+
+# With their indexes; measured.
+ROW_BYTES, UPDATE_BYTES = 250, 70
+# Rows removed in one transaction.
+SLICE = 10_000
+_COUNT_EVERY_S = 600.0
+# Behind today's there is tomorrow's, empty, and yesterday's may still grow.
+_GROWING_DAYS = 3
+_COUNTS = """
+SELECT relname::text AS name, greatest(reltuples, 0)::int8 AS rows FROM pg_class
+WHERE relname = ANY($1::text[]) AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+"""
+
+
+async def forget_days(run: Run, now: int, days: int) -> bool:
+    """Drop the tables of the oldest day that is over; tell whether another may be due.
+
+    Args:
+        run: Runs statements of a transaction that waits for no lock for long.
+        now: Server clock in milliseconds.
+        days: How many days stay.
+    """
+    last_over = now // DAY_MS - days
+    over = sorted({name for name in await day_tables(run) if int(name.partition("_")[2]) <= last_over}, key=_age)
+    if over:
+        await run(f"DROP TABLE IF EXISTS {over[0]}")
+    return len(over) > 1
+
+
+def _age(name: str) -> tuple[int, str]:
+    kind, _, day = name.partition("_")
+    return int(day), kind
+
+
+class LedgerBytes:
+    """Holds the ledger to its bytes."""
+
+    def __init__(self, most_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Begin without any count.
+
+        Args:
+            most_bytes: What the ledger may take.
+            monotonic: A clock in seconds.
+        """
+        self._most = most_bytes
+        self._monotonic = monotonic
+        self._counted_at = -math.inf
+
+    async def forget(self, run: Run) -> bool:
+        """Remove a slice of what is beyond the bytes that the ledger may take; tell whether there may be more.
+
+        The oldest of events or of updates go, whichever take more, so that a flood of one leaves room for the other.
+
+        Args:
+            run: Runs statements of a transaction that waits for no lock for long.
+        """
+        tables = await day_tables(run)
+        await self._count(run, tables)
+        sizes = await _sizes(run, tables)
+        beyond = sum(sizes.values()) - self._most
+        return beyond > 0 and await _remove(run, _larger(sizes), beyond)
+
+    async def _count(self, run: Run, tables: frozenset[str]) -> None:
+        """Have the rows of the newest days counted, now and then; those of others stay as they are."""
+        now = self._monotonic()
+        if now - self._counted_at >= _COUNT_EVERY_S:
+            self._counted_at = now
+            newest = sorted({*days_of(tables, LEDGER), *days_of(tables, UPDATES)})[-_GROWING_DAYS:]
+            for name in sorted(name for name in tables if int(name.partition("_")[2]) in newest):
+                await run(f"ANALYZE {name}")
+
+
+def _larger(sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the sizes of the kind of tables that takes more, the oldest day first, without empty tables."""
+    kinds = [
+        {f"{kind}_{day}": size for day in reversed(days_of(sizes, kind)) if (size := sizes[f"{kind}_{day}"])}
+        for kind in (LEDGER, UPDATES)
+    ]
+    return max(kinds, key=lambda some: sum(some.values()))
+
+
+async def _remove(run: Run, sizes: Mapping[str, int], beyond: int) -> bool:
+    """Remove the oldest table whole if that is not too much, or a slice of it; tell whether more is beyond."""
+    name, size = next(iter(sizes.items()))
+    if size <= beyond and len(sizes) > 1:
+        await run(f"DROP TABLE IF EXISTS {name}")
+        return size < beyond
+    row_bytes, key = (ROW_BYTES, "number") if name.startswith(LEDGER) else (UPDATE_BYTES, "key")
+    count = min(SLICE, -(-beyond // row_bytes))
+    oldest = f"SELECT {key} FROM {name} ORDER BY {key} LIMIT $1"  # noqa: S608 - our own names
+    await run(f"DELETE FROM {name} WHERE {key} IN ({oldest})", count)  # noqa: S608 - our own names
+    await run(f"ANALYZE {name}")
+    return count * row_bytes < beyond
+
+
+async def _sizes(run: Run, tables: frozenset[str]) -> dict[str, int]:
+    """Return about how many bytes each table takes."""
+    rows = await run(_COUNTS, sorted(tables))
+    return {row["name"]: row["rows"] * (ROW_BYTES if row["name"].startswith(LEDGER) else UPDATE_BYTES) for row in rows}

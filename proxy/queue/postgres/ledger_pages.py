@@ -1,0 +1,169 @@
+"""Pages of the shared ledger: finished events with the latest status of their browser copies.
+
+A page looks at a bounded number of rows and is read in one short transaction; day tables may appear and go between two
+pages. Newest first, rows come by day and by number.
+
+Above a number, rows come in the order of their numbers, and a reader that goes on from the last one misses none. As
+rows may become visible after others with larger numbers, such a page stays ``LAG_US`` behind the database's clock, and
+behind the newest sign of life of any proxy: a commit that waits for a standby becomes visible before a later one does.
+Only where no other proxy lives, and this one writes no rows at the moment, the page goes up to the last row.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import LedgerRow, Status
+from proxy.queue.contract import Filter
+from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_of
+from proxy.queue.postgres.ledger_rows import CLOCK, text
+from proxy.queue.postgres.transaction import Run
+
+SLICE = 5000
+"""Rows that a page looks at."""
+FOUND = 100
+"""Rows that it returns, but for those that share the last one's number."""
+LAG_US = 6_000_000
+"""Longer than any transaction takes from its rows to its commit, as idle ones are ended after 5 s."""
+ABOVE_ALL = (1 << 63) - 1
+_FACTS = "number, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, copy, source"
+# Proxies that were silent for a minute write no more; a statement of theirs has ended.
+_HORIZON = f"""
+SELECT CASE
+  WHEN $2 AND NOT EXISTS (SELECT FROM replica WHERE id <> $1 AND seen_at > now() - interval '60 s') THEN {ABOVE_ALL}
+  ELSE least({CLOCK}, (SELECT (extract(epoch FROM max(seen_at)) * 1000000)::int8 FROM replica)) - {LAG_US}
+END AS horizon
+"""  # noqa: S608 - our own numbers
+
+
+class DayPlace(NamedTuple):
+    """Where a page begins: in the table of a day, below a row."""
+
+    day: int
+    below: int
+
+
+START = DayPlace(ABOVE_ALL, ABOVE_ALL)
+"""The newest row."""
+
+
+async def newest(run: Run, wanted: Filter, place: DayPlace = START) -> tuple[list[LedgerRow], DayPlace | None]:
+    """Return the wanted rows of a page, newest first, and where the next page begins, if anywhere.
+
+    Args:
+        run: Runs statements of the page's transaction.
+        wanted: The filter.
+        place: Where the page begins.
+    """
+    tables = await day_tables(run)
+    days = [day for day in days_of(tables, LEDGER) if day <= place.day]
+    if not days:
+        return [], None
+    day, below = days[0], place.below if days[0] == place.day else ABOVE_ALL
+    bottom = 0 if wanted.id else await _bottom(run, day, below)
+    condition, values = _where(wanted, 4)
+    most = min(wanted.limit, FOUND)
+    # An id is found by its index, whatever the planner thinks of the order.
+    order = "number + 0" if wanted.id else "number"
+    sql = (
+        f"SELECT {_FACTS} FROM ledger_{day} WHERE number >= $1 AND number < $2{condition}"  # noqa: S608 - our own names
+        f" ORDER BY {order} DESC FETCH FIRST $3 ROWS WITH TIES"
+    )
+    rows = await run(sql, bottom, below, most, *values)
+    lowest = int(rows[-1]["number"]) if len(rows) >= most else bottom
+    following = DayPlace(day, lowest) if lowest else DayPlace(day - 1, ABOVE_ALL)
+    return await _joined(run, tables, rows), following if lowest or days[1:] else None
+
+
+async def _bottom(run: Run, day: int, below: int) -> int:
+    """Return the number down to which a page looks; 0 where it reaches the end of the day."""
+    sql = f"SELECT number FROM ledger_{day} WHERE number < $1 ORDER BY number DESC OFFSET {SLICE - 1} LIMIT 1"  # noqa: S608
+    rows = await run(sql, below)
+    return int(rows[0]["number"]) if rows else 0
+
+
+async def horizon(run: Run, replica: bytes, *, alone: bool) -> int:
+    """Return the number up to which no row will become visible any more.
+
+    Args:
+        run: Runs statements of the page's transaction.
+        replica: The id of this process.
+        alone: This process writes no rows now.
+    """
+    return int((await run(_HORIZON, replica, alone))[0]["horizon"] or 0)
+
+
+async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[LedgerRow], int | None]:
+    """Return the wanted rows of a page above a number, in order, and above which the next page begins, if any.
+
+    Args:
+        run: Runs statements of the page's transaction.
+        wanted: The filter.
+        number: Above which.
+        top: Up to which; see ``horizon``.
+    """
+    tables = await day_tables(run)
+    days = days_of(tables, LEDGER)
+    if not days:
+        return [], None
+    last = await _slice_end(run, days, number, top)
+    condition, values = _where(wanted, 4)
+    parts = " UNION ALL ".join(
+        f"(SELECT {_FACTS} FROM ledger_{day} WHERE number > $1 AND number <= $2{condition}"  # noqa: S608 - our own names
+        " ORDER BY number FETCH FIRST $3 ROWS WITH TIES)"
+        for day in days
+    )
+    most = min(wanted.limit, FOUND)
+    sql = f"SELECT {_FACTS} FROM ({parts}) found ORDER BY number FETCH FIRST $3 ROWS WITH TIES"  # noqa: S608
+    rows = await run(sql, number, top if last is None else last, most, *values)
+    found = await _joined(run, tables, rows)
+    return found, found[-1].number if len(found) >= most else last
+
+
+async def _slice_end(run: Run, days: Sequence[int], number: int, top: int) -> int | None:
+    """Return the number up to which a page above a number looks; None where it reaches the last row."""
+    parts = " UNION ALL ".join(
+        f"(SELECT number FROM ledger_{day} WHERE number > $1 AND number <= $2 ORDER BY number LIMIT {SLICE})"  # noqa: S608
+        for day in days
+    )
+    rows = await run(
+        f"SELECT number FROM ({parts}) numbers ORDER BY number OFFSET {SLICE - 1} LIMIT 1",  # noqa: S608
+        number,
+        top,
+    )
+    return int(rows[0]["number"]) if rows else None
+
+
+def _where(wanted: Filter, first: int) -> tuple[str, list[str]]:
+    fields = {
+        "pixel": wanted.pixel,
+        "name": wanted.name,
+        "id": wanted.id,
+        "reason": wanted.reason,
+        "status": wanted.status.value if wanted.status else "",
+        "source": wanted.action_source,
+    }
+    texts = {column: text(value) for column, value in fields.items() if value}
+    condition = "".join(f" AND {column} = ${number}" for number, column in enumerate(texts, first))
+    return condition, list(texts.values())
+
+
+async def _joined(run: Run, tables: frozenset[str], rows: Sequence[Any]) -> list[LedgerRow]:
+    updates = await _latest(run, sorted(days_of(tables, UPDATES)), [row["copy"] for row in rows])
+    return [_row(row, updates.get(row["copy"])) for row in rows]
+
+
+async def _latest(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[int, BrowserCopy]:
+    """Return the latest updates of browser copies, in one statement for all days."""
+    if not copies or not days:
+        return {}
+    parts = (f"SELECT {day} AS day, key, fate FROM fate_{day} WHERE key = ANY($1::int8[])" for day in days)  # noqa: S608
+    found = await run(f"{' UNION ALL '.join(parts)} ORDER BY day", list(copies))
+    return {row["key"]: BrowserCopy(row["fate"]) for row in found}
+
+
+def _row(row: Any, update: BrowserCopy | None) -> LedgerRow:
+    number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, _, source = row
+    event = (at, pixel, name, identity, time_s, Status(status), reason)
+    copied = (update or BrowserCopy(browser_copy)) if browser_copy else None
+    return LedgerRow(*event, copied, trace, attempts, tuple(findings.split()), b"", source, number)

@@ -1,0 +1,218 @@
+"""Ledger rows and updates of browser copies on their way into the shared ledger, a batch every quarter of a second.
+
+Nobody waits for them. While the database is away they go into the spool, where there is one, or stay in memory, which
+is bounded; a crash may lose what is in memory. A batch whose answer was lost is written again without those of its rows
+that are there by then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import LedgerRow
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import QueueError
+from proxy.queue.notes import Batch, CopyUpdate, Notes
+from proxy.queue.postgres import ledger_rows
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.errors import DatabaseAwayError, DataRefusedError
+from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.transaction import Run
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.25
+# Of one transaction.
+_NOTES = 1000
+# So often the day tables are looked after.
+_PREPARE_S = 600.0
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[list[LedgerRow], list[CopyUpdate]]).decode
+
+
+class Owners(Protocol):
+    """Tells from the duplicate memory who may speak for events."""
+
+    async def __call__(self, run: Run, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> Sequence[bytes | None]:
+        """Return of some visitors of each event key the first who brought it, or the first if nobody did; else None."""
+
+
+class SharedNotes:
+    """Writes down what is noted, from its own task on the event loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: SharedLedger,
+        owners: Owners,
+        *,
+        spool: Callable[[bytes], Awaitable[None]] | None = None,
+        notes: Notes | None = None,
+    ) -> None:
+        """Take what it writes to.
+
+        Args:
+            database: Where the ledger is.
+            ledger: Writes rows and updates.
+            owners: Tells whose events updates may be about.
+            spool: Stores a batch durably while the database is away, for ``write_spooled``; raises QueueError where it
+                takes none.
+            notes: What waits; of the usual size if none is named.
+        """
+        self._database = database
+        self._ledger = ledger
+        self._owners = owners
+        self._spool = spool
+        self._notes = notes or Notes()
+        self._closing = asyncio.Event()
+        self._prepared = float("-inf")
+        self._again = False
+        self.foreign_updates = 0
+        """Updates since start of browser copies of somebody else's events, which were ignored."""
+
+    @property
+    def lost(self) -> int:
+        """How many rows and updates since start were left out of the ledger."""
+        return self._notes.lost
+
+    @property
+    def waiting(self) -> int:
+        """How many rows and updates are not written yet."""
+        return len(self._notes)
+
+    def add(self, rows: Iterable[LedgerRow], updates: Iterable[CopyUpdate]) -> None:
+        """Let rows and updates be written soon."""
+        self._notes.add(rows, updates)
+
+    async def run(self) -> None:
+        """Write what comes, until closed; then what is left, if that can be done."""
+        while not self._closing.is_set():
+            await self._turn()
+            waits = asyncio.ensure_future(self._closing.wait())
+            await asyncio.wait((waits,), timeout=EVERY_S)
+            waits.cancel()
+        await self._turn()
+
+    def close(self) -> None:
+        """Let ``run`` end."""
+        self._closing.set()
+
+    async def _turn(self) -> None:
+        """Write all that waits, a batch at a time; what cannot be written stays for the next turn."""
+        try:
+            await self._prepare()
+            while self._notes:
+                await self._write_batch()
+        except QueueError as error:
+            log.debug("notes stay in memory: %s", error)
+
+    async def _prepare(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._prepared >= _PREPARE_S and self._database.here:
+            await self._ledger.prepare()
+            self._prepared = now
+
+    async def _write_batch(self) -> None:
+        batch = self._notes.take(_NOTES)
+        unwritable, is_over = 0, False
+        try:
+            unwritable = await self._stored(batch)
+            is_over = True
+        finally:
+            if is_over:
+                self._notes.written(batch, unwritable)
+            else:
+                self._notes.give_back(batch)
+
+    async def _stored(self, batch: Batch) -> int:
+        """Write a batch into the ledger, or into the spool while the database is away; return what was left out."""
+        try:
+            unwritable = await self._written(batch, again=self._again)
+        except DatabaseAwayError:
+            # The answer may have been lost behind the commit.
+            self._again = True
+            if self._spool is None:
+                raise
+            await self._spool(packed(batch.rows, batch.updates))
+            return 0
+        self._again = False
+        return unwritable
+
+    async def write_spooled(self, body: bytes) -> None:
+        """Write a batch that was spooled; it may have been written before.
+
+        Raises:
+            QueueError: when it was not written.
+        """
+        await self._written(unpacked(body), again=True)
+
+    async def _written(self, batch: Batch, *, again: bool) -> int:
+        """Write a batch; return how many of its rows were left out, since the database does not take them."""
+        days = {*self._ledger.of_days(batch.rows), *(update[0] // DAY_MS for update in batch.updates)}
+        await self._ledger.make(sorted(days))
+        try:
+            await self._transact(batch.rows, batch.updates, again=again)
+        except DataRefusedError:
+            return await self._written_alone(batch)
+        return len(batch.rows) - len(ledger_rows.writable(batch.rows))
+
+    async def _written_alone(self, batch: Batch) -> int:
+        """Write each note of a batch in a transaction of its own, so that a bad one costs no other."""
+        unwritable = 0
+        alone: list[tuple[list[LedgerRow], list[CopyUpdate]]] = [([row], []) for row in batch.rows]
+        for rows, updates in alone + [([], [update]) for update in batch.updates]:
+            try:
+                await self._transact(rows, updates, again=True)
+            except DataRefusedError:
+                unwritable += 1
+        return unwritable
+
+    async def _transact(self, rows: Sequence[LedgerRow], updates: Sequence[CopyUpdate], *, again: bool) -> None:
+        async def work(run: Run) -> int:
+            await self._ledger.write(run, rows, again=again)
+            owned = await self._owned(run, updates) if updates else []
+            await self._ledger.write_updates(run, owned)
+            return len(updates) - len(owned)
+
+        with self._ledger.writing():
+            self.foreign_updates += await self._database.transact(Role.BOOKS, work)
+
+    async def _owned(self, run: Run, updates: Sequence[CopyUpdate]) -> list[tuple[int, bytes, bytes, BrowserCopy]]:
+        """Return updates, each as of the visitor who brought the event, without those of somebody else's events."""
+        owners = await self._owners(run, [(key, visitors) for _, key, visitors, _ in updates])
+        return [
+            (at, key, owner, browser_copy)
+            for (at, key, _, browser_copy), owner in zip(updates, owners, strict=True)
+            if owner is not None
+        ]
+
+
+def packed(rows: Sequence[LedgerRow], updates: Sequence[CopyUpdate]) -> bytes:
+    """Return notes as the spool keeps them, without half characters, which no encoding has."""
+    return _encode(([_encodable(row) for row in rows], updates))
+
+
+def _encodable(row: LedgerRow) -> LedgerRow:
+    try:
+        f"{row.name}{row.id}".encode()
+    except UnicodeEncodeError:
+        name, identity = (text.encode("utf-8", "replace").decode() for text in (row.name, row.id))
+        return row._replace(name=name, id=identity)
+    return row
+
+
+def unpacked(body: bytes) -> Batch:
+    """Read what ``packed`` wrote.
+
+    Raises:
+        QueueError: when it is not that.
+    """
+    try:
+        rows, updates = _decode(body)
+    except msgspec.DecodeError as error:
+        raise QueueError("a batch of notes has not the form that this version knows") from error
+    return Batch(rows, updates, 0)

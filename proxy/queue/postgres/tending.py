@@ -1,0 +1,86 @@
+"""What is done for all proxies by the leader of the lane ``@tend``: forgetting what is over, a slice at a time.
+
+Correctness does not depend on there being one: whoever tends does what another would do too, and doing it twice changes
+nothing. A step that needs a table for itself waits a quarter of a second for it and is tried again a minute later:
+a dump may hold the table for hours, and every append waits behind whoever waits for it, longer than that would send
+all proxies to their spools.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeAlias
+
+from proxy.queue.contract import QueueError
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.errors import LockTimeoutError
+from proxy.queue.postgres.transaction import Run
+
+log = logging.getLogger(__name__)
+
+TEND_LANE = "@tend"
+"""The lane whose leader tends."""
+EVERY_S = 60.0
+# Between two slices others come to their turn on the books' connection.
+_PAUSE_S = 0.05
+# A step that always says there is more does not keep the others from theirs.
+_MOST_SLICES = 1000
+_NO_LONG_WAIT = "SET LOCAL lock_timeout = '250ms'"
+
+Step: TypeAlias = Callable[[Run], Awaitable[bool]]
+"""Does a slice within a transaction; tells whether there may be more."""
+
+
+class Tending:
+    """Goes through all steps every minute, while this proxy leads."""
+
+    def __init__(self, database: Database, steps: Mapping[str, Step], *, leads: Callable[[], bool]) -> None:
+        """Wait to be run.
+
+        Args:
+            database: Where it tends.
+            steps: What is done, by names for the log.
+            leads: Tells whether this proxy is the one to do it.
+        """
+        self._database = database
+        self._steps = steps
+        self._leads = leads
+        self._closing = asyncio.Event()
+
+    async def run(self) -> None:
+        """Tend until closed."""
+        while not self._closing.is_set():
+            if self._leads() and self._database.here:
+                await self.tend()
+            await self._pause(EVERY_S)
+
+    def close(self) -> None:
+        """Let ``run`` end after the slice that it is at."""
+        self._closing.set()
+
+    async def _pause(self, seconds: float) -> None:
+        waits = asyncio.ensure_future(self._closing.wait())
+        await asyncio.wait((waits,), timeout=seconds)
+        waits.cancel()
+
+    async def tend(self) -> None:
+        """Go through all steps, each until it has no more to do; what fails costs no other."""
+        for name, step in self._steps.items():
+            try:
+                await self._finish(step)
+            except LockTimeoutError:
+                log.info("%s: somebody holds a table; tried again in a minute", name)
+            except QueueError as error:
+                log.warning("%s: %s", name, error)
+
+    async def _finish(self, step: Step) -> None:
+        for _ in range(_MOST_SLICES):
+            if self._closing.is_set() or not await self._database.transact(Role.BOOKS, partial(_unhurried, step)):
+                return
+            await self._pause(_PAUSE_S)
+
+
+async def _unhurried(step: Step, run: Run) -> bool:
+    await run(_NO_LONG_WAIT)
+    return await step(run)

@@ -1,0 +1,71 @@
+"""The tables of docs/scaling.md are what bench/sizing.py makes of the unit costs, and hang together."""
+
+import needs
+import pytest
+import sizing
+import unit_costs
+from hypothesis import given
+from hypothesis import strategies as st
+from needs import Needs, of_peak, shape
+from sizing import DOCUMENT, document, rounded, written
+
+
+def test_the_page_has_the_tables_of_the_program() -> None:
+    """Whoever changes a unit cost writes the page anew: ``bench/sizing.py --write``."""
+    assert written(DOCUMENT.read_text()) == document()
+
+
+def test_all_unit_costs_are_shown() -> None:
+    """A cost that is used but not shown would make a table that nobody can follow."""
+    named = {cost for cost in vars(unit_costs).values() if isinstance(cost, unit_costs.UnitCost)}
+
+    assert named == set(unit_costs.ALL)
+
+
+def test_a_day_has_the_shape_that_the_page_describes() -> None:
+    """On average a minute has the average load but for the campaign; the busiest has 3.6 times as much."""
+    minutes = [shape(minute) for minute in range(24 * 60)]
+
+    assert sum(minutes) / len(minutes) == pytest.approx(1, abs=0.02)
+    assert [max(minutes), min(minutes)] == pytest.approx([3.6, 0.2], abs=0.01)
+    assert minutes.index(min(minutes)) == 6 * 60
+
+
+def test_a_small_load_by_hand() -> None:
+    """What the simulation finds for a constant price agrees with a calculation on paper."""
+    load = Needs(8_640_000)
+
+    assert load.peak == pytest.approx(360, rel=0.01)
+    assert load.one_process == pytest.approx(360 * 313e-6, rel=0.01)
+    # Four slots of 16 hours hold between 48 and 64 hours; eight days of the ledger begin with the oldest kept.
+    assert 2 * 8_640_000 < load.stock.seen < 64 / 24 * 8_640_000 * 1.1
+    assert 7 * 8_640_000 < load.stock.ledger < 8.1 * 8_640_000
+    # From three to nine in the evening some 40 % of a day's events come.
+    assert load.stock.waiting == pytest.approx(0.44 * 8_640_000, rel=0.05)
+    assert 0 < load.stock.drained_h < 6
+
+
+@given(st.floats(1e3, 1e12))
+def test_a_larger_load_never_needs_less(a_day: float) -> None:
+    """Ten times the events need as many proxies and primaries or more, and no machine is busier than it may be."""
+    load, larger = Needs(a_day), Needs(10 * a_day)
+
+    assert larger.proxies >= load.proxies >= 2
+    assert larger.shards >= load.shards >= 1
+    assert larger.disk_gb > load.disk_gb
+    assert load.proxy_cores <= load.proxies * needs.PROXY_CORES * needs.BUSY
+    assert load.primary_cores <= load.shards * load.size[0] * needs.BUSY * (1 + 1e-9)
+    assert 1 <= load.group <= needs.MOST_GROUP
+
+
+def test_a_rate_is_that_of_the_busiest_minute() -> None:
+    """The rows of far loads name the rate they were made for."""
+    assert [of_peak(rate).peak for rate in sizing.RATES] == pytest.approx(list(sizing.RATES))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "< 0.05"), (0.04, "< 0.05"), (0.15, "0.1"), (9.97, "10.0"), (12.6, "13"), (1234, "1,200")]
+)
+def test_numbers_are_told_to_two_digits(value: float, text: str) -> None:
+    """No table claims to know more than the costs it is made of."""
+    assert rounded(value) == text

@@ -1,0 +1,386 @@
+"""What ``check`` tells about the PostgreSQL of a queue: each doubt on real servers that give cause for it.
+
+DatabaseBounds are lowered where a test cannot wait for ten minutes or for a gigabyte.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+from cluster import USER, Cluster, Node, cluster
+from polling import until
+from postgres_server import as_server
+
+from proxy.doctor.database import DatabaseBounds, judged
+from proxy.doctor.finding import Finding
+from proxy.queue.postgres.look import look
+from proxy.queue.postgres.server_facts import ServerFacts
+
+STRICT = DatabaseBounds(held_s=0, held_transactions=0, large_seen_bytes=0)
+_SETTINGS = {"max_prepared_transactions": "2", "wal_level": "logical", "shared_buffers": "32MB"}
+
+
+@asynccontextmanager
+async def _servers(standbys: int) -> AsyncIterator[Cluster]:
+    # Not below pytest's own directories, which nobody but their owner may enter.
+    with tempfile.TemporaryDirectory(prefix="doctor-") as place:
+        async with cluster(Path(place), standbys, **_SETTINGS) as servers:
+            yield servers
+
+
+@pytest.fixture(name="pair", scope="module")
+async def _pair() -> AsyncIterator[Cluster]:
+    async with _servers(1) as servers:
+        async with _session(servers.primary) as session:
+            await session.execute("CREATE SCHEMA capi_proxy; CREATE ROLE plain LOGIN; CREATE ROLE few LOGIN")
+            await session.execute("GRANT pg_read_all_stats TO few; ALTER ROLE few CONNECTION LIMIT 3")
+        yield servers
+
+
+@asynccontextmanager
+async def _session(node: Node, user: str = USER) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(f"postgresql://{user}@127.0.0.1:{node.port}/postgres")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _execute(node: Node, *statements: str) -> None:
+    async with _session(node) as session:
+        for statement in statements:
+            await session.execute(statement)
+
+
+@asynccontextmanager
+async def _altered(node: Node, setting: str, value: str) -> AsyncIterator[None]:
+    """Change a setting of a server for a while."""
+    before = await _shown(node, setting)
+    try:
+        await _execute(node, f"ALTER SYSTEM SET {setting} = '{value}'", "SELECT pg_reload_conf()")
+        await until(lambda: _is_shown(node, setting, value))
+        yield
+    finally:
+        await _execute(node, f"ALTER SYSTEM RESET {setting}", "SELECT pg_reload_conf()")
+        await until(lambda: _is_shown(node, setting, before))
+
+
+async def _shown(node: Node, setting: str) -> str:
+    async with _session(node) as session:
+        value: str = await session.fetchval(f"SHOW {setting}")
+        return value
+
+
+async def _is_shown(node: Node, setting: str, value: str) -> bool:
+    return await _shown(node, setting) == value
+
+
+async def _told(
+    servers: Cluster, bounds: DatabaseBounds | None = None, *, user: str = USER, only: Node | None = None
+) -> list[str]:
+    """Return the lines that the check would print."""
+    hosts = [only] if only else [servers.primary, *servers.standbys]
+    url = f"postgresql://{user}@{','.join(f'127.0.0.1:{node.port}' for node in hosts)}/postgres"
+    return _lines(judged(await look(url), bounds or DatabaseBounds()))
+
+
+def _lines(findings: Iterable[Finding]) -> list[str]:
+    return [f"{'FAILED' if finding.failing else 'note'}: {finding}" for finding in findings]
+
+
+async def test_nothing_is_said_of_a_sound_pair(pair: Cluster) -> None:
+    """A primary whose commits wait for its standby gives no cause for a word."""
+    assert await _told(pair) == []
+
+
+SETTINGS: dict[str, tuple[str, str, str]] = {
+    "a disk that is not waited for": ("fsync", "off", "FAILED"),
+    "pages written in part": ("full_page_writes", "off", "FAILED"),
+    "no standby waited for": ("synchronous_standby_names", "", "FAILED"),
+    "a standby that does not come": ("synchronous_standby_names", "ANY 1 (nobody)", "FAILED"),
+    "commits that do not wait": ("synchronous_commit", "off", "note"),
+    "commits that wait for this disk alone": ("synchronous_commit", "local", "note"),
+    "no vacuum": ("autovacuum", "off", "note"),
+    "a vacuum that knows of nothing": ("track_counts", "off", "note"),
+}
+
+
+@pytest.mark.parametrize(("setting", "value", "severity"), SETTINGS.values(), ids=SETTINGS)
+async def test_a_setting_that_loses_or_slows_is_told(setting: str, value: str, severity: str, pair: Cluster) -> None:
+    """There is one finding, of this server; it fails the check where acknowledged events would be lost or wait."""
+    async with _altered(pair.primary, setting, value):
+        (line,) = await _told(pair)
+
+    named = value if value.startswith("ANY") else setting
+    assert line.startswith(f"{severity}: queue.url: 127.0.0.1:{pair.primary.port} ")
+    assert named in line
+
+
+async def test_a_standby_must_keep_the_promise_as_well(pair: Cluster) -> None:
+    """What a standby would do as the next primary is told before it is the next primary."""
+    (standby,) = pair.standbys
+    async with _altered(standby, "fsync", "off"):
+        (line,) = await _told(pair)
+
+    assert line.startswith(f"FAILED: queue.url: 127.0.0.1:{standby.port} has fsync = off")
+
+
+async def test_a_lone_server_needs_no_standby(pair: Cluster) -> None:
+    """Where the url names one host, nobody promised more than its disk."""
+    async with _altered(pair.primary, "synchronous_standby_names", ""):
+        assert await _told(pair, only=pair.primary) == []
+
+
+async def test_frequent_checkpoints_are_told_of_a_large_memory_alone(pair: Cluster) -> None:
+    """They cost nothing while few keys are remembered."""
+    async with _tables(pair, "seen_0(key uuid PRIMARY KEY)"), _altered(pair.primary, "checkpoint_timeout", "5min"):
+        (line,) = await _told(pair, STRICT)
+        assert "checkpoint_timeout = 300 s" in line
+        assert await _told(pair) == []
+    async with _tables(pair, "seen_0(key uuid PRIMARY KEY)"):
+        assert await _told(pair, STRICT) == []
+
+
+@asynccontextmanager
+async def _tables(servers: Cluster, definition: str) -> AsyncIterator[None]:
+    await _execute(servers.primary, f"CREATE TABLE capi_proxy.{definition}")
+    try:
+        yield
+    finally:
+        await _execute(servers.primary, f"DROP TABLE capi_proxy.{definition.partition('(')[0]}")
+
+
+async def test_a_table_without_vacuum_is_told(pair: Cluster) -> None:
+    """Autovacuum may be off for a table of the queue, though it is on."""
+    async with _tables(pair, "segment(id int) WITH (autovacuum_enabled = 'off')"):
+        (line,) = await _told(pair)
+    async with _tables(pair, "segment(id int) WITH (autovacuum_enabled = 'on')"):
+        assert await _told(pair) == []
+
+    assert "autovacuum switched off for segment" in line
+
+
+async def test_an_old_transaction_is_told_with_its_holder(pair: Cluster) -> None:
+    """Whoever keeps finished rows is named by session, user and application; a young one is not."""
+    async with _session(pair.primary) as holder:
+        await holder.execute("SET application_name = 'nightly-report'")
+        await holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'of a private statement'")
+        (line,) = await _told(pair, STRICT)
+        young = await _told(pair)
+
+    assert (f"session {holder.get_server_pid()} of {USER} (nightly-report; idle in transaction)" in line, young) == (
+        True,
+        [],
+    )
+    assert "private" not in line
+
+
+async def test_a_prepared_transaction_is_told(pair: Cluster) -> None:
+    """A transaction that outlived its session is no session's, and is told all the same."""
+    async with _session(pair.primary) as session:
+        await session.execute("BEGIN; CREATE TABLE capi_proxy.left_over(id int); PREPARE TRANSACTION 'forgotten'")
+    try:
+        lines = await _told(pair, STRICT)
+        young = await _told(pair)
+    finally:
+        await _execute(pair.primary, "ROLLBACK PREPARED 'forgotten'")
+
+    assert [("prepared transaction forgotten of" in line) for line in lines] == [True]
+    assert young == []
+
+
+async def test_a_standby_that_holds_rows_is_told(pair: Cluster) -> None:
+    """A query on a standby keeps rows of the primary when the standby asks for it."""
+    (standby,) = pair.standbys
+    async with _altered(standby, "hot_standby_feedback", "on"), _session(standby) as reader:
+        await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        (line,) = await until(lambda: _told(pair, STRICT))
+
+    assert "standby s0, by hot_standby_feedback" in line
+
+
+async def test_an_idle_slot_is_told(pair: Cluster) -> None:
+    """A slot that nobody reads is told with what it keeps, and whether that has a bound."""
+    await _execute(pair.primary, "SELECT pg_create_physical_replication_slot('moved_away', true)")
+    try:
+        (line,) = await _told(pair)
+        async with _altered(pair.primary, "max_slot_wal_keep_size", "1GB"):
+            (bounded,) = await _told(pair)
+    finally:
+        await _execute(pair.primary, "SELECT pg_drop_replication_slot('moved_away')")
+
+    assert "GiB of WAL for the replication slot moved_away" in line
+    assert [("without a bound" in each) for each in (line, bounded)] == [True, False]
+
+
+async def test_a_slot_that_holds_rows_is_told(pair: Cluster) -> None:
+    """A logical slot keeps rows of the catalogue as well as WAL."""
+    await _execute(pair.primary, "SELECT pg_create_logical_replication_slot('to_warehouse', 'pgoutput')")
+    try:
+        lines = await _told(pair, STRICT)
+    finally:
+        await _execute(pair.primary, "SELECT pg_drop_replication_slot('to_warehouse')")
+
+    assert [("because of replication slot to_warehouse" in line) for line in lines] == [True, False]
+
+
+async def test_too_few_connections_are_told(pair: Cluster) -> None:
+    """Fewer than a proxy needs fail the check; enough for two are not worth a word."""
+    lines = []
+    for limit in (3, 6, 8):
+        await _execute(pair.primary, f"ALTER ROLE few CONNECTION LIMIT {limit}")
+        lines.append(await _told(pair, user="few", only=pair.primary))
+
+    assert [[line[:6] for line in each] for each in lines] == [["FAILED"], ["note: "], []]
+    assert "has 3 connections left for this user, and each proxy needs 4" in lines[0][0]
+
+
+async def test_a_user_who_may_not_see_others_is_told(pair: Cluster) -> None:
+    """What the check cannot see, it does not call sound."""
+    (line,) = await _told(pair, user="plain", only=pair.primary)
+
+    assert "GRANT pg_read_all_stats" in line
+
+
+async def test_an_old_server_is_told(pair: Cluster) -> None:
+    """Versions that nothing was tested with fail the check."""
+    lines = await _told(pair, DatabaseBounds(oldest_version=99), only=pair.primary)
+
+    assert [line.startswith("FAILED") and "99 or newer is needed" in line for line in lines] == [True]
+
+
+@pytest.mark.parametrize(("ahead_s", "words"), [(3600, "3600 s behind"), (-3600, "3600 s ahead of"), (20, "")])
+async def test_a_clock_that_differs_is_told(ahead_s: float, words: str, pair: Cluster) -> None:
+    """Half a minute is nothing to speak of; an hour is, and in which direction."""
+    looks = await look(_url(pair.primary), clock=lambda: time.time() + ahead_s)
+
+    lines = _lines(judged(looks))
+    assert [words in line for line in lines] == ([True] if words else [])
+
+
+def _url(node: Node) -> str:
+    return f"postgresql://{USER}@127.0.0.1:{node.port}/postgres"
+
+
+async def test_a_connection_without_tls_is_told_of_other_machines(pair: Cluster) -> None:
+    """Names and ids of events are not for whoever is on the way; on this machine nobody is."""
+    (facts,) = await look(_url(pair.primary))
+    assert isinstance(facts, ServerFacts)
+    (line,) = _lines(judged([replace(facts, place="db.example:5432")]))
+    async with _tls(pair.primary):
+        (sealed,) = await look(_url(pair.primary))
+    assert isinstance(sealed, ServerFacts)
+
+    assert "without TLS" in line
+    assert _lines(judged([replace(sealed, place="db.example:5432")])) == []
+
+
+@asynccontextmanager
+async def _pgbouncer(node: Node, mode: str) -> AsyncIterator[Node]:
+    """Run a pooler before a server."""
+    pooler = Node("pooler", node.directory)
+    with _pooling(node, pooler.port, mode):
+        await until(lambda: _answers(pooler))
+        yield pooler
+
+
+@contextmanager
+def _pooling(node: Node, port: int, mode: str) -> Iterator[None]:
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
+        place = Path(name)
+        place.chmod(0o711)
+        config = place / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={node.port} user={USER}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n"
+        )
+        process = subprocess.Popen(as_server("/usr/sbin/pgbouncer", "-q", config))
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+async def _answers(node: Node) -> bool:
+    try:
+        async with _session(node):
+            return True
+    except OSError:
+        return False
+
+
+@asynccontextmanager
+async def _tls(node: Node) -> AsyncIterator[None]:
+    _certify(node)
+    async with _altered(node, "ssl", "on"):
+        yield
+
+
+def _certify(node: Node) -> None:
+    files = {name: node.directory / f"server.{name}" for name in ("crt", "key")}
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-out", str(files["crt"]), "-keyout", str(files["key"])]
+    subprocess.run(command, check=True, capture_output=True)
+    for path in files.values():
+        shutil.chown(path, node.directory.owner(), node.directory.group())
+        path.chmod(0o600)
+
+
+async def test_a_pooler_that_shares_sessions_is_told(pair: Cluster) -> None:
+    """PgBouncer fails the check when it pools transactions, and does not when it pools sessions."""
+    lines = []
+    for mode in ("transaction", "session"):
+        async with _pgbouncer(pair.primary, mode) as pooler:
+            lines.append(await _told(pair, only=pooler))
+
+    assert [line.startswith("FAILED") and "transaction mode" in line for line in lines[0]] == [True]
+    assert lines[1] == []
+
+
+async def test_a_server_that_cannot_be_reached_is_told(pair: Cluster) -> None:
+    """The check goes on with the other servers."""
+    absent = Node("absent", pair.primary.directory)
+    lines = await _told(Cluster(pair.primary, [*pair.standbys, absent]))
+
+    assert [line.startswith("note") and f":{absent.port} cannot be looked at" in line for line in lines] == [True]
+
+
+async def test_servers_without_a_primary_are_told(pair: Cluster) -> None:
+    """With standbys alone every event would go to the spool."""
+    lines = await _told(pair, only=pair.standbys[0])
+
+    assert [line.startswith("FAILED") and "no server takes writes" in line for line in lines] == [True]
+
+
+async def test_a_password_is_never_told(pair: Cluster) -> None:
+    """Neither a refused user nor an unreachable server brings the password into a line."""
+    await _execute(pair.primary, "ALTER ROLE plain CONNECTION LIMIT 0")
+    absent = Node("absent", pair.primary.directory)
+    url = f"postgresql://plain:tr0ub4dor@127.0.0.1:{pair.primary.port},127.0.0.1:{absent.port}/postgres"
+    lines = _lines(judged(await look(url)))
+    await _execute(pair.primary, "ALTER ROLE plain CONNECTION LIMIT -1")
+
+    assert len(lines) == 3
+    assert "tr0ub4dor" not in str(lines)
+
+
+@pytest.mark.long
+async def test_a_primary_of_before_a_fail_over_is_told() -> None:
+    """Of two servers that take writes, the one that was left behind is named."""
+    async with _servers(1) as servers:
+        (promoted,) = servers.standbys
+        await _execute(promoted, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_promote()")
+        lines = await _told(servers)
+
+    stale = [
+        line for line in lines if f":{servers.primary.port} takes writes besides 127.0.0.1:{promoted.port}" in line
+    ]
+    assert [line[:6] for line in stale] == ["FAILED"]
