@@ -87,7 +87,7 @@ class Stage:
         await self.proxies.at_rest()
         found = await account(self.session, self.graph, self.servers.primary, load.acknowledged)
         self.figures.add(strike.__name__, load, found, recovered_s)
-        await self._forget()
+        await self.forget()
         return load, found
 
     async def mend(self) -> None:
@@ -96,7 +96,7 @@ class Stage:
         await self.proxies.start()
         await self.proxies.at_rest()
 
-    async def _forget(self) -> None:
+    async def forget(self) -> None:
         """Let the simulator forget, as it remembers a fixed number of copies."""
         async with self.session.post(f"{self.graph}/sim/reset") as answer:
             answer.raise_for_status()

@@ -144,6 +144,11 @@ class Trio:
         for relays in self.doors.values():
             relays[client].cut()
 
+    def heal(self, client: int) -> None:
+        """Let one client reach all nodes again."""
+        for relays in self.doors.values():
+            relays[client].mend()
+
     def isolate_primary(self) -> None:
         """Cut the primary off from clients and standbys."""
         for relay in (self.feeds[self.primary.name], *self.doors[self.primary.name]):
