@@ -8,7 +8,7 @@ that are there by then.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TypeAlias
 
 import msgspec
 
@@ -34,11 +34,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[LedgerRow], list[CopyUpdate]]).decode
 
 
-class Owners(Protocol):
-    """Tells from the duplicate memory who may speak for events."""
-
-    async def __call__(self, run: Run, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> Sequence[bytes | None]:
-        """Return of some visitors of each event key the first who brought it, or the first if nobody did; else None."""
+Owners: TypeAlias = Callable[[Run, Sequence[tuple[bytes, Sequence[bytes]]]], Awaitable[Sequence[bytes | None]]]
+"""Tells from the duplicate memory who speaks for events: of each, asked for by its key, the first of some visitors who
+brought it, or the first if nobody did; None where only others brought it."""
 
 
 class SharedNotes:
@@ -67,10 +65,11 @@ class SharedNotes:
         self._ledger = ledger
         self._owners = owners
         self._spool = spool
-        self._notes = notes or Notes()
+        self._notes = Notes() if notes is None else notes
         self._closing = asyncio.Event()
         self._prepared = float("-inf")
         self._again = False
+        self._taken = 0
         self.foreign_updates = 0
         """Updates since start of browser copies of somebody else's events, which were ignored."""
 
@@ -82,7 +81,7 @@ class SharedNotes:
     @property
     def waiting(self) -> int:
         """How many rows and updates are not written yet."""
-        return len(self._notes)
+        return len(self._notes) + self._taken
 
     def add(self, rows: Iterable[LedgerRow], updates: Iterable[CopyUpdate]) -> None:
         """Let rows and updates be written soon."""
@@ -118,15 +117,16 @@ class SharedNotes:
 
     async def _write_batch(self) -> None:
         batch = self._notes.take(_NOTES)
-        unwritable, is_over = 0, False
+        self._taken = len(batch.rows) + len(batch.updates)
         try:
             unwritable = await self._stored(batch)
-            is_over = True
+        except BaseException:
+            self._notes.give_back(batch)
+            raise
+        else:
+            self._notes.written(batch, unwritable)
         finally:
-            if is_over:
-                self._notes.written(batch, unwritable)
-            else:
-                self._notes.give_back(batch)
+            self._taken = 0
 
     async def _stored(self, batch: Batch) -> int:
         """Write a batch into the ledger, or into the spool while the database is away; return what was left out."""
