@@ -126,6 +126,15 @@ async def restarted_with_waiting_commits(scene: Scene) -> None:
     await scene.servers.promote()
 
 
+async def proxy_frozen(scene: Scene) -> None:
+    """Freeze a proxy until others lead its lanes; then it goes on as if nothing had been."""
+    machine = scene.chance.choice(scene.proxies.machines)
+    machine.freeze()
+    await scene.last(3 * scene.hold_s)
+    machine.thaw()
+    await scene.last()
+
+
 async def _kill_one(scene: Scene) -> SharedMachine:
     machine = scene.chance.choice(scene.proxies.machines)
     await machine.kill()
@@ -144,4 +153,4 @@ BRIEF: tuple[Strike, ...] = (
     stale_primary,
     disk_full,
 )
-FAULTS = (*BRIEF, primary_isolated, statements_cancelled, restarted_with_waiting_commits)
+FAULTS = (*BRIEF, primary_isolated, statements_cancelled, restarted_with_waiting_commits, proxy_frozen)

@@ -1,7 +1,9 @@
 """Several proxies as processes, which share a database or have a file each."""
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ class SharedMachine(Machine):
     database: str = ""
     lines: str = ""
     """More lines of ``[queue]``."""
+    is_frozen: bool = False
+    freezes: int = 0
 
     def __post_init__(self) -> None:
         """Write the configuration."""
@@ -34,6 +38,17 @@ class SharedMachine(Machine):
     def runs(self) -> bool:
         """Tell whether its process lives."""
         return self.process is not None and self.process.returncode is None
+
+    def freeze(self) -> None:
+        """Stop it where it is, as a machine does that has no memory left."""
+        os.kill(self.pid, signal.SIGSTOP)
+        self.is_frozen = True
+        self.freezes += 1
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+        self.is_frozen = False
 
     async def is_at_rest(self) -> bool:
         """Tell whether it works on its database, and nothing lies in its spool."""

@@ -23,7 +23,7 @@ Event: TypeAlias = tuple[str, str]
 """Pixel and id."""
 _PAUSE_S = 0.05
 _REPEATED = 0.1
-_TIMEOUT = aiohttp.ClientTimeout(total=60)
+_TIMEOUT_S = 60.0
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Load:
     by_proxy: Counter[int] = field(default_factory=Counter)
     """How many requests each acknowledged."""
     longest_s: float = 0.0
-    """Between a request and its answer, whatever that was."""
+    """Between a request and its answer, whatever that was, unless the proxy was frozen meanwhile."""
     unanswered: int = 0
     """Requests whose connection ended before the answer came."""
     refused: Counter[int] = field(default_factory=Counter)
@@ -51,12 +51,18 @@ class Load:
             ids = [self._identity(chance) for _ in PIXELS]
             body = orjson.dumps(_body(ids))
             proxy = home
-            while not await self._post(proxy, body, ids):
-                proxy = (proxy + 1) % len(self.fleet.machines)
+            while not await self._post(self._awake(proxy), body, ids):
+                proxy += 1
                 await asyncio.sleep(_PAUSE_S)
             if chance.random() < _REPEATED:
-                await self._post(chance.randrange(len(self.fleet.machines)), body, ids)
+                await self._post(self._awake(proxy + 1), body, ids)
             await asyncio.sleep(_PAUSE_S)
+
+    def _awake(self, proxy: int) -> int:
+        """Return this proxy, or the next that is not frozen, as a balancer finds it that asks them how they are."""
+        machines = self.fleet.machines
+        numbers = ((proxy + step) % len(machines) for step in range(len(machines)))
+        return next(number for number in numbers if not machines[number].is_frozen)
 
     def _identity(self, chance: random.Random) -> str:
         """Return an id as the tag makes them, or as a page gives them."""
@@ -65,15 +71,22 @@ class Load:
         return made if self.number % 2 else f"{self.name}-{self.number}"
 
     async def _post(self, proxy: int, body: bytes, ids: Sequence[str]) -> bool:
-        started = time.monotonic()
-        address = f"{self.fleet.machines[proxy].public}/shop-tools/e"
+        machine = self.fleet.machines[proxy]
+        started, freezes = time.monotonic(), machine.freezes
+        address = f"{machine.public}/shop-tools/e"
         try:
-            async with self.session.post(address, data=body, headers=browser_headers(), timeout=_TIMEOUT) as answer:
+            async with self.session.post(
+                address, data=body, headers=browser_headers(), timeout=aiohttp.ClientTimeout(_TIMEOUT_S)
+            ) as answer:
                 status = answer.status
+        except TimeoutError:
+            self.longest_s = _TIMEOUT_S
+            return False
         except (aiohttp.ClientError, OSError):
             self.unanswered += 1
             return False
-        self.longest_s = max(self.longest_s, time.monotonic() - started)
+        if not machine.is_frozen and machine.freezes == freezes:
+            self.longest_s = max(self.longest_s, time.monotonic() - started)
         if status != 204:
             self.refused[status] += 1
             return False
@@ -83,11 +96,13 @@ class Load:
 
     async def goes_on(self, count: int = 10) -> None:
         """Wait until each proxy that lives has acknowledged so many requests more."""
-        goals = {number: self.by_proxy[number] + count for number in range(len(self.fleet.machines))}
+        machines = self.fleet.machines
+        goals = {number: self.by_proxy[number] + count for number in range(len(machines))}
 
         def is_reached() -> bool:
             return all(
-                self.by_proxy[number] >= goal or not self.fleet.machines[number].runs for number, goal in goals.items()
+                self.by_proxy[number] >= goal or machines[number].is_frozen or not machines[number].runs
+                for number, goal in goals.items()
             )
 
         await until(is_reached, what="acknowledgements of every proxy")
