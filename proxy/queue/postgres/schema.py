@@ -9,7 +9,7 @@ Several processes may start at once: a row of ``meta`` is the lock.
 import logging
 
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import dead_letters, segment_table
+from proxy.queue.postgres import dead_letters, orders, seen, segment_table, sightings, suppressions
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
@@ -36,7 +36,15 @@ _REPLICA = """CREATE TABLE IF NOT EXISTS replica(
     started_at timestamptz NOT NULL, seen_at timestamptz NOT NULL,
     spooled int8 NOT NULL DEFAULT 0, repeats int8 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50)"""
-TABLES: tuple[str, ...] = (_REPLICA, *segment_table.TABLES, *dead_letters.TABLES)
+TABLES: tuple[str, ...] = (
+    _REPLICA,
+    *segment_table.TABLES,
+    *seen.TABLES,
+    *orders.TABLES,
+    *sightings.TABLES,
+    *suppressions.TABLES,
+    *dead_letters.TABLES,
+)
 """All tables but ``meta``: each part's ``TABLES`` is added here."""
 
 _ARRIVE = """INSERT INTO replica(id, name, version, layout, started_at, seen_at) VALUES($1, $2, $3, $4, now(), now())

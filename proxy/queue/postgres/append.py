@@ -1,0 +1,224 @@
+"""Acknowledgement in the shared database: a group of appends is stored, without repeats and without suppressed people.
+
+A plain group is one statement (plain_append.py). Any other is a transaction of several, always in the same order, so
+that two of them rarely wait for each other in a circle: duplicate memory, order memory, sightings, segments, witness.
+
+The same group may come again, since an answer was lost: its keys are then found to be known, and nothing is stored
+twice. How often a group was sent is told by nobody and needed by nobody.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+
+from proxy.model.event import DropReason
+from proxy.queue.admission import refused_of, sightings_left, skipped, to_seal
+from proxy.queue.answers import answers
+from proxy.queue.codec import chunks
+from proxy.queue.contract import QueueError, Stored
+from proxy.queue.group import OPEN, Append, Group, Member, SealedSegment, make_group, sealed_segment
+from proxy.queue.order_copies import merged
+from proxy.queue.past import BY_THIS, Past, judged
+from proxy.queue.postgres import orders, seen
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.errors import DatabaseAwayError, DataRefusedError
+from proxy.queue.postgres.plain_append import WITNESS, PlainGroup, StoredSegment
+from proxy.queue.postgres.seen import Slots
+from proxy.queue.postgres.segment_table import new_id
+from proxy.queue.postgres.sightings import SharedSightings
+from proxy.queue.postgres.suppressions import SharedSuppressions
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.seal import Sealer
+
+_WITNESS = WITNESS.format(replica="$1", where="")
+_INSERT = """
+INSERT INTO segment(lane, id, n, at, oldest_s, not_before, fields, skip, sealed)
+SELECT lane, id, n, $9::int8, oldest_s, not_before, fields, string_to_array(nullif(skip, ''), ',')::int2[], sealed
+FROM unnest($1::text[], $2::uuid[], $3::int4[], $4::int8[], $5::int8[], $6::bytea[], $7::text[], $8::bytea[])
+  u(lane, id, n, oldest_s, not_before, fields, skip, sealed)"""
+# How often the memory may turn while one group is stored.
+_TURNS = 3
+
+
+class _Outcome(NamedTuple):
+    """What became of a group."""
+
+    refused: Mapping[int, DropReason]
+    pasts: Sequence[tuple[Member, Past]]
+    segments: Sequence[StoredSegment]
+    marks: int
+    """The version of the suppressions."""
+
+
+class SharedAppends:
+    """Stores groups; used on the event loop only."""
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        suppressions: SharedSuppressions,
+        now: Callable[[], int],
+        *,
+        on_stored: Callable[[Sequence[StoredSegment]], None] = lambda _segments: None,
+    ) -> None:
+        """Store for an engine.
+
+        Args:
+            database: Where.
+            sealer: Seals what was not sealed before.
+            suppressions: What this process knows of them.
+            now: The server's clock in milliseconds.
+            on_stored: Hears of new segments once they are durable.
+        """
+        self._database = database
+        self._sealer = sealer
+        self._suppressions = suppressions
+        self._sightings = SharedSightings(sealer)
+        self._now = now
+        self._on_stored = on_stored
+        self._slots: Slots | None = None
+
+    def group(self, appends: Sequence[Append]) -> Group:
+        """Key and seal what callers brought."""
+        return make_group(appends, self._sealer, self._suppressions)
+
+    async def store(
+        self, group: Group, *, at: int | None = None, role: Role = Role.APPEND
+    ) -> Sequence[Stored | QueueError]:
+        """Store a group durably; return for each append what became of it.
+
+        Args:
+            group: What is stored.
+            at: Server clock in milliseconds when it came; None: now.
+            role: On which connection.
+
+        Raises:
+            DatabaseAwayError: when there is no answer that counts; it may have been stored.
+            QueueError: when nothing of it was stored.
+        """
+        at = self._now() if at is None else at
+        try:
+            outcome = await self._stored(group, at, role)
+        except DataRefusedError as error:
+            if len(group.calls) == 1:
+                return [error]
+            return await self._each_alone(group, at, role)
+        self._on_stored(outcome.segments)
+        await self._learn(outcome.marks, role)
+        return answers(group, outcome.refused, outcome.pasts)
+
+    async def append(self, appends: Sequence[Append], at: int) -> Sequence[Stored | QueueError]:
+        """Store appends of callers who were answered long ago; see ``store``.
+
+        Args:
+            appends: As they came.
+            at: Server clock in milliseconds when the first of them did.
+        """
+        return await self.store(self.group(appends), at=at, role=Role.DRAIN)
+
+    async def _each_alone(self, group: Group, at: int, role: Role) -> list[Stored | QueueError]:
+        """Store each append by itself, so that what one caller brought costs its neighbours nothing."""
+        each = [await self.store(self.group([append]), at=at, role=role) for append in group.calls]
+        return list(chain.from_iterable(each))
+
+    async def _stored(self, group: Group, at: int, role: Role) -> _Outcome:
+        if self._slots is None:
+            self._slots = await seen.slots_now(partial(self._database.run, role))
+        if self._is_clear(group) and PlainGroup.is_plain(group):
+            plain = PlainGroup(group, at)
+            for _ in range(_TURNS):
+                told = await plain.store(partial(self._database.run, role), self._slots, self._database.replica)
+                if told.is_stored:
+                    return _Outcome({}, told.pasts, told.segments, told.marks)
+                if told.slot == self._slots.slot:
+                    break
+                self._slots = await seen.slots_now(partial(self._database.run, role))
+        return await self._database.transact(role, lambda run: self._in_steps(run, group, at))
+
+    def _is_clear(self, group: Group) -> bool:
+        """Tell whether nobody was suppressed since a group was made, as far as is known here."""
+        return group.suppressions_version == self._suppressions.version
+
+    async def _learn(self, marks: int, role: Role) -> None:
+        """Catch up with suppressions that others made, so that the next group is made with them."""
+        await self._suppressions.catch_up(partial(self._database.run, role), marks)
+
+    # -- the way of several statements
+
+    async def _in_steps(self, run: Run, group: Group, at: int) -> _Outcome:
+        """Store a group within a transaction."""
+        is_clear = self._is_clear(group)
+        refusals = await self._suppressions.refusals(run, self._doubtful(group, is_clear=is_clear))
+        refused = refused_of(group, refusals.of_record, is_clear=is_clear)
+        admitted = [member for number, member in enumerate(group.members) if number not in refused]
+        known, marks = await self._meet(run, admitted, at)
+        pasts = [(admitted[number], past) for number, past in known.items()]
+        if group.sightings:
+            left = sightings_left(group, refused, refusals.of_sighting, is_clear=is_clear)
+            await self._sightings.leave(run, left, at)
+        segments = self._segments(group, admitted, known, {OPEN} | {group.members[n].segment for n in refused})
+        stored = await _insert(run, segments, at)
+        if not stored and not await run(_WITNESS, self._database.replica):
+            raise DatabaseAwayError("this process is not registered, so that nothing was written")
+        return _Outcome(refused, pasts, stored, marks)
+
+    @staticmethod
+    def _doubtful(group: Group, *, is_clear: bool) -> list[bytes]:
+        """Return the people whose suppressions are to be read."""
+        people = [m.record.person_digests for m in group.members if not is_clear or m.segment == OPEN]
+        people += [each.sighting.person_digests for each in group.sightings if not is_clear or not each.sealed]
+        return list(chain.from_iterable(people))
+
+    async def _meet(self, run: Run, members: Sequence[Member], at: int) -> tuple[dict[int, Past], int]:
+        """Return what is known of records, and remember them; and the version of the suppressions."""
+        slots, answer = await self._find(run, members, at)
+        found = judged(members, answer.stored_before, answer.contradicted)
+        if at_once := await seen.remember(run, found.visits, slots.slot):
+            stored_before = answer.stored_before | dict.fromkeys(at_once, BY_THIS)
+            found = judged(members, stored_before, answer.contradicted)
+        return merged(found.pasts, await orders.meet(run, members, found.pasts, at)), answer.marks
+
+    async def _find(self, run: Run, members: Sequence[Member], at: int) -> tuple[Slots, seen.Answer]:
+        """Ask the memory, which is not turned from then on until the transaction ends."""
+        slots = self._slots or await seen.slots_now(run)
+        answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
+        if answer.slot != slots.slot:
+            slots = await seen.slots_now(run)
+            answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
+        self._slots = slots
+        return slots, answer
+
+    def _segments(
+        self, group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
+    ) -> list[tuple[SealedSegment, Sequence[int]]]:
+        """Return what is stored: segments as they came, with what is skipped in them, and those sealed only now."""
+        skip = skipped([(admitted[number], past) for number, past in known.items()])
+        segments: list[tuple[SealedSegment, Sequence[int]]] = [
+            (segment, skip.get(number, ())) for number, segment in enumerate(group.segments) if number not in spoiled
+        ]
+        for (pixel, not_before), records in to_seal(group, admitted, known, spoiled).items():
+            segments += [(sealed_segment(pixel, some, not_before, self._sealer), ()) for some in chunks(records)]
+        return segments
+
+
+async def _insert(run: Run, segments: Sequence[tuple[SealedSegment, Sequence[int]]], at: int) -> list[StoredSegment]:
+    """Write segments of which anything is left; return them."""
+    left = [(segment, skip) for segment, skip in segments if len(skip) < segment.n]
+    stored = [
+        StoredSegment(s.pixel, s.n - len(skip), at, s.not_before if s.not_before > at else 0, s.fields)
+        for s, skip in left
+    ]
+    if left:
+        rows = [
+            (to.lane, new_id(at), to.n, s.oldest_s, to.not_before, to.fields, _joined(skip), s.sealed)
+            for to, (s, skip) in zip(stored, left, strict=True)
+        ]
+        await run(_INSERT, *map(list, zip(*rows, strict=True)), at)
+    return stored
+
+
+def _joined(skip: Sequence[int]) -> str:
+    """Return positions as text: an array of arrays cannot have rows of unlike length."""
+    return ",".join(map(str, sorted(skip)))

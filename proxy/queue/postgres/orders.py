@@ -1,0 +1,152 @@
+"""The shared order memory: which events of orders were met in the last 90 days (at most 120), whatever their ids were.
+
+What it is good for stands in sqlite/orders.py, and what follows from its answers in order_copies.py. Here it is one
+table, of which a month is forgotten a slice at a time: a table is not made while events wait.
+
+Several proxies may be told of an order at once. Each writes its own keys before it reads any, so that the second of two
+servers waits for the first and then knows of it. A page's copy that waits for a server's has a row in ``unsent_order``:
+whoever decides about it, a server's event that comes or a claim that sends it, locks that row before it reads, so that
+one of both knows what the other did.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from proxy.model.record import Record
+from proxy.model.units import DAY_MS
+from proxy.queue.group import Member
+from proxy.queue.order_copies import asked_of, memory_key, met_before, order_of, orders_of, page_key
+from proxy.queue.past import Past
+from proxy.queue.postgres.seen import worth_bytes, worth_number
+from proxy.queue.postgres.transaction import Run
+
+_MONTH_MS = 30 * DAY_MS
+# So many months, the current one among them, are remembered: an event of the first day of the oldest is 120 days old.
+_MONTHS = 4
+# Keys forgotten in one transaction.
+_SLICE = 1000
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS order_memory(key uuid PRIMARY KEY, worth int4, month int4 NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS order_memory_month ON order_memory(month)",
+    "CREATE TABLE IF NOT EXISTS unsent_order(key uuid PRIMARY KEY, until int8 NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS unsent_order_until ON unsent_order(until)",
+)
+# What another page told of an order stays, unless its time is over.
+_REMEMBER = f"""
+INSERT INTO order_memory(key, worth, month)
+SELECT key, worth, $3::int4 FROM unnest($1::uuid[], $2::int4[]) u(key, worth)
+ON CONFLICT (key) DO UPDATE SET worth = excluded.worth, month = excluded.month
+WHERE order_memory.month <= excluded.month - {_MONTHS} RETURNING key"""  # noqa: S608 - our own number
+_MET = f"SELECT key, worth FROM order_memory WHERE key = ANY($1::uuid[]) AND month > $2::int4 - {_MONTHS}"  # noqa: S608
+_RETRACT = "DELETE FROM order_memory WHERE key = ANY($1::uuid[])"
+_FORGET = """
+DELETE FROM order_memory WHERE key = ANY(ARRAY(SELECT key FROM order_memory WHERE month <= $1 ORDER BY month LIMIT $2))
+RETURNING 1"""
+_WAIT = """
+INSERT INTO unsent_order SELECT * FROM unnest($1::uuid[], $2::int8[]) ON CONFLICT DO NOTHING"""
+_UNSENT = "SELECT key FROM unsent_order WHERE key = ANY($1::uuid[]) ORDER BY key FOR UPDATE"
+_END_WAIT = "DELETE FROM unsent_order WHERE key = ANY($1::uuid[])"
+_FORGET_WAITS = """
+DELETE FROM unsent_order WHERE key = ANY(ARRAY(SELECT key FROM unsent_order WHERE until < $1 ORDER BY until LIMIT $2))
+RETURNING 1"""
+
+
+async def meet(run: Run, members: Sequence[Member], seen: Mapping[int, Past], now: int) -> dict[int, Past]:
+    """Return which records repeat what was told of their orders, before or in this group, and remember all.
+
+    Args:
+        run: Within a transaction.
+        members: The group's records.
+        seen: What the duplicate memory says of them.
+        now: Server clock in milliseconds.
+    """
+    orders = orders_of(members)
+    if not orders:
+        return {}
+    added = await _remember(run, _first_worths(members), now)
+    unsent = await _lock(run, {key for order in orders.values() for key in order.others})
+    met = await _read(run, asked_of(orders.values()), now)
+    found = met_before(members, seen, {key: worth for key, worth in met.items() if key not in added}, unsent)
+    if found.waiting:
+        keys = sorted(found.waiting)
+        await run(_WAIT, keys, [found.waiting[key] for key in keys])
+    return found.pasts
+
+
+def _first_worths(members: Sequence[Member]) -> dict[bytes, bytes]:
+    worths: dict[bytes, bytes] = {}
+    for number, order in orders_of(members).items():
+        for key in order.own:
+            worths.setdefault(key, members[number].record.worth)
+    return worths
+
+
+async def _remember(run: Run, worths: Mapping[bytes, bytes], now: int) -> set[bytes]:
+    """Remember keys; return those that were not remembered, and wait for others who remember them at this moment."""
+    keys = sorted(worths)
+    rows = await run(_REMEMBER, keys, [worth_number(worths[key]) for key in keys], now // _MONTH_MS)
+    return {row["key"] for row in rows}
+
+
+async def _lock(run: Run, keys: Collection[bytes]) -> set[bytes]:
+    """Return those of some pages' copies that wait; nobody else decides about these until the transaction ends."""
+    return {row["key"] for row in await run(_UNSENT, sorted(keys))} if keys else set()
+
+
+async def _read(run: Run, keys: Collection[bytes], now: int) -> dict[bytes, bytes]:
+    rows = await run(_MET, sorted(keys), now // _MONTH_MS) if keys else ()
+    return {row["key"]: worth_bytes(row["worth"]) for row in rows}
+
+
+async def met(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
+    """Return which events of orders servers told of, each with its worth.
+
+    Args:
+        run: Runs the statement.
+        pixel: For which pixel.
+        orders: Their keys.
+        now: Server clock in milliseconds.
+    """
+    keys = {memory_key(order, pixel): order for order in orders}
+    return {keys[key]: worth for key, worth in (await _read(run, keys, now)).items()}
+
+
+async def met_for_claim(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
+    """As ``met``, for whoever is about to decide about the pages' copies of these orders.
+
+    Until the transaction ends no server's event takes the place of these copies; behind it, it knows what became of
+    them.
+
+    Args:
+        run: Within a transaction.
+        pixel: For which pixel.
+        orders: Their keys.
+        now: Server clock in milliseconds.
+    """
+    await _lock(run, {page_key(order, pixel) for order in orders})
+    return await met(run, pixel, orders, now)
+
+
+async def end_wait(run: Run, pixel: str, orders: Collection[bytes]) -> None:
+    """Remember that pages' copies wait no more: no server's takes their place from now on.
+
+    Args:
+        run: Within a transaction.
+        pixel: For which pixel.
+        orders: Their keys.
+    """
+    if orders:
+        await run(_END_WAIT, sorted({page_key(order, pixel) for order in orders}))
+
+
+async def retract(run: Run, record: Record) -> None:
+    """Forget that a server told of an event: it is not sent, so that a page's copy counts."""
+    if record.order:
+        await run(_RETRACT, sorted(order_of(record).own))
+
+
+async def forget(run: Run, now: int) -> bool:
+    """Forget a slice of what is over; tell whether there may be more."""
+    removed = await run(_FORGET, now // _MONTH_MS - _MONTHS, _SLICE)
+    ended = await run(_FORGET_WAITS, now - _MONTHS * _MONTH_MS, _SLICE)
+    return max(len(removed), len(ended)) == _SLICE

@@ -1,0 +1,202 @@
+"""The shared suppressions: who opted out, withdrew consent or was erased, at whichever proxy.
+
+Each process has a sieve in memory (sieve.py), which tells nearly all events apart from the few that ask the table. It
+learns of other processes' suppressions by their *version*, a number in ``meta`` that each transaction which writes any
+raises: a row lock, so the order of commits is the order of versions, and none is passed over. Every append reads the
+number, and so does every claim, which catches up before it decides. So an append may miss a suppression that was made
+elsewhere at this moment; a claim after its commit never does.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from proxy.config.schema import RetentionSettings
+from proxy.model.event import DropReason
+from proxy.model.join import Sighting
+from proxy.model.record import Record
+from proxy.model.suppression import SuppressionKind
+from proxy.model.units import DAY_MS
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.refusal import refusal
+from proxy.queue.sieve import PREFIX, Sieve
+
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS mark(
+        digest bytea NOT NULL, kind text NOT NULL, at int8 NOT NULL, version int8 NOT NULL, PRIMARY KEY (digest, kind)
+    )""",
+    "CREATE INDEX IF NOT EXISTS mark_version ON mark(version, digest)",
+    "CREATE INDEX IF NOT EXISTS mark_age ON mark(kind, at)",
+    "INSERT INTO meta(key, number) VALUES('marks', 0) ON CONFLICT DO NOTHING",
+)
+MOST = 2_000_000
+"""Opt-outs, and as many withdrawals; beyond, the oldest are forgotten."""
+# Suppressions read, or forgotten, in one statement.
+_SLICE = 10_000
+_SUPPRESS = """
+WITH next AS (UPDATE meta SET number = number + 1 WHERE key = 'marks' RETURNING number)
+INSERT INTO mark(digest, kind, at, version)
+SELECT d.digest, $2::text, $3::int8, next.number FROM next, unnest($1::bytea[]) d(digest) ORDER BY d.digest
+ON CONFLICT (digest, kind) DO UPDATE SET at = greatest(mark.at, excluded.at), version = excluded.version
+RETURNING version"""
+_LIFT = "DELETE FROM mark WHERE digest = ANY($1::bytea[]) AND kind = ANY($2::text[]) AND at <= $3::int8 RETURNING kind"
+_OF = "SELECT digest, kind, at FROM mark WHERE digest = ANY($1::bytea[])"
+_VERSION = "SELECT number FROM meta WHERE key = 'marks'"
+_SINCE = """
+SELECT version, digest FROM mark WHERE (version, digest) > ($1::int8, $2::bytea) ORDER BY version, digest LIMIT $3"""
+_COUNT = "SELECT kind, count(*) AS count FROM mark GROUP BY kind"
+_FORGET = """
+DELETE FROM mark WHERE kind = $1::text AND digest = ANY(
+  ARRAY(SELECT digest FROM mark WHERE kind = $1::text AND at < $2 ORDER BY at LIMIT $3))
+RETURNING 1"""
+_BEYOND = "SELECT at FROM mark WHERE kind = $1 ORDER BY at DESC OFFSET $2 LIMIT 1"
+_LAST = b"\xff" * 16
+
+
+class Refusals(NamedTuple):
+    """The suppressions of some people, as a statement found them."""
+
+    found: Mapping[bytes, list[tuple[SuppressionKind, int]]]
+
+    def of_record(self, record: Record) -> DropReason | None:
+        """Return what speaks against a record."""
+        return self.of(record.person_digests, record.time_s * 1000)
+
+    def of_sighting(self, sighting: Sighting) -> DropReason | None:
+        """Return what speaks against a sighting."""
+        return self.of(sighting.person_digests, sighting.at)
+
+    def of(self, person_digests: Iterable[bytes], happened: int) -> DropReason | None:
+        """Return what speaks against what these people did at a moment in milliseconds."""
+        for digest in person_digests:
+            if digest in self.found and (reason := refusal(self.found[digest], happened)):
+                return reason
+        return None
+
+
+class SharedSuppressions:
+    """What this process knows of them, and how the table is asked; used on the event loop only."""
+
+    def __init__(self, sieve: Sieve | None = None) -> None:
+        """Know nobody yet: ``catch_up`` is to be called before anything is stored.
+
+        Args:
+            sieve: In memory that other processes read too, or None.
+        """
+        self._sieve = sieve or Sieve()
+        self.may_hold: Callable[[bytes], bool] = self._sieve.may_hold
+        """See ``Sieve``."""
+        self.version = 0
+        """Grows with every suppression that the sieve learns of, after it has."""
+        self.counts: dict[SuppressionKind, int] = {}
+        """How many there were of each kind when they were last counted, and of this process since."""
+        self._known = 0
+        self._looked = 0.0
+
+    async def catch_up(self, run: Run, version: int | None = None) -> None:
+        """Learn of all suppressions that are committed.
+
+        Args:
+            run: Runs the statements.
+            version: Costs nothing where this number of ``meta`` is known already; None: read it.
+        """
+        self._looked = time.monotonic()
+        if version is None:
+            ((version,),) = await run(_VERSION)
+        if version <= self._known:
+            return
+        position = (self._known, _LAST)
+        while rows := await run(_SINCE, *position, _SLICE):
+            for row in rows:
+                self._sieve.remember(row["digest"][:PREFIX])
+            position = (rows[-1]["version"], rows[-1]["digest"])
+        self._known = max(version, position[0])
+        self.version += 1
+
+    async def look(self, run: Run, most_s: float) -> None:
+        """Catch up, unless that was done within so many seconds."""
+        if time.monotonic() - self._looked > most_s:
+            await self.catch_up(run)
+
+    def may_concern(self, records: Iterable[Record]) -> bool:
+        """Tell whether a suppression may speak against any of these records, at little cost."""
+        return any(self.may_hold(digest) for record in records for digest in record.person_digests)
+
+    async def refusals(self, run: Run, person_digests: Iterable[bytes]) -> Refusals:
+        """Return the suppressions of people, exactly; costs no statement where the sieve knows none of them."""
+        asked = sorted(filter(self.may_hold, set(person_digests)))
+        found: dict[bytes, list[tuple[SuppressionKind, int]]] = {}
+        for row in await run(_OF, asked) if asked else ():
+            found.setdefault(row["digest"], []).append((SuppressionKind(row["kind"]), row["at"]))
+        return Refusals(found)
+
+    async def add(self, run: Run, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
+        """Suppress people; of two suppressions of one kind the later one counts.
+
+        Args:
+            run: Runs the statement.
+            person_digests: 16 bytes each.
+            kind: Who asked for it.
+            at: Server clock in milliseconds.
+        """
+        digests = sorted(set(person_digests))
+        if not digests:
+            return
+        before = {row["digest"] for row in await run(_OF, digests) if row["kind"] == kind}
+        rows = await run(_SUPPRESS, digests, kind, at)
+        self.learn(digests)
+        self.counts[kind] = self.counts.get(kind, 0) + len(digests) - len(before)
+        if rows[0]["version"] == self._known + 1:
+            self._known += 1
+
+    def learn(self, person_digests: Iterable[bytes]) -> None:
+        """Let the sieve know people, in whatever place their suppression is stored."""
+        for digest in person_digests:
+            self._sieve.remember(digest)
+        self.version += 1
+
+    async def lift(
+        self, run: Run, person_digests: Collection[bytes], kinds: Iterable[SuppressionKind], at: int
+    ) -> list[SuppressionKind]:
+        """End suppressions; return the kind of each that ended.
+
+        Args:
+            run: Runs the statement.
+            person_digests: 16 bytes each.
+            kinds: Which kinds end.
+            at: Server clock in milliseconds; younger suppressions stay.
+        """
+        rows = await run(_LIFT, sorted(set(person_digests)), sorted(kinds), at)
+        lifted = [SuppressionKind(row["kind"]) for row in rows]
+        for kind in lifted:
+            self.counts[kind] = max(0, self.counts.get(kind, 0) - 1)
+        return lifted
+
+    async def of(self, run: Run, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
+        """Return the kinds of suppression that people have."""
+        found = (await self.refusals(run, person_digests)).found
+        return {kind for some in found.values() for kind, _ in some}
+
+    async def count(self, run: Run) -> None:
+        """Count them anew: other processes add and remove some."""
+        self.counts = {SuppressionKind(row["kind"]): row["count"] for row in await run(_COUNT)}
+
+
+async def forget(run: Run, now: int, retention: RetentionSettings, most: int = MOST) -> bool:
+    """Remove a slice of the suppressions whose time is over; tell whether there may be more.
+
+    Args:
+        run: Runs the statements.
+        now: Server clock in milliseconds.
+        retention: How long each kind counts.
+        most: How many of a kind that visitors make are kept.
+    """
+    days = dict.fromkeys(SuppressionKind, retention.opted_out_days)
+    days[SuppressionKind.ERASURE] = retention.erased_days
+    most_removed = 0
+    for kind, most_days in days.items():
+        before = now - most_days * DAY_MS
+        if kind is not SuppressionKind.ERASURE and (rows := await run(_BEYOND, kind, most)):
+            before = max(before, rows[0]["at"] + 1)
+        most_removed = max(most_removed, len(await run(_FORGET, kind, before, _SLICE)))
+    return most_removed == _SLICE
