@@ -1,0 +1,203 @@
+"""From the spool into the database, as soon as that is here, beside what comes new.
+
+Suppressions go first, so that no group is stored about whoever has refused meanwhile. Several groups are stored as one.
+A row is removed only after the database has answered for it, durably; so one that was stored before a crash is brought
+again, and found to be a repeat.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
+from proxy.queue.group import Append
+from proxy.queue.postgres.errors import ConflictError, DatabaseAwayError, LockTimeoutError
+from proxy.queue.seal import Sealer, SealError
+from proxy.queue.spool.spool import Spool
+from proxy.queue.spool.spool_file import SpoolKind, SpoolRow
+from proxy.queue.spool.spooled_appends import open_appends
+
+log = logging.getLogger(__name__)
+
+# Errors after which the same may be brought again; after any other it is kept, and not brought again.
+_PASSING = (DatabaseAwayError, ConflictError, LockTimeoutError, QueueFullError, QueueBrokenError)
+MOST_EVENTS = 500
+_MOST_ROWS = 500
+_AGAIN_S = 1.0
+
+
+class Receiver(Protocol):
+    """The database, to whom things are brought that came while it was away. Each raises QueueError as it stores."""
+
+    async def append(self, appends: Sequence[Append], at: int) -> Sequence[Stored | QueueError]:
+        """Store appends as if they came new; return what became of each.
+
+        Args:
+            appends: Of callers who were answered long ago.
+            at: Server clock in milliseconds when the first of them came.
+        """
+
+    async def suppression(self, body: bytes) -> None:
+        """Store a suppression."""
+
+    async def notes(self, body: bytes, at: int) -> None:
+        """Store ledger rows and updates of browser copies.
+
+        Args:
+            body: What was put.
+            at: Server clock in milliseconds when it came.
+        """
+
+
+class Draining:
+    """Used on the event loop only."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        receiver: Receiver,
+        sealer: Sealer,
+        *,
+        here: Callable[[], bool],
+        found: Callable[[Stored], None] = lambda _stored: None,
+    ) -> None:
+        """Wait to be run.
+
+        Args:
+            spool: Whence.
+            receiver: Where to.
+            sealer: Opens what was sealed.
+            here: Tells whether the database is here.
+            found: Hears what became of appends whose callers were not told; never of those that the database may have
+                had before, whose repeats may be themselves.
+        """
+        self._spool = spool
+        self._receiver = receiver
+        self._sealer = sealer
+        self._here = here
+        self._found = found
+        self._in_doubt: set[int] = set()
+        self._wake = spool.filled
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Look at once whether something can be drained."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Drain from now on, whenever there is something and the database is here."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop; what was brought and has no answer yet stays in the spool."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while self._here() and not self._spool.empty and await self.step():
+                    pass
+            except QueueError as error:
+                log.info("the spool is not drained yet: %s", error)
+                asyncio.get_running_loop().call_later(_AGAIN_S, self._wake.set)
+
+    async def step(self) -> bool:
+        """Bring the oldest rows; tell whether there were any.
+
+        Raises:
+            QueueError: when they could not be stored, and are still there.
+        """
+        rows = await self._spool.oldest(_MOST_ROWS)
+        if not rows:
+            return False
+        if rows[0].kind is SpoolKind.GROUP:
+            await self._bring_groups(_as_many(rows, MOST_EVENTS))
+        else:
+            await self._bring_one(rows[0])
+        return True
+
+    async def _bring_one(self, row: SpoolRow) -> None:
+        try:
+            if row.kind is SpoolKind.SUPPRESSION:
+                await self._receiver.suppression(row.body)
+            else:
+                await self._receiver.notes(row.body, row.at)
+        except _PASSING:
+            raise
+        except (QueueError, SealError, ValueError) as error:
+            await self._set_aside(row, error)
+        else:
+            await self._spool.remove((row,))
+
+    async def _bring_groups(self, rows: Sequence[SpoolRow]) -> None:
+        opened = [(row, appends) for row in rows if (appends := await self._opened(row))]
+        try:
+            await self._bring(opened)
+        except _PASSING:
+            self._in_doubt.update(row.id for row, _ in opened)
+            raise
+        except QueueError as error:
+            # Something in one of them: each alone, so that it costs the others nothing.
+            if len(opened) == 1:
+                await self._set_aside(opened[0][0], error)
+            else:
+                for row, _ in opened:
+                    await self._bring_groups((row,))
+
+    async def _opened(self, row: SpoolRow) -> Sequence[Append]:
+        try:
+            return open_appends(row.body, self._sealer)
+        except (SealError, ValueError) as error:
+            await self._set_aside(row, error)
+            return ()
+
+    async def _bring(self, opened: Sequence[tuple[SpoolRow, Sequence[Append]]]) -> None:
+        if not opened:
+            return
+        together = [append for _, appends in opened for append in appends]
+        outcomes = iter(await self._receiver.append(together, min(row.at for row, _ in opened)))
+        stored = [(row, [next(outcomes) for _ in appends]) for row, appends in opened]
+        await self._spool.remove([row for row, told in stored if _refusal(told) is None])
+        for row, told in stored:
+            if error := _refusal(told):
+                await self._set_aside(row, error)
+            self._tell(row, told)
+
+    def _tell(self, row: SpoolRow, told: Sequence[Stored | QueueError]) -> None:
+        in_doubt = row.in_doubt or row.id in self._in_doubt
+        self._in_doubt.discard(row.id)
+        for each in told:
+            if isinstance(each, Stored) and not in_doubt:
+                self._found(each)
+
+    async def _set_aside(self, row: SpoolRow, error: Exception) -> None:
+        log.error("a spooled %s of %d events stays in the spool: %s", row.kind.name.lower(), row.events, error)
+        await self._spool.set_aside(row)
+
+
+def _refusal(told: Sequence[Stored | QueueError]) -> QueueError | None:
+    """Return why something of a row was not stored; what may pass is raised instead.
+
+    Raises:
+        QueueError: when the row may be brought again.
+    """
+    errors = [each for each in told if isinstance(each, QueueError)]
+    for error in errors:
+        if isinstance(error, _PASSING):
+            raise error
+    return errors[0] if errors else None
+
+
+def _as_many(rows: Sequence[SpoolRow], most: int) -> Sequence[SpoolRow]:
+    """Return as many of the first rows as have so many events together; one at least."""
+    taken = 0
+    for number, row in enumerate(rows):
+        taken += row.events
+        if number and taken > most:
+            return rows[:number]
+    return rows

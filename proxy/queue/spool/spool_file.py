@@ -1,0 +1,196 @@
+"""The file of the spool: rows of what the database does not have yet, in the order in which they came.
+
+It is no second queue: nothing is recognised, claimed or delivered here. It is written by one thread (spool.py), with
+an fsync for each row before anybody hears that it is there.
+"""
+
+import os
+from collections.abc import Collection, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+
+from proxy.queue.contract import QueueBrokenError, QueueFullError
+from proxy.queue.sqlite.connection import FATAL, advice, open_writer
+
+FILE = "spool.db"
+# Of a row, beside its body, in the file and its log.
+ROW_BYTES = 200
+_SHRINK_BYTES = 1 << 20
+# ``doubt``: the database may have it already. ``aside``: it did not take it, and is not asked again by this process.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS spool(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, at INTEGER NOT NULL, events INTEGER NOT NULL,
+    doubt INTEGER NOT NULL, aside INTEGER NOT NULL DEFAULT 0, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS spool_order ON spool(aside, kind, id);
+"""
+_OLDEST = """
+SELECT id, kind, at, events, doubt, body FROM spool
+WHERE aside = 0 AND kind = (SELECT min(kind) FROM spool WHERE aside = 0) ORDER BY id LIMIT ?
+"""
+_TOTALS = "SELECT coalesce(sum(events), 0), coalesce(sum(length(body) + ?), 0), coalesce(sum(kind = ?), 0) FROM spool"
+
+
+class SpoolKind(IntEnum):
+    """What a row is; the smaller go first."""
+
+    SUPPRESSION = 0
+    GROUP = 1
+    NOTES = 2
+
+
+class SpoolRow(NamedTuple):
+    """What the database does not have yet."""
+
+    id: int
+    kind: SpoolKind
+    at: int
+    """Server clock in milliseconds when it came."""
+    events: int
+    in_doubt: bool
+    """Whether the database may have it all the same."""
+    body: bytes
+
+
+class Totals(NamedTuple):
+    """How much there is."""
+
+    events: int
+    bytes: int
+    suppressions: int
+
+
+class SpoolFile:
+    """Used by one thread."""
+
+    def __init__(self, directory: Path, *, most_bytes: int, min_free_bytes: int) -> None:
+        """Open or create the file.
+
+        Args:
+            directory: Where.
+            most_bytes: What all rows together may have.
+            min_free_bytes: How much of the disk stays free.
+
+        Raises:
+            QueueBrokenError: when it cannot be used.
+        """
+        self._directory = directory
+        self._most_bytes = most_bytes
+        self._min_free_bytes = min_free_bytes
+        path = directory / FILE
+        try:
+            path.touch(mode=0o600)
+            self._db = open_writer(path)
+            for name, value in (("journal_mode", "wal"), ("synchronous", "full"), ("journal_size_limit", 0)):
+                self._db.pragma(name, value)
+            self._db.execute(_SCHEMA)
+            # Whoever wrote these rows may have got no further than to hear that the database has them.
+            with self._db:
+                self._db.execute("UPDATE spool SET doubt = 1, aside = 0 WHERE doubt = 0 OR aside = 1")
+            self.totals = self._counted()
+        except (apsw.Error, OSError) as error:
+            raise QueueBrokenError(f"{path}: {advice(error)}") from error
+
+    def put(self, row: SpoolRow) -> int:
+        """Store a row durably, whose number is not used; return its number.
+
+        Raises:
+            QueueFullError: when it does not fit.
+            QueueBrokenError: when the disk failed.
+        """
+        size = len(row.body) + ROW_BYTES
+        self._require_space(size)
+        values = (row.kind, row.at, row.events, row.in_doubt, row.body)
+        statement = "INSERT INTO spool(kind, at, events, doubt, body) VALUES(?, ?, ?, ?, ?)"
+        self._change(statement, values)
+        events, total, suppressions = self.totals
+        self.totals = Totals(events + row.events, total + size, suppressions + (row.kind == SpoolKind.SUPPRESSION))
+        return self._db.last_insert_rowid()
+
+    def oldest(self, most: int) -> Sequence[SpoolRow]:
+        """Return the oldest rows of the kind that goes first.
+
+        Raises:
+            QueueBrokenError: when the disk failed.
+        """
+        try:
+            found: list[Any] = self._db.execute(_OLDEST, (most,)).fetchall()
+        except apsw.Error as error:
+            raise _broken(error) from error
+        return [
+            SpoolRow(number, SpoolKind(kind), at, events, bool(doubt), body)
+            for number, kind, at, events, doubt, body in found
+        ]
+
+    def remove(self, rows: Collection[SpoolRow]) -> None:
+        """Remove rows that the database has.
+
+        Raises:
+            QueueFullError: when the disk is too full for it; later it may work.
+            QueueBrokenError: when the disk failed.
+        """
+        self._change(_with_ids("DELETE FROM spool WHERE id IN ({})", rows), tuple(row.id for row in rows))
+        events, total, suppressions = self.totals
+        self.totals = Totals(
+            events - sum(row.events for row in rows),
+            total - sum(len(row.body) + ROW_BYTES for row in rows),
+            suppressions - sum(row.kind == SpoolKind.SUPPRESSION for row in rows),
+        )
+        if not self.totals.bytes:
+            self._shrink()
+
+    def set_aside(self, row: SpoolRow) -> None:
+        """Keep a row, but do not bring it again before the next start.
+
+        Raises:
+            QueueFullError: when the disk is too full for it; later it may work.
+            QueueBrokenError: when the disk failed.
+        """
+        self._change("UPDATE spool SET aside = 1 WHERE id = ?", (row.id,))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _counted(self) -> Totals:
+        found: Any = self._db.execute(_TOTALS, (ROW_BYTES, SpoolKind.SUPPRESSION)).fetchone()
+        return Totals(*found)
+
+    def _change(self, statement: str, values: Sequence[object]) -> None:
+        try:
+            with self._db:
+                self._db.execute(statement, values)
+        except apsw.FullError as error:
+            raise QueueFullError("the disk of data_dir is full") from error
+        except apsw.Error as error:
+            raise _broken(error) from error
+
+    def _require_space(self, size: int) -> None:
+        if self.totals.bytes + size > self._most_bytes:
+            raise QueueFullError(f"the spool holds {self.totals.bytes} bytes already (queue.spool_max_bytes)")
+        disk = os.statvfs(self._directory)
+        if disk.f_bavail * disk.f_frsize < self._min_free_bytes:
+            raise QueueFullError(f"less than {self._min_free_bytes} bytes of disk are free (queue.min_free_bytes)")
+
+    def _shrink(self) -> None:
+        """Give the disk back what an outage took."""
+        pages = int(str(self._db.pragma("page_count")))
+        if pages * int(str(self._db.pragma("page_size"))) > _SHRINK_BYTES:
+            try:
+                self._db.execute("VACUUM")
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.FullError:
+                return
+
+
+def _with_ids(statement: str, rows: Collection[SpoolRow]) -> str:
+    return statement.format(", ".join("?" * len(rows)))
+
+
+def _broken(error: apsw.Error) -> QueueBrokenError:
+    if isinstance(error, FATAL):
+        return QueueBrokenError(f"the disk failed under the spool: {advice(error)}")
+    return QueueBrokenError(f"the spool failed: {type(error).__name__}")

@@ -1,0 +1,112 @@
+"""Where a group is stored: in the database while that is here, else in the spool; nowhere else is it acknowledged from.
+
+A group that the database did not answer in time goes into the spool too, since nobody knows whether the database has
+it. It is stored once all the same: its keys are those it had, and the database finds that it has them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from proxy.queue.contract import QueueError, Stored
+from proxy.queue.group import OPEN, Append, Group
+from proxy.queue.grouper import Outcome
+from proxy.queue.postgres.errors import DatabaseAwayError
+from proxy.queue.seal import Sealer
+from proxy.queue.spool.spool import Spool
+from proxy.queue.spool.spool_file import SpoolKind
+from proxy.queue.spool.spooled_appends import seal_appends
+
+_SPOOLED = Stored()
+# Whether they are suppressed only the database can tell, and what is about the suppressed must not rest anywhere.
+_UNTOLD = "the database is away, and only it can tell whether this person is suppressed"
+
+
+class DatabaseState(Protocol):
+    """What is asked of the database."""
+
+    @property
+    def here(self) -> bool:
+        """Whether it answers."""
+
+    @property
+    def why_away(self) -> str:
+        """Why it does not."""
+
+
+class Spooling:
+    """Stores groups for a ``Grouper``; used on the event loop only."""
+
+    def __init__(
+        self,
+        database: DatabaseState,
+        spool: Spool | None,
+        sealer: Sealer,
+        direct: Callable[[Group], Awaitable[Sequence[Stored | QueueError]]],
+    ) -> None:
+        """Store for an engine.
+
+        Args:
+            database: Says whether it is here.
+            spool: Where groups go while it is not; None where the disk is not kept: then whoever comes is refused.
+            sealer: Seals what is spooled.
+            direct: Stores a group in the database, and returns for each append what became of it. Raises
+                DatabaseAwayError where the group is to be spooled, and any other QueueError where it is refused.
+        """
+        self._database = database
+        self._spool = spool
+        self._sealer = sealer
+        self._direct = direct
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+
+    def store(self, group: Group, tell: Callable[[Outcome], None]) -> None:
+        """Begin to store a group durably; ``tell`` hears the outcome."""
+        task = asyncio.create_task(self.stored(group))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._tell, tell))
+
+    async def stored(self, group: Group) -> Outcome:
+        """Store a group durably; return the outcome."""
+        try:
+            return await self._somewhere(group)
+        except QueueError as error:
+            return error
+
+    def _tell(self, tell: Callable[[Outcome], None], task: asyncio.Task[Outcome]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            tell(QueueError("the queue is closed"))
+        elif error := task.exception():
+            tell(QueueError(f"a fault of ours in the queue: {type(error).__name__}"))
+            raise error
+        else:
+            tell(task.result())
+
+    async def _somewhere(self, group: Group) -> Outcome:
+        if not self._database.here:
+            return await self._spooled(group, self._database.why_away, in_doubt=False)
+        try:
+            return await self._direct(group)
+        except DatabaseAwayError as error:
+            return await self._spooled(group, str(error), in_doubt=True)
+
+    async def _spooled(self, group: Group, why: str, *, in_doubt: bool) -> Outcome:
+        if self._spool is None:
+            raise QueueError(f"the database is away: {why}")
+        untold = _untold(group)
+        calls = [call for number, call in enumerate(group.calls) if number not in untold]
+        if calls:
+            await self._put(self._spool, calls, in_doubt=in_doubt)
+        return [QueueError(_UNTOLD) if number in untold else _SPOOLED for number in range(len(group.calls))]
+
+    async def _put(self, spool: Spool, calls: Sequence[Append], *, in_doubt: bool) -> None:
+        body = seal_appends(calls, self._sealer)
+        events = sum(len(call.records) for call in calls)
+        await spool.put(SpoolKind.GROUP, body, events=events, in_doubt=in_doubt)
+
+
+def _untold(group: Group) -> set[int]:
+    """Return which appends are about somebody who may be suppressed."""
+    members = {member.call for member in group.members if member.segment == OPEN}
+    return members | {sighting.call for sighting in group.sightings if not sighting.sealed}
