@@ -116,6 +116,7 @@ class SharedAppends:
             appends: As they came.
             at: Server clock in milliseconds when the first of them did.
         """
+        await self._suppressions.catch_up(partial(self._database.run, Role.DRAIN))
         return await self.store(self.group(appends), at=at, role=Role.DRAIN)
 
     async def _each_alone(self, group: Group, at: int, role: Role) -> list[Stored | QueueError]:

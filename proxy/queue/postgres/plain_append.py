@@ -132,8 +132,10 @@ class PlainGroup:
 
     def _arguments(self, slots: Slots, replica: bytes) -> list[object]:
         now, members, segments = self._at, self._members, self._group.segments
-        recent = slots.always_back(now)
-        back = [0 if m.birth_s in recent else slots.back(m.birth_s, now) for m in members]
+        first, last = slots.recent(now)
+        back = [
+            0 if m.birth_s is not None and first <= m.birth_s <= last else slots.back(m.birth_s, now) for m in members
+        ]
         placed = (*members, *self._further)
         return [
             self._keys,

@@ -9,7 +9,7 @@ Several processes may start at once: a row of ``meta`` is the lock.
 import logging
 
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import dead_letters, orders, seen, segment_table, sightings, suppressions
+from proxy.queue.postgres import dead_letters, lane_table, orders, seen, segment_table, sightings, suppressions
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
@@ -38,6 +38,7 @@ _REPLICA = """CREATE TABLE IF NOT EXISTS replica(
 ) WITH (fillfactor = 50)"""
 TABLES: tuple[str, ...] = (
     _REPLICA,
+    *lane_table.TABLES,
     *segment_table.TABLES,
     *seen.TABLES,
     *orders.TABLES,

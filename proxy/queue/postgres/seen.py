@@ -87,10 +87,10 @@ class Slots(NamedTuple):
         since = birth_s * 1000 - _CLOCK_MS
         return next((back for back in range(_TABLES - 1) if self.begins[(self.slot - back) % _TABLES] <= since), 3)
 
-    def always_back(self, now: int) -> range:
-        """Return the seconds of birth of which ``back`` is 0, at little cost for each event."""
+    def recent(self, now: int) -> tuple[int, int]:
+        """Return the first and the last second of birth of which ``back`` is 0, so that nearly no event asks it."""
         first_ms = self.begins[self.slot % _TABLES] + _CLOCK_MS
-        return range(-(-first_ms // 1000), (now + _AHEAD_MS) // 1000 + 1)
+        return -(-first_ms // 1000), (now + _AHEAD_MS) // 1000
 
     def is_over(self, now: int) -> bool:
         """Tell whether it is time for the next table; a clock that was far ahead when it began counts as that."""

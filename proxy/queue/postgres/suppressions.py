@@ -8,7 +8,7 @@ elsewhere at this moment; a claim after its commit never does.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from proxy.config.schema import RetentionSettings
@@ -38,7 +38,7 @@ WITH next AS (UPDATE meta SET number = number + 1 WHERE key = 'marks' RETURNING 
 INSERT INTO mark(digest, kind, at, version)
 SELECT d.digest, $2::text, $3::int8, next.number FROM next, unnest($1::bytea[]) d(digest) ORDER BY d.digest
 ON CONFLICT (digest, kind) DO UPDATE SET at = greatest(mark.at, excluded.at), version = excluded.version
-RETURNING version"""
+RETURNING 1"""
 _LIFT = "DELETE FROM mark WHERE digest = ANY($1::bytea[]) AND kind = ANY($2::text[]) AND at <= $3::int8 RETURNING kind"
 _OF = "SELECT digest, kind, at FROM mark WHERE digest = ANY($1::bytea[])"
 _VERSION = "SELECT number FROM meta WHERE key = 'marks'"
@@ -130,24 +130,22 @@ class SharedSuppressions:
             found.setdefault(row["digest"], []).append((SuppressionKind(row["kind"]), row["at"]))
         return Refusals(found)
 
-    async def add(self, run: Run, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> None:
-        """Suppress people; of two suppressions of one kind the later one counts.
+    async def add(self, run: Run, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> int:
+        """Suppress people; of two suppressions of one kind the later one counts. Return how many are new.
 
         Args:
-            run: Runs the statement.
+            run: Within a transaction.
             person_digests: 16 bytes each.
             kind: Who asked for it.
             at: Server clock in milliseconds.
         """
         digests = sorted(set(person_digests))
         if not digests:
-            return
+            return 0
         before = {row["digest"] for row in await run(_OF, digests) if row["kind"] == kind}
-        rows = await run(_SUPPRESS, digests, kind, at)
+        await run(_SUPPRESS, digests, kind, at)
         self.learn(digests)
-        self.counts[kind] = self.counts.get(kind, 0) + len(digests) - len(before)
-        if rows[0]["version"] == self._known + 1:
-            self._known += 1
+        return len(digests) - len(before)
 
     def learn(self, person_digests: Iterable[bytes]) -> None:
         """Let the sieve know people, in whatever place their suppression is stored."""
@@ -155,22 +153,18 @@ class SharedSuppressions:
             self._sieve.remember(digest)
         self.version += 1
 
-    async def lift(
-        self, run: Run, person_digests: Collection[bytes], kinds: Iterable[SuppressionKind], at: int
-    ) -> list[SuppressionKind]:
-        """End suppressions; return the kind of each that ended.
+    @staticmethod
+    def lifting(
+        person_digests: Iterable[bytes], kinds: Iterable[SuppressionKind], at: int
+    ) -> tuple[str, list[bytes], list[SuppressionKind], int]:
+        """Return a statement that ends suppressions and returns their kinds, and its arguments.
 
         Args:
-            run: Runs the statement.
             person_digests: 16 bytes each.
             kinds: Which kinds end.
             at: Server clock in milliseconds; younger suppressions stay.
         """
-        rows = await run(_LIFT, sorted(set(person_digests)), sorted(kinds), at)
-        lifted = [SuppressionKind(row["kind"]) for row in rows]
-        for kind in lifted:
-            self.counts[kind] = max(0, self.counts.get(kind, 0) - 1)
-        return lifted
+        return _LIFT, sorted(set(person_digests)), sorted(kinds), at
 
     async def of(self, run: Run, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
         """Return the kinds of suppression that people have."""
@@ -180,6 +174,19 @@ class SharedSuppressions:
     async def count(self, run: Run) -> None:
         """Count them anew: other processes add and remove some."""
         self.counts = {SuppressionKind(row["kind"]): row["count"] for row in await run(_COUNT)}
+
+    def count_more(self, kind: SuppressionKind, number: int) -> None:
+        """Note that this process added so many."""
+        if number:
+            self.counts[kind] = self.counts.get(kind, 0) + number
+
+    def count_less(self, kind: str) -> SuppressionKind:
+        """Note that this process removed a suppression; return its kind."""
+        found = SuppressionKind(kind)
+        self.counts[found] = self.counts.get(found, 1) - 1
+        if self.counts[found] <= 0:
+            del self.counts[found]
+        return found
 
 
 async def forget(run: Run, now: int, retention: RetentionSettings, most: int = MOST) -> bool:

@@ -1,0 +1,107 @@
+"""What becomes of records that waited for the other copy of their order; pure.
+
+A page's copy whose place a server's took is a duplicate. A server's event takes from the sightings of its visitor what
+it lacks (joining.py), or is dropped.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import orjson
+
+from proxy.graph.payload import worth
+from proxy.model.event import DropReason
+from proxy.model.join import Join, JoinKind, Sighting, Twin
+from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
+from proxy.queue.contract import dropped_row, duplicate_row
+from proxy.queue.joining import joined
+from proxy.queue.order_copies import doubted, parts_of
+
+Sighted: TypeAlias = Mapping[bytes, Mapping[Any, Sighting]]
+"""By each key the sightings that have it, each with what tells it from others."""
+
+
+class Outcome(NamedTuple):
+    """What becomes of a record, and what is to be written down with it."""
+
+    result: Record | LedgerRow
+    """What is sent, or how it ended."""
+    ended_waits: Sequence[bytes] = ()
+    """Orders for whose copies of pages no server's comes any more."""
+    is_retracted: bool = False
+    """Whether it shall be forgotten that a server told of it."""
+
+
+def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -> Outcome:
+    """Return what becomes of a page's copy.
+
+    Args:
+        record: The copy.
+        twin: Its ``pending``.
+        told: Orders of which servers told, each with its worth.
+        now: Server clock in milliseconds.
+    """
+    orders = parts_of(twin.orders)
+    worths = {told[order] for order in orders if order in told}
+    if twin.unpaid == "drop" and not worths:
+        # It stays among the unsent: an order that is paid very late counts.
+        return Outcome(dropped_row(record, DropReason.UNPAID, now))
+    if not worths:
+        return Outcome(record._replace(pending=None, order=b""), orders)
+    ours = _worth(record)
+    differs = ours and not worths <= {ours, b""}
+    return Outcome(duplicate_row(doubted(record) if differs else record, now), orders)
+
+
+def of_server(record: Record, found: Sighted, permitted: Callable[[Sighting], Sighting | None], now: int) -> Outcome:
+    """Return what becomes of a server's event.
+
+    Args:
+        record: The event; its ``pending`` is a ``Join``.
+        found: What ``keys_of`` and ``further_keys`` find.
+        permitted: Returns a sighting as suppressions leave it.
+        now: Server clock in milliseconds.
+    """
+    keys = keys_of([record])
+    keys |= _browsers_of(found.get(key, {}).values() for key in keys)
+    sightings = {number: each for key in keys for number, each in found.get(key, {}).items()}
+    outcome = joined(record, filter(None, map(permitted, sightings.values())), now)
+    if isinstance(outcome, Record):
+        return Outcome(outcome._replace(order=b""))
+    # A page may tell of the order later, with the visitor's consent.
+    return Outcome(dropped_row(record, outcome, now), is_retracted=outcome is DropReason.NO_CONSENT)
+
+
+def orders_of(records: Iterable[Record]) -> set[bytes]:
+    """Return the orders whose server's copies pages' copies wait for."""
+    return {
+        order for record in records if isinstance(record.pending, Twin) for order in parts_of(record.pending.orders)
+    }
+
+
+def keys_of(records: Iterable[Record]) -> set[bytes]:
+    """Return the keys by which servers' events find their visitors."""
+    return {key for record in records if isinstance(record.pending, Join) for _, key in record.pending.keys}
+
+
+def further_keys(found: Sighted) -> set[bytes]:
+    """Return the keys of the browsers that were found, where a key is of one visitor.
+
+    What that browser left by other keys may say that an order is somebody else's; of several visitors nobody's is.
+    """
+    return _browsers_of(_only(some.values()) for some in found.values()) - found.keys()
+
+
+def _worth(record: Record) -> bytes:
+    """Return the worth of a page's event, which does not rest with it."""
+    return worth(record.name, orjson.loads(record.payload).get("custom_data", {}))
+
+
+def _only(sightings: Collection[Sighting]) -> Collection[Sighting]:
+    """Return the sightings of a key if they are of one visitor."""
+    return sightings if len({each.visitor for each in sightings}) == 1 else ()
+
+
+def _browsers_of(groups: Iterable[Iterable[Sighting]]) -> set[bytes]:
+    return {key for group in groups for each in group for kind, key in each.keys if kind is JoinKind.BROWSER}

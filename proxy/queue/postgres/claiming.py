@@ -1,0 +1,226 @@
+"""Claims of a lane that this process leads: what is read, opened and remembered."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from proxy.model.record import Record
+from proxy.queue.codec import unpack, wire_size
+from proxy.queue.contract import Segment
+from proxy.queue.field_turns import FieldTurns
+from proxy.queue.postgres import claim_texts
+from proxy.queue.postgres.claim_texts import MOST_BYTES
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.lane_memory import Claimed, LaneMemory
+from proxy.queue.seal import Sealer, SealError
+
+log = logging.getLogger(__name__)
+
+_Row: TypeAlias = Any
+# Held segments that become due in one statement.
+_SLICE = 500
+# Records opened in one go: between, others have their turn at the event loop.
+_AT_ONCE = 100
+
+
+class Claim(NamedTuple):
+    """What a claim took."""
+
+    segments: Sequence[Segment]
+    version: int
+    """Of the suppressions when it was read."""
+
+
+_NOTHING = Claim((), 0)
+
+
+class _Wish(NamedTuple):
+    """What a claim reads."""
+
+    lane: str
+    fields: bytes
+    most: int
+    text: str
+    suspect: bool
+    newest: bool
+
+
+class Claiming:
+    """Claims segments; whoever asks leads their lanes."""
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        now: Callable[[], int],
+        *,
+        on_due: Callable[[str, int, int | None], None],
+    ) -> None:
+        """Remember nothing yet.
+
+        Args:
+            database: Where they wait.
+            sealer: Opens them.
+            now: The server's clock in milliseconds.
+            on_due: Called with a lane, how many held events of it became due, and when the next will be.
+        """
+        self._database = database
+        self._sealer = sealer
+        self._now = now
+        self._on_due = on_due
+        self.lanes: defaultdict[str, LaneMemory] = defaultdict(LaneMemory)
+        self._turns = {suspect: FieldTurns(self._with_fields, suspect=suspect) for suspect in (False, True)}
+
+    def _with_fields(self) -> Collection[tuple[str, bytes, bool]]:
+        return [
+            (lane, fields, suspect)
+            for lane, memory in self.lanes.items()
+            for suspect, some in memory.fields.items()
+            for fields in some
+        ]
+
+    async def claim(self, lane: str, most: int, *, newest: bool = False, suspect: bool = False) -> Claim:
+        """Claim unclaimed segments of a lane that are due; see ``Outbox.claim``.
+
+        Args:
+            lane: Which lane.
+            most: How many events.
+            newest: The youngest come first.
+            suspect: Claim suspects.
+
+        Raises:
+            QueueError: when there is no answer; nothing is claimed then.
+        """
+        memory, turns = self.lanes[lane], self._turns[suspect]
+        text = claim_texts.SUSPECTS if suspect else claim_texts.NEWEST if newest else claim_texts.OLDEST
+        async with memory.turn:
+            if memory.fields_changed:
+                await self._look_at_fields(lane, memory)
+            for fields in list(turns.order(lane)):
+                claim = await self._claim(_Wish(lane, fields, most, text, suspect, newest), memory)
+                if claim.segments:
+                    turns.serve(lane, fields)
+                    return claim
+                memory.fields_changed = memory.fields_changed or bool(fields)
+        return _NOTHING
+
+    async def release_due(self, lanes: Collection[str]) -> None:
+        """Let what is due in lanes be claimed, as if it had arrived when it became due.
+
+        Args:
+            lanes: Those that this process leads.
+
+        Raises:
+            QueueError: when there is no answer.
+        """
+        now = self._now()
+        for lane in lanes:
+            memory = self.lanes[lane]
+            if memory.next_due is not None and memory.next_due <= now:
+                await self._release_due(lane, memory, now)
+
+    async def _release_due(self, lane: str, memory: LaneMemory, now: int) -> None:
+        memory.next_due = None  # what is held from here on says so itself
+        try:
+            rows = await self._database.run(Role.DELIVER, claim_texts.DUE, lane, now, _SLICE)
+            moment = (await self._database.run(Role.DELIVER, claim_texts.NEXT_DUE, lane))[0]["moment"]
+        except BaseException:
+            memory.held(now)
+            raise
+        for row in rows:
+            memory.arrived(row["at"], row["fields"])
+        if moment is not None:
+            memory.held(moment)
+        self._on_due(lane, sum(row["n"] for row in rows), memory.next_due)
+
+    async def _look_at_fields(self, lane: str, memory: LaneMemory) -> None:
+        memory.fields_changed = False
+        rows = await self._database.run(Role.DELIVER, claim_texts.FIELDS, lane)
+        memory.fields[False] = frozenset(row["fields"] for row in rows if row["fresh"])
+        memory.fields[True] = frozenset(row["fields"] for row in rows if row["suspects"])
+
+    async def _claim(self, wish: _Wish, memory: LaneMemory) -> Claim:
+        found: list[Segment] = []
+        version = 0
+        try:
+            is_full = False
+            while not is_full:
+                rows, is_full = await self._read(wish, memory, found)
+                version = rows[0]["marks"] if rows and not version else version
+        except BaseException:
+            memory.give_up([segment.ref for segment in found], stay=True)
+            raise
+        memory.adapt(len(found))
+        return Claim(found, version or 0)
+
+    async def _read(self, wish: _Wish, memory: LaneMemory, found: list[Segment]) -> tuple[Sequence[_Row], bool]:
+        """Read and take more segments; return what was read, and whether the claim is full or nothing is left."""
+        lane, fields, most, text, suspect, newest = wish
+        events = sum(len(segment.records) for segment in found)
+        left_out = memory.excluded(fields, suspect=suspect)
+        floor = () if suspect else memory.floor(fields)
+        memory.begin_read()
+        limit = memory.reads
+        rows = await self._database.run(Role.DELIVER, text, lane, fields, most - events, left_out, limit, *floor)
+        taken = _fitting(rows, most - events, is_first=not found)
+        for row in taken:
+            memory.take(row["id"], Claimed(fields, (row["at"], row["id"]), suspect))
+        cut = len(taken) < (rows[0]["looked"] if rows else 0)
+        is_last = not cut and (not rows or rows[0]["looked"] < limit)
+        if not suspect:
+            ends = () if newest else [(row["at"], row["id"]) for row in taken]
+            memory.pass_over(fields, ends, exhausted=is_last)
+        await self._open(lane, taken, memory, found)
+        return rows, cut or is_last or _is_full(found)
+
+    async def _open(self, lane: str, rows: Sequence[_Row], memory: LaneMemory, found: list[Segment]) -> None:
+        """Open what was taken, as much as one request may carry; what was damaged stays out of all claims."""
+        opened = 0
+        size = sum(map(_wire_size, found))
+        for number, row in enumerate(rows):
+            if found and size >= MOST_BYTES:
+                memory.give_up([rest["id"] for rest in rows[number:]], stay=True)
+                return
+            if segment := self.opened(lane, row):
+                found.append(segment)
+                size += _wire_size(segment)
+            opened += row["n"]
+            if opened >= _AT_ONCE:
+                opened = 0
+                await asyncio.sleep(0)
+
+    def opened(self, lane: str, row: _Row) -> Segment | None:
+        """Return a segment of a lane without its repeats, or None where it was damaged: then it is left alone."""
+        memory, number = self.lanes[lane], row["id"]
+        try:
+            records = unpack(self._sealer.open(row["sealed"], lane.encode()), lane)
+        except (SealError, ValueError):
+            log.exception("segment %s of pixel %s was damaged; it is kept and skipped", number.hex(), lane)
+            memory.take(number, Claimed(row["fields"], (row["at"], number), bool(row["suspect"])))
+            memory.shun(number)
+            return None
+        history = (row["attempts"], row["strikes"])
+        return Segment(number, lane, *history, without(records, row["skip"]), row["at"], row["suspect"])
+
+
+def without(records: tuple[Record, ...], skip: Sequence[int] | None) -> tuple[Record, ...]:
+    """Return the records at other positions than those of repeats."""
+    if not skip:
+        return records
+    left_out = frozenset(skip)
+    return tuple(record for position, record in enumerate(records) if position not in left_out)
+
+
+def _fitting(rows: Sequence[_Row], most: int, *, is_first: bool) -> Sequence[_Row]:
+    """Return what a claim takes of what was read: its first segment in any case."""
+    return rows if is_first or not rows or rows[0]["n"] <= most else ()
+
+
+def _is_full(found: Sequence[Segment]) -> bool:
+    return sum(map(_wire_size, found)) >= MOST_BYTES
+
+
+def _wire_size(segment: Segment) -> int:
+    return sum(map(wire_size, segment.records))

@@ -1,0 +1,88 @@
+"""The other copies of orders, as a claim asks for them: see pending_outcomes.py, and orders.py and sightings.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from proxy.model.event import DropReason
+from proxy.model.join import Join, Sighting, Twin
+from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
+from proxy.queue.pending_outcomes import Outcome, Sighted, further_keys, keys_of, of_page, of_server, orders_of
+from proxy.queue.postgres import orders, seen
+from proxy.queue.postgres.sightings import SharedSightings
+from proxy.queue.postgres.suppressions import SharedSuppressions
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.sightings import forbidden
+
+
+class OtherCopies:
+    """Decides within transactions that others start."""
+
+    def __init__(self, sightings: SharedSightings, suppressions: SharedSuppressions) -> None:
+        """Take who is asked.
+
+        Args:
+            sightings: Know visitors.
+            suppressions: Know who is suppressed.
+        """
+        self._sightings = sightings
+        self._suppressions = suppressions
+
+    async def settled(
+        self, run: Run, pixel: str, records: Sequence[Record], now: int
+    ) -> tuple[list[Record], list[LedgerRow]]:
+        """See ``Copies``."""
+        told = await orders.met_for_claim(run, pixel, orders_of(records), now) if orders_of(records) else {}
+        found = await self._found(run, records)
+        permitted = await self._permitted(run, found)
+        outcomes = []
+        for record in records:
+            outcomes.append(_outcome(record, told, found, permitted, now))
+            await _note(run, record, outcomes[-1])
+        results = [outcome.result for outcome in outcomes]
+        return (
+            [result for result in results if isinstance(result, Record)],
+            [result for result in results if isinstance(result, LedgerRow)],
+        )
+
+    async def _found(self, run: Run, records: Sequence[Record]) -> dict[bytes, dict[Any, Sighting]]:
+        if not (keys := keys_of(records)):
+            return {}
+        found = await self._sightings.found(run, keys)
+        further = further_keys(found)
+        return found | await self._sightings.found(run, further) if further else found
+
+    async def _permitted(self, run: Run, found: Sighted) -> Mapping[int, Sighting | None]:
+        """Return sightings, by their identity in memory, as suppressions leave them that have not come to them yet."""
+        sightings = list({id(each): each for some in found.values() for each in some.values()}.values())
+        if not sightings:
+            return {}
+        digests = {digest for each in sightings for digest in each.person_digests}
+        refusals = await self._suppressions.refusals(run, digests)
+        return {id(each): _left(each, refusals.of_sighting(each)) for each in sightings}
+
+
+def _left(sighting: Sighting, reason: DropReason | None) -> Sighting | None:
+    if reason is None:
+        return sighting
+    return None if reason is DropReason.ERASED else forbidden(sighting, reason)
+
+
+def _outcome(
+    record: Record, told: Mapping[bytes, bytes], found: Sighted, permitted: Mapping[int, Sighting | None], now: int
+) -> Outcome:
+    match record.pending:
+        case Twin():
+            return of_page(record, record.pending, told, now)
+        case Join():
+            return of_server(record, found, lambda sighting: permitted[id(sighting)], now)
+        case None:
+            return Outcome(record)
+
+
+async def _note(run: Run, record: Record, outcome: Outcome) -> None:
+    if outcome.ended_waits:
+        await orders.end_wait(run, record.pixel, outcome.ended_waits)
+    if outcome.is_retracted:
+        await orders.retract(run, record)
+        await seen.retract(run, record)

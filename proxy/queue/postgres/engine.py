@@ -1,0 +1,326 @@
+"""The shared queue: a PostgreSQL behind any number of proxies, and a spool on this machine while it is away."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
+from proxy.queue.contract import (
+    Erased,
+    QueueError,
+    QueueFullError,
+    Stats,
+    Stored,
+    dropped_row,
+    duplicate_row,
+)
+from proxy.queue.grouper import Grouper
+from proxy.queue.keys import event_key
+from proxy.queue.postgres import orders, seen
+from proxy.queue.postgres.append import SharedAppends
+from proxy.queue.postgres.archive import SharedArchive
+from proxy.queue.postgres.chores import chores
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.notes import SharedNotes
+from proxy.queue.postgres.outbox import SharedOutbox
+from proxy.queue.postgres.sightings import SharedSightings
+from proxy.queue.postgres.suppressing import SharedSuppressing
+from proxy.queue.postgres.suppressions import SharedSuppressions
+from proxy.queue.postgres.tending import TEND_LANE, Tending
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.seal import Sealer
+from proxy.queue.sieve import Sieve
+from proxy.queue.spool.draining import Draining
+from proxy.queue.spool.spool import Spool
+from proxy.queue.spool.spool_file import SpoolKind
+from proxy.queue.spool.spooling import Spooling
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_READY_S = 1.0
+# So often what other processes change is counted: dead letters and suppressions.
+_COUNT_S = 60.0
+_ALIVE = "UPDATE replica SET seen_at = now() WHERE id = $1 RETURNING 1"
+
+
+class _Receiver:
+    """The database as the spool is drained into it."""
+
+    def __init__(self, appends: SharedAppends, suppressing: SharedSuppressing, notes: SharedNotes) -> None:
+        self.append = appends.append
+        self.suppression = suppressing.write_spooled
+        self._notes = notes
+
+    async def notes(self, body: bytes, at: int) -> None:  # noqa: ARG002 - notes tell their time themselves
+        """Store ledger rows and updates of browser copies."""
+        await self._notes.write_spooled(body)
+
+
+class SharedQueue:
+    """Implements the whole contract on a database that others use too; used on the event loop only."""
+
+    def __init__(  # noqa: PLR0913 - the one place where all of it meets
+        self,
+        database: Database,
+        spool: Spool | None,
+        sealer: Sealer,
+        *,
+        limits: QueueSettings,
+        retention: RetentionSettings,
+        now: Callable[[], int],
+        lease_s: float,
+        join_days: int = 7,
+        sieve: Sieve | None = None,
+    ) -> None:
+        """Put the parts together; ``start`` sets them to work.
+
+        Args:
+            database: Where the queue is; started by who made it, closed by this.
+            spool: Takes what comes while that is away, None where the disk is not kept; closed by this.
+            sealer: Seals what rests there.
+            limits: How much may wait.
+            retention: How long what is over stays.
+            now: The server's clock in milliseconds.
+            lease_s: Seconds after which a process that is not heard of counts as dead.
+            join_days: How long what a page left of its visitor may be of use to any site.
+            sieve: Is told who is suppressed, for processes that share its memory.
+        """
+        self._database, self._spool, self._limits, self._now = database, spool, limits, now
+        self._dead_letters = SharedDeadLetters(sealer)
+        self._dead = 0
+        self._suppressions = SharedSuppressions(sieve)
+        sightings = SharedSightings(sealer)
+        self._ledger = SharedLedger(database, sealer, now, days=retention.ledger_days)
+        self._suppressing = SharedSuppressing(database, self._suppressions, sightings, spool)
+        self._outbox = SharedOutbox(
+            database,
+            sealer,
+            now,
+            ledger=self._ledger,
+            dead=self._dead_letters,
+            suppressions=self._suppressions,
+            sightings=sightings,
+            lease_s=lease_s,
+            on_buried=self._bury,
+        )
+        appends = SharedAppends(database, sealer, self._suppressions, now, on_stored=self._outbox.arrived)
+        spooling = Spooling(database, spool, sealer, appends.store)
+        self._grouper = Grouper(appends.group, spooling.store, require=self._require)
+        spool_notes = partial(spool.put, SpoolKind.NOTES) if spool else None
+        self._notes = SharedNotes(database, self._ledger, seen.owners_of, spool=spool_notes)
+        self._archive = SharedArchive(
+            database,
+            sealer,
+            ledger=self._ledger,
+            dead=self._dead_letters,
+            suppress=self._suppressing.suppress,
+            now=now,
+        )
+        self._draining = spool and Draining(
+            spool,
+            _Receiver(appends, self._suppressing, self._notes),
+            sealer,
+            here=lambda: database.here,
+            found=self._found,
+        )
+        steps = chores(retention, join_days, self._dead_letters, now)
+        self._tending = Tending(database, steps, leads=lambda: self._outbox.term(TEND_LANE) != 0)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._delegate()
+
+    def _delegate(self) -> None:
+        """Let the parts answer for what is theirs alone; see the contract."""
+        self.append = self._grouper.append
+        self.suppress = self._suppressing.suppress
+        self.lift = self._suppressing.lift
+        self.suppressed = self._suppressing.suppressed
+        self.hear_of_work = self._outbox.hear_of_work
+        self.term = self._outbox.term
+        self.claim = self._outbox.claim
+        self.release = self._outbox.release
+        self.settle = self._outbox.settle
+        self.expire = self._outbox.expire
+        self.lane_state = self._outbox.lane_state
+        self.keep_lane_state = self._outbox.keep_lane_state
+        self.oldest = self._outbox.oldest
+        self.events = self._archive.events
+        self.dead = self._archive.dead
+        self.suppressions = self._archive.suppressions
+
+    @classmethod
+    async def open(cls, database: Database, spool: Spool | None, sealer: Sealer, **settings: Any) -> Self:
+        """Open the queue of a database that was started, whether it is here or not; see ``__init__``.
+
+        Args:
+            database: Where the queue is.
+            spool: Takes what comes while that is away.
+            sealer: Seals what rests there.
+            settings: As of ``__init__``.
+        """
+        queue = cls(database, spool, sealer, **settings)
+        await queue.start()
+        return queue
+
+    # -- from start to end
+
+    async def start(self) -> None:
+        """Learn what there is, if the database is here, and begin to work."""
+        self._database.watchers.append(self._hear)
+        if self._database.here:
+            await self._learn()
+        await self._outbox.start()
+        self._outbox.leases.wish([TEND_LANE])
+        self._spawn(self._notes.run())
+        self._spawn(self._tending.run())
+        self._spawn(self._count_now_and_then())
+        if self._draining:
+            self._draining.start()
+
+    def _hear(self) -> None:
+        """Hear that the database came or went."""
+        if self._database.here:
+            self._spawn(self._learn())
+
+    async def _learn(self) -> None:
+        """Learn who is suppressed, and how much there is, before what was spooled is stored."""
+        try:
+            await self._suppressions.catch_up(self._run(Role.BOOKS))
+            await self._count()
+        except QueueError as error:
+            log.info("not learnt yet: %s", error)
+        if self._draining:
+            self._draining.wake()
+
+    async def _count_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_S)
+            try:
+                await self._count()
+            except QueueError as error:
+                log.debug("not counted: %s", error)
+
+    async def _count(self) -> None:
+        self._dead = await self._dead_letters.count(self._run(Role.BOOKS))
+        await self._suppressions.count(self._run(Role.BOOKS))
+
+    def _run(self, role: Role) -> Run:
+        return partial(self._database.run, role)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """See ``Lifetime``; lanes are given back, and what the spool holds stays there."""
+        await self._grouper.close()
+        if self._draining:
+            await self._draining.close()
+        self._notes.close()
+        self._tending.close()
+        await self._outbox.close()
+        await self._end_tasks()
+        if self._spool:
+            await self._spool.close()
+        await self._database.close()
+
+    async def _end_tasks(self) -> None:
+        """Let notes be written and the step of tending end, but wait for nothing else."""
+        tasks = list(self._tasks)
+        await asyncio.wait(tasks, timeout=_READY_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- Intake
+
+    async def met_orders(self, pixel: str, found: Collection[bytes]) -> frozenset[bytes]:
+        """See ``Intake``."""
+        return frozenset(await orders.met(self._run(Role.APPEND), pixel, found, self._now()))
+
+    def note(
+        self,
+        rows: Sequence[LedgerRow],
+        copy_updates: Sequence[BrowserCopyUpdate] = (),
+        pixels: Sequence[str] = (),
+        visitors: Sequence[bytes] = (b"",),
+    ) -> None:
+        """See ``Intake``."""
+        now = self._now()
+        keyed = (
+            (now, event_key(pixel, update.name, update.id), visitors, update.browser_copy)
+            for update in copy_updates
+            for pixel in pixels
+        )
+        self._notes.add(rows, keyed)
+
+    def _found(self, stored: Stored) -> None:
+        """Write down what became of spooled events whose callers were not told."""
+        now = self._now()
+        rows = [duplicate_row(record, now) for record in stored.duplicates]
+        rows += [dropped_row(record, reason, now) for record, reason in stored.refused]
+        self.note(rows)
+
+    def fullness(self) -> float:
+        """See ``Intake``."""
+        return self._outbox.backlog.total / self._limits.max_events
+
+    def refuses(self) -> str:
+        """See ``Intake``."""
+        if not self._database.here and self._spool is None:
+            return f"the database is away: {self._database.why_away}"
+        if self._outbox.backlog.total >= self._limits.max_events:
+            return f"{self._limits.max_events} events wait already (queue.max_events)"
+        return ""
+
+    def _require(self) -> None:
+        if why := self.refuses():
+            raise QueueFullError(why)
+
+    async def ready(self) -> None:
+        """See ``Lifetime``; while the database is away, the spool is what must take something."""
+        self._require()
+        if self._database.here:
+            await self._database.run(Role.BOOKS, _ALIVE, self._database.replica, limit=_READY_S)
+
+    # -- Archive
+
+    def stats(self) -> Stats:
+        """See ``Backlog``."""
+        return replace(
+            self._outbox.stats(),
+            dead=self._dead,
+            lost_notes=self._notes.lost,
+            suppressions={kind: count for kind, count in self._suppressions.counts.items() if count},
+            foreign_updates=self._notes.foreign_updates,
+        )
+
+    def _bury(self, letters: int) -> None:
+        self._dead += letters
+
+    async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
+        """See ``Archive``."""
+        return await self._changed(self._archive.replay(ids, not_before_s=not_before_s))
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        """See ``Archive``."""
+        return await self._changed(self._archive.discard(ids))
+
+    async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
+        """See ``Archive``."""
+        return await self._changed(self._archive.erase(person_digests, at))
+
+    async def _changed(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        finally:
+            await self._outbox.changed()
+            await self._count()

@@ -1,0 +1,129 @@
+"""Events too old for Meta become dead letters, also in lanes that nobody leads.
+
+What another living process leads is left to it, since it may be sending it at this moment.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from proxy.graph.age import aging_from_s
+from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
+from proxy.model.units import DAY_MS
+from proxy.model.verdict import Dead
+from proxy.queue.contract import NewDeadLetter, Segment, dead_row
+from proxy.queue.postgres.claim_texts import FACTS
+from proxy.queue.postgres.claiming import Claiming
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.judging import keep
+from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.settling import Graveyard
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.seal import Sealer
+
+_TOO_OLD = Dead("too_old")
+# Segments looked through in one transaction, and events: each of these becomes a sealed row of its own.
+_SLICE, _SLICE_RECORDS = 500, 500
+_OLD = f"""
+SELECT lane, not_before, {FACTS} FROM segment s
+WHERE oldest_s < $1::int8 AND id <> ALL($2::uuid[]) AND NOT EXISTS (
+  SELECT FROM lane JOIN replica ON replica.id = lane.leader
+  WHERE lane.lane = s.lane AND leader <> $3::uuid AND seen_at > now() - $4::float8 * interval '1 second')
+ORDER BY oldest_s LIMIT $5::int8 FOR UPDATE OF s SKIP LOCKED
+"""  # noqa: S608 - our own text
+
+
+class Expired(NamedTuple):
+    """What a slice came to."""
+
+    events: Counter[str]
+    """By pixel."""
+    more: bool
+    buried: int
+    taken: Sequence[tuple[Segment, int, bool]]
+    """Of which segments how many events, and whether they were held."""
+
+
+class Expiring:
+    """Buries what is too old, a slice at a time."""
+
+    def __init__(  # noqa: PLR0913 - all that a burial needs
+        self,
+        database: Database,
+        sealer: Sealer,
+        claiming: Claiming,
+        *,
+        ledger: SharedLedger,
+        graveyard: Graveyard,
+        lease_s: float,
+    ) -> None:
+        """Take where events wait, and where they end.
+
+        Args:
+            database: Where they wait.
+            sealer: Seals what is left of them.
+            claiming: Opens them, and knows what is claimed.
+            ledger: Where it is written how events ended.
+            graveyard: Where dead letters go.
+            lease_s: Seconds after which a process that is not heard of counts as dead.
+        """
+        self._database = database
+        self._sealer = sealer
+        self._claiming = claiming
+        self._ledger = ledger
+        self._graveyard = graveyard
+        self._lease_s = lease_s
+
+    async def expire(self, before_s: int, now: int) -> Expired:
+        """Bury a slice of the events that age from before a moment; see ``Outbox.expire``.
+
+        Args:
+            before_s: Unix time in seconds.
+            now: Server clock in milliseconds.
+
+        Raises:
+            QueueError: when it is not known to be done.
+        """
+        await self._ledger.make([now // DAY_MS])
+        with self._ledger.writing():
+            return await self._database.transact(Role.DELIVER, partial(self._expire, before_s, now))
+
+    async def _expire(self, before_s: int, now: int, run: Run) -> Expired:
+        mine = [ref for memory in self._claiming.lanes.values() for ref in (*memory.claims, *memory.damaged)]
+        rows = await run(_OLD, before_s, mine, self._database.replica, self._lease_s, _SLICE)
+        some = _slice(rows)
+        letters: list[NewDeadLetter] = []
+        ended: list[LedgerRow] = []
+        taken = []
+        for row in some:
+            if not (segment := self._claiming.opened(row["lane"], row)):
+                continue
+            old = [record for record in segment.records if _is_old(record, before_s)]
+            # Also where none is old, so that it is not looked at again.
+            await keep(run, segment, [each for each in segment.records if not _is_old(each, before_s)], self._sealer)
+            letters += [_letter(record, segment) for record in old]
+            ended += [dead_row(record, _TOO_OLD, now, segment.attempts) for record in old]
+            taken.append((segment, len(old), row["not_before"] > 0))
+        buried = await self._graveyard.bury(run, letters)
+        await self._ledger.write(run, ended)
+        return Expired(Counter(row.pixel for row in ended), len(some) < len(rows) or len(rows) == _SLICE, buried, taken)
+
+
+def _slice(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return the first rows, as many as bring enough events."""
+    looked = 0
+    for number, row in enumerate(rows, 1):
+        looked += row["n"]
+        if looked >= _SLICE_RECORDS:
+            return rows[:number]
+    return rows
+
+
+def _is_old(record: Record, before_s: int) -> bool:
+    return aging_from_s(record.time_s, record.action_source) < before_s
+
+
+def _letter(record: Record, segment: Segment) -> NewDeadLetter:
+    return NewDeadLetter(record, _TOO_OLD.reason, _TOO_OLD.graph_error, segment.attempts)

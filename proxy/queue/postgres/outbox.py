@@ -1,0 +1,254 @@
+"""Delivery's side of the shared queue: the ``Outbox`` of the contract, for the lanes that this process leads.
+
+Settlements are never put aside: while the database is away they wait, and are sent again when it is back. A claim then
+waits a moment and finds nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from proxy.queue.contract import DeliveryState, Oldest, QueueBrokenError, Segment, SegmentRef, Settlement, Stats
+from proxy.queue.postgres.backlog import SharedBacklog
+from proxy.queue.postgres.claiming import Claim, Claiming
+from proxy.queue.postgres.copies import OtherCopies
+from proxy.queue.postgres.database import Database
+from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.endings import Endings
+from proxy.queue.postgres.errors import DatabaseAwayError
+from proxy.queue.postgres.expiring import Expiring
+from proxy.queue.postgres.judging import Judging
+from proxy.queue.postgres.lane_states import LaneStates
+from proxy.queue.postgres.leases import Leases
+from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.look_out import LookOut
+from proxy.queue.postgres.plain_append import StoredSegment
+from proxy.queue.postgres.settling import Graveyard, Settling
+from proxy.queue.postgres.sightings import SharedSightings
+from proxy.queue.postgres.suppressions import SharedSuppressions
+from proxy.queue.seal import Sealer
+
+# While the database is away, it is looked for so often.
+_LOOK_S = 0.1
+
+
+class SharedOutbox:
+    """Gives out what waits in the lanes that this process leads; used on the event loop only."""
+
+    def __init__(  # noqa: PLR0913 - all that has a part in a delivery
+        self,
+        database: Database,
+        sealer: Sealer,
+        now: Callable[[], int],
+        *,
+        ledger: SharedLedger,
+        dead: SharedDeadLetters,
+        suppressions: SharedSuppressions,
+        sightings: SharedSightings,
+        lease_s: float,
+        on_buried: Callable[[int], None] = lambda _letters: None,
+    ) -> None:
+        """Lead nothing yet.
+
+        Args:
+            database: Where events wait.
+            sealer: Opens and seals them.
+            now: The server's clock in milliseconds.
+            ledger: Where it is written how they ended.
+            dead: Keeps dead letters.
+            suppressions: Know who is suppressed.
+            sightings: Know visitors.
+            lease_s: Seconds after which a process that is not heard of counts as dead.
+            on_buried: Called with how many dead letters were added.
+        """
+        self._database = database
+        self._now = now
+        self._claiming = Claiming(database, sealer, now, on_due=self._became_due)
+        self.leases = Leases(database, lease_s, is_idle=lambda lane: self._claiming.lanes[lane].is_idle)
+        self.leases.watchers.append(self._turn_over)
+        self.leases.after_beat = self._learn
+        self.backlog = SharedBacklog(database)
+        graveyard = Graveyard(dead, suppressions, now)
+        self._judging = Judging(
+            database,
+            sealer,
+            self._claiming,
+            ledger=ledger,
+            suppressions=suppressions,
+            copies=OtherCopies(sightings, suppressions),
+        )
+        self._endings = Endings(
+            Settling(database, sealer, ledger, graveyard),
+            Expiring(database, sealer, self._claiming, ledger=ledger, graveyard=graveyard, lease_s=lease_s),
+            self._claiming,
+            self.backlog,
+            now=now,
+            until_here=self._until_here,
+            on_buried=on_buried,
+        )
+        self._look_out = LookOut(database, self.leases, self._claiming, self.backlog, wake=self._wake)
+        self._wakes: Mapping[str, Callable[[], None]] = {}
+        self._states = LaneStates(database, self.leases)
+        self._closing = asyncio.Event()
+        self.settled_elsewhere = 0
+        """Segments since start whose settlement here came second."""
+
+    # -- from start to end
+
+    async def start(self) -> None:
+        """Begin to lead, and learn how much waits, if the database is here."""
+        if self._database.here:
+            await self.leases.beat()
+            await self._look_out.count_all()
+        self.leases.start()
+        self._look_out.start()
+        self._database.watchers.append(self._wake_all)
+
+    async def close(self) -> None:
+        """Give all lanes back."""
+        self._closing.set()
+        await self._look_out.close()
+        await self.leases.close()
+
+    def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
+        """See ``Outbox``."""
+        self._wakes = wakes
+        self.leases.wish(wakes.keys())
+
+    def term(self, pixel: str) -> int:
+        """See ``Outbox``."""
+        return self.leases.term(pixel) if not self._closing.is_set() else 0
+
+    def _turn_over(self, lane: str) -> None:
+        self._claiming.lanes[lane].restart()
+        self._states.forget(lane)
+        self._wake(lane)
+
+    def _learn(self) -> None:
+        self.backlog.learn(self.leases.rows, self.leases.led())
+
+    def _wake(self, lane: str) -> None:
+        if wake := self._wakes.get(lane):
+            wake()
+
+    def _wake_all(self) -> None:
+        for wake in self._wakes.values():
+            wake()
+
+    # -- what came
+
+    def arrived(self, arrivals: Sequence[StoredSegment]) -> None:
+        """Hear what this process stored just now."""
+        for lane, n, at, due, fields in [
+            (each.lane, each.n, each.at, each.not_before, each.fields) for each in arrivals
+        ]:
+            if due:
+                self.backlog.add(lane, waiting=n, held=n, due=due)
+                self._claiming.lanes[lane].held(due)
+            else:
+                self.backlog.add(lane, waiting=n)
+                self._claiming.lanes[lane].arrived(at, fields)
+
+    async def changed(self) -> None:
+        """Learn how much waits after other parts put events back or removed some.
+
+        Raises:
+            QueueError: when there is no answer.
+        """
+        for memory in self._claiming.lanes.values():
+            memory.restart()
+        await self._look_out.count_all()
+
+    # -- claims
+
+    async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
+        """See ``Outbox``."""
+        if not await self._leads(pixel):
+            return ()
+        try:
+            await self._claiming.release_due(self.leases.led())
+            while self.term(pixel):
+                claim = await self._claiming.claim(pixel, most, newest=newest, suspect=suspect)
+                if not claim.segments:
+                    return ()
+                if permitted := await self._judged(pixel, claim):
+                    return permitted
+        except DatabaseAwayError:
+            await self._until_here()
+        return ()
+
+    def _became_due(self, lane: str, events: int, next_due: int | None) -> None:
+        self.backlog.add(lane, held=-events)
+        self.backlog.put_due(lane, next_due)
+
+    async def _leads(self, pixel: str) -> bool:
+        """Tell whether this process leads; whoever claims for the first time wishes to."""
+        if not self._database.here:
+            await self._until_here()
+            return False
+        if self.leases.wish([pixel]):
+            await self.leases.beat()
+        return bool(self.term(pixel))
+
+    async def _judged(self, pixel: str, claim: Claim) -> tuple[Segment, ...]:
+        try:
+            verdicts = await self._judging.judge(pixel, claim, self._now())
+        except BaseException:
+            await self.release(claim.segments)
+            raise
+        self._endings.note(pixel, claim, verdicts)
+        return tuple(verdicts.segments)
+
+    async def release(self, segments: Sequence[Segment]) -> None:
+        """See ``Outbox``."""
+        for segment in segments:
+            self._claiming.lanes[segment.pixel].give_up([segment.ref], stay=True)
+
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+        """See ``Outbox``; waits while the database is away."""
+        elsewhere = await self._endings.settle(segments, settlement)
+        self.settled_elsewhere += len(elsewhere)
+        return elsewhere
+
+    async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
+        """See ``Outbox``; while the database is away nothing expires."""
+        return await self._endings.expire(before_s) if self._database.here else ({}, False)
+
+    # -- how lanes stand
+
+    async def lane_state(self, pixel: str) -> DeliveryState:
+        """See ``Outbox``."""
+        return await self._states.read(pixel)
+
+    async def keep_lane_state(self, pixel: str, state: DeliveryState) -> None:
+        """See ``Outbox``; who does not lead keeps nothing."""
+        await self._states.keep(pixel, state)
+
+    def stats(self) -> Stats:
+        """See ``Backlog``; without what other parts count."""
+        return replace(self.backlog.stats(), next_due=self._next_due())
+
+    def _next_due(self) -> int | None:
+        """Return when the next held segment is due that a claim here would find: of others it may be long past."""
+        now, led = self._now(), set(self.leases.led())
+        moments = []
+        for lane in self.backlog.stats().held:
+            due = self._claiming.lanes[lane].next_due or self.backlog.counts(lane).next_due
+            if due is not None and (lane in led or due > now):
+                moments.append(due)
+        return min(moments, default=None)
+
+    async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
+        """See ``Backlog``."""
+        damaged = [number for memory in self._claiming.lanes.values() for number in memory.damaged]
+        return await self.backlog.oldest(pixels, damaged)
+
+    async def _until_here(self) -> None:
+        """Wait until the database may be here again; not long, as whoever waits may be asked to stop.
+
+        Raises:
+            QueueBrokenError: when this part is closed.
+        """
+        if self._closing.is_set():
+            raise QueueBrokenError("the queue is closed")
+        await asyncio.sleep(_LOOK_S)

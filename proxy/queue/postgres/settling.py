@@ -1,0 +1,195 @@
+"""Settlements: how an attempt ended, written whole or not at all.
+
+Everything hangs on the DELETE of the segment: what somebody else deleted before is settled, and nothing more is written
+of it. So a settlement may be sent again after its answer was lost, and of two processes that sent the same events the
+second one's changes nothing. What stays is changed only from the number of attempts that the claim saw.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from proxy.model.event import DropReason
+from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
+from proxy.queue.codec import chunks
+from proxy.queue.contract import NewDeadLetter, Remainder, Segment, SegmentRef, Settlement
+from proxy.queue.group import sealed_segment
+from proxy.queue.postgres import segment_table
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.errors import TableMissingError
+from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.ledger_rows import insertion
+from proxy.queue.postgres.segment_table import SegmentRow
+from proxy.queue.postgres.suppressions import SharedSuppressions
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.seal import Sealer
+
+DELETE = "DELETE FROM segment WHERE lane = $1::text AND id = ANY($2::uuid[]) RETURNING id"
+# What follows hangs on the segments by their places in $2; 0 hangs on none.
+_WITH_ROWS = """
+WITH gone AS ({delete}),
+taken AS (SELECT place FROM unnest($2::uuid[]) WITH ORDINALITY asked(id, place) WHERE id IN (SELECT id FROM gone)),
+written AS ({insertion})
+SELECT id FROM gone
+"""
+_IF_TAKEN = "l.place = 0 OR l.place IN (SELECT place FROM taken)"
+STAY = """
+UPDATE segment s SET attempts = s.attempts + 1, strikes = s.strikes + $4::int4, suspect = coalesce(t.suspect, s.suspect)
+FROM unnest($2::uuid[], $3::int4[], $5::int4[]) t(id, attempts, suspect)
+WHERE s.lane = $1::text AND s.id = t.id AND s.attempts = t.attempts RETURNING s.id
+"""
+
+
+class Graveyard:
+    """Where dead letters go, but for those that a suppression speaks against."""
+
+    def __init__(self, dead: SharedDeadLetters, suppressions: SharedSuppressions, now: Callable[[], int]) -> None:
+        """Take where they go.
+
+        Args:
+            dead: Keeps them.
+            suppressions: Know who is suppressed.
+            now: The server's clock in milliseconds.
+        """
+        self._dead = dead
+        self._suppressions = suppressions
+        self._now = now
+
+    async def bury(self, run: Run, letters: Sequence[NewDeadLetter]) -> int:
+        """Add letters within a transaction; return how many."""
+        return await self._dead.bury(run, letters, self._now(), self._refusals)
+
+    async def _refusals(self, run: Run, records: Sequence[Record]) -> Sequence[DropReason | None]:
+        await self._suppressions.catch_up(run)
+        digests = {digest for record in records for digest in record.person_digests}
+        refusals = await self._suppressions.refusals(run, digests)
+        return [refusals.of_record(record) for record in records]
+
+
+class Settled(NamedTuple):
+    """What a settlement did."""
+
+    gone: frozenset[SegmentRef]
+    stayed: frozenset[SegmentRef]
+    rows: Sequence[SegmentRow]
+    """What of the segments became new ones."""
+    buried: int
+
+
+class Settling:
+    """Writes how attempts ended."""
+
+    def __init__(self, database: Database, sealer: Sealer, ledger: SharedLedger, graveyard: Graveyard) -> None:
+        """Take where the ends go.
+
+        Args:
+            database: Where segments wait.
+            sealer: Seals what is left of them.
+            ledger: Where finished events are written.
+            graveyard: Where dead letters go.
+        """
+        self._database = database
+        self._sealer = sealer
+        self._ledger = ledger
+        self._graveyard = graveyard
+
+    async def settle(self, segments: Sequence[Segment], settlement: Settlement, now: int) -> Settled:
+        """Write how an attempt at segments of one lane ended.
+
+        Args:
+            segments: What was claimed.
+            settlement: What became of it.
+            now: Server clock in milliseconds.
+
+        Raises:
+            QueueError: when it is not known to be written.
+        """
+        by_day = self._ledger.of_days(settlement.rows)
+        await self._ledger.make(by_day)
+        with self._ledger.writing():
+            rest = (settlement.tried, settlement.suspects, settlement.remainders, settlement.dead)
+            if not any(rest) and len(by_day) <= 1:
+                try:
+                    return await self._settle_plainly(segments, settlement, by_day)
+                except TableMissingError:
+                    pass  # the longer way finds out which, and has it made again
+            work = partial(self._settle, segments, settlement, now)
+            return await self._database.transact(Role.DELIVER, work)
+
+    async def _settle_plainly(
+        self, segments: Sequence[Segment], settlement: Settlement, by_day: Mapping[int, Sequence[LedgerRow]]
+    ) -> Settled:
+        """Write in one statement what left whole, as nearly everything does."""
+        lane, done = segments[0].pixel, list(settlement.done)
+        text, values = DELETE, []
+        for day, rows in by_day.items():
+            text, values = _with_rows(day), [*self._ledger.values(rows), _sources(rows, segments, done)]
+        gone = await self._database.run(Role.DELIVER, text, lane, done, *values)
+        return Settled(frozenset(row["id"] for row in gone), frozenset(), (), 0)
+
+    async def _settle(self, segments: Sequence[Segment], settlement: Settlement, now: int, run: Run) -> Settled:
+        lane, done = segments[0].pixel, list(settlement.done)
+        gone = frozenset([row["id"] for row in await run(DELETE, lane, done)] if done else ())
+        stayed = await _stay(run, segments, settlement)
+        owners = {id(record): segment.ref for segment in segments for record in segment.records}
+
+        def is_gone(record: Record) -> bool:
+            return owners.get(id(record)) in gone
+
+        remainders = [rest for rest in settlement.remainders if is_gone(rest.records[0])]
+        rows = [row for rest in remainders for row in self._rows(rest, now)]
+        if rows:
+            await run(segment_table.INSERT, *segment_table.columns(rows))
+        letters = [letter for letter in settlement.dead if is_gone(letter.record)]
+        buried = await self._graveyard.bury(run, letters)
+        sources = _sources(settlement.rows, segments, done)
+        ended = [
+            row for row, place in zip(settlement.rows, sources, strict=True) if not place or done[place - 1] in gone
+        ]
+        await self._ledger.write(run, ended)
+        return Settled(gone, stayed, rows, buried)
+
+    def _rows(self, remainder: Remainder, now: int) -> list[SegmentRow]:
+        history = (remainder.attempts, remainder.strikes, remainder.suspect)
+        return [
+            segment_table.row_of(sealed_segment(remainder.pixel, some, 0, self._sealer), remainder.at or now, history)
+            for some in chunks(remainder.records)
+        ]
+
+
+def _with_rows(day: int) -> str:
+    rows = insertion(day, 3, condition=_IF_TAKEN, more=(("place", "int8"),))
+    return _WITH_ROWS.format(delete=DELETE, insertion=rows)
+
+
+async def _stay(run: Run, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+    """Make segments that stay one attempt older; return which of them were still as they were claimed."""
+    bounds: dict[SegmentRef, int | None] = dict.fromkeys(settlement.tried)
+    bounds |= dict(settlement.suspects)
+    if not bounds:
+        return frozenset()
+    attempts = {segment.ref: segment.attempts for segment in segments}
+    ids = sorted(bounds)
+    facts = ([attempts[each] for each in ids], int(settlement.struck), [bounds[each] for each in ids])
+    rows = await run(STAY, segments[0].pixel, ids, *facts)
+    return frozenset(row["id"] for row in rows)
+
+
+def _sources(rows: Sequence[LedgerRow], segments: Sequence[Segment], done: Sequence[SegmentRef]) -> list[int]:
+    """Return for each finished event which of the segments that are done it was in: their place, from 1; 0: in none.
+
+    Events that are alike in all that a row says of them are told apart by their order.
+    """
+    places = {ref: place for place, ref in enumerate(done, 1)}
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for segment in reversed(segments):
+        for record in reversed(segment.records):
+            alike = (record.name, record.id, record.time_s, record.visitor)
+            found.setdefault(alike, []).append(places.get(segment.ref, 0))
+    sources = []
+    for row in rows:
+        some = found.get((row.name, row.id, row.time_s, row.visitor), [0])
+        sources.append(some.pop() if len(some) > 1 else some[0])
+    return sources
