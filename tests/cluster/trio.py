@@ -19,6 +19,7 @@ from node import USER, Node
 from polling import until
 from relay import Relay
 
+PREFIX = "capi-proxy-trio-"
 CLIENT = "capi"
 """The user of our programs, who is no superuser, and the database that this user owns."""
 _NAMES = ("one", "two", "three")
@@ -162,11 +163,22 @@ class Trio:
             node.disk.remove()
 
 
+def remove_left_over() -> None:
+    """Remove what a run left that was killed: its disks would fill the memory."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = directory.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            for disk in directory.iterdir():
+                Disk(disk, own=disk.is_mount()).remove()
+            shutil.rmtree(directory)
+
+
 @asynccontextmanager
 async def trio(clients: int) -> AsyncIterator[Trio]:
     """Run a primary and two standbys with relays for so many clients."""
+    remove_left_over()
     # The server runs as a user of its own, who cannot enter the directories that pytest makes.
-    directory = Path(tempfile.mkdtemp(prefix="capi-proxy-trio-"))
+    directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     if os.geteuid() == 0:
         shutil.chown(directory, USER)
     nodes = [Node(name, _NAMES, Disk(directory / name)) for name in _NAMES]
