@@ -10,15 +10,16 @@ RUN python -m venv /opt/capi-proxy
 WORKDIR /src
 
 # Locked versions with their hashes, as wheels only: nothing is compiled, and aiohttp has its C parser.
-COPY requirements.lock ./
-RUN /opt/capi-proxy/bin/pip install --require-hashes --only-binary :all: -r requirements.lock
+COPY requirements.lock requirements-postgres.lock ./
+RUN /opt/capi-proxy/bin/pip install --require-hashes --only-binary :all: \
+    -r requirements.lock -r requirements-postgres.lock
 
 # The build tool too: its lines of the developers' lock, into this stage's own Python.
 COPY requirements-dev.lock ./
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.lock > build.lock \
     && pip install --require-hashes -r build.lock
 
-COPY pyproject.toml setup.py README.md LICENSE requirements.txt ./
+COPY pyproject.toml setup.py README.md LICENSE requirements.txt requirements-postgres.txt ./
 COPY proxy proxy
 COPY static static
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

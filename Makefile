@@ -26,7 +26,7 @@ dev: $(VENV)/.run node_modules/.done ## the demo, built and started again whenev
 
 test: lint types unit ## everything that must hold before a change lands
 
-quick: $(VENV)/.dev lint ## half a minute: lint, types of changed files, tests of rules, graph and queue
+quick: $(VENV)/.dev .postgres lint ## half a minute: lint, types of changed files, tests of rules, graph and queue
 	{ $(CHANGED); } | xargs -r $(VENV)/bin/mypy
 	CAPI_PROXY_EXAMPLES=20 $(PY) -m pytest -m "not long" tests/rules tests/graph tests/queue
 
@@ -44,13 +44,13 @@ types: $(VENV)/.dev node_modules/.done ## mypy, and TypeScript's check of static
 	npx --no-install tsc -p static
 	npx --no-install tsc -p static/tsconfig.pages.json
 
-unit: $(VENV)/.dev node_modules/.done .chromium .firefox .servers .wrk ## all tests
+unit: $(VENV)/.dev node_modules/.done .chromium .firefox .postgres .servers .wrk ## all tests
 	$(PY) -m pytest
 
-coverage: $(VENV)/.dev .servers .wrk ## a table of the lines that no test runs (without browsers and faults), and the floor for them
+coverage: $(VENV)/.dev .postgres .servers .wrk ## a table of the lines that no test runs (without browsers and faults), and the floor for them
 	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults
 
-faults: $(VENV)/.dev ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
+faults: $(VENV)/.dev .postgres ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
 	CAPI_PROXY_KILLS=500 CAPI_PROXY_CUTS=120 $(PY) -m pytest tests/faults -n 2
 
 soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account after each round
@@ -74,7 +74,8 @@ tag: node_modules/.done ## build static/*.min.js from their sources
 
 lock: $(VENV)/.dev ## write exact versions and hashes of all dependencies
 	$(COMPILE) --upgrade -o requirements.lock requirements.in
-	$(COMPILE) --upgrade -c requirements.lock -o requirements-dev.lock requirements-dev.in
+	$(COMPILE) --upgrade -c requirements.lock -o requirements-postgres.lock requirements-postgres.in
+	$(COMPILE) --upgrade -c requirements.lock -c requirements-postgres.lock -o requirements-dev.lock requirements-dev.in
 	$(COMPILE) --upgrade -o requirements-fuzz.lock requirements-fuzz.in
 	$(PY) tools/pins.py
 
@@ -99,8 +100,8 @@ node_modules/.done: package-lock.json
 	npm ci --silent --no-audit --no-fund
 	touch $@
 
-.PHONY: .chromium .firefox .servers .wrk
-.chromium .firefox .servers .wrk:
+.PHONY: .chromium .firefox .postgres .servers .wrk
+.chromium .firefox .postgres .servers .wrk:
 	sh tools/system.sh $(@:.%=%)
 
 clean: ## remove what the targets above made

@@ -39,6 +39,11 @@ class Node:
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
+
     def start(self) -> None:
         """Start it, and return once it answers."""
         with self.directory.with_suffix(".log").open("ab") as log:

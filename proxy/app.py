@@ -25,7 +25,7 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.listener import Operator
-from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.contract import WholeQueue
 from proxy.rules import tables
 from proxy.rules.request.routes import Door
 from proxy.telemetry.conditions import Conditions
@@ -40,14 +40,14 @@ class Running(NamedTuple):
 
     public: Address
     operator: Address
-    queue: LocalQueue
+    queue: WholeQueue
     broken: asyncio.Future[None]
     """Fails when the queue must not be trusted any more; the process should end."""
 
 
 class _Parts(NamedTuple):
     installation: Installation
-    queue: LocalQueue
+    queue: WholeQueue
     metrics: Metrics
     conditions: Conditions
 
@@ -70,7 +70,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         asyncio.get_running_loop().set_exception_handler(FaultReporter(conditions, metrics).in_loop)
         stack.callback(asyncio.get_running_loop().set_exception_handler, None)
         watch = QueueWatch()
-        queue = open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions)
+        queue = await open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions)
         stack.push_async_callback(queue.close)
         parts = _Parts(installation, queue, metrics, conditions)
         lanes = await stack.enter_async_context(_delivery(parts))

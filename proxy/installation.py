@@ -19,7 +19,7 @@ from proxy.config.load import Config
 from proxy.config.schema import Pixel, Settings, Site
 from proxy.model.condition import ConditionBoard
 from proxy.model.keys import person_key, prefix_of
-from proxy.queue.contract import QueueBrokenError
+from proxy.queue.contract import QueueBrokenError, WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.data_dir import DataDirLock
@@ -135,15 +135,15 @@ def _ignore(_error: QueueBrokenError) -> None:
     """Take the break of a queue where the caller meets it anyway."""
 
 
-def open_queue(
+async def open_queue(
     installation: Installation,
     now: Callable[[], int],
     *,
     on_broken: Callable[[QueueBrokenError], None] = _ignore,
     conditions: ConditionBoard | None = None,
     sieve: Sieve | None = None,
-) -> LocalQueue:
-    """Open the queue of a locked installation; call it within the event loop.
+) -> WholeQueue:
+    """Open the queue of a locked installation.
 
     Args:
         installation: Says where the queue is, what seals it and how much it may hold.

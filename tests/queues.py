@@ -8,6 +8,7 @@ from clock import Clock
 from support import SECRET
 
 from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.queue.contract import WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.engine import LocalQueue
 
@@ -22,6 +23,12 @@ def open_queue(directory: Path, clock: Clock, retention: RetentionSettings | Non
         now=clock,
         on_broken=lambda _error: None,
     )
+
+
+def local(queue: WholeQueue) -> LocalQueue:
+    """Return a queue whose engine a test looks into."""
+    assert isinstance(queue, LocalQueue)
+    return queue
 
 
 @pytest.fixture(name="clock")

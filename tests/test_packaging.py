@@ -19,17 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent
 NOT_SOURCE = shutil.ignore_patterns(".git", ".venv*", "node_modules", "build", "*.egg-info", ".*_cache", "__pycache__")
 
 
-def test_pins_and_lock_agree() -> None:
+@pytest.mark.parametrize("name", ["requirements", "requirements-postgres"])
+def test_pins_and_lock_agree(name: str) -> None:
     """The versions the package asks for are those of the hashed lock file, and the tests' lock holds them too."""
     done = subprocess.run(
-        [sys.executable, "-c", "import pins, pathlib; print(pins.pins(pathlib.Path('requirements.lock').read_text()))"],
+        [sys.executable, "-c", f"import pins, pathlib; print(pins.pins(pathlib.Path('{name}.lock').read_text()))"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
         capture_output=True,
         text=True,
         check=True,
     )
-    pinned = (ROOT / "requirements.txt").read_text().split()
+    pinned = (ROOT / f"{name}.txt").read_text().split()
     tested = (ROOT / "requirements-dev.lock").read_text()
 
     assert pinned == done.stdout.split()
@@ -37,7 +38,14 @@ def test_pins_and_lock_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.lock", "requirements-dev.lock", "requirements-fuzz.lock", "package-lock.json"]
+    "name",
+    [
+        "requirements.lock",
+        "requirements-postgres.lock",
+        "requirements-dev.lock",
+        "requirements-fuzz.lock",
+        "package-lock.json",
+    ],
 )
 def test_locks_hold_hashes_and_no_addresses(name: str) -> None:
     """Lock files name versions and hashes, never where to download from."""

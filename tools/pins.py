@@ -1,6 +1,6 @@
-"""Write requirements.txt, the exact versions of requirements.lock without hashes.
+"""Write requirements.txt and requirements-postgres.txt, the exact versions of the lock files without hashes.
 
-The package metadata reads it, since wheels cannot carry hashes: so that ``pip install .`` installs
+The package metadata reads them, since wheels cannot carry hashes: so that ``pip install .`` installs
 the versions the tests ran with.
 """
 
@@ -17,4 +17,5 @@ def pins(lock: str) -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "requirements.txt").write_text(pins((ROOT / "requirements.lock").read_text()))
+    for name in ("requirements", "requirements-postgres"):
+        (ROOT / f"{name}.txt").write_text(pins((ROOT / f"{name}.lock").read_text()))

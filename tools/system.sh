@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that a system program the tests or benches need is there; installs it from Debian when it is missing.
-# usage: system.sh node | chromium | firefox | servers | wrk | venv PYTHON
+# usage: system.sh node | chromium | firefox | servers | postgres | wrk | venv PYTHON
 set -eu
 
 sudo=""
@@ -52,9 +52,18 @@ servers)
     [ -z "$servers" ] || install_stopped $servers
     [ -z "$programs" ] || install $programs
     ;;
+# With its first server Debian makes a cluster that would start with the machine; the tests make their own.
+postgres)
+    if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+        install postgresql-common
+        conf=/etc/postgresql-common/createcluster.conf
+        grep -q '^create_main_cluster' $conf || echo 'create_main_cluster = false' | $sudo tee -a $conf >/dev/null
+        install_stopped postgresql
+    fi
+    ;;
 wrk) command -v wrk >/dev/null || install wrk ;;
 *)
-    echo "usage: $0 node | chromium | firefox | servers | wrk | venv PYTHON" >&2
+    echo "usage: $0 node | chromium | firefox | servers | postgres | wrk | venv PYTHON" >&2
     exit 2
     ;;
 esac

@@ -15,9 +15,8 @@ from proxy.installation import Installation, locked, now_ms, open_queue
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
-from proxy.queue.contract import Erased, Filter
+from proxy.queue.contract import Erased, Filter, WholeQueue
 from proxy.queue.sqlite.data_dir import DataDirBusyError
-from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
@@ -104,22 +103,22 @@ class _LocalClient:
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._reader = reader_of(installation.config.data_dir, installation.sealer())
-        self._opened: LocalQueue | None = None
+        self._opened: WholeQueue | None = None
 
     async def close(self) -> None:
         for part in (self._reader, self._opened):
             if part:
                 await part.close()
 
-    async def _archive(self) -> LocalQueue | Reader:
+    async def _archive(self) -> WholeQueue | Reader:
         return self._reader or await self._queue()
 
-    async def _queue(self) -> LocalQueue:
+    async def _queue(self) -> WholeQueue:
         if self._reader:
             await self._reader.close()
             self._reader = None
         if not self._opened:
-            self._opened = open_queue(self._installation, now_ms)
+            self._opened = await open_queue(self._installation, now_ms)
         return self._opened
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ _ORDER_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
 def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the mistakes between the values of a configuration, as read from TOML."""
     yield from _server_contradictions(_table(raw.get("server")))
+    yield from _queue_contradictions(_table(raw.get("queue")), _table(raw.get("server")))
     sites = [_table(site) for site in _list(raw.get("site"))]
     yield from _repeated_names(sites)
     yield from _shared_paths(sites)
@@ -55,6 +56,17 @@ def _server_contradictions(server: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _equal_ports(server)
     yield from _two_address_headers(server)
     yield from _proxy_protocol_of_nobody(server)
+
+
+def _queue_contradictions(queue: Mapping[str, Any], server: Mapping[str, Any]) -> Iterator[Problem]:
+    shared = queue.get("engine") == "postgres"
+    if shared and not queue.get("url"):
+        yield Problem("queue.url", "missing", 'with queue.engine = "postgres" the address of the database')
+    if shared and not server.get("secret"):
+        accepted = 'with queue.engine = "postgres" one secret for all proxies that share the database'
+        yield Problem("server.secret", "missing", accepted)
+    if queue.get("url") and queue.get("engine", "sqlite") == "sqlite":
+        yield Problem("queue.url", "a database", 'empty with queue.engine = "sqlite"')
 
 
 def _listener(server: Mapping[str, Any], key: str) -> Address | None:

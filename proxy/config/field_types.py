@@ -5,6 +5,7 @@ from typing import Annotated, Protocol
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from proxy.config.address import Address, address_of
+from proxy.config.database_url import server_urls
 from proxy.config.hosts import ascii_host
 
 
@@ -36,12 +37,19 @@ def _host_name(value: str) -> str:
     return name
 
 
+def _servers(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        server_urls(value.get_secret_value())
+    return value
+
+
 def folded(name: str) -> str:
     """Return a name as blocked names are compared: lower-case letters and digits only."""
     return "".join(c for c in name.lower() if c.isalnum())
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
+DatabaseUrl = Annotated[Secret, AfterValidator(_servers)]
 Listen = Annotated[Address, BeforeValidator(address_of)]
 Leaf = Annotated[str, AfterValidator(_path_segment)]
 """The last segment of a public path."""

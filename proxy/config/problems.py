@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 from proxy.config.schema import Settings
 
 _SECRETS = {"secret", "old_secrets", "access_token", "app_secret", "operator_password", "access_keys"}
+_DATABASE = ("queue", "url")
+"""May hold a password; the other keys of that name hold none."""
 _REFERENCE = re.compile(r"^(env|file):")
 
 Location = tuple[str | int, ...]
@@ -71,7 +73,7 @@ def _path(location: Location) -> str:
 def _printed_value(location: Location, value: object, message: str) -> str:
     if isinstance(value, dict | list):  # may hold secrets deeper down
         return "a table" if isinstance(value, dict) else f"a list of {len(value)}"
-    if _SECRETS.isdisjoint(location):
+    if _SECRETS.isdisjoint(location) and location != _DATABASE:
         return repr(value)
     is_reference = isinstance(value, str) and _REFERENCE.match(value)
     detail = message.removeprefix("Value error, ")

@@ -3,6 +3,8 @@
 Pure: ``load.py`` reads the file and the environment. The description of a field is what an error message says is
 accepted. A table of settings is a class ``...Settings``; a ``[[site]]`` and a ``[[site.pixel]]`` are things of which
 there are several.
+
+More than 250 lines: whoever looks for a key finds it here.
 """
 
 from datetime import date
@@ -14,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, cr
 from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
-from proxy.config.field_types import BlockedKey, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
+from proxy.config.field_types import BlockedKey, DatabaseUrl, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
 _BLOCKED = """
@@ -104,8 +106,15 @@ class GraphSettings(_Section):
 class QueueSettings(_Section):
     """``[queue]``: the engine that keeps acknowledged events."""
 
-    engine: Literal["sqlite"] = Field("sqlite", description='"sqlite" (this version has no other engine yet)')
-    url: str = Field("", description="empty for sqlite")
+    engine: Literal["sqlite", "postgres"] = Field("sqlite", description='"sqlite" or "postgres"')
+    url: DatabaseUrl = Field(
+        SecretStr(""),
+        description="postgresql://user:password@host:port/database, several hosts with commas, env:NAME or file:PATH",
+    )
+    commit_timeout: float = Field(1.0, ge=0.1, le=10, description="seconds for one commit, 0.1 to 10")
+    lease: float = Field(15.0, ge=3, le=300, description="seconds, 3 to 300")
+    spool: Flag = Field(default=True, description="true or false")
+    spool_max_bytes: Whole = Field(10_737_418_240, ge=1_048_576, description="bytes, 1048576 or more; then 503")
     max_events: Whole = Field(5_000_000, ge=1000, description="events that may wait, 1000 or more; then 503")
     max_bytes: Whole = Field(21_474_836_480, ge=1_048_576, description="bytes of the file, 1048576 or more; then 503")
     min_free_bytes: Whole = Field(134_217_728, ge=0, description="bytes of disk that stay free; below, 503")

@@ -3,7 +3,9 @@
 DatabaseBounds are lowered where a test cannot wait for ten minutes or for a gigabyte.
 """
 
+import asyncio
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,11 +19,14 @@ import pytest
 from cluster import USER, Cluster, Node, cluster
 from polling import until
 from postgres_server import as_server
+from support import SECRET
 
-from proxy.doctor.database import DatabaseBounds, judged
+from proxy.doctor.database import judged
+from proxy.doctor.database_bounds import DatabaseBounds
 from proxy.doctor.finding import Finding
 from proxy.queue.postgres.look import look
 from proxy.queue.postgres.server_facts import ServerFacts
+from proxy.queue.seal import Sealer
 
 STRICT = DatabaseBounds(held_s=0, held_transactions=0, large_seen_bytes=0)
 _SETTINGS = {"max_prepared_transactions": "2", "wal_level": "logical", "shared_buffers": "32MB"}
@@ -41,6 +46,7 @@ async def _pair() -> AsyncIterator[Cluster]:
         async with _session(servers.primary) as session:
             await session.execute("CREATE SCHEMA capi_proxy; CREATE ROLE plain LOGIN; CREATE ROLE few LOGIN")
             await session.execute("GRANT pg_read_all_stats TO few; ALTER ROLE few CONNECTION LIMIT 3")
+            await session.execute("GRANT USAGE, CREATE ON SCHEMA capi_proxy TO few, plain")
         yield servers
 
 
@@ -265,8 +271,8 @@ async def test_a_clock_that_differs_is_told(ahead_s: float, words: str, pair: Cl
     assert [words in line for line in lines] == ([True] if words else [])
 
 
-def _url(node: Node) -> str:
-    return f"postgresql://{USER}@127.0.0.1:{node.port}/postgres"
+def _url(node: Node, user: str = USER) -> str:
+    return f"postgresql://{user}@127.0.0.1:{node.port}/postgres"
 
 
 async def test_a_connection_without_tls_is_told_of_other_machines(pair: Cluster) -> None:
@@ -358,6 +364,66 @@ async def test_servers_without_a_primary_are_told(pair: Cluster) -> None:
     lines = await _told(pair, only=pair.standbys[0])
 
     assert [line.startswith("FAILED") and "no server takes writes" in line for line in lines] == [True]
+
+
+async def test_a_server_that_does_not_answer_is_told(pair: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that hangs takes connections and says nothing; the check does not wait for it for ever."""
+    monkeypatch.setattr("proxy.queue.postgres.look._SECONDS", 0.5)
+    (standby,) = pair.standbys
+    assert standby.process
+    standby.process.send_signal(signal.SIGSTOP)
+    try:
+        lines = await _told(pair)
+    finally:
+        standby.process.send_signal(signal.SIGCONT)
+
+    assert [line for line in lines if f"{standby.port} cannot be looked at (no answer within 0.5 s)" in line]
+
+
+async def test_a_server_of_another_kind_is_told(pair: Cluster) -> None:
+    """Whatever listens on the port, the check ends with a sentence."""
+
+    async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3)
+        writer.close()
+
+    stranger = await asyncio.start_server(speak, "127.0.0.1", 0)
+    async with stranger:
+        port = stranger.sockets[0].getsockname()[1]
+        lines = await _told(Cluster(pair.primary, [*pair.standbys, Node("stranger", pair.primary.directory, port)]))
+
+    assert [f":{port} cannot be looked at" in line for line in lines] == [True]
+
+
+async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
+    """Before the proxy refuses to start, the check says that no listed secret opens what rests."""
+    proof = Sealer(SECRET).seal(b"capi-proxy", b"meta").hex()
+    async with _tables(pair, "meta(key text PRIMARY KEY, number int8, bytes bytea)"):
+        await _execute(pair.primary, f"INSERT INTO capi_proxy.meta VALUES ('proof', NULL, '\\x{proof}')")  # noqa: S608
+        looks = await look(pair.url)
+    lines = [_lines(judged(looks, sealer=Sealer(secret))) for secret in (SECRET, "another secret for tests, as long")]
+
+    assert lines[0] == []
+    assert ["FAILED: server.secret" in line for line in lines[1]] == [True]
+
+
+async def test_a_user_who_may_not_make_tables_is_told(pair: Cluster) -> None:
+    """Neither a schema that is another's, nor a database in which none may be made, is found out at the start only."""
+    await _execute(pair.primary, "REVOKE CREATE ON SCHEMA capi_proxy FROM few", "ALTER ROLE few CONNECTION LIMIT 20")
+    found = [await look(_url(pair.primary, "few"), schema=name) for name in ("capi_proxy", "absent")]
+    await _execute(pair.primary, "GRANT CREATE ON SCHEMA capi_proxy TO few")
+    found.append(await look(_url(pair.primary, "few")))
+
+    texts = ["".join(_lines(judged(looks))) for looks in found]
+    assert [("CREATE SCHEMA capi_proxy AUTHORIZATION" in text) for text in texts] == [True, True, False]
+
+
+async def test_tables_of_another_user_are_told(pair: Cluster) -> None:
+    """Whoever may write into a table may not empty or change it unless it is theirs."""
+    async with _tables(pair, "segment(id int)"):
+        lines = _lines(judged(await look(_url(pair.primary, "plain"))))
+
+    assert [line.startswith("FAILED") for line in lines if "belong to another user (segment)" in line] == [True]
 
 
 async def test_a_password_is_never_told(pair: Cluster) -> None:

@@ -15,6 +15,7 @@ import aiohttp
 import apsw
 import orjson
 import pytest
+from queues import local
 from support import PIXEL, SECRET, Installation, page_views, raw_config, record, until, wire
 from vfs import Operation, installed
 
@@ -175,13 +176,14 @@ async def make_housekeeping_busy(proxy: Installation, directory: Path) -> None:
     """Give it something to look at, to write, to read, to truncate."""
     with suppress(FileNotFoundError):
         os.remove(directory / "data" / "ballast")  # noqa: PTH107 - os.unlink may be the call that fails
-    store = proxy.proxy.queue._store
+    queue = local(proxy.proxy.queue)
+    store = queue._store
 
     def work() -> None:
         store.tables.db.pragma("journal_size_limit", 0)
         store.tables.db.pragma("shrink_memory")
 
-    await proxy.proxy.queue._writer.do(work)
+    await queue._writer.do(work)
 
 
 async def waiting_ids(directory: Path) -> set[str]:
@@ -333,7 +335,7 @@ async def test_a_fault_of_ours_in_housekeeping_breaks_the_queue(
     async with proxy_without_graph(tmp_path) as proxy:
         pages = Pages(proxy)
         assert await pages.post() == 204
-        monkeypatch.setattr(proxy.proxy.queue._store.housekeeping, "_look", lambda: 1 // 0)
+        monkeypatch.setattr(local(proxy.proxy.queue)._store.housekeeping, "_look", lambda: 1 // 0)
         await soon(partial(_unhealthy, proxy), what="503 of healthz and readyz")
         late = await pages.post()
         with pytest.raises(QueueBrokenError, match="ZeroDivisionError"):

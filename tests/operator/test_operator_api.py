@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from queues import local
 from servers import simulator
 from support import PIXEL, TOKEN, Installation, get_json, installation, page_views, raw_config, until, wire
 
@@ -55,7 +56,7 @@ async def test_who_looks_asks_the_thread_that_acknowledges_for_a_sign_of_life_at
 ) -> None:
     """Readiness commits something small, as it vouches for commits; all else is read on the reading thread."""
     asked: list[str] = []
-    writer = shop.proxy.queue._writer
+    writer = local(shop.proxy.queue)._writer
     submit = writer._submit
 
     def counted(line: Any, call: Any) -> None:

@@ -133,10 +133,10 @@ async def test_the_longest_join_days_of_all_sites_count(tmp_path: Path, clock: C
     raw["site"].append({**raw["site"][0], "name": "other", "prefix": "/other", "domains": ["other.example"]})
     raw["site"][1]["orders"] = {"join_days": 1}
     installation = Installation(load.parse(raw, {}, base=tmp_path), SECRET)
-    queue = installed_queue(installation, clock)
+    queue = queues.local(await installed_queue(installation, clock))
     await leave(queue, left("anna", order(1), at=NOON - 29 * DAY_MS), left("bert", order(2), at=NOON - 31 * DAY_MS))
     await queue.close()
-    again = installed_queue(installation, clock)
+    again = queues.local(await installed_queue(installation, clock))
 
     async def is_tidied() -> bool:
         return [each.fbp for each in await resting(again)] == ["fb.1.1.anna"]

@@ -21,6 +21,7 @@ from proxy.queue.contract.outbox import (
 )
 from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row
 from proxy.queue.contract.suppressing import Suppressing, Suppression
+from proxy.queue.contract.whole import WholeQueue
 
 __all__ = [
     "Archive",
@@ -45,6 +46,7 @@ __all__ = [
     "Stored",
     "Suppressing",
     "Suppression",
+    "WholeQueue",
     "dead_row",
     "dropped_row",
     "duplicate_row",

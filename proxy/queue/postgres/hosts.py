@@ -11,41 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from proxy.config.database_url import server_urls
 from proxy.queue.postgres.errors import DatabaseAwayError, is_lasting, told
 from proxy.queue.postgres.session import CONNECT_S, Facts, Session
 
-DEFAULT_PORT = 5432
 # One lookup and one connection; opening has a limit of its own below this.
 _LOOK_S = 2 * CONNECT_S
-
-
-def server_urls(url: str) -> list[str]:
-    """Return the address of each server that a url with several hosts names.
-
-    Raises:
-        ValueError: when it is no such url; the text quotes nothing of it.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgresql", "postgres"}:
-        raise ValueError("not postgresql://user:password@host:port/database")
-    user, at, hosts = parts.netloc.rpartition("@")
-    if not hosts or not parts.path.strip("/"):
-        raise ValueError("a host or the database is missing")
-    query = dict(parse_qsl(parts.query))
-    if unknown := query.keys() - _OPTIONS:
-        raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
-    return [urlunsplit(parts._replace(netloc=f"{user}{at}{_with_port(host)}")) for host in hosts.split(",")]
-
-
-_OPTIONS = {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", "sslnegotiation", "passfile"}
-
-
-def _with_port(host: str) -> str:
-    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-    name, port = (name, port) if colon else (host, str(DEFAULT_PORT))
-    if not name or not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
-        raise ValueError("a host or its port is not valid")
-    return f"{name}:{port}"
 
 
 class Hosts:

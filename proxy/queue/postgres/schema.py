@@ -56,6 +56,15 @@ _KEEP = """INSERT INTO meta(key, number, bytes) VALUES($1, $2, $3)
 ON CONFLICT (key) DO UPDATE SET number = excluded.number, bytes = excluded.bytes"""
 
 
+def is_opened_by(proof: bytes, sealer: Sealer) -> bool:
+    """Tell whether what proves the secret of a queue is of a secret that is listed."""
+    try:
+        sealer.open(proof, _PROOF_BOUND)
+    except SealError:
+        return False
+    return True
+
+
 class Schema:
     """Makes sure that a server can be used by this program."""
 

@@ -58,6 +58,12 @@ class ServerFacts:
     """What the duplicate memory takes on its disk."""
     unvacuumed: Sequence[str] = ()
     """Tables of the queue for which somebody switched autovacuum off."""
+    may_create: bool = True
+    """Whether this user may make what is missing of the queue's tables."""
+    foreign_tables: Sequence[str] = ()
+    """Tables of the queue that belong to somebody else."""
+    proof: bytes = b""
+    """What only the queue's secret opens; empty while there is no queue."""
 
 
 @dataclass(frozen=True, slots=True)
