@@ -173,7 +173,8 @@ class Claiming:
             ends = () if newest else [(row["at"], row["id"]) for row in taken]
             memory.pass_over(fields, ends, exhausted=is_last)
         await self._open(lane, taken, memory, found)
-        return rows, cut or is_last or _is_full(found)
+        # Where all that was read is damaged, the next may be sound.
+        return rows, (cut and bool(found)) or is_last or _is_full(found)
 
     async def _open(self, lane: str, rows: Sequence[_Row], memory: LaneMemory, found: list[Segment]) -> None:
         """Open what was taken, as much as one request may carry; what was damaged stays out of all claims."""

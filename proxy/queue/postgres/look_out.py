@@ -158,7 +158,7 @@ class LookOut:
                 memory.held(row["due"])
             if row["with_fields"] or memory.fields[False] or memory.fields[True]:
                 memory.fields_changed = True
-            if (row["with_fields"] or row["suspects"]) and memory.is_idle:
+            if row["with_fields"] or row["suspects"]:
                 self._wake(row["lane"])
 
     async def _sweep(self, led: Sequence[str]) -> None:

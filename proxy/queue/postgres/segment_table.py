@@ -7,6 +7,7 @@ NULL where there are none. The other columns are those of the SQLite engine (sql
 
 import os
 from collections.abc import Sequence
+from itertools import count
 from typing import NamedTuple
 
 from proxy.queue.group import SealedSegment
@@ -31,7 +32,8 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS segment_held ON segment(lane, not_before) WHERE not_before > 0",
     "CREATE INDEX IF NOT EXISTS segment_oldest ON segment(oldest_s)",
 )
-_TIME, _ID = 6, 16
+_TIME, _RANDOM = 6, 6
+_numbers = count()
 
 
 class SegmentRow(NamedTuple):
@@ -79,8 +81,10 @@ def columns(rows: Sequence[SegmentRow]) -> list[list[object]]:
 
 
 def new_id(at: int) -> bytes:
-    """Return a name for a segment, a UUIDv7, that begins with a moment of the server's clock in milliseconds."""
-    random = bytearray(os.urandom(_ID - _TIME))
-    random[0] = 0x70 | random[0] & 0x0F
-    random[2] = 0x80 | random[2] & 0x3F
-    return at.to_bytes(_TIME, "big") + bytes(random)
+    """Return a name for a segment, a UUIDv7, that begins with a moment of the server's clock in milliseconds.
+
+    Of one process and moment each is larger than those before it.
+    """
+    number = next(_numbers)
+    high, low = 0x7000 | number >> 14 & 0x0FFF, 0x8000 | number & 0x3FFF
+    return at.to_bytes(_TIME, "big") + high.to_bytes(2, "big") + low.to_bytes(2, "big") + os.urandom(_RANDOM)
