@@ -187,6 +187,7 @@ class SharedQueue:
     def _hear(self) -> None:
         """Hear that the database came or went."""
         if self._database.here:
+            self._suppressions.doubt()
             self._spawn(self._learn())
 
     async def _learn(self) -> None:
