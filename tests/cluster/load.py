@@ -42,6 +42,8 @@ class Load:
     """Requests whose connection ended before the answer came."""
     refused: Counter[int] = field(default_factory=Counter)
     """Answers but 204, by status."""
+    lag_s: float = 0.0
+    """How late this process itself was at most, which makes each answer look later."""
     is_over: bool = False
     number: int = 0
 
@@ -94,6 +96,13 @@ class Load:
         self.acknowledged.update(zip(PIXELS, ids, strict=True))
         return True
 
+    async def watch_lag(self) -> None:
+        """Notice when this process has no time for its visitors."""
+        while not self.is_over:
+            asked = time.monotonic()
+            await asyncio.sleep(_PAUSE_S)
+            self.lag_s = max(self.lag_s, time.monotonic() - asked - _PAUSE_S)
+
     async def goes_on(self, count: int = 10) -> None:
         """Wait until each proxy that lives has acknowledged so many requests more."""
         machines = self.fleet.machines
@@ -119,9 +128,10 @@ async def loaded(fleet: Fleet, name: str, chance: random.Random, *, visitors: in
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         load = Load(session, fleet, name)
         homes = [home for home in range(len(fleet.machines)) for _ in range(visitors)]
+        watch = asyncio.create_task(load.watch_lag())
         tasks = [asyncio.create_task(load.visitor(home, random.Random(chance.random()))) for home in homes]  # noqa: S311
         try:
             yield load
         finally:
             load.is_over = True
-            await asyncio.gather(*tasks)
+            await asyncio.gather(watch, *tasks)

@@ -29,7 +29,8 @@ class Figures:
     lost: int = 0
     stored_twice: int = 0
     again: int = 0
-    longest_s: float = 0.0
+    longest_s: dict[str, float] = field(default_factory=dict)
+    """By fault: from a request to its answer."""
     refused: Counter[int] = field(default_factory=Counter)
     recovered_s: dict[str, list[float]] = field(default_factory=dict)
     """By fault: until all proxies worked on the database again, and their spools were empty."""
@@ -48,17 +49,19 @@ class Figures:
         self.lost += len(found.missing)
         self.stored_twice += len(found.stored_twice)
         self.again += found.again
-        self.longest_s = max(self.longest_s, load.longest_s)
+        self.longest_s[fault] = max(self.longest_s.get(fault, 0.0), load.longest_s)
         self.refused += load.refused
         self.recovered_s.setdefault(fault, []).append(recovered_s)
 
     def lines(self) -> list[str]:
         """Return what is printed."""
+        longest = (f"{name} {taken:.2f}" for name, taken in sorted(self.longest_s.items()))
         times = (f"{name} {max(taken):.1f}" for name, taken in sorted(self.recovered_s.items()))
         return [
             f"{self.rounds} rounds on PostgreSQL: {self.acknowledged} acknowledged, {self.lost} lost",
             f"  {self.stored_twice} stored twice, {self.again} delivered again with the same ids",
-            f"  longest append {self.longest_s:.2f} s; answers but 204: {dict(self.refused) or 'none'}",
+            f"  answers but 204: {dict(self.refused) or 'none'}",
+            f"  seconds of the longest append: {', '.join(longest)}",
             f"  seconds until all proxies were on the database again, with empty spools: {', '.join(times)}",
         ]
 
@@ -76,16 +79,28 @@ class Stage:
     figures: Figures = field(default_factory=Figures)
 
     async def play(self, strike: Strike, chance: random.Random) -> tuple[Load, Account]:
-        """Play a round; return what visitors were told, and what became of that."""
+        """Play a round with proxies that were just started; return what visitors were told, and what became of it."""
+        # Who has just been without its database returns to it the later, the more often that happens.
+        T=[time.monotonic()]
+        await self.proxies.restart()
+        T.append(time.monotonic())
+        await self.proxies.at_rest()
+        T.append(time.monotonic())
         async with loaded(self.proxies, strike.__name__, chance) as load:
             await load.goes_on()
+            T.append(time.monotonic())
             await strike(Scene(self.servers, self.proxies, load, chance, self.hold_s, self.cut_s))
+            T.append(time.monotonic())
             started = time.monotonic()
             await self.mend()
             recovered_s = time.monotonic() - started
+            T.append(time.monotonic())
             await load.goes_on()
         await self.proxies.at_rest()
+        T.append(time.monotonic())
         found = await account(self.session, self.graph, self.servers.primary, load.acknowledged)
+        T.append(time.monotonic())
+        self.times = "restart {:.1f} rest {:.1f} load {:.1f} strike {:.1f} mend {:.1f} goes {:.1f} account {:.1f}".format(*[b-a for a,b in zip(T,T[1:])])
         self.figures.add(strike.__name__, load, found, recovered_s)
         await self.forget()
         return load, found

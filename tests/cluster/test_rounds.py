@@ -32,6 +32,7 @@ async def test_nothing_acknowledged_is_lost_or_stored_twice(here: Stage, say: Sa
     """Every event answered 204 before, in and after a fault reaches Graph, and was stored once."""
     strike = _ORDER[number]
     load, found = await here.play(strike, random.Random(number))  # noqa: S311 - moments, not secrets
+    say(f"DEV {strike.__name__} longest {load.longest_s:.2f} lag {load.lag_s:.2f} {load.refused} {load.unanswered} {here.times}")
     if number == len(_ORDER) - 1:
         for line in here.figures.lines():
             say(line)
