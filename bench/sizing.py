@@ -136,7 +136,7 @@ def write() -> None:
 
 @click.command()
 @click.option("--write", "writes", is_flag=True, help="Put the tables into docs/scaling.md.")
-@click.option("--events", type=float, multiple=True, help="Events a day: print the rows of this load instead.")
+@click.option("--events", type=click.FloatRange(1), multiple=True, help="Events a day: print the rows of this load.")
 def main(*, writes: bool, events: tuple[float, ...]) -> None:
     """Show what loads need."""
     if writes:

@@ -1,4 +1,4 @@
-"""The only file that wires: constructs every part, orders their lifetimes, closes in reverse.
+"""Wires one process: constructs every part, orders their lifetimes, closes in reverse (several: ``workers/``).
 
 Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests
 while the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
@@ -6,13 +6,15 @@ while the queue still takes them, the lanes finish attempts while it still settl
 
 import asyncio
 import secrets
+import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from proxy.config.address import Address
 from proxy.config.load import Config
+from proxy.config.schema import LimitSettings
 from proxy.delivery.lanes import LaneGroup
 from proxy.delivery.lateness import LatenessCheck
 from proxy.delivery.start import delivering
@@ -25,14 +27,15 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.operator.listener import Operator
-from proxy.queue.contract import WholeQueue
+from proxy.queue.contract import Intake, WholeQueue
+from proxy.queue.sieve import Sieve
 from proxy.rules import tables
 from proxy.rules.request.routes import Door
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
-from proxy.telemetry.readiness import QueueCheck, Readiness
+from proxy.telemetry.readiness import Check, QueueCheck, Readiness
 
 
 class Running(NamedTuple):
@@ -45,7 +48,9 @@ class Running(NamedTuple):
     """Fails when the queue must not be trusted any more; the process should end."""
 
 
-class _Parts(NamedTuple):
+class Parts(NamedTuple):
+    """What the listeners and the lanes of a process work with."""
+
     installation: Installation
     queue: WholeQueue
     metrics: Metrics
@@ -66,27 +71,75 @@ async def running(config: Config) -> AsyncIterator[Running]:
     tables.prepare()
     async with AsyncExitStack() as stack:
         installation = stack.enter_context(locked(config))
-        metrics, conditions = Metrics(), Conditions(now_ms)
-        asyncio.get_running_loop().set_exception_handler(FaultReporter(conditions, metrics).in_loop)
-        stack.callback(asyncio.get_running_loop().set_exception_handler, None)
         watch = QueueWatch()
-        queue = await open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions)
-        stack.push_async_callback(queue.close)
-        parts = _Parts(installation, queue, metrics, conditions)
-        lanes = await stack.enter_async_context(_delivery(parts))
-        operator = await _listen_to_operator(stack, parts, lanes)
-        public, public_address = await _listen_to_public(stack, parts, lanes)
-        yield Running(public_address, operator, queue, watch.broken)
+        parts = await opened(stack, installation, watch)
+        lanes = await stack.enter_async_context(delivery(parts))
+        operator = await listen_to_operator(stack, parts, lanes)
+        public_parts = PublicParts(installation, parts.queue, parts.metrics, parts.conditions, lanes.wakes)
+        public, public_address = await listen_to_public(stack, public_parts, installation.settings.limits)
+        yield Running(public_address, operator, parts.queue, watch.broken)
         public.stop_accepting()
 
 
-def _delivery(parts: _Parts) -> AbstractAsyncContextManager[LaneGroup]:
+async def opened(
+    stack: AsyncExitStack, installation: Installation, watch: QueueWatch, sieve: Sieve | None = None
+) -> Parts:
+    """Return the parts of a process that owns the queue, which closes when the stack unwinds.
+
+    Args:
+        stack: Of everything that the process does.
+        installation: Locked for this process.
+        watch: Hears when the queue breaks.
+        sieve: Is told who is suppressed, for processes that share its memory.
+
+    Raises:
+        QueueBrokenError: when the queue cannot be opened.
+    """
+    metrics, conditions = Metrics(), Conditions(now_ms)
+    report_faults(stack, FaultReporter(conditions, metrics))
+    queue = await open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions, sieve=sieve)
+    stack.push_async_callback(queue.close)
+    return Parts(installation, queue, metrics, conditions)
+
+
+async def stopped_or_broken(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:
+    """Wait for a signal, or for the queue to break, whose error then ends the process."""
+    stopped = asyncio.create_task(stop.wait())
+    ends: set[asyncio.Future[Any]] = {stopped, broken}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if broken.done():
+        broken.result()
+
+
+def report_faults(stack: AsyncExitStack, faults: FaultReporter) -> None:
+    """Report what the event loop would log, until the stack unwinds."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(faults.in_loop)
+    stack.callback(loop.set_exception_handler, None)
+
+
+def delivery(parts: Parts) -> AbstractAsyncContextManager[LaneGroup]:
+    """Return what delivers events as long as it is entered."""
     installation, queue, metrics, conditions = parts
     pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> Address:
+async def listen_to_operator(
+    stack: AsyncExitStack, parts: Parts, lanes: LaneGroup, checks: Sequence[Check] = ()
+) -> Address:
+    """Answer the operator until the stack unwinds; return the address.
+
+    Args:
+        stack: Of everything that the process does.
+        parts: What is shown.
+        lanes: Likewise.
+        checks: Further ones than those of queue and lanes.
+
+    Raises:
+        OSError: when the address cannot be listened on.
+    """
     installation, queue, metrics, conditions = parts
     server, keys = installation.settings.server, installation.person_keys()
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
@@ -96,7 +149,7 @@ async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneG
         metrics=metrics,
         lanes=lanes,
         conditions=conditions,
-        readiness=Readiness(conditions, [QueueCheck(queue, conditions), late]),
+        readiness=Readiness(conditions, [QueueCheck(queue, conditions), late, *checks]),
         now=now_ms,
         person_keys=keys,
     )
@@ -104,10 +157,34 @@ async def _listen_to_operator(stack: AsyncExitStack, parts: _Parts, lanes: LaneG
     return await listen(stack, operator.app(), server.operator_listen, terms)
 
 
-async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGroup) -> tuple[Public, Address]:
-    installation, queue, metrics, conditions = parts
+class PublicParts(NamedTuple):
+    """What a public listener works with."""
+
+    installation: Installation
+    queue: Intake
+    metrics: Metrics
+    conditions: Conditions
+    wakes: Mapping[str, Callable[[], None]]
+    """By pixel, what tells its lane of an event; none where its lane is in another process."""
+
+
+async def listen_to_public(
+    stack: AsyncExitStack, public_parts: PublicParts, limits: LimitSettings, sockets: Sequence[socket.socket] = ()
+) -> tuple[Public, Address]:
+    """Answer strangers until the stack unwinds; return the doors and the address.
+
+    Args:
+        stack: Of everything that the process does.
+        public_parts: What it works with.
+        limits: What one client may take of this process.
+        sockets: Listen already, where somebody else keeps them open.
+
+    Raises:
+        OSError: when the address cannot be listened on.
+    """
+    installation, queue, metrics, conditions, wakes = public_parts
     settings, trusted = installation.settings, installation.trusted()
-    server, limits = settings.server, affordable_limits(settings.limits, conditions)
+    server, limits = settings.server, affordable_limits(limits, conditions)
     entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
     public = Public(
         entry,
@@ -115,11 +192,12 @@ async def _listen_to_public(stack: AsyncExitStack, parts: _Parts, lanes: LaneGro
         queue=queue,
         metrics=metrics,
         conditions=conditions,
-        wakes=lanes.wakes,
+        wakes=wakes,
         now=now_ms,
         clock_ns=time.time_ns,
         random_numbers=random_numbers(),
     )
     fast = FastWay(PlainPosts(entry.routes.paths(Door.COLLECT)), public.answer) if server.fast_ingest else None
-    terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol, fast)
-    return public, await listen(stack, application(public.answer), server.listen, terms, drain=public.drain)
+    terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol, fast, sockets)
+    address = await listen(stack, application(public.answer), server.listen, terms, drain=public.drain)
+    return public, address

@@ -2,7 +2,7 @@
 
 import { Refusal } from "./operator-ask.js";
 import { byId, chip, fillTable, graphErrorParts, make, reconcile, say } from "./operator-elements.js";
-import { TITLES, advice, age, causeText, clock, count } from "./operator-words.js";
+import { TITLES, advice, age, causeText, clock, count, replicasText } from "./operator-words.js";
 
 /** @typedef {import("./operator-words.js").Lane} Lane */
 /** @typedef {import("./operator-words.js").State} State */
@@ -12,10 +12,11 @@ const COLUMNS = [
   { label: "Pixel", kind: "name", show: ({ pixel }) => pixel },
   {
     label: "State",
-    show: ({ paused, failures, waiting, held }) => {
-      if (paused) return [chip(["Paused", "bad"]), make("span", { class: "why" }, `${causeText(paused)}; its events wait`)];
-      if (failures) return chip(["Trying again", "warn"]);
-      return chip([waiting > held ? "Delivering" : held ? "Holding" : "All delivered", "good"]);
+    show: ({ paused, failures, waiting, held, replica }) => {
+      const by = replica ? make("span", { class: "why" }, `by ${replica}`) : "";
+      if (paused) return [chip(["Paused", "bad"]), make("span", { class: "why" }, `${causeText(paused)}; its events wait`), by];
+      if (failures) return [chip(["Trying again", "warn"]), by];
+      return [chip([waiting > held ? "Delivering" : held ? "Holding" : "All delivered", "good"]), by];
     },
   },
   {
@@ -64,6 +65,8 @@ export const showHealth = (state) => {
   showBanner(state.status, TITLES[state.status] || state.status, state.conditions.map(advice));
   say(byId("updated"), `Updated ${clock(answeredAt)}`);
   fillTable(byId("lanes"), lanes, COLUMNS, ({ pixel }) => pixel);
+  byId("replicas").hidden = !state.replicas.length;
+  say(byId("replicas"), replicasText(state.replicas));
   byId("dead-count").hidden = !state.dead;
   say(byId("dead-count"), `(${count(state.dead)})`);
 };

@@ -2,10 +2,12 @@
 
 /**
  * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} GraphError
- * @typedef {{ pixel: string, waiting: number, held: number, suspects: number, oldest: number, oldest_suspect: number,
+ * @typedef {{ pixel: string, replica: string, waiting: number, held: number, suspects: number, oldest: number, oldest_suspect: number,
  *   paused: string, failures: number, last_error: string, graph_error: GraphError }} Lane Ages in ms.
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
- * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number }} State
+ * @typedef {{ name: string, version: string, started: number, seen: number, silent: number, answers: boolean }} Replica Of
+ *   the proxies that share one queue; times by the database's clock.
+ * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number, replicas: Replica[] }} State
  * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
  *   browser_copy: string, action_source: string, fbtrace_id: string, attempts: number, findings: string[] }} Row Of a
  *   server’s event the browser copy is empty.
@@ -109,6 +111,19 @@ const detailText = (detail) => {
 /** @param {number} ms */
 export const age = (ms) => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`);
 
+// A proxy says that it lives every few seconds.
+const SILENT_MS = 30_000;
+
+/** @param {Replica[]} replicas Which proxies share the queue; none where it is this one's own. */
+export const replicasText = (replicas) => {
+  if (!replicas.length) return "";
+  const names = replicas.map(({ name, version, silent, answers }) => {
+    const about = answers ? "answers here" : silent > SILENT_MS ? `not heard of for ${age(silent)}` : "";
+    return `${name} (${[version, about].filter(Boolean).join(", ")})`;
+  });
+  return `Proxies of this queue: ${names.join(" · ")}. Conditions above are of the one that answers; all else is of all.`;
+};
+
 /** @param {Row} row */
 export const reasonText = ({ status, reason, browser_copy }) => {
   if (status == "dropped") return DROPPED[reason] || reason;
@@ -153,6 +168,8 @@ export const advice = ({ code, subject, detail }) => {
       );
     case "queue":
       return `Events cannot be stored (${detail}), so pages are asked to try again later. See to the disk of data_dir.`;
+    case "database":
+      return `Events wait on this machine until the shared database has them: ${detail}.`;
     case "housekeeping":
       return `${detail}. Nothing is lost, and it is tried again; see to data_dir, or to the limit on open files.`;
     case "ledger_incomplete":
@@ -170,6 +187,8 @@ export const advice = ({ code, subject, detail }) => {
       return `${detail}, on the ${subject} listener. If it is a proxy of yours, list it in server.trusted_proxies.`;
     case "descriptors":
       return `File descriptors are scarce: ${detail}. Raise the limit of the service (LimitNOFILE).`;
+    case "workers":
+      return `${detail}. One that ended is started again by itself; the log says why it ended.`;
     case "limited":
       return `Requests are refused: ${detail}. Pages try again by themselves.`;
     case "foreign_origin":

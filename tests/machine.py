@@ -52,6 +52,14 @@ def free_port() -> int:
             return port
 
 
+def _runs(pid: int) -> bool:
+    """Tell whether a process runs; one that ended and that nobody asked for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @dataclass
 class Machine:
     """A configuration on disk, and the process that runs it."""
@@ -64,6 +72,8 @@ class Machine:
     """Seconds for a whole request to Graph."""
     limited: bool = False
     """With the usual limits for one address, where most tests and benches send all they can from one."""
+    workers: int = 1
+    """Front processes; with more than one the proxy has a back, too."""
     asker: str = "127.0.0.1"
     """The address from which it is asked how it is."""
     port: int = field(default_factory=free_port)
@@ -75,6 +85,10 @@ class Machine:
     def __post_init__(self) -> None:
         self.directory.mkdir(exist_ok=True)
         self.config = self.directory / "config.toml"
+        self.write_config()
+
+    def write_config(self) -> None:
+        """Write the configuration, which the next start reads."""
         pixels = "".join(f'[[site.pixel]]\nid = "{pixel}"\naccess_token = "{TOKEN}"\n' for pixel in self.pixels)
         self.config.write_text(
             f"""
@@ -82,6 +96,7 @@ class Machine:
 listen = "127.0.0.1:{self.port}"
 operator_listen = "127.0.0.1:{self.operator_port}"
 trusted_proxies = ["127.0.0.1/32"]
+workers = {self.workers}
 secret = "{SECRET}"
 [graph]
 url = "{self.graph}"
@@ -126,11 +141,24 @@ prefix = "{self.prefix}"
         return answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
 
     async def kill(self) -> None:
-        """End it as a crash would."""
+        """End it as a crash of the machine would, all its processes at once."""
         assert self.process
-        with suppress(ProcessLookupError):
-            self.process.kill()
+        children = [*self.children().values()]
+        for pid in (self.process.pid, *children):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         await self.process.wait()
+        await until(lambda: not any(map(_runs, children)), what="the end of all processes")
+
+    def children(self) -> dict[str, int]:
+        """Return the processes of fronts and back by their names, ``back`` and ``front-1``; none with one worker."""
+        found: dict[str, int] = {}
+        with suppress(OSError):
+            for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                if _runs(int(pid)) and name.startswith("capi-"):
+                    found[name.removeprefix("capi-")] = int(pid)
+        return found
 
     async def terminate(self) -> int:
         """End it as an operator would; return the exit code."""
@@ -192,9 +220,10 @@ prefix = "{self.prefix}"
         return self.process.pid
 
     def cpu_s(self) -> float:
-        """Return the seconds of processor time used so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Return the seconds of processor time that all its processes used so far."""
+        stats = [Path(f"/proc/{pid}/stat").read_text() for pid in (self.pid, *self.children().values())]
+        fields = [stat.rpartition(")")[2].split() for stat in stats]
+        return sum(int(times[11]) + int(times[12]) for times in fields) / _TICKS
 
     def memory_mb(self, *, peak: bool = False) -> float:
         """Return the resident set, or the largest it ever was, in MB."""

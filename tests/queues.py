@@ -10,10 +10,13 @@ from support import SECRET
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.queue.contract import WholeQueue
 from proxy.queue.seal import Sealer
+from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.engine import LocalQueue
 
 
-def open_queue(directory: Path, clock: Clock, retention: RetentionSettings | None = None) -> LocalQueue:
+def open_queue(
+    directory: Path, clock: Clock, retention: RetentionSettings | None = None, *, sieve: Sieve | None = None
+) -> LocalQueue:
     """Open a queue; that it breaks is nobody's concern."""
     return LocalQueue.open(
         directory,
@@ -22,6 +25,7 @@ def open_queue(directory: Path, clock: Clock, retention: RetentionSettings | Non
         retention=retention or RetentionSettings(),
         now=clock,
         on_broken=lambda _error: None,
+        sieve=sieve,
     )
 
 

@@ -1,6 +1,6 @@
 """The books of a shared queue, as one proxy keeps them and as another on the same database does."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import pytest
 from clock import NOON, Clock
@@ -9,14 +9,22 @@ from support import PIXEL, SECRET
 
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
+from proxy.model.record import Record
+from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Filter
+from proxy.queue.codec import unpack
+from proxy.queue.contract import Filter, NewDeadLetter
+from proxy.queue.group import sealed_segment
 from proxy.queue.keys import event_key
+from proxy.queue.postgres.archive import SharedArchive
 from proxy.queue.postgres.books_reader import BooksReader
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger import SharedLedger
 from proxy.queue.postgres.opening import make_database
+from proxy.queue.postgres.segment_table import INSERT, columns, row_of
+from proxy.queue.postgres.settling import Graveyard
+from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
 
@@ -32,10 +40,55 @@ class Books:
     """One proxy's ledger and its reader."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        sealer = Sealer(SECRET)
+        self.sealer = sealer = Sealer(SECRET)
+        self.clock = clock
         self.database = database
         self.ledger = SharedLedger(database, sealer, clock, days=7)
-        self.reader = BooksReader(database, self.ledger, SharedDeadLetters(sealer))
+        self.suppressions = SharedSuppressions()
+        self.dead = SharedDeadLetters(sealer)
+        self.graveyard = Graveyard(self.dead, self.suppressions, clock)
+        self.reader = BooksReader(database, self.ledger, self.dead)
+
+    @property
+    def archive(self) -> SharedArchive:
+        """What the operator of this proxy sees."""
+        return SharedArchive(
+            self.database,
+            self.sealer,
+            ledger=self.ledger,
+            dead=self.dead,
+            suppress=self.suppress,
+            now=self.clock,
+        )
+
+    async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
+        async def work(run: Run) -> None:
+            await self.suppressions.add(run, person_digests, kind, at)
+
+        await self.database.transact(Role.BOOKS, work)
+
+    async def bury(self, *letters: NewDeadLetter) -> int:
+        async def work(run: Run) -> int:
+            return await self.graveyard.bury(run, letters)
+
+        return await self.database.transact(Role.DELIVER, work)
+
+    async def store(self, records: Sequence[Record], *, skip: Sequence[int] = ()) -> None:
+        """Let records wait in one segment, of which some positions are repeats."""
+        row = row_of(sealed_segment(records[0].pixel, records, 0, self.sealer), self.clock())
+        await self.database.run(Role.BOOKS, INSERT, *columns([row]))
+        change = "UPDATE segment SET skip = $2, n = n - cardinality($2::int2[]) WHERE id = $1"
+        await self.database.run(Role.BOOKS, change, row.id, list(skip))
+
+    async def waiting(self) -> list[list[Record]]:
+        """What waits, a list for each segment, without repeats."""
+        rows = await self.database.run(Role.BOOKS, "SELECT lane, n, skip, sealed FROM segment ORDER BY lane, id")
+        found = []
+        for segment in rows:
+            records = unpack(self.sealer.open(segment["sealed"], segment["lane"].encode()), segment["lane"])
+            found.append([each for place, each in enumerate(records) if place not in (segment["skip"] or ())])
+            assert len(found[-1]) == segment["n"]
+        return found
 
     async def write(self, rows: Sequence[LedgerRow], *, again: bool = False) -> None:
         await self.ledger.make(sorted(self.ledger.of_days(rows)))

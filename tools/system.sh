@@ -60,6 +60,8 @@ postgres)
         grep -q '^create_main_cluster' $conf || echo 'create_main_cluster = false' | $sudo tee -a $conf >/dev/null
         install_stopped postgresql
     fi
+    # The check must recognise a pooler in front of a server.
+    [ -x /usr/sbin/pgbouncer ] || install_stopped pgbouncer
     ;;
 wrk) command -v wrk >/dev/null || install wrk ;;
 *)

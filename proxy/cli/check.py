@@ -17,7 +17,7 @@ from proxy.cli.terminal import printable
 def check(path: Path, *, send_test: bool) -> None:
     """Report every mistake of a configuration, then what is doubtful about running it here."""
     config = load_or_exit(path)
-    findings = list(doctor.findings(config))
+    findings = [*doctor.findings(config), *asyncio.run(doctor.database_findings(config))]
     if send_test:
 
         async def sent() -> list[doctor.Finding]:

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import click
 import uvloop
@@ -15,9 +14,14 @@ import uvloop
 from proxy import app
 from proxy.cli.options import config_option, load_or_exit
 from proxy.cli.output import fail
+from proxy.config.load import Config
 from proxy.installation import UnsafeInstallationError
 from proxy.queue.contract import QueueError
 from proxy.queue.sqlite.data_dir import DataDirBusyError
+from proxy.workers.parent import Started, StartError
+from proxy.workers.run import run
+
+_FORESEEN = (QueueError, DataDirBusyError, UnsafeInstallationError, StartError, OSError)
 
 
 @click.command()
@@ -27,6 +31,9 @@ def serve(path: Path) -> None:
     config = load_or_exit(path)
     # A core dump would hold tokens and contact data.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if config.settings.server.workers > 1:
+        _run_workers(config)
+        return
 
     async def work(stop: asyncio.Event) -> None:
         async with app.running(config) as proxy:
@@ -34,7 +41,7 @@ def serve(path: Path) -> None:
             click.echo(f"operator http://{proxy.operator.authority}", err=True)
             # What is there now stays: to look through it for waste holds up all requests for 20 ms.
             gc.freeze()
-            await _stopped_or_broken(stop, proxy.broken)
+            await app.stopped_or_broken(stop, proxy.broken)
 
     _run_until_signal(work)
 
@@ -78,14 +85,17 @@ def simulator(port: int) -> None:
     _run_until_signal(work)
 
 
-async def _stopped_or_broken(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:
-    """Wait for a signal, or for the queue to break, whose error then ends the process."""
-    stopped = asyncio.create_task(stop.wait())
-    ends: set[asyncio.Future[Any]] = {stopped, broken}
-    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if broken.done():
-        broken.result()
+def _run_workers(config: Config) -> None:
+    try:
+        run(config, _announce)
+    except _FORESEEN as error:
+        fail(str(error))
+
+
+def _announce(started: Started) -> None:
+    click.echo(f"public   {started.public}", err=True)
+    click.echo(f"operator {started.operator}", err=True)
+    click.echo(f"workers  {', '.join(f'{name} {pid}' for name, pid in started.pids.items())}", err=True)
 
 
 def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -101,5 +111,5 @@ def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     try:
         with suppress(KeyboardInterrupt):
             uvloop.run(until_signal())
-    except (QueueError, DataDirBusyError, UnsafeInstallationError, OSError) as error:
+    except _FORESEEN as error:
         fail(str(error))

@@ -55,6 +55,7 @@ class ServerSettings(_Section):
     )
     proxy_protocol: Flag = Field(False, description="true (with trusted_proxies) or false")
     fast_ingest: Flag = Field(default=True, description="true or false")
+    workers: Whole = Field(1, ge=1, le=64, description="front processes, 1 to 64; 1: one process does everything")
     data_dir: str = Field("data", min_length=1, description="a directory; relative to the configuration file")
     secret: Secret = Field(
         SecretStr(""),

@@ -8,7 +8,7 @@ from proxy.doctor.finding import Finding
 from proxy.doctor.graph import send_tests
 from proxy.installation import UnsafeInstallationError, require_c_parser
 
-__all__ = ["Finding", "findings", "send_tests"]
+__all__ = ["Finding", "database_findings", "findings", "send_tests"]
 
 
 def findings(config: Config) -> Iterator[Finding]:
@@ -21,3 +21,17 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from secrets.findings(config)
     yield from network.findings(config.settings)
     yield from sites.findings(config)
+
+
+async def database_findings(config: Config) -> list[Finding]:
+    """Return what is wrong or doubtful about the servers of a queue that several proxies share."""
+    if config.settings.queue.engine != "postgres":
+        return []
+    try:
+        from proxy.doctor import database  # noqa: PLC0415 - its driver is installed where the engine is wanted
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        text = "the driver for PostgreSQL is missing: pip install 'capi-proxy[postgres]'"
+        return [Finding("queue.engine", text, failing=True)]
+    return await database.findings(config)

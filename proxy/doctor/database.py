@@ -3,12 +3,24 @@
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
+from proxy.config.load import Config
 from proxy.doctor.database_bounds import KEY, USUAL, DatabaseBounds, about
 from proxy.doctor.database_promise import access, durability, ownership
 from proxy.doctor.database_upkeep import upkeep
 from proxy.doctor.finding import Finding
+from proxy.installation import Installation
+from proxy.queue.postgres.look import look
 from proxy.queue.postgres.server_facts import Look, ServerFacts, Unreachable
 from proxy.queue.seal import Sealer
+
+
+async def findings(config: Config) -> list[Finding]:
+    """Return what is wrong or doubtful about the servers that the configuration names."""
+    try:
+        sealer = Installation.existing(config).sealer()
+    except OSError:
+        sealer = None  # a finding about data_dir already
+    return list(judged(await look(config.settings.queue.url.get_secret_value()), sealer=sealer))
 
 
 def judged(looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer | None = None) -> Iterator[Finding]:
@@ -25,10 +37,11 @@ def judged(looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer
             yield about(each, f"cannot be looked at ({each.why}); it could not take over either")
     yield from _primaries(servers)
     for server in servers:
-        findings = [*durability(server, alone=len(looks) == 1), *access(server, bounds)]
+        yield from durability(server, alone=len(looks) == 1)
+        yield from access(server, bounds)
         if not server.is_standby:
-            findings += [*ownership(server, sealer), *upkeep(server, bounds)]
-        yield from findings
+            yield from ownership(server, sealer)
+            yield from upkeep(server, bounds)
 
 
 def _primaries(servers: Sequence[ServerFacts]) -> Iterator[Finding]:

@@ -18,8 +18,8 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
-# Records of one append, whose sealing takes some 4 ms.
-_AT_ONCE = 200
+# Records of one append, whose sealing takes some 2 ms, and storing them 3 ms.
+_AT_ONCE = 64
 
 
 class DecisionStore:

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 ConditionCode: TypeAlias = Literal[
     # Storing
     "queue",
+    "database",
     "housekeeping",
     "ledger_incomplete",
     "order_id_conflict",
@@ -31,6 +32,7 @@ ConditionCode: TypeAlias = Literal[
     "descriptors",
     # The proxy itself
     "operator_password",
+    "workers",
     "fault",
 ]
 

@@ -45,6 +45,17 @@ def not_recorded(error: Exception) -> str:
     return f"what was delivered cannot be recorded yet ({error})"
 
 
+def database_away(why: str, events: int) -> str:
+    """Return that the shared database is away, and what it lacks.
+
+    Args:
+        why: Why it is; empty where it is here again, and lacks something still.
+        events: How many events the spool holds.
+    """
+    held = f"the spool holds {events} event{'' if events == 1 else 's'}"
+    return f"{why}; {held}" if why else f"it is here again, and {held} that it lacks"
+
+
 def wrong_passwords(times: int) -> str:
     """Return how many wrong passwords were given."""
     return f"{times} wrong passwords were given"
@@ -73,6 +84,11 @@ def connections_full(most: int) -> str:
 def address_full(most: int) -> str:
     """Return that one address has as many connections as it may."""
     return f"{most} connections of one address are open (limits.connections_per_address)"
+
+
+def fronts_connected(connected: int, expected: int) -> str:
+    """Return how many of the front processes are connected to the back."""
+    return f"{connected} of {expected} front processes {'is' if connected == 1 else 'are'} connected (server.workers)"
 
 
 def few_descriptors(allowed: int, most: int, wanted: int) -> str:

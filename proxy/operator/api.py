@@ -12,7 +12,7 @@ from proxy.graph.law import MAX_AGE_MS
 from proxy.model.ledger import LedgerRow, Status
 from proxy.operator.documents import BadQueryError, json_object, json_response, row_limit, whole_number
 from proxy.operator.health import health_json
-from proxy.queue.contract import Archive, DeadLetter, Filter, Oldest, QueueError, Stats
+from proxy.queue.contract import Archive, DeadLetter, Filter, LaneReport, Oldest, QueueError, Replica, Stats
 from proxy.telemetry.readiness import Readiness
 
 
@@ -45,9 +45,20 @@ class DeliveryApi:
 
     async def _status(self, _request: web.Request) -> web.Response:
         health, oldest = await self._readiness.health(), await self._oldest()
-        stats = self._queue.stats()
-        lanes = [self._lane_json(lane, stats, oldest.get(pixel, Oldest())) for pixel, lane in self._lanes.items()]
-        return json_response({**health_json(health), "lanes": lanes, "dead": stats.dead})
+        stats, (replicas, reports) = self._queue.stats(), await self._shared()
+        lanes = [
+            self._lane_json(lane, stats, oldest.get(pixel, Oldest()), reports.get(pixel))
+            for pixel, lane in self._lanes.items()
+        ]
+        return json_response({**health_json(health), "lanes": lanes, "dead": stats.dead, "replicas": replicas})
+
+    async def _shared(self) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, LaneReport]]:
+        """Return the proxies that share the queue, and what they deliver; nothing while the queue cannot tell."""
+        try:
+            replicas, reports = await self._queue.replicas(), await self._queue.lane_reports()
+        except QueueError:
+            return (), {}
+        return [_replica_json(replica) for replica in replicas], reports
 
     async def _oldest(self) -> Mapping[str, Oldest]:
         """Return since when events of each pixel wait; nothing while the queue cannot tell."""
@@ -56,10 +67,13 @@ class DeliveryApi:
         except QueueError:
             return {}
 
-    def _lane_json(self, lane: Lane, stats: Stats, oldest: Oldest) -> Mapping[str, Any]:
-        pixel, state = lane.pixel.id, lane.state
+    def _lane_json(self, lane: Lane, stats: Stats, oldest: Oldest, report: LaneReport | None) -> Mapping[str, Any]:
+        """Return how a pixel is delivered: as this proxy knows it, or as the one has told that delivers it."""
+        pixel = lane.pixel.id
+        state = lane.state if report is None or report.is_this else report.state
         return {
             "pixel": pixel,
+            "replica": report.replica if report else "",
             "waiting": stats.waiting.get(pixel, 0),
             "held": stats.held.get(pixel, 0),
             "suspects": stats.suspects.get(pixel, 0),
@@ -91,6 +105,11 @@ class DeliveryApi:
 
     async def _discard(self, request: web.Request) -> web.Response:
         return json_response({"discarded": await self._queue.discard(await _ids(request))})
+
+
+def _replica_json(replica: Replica) -> dict[str, Any]:
+    times = {"started": replica.started_at, "seen": replica.seen_at, "silent": replica.silent_ms}
+    return {"name": replica.name, "version": replica.version, **times, "answers": replica.is_this}
 
 
 def event_json(row: LedgerRow) -> dict[str, Any]:

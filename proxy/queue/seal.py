@@ -40,6 +40,11 @@ class Sealer:
         """Return a key of the current secret for a purpose of the queue's own."""
         return derive(self._secret, purpose)
 
+    @property
+    def secret_id(self) -> bytes:
+        """What names the current secret in all that it seals, and tells nothing of it."""
+        return _id(self._secret)
+
     def knows(self, sealed: bytes) -> bool:
         """Return whether a listed secret sealed this text; its first bytes are enough."""
         return sealed[1 : 1 + _ID] in self._secrets

@@ -13,7 +13,7 @@ from proxy.model.ledger import LedgerRow
 from proxy.model.request import BrowserRequest, RefusedEvent
 from proxy.rules import event_steps, limits, written_events
 from proxy.rules.case import Case, EventStep, RequestStep
-from proxy.rules.effort import Parts, whole
+from proxy.rules.effort import PAIR, Parts, whole
 from proxy.rules.faults import fault
 from proxy.rules.identity import steps as identity_steps
 from proxy.rules.payload.labels import public_updates
@@ -46,6 +46,8 @@ EVENT_STEPS = (
 """For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
 IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.take_image), *REQUEST_STEPS[1:])
 """Once for the ``<noscript>`` image, which has no body: a PageView of the page named by the Referer."""
+# Events of a request whose own cost does not count.
+_FEW = 10
 
 
 def ingest(request: BrowserRequest, policy: Policy) -> Decision:
@@ -80,9 +82,15 @@ def ingest_parts(
 
 
 def events_in_parts(case: Case) -> Parts[None]:
-    """Take each event through its steps, in order; pause after each part of ``limits.PART`` pairs."""
+    """Take each event through its steps, in order; pause after each part of ``limits.PART`` pairs.
+
+    What many pairs cost by themselves is not left for reading odd texts.
+    """
+    hits = case.visit.hits
+    if len(hits) > _FEW:
+        case.effort.left -= PAIR * sum([len(hit.pixels) for hit in hits])
     pairs = 0
-    for hit in case.visit.hits:
+    for hit in hits:
         if pairs > limits.PART:
             pairs = 0
             yield

@@ -15,6 +15,8 @@ Parts: TypeAlias = Generator[None, None, T]
 
 MOST = 16_000
 """Units of one request. A unit is a character read by one pattern: some 20 to 200 ns."""
+PAIR = 30
+"""Units that a pair of event and pixel costs by itself: as many as a request may hold leave a quarter for odd texts."""
 MOST_TEXT = 4096
 """Characters of a text that is read; a longer one is taken for the worst."""
 MOST_CANDIDATES = 16

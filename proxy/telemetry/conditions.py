@@ -25,8 +25,15 @@ class _Entry:
 class Conditions:
     """The board of a running proxy; used from the event loop only."""
 
-    def __init__(self, now: Callable[[], int]) -> None:
+    def __init__(self, now: Callable[[], int], say: Callable[[str], None] = log.warning) -> None:
+        """Begin with none.
+
+        Args:
+            now: Server clock in milliseconds.
+            say: Takes a line when a condition begins, and when one was cleared.
+        """
         self._now = now
+        self._say = say
         self._entries: dict[tuple[ConditionCode, str], _Entry] = {}
 
     def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
@@ -48,12 +55,12 @@ class Conditions:
         elif sum(reported == code for reported, _ in self._entries) < _MOST_SUBJECTS:
             condition = Condition(code, subject, detail, now)
             self._entries[code, subject] = _Entry(condition, until)
-            log.warning("%s", condition)
+            self._say(str(condition))
 
     def clear(self, code: ConditionCode, subject: str = "") -> None:
         """Clear a condition that is over; without a report it changes nothing."""
         if self._entries.pop((code, subject), None):
-            log.warning("%s: over", f"{code} {subject}".rstrip())
+            self._say(f"{f'{code} {subject}'.rstrip()}: over")
 
     def current(self) -> list[Condition]:
         """Return the conditions of this moment, failing ones first, then the oldest."""

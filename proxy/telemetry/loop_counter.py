@@ -5,7 +5,7 @@ times. What is counted here is counted on the event loop alone.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
@@ -37,6 +37,21 @@ class LoopCounter(Collector):
         else:
             counts[values] = by
             self._since[values] = time.time()
+
+    @property
+    def name(self) -> str:
+        """The name of the metric, without ``_total``."""
+        return self._name
+
+    @property
+    def counts(self) -> Mapping[tuple[str, ...], float]:
+        """The figures as they stand, by the values of the labels."""
+        return self._counts
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The names of the labels."""
+        return self._labelnames
 
     def describe(self) -> list[CounterMetricFamily]:
         """Return what there is to count, for the check that no name is used twice."""

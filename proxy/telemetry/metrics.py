@@ -3,10 +3,13 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from proxy.model.condition import Condition, ConditionCode
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.join import Sighting
@@ -24,6 +27,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._counters: dict[str, LoopCounter] = {}
+        self._lost_in_fronts = 0
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
         self._limited = self._counter("limited", "Requests refused for their number or size, unread", "reason")
         self._connections = self._counter(
@@ -88,10 +93,42 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._spooled = Gauge(
+            "capi_proxy_spooled_events", "Events that the shared database lacks", registry=self.registry
+        )
+        self._conditions = Gauge(
+            "capi_proxy_conditions", "Conditions that stand at this moment", ["code"], registry=self.registry
+        )
+
     def _counter(self, name: str, text: str, *labels: str) -> LoopCounter:
         counter = LoopCounter(f"capi_proxy_{name}", text, labels)
         self.registry.register(counter)
+        self._counters[counter.name] = counter
         return counter
+
+    def counts(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """Return what was counted, by the name of the counter and the values of its labels."""
+        return {(name, labels): by for name, counter in self._counters.items() for labels, by in counter.counts.items()}
+
+    def grow(self, name: str, labels: Sequence[str], by: float) -> None:
+        """Add what another process counted.
+
+        Args:
+            name: Of the counter.
+            labels: The values of its labels.
+            by: What it grew by.
+
+        Raises:
+            LookupError: when there is no such counter, or it has other labels.
+        """
+        counter = self._counters[name]
+        if len(labels) != len(counter.labels):
+            raise LookupError(f"{name} has other labels")
+        counter.inc(*labels, by=by)
+
+    def lost_notes(self, notes: int) -> None:
+        """Count ledger rows, and updates of browser copies, that were lost before they reached the queue."""
+        self._lost_in_fronts += notes
 
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
@@ -190,8 +227,8 @@ class Metrics:
         for kind in kinds:
             self._suppression_changes.inc(kind, "lifted")
 
-    def render(self, stats: Stats) -> bytes:
-        """Return all metrics in the Prometheus text format, the gauges from the figures of the queue."""
+    def render(self, stats: Stats, conditions: Iterable[Condition] = ()) -> bytes:
+        """Return all metrics in the Prometheus text format, the gauges from the figures of the queue and the board."""
         self._waiting.clear()
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
@@ -206,6 +243,10 @@ class Metrics:
         for kind in SuppressionKind:
             self._suppressions.labels(kind).set(stats.suppressions.get(kind, 0))
         self._dead.set(stats.dead)
-        self._lost_notes.set(stats.lost_notes)
+        self._lost_notes.set(stats.lost_notes + self._lost_in_fronts)
         self._foreign_copy_updates.set(stats.foreign_updates)
+        self._spooled.set(stats.spooled)
+        codes = Counter(condition.code for condition in conditions)
+        for code in get_args(ConditionCode):
+            self._conditions.labels(code).set(codes[code])
         return generate_latest(self.registry)

@@ -33,6 +33,10 @@ class Readiness:
         self._conditions = conditions
         self._checks = checks
 
+    def known(self) -> Sequence[Condition]:
+        """Return the conditions that stand on the board, without a new look at anything."""
+        return self._conditions.current()
+
     async def health(self) -> Health:
         """Return the health after all checks."""
         for part in self._checks:

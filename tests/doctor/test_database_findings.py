@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -16,11 +17,16 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 from cluster import USER, Cluster, Node, cluster
 from polling import until
-from postgres_server import as_server
-from support import SECRET
+from postgres_server import as_server, free_port
+from support import SECRET, raw_config
 
+from proxy.cli.commands import main
+from proxy.config import load
+from proxy.config.load import Config
+from proxy.doctor import database_findings
 from proxy.doctor.database import judged
 from proxy.doctor.database_bounds import DatabaseBounds
 from proxy.doctor.finding import Finding
@@ -28,6 +34,20 @@ from proxy.queue.postgres.look import look
 from proxy.queue.postgres.server_facts import ServerFacts
 from proxy.queue.seal import Sealer
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+_WITHOUT_DRIVER = """
+import asyncio, pathlib, sys
+sys.modules["asyncpg"] = None
+from proxy import doctor
+from proxy.config import load
+raw = {
+    "server": {"secret": "s" * 40},
+    "queue": {"engine": "postgres", "url": "postgresql://u@127.0.0.1:1/d"},
+    "site": [{"name": "shop", "domains": ["shop.test"], "pixel": [{"id": "1", "access_token": "t"}]}],
+}
+config = load.parse(raw, {}, base=pathlib.Path(sys.argv[1]))
+print(*asyncio.run(doctor.database_findings(config)))
+"""
 STRICT = DatabaseBounds(held_s=0, held_transactions=0, large_seen_bytes=0)
 _SETTINGS = {"max_prepared_transactions": "2", "wal_level": "logical", "shared_buffers": "32MB"}
 
@@ -399,7 +419,7 @@ async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
     """Before the proxy refuses to start, the check says that no listed secret opens what rests."""
     proof = Sealer(SECRET).seal(b"capi-proxy", b"meta").hex()
     async with _tables(pair, "meta(key text PRIMARY KEY, number int8, bytes bytea)"):
-        await _execute(pair.primary, f"INSERT INTO capi_proxy.meta VALUES ('proof', NULL, '\\x{proof}')")  # noqa: S608
+        await _execute(pair.primary, f"INSERT INTO capi_proxy.meta VALUES ('proof', NULL, '\\x{proof}')")
         looks = await look(pair.url)
     lines = [_lines(judged(looks, sealer=Sealer(secret))) for secret in (SECRET, "another secret for tests, as long")]
 
@@ -424,6 +444,49 @@ async def test_tables_of_another_user_are_told(pair: Cluster) -> None:
         lines = _lines(judged(await look(_url(pair.primary, "plain"))))
 
     assert [line.startswith("FAILED") for line in lines if "belong to another user (segment)" in line] == [True]
+
+
+def _config(directory: Path, url: str, secret: str = SECRET) -> Config:
+    raw = raw_config("http://127.0.0.1:1", directory)
+    raw["server"] |= {"secret": secret}
+    return load.parse(raw | {"queue": {"engine": "postgres", "url": url}}, {}, base=directory)
+
+
+async def test_the_servers_of_the_configuration_are_looked_at(pair: Cluster, tmp_path: Path) -> None:
+    """With engine = "postgres" the check looks at each host of the url, with the secret; with "sqlite" at nothing."""
+    config = _config(tmp_path, pair.url)
+    sqlite = load.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path)
+
+    assert await database_findings(config) == []
+    assert await database_findings(sqlite) == []
+    async with _altered(pair.primary, "autovacuum", "off"):
+        assert [finding.failing for finding in await database_findings(config)] == [False]
+
+
+def test_the_check_ends_with_a_sentence_when_no_server_is_there(tmp_path: Path) -> None:
+    """The command prints what cannot be reached, never the password, and fails."""
+    url = f"postgresql://proxy:tr0ub4dor@127.0.0.1:{free_port()}/capi"
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'[server]\nsecret = "{SECRET}"\n[queue]\nengine = "postgres"\nurl = "{url}"\n'
+        '[[site]]\nname = "shop"\ndomains = ["shop.test"]\n[[site.pixel]]\nid = "1"\naccess_token = "t"\n'
+    )
+    done = CliRunner().invoke(main, ["check", "--config", str(file)])
+
+    assert done.exit_code == 1
+    assert "FAILED: queue.url: no server takes writes" in done.output
+    assert "tr0ub4dor" not in done.output
+
+
+def test_a_missing_driver_is_told(tmp_path: Path) -> None:
+    """Whoever installed the proxy without its extra is told what to install."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_DRIVER, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert (
+        done.stdout.strip() == "queue.engine: the driver for PostgreSQL is missing: pip install 'capi-proxy[postgres]'"
+    )
 
 
 async def test_a_password_is_never_told(pair: Cluster) -> None:

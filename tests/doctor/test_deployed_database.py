@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import asyncpg
@@ -17,8 +18,11 @@ from polling import until
 from postgres_server import Cluster, as_server, free_port, programs, wait_until_ready
 
 from proxy.doctor.database import judged
+from proxy.model.condition import ConditionCode
+from proxy.queue.contract import Stats
 from proxy.queue.postgres.look import look
 from proxy.queue.postgres.server_facts import Look, ServerFacts
+from proxy.telemetry.metrics import Metrics
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy" / "postgres"
 PASSWORDS = {"REPLICATION_PASSWORD": "of'the standbys", "QUEUE_PASSWORD": "of-the-proxies"}
@@ -156,3 +160,16 @@ def test_the_files_that_compose_mounts_exist() -> None:
     assert {"postgresql.conf", "init-primary.sh", "start-standby.sh", "config.toml", "Caddyfile"} == mounted
     assert [name for name in mounted if not (DEPLOY / name).is_file()] == []
     assert [name for name in mounted if name.endswith(".sh") and not os.access(DEPLOY / name, os.X_OK)] == []
+
+
+def test_the_alerts_name_metrics_that_exist() -> None:
+    """A rule about a metric that nobody has would never raise an alarm."""
+    text = (DEPLOY / "alerts.yaml").read_text()
+    rules = "".join(re.findall(r"expr: (?:\|\n)?((?:.*\n)+?) +(?:for|labels):", text))
+    named = set(re.findall(r"capi_proxy_\w+", rules))
+    shown = {re.sub(r"\{.*|\s.*", "", line) for line in Metrics().render(Stats({}, 0)).decode().splitlines()}
+    described = set(re.findall(r"# TYPE (\w+)", Metrics().render(Stats({"1": 1}, 0, held={"1": 1})).decode()))
+
+    assert len(named) >= 4
+    assert named - shown - described == set()
+    assert set(re.findall(r'code="(\w+)"', rules)) <= set(get_args(ConditionCode))

@@ -102,7 +102,7 @@ async def listening(
     await runner.setup()
     fast = NEVER if support.FAST_INGEST else None
     terms = Terms("public", limits or LimitSettings(), Conditions(lambda: 0), Metrics(), trusted, True, fast)
-    site = Listener(runner, Address("127.0.0.1", 0), terms, backlog=8)
+    site = Listener(runner, Address("127.0.0.1", 0), terms)
     await site.start()
     try:
         yield runner.addresses[0][:2]

@@ -269,3 +269,11 @@ async def test_a_dead_letter_is_listed_replayed_and_delivered(tmp_path: Path) ->
     assert "93.184.216.34" not in str(letter)
     assert replayed == {"replayed": 1, "left": 0}
     assert {pair["id"] for pair in report["pairs"]} == {"good", "bad-1"}
+
+
+async def test_a_lone_proxy_tells_of_no_replicas(shop: Installation) -> None:
+    """Where the queue is this proxy's own there is nobody else to tell of."""
+    status = await get_json(shop.session, f"{shop.operator}/api/status")
+
+    assert status["replicas"] == []
+    assert {lane["replica"] for lane in status["lanes"]} == {""}

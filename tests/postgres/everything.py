@@ -124,7 +124,7 @@ def _partial(segments: Sequence[Segment]) -> Settlement:
     delivered, waiting, dead = records[::3], records[1::3], records[2::3]
     return Settlement(
         done=tuple(segment.ref for segment in segments),
-        remainders=(Remainder(PIXEL, 1, 0, tuple(waiting)),),
+        remainders=(Remainder(PIXEL, 1, 0, tuple(waiting)),) if waiting else (),
         dead=tuple(NewDeadLetter(each, "rejected", _ERROR, 2) for each in dead),
         rows=tuple(_row(each) for each in delivered),
     )

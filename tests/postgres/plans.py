@@ -5,6 +5,7 @@ Statements are found by themselves: whatever a session is asked is recorded whil
 """
 
 import ast
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -18,9 +19,9 @@ from proxy.queue.postgres.session import Session
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "proxy" / "queue" / "postgres"
 SMALL_TABLES = {"lane", "meta", "replica"}
 """A row for each pixel, fact and process: reading all of them is what their statements are for."""
-_OF_THE_CATALOGUE = {"look.py", "session.py", "schema.py", "server_facts.py"}
+_OF_THE_CATALOGUE = {"look.py", "look_texts.py", "session.py", "schema.py", "server_facts.py"}
 """Files whose statements are not about our large tables, or make them."""
-_SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|TRUNCATE)\b")
+_SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b")
 _EXPLAINED = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 _SCANS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}
 
@@ -102,6 +103,18 @@ def _in_one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
+def constants(package: Path = PACKAGE) -> list[str]:
+    """Return the statements that stand in the source whole, as their modules put them together."""
+    found = [
+        value
+        for path in sorted(package.glob("*.py"))
+        if path.name not in _OF_THE_CATALOGUE
+        for value in vars(importlib.import_module(f"proxy.queue.postgres.{path.stem}")).values()
+        if isinstance(value, str) and _EXPLAINED.match(value) and "{" not in value
+    ]
+    return [each for each in dict.fromkeys(found) if not any(each in other for other in found if other != each)]
+
+
 def unseen(patterns: dict[str, str], statements: list[str]) -> list[str]:
     """Return where texts stand that are in none of the statements."""
     lines = [_in_one_line(statement) for statement in statements]
@@ -148,7 +161,7 @@ async def fill(session: Session, rows: int, *, lane: str) -> None:
         values = [_value(row["name"], row["type"], lane) for row in found]
         names = ", ".join(row["name"] for row in found)
         await session.execute(
-            f"INSERT INTO {table}({names}) SELECT {', '.join(values)} FROM generate_series(1, {rows}) i"  # noqa: S608
+            f"INSERT INTO {table}({names}) SELECT {', '.join(values)} FROM generate_series(1, {rows}) i"
             f" ON CONFLICT DO NOTHING; ANALYZE {table}"
         )
 

@@ -160,7 +160,7 @@ async def test_who_settles_second_changes_nothing(site: Site) -> None:
 
     assert await leader.outbox.settle(first, delivered(first, site.clock())) == frozenset()
     assert await other.outbox.settle(both, delivered(both, site.clock())) == {first[0].ref}
-    rows = await other.ids(f"SELECT id FROM ledger_{site.clock() // 86_400_000} ORDER BY id")  # noqa: S608 - our own
+    rows = await other.ids(f"SELECT id FROM ledger_{site.clock() // 86_400_000} ORDER BY id")
     assert [row["id"] for row in rows] == ["id-1", "id-2"]
     assert other.outbox.settled_elsewhere == 1
 

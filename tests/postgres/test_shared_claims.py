@@ -48,5 +48,5 @@ async def test_a_settlement_removes_the_segment_and_writes_its_row(proxy: Proxy)
     assert proxy.outbox.stats().waiting == {}
     assert await proxy.outbox.settle(segments, settlement) == {segments[0].ref}
     day = proxy.clock() // 86_400_000
-    assert len(await proxy.ids(f"SELECT id FROM ledger_{day}")) == 2  # noqa: S608 - our own name
+    assert len(await proxy.ids(f"SELECT id FROM ledger_{day}")) == 2
     assert await proxy.claimed() == []

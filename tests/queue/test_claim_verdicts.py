@@ -47,7 +47,7 @@ async def leave(proxy: Proxy, *sightings: Sighting) -> None:
 
 async def ledger(proxy: Proxy) -> list[tuple[str, str, str]]:
     day = proxy.clock() // 86_400_000
-    rows = await proxy.ids(f"SELECT id, status, reason FROM ledger_{day} ORDER BY number")  # noqa: S608 - our own name
+    rows = await proxy.ids(f"SELECT id, status, reason FROM ledger_{day} ORDER BY number")
     return [tuple(row) for row in rows]
 
 

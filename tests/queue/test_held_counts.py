@@ -135,7 +135,7 @@ class Installation:
         """Claim, and settle or give up; with nothing found, nothing is due."""
         with self.transaction(fails=fails):
             self.latest = max(self.latest, self.clock.now)
-            segments = self.deliveries.claim(PIXEL, most) or ()
+            segments, _ = self.deliveries.claim(PIXEL, most)
             found = ids(segments)
             assert all(self.due[each] <= self.latest for each in found)
             assert found or not [each for each, moment in self.due.items() if moment <= self.clock.now]

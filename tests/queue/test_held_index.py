@@ -126,7 +126,7 @@ async def test_a_claim_costs_the_same_beside_thousands_of_held_segments(queue: L
             return False
 
         db.set_progress_handler(count, 1)
-        segments = queue._store.deliveries.claim(PIXEL, 10) or ()
+        segments, _ = queue._store.deliveries.claim(PIXEL, 10)
         db.set_progress_handler(None)
         queue._store.deliveries.release(segments)
         return counted

@@ -117,7 +117,7 @@ def test_the_size_is_known_after_a_restart_and_after_forgetting(ledger: Ledger) 
 
 
 def rows_of(ledger: Ledger, table: str) -> int:
-    return ledger._number(f"SELECT count(*) FROM {table}")  # noqa: S608
+    return ledger._number(f"SELECT count(*) FROM {table}")
 
 
 @pytest.mark.long

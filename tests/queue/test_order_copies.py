@@ -19,7 +19,7 @@ from proxy.model.join import Twin
 from proxy.model.ledger import LedgerRow
 from proxy.model.order import order_key
 from proxy.model.record import Record
-from proxy.queue.contract import Filter, QueueError
+from proxy.queue.contract import Filter, QueueError, QueueFullError, Segment, Settlement
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.work import Work
 
@@ -217,7 +217,7 @@ async def test_what_is_dropped_as_unknown_leaves_room_for_the_page(
 async def test_a_backlog_that_is_dropped_keeps_no_append_waiting(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each transaction drops the events of one claim at most, and the claim goes on to what is left."""
+    """Each transaction drops the events of one segment at most, and the claim goes on to what is left."""
     for start in range(10, 3010, 500):
         await queue.append([told(number=start + number, unknown="drop") for number in range(500)])
     await queue.append([record(1)])
@@ -232,8 +232,40 @@ async def test_a_backlog_that_is_dropped_keeps_no_append_waiting(
     monkeypatch.setattr(queue._store, "commit", counted)
 
     assert await claimed(queue) == [record(1)]
-    assert max(later - earlier for earlier, later in pairwise(dropped)) == 1000
+    assert max(later - earlier for earlier, later in pairwise(dropped)) == 500
     assert dropped[-1] == 3000
+
+
+@pytest.mark.parametrize("commits", [99, 2], ids=["no fault", "a full disk"])
+async def test_a_claim_of_pending_events_is_many_transactions(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    """Appends have their turn between looks for a few events each, and what was claimed before a fault is sent."""
+    for start in range(0, 200, 20):
+        await queue.append([told(order(number), number=number) for number in range(start, start + 20)])
+    commit, claim = queue._store.commit, queue._store.deliveries.claim
+    portions: list[int] = []
+
+    def counted(*values: Any, **options: Any) -> tuple[tuple[Segment, ...], bool]:
+        found = claim(*values, **options)
+        portions.append(sum(len(segment.records) for segment in found[0]))
+        return found
+
+    def failing(works: Sequence[Work]) -> list[Any]:
+        if len(portions) >= commits:
+            raise QueueFullError("the disk is full")
+        return commit(works)
+
+    monkeypatch.setattr(queue._store, "commit", failing)
+    monkeypatch.setattr(queue._store.deliveries, "claim", counted)
+    segments = await queue.claim(PIXEL, most=1000)
+    monkeypatch.undo()
+    await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments)))
+    left = await queue.claim(PIXEL, most=1000)
+
+    assert max(portions) == 40
+    assert sum(len(segment.records) for segment in segments) == min(200, 40 * commits)
+    assert sum(len(segment.records) for segment in (*segments, *left)) == 200
 
 
 async def test_a_servers_event_of_nobody_may_come_again(queue: LocalQueue, clock: Clock) -> None:

@@ -49,7 +49,7 @@ DAMAGE = ["x'01'", "zeroblob(200)", "substr(sealed, 1, 40)", "CAST(sealed || x'0
 async def test_what_is_damaged_breaks_no_claim(queue: LocalQueue, damage: str) -> None:
     """An event whose visitor's sighting cannot be opened goes out without, and an opt-out still works."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)))
-    sql = f"UPDATE sighting SET sealed={damage} WHERE id=1"  # noqa: S608 - our own text
+    sql = f"UPDATE sighting SET sealed={damage} WHERE id=1"
     await queue._writer.do(lambda: queue._store.tables.db.execute(sql))
 
     assert [await joined(queue, order(number), number=number) for number in (1, 2)] == ["", "bert"]

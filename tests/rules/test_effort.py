@@ -20,7 +20,7 @@ from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision
 from proxy.model.request import BrowserRequest, Client
 from proxy.rules.browser import ingest
-from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, Effort
+from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, PAIR, Effort
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.match import phone_plans, usual_numbers
 from proxy.rules.payload import addresses, redact, secret_shapes, shape_patterns
@@ -139,6 +139,23 @@ def test_many_short_texts_are_read_within_a_budget(counts: Counts, unit: str) ->
     assert counts["proofs"] <= MOST // 40
     assert counts["looks"] <= MOST // 20
     assert counts["characters"] < 5 * BODY
+
+
+@pytest.mark.parametrize(("events", "pixels"), [(200, "12"), (133, "123"), (20, "12")])
+def test_many_pairs_of_event_and_pixel_leave_less_to_read(events: int, pixels: str) -> None:
+    """What they cost by themselves is taken from the budget before the first text is read."""
+    notes = [[f"{number}{letter}: 1.2345, 181.2345" for letter in "abcd"] for number in range(events)]
+    hits = [
+        {"name": "Lead", "id": str(number), "at": NOW, "pixels": list(pixels), "data": {"notes": texts}}
+        for number, texts in enumerate(notes)
+    ]
+    outcome = take(orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "events": hits}))
+    records = outcome.records
+    unread = sum(record.payload.count(b"[redacted]") for record in records if record.pixel == "1")
+
+    assert len(records) == events * len(pixels)
+    assert (unread > 0) == (events > 20)
+    assert 4 * events - unread <= (MOST - PAIR * len(records)) // 70
 
 
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)

@@ -337,7 +337,7 @@ def test_multipart_fields_come_back(fields: dict[str, str]) -> None:
     claim = claim_of(ServerBody(multipart(written, BOUNDARY), multipart_type()))
 
     assert claim.access_keys == tuple(filter(None, [written.get("access_token", "").strip()[:1000]]))
-    assert [field.content.decode() for field in claim.data] == ([written["data"]] if "data" in written else [])
+    assert [bytes(field.content).decode() for field in claim.data] == ([written["data"]] if "data" in written else [])
 
 
 def test_an_event_has_as_many_bytes_as_it_may() -> None:

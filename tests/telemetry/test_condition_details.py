@@ -12,6 +12,8 @@ CLAUSES = [
     (details.events_wait(2), "2 events wait"),
     (details.graph_failed("timeout", ""), "timeout"),
     (details.graph_failed("token", "code 190"), "token; Meta says: code 190"),
+    (details.fronts_connected(0, 2), "0 of 2 front processes are connected (server.workers)"),
+    (details.fronts_connected(1, 2), "1 of 2 front processes is connected (server.workers)"),
     (
         details.few_descriptors(1024, 900, 4096),
         "1024 files may be open (ulimit -n), so 900 connections instead of 4096 (limits.connections)",

@@ -26,7 +26,8 @@ _AT_ONCE = 16
 """Connections accepted in one turn of the event loop. A visitor's request takes some turns, each behind so many."""
 _PAUSE_S = 0.2
 """How long nothing is accepted after descriptors ran out."""
-_BACKLOG = 2048
+BACKLOG = 2048
+"""Connections that the kernel keeps until they are accepted."""
 _GRACE_S = 10.0
 _LASTS_MS = 60 * 60_000
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -47,16 +48,15 @@ class _Sockets:
 class Listener(web.BaseSite):
     """One address to listen on, and the connections to it."""
 
-    def __init__(self, runner: web.AppRunner, address: Address, terms: Terms, *, backlog: int) -> None:
+    def __init__(self, runner: web.AppRunner, address: Address, terms: Terms) -> None:
         """Prepare to listen.
 
         Args:
             runner: Runs the application that answers; set up already.
             address: Where to listen; port 0 finds a free one.
             terms: Limits of its connections, and where it reports.
-            backlog: How many connections the kernel keeps until they are accepted.
         """
-        super().__init__(runner, backlog=backlog)
+        super().__init__(runner, backlog=BACKLOG)
         self._address = address
         self._terms = terms
         self._connections = Connections(terms)
@@ -76,13 +76,18 @@ class Listener(web.BaseSite):
         """
         await super().start()
         loop = asyncio.get_running_loop()
-        host, port = self._address
-        resolved = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        sockets = _listening_sockets({(family, where) for family, _, _, _, where in resolved}, self._backlog)
+        sockets = list(self._terms.sockets) or await self._listening_sockets()
         self._server = cast("asyncio.AbstractServer", _Sockets(sockets))
         for listening in sockets:
             loop.add_reader(listening, self._accept, listening)
         self._connections.start()
+
+    async def _listening_sockets(self) -> list[socket.socket]:
+        host, port = self._address
+        resolved = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        return _listening_sockets({(family, where) for family, _, _, _, where in resolved}, self._backlog)
 
     async def stop(self) -> None:
         """Stop listening; requests under way go on."""
@@ -183,7 +188,7 @@ async def listen(
     runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = Listener(runner, address, terms, backlog=_BACKLOG)
+    site = Listener(runner, address, terms)
     await site.start()
     if drain:
         stack.push_async_callback(drain, _GRACE_S)

@@ -1,6 +1,7 @@
 """What a listener serves its clients by."""
 
-from collections.abc import Callable, Coroutine
+import socket
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
 _FEW_CONNECTIONS = 64
+_FEWEST_CONNECTIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,17 @@ class Terms:
     """Trusted peers speak the PROXY protocol first."""
     fast: FastWay | None = None
     """None: every request goes to the application."""
+    sockets: Sequence[socket.socket] = ()
+    """They listen already, where another process keeps them open; none: the listener makes its own."""
+
+
+def shared_limits(limits: LimitSettings, fronts: int) -> LimitSettings:
+    """Return the limits of one of several processes that listen at the same address.
+
+    The connections in all are divided. What one address may take is not: a client whose connections all lead to one
+    process shall not be refused what it may have, so one who spreads them gets up to so many times as much.
+    """
+    return limits.model_copy(update={"connections": max(limits.connections // fronts, _FEWEST_CONNECTIONS)})
 
 
 def few_connections(limits: LimitSettings) -> LimitSettings:

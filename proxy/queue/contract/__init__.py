@@ -5,7 +5,7 @@ record leaves the queue only through ``settle``. Claimed segments belong to the 
 claim does not outlive the process, so after a crash the same records are delivered again with the same event ids.
 """
 
-from proxy.queue.contract.archive import Archive, DeadLetter, Erased, Filter
+from proxy.queue.contract.archive import Archive, Books, DeadLetter, Erased, Filter
 from proxy.queue.contract.backlog import Backlog, Oldest, Stats
 from proxy.queue.contract.errors import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.contract.intake import Intake, Stored
@@ -19,6 +19,7 @@ from proxy.queue.contract.outbox import (
     SegmentRef,
     Settlement,
 )
+from proxy.queue.contract.replicas import LaneReport, Replica, Replicas
 from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row
 from proxy.queue.contract.suppressing import Suppressing, Suppression
 from proxy.queue.contract.whole import WholeQueue
@@ -26,11 +27,13 @@ from proxy.queue.contract.whole import WholeQueue
 __all__ = [
     "Archive",
     "Backlog",
+    "Books",
     "DeadLetter",
     "DeliveryState",
     "Erased",
     "Filter",
     "Intake",
+    "LaneReport",
     "Lifetime",
     "NewDeadLetter",
     "Oldest",
@@ -39,6 +42,8 @@ __all__ = [
     "QueueError",
     "QueueFullError",
     "Remainder",
+    "Replica",
+    "Replicas",
     "Segment",
     "SegmentRef",
     "Settlement",

@@ -8,6 +8,7 @@ from proxy.model.ledger import LedgerRow, Status
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import GraphError
 from proxy.queue.contract.backlog import Backlog
+from proxy.queue.contract.replicas import Replicas
 from proxy.queue.contract.suppressing import Suppressing, Suppression
 
 
@@ -53,7 +54,7 @@ class Erased:
     dead: int = 0
 
 
-class Archive(Backlog, Suppressing, Protocol):
+class Books(Suppressing, Protocol):
     """Shows the operator what is kept, and changes it."""
 
     def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
@@ -91,3 +92,7 @@ class Archive(Backlog, Suppressing, Protocol):
 
         What is being delivered at this moment is not called back; should it fail, it is dropped.
         """
+
+
+class Archive(Backlog, Books, Replicas, Protocol):
+    """All that is asked about a queue while it works."""

@@ -29,6 +29,8 @@ class Stats:
     """How many of the waiting events are held, that is not due yet, by pixel."""
     next_due: int | None = None
     """When the next of those is due, or earlier: server clock in milliseconds."""
+    spooled: int = 0
+    """Events that rest on this machine because the shared database does not have them yet."""
 
 
 @dataclass(frozen=True, slots=True)

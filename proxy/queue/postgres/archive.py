@@ -1,13 +1,13 @@
 """What is asked of the shared queue about what it holds, from any proxy."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.codec import chunks
-from proxy.queue.contract import DeadLetter, Erased, Filter, Suppression
+from proxy.queue.contract import DeadLetter, Erased, Filter, LaneReport, Replica, Suppression
 from proxy.queue.group import sealed_segment
 from proxy.queue.postgres import segment_table
 from proxy.queue.postgres.books_reader import BooksReader
@@ -15,6 +15,7 @@ from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.erasing import Erasing
 from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.replicas import SharedReplicas
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
 
@@ -66,6 +67,15 @@ class SharedArchive:
         self._now = now
         self._reader = BooksReader(database, ledger, dead)
         self._erasing = Erasing(database, sealer)
+        self._replicas = SharedReplicas(database)
+
+    async def replicas(self) -> Sequence[Replica]:
+        """See ``Replicas``."""
+        return await self._replicas.replicas()
+
+    async def lane_reports(self) -> Mapping[str, LaneReport]:
+        """See ``Replicas``."""
+        return await self._replicas.lane_reports()
 
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """See ``Archive``."""
@@ -79,7 +89,13 @@ class SharedArchive:
     async def suppressions(
         self, kind: SuppressionKind | None = None, *, limit: int = 100, after: bytes | None = None
     ) -> list[Suppression]:
-        """See ``Archive``."""
+        """See ``Archive``.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests.
+        """
         return await self._reader.suppressions(kind, limit=limit, after=after)
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:

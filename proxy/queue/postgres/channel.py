@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres.errors import ConflictError, DatabaseAwayError
+from proxy.queue.postgres.errors import ConflictError, DatabaseAwayError, MisfitError
 from proxy.queue.postgres.session import Session
 from proxy.queue.postgres.transaction import LentRun, Run, lend, transacted
 
@@ -112,7 +112,9 @@ class Channel:
                 return await _tried(partial(work, session), tries)
             except DatabaseAwayError as error:
                 self._lose(session, str(error))
-                raise
+                if isinstance(error, MisfitError) or not session.why_ended:
+                    raise
+                raise DatabaseAwayError(session.why_ended) from error
             finally:
                 self._at_work = None
 
@@ -129,6 +131,7 @@ class Channel:
 
     def _lose(self, session: Session, why: str) -> None:
         if session is self._session:
+            session.why_ended = why
             self.end()
             self._on_lost(why)
 

@@ -32,6 +32,31 @@ class Presence:
     facts: Facts
 
 
+class HoldOff:
+    """How long to wait before a database that left may come back: the longer, the sooner it left again and again."""
+
+    def __init__(self) -> None:
+        self._came: float | None = None
+        self._next = 0.0
+
+    def came(self) -> None:
+        """Take note that it is here."""
+        self._came = _loop_time()
+
+    def next(self) -> float:
+        """Return the wait: 0, 1, 2, 4 … 30 seconds; 0 again after it had stayed for long."""
+        if self._came is None:
+            return 0.0
+        if _loop_time() - self._came > max(_STEADY_S, _STEADY * self._next):
+            self._next = 0.0
+        wait, self._next = self._next, min(max(1.0, 2 * self._next), _MOST_HOLD_S)
+        return wait
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class Comeback:
     """Tries until it succeeds; holds off longer and longer while what came back leaves again at once."""
 
@@ -54,8 +79,7 @@ class Comeback:
         self._greet = greet
         self._arrive = arrive
         self._explain = explain
-        self._hold = 0.0
-        self._came = float("-inf")
+        self._hold_off = HoldOff()
         self._lasting: BaseException | None = None
         """What a person must mend, if the last attempt met such a thing."""
         self._tried = asyncio.Event()
@@ -86,21 +110,14 @@ class Comeback:
             await asyncio.wait((self._task,))
 
     async def _come_back(self) -> None:
-        await asyncio.sleep(self._next_hold())
+        await asyncio.sleep(self._hold_off.next())
         while not (found := await self._found()):
             self._tried.set()
             await asyncio.sleep(_AGAIN_S)
-        self._came = asyncio.get_running_loop().time()
+        self._hold_off.came()
         url, session = found
         self._arrive(Presence(url, session.facts), session)
         self._tried.set()
-
-    def _next_hold(self) -> float:
-        """Return the next wait: 0, 1, 2, 4 … 30 seconds; 0 again after the database had stayed for long."""
-        stayed = asyncio.get_running_loop().time() - self._came
-        now = 0.0 if stayed > max(_STEADY_S, _STEADY * self._hold) else self._hold
-        self._hold = min(max(1.0, 2 * now), _MOST_HOLD_S)
-        return now
 
     async def _found(self) -> tuple[str, Session] | None:
         """Return a server that answered a durable write, and a connection to it."""

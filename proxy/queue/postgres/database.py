@@ -57,7 +57,8 @@ class Database:
         """Names this process to the others."""
         self.watchers: list[Callable[[], None]] = []
         """Called whenever ``here`` has changed."""
-        self.why_away = "not connected yet"
+        self.closed = False
+        self.why_away = "it has not been reached yet"
         self.away_since: float | None = time.time()
         """Unix time since when it is away; None while it is here."""
         self._hosts = hosts
@@ -81,11 +82,13 @@ class Database:
 
     async def close(self) -> None:
         """End all connections; what is under way is left to the server."""
+        self.closed = True
         self._presence = None
         self.away_since = self.away_since or time.time()
         await self._comeback.close()
         for channel in self._channels.values():
             channel.end()
+        self._tell()
 
     async def run(self, role: Role, statement: str, *arguments: object, limit: float | None = None) -> Sequence[Row]:
         """Run one statement as a transaction of its own, again where others change the same rows, and return its rows.

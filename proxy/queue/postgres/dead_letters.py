@@ -22,7 +22,7 @@ from proxy.queue.seal import Sealer, SealError
 
 log = logging.getLogger(__name__)
 
-Refusals: TypeAlias = Callable[[Run, Sequence[Record]], Awaitable[Sequence[DropReason | None]]]
+Refuses: TypeAlias = Callable[[Run, Sequence[Record]], Awaitable[Sequence[DropReason | None]]]
 """Tells of records, by the table itself, which suppression speaks against each."""
 
 TABLES = (
@@ -56,7 +56,7 @@ _REMOVE = f"""
 DELETE FROM dead WHERE id IN (SELECT id FROM ({_LOCKED.replace(", pixel, sealed", "")}) locked) RETURNING id
 """  # noqa: S608 - our own text
 _FORGET = f"""
-DELETE FROM dead WHERE id IN (SELECT id FROM dead ORDER BY id LIMIT {SLICE}) AND at < $1 RETURNING id
+DELETE FROM dead WHERE id = ANY(ARRAY(SELECT id FROM dead ORDER BY id LIMIT {SLICE})) AND at < $1 RETURNING id
 """  # noqa: S608 - our own number
 
 
@@ -70,7 +70,7 @@ class SharedDeadLetters:
         """Return how many letters there are."""
         return int((await run("SELECT count(*) AS letters FROM dead"))[0]["letters"])
 
-    async def bury(self, run: Run, letters: Sequence[NewDeadLetter], at: int, refusals: Refusals) -> int:
+    async def bury(self, run: Run, letters: Sequence[NewDeadLetter], at: int, refusals: Refuses) -> int:
         """Add those letters that no suppression speaks against; return how many.
 
         Args:
@@ -91,7 +91,8 @@ class SharedDeadLetters:
         record, error = letter.record, letter.graph_error
         event = (text(record.pixel), text(record.name), text(record.id), record.time_s)
         refusal = (text(letter.reason), error.code, error.subcode, text(error.message), text(error.fbtrace_id))
-        return (at, *event, *refusal, letter.attempts, self._sealer.seal(pack([record]), record.pixel.encode()))
+        sealed = self._sealer.seal(pack([record]), record.pixel.encode())
+        return (at, *event, *refusal, letter.attempts, sealed)
 
     async def insert(self, run: Run, rows: Sequence[tuple[object, ...]]) -> None:
         """Add rows, all columns but the number, which they get here in their order."""

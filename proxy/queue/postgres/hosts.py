@@ -15,9 +15,6 @@ from proxy.config.database_url import server_urls
 from proxy.queue.postgres.errors import DatabaseAwayError, is_lasting, told
 from proxy.queue.postgres.session import CONNECT_S, Facts, Session
 
-# One lookup and one connection; opening has a limit of its own below this.
-_LOOK_S = 2 * CONNECT_S
-
 
 class Hosts:
     """The servers of one database; remembers the highest timeline."""
@@ -48,7 +45,7 @@ class Hosts:
         urls = [url for found in await asyncio.gather(*map(_resolved, self._urls)) for url in found]
         tasks = {asyncio.create_task(self.open(url)): url for url in urls}
         try:
-            await asyncio.wait(tasks, timeout=_LOOK_S)
+            await asyncio.wait(tasks, timeout=CONNECT_S)
         finally:
             # No statement is under way that could change anything.
             for task in tasks:

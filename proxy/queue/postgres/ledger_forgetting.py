@@ -21,10 +21,9 @@ SLICE = 10_000
 _COUNT_EVERY_S = 600.0
 # Behind today's there is tomorrow's, empty, and yesterday's may still grow.
 _GROWING_DAYS = 3
-_COUNTS = """
-SELECT relname::text AS name, greatest(reltuples, 0)::int8 AS rows FROM pg_class
-WHERE relname = ANY($1::text[]) AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
-"""
+_OURS = "relname = ANY($1::text[]) AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
+_COUNTS = f"SELECT relname::text AS name, greatest(reltuples, 0)::int8 AS rows FROM pg_class WHERE {_OURS}"  # noqa: S608
+_UNCOUNTED = f"SELECT relname::text AS name FROM pg_class WHERE {_OURS} AND reltuples < 0"  # noqa: S608
 
 
 async def forget_days(run: Run, now: int, days: int) -> bool:
@@ -76,12 +75,14 @@ class LedgerBytes:
         return beyond > 0 and await _remove(run, _larger(sizes), beyond)
 
     async def _count(self, run: Run, tables: frozenset[str]) -> None:
-        """Have the rows of the newest days counted, now and then; those of others stay as they are."""
+        """Have the rows of the newest days counted, now and then; those of others stay as they are once counted."""
         now = self._monotonic()
         if now - self._counted_at >= _COUNT_EVERY_S:
             self._counted_at = now
             newest = sorted({*days_of(tables, LEDGER), *days_of(tables, UPDATES)})[-_GROWING_DAYS:]
-            for name in sorted(name for name in tables if int(name.partition("_")[2]) in newest):
+            growing = {name for name in tables if int(name.partition("_")[2]) in newest}
+            uncounted = {row["name"] for row in await run(_UNCOUNTED, sorted(tables))}
+            for name in sorted(growing | uncounted):
                 await run(f"ANALYZE {name}")
 
 
@@ -103,7 +104,7 @@ async def _remove(run: Run, sizes: Mapping[str, int], beyond: int) -> bool:
     row_bytes, key = (ROW_BYTES, "number") if name.startswith(LEDGER) else (UPDATE_BYTES, "key")
     count = min(SLICE, -(-beyond // row_bytes))
     oldest = f"SELECT {key} FROM {name} ORDER BY {key} LIMIT $1"  # noqa: S608 - our own names
-    await run(f"DELETE FROM {name} WHERE {key} IN ({oldest})", count)  # noqa: S608 - our own names
+    await run(f"DELETE FROM {name} WHERE {key} = ANY(ARRAY({oldest}))", count)  # noqa: S608 - our own names
     await run(f"ANALYZE {name}")
     return count * row_bytes < beyond
 

@@ -30,16 +30,22 @@ _SWEEP_S, _COUNT_S, _STRAYS_S = 0.25, 1.0, 60.0
 _PARTS = 100
 
 LOOK = """
-SELECT l.lane FROM unnest($1::text[], $2::int8[], $3::uuid[]) l(lane, at, id) WHERE EXISTS (
-  SELECT FROM segment s
-  WHERE s.lane = l.lane AND s.fields = '' AND s.suspect = 0 AND s.not_before = 0 AND (s.at, s.id) > (l.at, l.id))
+SELECT l.lane FROM unnest($1::text[], $2::int8[], $3::uuid[]) l(lane, at, id) WHERE (
+  SELECT true FROM segment s
+  WHERE s.lane = l.lane AND s.fields = '' AND s.suspect = 0 AND s.not_before = 0 AND (s.at, s.id) > (l.at, l.id)
+  LIMIT 1)
 """
-"""Which lanes have fresh events of browsers above their floors."""
-_WAITS = "SELECT FROM segment s WHERE s.lane = l.lane AND s.not_before = 0 AND"
+"""Which lanes have fresh events of browsers above their floors.
+
+No EXISTS, here and below: of one the planner makes a join, and reads what waits in all lanes at each look.
+"""
+_WAITS = "SELECT true FROM segment s WHERE s.lane = l.lane AND s.not_before = 0 AND"
 OTHERS = f"""
 SELECT l.lane, (SELECT min(s.not_before) FROM segment s WHERE s.lane = l.lane AND s.not_before > 0) AS due,
-  EXISTS ({_WAITS} s.fields > '') AS with_fields,
-  EXISTS ({_WAITS} s.fields = '' AND s.suspect > 0) OR EXISTS ({_WAITS} s.fields = '' AND s.suspect < 0) AS suspects
+  coalesce(({_WAITS} s.fields > '' LIMIT 1), false) AS with_fields,
+  coalesce(
+    ({_WAITS} s.fields = '' AND s.suspect > 0 LIMIT 1), ({_WAITS} s.fields = '' AND s.suspect < 0 LIMIT 1), false
+  ) AS suspects
 FROM unnest($1::text[]) l(lane)
 """  # noqa: S608 - our own text
 """What else waits in lanes."""

@@ -108,6 +108,8 @@ class SharedNotes:
                 await self._write_batch()
         except QueueError as error:
             log.debug("notes stay in memory: %s", error)
+        except Exception:
+            log.exception("a fault of ours while notes were written")
 
     async def _prepare(self) -> None:
         now = asyncio.get_running_loop().time()

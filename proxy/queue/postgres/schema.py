@@ -3,11 +3,19 @@
 Each part names its own tables (``TABLES``); here stand those that all of them need. Nothing is used that engines beside
 PostgreSQL lack: no sequences, triggers, functions, declarative partitions, advisory locks or temporary tables.
 
-Several processes may start at once: a row of ``meta`` is the lock.
+Several processes may start at once, and those of two versions work side by side: a row of ``meta`` is the lock, and
+what a newer version adds is what an older one need not know. A step that an older one would stumble over waits until
+no such process lives.
+
+Of each secret that a process sealed with there is a proof: a sealed word, and when it was last used. A process must be
+able to open all of them, or it would leave alone what others sealed.
 """
 
 import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres import dead_letters, lane_table, orders, seen, segment_table, sightings, suppressions
 from proxy.queue.postgres.errors import (
@@ -17,16 +25,17 @@ from proxy.queue.postgres.errors import (
     MisfitError,
     TableMissingError,
 )
+from proxy.queue.postgres.schema_rights import remedy
 from proxy.queue.postgres.session import Session
 from proxy.queue.seal import Sealer, SealError
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 1
-_OLDEST = 1
-"""The lowest layout whose programs can go on beside this one."""
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _TRIES = 10
+# Dead letters rest longest, 90 days at most, after up to 7 in which they waited.
+_SEALED_DAYS = 100
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::int8"
 
 _META = "CREATE TABLE IF NOT EXISTS meta(key text PRIMARY KEY, number int8, bytes bytea)"
 # Who lives. Its update is beat, durable probe, and the write behind an answer that relies on repeats alone: an append
@@ -48,12 +57,31 @@ TABLES: tuple[str, ...] = (
 )
 """All tables but ``meta``: each part's ``TABLES`` is added here."""
 
+
+class Layout(NamedTuple):
+    """What a version of the program needs of the database."""
+
+    number: int
+    oldest: int
+    """The lowest layout whose programs can go on beside it."""
+    tables: Sequence[str]
+    steps: Mapping[int, Sequence[str]]
+    """By the layout that they lead to: what brings one layout lower to it."""
+
+
+CURRENT = Layout(1, 1, TABLES, {})
+
 _ARRIVE = """INSERT INTO replica(id, name, version, layout, started_at, seen_at) VALUES($1, $2, $3, $4, now(), now())
 ON CONFLICT (id) DO UPDATE SET seen_at = now()"""
-_KNOWN = "SELECT key, number, bytes FROM meta WHERE key IN ('schema', 'oldest', 'proof')"
+_KNOWN = "SELECT key, number, bytes FROM meta WHERE key IN ('schema', 'oldest', 'proof') OR key LIKE 'proof %'"
 _LOCK = "SELECT number FROM meta WHERE key = 'schema' FOR UPDATE"
 _KEEP = """INSERT INTO meta(key, number, bytes) VALUES($1, $2, $3)
 ON CONFLICT (key) DO UPDATE SET number = excluded.number, bytes = excluded.bytes"""
+_PROVE = f"""INSERT INTO meta(key, number, bytes) VALUES($1, {_NOW}, $2)
+ON CONFLICT (key) DO UPDATE SET number = {_NOW}"""
+_FORGET = f"DELETE FROM meta WHERE key LIKE 'proof %' AND number < {_NOW} - $1"  # noqa: S608 - our own text
+_OLDER = """SELECT name, version FROM replica WHERE layout < $1 AND seen_at > now() - interval '1 minute'
+ORDER BY name LIMIT 1"""
 
 
 def is_opened_by(proof: bytes, sealer: Sealer) -> bool:
@@ -68,7 +96,16 @@ def is_opened_by(proof: bytes, sealer: Sealer) -> bool:
 class Schema:
     """Makes sure that a server can be used by this program."""
 
-    def __init__(self, name: str, sealer: Sealer, *, replica_name: str, version: str) -> None:
+    def __init__(  # noqa: PLR0913 - what a server must fit
+        self,
+        name: str,
+        sealer: Sealer,
+        *,
+        replica_name: str,
+        version: str,
+        sealed_days: int = _SEALED_DAYS,
+        layout: Layout = CURRENT,
+    ) -> None:
         """Take what must fit.
 
         Args:
@@ -76,10 +113,14 @@ class Schema:
             sealer: Must open what the other replicas seal.
             replica_name: By which people know this process.
             version: Of this program.
+            sealed_days: How long something rests that is sealed.
+            layout: What this program needs.
         """
         self._name = name
         self._sealer = sealer
         self._replica = (replica_name, version)
+        self._sealed_ms = sealed_days * DAY_MS
+        self._layout = layout
 
     async def greet(self, session: Session, replica: bytes) -> None:
         """Make the schema fit, then write durably that this replica lives.
@@ -88,8 +129,15 @@ class Schema:
             MisfitError: when somebody must mend something first.
             QueueError: when it cannot be done now.
         """
-        await self._prepare(session)
-        await session.fetch(_ARRIVE, replica, *self._replica, LAYOUT)
+        try:
+            await self._prepare(session)
+            await self._prove(session)
+            await session.fetch(_ARRIVE, replica, *self._replica, self._layout.number)
+        except MisfitError as error:
+            statements = "" if session.ended else await remedy(session, self._name)
+            if not statements:
+                raise
+            raise MisfitError(f"{error}; let the owner of the database run: {statements}") from error
 
     async def _prepare(self, session: Session) -> None:
         for _ in range(_TRIES):
@@ -101,8 +149,19 @@ class Schema:
         raise QueueError("another process has been preparing the schema for long")
 
     async def _make_fit(self, session: Session) -> None:
-        if not await self._fits(session):
+        if await self._fits(session):
+            return
+        if not await session.fetch("SELECT FROM pg_namespace WHERE nspname = $1", self._name):
+            await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._name}"')
+        await session.execute(_META)
+        await session.execute("BEGIN; SET LOCAL lock_timeout = '2s'")
+        try:
             await self._migrate(session)
+        except BaseException:
+            if not session.ended:
+                await session.execute("ROLLBACK")
+            raise
+        await session.execute("COMMIT")
 
     async def _fits(self, session: Session) -> bool:
         """Tell whether nothing has to be done.
@@ -116,45 +175,41 @@ class Schema:
             return False
         if "schema" not in facts or "proof" not in facts:
             return False
-        if facts["oldest"]["number"] > LAYOUT:
+        if facts["oldest"]["number"] > self._layout.number:
             raise MisfitError(f"the schema is for a newer version of capi-proxy (layout {facts['schema']['number']})")
-        self._prove(facts["proof"]["bytes"])
-        return int(facts["schema"]["number"]) >= LAYOUT
+        proofs = [row["bytes"] for key, row in facts.items() if key.startswith("proof ")]
+        self._require_secrets(proofs or [facts["proof"]["bytes"]])
+        return int(facts["schema"]["number"]) >= self._layout.number
 
-    def _prove(self, proof: bytes) -> None:
-        try:
-            self._sealer.open(proof, _PROOF_BOUND)
-        except SealError as error:
-            raise MisfitError(f"the database belongs to another server.secret: {error}") from error
+    def _require_secrets(self, proofs: Sequence[bytes]) -> None:
+        opened = [is_opened_by(proof, self._sealer) for proof in proofs]
+        if not any(opened):
+            raise MisfitError("the database belongs to another server.secret")
+        if not all(opened):
+            raise MisfitError("it holds what was sealed with a secret that is not listed in server.old_secrets")
 
     async def _migrate(self, session: Session) -> None:
-        try:
-            if not await session.fetch("SELECT FROM pg_namespace WHERE nspname = $1", self._name):
-                await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._name}"')
-            await session.execute(_META)
-            await session.execute("BEGIN; SET LOCAL lock_timeout = '2s'")
-            try:
-                await self._migrate_locked(session)
-            except BaseException:
-                if not session.ended:
-                    await session.execute("ROLLBACK")
-                raise
-            await session.execute("COMMIT")
-        except MisfitError as error:
-            raise MisfitError(f"{error}; let the owner of the database run: {self._remedy()}") from error
-
-    async def _migrate_locked(self, session: Session) -> None:
         await session.execute("INSERT INTO meta(key, number) VALUES('schema', 0) ON CONFLICT DO NOTHING")
-        await session.fetch(_LOCK)
+        found = int((await session.fetch(_LOCK))[0]["number"])
         if await self._fits(session):
             return
-        for statement in TABLES:
+        layout = self._layout
+        if found and (older := await session.fetch(_OLDER, layout.oldest)):
+            name, version = older[0]
+            raise MisfitError(f"version {version} still runs ({name}) and could not go on; stop or upgrade it first")
+        steps = [layout.steps.get(number, ()) for number in range(found + 1, layout.number + 1)] if found else []
+        for statement in [*layout.tables, *(statement for step in steps for statement in step)]:
             await session.execute(statement)
-        for fact in (("schema", LAYOUT, None), ("oldest", _OLDEST, None), ("proof", None, self._proof())):
-            await session.fetch(_KEEP, *fact)
+        for fact in (("schema", layout.number), ("oldest", layout.oldest)):
+            await session.fetch(_KEEP, *fact, None)
+        await session.fetch(_KEEP, "proof", None, self._proof())
+
+    async def _prove(self, session: Session) -> None:
+        """Say that something is sealed with our secret, and forget those with which nothing is any more."""
+        proof = self._proof()
+        await session.fetch(_KEEP, "proof", None, proof)
+        await session.fetch(_PROVE, f"proof {self._sealer.secret_id.hex()}", proof)
+        await session.fetch(_FORGET, self._sealed_ms)
 
     def _proof(self) -> bytes:
         return self._sealer.seal(_PROOF, _PROOF_BOUND)
-
-    def _remedy(self) -> str:
-        return f'CREATE SCHEMA "{self._name}" AUTHORIZATION the_user_of_queue_url'

@@ -35,10 +35,12 @@ _SETTINGS = {
     "TimeZone": "UTC",
 }
 _FACTS = """
-SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS read_only,
+SELECT pg_backend_pid() AS pid, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS read_only,
   CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END AS timeline
 """
-_PLAIN_FACTS = "SELECT current_setting('transaction_read_only')::bool AS read_only, NULL AS timeline"
+_PLAIN_FACTS = """
+SELECT pg_backend_pid() AS pid, current_setting('transaction_read_only')::bool AS read_only, NULL AS timeline
+"""
 _AT_WORK = "SELECT FROM pg_stat_activity WHERE pid = $1 AND state <> 'idle' AND usename = current_user"
 # Engines that speak PostgreSQL without its write-ahead log do not know or do not allow these functions.
 _NO_TIMELINES = (asyncpg.UndefinedFunctionError, asyncpg.FeatureNotSupportedError, asyncpg.InsufficientPrivilegeError)
@@ -57,10 +59,19 @@ class Facts(NamedTuple):
 class Session:
     """Runs statements on one connection, one after another; the caller sees to that."""
 
-    def __init__(self, connection: Any, facts: Facts) -> None:
+    def __init__(self, connection: Any, facts: Facts, pid: int) -> None:
+        """Take a connection.
+
+        Args:
+            connection: Open, with its settings.
+            facts: What its server says of itself.
+            pid: The server's process; a pooler tells another number while connecting.
+        """
         self._connection = connection
         self.facts = facts
-        self.pid: int = connection.get_server_pid()
+        self.pid = pid
+        self.why_ended = ""
+        """Why we ended it, for whoever waits for an answer."""
         self._warning = ""
         """What the server warned of since it was last asked something."""
         connection.add_log_listener(self._hear)
@@ -87,7 +98,7 @@ class Session:
         try:
             await connection.execute(_settings_of(connection, schema, name))
             await connection.set_type_codec("uuid", schema="pg_catalog", format="binary", encoder=_bytes, decoder=bytes)
-            return cls(connection, await _facts(connection))
+            return cls(connection, *await _facts(connection))
         except BaseException:
             connection.terminate()
             raise
@@ -185,12 +196,12 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-async def _facts(connection: Any) -> Facts:
+async def _facts(connection: Any) -> tuple[Facts, int]:
     try:
         row = await connection.fetchrow(_FACTS)
     except _NO_TIMELINES:
         row = await connection.fetchrow(_PLAIN_FACTS)
-    return Facts(bool(row["read_only"]), int(row["timeline"] or "0", 16))
+    return Facts(bool(row["read_only"]), int(row["timeline"] or "0", 16)), int(row["pid"])
 
 
 def _bytes(value: bytes) -> bytes:

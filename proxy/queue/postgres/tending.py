@@ -26,25 +26,30 @@ EVERY_S = 60.0
 _PAUSE_S = 0.05
 # A step that always says there is more does not keep the others from theirs.
 _MOST_SLICES = 1000
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8"
 _NO_LONG_WAIT = "SET LOCAL lock_timeout = '250ms'"
 
-Step: TypeAlias = Callable[[Run], Awaitable[bool]]
-"""Does a slice within a transaction; tells whether there may be more."""
+Step: TypeAlias = Callable[[Run, int], Awaitable[bool]]
+"""Does a slice within a transaction, as of a moment in milliseconds; tells whether there may be more."""
 
 
 class Tending:
     """Goes through all steps every minute, while this proxy leads."""
 
-    def __init__(self, database: Database, steps: Mapping[str, Step], *, leads: Callable[[], bool]) -> None:
+    def __init__(
+        self, database: Database, steps: Mapping[str, Step], now: Callable[[], int], *, leads: Callable[[], bool]
+    ) -> None:
         """Wait to be run.
 
         Args:
             database: Where it tends.
             steps: What is done, by names for the log.
+            now: The server's clock in milliseconds.
             leads: Tells whether this proxy is the one to do it.
         """
         self._database = database
         self._steps = steps
+        self._now = now
         self._leads = leads
         self._closing = asyncio.Event()
 
@@ -73,14 +78,16 @@ class Tending:
                 log.info("%s: somebody holds a table; tried again in a minute", name)
             except QueueError as error:
                 log.warning("%s: %s", name, error)
+            except Exception:
+                log.exception("a fault of ours: %s", name)
 
     async def _finish(self, step: Step) -> None:
         for _ in range(_MOST_SLICES):
-            if self._closing.is_set() or not await self._database.transact(Role.BOOKS, partial(_unhurried, step)):
+            if self._closing.is_set() or not await self._database.transact(Role.BOOKS, partial(self._slice, step)):
                 return
             await self._pause(_PAUSE_S)
 
-
-async def _unhurried(step: Step, run: Run) -> bool:
-    await run(_NO_LONG_WAIT)
-    return await step(run)
+    async def _slice(self, step: Step, run: Run) -> bool:
+        await run(_NO_LONG_WAIT)
+        ((database_now,),) = await run(CLOCK)
+        return await step(run, min(self._now(), database_now))

@@ -1,12 +1,12 @@
 """What is asked of the queue about what it holds: every read on the reading thread, every change on the writing one."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import DeadLetter, Erased, Filter, Oldest, Stats, Suppression
+from proxy.queue.contract import DeadLetter, Erased, Filter, LaneReport, Oldest, Replica, Stats, Suppression
 from proxy.queue.sqlite.reader import Reader
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.writer import Writer
@@ -36,6 +36,14 @@ class LocalArchive:
         return replace(
             store.tables.counts.stats(), lost_notes=store.notes.lost, foreign_updates=store.housekeeping.foreign_updates
         )
+
+    async def replicas(self) -> Sequence[Replica]:
+        """See ``Replicas``: this process has the file to itself."""
+        return ()
+
+    async def lane_reports(self) -> Mapping[str, LaneReport]:
+        """See ``Replicas``."""
+        return {}
 
     async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
         """See ``Backlog``."""
@@ -94,7 +102,13 @@ class LocalArchive:
     async def suppressions(
         self, kind: SuppressionKind | None = None, *, limit: int = 100, after: bytes | None = None
     ) -> list[Suppression]:
-        """See ``Archive``."""
+        """See ``Archive``.
+
+        Args:
+            kind: Only these; None: of all kinds.
+            limit: How many at the most.
+            after: Only those with larger digests than this one, in the order of digests.
+        """
         return await self._readable().suppressions(kind, limit=limit, after=after)
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:

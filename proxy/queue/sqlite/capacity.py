@@ -37,8 +37,12 @@ class Capacity:
         Raises:
             QueueFullError: with the reason.
         """
-        if why := self._full(most_busy_s=_HANGS_S):
+        if why := self.overfull():
             raise QueueFullError(why)
+
+    def overfull(self) -> str:
+        """Return why appends are refused; empty while they are taken, however slow the disk is."""
+        return self._full(most_busy_s=_HANGS_S)
 
     def refuses(self) -> str:
         """Return why nothing new is taken now, or not in time; empty while it is."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from proxy.model.record import Record
 from proxy.model.verdict import Dead
+from proxy.queue.claim_size import MOST_PENDING, pending_events
 from proxy.queue.contract import (
     NewDeadLetter,
     Segment,
@@ -27,23 +28,34 @@ class Deliveries:
         self._pending = PendingRecords(tables)
 
     def claim(
-        self, pixel: str, most: int, *, newest: bool = False, suspect: bool = False
-    ) -> tuple[Segment, ...] | None:
-        """Claim unclaimed segments of a pixel, without what must not be sent any more.
+        self,
+        pixel: str,
+        most: int,
+        *,
+        newest: bool = False,
+        suspect: bool = False,
+        begun: Sequence[Segment] = (),
+    ) -> tuple[tuple[Segment, ...], bool]:
+        """Claim unclaimed segments of a pixel, without what must not be sent any more; tell whether there may be more.
 
-        Return None where nothing of them is left: others may wait, and a claim of those is a transaction of its own, so
-        that no append waits for a whole backlog of duplicates.
+        More are claimed in a transaction of their own, so that no append waits for a thousand events for which
+        something is looked up, or for a whole backlog of duplicates.
 
         Args:
             pixel: Its id.
             most: How many events.
             newest: See ``Outbox.claim``.
             suspect: See ``Outbox.claim``.
+            begun: What was claimed of the same batch before.
         """
         segments = self._tables.segments
-        claimed = segments.claim_suspects(pixel, most) if suspect else segments.claim(pixel, most, newest=newest)
+        if suspect:
+            claimed = segments.claim_suspects(pixel, most)
+        else:
+            claimed = segments.claim(pixel, most, newest=newest, begun=begun)
         permitted = tuple(left for segment in claimed if (left := self._permitted(segment)))
-        return permitted if permitted or not claimed else None
+        is_part = not suspect and sum(map(pending_events, claimed)) >= MOST_PENDING
+        return permitted, is_part or bool(claimed and not permitted)
 
     def _permitted(self, segment: Segment) -> Segment | None:
         """Return what of a claimed segment may be sent, as every attempt at it will send it, and drop the rest."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,12 +15,14 @@ from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.queue.contract import (
     DeliveryState,
     QueueBrokenError,
+    QueueError,
     QueueFullError,
     Segment,
     SegmentRef,
     Settlement,
 )
-from proxy.queue.grouper import Grouper
+from proxy.queue.group import Group
+from proxy.queue.grouper import Grouper, Outcome
 from proxy.queue.keys import event_key
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
@@ -107,6 +110,20 @@ class LocalQueue(LocalArchive):
         reader.on_broken = writer.fail
         return cls(store, writer, reader, limits, now)
 
+    @property
+    def suppressions_version(self) -> int:
+        """See ``GroupTaker``."""
+        return self._store.tables.suppressions.version
+
+    def take(self, group: Group, tell: Callable[[Outcome], None]) -> None:
+        """See ``GroupTaker``."""
+        self._capacity.require()
+        self._writer.store(group, tell)
+
+    def overfull(self) -> str:
+        """See ``GroupTaker``."""
+        return self._capacity.overfull()
+
     def note(
         self,
         rows: Sequence[LedgerRow],
@@ -132,12 +149,19 @@ class LocalQueue(LocalArchive):
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""
-        claim = self._store.deliveries.claim
-        while True:
-            async with self._batches:
-                claimed = await self._writer.do(lambda: claim(pixel, most, newest=newest, suspect=suspect))
-            if claimed is not None:
-                return claimed
+        claim = partial(self._store.deliveries.claim, pixel, most, newest=newest, suspect=suspect)
+        claimed: tuple[Segment, ...] = ()
+        has_more = True
+        while has_more:
+            try:
+                async with self._batches:
+                    more, has_more = await self._writer.do(partial(claim, begun=claimed))
+            except QueueError:
+                if not claimed:
+                    raise
+                break  # what is claimed already can be sent
+            claimed += more
+        return claimed
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``Outbox``."""

@@ -13,11 +13,11 @@ from typing import Any
 import apsw
 
 from proxy.model.record import Record
+from proxy.queue.claim_size import MOST_CLAIMED_BYTES, MOST_PENDING, fields_of, pending_events, wire_size
 from proxy.queue.codec import chunks, unpack
 from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.field_turns import FieldTurns
 from proxy.queue.group import SealedSegment, sealed_segment
-from proxy.queue.keys import fields_key
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite import segment_table
 from proxy.queue.sqlite.claims import Claims
@@ -27,9 +27,6 @@ from proxy.queue.sqlite.segment_search import RESTING, Resting, SegmentSearch
 from proxy.queue.sqlite.segment_table import Row, packed, without
 
 log = logging.getLogger(__name__)
-
-# Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself.
-_MOST_CLAIMED_BYTES = 3 << 20
 
 
 class Segments:
@@ -87,31 +84,38 @@ class Segments:
             self._counts.suspects.add(pixel, events)
 
     def _count_segment(self, segment: Segment, events: int, *, is_held: bool = False) -> None:
-        fields = fields_key(segment.records[0].fields)
+        fields = fields_of(segment)
         self._count(segment.pixel, events, suspect=segment.suspect, fields=fields, is_held=is_held)
 
-    def claim(self, pixel: str, most: int, *, newest: bool) -> tuple[Segment, ...]:
+    def claim(self, pixel: str, most: int, *, newest: bool, begun: Sequence[Segment] = ()) -> tuple[Segment, ...]:
         """Claim unclaimed fresh segments of a pixel that are due, all with the fields whose turn it is.
+
+        There may be more of them if what was claimed has ``MOST_PENDING`` pending events.
 
         Args:
             pixel: Its id.
             most: How many events; only a single segment may hold more.
             newest: The youngest come first, otherwise the oldest.
+            begun: What was claimed of the same batch before.
         """
         self._holds.release_due()
         way = "DESC" if newest else "ASC"
         lane = f"suspect=0 ORDER BY at {way}, id {way}"
+        if begun:
+            return tuple(self._claim(pixel, fields_of(begun[0]), lane, most, begun))
         return _in_turn(self._turns, pixel, lambda fields: self._claim(pixel, fields, lane, most))
 
-    def _claim(self, pixel: str, fields: bytes, lane: str, most: int) -> list[Segment]:
+    def _claim(self, pixel: str, fields: bytes, lane: str, most: int, begun: Sequence[Segment] = ()) -> list[Segment]:
         found: list[Segment] = []
-        events = size = 0
+        events, size, pending = sum(len(segment.records) for segment in begun), sum(map(wire_size, begun)), 0
         for facts, resting in self.search.in_lane(pixel, fields, lane, most):
-            if found and (events + facts[1] > most or size >= _MOST_CLAIMED_BYTES):
+            is_full = events + facts[1] > most or size >= MOST_CLAIMED_BYTES or pending >= MOST_PENDING
+            if is_full and (found or begun):
                 break
             if segment := self._take(facts, resting):
                 found.append(segment)
-                events, size = events + facts[1], size + _wire_size(segment)
+                events, size = events + facts[1], size + wire_size(segment)
+                pending += pending_events(segment)
         return found
 
     def claim_suspects(self, pixel: str, most: int) -> tuple[Segment, ...]:
@@ -127,11 +131,11 @@ class Segments:
         for facts, resting in self.search.suspects(pixel, fields, most):
             suspect = facts[-1]
             bound = min(most, abs(found[0].suspect if found else suspect))
-            if found and (suspect != found[0].suspect or events >= bound or size >= _MOST_CLAIMED_BYTES):
+            if found and (suspect != found[0].suspect or events >= bound or size >= MOST_CLAIMED_BYTES):
                 break
             if segment := self._take(facts, resting):
                 found.append(segment)
-                events, size = events + len(segment.records), size + _wire_size(segment)
+                events, size = events + len(segment.records), size + wire_size(segment)
         return found
 
     def read(self, facts: Sequence[Any]) -> Segment | None:
@@ -225,8 +229,3 @@ def _in_turn(turns: FieldTurns, pixel: str, claim: Callable[[bytes], list[Segmen
             turns.serve(pixel, fields)
             return tuple(found)
     return ()
-
-
-def _wire_size(segment: Segment) -> int:
-    """Return the bytes of its payloads as Graph gets them: what its records share is sent with each."""
-    return sum([len(record.payload) + len(record.shared) for record in segment.records])

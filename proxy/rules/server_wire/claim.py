@@ -126,8 +126,9 @@ def _json_fields(content: bytes) -> Iterable[Field]:
     except msgspec.DecodeError as error:
         raise ValueError(f"body: not JSON ({str(error)[:80]}); accepted: a JSON object with data") from error
     yield from (Field(name, _word(bytes(getattr(members, name)))) for name in _WORDS)
-    if members.data and bytes(members.data) != b"null":
-        yield Field("data", bytes(members.data))
+    data = memoryview(members.data)
+    if data and bytes(data[:5]) != b"null":
+        yield Field("data", data)
 
 
 def _word(raw: bytes) -> bytes:

@@ -54,7 +54,7 @@ def elements_parts(data: Sequence[Field]) -> Parts[list[Element]]:
             _nest(nested, path, text)
         else:
             content = yield from content_parts(field)
-            elements += _listed(content, is_one=path not in ([], [""]))
+            elements += yield from _listed_parts(content, is_one=path not in ([], [""]))
     return [*elements, *_values(nested)]
 
 
@@ -90,23 +90,27 @@ def unwrapped(content: bytes) -> bytes:
     raise ValueError("data: JSON text in JSON text, too often; " + _DATA)
 
 
-def _listed(content: bytes, *, is_one: bool) -> Iterable[Element]:
-    """Return the elements of a list, of an object with numbers for names, or the only one."""
+def _listed_parts(content: bytes, *, is_one: bool) -> Parts[Iterable[Element]]:
+    """Return the elements of a list, of an object with numbers for names, or the only one, in parts."""
     if not content.strip():
         return ()
     content = unwrapped(content)
-    if content.startswith(b"["):
-        return list(_decoded(_LIST, content))
-    if not content.startswith(b"{") or is_one:
+    if not content.startswith((b"[", b"{")) or (is_one and content.startswith(b"{")):
         return (content,)
+    if len(content) > server_limits.COMMAS:
+        yield
+        if content.count(b",") > server_limits.COMMAS:
+            raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
+        yield
+    if content.startswith(b"["):
+        found: list[Element] = _decoded(_LIST, content)
+        return found
     members = _decoded(_OBJECT, content)
     has_numbers = members and all(name.isdecimal() for name in members)
     return list(members.values()) if has_numbers else (content,)
 
 
 def _decoded(decoder: Any, content: bytes) -> Any:
-    if len(content) > server_limits.COMMAS and content.count(b",") > server_limits.COMMAS:
-        raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
     try:
         return decoded(decoder, content)
     except RecursionError as error:

@@ -15,6 +15,8 @@ _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,200})"|([^\s";]{1,200}))', re.
 _DISPOSITION = re.compile(rb"^content-disposition:([^\r\n]{0,2000})", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(rb';\s*name=(?:"([^"]{0,500})"|([^\s";]{1,500}))', re.IGNORECASE)
 _MOST_HEAD = 8192
+# With the blanks behind the delimiter.
+_MOST_BEGINNING = 2 * _MOST_HEAD
 
 
 def multipart_fields(content: bytes, content_type: str) -> Iterator[Field]:
@@ -33,22 +35,26 @@ def multipart_fields(content: bytes, content_type: str) -> Iterator[Field]:
     delimiter = b"--" + (match[1] or match[2]).encode(errors="replace")
     if content.count(delimiter) > server_limits.FIELDS:
         raise ValueError(f"body: too many parts; accepted: {server_limits.FIELDS}")
-    for part in _parts(content, delimiter):
+    line_end = b"\r\n" if content.find(delimiter + b"\r\n") >= 0 else b"\n"
+    view = memoryview(content)
+    for start, end in _places(content, delimiter, line_end):
+        beginning = content[start : min(end, start + _MOST_BEGINNING)]
+        part = beginning.lstrip(b" \t").removeprefix(line_end)
         head, name = _head(part)
         if name is not None:
-            yield Field(name, part[len(head) :])
+            yield Field(name, view[start + len(beginning) - len(part) + len(head) : end])
 
 
-def _parts(content: bytes, delimiter: bytes) -> Iterator[bytes]:
-    """Yield what stands between two delimiters, each at the beginning of a line; the last may be cut off."""
-    line_end = b"\r\n" if content.find(delimiter + b"\r\n") >= 0 else b"\n"
-    _preamble, *parts = (line_end + content).split(line_end + delimiter)
-    if not parts:
+def _places(content: bytes, delimiter: bytes, line_end: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the parts stand between two delimiters, each at the beginning of a line; the last may be cut off."""
+    mark = line_end + delimiter
+    end = -len(line_end)
+    if not content.startswith(delimiter) and (end := content.find(mark)) < 0:
         raise ValueError("body: the boundary of content-type is not in it; accepted: parts of multipart/form-data")
-    for part in parts:
-        if part.startswith(b"--"):
-            return
-        yield part.lstrip(b" \t").removeprefix(line_end)
+    while end < len(content) and not content.startswith(b"--", start := end + len(mark)):
+        found = content.find(mark, start)
+        end = len(content) if found < 0 else found
+        yield start, end
 
 
 def _head(part: bytes) -> tuple[bytes, str | None]:

@@ -1,0 +1,25 @@
+"""What a user of the database lacks to make our tables, as statements for whoever may give it."""
+
+from proxy.queue.postgres.session import Session
+
+_LACKS = """
+SELECT quote_ident(current_user) AS me, quote_ident($1) AS schema, n.oid IS NOT NULL AS is_there,
+  coalesce(has_schema_privilege(n.oid, 'CREATE'), false) AS may_create,
+  ARRAY(SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = n.oid AND relkind = 'r'
+    AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname) AS foreign_tables
+FROM (SELECT) one LEFT JOIN pg_namespace n ON nspname = $1"""
+
+
+async def remedy(session: Session, schema: str) -> str:
+    """Return the statements that give a user what it lacks; empty where that is nothing.
+
+    Raises:
+        QueueError: when that cannot be read.
+    """
+    lacks = (await session.fetch(_LACKS, schema))[0]
+    me, name = lacks["me"], lacks["schema"]
+    if not lacks["is_there"]:
+        return f"CREATE SCHEMA {name} AUTHORIZATION {me};"
+    statements = [] if lacks["may_create"] else [f"GRANT USAGE, CREATE ON SCHEMA {name} TO {me};"]
+    statements += [f"ALTER TABLE {name}.{table} OWNER TO {me};" for table in lacks["foreign_tables"]]
+    return " ".join(statements)

@@ -1,0 +1,39 @@
+"""What there is to tend: each step by its name, in the order in which they are done."""
+
+from collections.abc import Mapping
+
+from proxy.config.schema import RetentionSettings
+from proxy.model.units import DAY_MS
+from proxy.queue.postgres import ledger_days, orders, seen, sightings, suppressions
+from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.ledger_forgetting import LedgerBytes, forget_days
+from proxy.queue.postgres.tending import Step
+from proxy.queue.postgres.transaction import Run
+
+
+def steps(dead: SharedDeadLetters, retention: RetentionSettings, *, join_days: int) -> Mapping[str, Step]:
+    """Return all steps.
+
+    Args:
+        dead: The dead letters.
+        retention: How long what is over stays.
+        join_days: How long a sighting may be of use to any site.
+    """
+    ledger_bytes = LedgerBytes(retention.ledger_max_bytes)
+    return {
+        "days of the ledger": _days,
+        "turn of the duplicate memory": seen.turn,
+        "old days of the ledger": lambda run, now: forget_days(run, now, retention.ledger_days),
+        "bytes of the ledger": lambda run, _now: ledger_bytes.forget(run),
+        "dead letters": lambda run, now: dead.forget(run, now - retention.dead_days * DAY_MS),
+        "suppressions": lambda run, now: suppressions.forget(run, now, retention),
+        "orders": orders.forget,
+        "sightings": lambda run, now: sightings.forget(run, now, join_days),
+    }
+
+
+async def _days(run: Run, now: int) -> bool:
+    """Make the tables that are written next."""
+    for day in (now // DAY_MS, now // DAY_MS + 1):
+        await ledger_days.create(run, day)
+    return False

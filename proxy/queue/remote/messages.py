@@ -1,0 +1,141 @@
+"""All that a front and the back say to each other beside groups."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from proxy.model.condition import ConditionCode
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
+from proxy.model.suppression import SuppressionKind
+from proxy.queue.remote.frames import MalformedFrameError
+
+T = TypeVar("T")
+
+TOKEN = 16
+_Digest: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+_Moment: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+encode = msgspec.msgpack.Encoder().encode
+
+
+class Hello(NamedTuple):
+    """The first word of a front."""
+
+    token: bytes
+    """See ``new_token``."""
+    front: int
+    """Its number, from 1."""
+
+
+class State(NamedTuple):
+    """How the queue is at this moment."""
+
+    suppressions_version: int
+    """See ``group.Suppressed``: the sieve that the processes share knew of so many before this was sent."""
+    fullness: float
+    """See ``Intake``, as with the next."""
+    refuses: str
+    overfull: str
+    """Why no append is taken; empty while they are. A disk that is only slow refuses nothing yet."""
+
+
+class Note(NamedTuple):
+    """The arguments of ``Intake.note``."""
+
+    rows: tuple[LedgerRow, ...]
+    copy_updates: tuple[BrowserCopyUpdate, ...]
+    pixels: tuple[str, ...]
+    visitors: tuple[bytes, ...]
+
+
+class Suppress(NamedTuple):
+    """The arguments of ``Suppressing.suppress``."""
+
+    person_digests: list[_Digest]
+    kind: SuppressionKind
+    at: _Moment
+
+
+class Lift(NamedTuple):
+    """The arguments of ``Suppressing.lift``."""
+
+    person_digests: list[_Digest]
+    kinds: list[SuppressionKind]
+    at: _Moment
+
+
+class MetOrders(NamedTuple):
+    """The arguments of ``Intake.met_orders``."""
+
+    pixel: str
+    orders: list[bytes]
+
+
+class Reported(NamedTuple):
+    """A condition of a front; see ``ConditionBoard.report``."""
+
+    code: ConditionCode
+    subject: str
+    detail: str
+    lasts_ms: int | None
+
+
+class Cleared(NamedTuple):
+    """A condition of a front that is over."""
+
+    code: ConditionCode
+    subject: str
+
+
+class Counted(NamedTuple):
+    """What a counter grew by."""
+
+    name: str
+    labels: tuple[str, ...]
+    """Their values."""
+    by: float
+
+
+class FrontReport(NamedTuple):
+    """What a front counted and noticed since its last report that was answered."""
+
+    counts: tuple[Counted, ...] = ()
+    reported: tuple[Reported, ...] = ()
+    cleared: tuple[Cleared, ...] = ()
+    lost_notes: int = 0
+    """Ledger rows and updates of browser copies that found no place."""
+
+
+def new_token() -> bytes:
+    """Return what proves to a back that a front is of the same start of the proxy, and so of the same settings."""
+    return secrets.token_bytes(TOKEN)
+
+
+HELLO = msgspec.msgpack.Decoder(Hello).decode
+STATE = msgspec.msgpack.Decoder(State).decode
+NOTES = msgspec.msgpack.Decoder(list[Note]).decode
+SUPPRESS = msgspec.msgpack.Decoder(Suppress).decode
+LIFT = msgspec.msgpack.Decoder(Lift).decode
+DIGESTS = msgspec.msgpack.Decoder(list[_Digest]).decode
+KINDS = msgspec.msgpack.Decoder(list[SuppressionKind]).decode
+MET_ORDERS = msgspec.msgpack.Decoder(MetOrders).decode
+ORDERS = msgspec.msgpack.Decoder(list[bytes]).decode
+REPORT = msgspec.msgpack.Decoder(FrontReport).decode
+
+
+def read(decode: Callable[[bytes], T], body: bytes) -> T:
+    """Return what a body holds.
+
+    Raises:
+        MalformedFrameError: when it holds something else.
+    """
+    try:
+        return decode(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise MalformedFrameError(f"a body that says something else: {type(error).__name__}") from None
+
+
+def joined_notes(notes: Sequence[bytes]) -> bytes:
+    """Return encoded notes as the body of one frame."""
+    return encode([msgspec.Raw(note) for note in notes])

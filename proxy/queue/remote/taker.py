@@ -1,0 +1,44 @@
+"""What the back's end of the socket needs: an engine that stores groups, and somebody who hears of fronts."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from proxy.queue.contract import Intake
+from proxy.queue.group import Group
+from proxy.queue.grouper import Outcome
+from proxy.queue.remote.messages import FrontReport
+
+
+@runtime_checkable
+class GroupTaker(Intake, Protocol):
+    """An engine that stores groups which were made elsewhere."""
+
+    @property
+    def suppressions_version(self) -> int:
+        """As in ``group.Suppressed``: a group that was made before somebody was suppressed has a smaller one."""
+
+    def take(self, group: Group, tell: Callable[[Outcome], None]) -> None:
+        """Begin to store a group; ``tell`` hears the outcome on the event loop.
+
+        Raises:
+            QueueError: when the engine takes nothing now.
+        """
+
+    def overfull(self) -> str:
+        """Return why appends are refused; empty while they are taken."""
+
+
+class FrontWatch(Protocol):
+    """Hears of fronts."""
+
+    def joined(self, front: int) -> None:
+        """Take note that a front is connected."""
+
+    def left(self, front: int) -> None:
+        """Take note that it is not any more."""
+
+    def report(self, front: int, report: FrontReport) -> None:
+        """Take what a front counted and noticed."""
+
+    def fault(self, error: Exception) -> None:
+        """Take an error of ours."""

@@ -1,0 +1,56 @@
+"""Tells the board of conditions that the database is away, and how many events it lacks."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from proxy.model.condition import ConditionBoard
+from proxy.model.condition_details import database_away
+from proxy.queue.spool.spool import Spool
+
+_EVERY_S = 1.0
+
+
+class WatchedDatabase(Protocol):
+    """What is asked of the database."""
+
+    closed: bool
+    why_away: str
+    watchers: list[Callable[[], None]]
+
+    @property
+    def here(self) -> bool:
+        """Whether it answers."""
+
+
+class AwayReport:
+    """Reports from the moment it leaves until it has everything; used on the event loop only."""
+
+    def __init__(self, database: WatchedDatabase, spool: Spool | None, conditions: ConditionBoard) -> None:
+        """Report from now on.
+
+        Args:
+            database: Tells when it comes and goes.
+            spool: What the database lacks, if there is one.
+            conditions: Where it is reported.
+        """
+        self._database = database
+        self._spool = spool
+        self._conditions = conditions
+        self._timer: asyncio.TimerHandle | None = None
+        database.watchers.append(self._look)
+        self._look()
+
+    def _look(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._database.closed:
+            return
+        events = self._spool.events if self._spool else 0
+        if self._database.here and not events:
+            self._conditions.clear("database")
+            return
+        why = "" if self._database.here else self._database.why_away
+        self._conditions.report("database", detail=database_away(why, events))
+        self._timer = asyncio.get_running_loop().call_later(_EVERY_S, self._look)

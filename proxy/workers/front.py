@@ -1,0 +1,43 @@
+"""A front process: public listener, rules, grouping and sealing; what it stores, it stores through the back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from proxy.app import PublicParts, listen_to_public, report_faults
+from proxy.config.address import Address
+from proxy.edge.net.terms import shared_limits
+from proxy.installation import now_ms
+from proxy.queue.remote.front import RemoteQueue
+from proxy.queue.remote.link import BackLink
+from proxy.queue.remote.messages import Hello
+from proxy.queue.sieve import Sieve
+from proxy.telemetry.faults import FaultReporter
+from proxy.telemetry.metrics import Metrics
+from proxy.workers.relay import FrontConditions, FrontReports
+from proxy.workers.shared import Seat
+
+_BACK_S = 5.0
+"""How long visitors wait for a back at the front's start, before they are told to come again."""
+
+
+@asynccontextmanager
+async def front(seat: Seat) -> AsyncIterator[Address]:
+    """Answer strangers until the context ends; yield the public address."""
+    shared = seat.shared
+    async with AsyncExitStack() as stack:
+        metrics, conditions = Metrics(), FrontConditions(now_ms)
+        report_faults(stack, FaultReporter(conditions, metrics))
+        link = BackLink(shared.address, Hello(shared.token, seat.number))
+        # Each process has a sealer of its own: one that was made before the fork would use its nonces in each of them.
+        sealer = shared.installation.sealer()
+        queue = RemoteQueue(link, sealer, Sieve(shared.sieve), FrontReports(metrics, conditions))
+        queue.start()
+        stack.push_async_callback(queue.close)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(link.here.wait(), _BACK_S)
+        limits = shared_limits(shared.installation.settings.limits, shared.fronts)
+        parts = PublicParts(shared.installation, queue, metrics, conditions, {})
+        public, address = await listen_to_public(stack, parts, limits, seat.sockets)
+        yield address
+        public.stop_accepting()

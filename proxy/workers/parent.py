@@ -1,0 +1,230 @@
+"""The parent of all processes of a proxy: opens what they share, starts them, and starts again those that end.
+
+It does nothing else, so there is little that could end it: no event loop, no thread, no file of the queue.
+"""
+
+import logging
+import os
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from socket import socket
+from types import FrameType
+from typing import NamedTuple
+
+from proxy.workers.child import Child, Main, close_all, forked
+
+log = logging.getLogger(__name__)
+
+_FIRST_DELAY_S = 0.05
+_LONGEST_DELAY_S, _LONGEST_DELAY_OF_FAILURES_S = 1.0, 5.0
+"""Before a process is started again that had been ready, and one that had not."""
+_REMEMBERED_S = 30.0
+"""So old an end makes no delay longer."""
+_MOST_FAILED_STARTS = 8
+"""In a row, of one process; then all end, and the service manager has its turn."""
+_FRONTS_S, _BACK_S = 45.0, 90.0
+"""How long they have for an end in order."""
+
+
+class StartError(Exception):
+    """A process of the proxy cannot start; the text says which and why."""
+
+
+@dataclass(slots=True)
+class Supervised:
+    """What one child after another does."""
+
+    name: str
+    main: Main
+    sockets: Sequence[socket] = ()
+    """Of a front: where it accepts connections."""
+    child: Child | None = None
+    ends: deque[float] = field(default_factory=deque)
+    """When its latest children ended."""
+    failed_starts: int = 0
+    due: float = 0.0
+    """When the next one is started."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its child has said so."""
+        return self.child is not None and bool(self.child.address)
+
+    def delay(self, now: float) -> float:
+        """Return how long to wait before the next child after one that ended now."""
+        while self.ends and self.ends[0] < now - _REMEMBERED_S:
+            self.ends.popleft()
+        self.ends.append(now)
+        longest = _LONGEST_DELAY_OF_FAILURES_S if self.failed_starts else _LONGEST_DELAY_S
+        return float(min(_FIRST_DELAY_S * 2 ** min(len(self.ends) - 1, 10), longest))
+
+
+class Started(NamedTuple):
+    """A proxy whose processes are all ready."""
+
+    public: str
+    operator: str
+    pids: dict[str, int]
+    """Process ids by what they are."""
+
+
+class Parent:
+    """Used in the main thread of a process that has no other."""
+
+    def __init__(self, back: Main, fronts: Sequence[tuple[Main, Sequence[socket]]]) -> None:
+        """Prepare to start.
+
+        Args:
+            back: What the back does.
+            fronts: What each front does, and its sockets.
+        """
+        self._back = Supervised("back", back)
+        self._fronts = [Supervised(f"front {number}", *parts) for number, parts in enumerate(fronts, 1)]
+        self._places = (self._back, *self._fronts)
+        self._is_stopping = False
+        self._bell = -1, -1
+
+    def run(self, announce: Callable[[Started], None]) -> None:
+        """Run until SIGTERM or SIGINT, then stop the fronts and after them the back.
+
+        Raises:
+            StartError: when a process cannot start.
+        """
+        with self._signals():
+            try:
+                self._start([self._back])
+                self._start(self._fronts)
+                if not self._is_stopping:
+                    announce(self._started())
+                while not self._is_stopping:
+                    self._start_due()
+                    self._wait(self._next_due())
+            finally:
+                self._stop()
+
+    def _start(self, places: Sequence[Supervised]) -> None:
+        """Start for the first time, and wait until all are ready; nobody is started twice."""
+        for place in places:
+            self._fork(place)
+        while not (self._is_stopping or all(place.is_ready for place in places)):
+            self._wait(None)
+
+    def _started(self) -> Started:
+        children = [place.child for place in self._places if place.child]
+        addresses = {child.name: child.address for child in children}
+        pids = {child.name: child.pid for child in children}
+        return Started(addresses[self._fronts[0].name], addresses[self._back.name], pids)
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for place in self._places:
+            if place.child is None and place.due <= now:
+                log.warning("%s is process %d now", place.name, self._fork(place).pid)
+
+    def _next_due(self) -> float | None:
+        due = [place.due for place in self._places if place.child is None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _fork(self, place: Supervised) -> Child:
+        close = partial(self._close_in_child, place)
+        place.child = child = forked(place.name, place.main, stops_at_term=place is not self._back, close=close)
+        return child
+
+    def _close_in_child(self, mine: Supervised) -> None:
+        """Close the parent's ends: while a sibling has one too, nobody would notice the parent's end."""
+        for place in self._places:
+            if place.child:
+                close_all((place.child.orders, place.child.words))
+            if place is not mine:
+                for listening in place.sockets:
+                    listening.close()
+        close_all(self._bell)
+
+    # -- what children say, and their ends
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait for a word, an end or a signal, at most so long."""
+        poll = select.poll()
+        by_words = {place.child.words: place.child for place in self._places if place.child}
+        for descriptor in (self._bell[0], *by_words):
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000 + 1):
+            if descriptor in by_words:
+                if not by_words[descriptor].listen():
+                    time.sleep(0.001)  # its end is told in a moment
+            else:
+                with suppress(BlockingIOError):
+                    os.read(descriptor, 4096)
+        self._reap()
+
+    def _reap(self) -> None:
+        for place in self._places:
+            if place.child:
+                pid, status = os.waitpid(place.child.pid, os.WNOHANG)
+                if pid:
+                    self._take_end(place, place.child, os.waitstatus_to_exitcode(status))
+
+    def _take_end(self, place: Supervised, child: Child, code: int) -> None:
+        child.forget()
+        place.child = None
+        why = child.failure or (f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+        if self._is_stopping:
+            if code:
+                log.error("%s did not stop in order: %s", place.name, why)
+            return
+        place.failed_starts = 0 if child.address else place.failed_starts + 1
+        if place.failed_starts > (0 if not place.ends else _MOST_FAILED_STARTS):
+            raise StartError(f"{place.name} cannot start: {why}")
+        delay = place.delay(time.monotonic())
+        place.due = time.monotonic() + delay
+        log.error("%s (process %d) ended: %s; another is started in %.2f s", place.name, child.pid, why, delay)
+
+    # -- the end
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        for place in self._fronts:
+            for listening in place.sockets:
+                listening.close()
+        self._end(self._fronts, _FRONTS_S)
+        self._end([self._back], _BACK_S)
+
+    def _end(self, places: Sequence[Supervised], seconds: float) -> None:
+        """Let children stop, and kill those that take longer than so many seconds."""
+        for place in places:
+            if place.child:
+                place.child.order_end()
+        deadline = time.monotonic() + seconds
+        while any(place.child for place in places) and time.monotonic() < deadline:
+            self._wait(deadline - time.monotonic())
+        for place in places:
+            if place.child:
+                log.error("%s did not stop within %.0f s and is killed", place.name, seconds)
+                os.kill(place.child.pid, signal.SIGKILL)
+                os.waitpid(place.child.pid, 0)
+                place.child.forget()
+                place.child = None
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Hear signals while the parent waits."""
+        self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        before = {number: signal.signal(number, self._hear) for number in (signal.SIGTERM, signal.SIGINT)}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._bell[1], warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            close_all(self._bell)
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_stopping = True

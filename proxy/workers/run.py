@@ -1,0 +1,52 @@
+"""The whole of a proxy with several processes, from its configuration to its end."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from functools import partial
+
+from proxy.app import stopped_or_broken
+from proxy.config.load import Config
+from proxy.installation import locked, require_c_parser
+from proxy.rules import tables
+from proxy.workers.back import back
+from proxy.workers.child import Ready
+from proxy.workers.front import front
+from proxy.workers.parent import Parent, Started
+from proxy.workers.shared import Seat, Shared, shared_by
+from proxy.workers.sockets import listening_sockets
+
+
+def run(config: Config, announce: Callable[[Started], None]) -> None:
+    """Run fronts and a back until a signal ends them in order.
+
+    Args:
+        config: Its ``server.workers`` says how many fronts there are.
+        announce: Called when all are ready.
+
+    Raises:
+        StartError: when one of them cannot start.
+        UnsafeInstallationError: when this Python cannot run the proxy safely.
+        DataDirBusyError: when another process works in data_dir.
+        OSError: when an address cannot be listened on.
+    """
+    require_c_parser()
+    tables.prepare()
+    with locked(config) as installation:
+        shared = shared_by(installation)
+        sockets = listening_sockets(config.settings.server.listen, shared.fronts)
+        gc.freeze()  # so that no child copies the memory of what is there already
+        fronts = [(partial(_front, Seat(shared, number, each)), each) for number, each in enumerate(sockets, 1)]
+        Parent(partial(_back, shared), fronts).run(announce)
+
+
+async def _front(seat: Seat, stop: asyncio.Event, ready: Ready) -> None:
+    async with front(seat) as address:
+        ready(f"http://{address.authority}")
+        await stop.wait()
+
+
+async def _back(shared: Shared, stop: asyncio.Event, ready: Ready) -> None:
+    async with back(shared) as running:
+        ready(f"http://{running.operator.authority}")
+        await stopped_or_broken(stop, running.broken)

@@ -1,0 +1,50 @@
+"""What the parent makes before there is any child, so that all of them have the same."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from mmap import mmap
+
+from proxy.installation import Installation
+from proxy.queue.remote.messages import new_token
+from proxy.queue.remote.place import SOCKET_FILE, address_of
+from proxy.queue.sieve import Sieve
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What fronts and back share."""
+
+    installation: Installation
+    address: str
+    """Where the back listens for fronts."""
+    token: bytes
+    """See ``messages.new_token``."""
+    sieve: mmap
+    """Memory of the sieve: the back writes, the fronts read."""
+
+    @property
+    def fronts(self) -> int:
+        """How many fronts there are."""
+        return self.installation.settings.server.workers
+
+
+def shared_by(installation: Installation) -> Shared:
+    """Return what the processes of an installation share.
+
+    Raises:
+        OSError: when data_dir cannot be opened.
+    """
+    address = address_of(installation.config.data_dir / SOCKET_FILE)
+    return Shared(installation, address, new_token(), mmap(-1, Sieve.BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A front's place."""
+
+    shared: Shared
+    number: int
+    """From 1."""
+    sockets: Sequence[socket.socket]
+    """Where it accepts connections."""

@@ -1,0 +1,253 @@
+"""When the database does not answer, or its answer must not be relied on: nothing is cancelled, nothing is believed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from cable import cabled
+from postgres_server import USER, Cluster, psql
+from support import SECRET, until
+
+from proxy.queue.contract import QueueError
+from proxy.queue.postgres import comeback
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.errors import DatabaseAwayError
+from proxy.queue.postgres.opening import make_database
+from proxy.queue.seal import Sealer
+
+INSERT = "INSERT INTO meta(key, number) VALUES('test ' || $1, 1)"
+_WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@contextmanager
+def without_standbys(cluster: Cluster) -> Iterator[None]:
+    """Let every commit wait for a standby that does not come."""
+    configure(cluster, "synchronous_standby_names", "nobody")
+    try:
+        yield
+    finally:
+        configure(cluster, "synchronous_standby_names", "")
+
+
+def configure(cluster: Cluster, name: str, value: str) -> None:
+    psql(cluster, f"ALTER SYSTEM SET {name} = '{value}'", "SELECT pg_reload_conf()")
+    shown = f"SELECT setting FROM pg_settings WHERE name = '{name}'"
+    while psql(cluster, shown) != value:
+        pass
+
+
+def keys(cluster: Cluster, schema: str) -> set[str]:
+    """Return what others see."""
+    found = f"SELECT substr(key, 6) FROM {schema}.meta WHERE key LIKE 'test %'"
+    return set(psql(cluster, found, database="capi").split())
+
+
+def waiting(cluster: Cluster) -> int:
+    """Return how many commits wait for a standby."""
+    return int(psql(cluster, f"SELECT count(*) {_WAITING}"))
+
+
+@asynccontextmanager
+async def opened(url: str, schema: str, *, commit_timeout: float = 0.3) -> AsyncIterator[Database]:
+    database = make_database(url, Sealer(SECRET), schema=schema, commit_timeout=commit_timeout)
+    try:
+        await database.start(patience=30.0)
+        assert database.here, database.why_away
+        yield database
+    finally:
+        await database.close()
+
+
+async def here(database: Database) -> None:
+    await until(lambda: database.here, what="the database is here")
+
+
+async def test_a_commit_without_a_standby_is_neither_believed_nor_cancelled(postgres: Cluster, schema: str) -> None:
+    """Whoever waits is answered in time; nobody sees the row, until a standby has it and the commit ends by itself."""
+    async with opened(postgres.url(), schema) as database:
+        with without_standbys(postgres):
+            with pytest.raises(DatabaseAwayError, match=r"no answer within 0\.3 seconds"):
+                await database.run(Role.APPEND, INSERT, "a")
+            assert not database.here
+            await until(lambda: waiting(postgres) == 2, what="the append and one probe wait")
+            assert keys(postgres, schema) == set()
+        await here(database)
+
+        assert keys(postgres, schema) == {"a"}
+
+
+async def test_one_write_at_a_time_looks_for_a_standby(
+    postgres: Cluster, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes, no further process of the server waits; callers are answered at once meanwhile."""
+    async with opened(postgres.url(), schema) as database:
+        monkeypatch.setattr(comeback, "_PATIENCE_S", 0.05)
+        looks = 0
+        best = database._hosts.best
+
+        async def counted() -> object:
+            nonlocal looks
+            looks += 1
+            return await best()
+
+        monkeypatch.setattr(database._hosts, "best", counted)
+        with without_standbys(postgres):
+            with pytest.raises(DatabaseAwayError):
+                await database.run(Role.APPEND, INSERT, "a")
+            await until(lambda: looks > 5, what="looks")
+            assert waiting(postgres) == 2
+            for role in Role:
+                with pytest.raises(DatabaseAwayError, match="durable write"):
+                    await database.run(role, "SELECT 1")
+        await here(database)
+
+
+@pytest.mark.parametrize("defaults", ["", "client_min_messages = error", "synchronous_commit = off"])
+async def test_a_success_with_a_warning_is_none(postgres: Cluster, schema: str, defaults: str) -> None:
+    """A person ends the wait for a standby, the server says it is done, and nobody is told so.
+
+    What the role has as its defaults changes nothing: without ours the warning, or the wait, would be lost.
+    """
+    if defaults:
+        psql(postgres, f"ALTER ROLE {USER} SET {defaults}")
+    try:
+        async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
+            with without_standbys(postgres):
+                asked = asyncio.ensure_future(database.run(Role.APPEND, INSERT, "a"))
+                await until(lambda: waiting(postgres), what="the commit waits")
+                psql(postgres, f"SELECT pg_cancel_backend(pid) {_WAITING}")
+                with pytest.raises(DatabaseAwayError, match="the database warned: cancel"):
+                    await asked
+                assert keys(postgres, schema) == {"a"}
+                assert not database.here
+            await here(database)
+    finally:
+        psql(postgres, f"ALTER ROLE {USER} RESET ALL")
+
+
+async def test_a_caller_that_goes_away_cancels_nothing(postgres: Cluster, schema: str) -> None:
+    """Whoever asked may be cancelled: the commit goes on, and is there; the connection serves the next."""
+    async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
+        with without_standbys(postgres):
+            asked = asyncio.ensure_future(database.run(Role.APPEND, INSERT, "a"))
+            await until(lambda: waiting(postgres), what="the commit waits")
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            assert keys(postgres, schema) == set()
+            assert waiting(postgres) == 1
+        await database.run(Role.APPEND, INSERT, "b")
+
+        assert keys(postgres, schema) == {"a", "b"}
+        assert database.here
+
+
+async def test_a_body_that_is_cancelled_leaves_nothing(postgres: Cluster, schema: str) -> None:
+    """A transaction whose caller goes away in the midst of a statement is rolled back; the next has the connection."""
+    async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
+        begun = asyncio.Event()
+
+        async def body() -> None:
+            async with database.transaction(Role.APPEND) as run:
+                await run(INSERT, "a")
+                begun.set()
+                await run("SELECT pg_sleep(0.2)")
+
+        task = asyncio.create_task(body())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await database.run(Role.APPEND, INSERT, "b")
+
+        assert keys(postgres, schema) == {"b"}
+        assert database.here
+
+
+async def test_a_backend_that_a_person_ends_is_noticed_at_once(postgres: Cluster, schema: str) -> None:
+    """Connections that are terminated while nothing is asked are replaced before the next is asked."""
+    async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
+        went = asyncio.Event()
+        database.watchers.append(went.set)
+        psql(postgres, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'")
+        await asyncio.wait_for(went.wait(), 60)
+        await here(database)
+        await database.run(Role.APPEND, INSERT, "a")
+
+        assert keys(postgres, schema) == {"a"}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_a_server_that_takes_no_writes_is_away(postgres: Cluster, schema: str, role: Role) -> None:
+    """A primary that became a standby, or was made read-only since its disk is full, is not used."""
+    async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
+        await database.run(role, "SELECT 1")
+        try:
+            psql(postgres, "ALTER DATABASE capi SET default_transaction_read_only = on")
+            psql(postgres, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'")
+            await until(lambda: database.why_away == "no server takes writes", what="it is refused")
+        finally:
+            psql(postgres, "ALTER DATABASE capi RESET default_transaction_read_only")
+        await here(database)
+
+
+async def test_a_cable_that_is_cut_costs_no_more_than_the_limit(postgres: Cluster, schema: str) -> None:
+    """A server that cannot be reached any more is answered for in time, and used again when it can."""
+    async with cabled(postgres.port) as relay:
+        url = postgres.url().replace(str(postgres.port), str(relay.port))
+        async with opened(url, schema) as database:
+            relay.cut()
+            with pytest.raises(DatabaseAwayError, match="no answer"):
+                await database.run(Role.APPEND, INSERT, "a")
+            relay.mend()
+            await here(database)
+            await database.run(Role.APPEND, INSERT, "b", limit=60.0)
+
+            assert "b" in keys(postgres, schema)
+
+
+async def test_a_server_that_hangs_costs_the_others_nothing(postgres: Cluster, schema: str) -> None:
+    """Of several hosts one accepts connections and says nothing, one refuses them, and the third is used."""
+    async with cabled(postgres.port) as silent:
+        silent.cut()
+        hosts = f"127.0.0.1:{silent.port},127.0.0.1:1,127.0.0.1:{postgres.port}"
+        url = postgres.url().replace(f"127.0.0.1:{postgres.port}", hosts)
+        async with opened(url, schema, commit_timeout=60.0) as database:
+            assert silent.accepted
+            await database.run(Role.APPEND, INSERT, "a")
+
+
+async def test_it_may_come_later(postgres: Cluster, schema: str) -> None:
+    """A start without the database is one that is away; once it can be reached, it is made ready and is here."""
+    async with cabled(postgres.port) as relay:
+        relay.cut()
+        url = postgres.url().replace(str(postgres.port), str(relay.port))
+        database = make_database(url, Sealer(SECRET), schema=schema)
+        await database.start(patience=0.1)
+        assert not database.here
+        with pytest.raises(QueueError):
+            await database.run(Role.APPEND, "SELECT 1")
+        relay.mend()
+        await here(database)
+        await database.run(Role.APPEND, INSERT, "a", limit=60.0)
+        await database.close()
+
+
+def test_what_comes_and_goes_is_held_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait before it may come back grows while it leaves soon after, and is none again after a steady time."""
+    now = [1000.0]
+    monkeypatch.setattr(comeback, "_loop_time", lambda: now[0])
+    held = comeback.HoldOff()
+    waits = []
+    for stayed in (5, 5, 5, 5, 5, 5, 5, 5, 400, 5):
+        held.came()
+        now[0] += stayed
+        waits.append(held.next())
+
+    assert waits == [0, 1, 2, 4, 8, 16, 30, 30, 0, 1]
+
+
+async def test_the_first_start_waits_for_nothing() -> None:
+    """Before it ever came there is nothing to hold off."""
+    assert [comeback.HoldOff().next() for _ in range(3)] == [0, 0, 0]

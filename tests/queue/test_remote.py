@@ -1,0 +1,147 @@
+"""A queue behind the socket is the same queue: appends, opt-outs, notes and counts of a front."""
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import queues
+from clock import NOON, Clock
+from fronted import Fronted, fronted, started
+from sighted import left, order, told
+from support import PIXEL, record, server_record, until
+
+from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
+from proxy.model.order import order_key
+from proxy.model.record import Record
+from proxy.model.suppression import SuppressionKind
+from proxy.queue.contract import Filter
+from proxy.queue.group import Append
+from proxy.queue.remote.frames import FrameKind
+from proxy.queue.remote.wire_group import group_body
+from proxy.queue.sqlite.engine import LocalQueue
+
+OPT_OUT = SuppressionKind.OPT_OUT
+ANNA, BERT = b"a" * 16, b"b" * 16
+
+
+@pytest.fixture(name="behind")
+async def _behind(tmp_path: Path, clock: Clock) -> AsyncIterator[Fronted]:
+    async with fronted(tmp_path / "data", clock) as behind:
+        yield behind
+
+
+def about(number: int, *person_digests: bytes) -> Record:
+    return record(number, time_s=NOON // 1000)._replace(person_digests=person_digests)
+
+
+async def claimed(queue: LocalQueue) -> list[Record]:
+    return [found for segment in await queue.claim(PIXEL, most=1000) for found in segment.records]
+
+
+def _record(chance: random.Random) -> Record:
+    """Return an event of few people, ids, orders and values, so that they meet."""
+    number = chance.randrange(6)
+    person = chance.choice([(), (ANNA,), (BERT, ANNA)])
+    facts: dict[str, Any] = {"person_digests": person, "worth": chance.choice([b"", b"1111", b"2222"])}
+    if chance.random() < 0.3:
+        facts["order"] = order_key("shop", "Purchase", str(number))
+    if chance.random() < 0.3:
+        made = told(order(number), number=number) if chance.random() < 0.5 else server_record(number)
+    else:
+        made = record(number, visitor=chance.choice([b"abcd", b"efgh"]), time_s=NOON // 1000)
+    return made._replace(**facts, shared=chance.choice([b"", b'{"a":1}']))
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_nobody_can_tell_it_from_the_engine_itself(seed: int, tmp_path: Path, clock: Clock) -> None:
+    """The same appends, opt-outs and lifts, in the same order, have the same answers and leave the same to deliver."""
+    chance = random.Random(seed)  # noqa: S311 - a script, not secrets
+    plain = queues.open_queue(_made(tmp_path / "plain"), clock)
+    async with fronted(tmp_path / "data", clock) as behind:
+        link = behind.link()
+        async with started(behind.front(link), link) as front:
+            for step in range(60):
+                clock.now += 1000
+                records = [_record(chance) for _ in range(chance.randrange(4))]
+                sightings = [left(chance.choice("ab"), order(chance.randrange(6)), at=clock.now)] * chance.randrange(2)
+                orders = [each.order for each in records if each.order]
+                digests, choice = [chance.choice([ANNA, BERT])], chance.random()
+                answers: list[Any] = []
+                for queue in (plain, front):
+                    if choice < 0.7:
+                        not_before = clock.now + 5000 * (step % 2)
+                        answers.append(await queue.append(records, not_before=not_before, sightings=sightings))
+                    elif choice < 0.8:
+                        await queue.suppress(digests, OPT_OUT, clock.now)
+                    elif choice < 0.9:
+                        answers.append(await queue.lift(digests, [OPT_OUT], clock.now))
+                    else:
+                        answers.append((await queue.suppressed(digests), await queue.met_orders(PIXEL, orders)))
+                assert answers[:1] == answers[1:], step
+            clock.now += 60_000
+            assert await claimed(plain) == await claimed(behind.engine)
+            assert plain.stats() == behind.engine.stats()
+    await plain.close()
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+async def test_a_lane_is_woken_by_what_was_stored(behind: Fronted) -> None:
+    """The lanes are in the back, so it wakes those of the pixels whose events it stored, open ones too."""
+    link = behind.link()
+    async with started(behind.front(link), link) as front:
+        await behind.engine.suppress([BERT], SuppressionKind.ERASURE, 0)
+        await front.append([record(1), about(2, BERT)._replace(pixel="99")])
+
+    assert sorted(behind.woken) == sorted([PIXEL, "99"])
+
+
+async def test_who_opts_out_at_one_front_is_refused_at_all(behind: Fronted) -> None:
+    """The moment that an opt-out is answered, another front's events of that person are refused, sealed or not."""
+    one, other = behind.link(1), behind.link(2)
+    async with started(behind.front(one), one) as first, started(behind.front(other), other) as second:
+        await first.suppress([ANNA], OPT_OUT, NOON)
+        answer = await second.append([about(1, ANNA), about(2, BERT)])
+
+        assert [(each.id, why) for each, why in answer.refused] == [("id-1", DropReason.OPTED_OUT)]
+        assert await second.suppressed([ANNA]) == {OPT_OUT}
+        assert await second.lift([ANNA], [OPT_OUT], NOON) == [OPT_OUT]
+    assert [each.id for each in await claimed(behind.engine)] == ["id-2"]
+
+
+async def test_a_group_that_was_sealed_before_an_opt_out_is_looked_at_again(behind: Fronted) -> None:
+    """What a front sealed while it knew nothing of an opt-out that the back stored first is not stored."""
+    link = behind.link()
+    async with started(behind.front(link), link) as front:
+        version = link.state.suppressions_version if link.state else -1
+        group = front._grouper._make([_append(about(1, ANNA), about(2))])
+        await behind.engine.suppress([ANNA], OPT_OUT, NOON)
+        assert group.suppressions_version == version < behind.engine.suppressions_version
+        answer = await link.answer(FrameKind.APPEND, group_body(group))
+
+    assert answer != b"\x91\xc0"
+    assert [each.id for each in await claimed(behind.engine)] == ["id-2"]
+
+
+def _append(*records: Record) -> Append:
+    return Append(records)
+
+
+async def test_notes_of_a_front_reach_the_ledger(behind: Fronted) -> None:
+    """Rows, and updates of browser copies with their visitors, are written as if it were one process."""
+    link = behind.link()
+    async with started(behind.front(link), link) as front:
+        await front.append([record(1)])
+        row = LedgerRow(NOON, PIXEL, "PageView", "id-1", NOON // 1000, Status.DROPPED, "gpc", visitor=b"abcd")
+        front.note([row], [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"abcd"])
+
+        async def written() -> list[LedgerRow]:
+            return [each async for each in behind.engine.events(Filter()) if each.browser_copy is BrowserCopy.BLOCKED]
+
+        assert [each.reason for each in await until(written, what="the row")] == ["gpc"]

@@ -1,0 +1,66 @@
+"""A proxy of several processes under load, some of which are killed."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
+import orjson
+from machine import Machine
+from support import browser_headers, page_views, until
+from traffic import Load
+
+
+@asynccontextmanager
+async def steady_load(machine: Machine, name: str, *, clients: int = 16) -> AsyncIterator[Load]:
+    """Load a machine until the context ends, by clients that connect again whatever happens to them."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
+    ) as session:
+        load = Load(name, session, machine.port)
+
+        async def client() -> None:
+            while True:
+                with suppress(TimeoutError):
+                    await load.client()
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(client()) for _ in range(clients)]
+        try:
+            yield load
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def all_here(machine: Machine) -> dict[str, int]:
+    """Wait until all processes of a machine run; return their ids by name."""
+    names = {"back", *(f"front-{number}" for number in range(1, machine.workers + 1))}
+    await until(lambda: machine.children().keys() == names, what="all processes")
+    return machine.children()
+
+
+async def more(load: Load, events: int = 60) -> None:
+    """Wait until so many more events are acknowledged."""
+    goal = len(load.acknowledged) + events
+    await until(lambda: len(load.acknowledged) >= goal, what="more acknowledged events")
+
+
+async def post(machine: Machine, identity: str) -> tuple[int, str]:
+    """Post an event by a connection of its own; return the status, and when to come again."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"{machine.public}/shop-tools/e", data=orjson.dumps(page_views([identity])), headers=browser_headers()
+        ) as answer,
+    ):
+        return answer.status, answer.headers.get("Retry-After", "")
+
+
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to a process, which may be gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
