@@ -13,7 +13,7 @@ from machine import Machine
 from polling import until
 
 PIXELS = ("1001", "1002", "1003")
-_STATE = re.compile(r"^capi_proxy_(database_here|spool_events)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+_STATE = re.compile(r"^capi_proxy_(database_away|spool_events)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 @dataclass
@@ -52,15 +52,10 @@ class SharedMachine(Machine):
 
     async def is_at_rest(self) -> bool:
         """Tell whether it works on its database, and nothing lies in its spool."""
-        return not self.database or await self.state() == {"database_here": 1, "spool_events": 0}
+        return not self.database or await self.state() == {"database_away": 0, "spool_events": 0}
 
     async def state(self) -> dict[str, int]:
         """Return what its metrics say of the database and of the spool."""
-        try:
-            here, n = (self.directory / "data" / "state").read_text().split()
-        except ValueError:
-            return {}
-        return {"database_here": int(here), "spool_events": int(n)}
         metrics = (await self._get(self.operator_port, "/metrics")).decode()
         return {name: int(float(value)) for name, value in _STATE.findall(metrics)}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from account import account
+from cluster_rounds import Stage, stage
 from fleet import SharedMachine
 from load import Load, loaded
 from machine import ROOT
 from polling import until
-from rounds import Stage, stage
 
 pytestmark = pytest.mark.long
 # The next version: a layout more, with columns in tables that the current one reads and writes meanwhile.

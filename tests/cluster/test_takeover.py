@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 from account import SCHEMA, account
+from cluster_rounds import Stage, stage
 from conftest import Say
 from fleet import SharedMachine
 from load import loaded
 from polling import until
-from rounds import Stage, stage
 from support import get_json
 
 pytestmark = pytest.mark.long
 KILLS = 20 if os.environ.get("CAPI_PROXY_ROUNDS") else 3
 _GOAL_S = 5.0
-_LEADERS = f"SELECT lane, name FROM {SCHEMA}.lane JOIN {SCHEMA}.replica ON leader = id WHERE lane NOT LIKE '@%'"  # noqa: S608
+_LEADERS = f"SELECT lane, name FROM {SCHEMA}.lane JOIN {SCHEMA}.replica ON leader = id WHERE lane NOT LIKE '@%'"
 
 
 @pytest.fixture(scope="module", name="here")

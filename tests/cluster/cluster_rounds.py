@@ -18,6 +18,8 @@ from servers import simulator
 from trio import Trio, trio
 
 PROXIES = 3
+# Who has just been without its database returns to it the later, the more often that happens; a fresh process, at once.
+_FRESH = 3
 
 
 @dataclass
@@ -79,28 +81,18 @@ class Stage:
     figures: Figures = field(default_factory=Figures)
 
     async def play(self, strike: Strike, chance: random.Random) -> tuple[Load, Account]:
-        """Play a round with proxies that were just started; return what visitors were told, and what became of it."""
-        # Who has just been without its database returns to it the later, the more often that happens.
-        T=[time.monotonic()]
-        await self.proxies.restart()
-        T.append(time.monotonic())
-        await self.proxies.at_rest()
-        T.append(time.monotonic())
+        """Play a round; return what visitors were told, and what became of that."""
+        if self.figures.rounds and not self.figures.rounds % _FRESH:
+            await self.proxies.restart()
         async with loaded(self.proxies, strike.__name__, chance) as load:
             await load.goes_on()
-            T.append(time.monotonic())
             await strike(Scene(self.servers, self.proxies, load, chance, self.hold_s, self.cut_s))
-            T.append(time.monotonic())
             started = time.monotonic()
             await self.mend()
             recovered_s = time.monotonic() - started
-            T.append(time.monotonic())
             await load.goes_on()
         await self.proxies.at_rest()
-        T.append(time.monotonic())
         found = await account(self.session, self.graph, self.servers.primary, load.acknowledged)
-        T.append(time.monotonic())
-        self.times = "restart {:.1f} rest {:.1f} load {:.1f} strike {:.1f} mend {:.1f} goes {:.1f} account {:.1f}".format(*[b-a for a,b in zip(T,T[1:])])
         self.figures.add(strike.__name__, load, found, recovered_s)
         await self.forget()
         return load, found
