@@ -32,7 +32,6 @@ async def test_nothing_acknowledged_is_lost_or_stored_twice(here: Stage, say: Sa
     """Every event answered 204 before, in and after a fault reaches Graph, and was stored once."""
     strike = _ORDER[number]
     load, found = await here.play(strike, random.Random(number))  # noqa: S311 - moments, not secrets
-    say()
     if number == len(_ORDER) - 1:
         for line in here.figures.lines():
             say(line)
