@@ -1,17 +1,37 @@
-"""A queue on a disk of its own whose clock the test sets."""
+"""A queue of its own for a test, whose clock the test sets: on a disk, or in a schema of a PostgreSQL.
+
+A test that asks for ``queue`` or ``opener`` runs on the engines it is marked with: ``both_engines`` (also of a whole
+module, from which ``only_sqlite`` takes out what looks into the file), else SQLite alone.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 from clock import Clock
+from postgres_server import Cluster
 from support import SECRET
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.queue.contract import WholeQueue
+from proxy.queue.postgres.database import Role
+from proxy.queue.postgres.engine import SharedQueue
+from proxy.queue.postgres.opening import make_database
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.engine import LocalQueue
+
+ENGINES = ("sqlite", "postgres")
+# No test waits for it: whoever ends in order gives its lanes back.
+LEASE_S = 15.0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on the engines that it is marked with."""
+    if "engine" in metafunc.fixturenames:
+        both, one = (metafunc.definition.get_closest_marker(name) for name in ("both_engines", "only_sqlite"))
+        metafunc.parametrize("engine", ENGINES if both and not one else ENGINES[:1], indirect=True, scope="function")
 
 
 def open_queue(
@@ -29,6 +49,50 @@ def open_queue(
     )
 
 
+async def open_shared(cluster: Cluster, schema: str, clock: Clock, **settings: Any) -> SharedQueue:
+    """Open a queue in a database, without a spool.
+
+    Args:
+        cluster: The server.
+        schema: The schema's name.
+        clock: The queue's clock.
+        settings: Of ``SharedQueue``, where they are not the usual ones.
+    """
+    sealer = Sealer(SECRET)
+    database = make_database(cluster.url(), sealer, schema=schema, commit_timeout=30.0)
+    await database.start(patience=30.0)
+    assert database.here, database.why_away
+    usual: dict[str, Any] = {
+        "limits": QueueSettings(),
+        "retention": RetentionSettings(),
+        "now": clock,
+        "lease_s": LEASE_S,
+    }
+    queue = SharedQueue(database, None, sealer, **usual | settings)
+    await queue.start()
+    return queue
+
+
+class Opener(Protocol):
+    """Opens the test's queue: once more after it was closed, or beside itself where the engine has that."""
+
+    async def __call__(self, retention: RetentionSettings | None = None) -> WholeQueue:
+        """Return it; it is closed behind the test at the latest."""
+
+
+async def rows_of(queue: WholeQueue, sql: str) -> list[Any]:
+    """Return what a statement that both engines understand returns."""
+    if isinstance(queue, SharedQueue):
+        return [tuple(row) for row in await queue._database.run(Role.BOOKS, sql)]
+    return await local(queue)._writer.do(lambda: local(queue)._store.tables.db.execute(sql).fetchall())
+
+
+async def tidy(queue: WholeQueue) -> None:
+    """Do what becomes due with time: a file does it with the next append, a database's tender every minute."""
+    if isinstance(queue, SharedQueue):
+        await queue._tending.tend()
+
+
 def local(queue: WholeQueue) -> LocalQueue:
     """Return a queue whose engine a test looks into."""
     assert isinstance(queue, LocalQueue)
@@ -40,8 +104,29 @@ def _clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(name="engine")
+def _engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(name="opener")
+async def _opener(engine: str, tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    opened: list[WholeQueue] = []
+    is_shared = engine == "postgres"
+    where: list[Any] = [request.getfixturevalue(name) for name in ("postgres", "schema") if is_shared]
+
+    async def opener(retention: RetentionSettings | None = None) -> WholeQueue:
+        if is_shared:
+            opened.append(await open_shared(where[0], where[1], clock, retention=retention or RetentionSettings()))
+        else:
+            opened.append(open_queue(tmp_path, clock, retention))
+        return opened[-1]
+
+    yield opener
+    for queue in opened:
+        await queue.close()
+
+
 @pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
+async def _queue(opener: Opener) -> WholeQueue:
+    return await opener()

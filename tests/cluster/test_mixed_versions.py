@@ -56,7 +56,7 @@ async def _replaced(here: Stage, machine: SharedMachine, tree: Path, load: Load)
 
 
 async def _has_spooled(machine: SharedMachine) -> bool:
-    return bool((await machine.state())["spool_events"])
+    return bool((await machine.state()).get("spool_events"))
 
 
 async def test_versions_side_by_side_lose_nothing(here: Stage, tmp_path: Path) -> None:

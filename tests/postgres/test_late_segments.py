@@ -161,9 +161,8 @@ async def test_each_proxy_tells_how_much_waits(pair: tuple[Proxy, Proxy]) -> Non
     leader.outbox.hear_of_work({PIXEL: Lane().wake})
     await other.store([record(1), record(2)])
     await other.store([record(3)], not_before=NOON + 1000)
-    for proxy in (leader, other):
-        await until(lambda proxy=proxy: proxy.outbox.stats().waiting == {PIXEL: 3}, what="the count")
-        await until(lambda proxy=proxy: proxy.outbox.stats().held == {PIXEL: 1}, what="the count of what is held")
+    await until(lambda: all(proxy.outbox.stats().waiting == {PIXEL: 3} for proxy in pair), what="the count")
+    await until(lambda: all(proxy.outbox.stats().held == {PIXEL: 1} for proxy in pair), what="the count of the held")
     await settle_all(leader)
     await until(lambda: other.outbox.stats().waiting == {PIXEL: 1}, what="the next count")
 

@@ -133,6 +133,18 @@ async def test_two_replays_of_one_letter_send_it_once(books: Books, other: Books
     assert await books.archive.dead(Filter()) == []
 
 
+async def test_a_letter_that_is_taken_at_this_moment_is_not_taken_twice(books: Books, other: Books) -> None:
+    """Who comes while another transaction takes a letter waits for its end, and finds that it is gone."""
+    await books.bury(letter(1), letter(2))
+    async with books.database.transaction(Role.DELIVER) as run:
+        assert len(await books.dead.take(run, [1], 0)) == 1
+        second = asyncio.create_task(other.archive.replay([2, 1], not_before_s=0))
+        await asyncio.wait((second,), timeout=0.3)
+        assert not second.done()
+
+    assert await second == 1
+
+
 async def test_a_damaged_letter_hides_no_other(books: Books) -> None:
     """It is listed without its event, is not replayed, and can be discarded."""
     await books.bury(letter(1, ANNA), letter(2, ANNA))

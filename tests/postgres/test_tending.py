@@ -180,6 +180,7 @@ async def test_a_dump_holds_up_neither_appends_nor_the_rest(books: Books, postgr
     while not tender.done():
         started = asyncio.get_running_loop().time()
         await books.database.run(Role.APPEND, "INSERT INTO seen_1 VALUES(gen_random_uuid(), NULL)")
+        await books.database.run(Role.APPEND, f"SELECT FROM ledger_{TODAY - 3}")
         waits.append(asyncio.get_running_loop().time() - started)
     await tender
 

@@ -9,7 +9,7 @@ from queues import open_queue
 from support import PIXEL, record
 
 from proxy.model.record import Record
-from proxy.queue.contract import Segment, Stats
+from proxy.queue.contract import Segment, Stats, WholeQueue
 from proxy.queue.sqlite.engine import LocalQueue
 
 
@@ -17,7 +17,7 @@ def ids(segments: Sequence[Segment]) -> list[str]:
     return [found.id for segment in segments for found in segment.records]
 
 
-async def claimed(queue: LocalQueue, *, newest: bool = False) -> list[str]:
+async def claimed(queue: WholeQueue, *, newest: bool = False) -> list[str]:
     return ids(await queue.claim(PIXEL, most=1000, newest=newest))
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import orjson
 from clock import NOON
+from queues import rows_of
 from support import PIXEL, SECRET, server_record
 
 from proxy.model.join import Join, JoinKey, JoinKind, Sighting
 from proxy.model.record import Record
-from proxy.queue.contract import Segment, Stored
+from proxy.queue.contract import Segment, Stored, WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sightings import open_sighting
-from proxy.queue.sqlite.engine import LocalQueue
 
 ANNA, BERT = b"a" * 16, b"b" * 16
 
@@ -47,12 +47,12 @@ def told(*keys: JoinKey, number: int = 1, unknown: Any = "send", days: int = 30,
     return made._replace(name="Purchase", time_s=NOON // 1000, payload=payload, pending=join, **facts)
 
 
-async def claimed(queue: LocalQueue) -> list[Record]:
+async def claimed(queue: WholeQueue) -> list[Record]:
     segments: Sequence[Segment] = await queue.claim(PIXEL, most=1000)
     return [found for segment in segments for found in segment.records]
 
 
-async def joined(queue: LocalQueue, *keys: JoinKey, number: int = 1, **join: Any) -> str:
+async def joined(queue: WholeQueue, *keys: JoinKey, number: int = 1, **join: Any) -> str:
     """Return whose browser an event of a server gets, or nothing; or why it was dropped."""
     before = dict(queue.stats().withheld)
     await queue.append([told(*keys, number=number, **join)])
@@ -62,22 +62,18 @@ async def joined(queue: LocalQueue, *keys: JoinKey, number: int = 1, **join: Any
     return reason
 
 
-async def leave(queue: LocalQueue, *sightings: Sighting) -> Stored:
+async def leave(queue: WholeQueue, *sightings: Sighting) -> Stored:
     return await queue.append([], sightings=sightings)
 
 
-async def rows(queue: LocalQueue, table: str = "sighting") -> int:
+async def rows(queue: WholeQueue, table: str = "sighting") -> int:
     """Return how many rows of a table there are."""
-    ((count,),) = await queue._writer.do(
-        lambda: queue._store.tables.db.execute(f"SELECT count(*) FROM {table}").fetchall()
-    )
+    ((count,),) = await rows_of(queue, f"SELECT count(*) FROM {table}")
     return int(str(count))
 
 
-async def resting(queue: LocalQueue) -> list[Sighting]:
+async def resting(queue: WholeQueue) -> list[Sighting]:
     """Return all that rests, opened."""
-    sealed: list[Any] = await queue._writer.do(
-        lambda: queue._store.tables.db.execute("SELECT sealed FROM sighting ORDER BY id").fetchall()
-    )
+    sealed = await rows_of(queue, "SELECT sealed FROM sighting ORDER BY id")
     found = [open_sighting(text, Sealer(SECRET)) for (text,) in sealed]
     return [each for each in found if each]

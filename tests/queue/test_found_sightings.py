@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import orjson
+import pytest
 import queues
 from clock import NOON, Clock
 from sighted import claimed, joined, key, leave, left, order, rows, told
@@ -11,10 +12,12 @@ from support import record
 
 from proxy.model.join import JoinKind
 from proxy.model.order import order_key
-from proxy.queue.contract import Stored
-from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.contract import Stored, WholeQueue
+
+pytestmark = pytest.mark.both_engines
 
 
+@pytest.mark.only_sqlite
 async def test_a_sighting_alone_is_stored_and_acknowledged(tmp_path: Path, clock: Clock) -> None:
     """A page all of whose events were dropped leaves its visitor, also across a restart."""
     queue = queues.open_queue(tmp_path, clock)
@@ -26,7 +29,7 @@ async def test_a_sighting_alone_is_stored_and_acknowledged(tmp_path: Path, clock
     await again.close()
 
 
-async def test_a_repeat_leaves_its_sighting_too(queue: LocalQueue) -> None:
+async def test_a_repeat_leaves_its_sighting_too(queue: WholeQueue) -> None:
     """The page's copy that comes after the server's is not stored, but its visitor is there when the server's goes."""
     event = order_key("shop", "Purchase", "1")
     await queue.append([told(order(1), order=event, not_before=NOON + 1)])
@@ -37,7 +40,7 @@ async def test_a_repeat_leaves_its_sighting_too(queue: LocalQueue) -> None:
     assert await rows(queue) == 1
 
 
-async def test_several_visitors_of_a_key_are_never_seen_as_one(queue: LocalQueue) -> None:
+async def test_several_visitors_of_a_key_are_never_seen_as_one(queue: WholeQueue) -> None:
     """Whoever comes a thousand times, under names of his own, does not hide that another visitor named the order."""
     await leave(queue, *(left("mmm", order(1), name=f"Own{number}", at=NOON + number) for number in range(1000)))
     for number, who in enumerate(("aaa", "zzz")):
@@ -46,7 +49,7 @@ async def test_several_visitors_of_a_key_are_never_seen_as_one(queue: LocalQueue
         assert await joined(queue, order(1), number=2 * number + 1) == ""
 
 
-async def test_a_visitor_with_a_thousand_orders_is_known_in_each(queue: LocalQueue) -> None:
+async def test_a_visitor_with_a_thousand_orders_is_known_in_each(queue: WholeQueue) -> None:
     """A till's browser is found by each order, and by the browser itself."""
     browser = key(JoinKind.BROWSER, "till")
     await leave(queue, *(left("till", order(number), browser, at=NOON + number) for number in range(1000)))
@@ -55,7 +58,7 @@ async def test_a_visitor_with_a_thousand_orders_is_known_in_each(queue: LocalQue
     assert await joined(queue, browser, number=2000) == "till"
 
 
-async def test_the_first_sighting_of_an_order_stays(queue: LocalQueue) -> None:
+async def test_the_first_sighting_of_an_order_stays(queue: WholeQueue) -> None:
     """The thank-you page opened again with another click id changes nothing; by the browser the latest counts."""
     browser = key(JoinKind.BROWSER, "anna")
     for at in (NOON, NOON + 1):
@@ -68,7 +71,7 @@ async def test_the_first_sighting_of_an_order_stays(queue: LocalQueue) -> None:
     assert clicks == [f"fb.1.{NOON}.click", f"fb.1.{NOON + 1}.click"]
 
 
-async def test_a_tag_that_repeats_itself_leaves_one_sighting(queue: LocalQueue) -> None:
+async def test_a_tag_that_repeats_itself_leaves_one_sighting(queue: WholeQueue) -> None:
     """The same event sent again takes no further room."""
     for _ in range(20):
         await leave(queue, *[left("anna", order(1), key(JoinKind.BROWSER, "anna"))] * 20)
@@ -76,7 +79,7 @@ async def test_a_tag_that_repeats_itself_leaves_one_sighting(queue: LocalQueue) 
     assert (await rows(queue), await rows(queue, "sighting_slot")) == (1, 4)
 
 
-async def test_callers_of_one_group_leave_theirs_together(queue: LocalQueue) -> None:
+async def test_callers_of_one_group_leave_theirs_together(queue: WholeQueue) -> None:
     """Stored in one commit, each visitor is found by his own order."""
     people = [f"person{number}"[:8] for number in range(8)]
     await asyncio.gather(*(leave(queue, left(who, order(who))) for who in people))
@@ -84,7 +87,7 @@ async def test_callers_of_one_group_leave_theirs_together(queue: LocalQueue) -> 
     assert [await joined(queue, order(who), number=number) for number, who in enumerate(people)] == people
 
 
-async def test_another_order_of_a_visitor_speaks_against_the_address(queue: LocalQueue) -> None:
+async def test_another_order_of_a_visitor_speaks_against_the_address(queue: WholeQueue) -> None:
     """Though the page of that order told no address: the checkout that did was of the same browser."""
     browser, mail = key(JoinKind.BROWSER, "anna"), key(JoinKind.EMAIL, "shared")
     await leave(queue, left("anna", browser, mail, name="InitiateCheckout"))

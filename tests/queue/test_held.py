@@ -12,8 +12,10 @@ from proxy.model.ledger import Status
 from proxy.model.server_request import RequestFields
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Erased, Filter, Oldest, Settlement
+from proxy.queue.contract import Erased, Filter, Oldest, Settlement, WholeQueue
 from proxy.queue.sqlite.engine import LocalQueue
+
+pytestmark = pytest.mark.both_engines
 
 ANNA, BERT = b"a" * 16, b"b" * 16
 SPRING = RequestFields(upload_tag="spring")
@@ -24,7 +26,7 @@ SPRING = RequestFields(upload_tag="spring")
     [(0, 0, 0), (0, 5, 5), (5, 0, 5), (5, 9, 9), (9, 5, 9), (-5, 0, 0), (0, -5, 0), (5, -5, 5)],
 )
 async def test_an_event_is_due_at_the_later_of_its_moments(
-    queue: LocalQueue, clock: Clock, of_call: int, of_record: int, due: int
+    queue: WholeQueue, clock: Clock, of_call: int, of_record: int, due: int
 ) -> None:
     """The call's moment and the event's own both hold it; what has none, or one that is past, is due at once."""
     moments = [NOON + seconds * 1000 if seconds else 0 for seconds in (of_call, of_record)]
@@ -40,7 +42,7 @@ async def test_an_event_is_due_at_the_later_of_its_moments(
     assert figures(queue.stats()) == (1, 0, None)
 
 
-async def test_what_the_queue_seals_itself_has_its_moment_too(queue: LocalQueue, clock: Clock) -> None:
+async def test_what_the_queue_seals_itself_has_its_moment_too(queue: WholeQueue, clock: Clock) -> None:
     """Records that come open, as their person may be suppressed or another visitor brought their id, are held too."""
     lookalike = ANNA[:-1] + b"x"
     await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
@@ -62,7 +64,7 @@ async def test_what_the_queue_seals_itself_has_its_moment_too(queue: LocalQueue,
     assert await claimed(queue) == ["id-7"]
 
 
-async def test_one_call_may_bring_events_of_several_moments(queue: LocalQueue, clock: Clock) -> None:
+async def test_one_call_may_bring_events_of_several_moments(queue: WholeQueue, clock: Clock) -> None:
     """Each waits for its own; none holds up its neighbours."""
     await queue.append([held_event(1, 9), record(2), held_event(3, 5), held_event(4, 9), record(5)])
     found = []
@@ -73,7 +75,7 @@ async def test_one_call_may_bring_events_of_several_moments(queue: LocalQueue, c
     assert found == [["id-2", "id-5"], ["id-3"], ["id-1", "id-4"]]
 
 
-async def test_what_was_held_counts_as_arrived_when_it_became_due(queue: LocalQueue, clock: Clock) -> None:
+async def test_what_was_held_counts_as_arrived_when_it_became_due(queue: WholeQueue, clock: Clock) -> None:
     """No age includes the hold, however late the event is claimed; while it is held nothing waits since any time."""
     await queue.append([held_event(1, 60)])
     await queue.append([held_event(2, 90)])
@@ -90,7 +92,8 @@ async def test_what_was_held_counts_as_arrived_when_it_became_due(queue: LocalQu
     ]
 
 
-async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: LocalQueue, clock: Clock) -> None:
+@pytest.mark.only_sqlite
+async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: WholeQueue, clock: Clock) -> None:
     """A claim releases what is due of all pixels, earliest first, some at a time, and tells that there is more."""
     appends = [queue.append([record(n)], not_before=NOON + n) for n in range(1, 1201)]
     await asyncio.gather(*appends, queue.append([record(9000, pixel="2")], not_before=NOON + 1))
@@ -105,7 +108,8 @@ async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: LocalQueu
     assert ids(await queue.claim("2", most=10)) == ["id-9000"]
 
 
-async def test_a_slice_of_large_segments_has_fewer_of_them(queue: LocalQueue, clock: Clock) -> None:
+@pytest.mark.only_sqlite
+async def test_a_slice_of_large_segments_has_fewer_of_them(queue: WholeQueue, clock: Clock) -> None:
     """A release writes anew what is sealed, so it ends with some thousand events, however few segments they are in."""
     for start in range(0, 6000, 300):
         await queue.append([record(start + n) for n in range(300)], not_before=NOON + 1 + start)
@@ -117,6 +121,7 @@ async def test_a_slice_of_large_segments_has_fewer_of_them(queue: LocalQueue, cl
     assert left[:3] == [3900, 1800, 0]
 
 
+@pytest.mark.only_sqlite
 async def test_fields_that_only_held_events_have_take_no_turn(queue: LocalQueue, clock: Clock) -> None:
     """Neither before they are due nor in place of others; when due, they have their turn."""
     await queue.append([held_event(1, 5, source=server_record(1, SPRING, time_s=NOON // 1000))])
@@ -130,7 +135,7 @@ async def test_fields_that_only_held_events_have_take_no_turn(queue: LocalQueue,
 # -- who else reaches what is held
 
 
-async def test_an_opt_out_reaches_what_is_held(queue: LocalQueue, clock: Clock) -> None:
+async def test_an_opt_out_reaches_what_is_held(queue: WholeQueue, clock: Clock) -> None:
     """Events of a person who opted out meanwhile are dropped when they are due."""
     await queue.append([held_event(1, 5, ANNA), held_event(2, 5, BERT)])
     await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON + 1000)
@@ -141,7 +146,7 @@ async def test_an_opt_out_reaches_what_is_held(queue: LocalQueue, clock: Clock) 
     assert figures(queue.stats()) == (1, 0, None)
 
 
-async def test_an_erasure_reaches_what_is_held(queue: LocalQueue, clock: Clock) -> None:
+async def test_an_erasure_reaches_what_is_held(queue: WholeQueue, clock: Clock) -> None:
     """A person's held events are gone at once; the neighbours in the segment stay held until their moment."""
     await queue.append([held_event(1, 5, ANNA), held_event(2, 5, BERT)])
     await queue.append([held_event(3, 9, ANNA)])
@@ -155,7 +160,7 @@ async def test_an_erasure_reaches_what_is_held(queue: LocalQueue, clock: Clock) 
     assert figures(queue.stats()) == (1, 0, None)
 
 
-async def test_what_is_held_grows_too_old_too(queue: LocalQueue, clock: Clock) -> None:
+async def test_what_is_held_grows_too_old_too(queue: WholeQueue, clock: Clock) -> None:
     """It becomes a dead letter while it is held, its neighbours stay held, and a replay is due at once."""
     old = record(1, time_s=NOON // 1000 - 1000)._replace(not_before=NOON + DAY_MS)
     await queue.append([old, held_event(2, 86_400)])
@@ -171,6 +176,7 @@ async def test_what_is_held_grows_too_old_too(queue: LocalQueue, clock: Clock) -
     assert await claimed(queue) == ["id-2"]
 
 
+@pytest.mark.only_sqlite
 async def test_a_held_segment_that_was_damaged_holds_up_no_other(queue: LocalQueue, clock: Clock) -> None:
     """It is released as others are, and skipped as others are."""
     await queue.append([held_event(1, 5)])

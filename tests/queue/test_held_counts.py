@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import PIXEL, SECRET, record, server_record
 
 from proxy.model.server_request import NO_FIELDS, RequestFields
-from proxy.queue.contract import QueueError, Settlement
+from proxy.queue.contract import QueueError, Settlement, WholeQueue
 from proxy.queue.group import Append, make_group
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.appends import Appends
@@ -24,9 +24,12 @@ from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.holds import next_due
 from proxy.queue.sqlite.tables import Tables
 
+pytestmark = pytest.mark.both_engines
+
 SPRING = RequestFields(upload_tag="spring")
 
 
+@pytest.mark.only_sqlite
 async def test_a_rollback_leaves_what_is_held_as_it_was(queue: LocalQueue, clock: Clock) -> None:
     """Neither a failed release nor a failed append changes who is held or when the next is due."""
     await queue.append([held_event(1, 5)])
@@ -53,6 +56,7 @@ async def test_a_rollback_leaves_what_is_held_as_it_was(queue: LocalQueue, clock
     assert await claimed(queue) == ["id-1"]
 
 
+@pytest.mark.only_sqlite
 async def test_the_next_due_is_found_again_after_a_restart(tmp_path: Path, clock: Clock) -> None:
     """Counts and the next moment are the file's, whatever was claimed or held when the process ended."""
     async with opened(tmp_path, clock) as queue:
@@ -67,7 +71,7 @@ async def test_the_next_due_is_found_again_after_a_restart(tmp_path: Path, clock
         assert sorted(await claimed(queue)) == ["id-1", "id-3"]
 
 
-async def test_a_clock_that_steps_back_holds_nothing_again(queue: LocalQueue, clock: Clock) -> None:
+async def test_a_clock_that_steps_back_holds_nothing_again(queue: WholeQueue, clock: Clock) -> None:
     """What was released stays so; what is held waits for its moment by the clock as it is."""
     await queue.append([held_event(1, 5), held_event(2, 9)])
     clock.now += 5000

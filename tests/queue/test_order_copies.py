@@ -19,9 +19,11 @@ from proxy.model.join import Twin
 from proxy.model.ledger import LedgerRow
 from proxy.model.order import order_key
 from proxy.model.record import Record
-from proxy.queue.contract import Filter, QueueError, QueueFullError, Segment, Settlement
+from proxy.queue.contract import Filter, QueueError, QueueFullError, Segment, Settlement, WholeQueue
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.work import Work
+
+pytestmark = pytest.mark.both_engines
 
 WAIT = 15_000
 ORDER = order_key("shop", "Purchase", "1")
@@ -40,7 +42,7 @@ def of_server(number: int = 2, identity: str = OWN, *, unknown: str = "send") ->
     return made._replace(id=identity or made.id)
 
 
-async def brought(queue: LocalQueue, *records: Record) -> list[str]:
+async def brought(queue: WholeQueue, *records: Record) -> list[str]:
     """Store each record by itself, a page's with what its visitor leaves; return the ids of the repeats."""
     repeats = []
     for one in records:
@@ -50,11 +52,11 @@ async def brought(queue: LocalQueue, *records: Record) -> list[str]:
     return repeats
 
 
-async def listed(queue: LocalQueue) -> list[LedgerRow]:
+async def listed(queue: WholeQueue) -> list[LedgerRow]:
     return [row async for row in queue.events(Filter())]
 
 
-async def sent(queue: LocalQueue, clock: Clock, *, wait: int = 3 * WAIT) -> list[tuple[str, bool]]:
+async def sent(queue: WholeQueue, clock: Clock, *, wait: int = 3 * WAIT) -> list[tuple[str, bool]]:
     """Let all that waits become due; return the ids of what is sent, each with whether it is a server's."""
     clock.now = max(clock.now, NOON + wait)
     return [(each.id, each.browser_copy is None) for each in await claimed(queue)]
@@ -66,7 +68,7 @@ IDS = [(SAME, SAME), (OWN, OWN)]
 @pytest.mark.parametrize("ids", IDS, ids=["one derived id", "ids of their own"])
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_server_takes_the_place_of_a_page_that_waits(
-    queue: LocalQueue, clock: Clock, ids: Sequence[str], *, together: bool
+    queue: WholeQueue, clock: Clock, ids: Sequence[str], *, together: bool
 ) -> None:
     """One event leaves, the server's with the page's id; the page's is a duplicate with its browser copy."""
     page, server = of_page(1, ids[0]), of_server(2, ids[1])
@@ -84,7 +86,7 @@ async def test_a_server_takes_the_place_of_a_page_that_waits(
 
 
 @pytest.mark.parametrize("identity", [SAME, OWN])
-async def test_only_the_first_of_servers_takes_over(queue: LocalQueue, clock: Clock, identity: str) -> None:
+async def test_only_the_first_of_servers_takes_over(queue: WholeQueue, clock: Clock, identity: str) -> None:
     """Its repeats are repeats, under the same id or another, in one request or later."""
     first, second, third = of_server(2, identity), of_server(3, identity), of_server(4)
     await brought(queue, of_page(1, identity))
@@ -97,7 +99,7 @@ async def test_only_the_first_of_servers_takes_over(queue: LocalQueue, clock: Cl
 
 @pytest.mark.parametrize("identity", [SAME, OWN])
 async def test_a_page_that_was_sent_is_not_followed_by_the_servers(
-    queue: LocalQueue, clock: Clock, identity: str
+    queue: WholeQueue, clock: Clock, identity: str
 ) -> None:
     """Claimed, it is on its way, also if the process dies before it arrives, or the clock steps back."""
     await brought(queue, of_page(1, identity))
@@ -111,7 +113,7 @@ async def test_a_page_that_was_sent_is_not_followed_by_the_servers(
     assert await sent(queue, clock) == [(segment.records[0].id, False)]
 
 
-async def test_a_page_that_comes_behind_the_servers_is_a_repeat(queue: LocalQueue, clock: Clock) -> None:
+async def test_a_page_that_comes_behind_the_servers_is_a_repeat(queue: WholeQueue, clock: Clock) -> None:
     """Whether the server's waits still or was sent; what the page leaves completes the one that waits."""
     assert await brought(queue, of_server(2, SAME), of_page(1, SAME)) == [SAME]
     (event,) = await sent_records(queue, clock)
@@ -119,14 +121,14 @@ async def test_a_page_that_comes_behind_the_servers_is_a_repeat(queue: LocalQueu
     assert await brought(queue, of_page(3)) == ["id-3"]
 
 
-async def sent_records(queue: LocalQueue, clock: Clock) -> list[Record]:
+async def sent_records(queue: WholeQueue, clock: Clock) -> list[Record]:
     clock.now = NOON + 3 * WAIT
     return await claimed(queue)
 
 
 @pytest.mark.parametrize("journey", list(permutations(["claim", "server", "page"])))
 async def test_pages_of_several_visitors_never_make_an_order_count_twice_as_the_servers(
-    queue: LocalQueue, clock: Clock, journey: Sequence[str]
+    queue: WholeQueue, clock: Clock, journey: Sequence[str]
 ) -> None:
     """Of a page that names one order for everybody, no server's event goes out once any of its copies did."""
     await brought(queue, of_page(1, SAME))
@@ -145,7 +147,7 @@ async def test_pages_of_several_visitors_never_make_an_order_count_twice_as_the_
     assert is_servers_only[0] == (journey.index("server") < journey.index("claim"))
 
 
-async def test_a_reload_of_a_page_that_was_sent_does_not_wait(queue: LocalQueue, clock: Clock) -> None:
+async def test_a_reload_of_a_page_that_was_sent_does_not_wait(queue: WholeQueue, clock: Clock) -> None:
     """The repeat by the same visitor is not stored, so a server's copy finds nothing whose place it could take."""
     plain = record(1, visitor=b"anna")._replace(name="Purchase", id=SAME)
     await queue.append([plain])
@@ -155,7 +157,7 @@ async def test_a_reload_of_a_page_that_was_sent_does_not_wait(queue: LocalQueue,
 
 
 @pytest.mark.parametrize("identity", [SAME, OWN])
-async def test_an_order_that_is_paid_late_counts(queue: LocalQueue, clock: Clock, identity: str) -> None:
+async def test_an_order_that_is_paid_late_counts(queue: WholeQueue, clock: Clock, identity: str) -> None:
     """A page's copy whose payment nobody confirmed is dropped as unpaid; the server's counts weeks later, once."""
     await brought(queue, of_page(1, identity, unpaid="drop"))
     assert await sent(queue, clock) == []
@@ -171,7 +173,7 @@ async def test_an_order_that_is_paid_late_counts(queue: LocalQueue, clock: Clock
 
 
 @pytest.mark.parametrize("unpaid", ["", "send"])
-async def test_a_page_whose_copy_did_not_come_is_sent(queue: LocalQueue, clock: Clock, unpaid: str) -> None:
+async def test_a_page_whose_copy_did_not_come_is_sent(queue: WholeQueue, clock: Clock, unpaid: str) -> None:
     """With the bytes it came with, and pending no more."""
     page = of_page(1, SAME, unpaid=unpaid)
     await brought(queue, page)
@@ -184,7 +186,7 @@ async def test_a_page_whose_copy_did_not_come_is_sent(queue: LocalQueue, clock: 
     ("theirs", "ours", "findings"), [(10, 10, ()), (10, 99, ("id:conflict",)), (10, None, ()), (None, 99, ())]
 )
 async def test_a_page_that_steps_back_says_that_its_value_was_another(
-    queue: LocalQueue, clock: Clock, theirs: int | None, ours: int | None, findings: Sequence[str]
+    queue: WholeQueue, clock: Clock, theirs: int | None, ours: int | None, findings: Sequence[str]
 ) -> None:
     """The value that counts is the server's; whoever forged the page's, or a mistake of the shop's, is told."""
     page, server = valued(of_page(), theirs), valued(of_server(), ours)
@@ -202,7 +204,7 @@ def valued(of: Record, value: int | None) -> Record:
 
 @pytest.mark.parametrize("identity", [SAME, OWN])
 async def test_what_is_dropped_as_unknown_leaves_room_for_the_page(
-    queue: LocalQueue, clock: Clock, identity: str
+    queue: WholeQueue, clock: Clock, identity: str
 ) -> None:
     """The server's event of nobody is dropped; the page that comes with the visitor's consent counts."""
     await brought(queue, of_server(2, identity, unknown="drop"))
@@ -214,6 +216,7 @@ async def test_what_is_dropped_as_unknown_leaves_room_for_the_page(
     assert await sent(queue, clock) == [(page.id, False)]
 
 
+@pytest.mark.only_sqlite
 async def test_a_backlog_that_is_dropped_keeps_no_append_waiting(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +239,7 @@ async def test_a_backlog_that_is_dropped_keeps_no_append_waiting(
     assert dropped[-1] == 3000
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("commits", [99, 2], ids=["no fault", "a full disk"])
 async def test_a_claim_of_pending_events_is_many_transactions(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch, commits: int
@@ -268,7 +272,7 @@ async def test_a_claim_of_pending_events_is_many_transactions(
     assert sum(len(segment.records) for segment in (*segments, *left)) == 200
 
 
-async def test_a_servers_event_of_nobody_may_come_again(queue: LocalQueue, clock: Clock) -> None:
+async def test_a_servers_event_of_nobody_may_come_again(queue: WholeQueue, clock: Clock) -> None:
     """Its sender's retry is judged anew: by then the visitor may be known."""
     await brought(queue, of_server(2, SAME, unknown="drop"))
     await sent(queue, clock)
@@ -278,7 +282,7 @@ async def test_a_servers_event_of_nobody_may_come_again(queue: LocalQueue, clock
     assert [is_of_server for _, is_of_server in await sent(queue, clock)] == [True]
 
 
-async def test_copies_of_different_pixels_wait_apart(queue: LocalQueue, clock: Clock) -> None:
+async def test_copies_of_different_pixels_wait_apart(queue: WholeQueue, clock: Clock) -> None:
     """A server's event for one pixel takes the place of that pixel's copy alone."""
     other = of_page(1, SAME)._replace(pixel="2222222222")
     await brought(queue, of_page(1, SAME), other)
@@ -288,6 +292,7 @@ async def test_copies_of_different_pixels_wait_apart(queue: LocalQueue, clock: C
     assert [found.id for segment in await queue.claim("2222222222", most=9) for found in segment.records] == [SAME]
 
 
+@pytest.mark.only_sqlite
 async def test_who_waits_is_known_after_a_restart_and_not_after_a_failed_commit(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,7 +312,7 @@ async def test_who_waits_is_known_after_a_restart_and_not_after_a_failed_commit(
     await again.close()
 
 
-async def test_neighbours_in_a_segment_keep_their_order(queue: LocalQueue, clock: Clock) -> None:
+async def test_neighbours_in_a_segment_keep_their_order(queue: WholeQueue, clock: Clock) -> None:
     """What waits for nothing is claimed as it came, between copies that are sent and copies that are not."""
     plain = [record(number)._replace(not_before=NOON + WAIT) for number in (10, 11)]
     await queue.append([plain[0], of_page(1), plain[1], of_page(3)._replace(order=b"", pending=Twin(b"x" * 16))])
@@ -317,7 +322,7 @@ async def test_neighbours_in_a_segment_keep_their_order(queue: LocalQueue, clock
     assert [found.id for found in await claimed(queue)] == ["id-10", "id-11", "id-3"]
 
 
-async def test_what_grew_too_old_while_it_waited_is_judged_when_it_is_replayed(queue: LocalQueue, clock: Clock) -> None:
+async def test_what_grew_too_old_while_it_waited_is_judged_when_it_is_replayed(queue: WholeQueue, clock: Clock) -> None:
     """A dead letter of a page's copy that a server's replaced is a duplicate, not a second sale."""
     await brought(queue, of_page(1, SAME))
     assert await queue.expire(before_s=1 << 40) == ({PIXEL: 1}, False)
@@ -328,6 +333,7 @@ async def test_what_grew_too_old_while_it_waited_is_judged_when_it_is_replayed(q
     assert await sent(queue, clock) == [(SAME, True)]
 
 
+@pytest.mark.only_sqlite
 async def test_the_memory_of_what_waits_ends_with_that_of_orders(queue: LocalQueue, clock: Clock) -> None:
     """An order that was never paid is forgotten after four months."""
     await brought(queue, of_page(1, unpaid="drop"))

@@ -13,8 +13,10 @@ from support import PIXEL, record, server_record
 from proxy.model.order import order_key
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import QueueError
+from proxy.queue.contract import QueueError, WholeQueue
 from proxy.queue.sqlite.engine import LocalQueue
+
+pytestmark = pytest.mark.both_engines
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -34,7 +36,7 @@ def of_page(number: int, order: str) -> Record:
     return record(number)._replace(name="Purchase", order=order_key("shop", "Purchase", order))
 
 
-async def repeats(queue: LocalQueue, *records: Record) -> list[str]:
+async def repeats(queue: WholeQueue, *records: Record) -> list[str]:
     return [one.id for one in (await queue.append(records)).duplicates]
 
 
@@ -50,7 +52,7 @@ DAYS: list[tuple[float, bool]] = [(0, True), (2.5, True), (29, True), (60, True)
 @pytest.mark.parametrize("start", [0, 11, 29.99])
 @pytest.mark.parametrize(("later", "is_known"), DAYS)
 async def test_an_order_is_known_for_90_days(
-    queue: LocalQueue, clock: Clock, start: float, later: float, *, is_known: bool
+    queue: WholeQueue, clock: Clock, start: float, later: float, *, is_known: bool
 ) -> None:
     """On whatever day of a month it was met first, and for no more than 120."""
     clock.now = int((NOON // (30 * DAY) + 1 + start / 30) * 30 * DAY)
@@ -71,7 +73,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("other", OTHERS)
-async def test_what_is_no_copy_is_sent(queue: LocalQueue, other: Record) -> None:
+async def test_what_is_no_copy_is_sent(queue: WholeQueue, other: Record) -> None:
     """Another order, another site that numbers its orders alike, another pixel or another event."""
     await queue.append([sale(1, "1001")])
 
@@ -80,7 +82,7 @@ async def test_what_is_no_copy_is_sent(queue: LocalQueue, other: Record) -> None
 
 @pytest.mark.parametrize("pair", [(of_page, sale), (sale, of_page), (sale, sale)])
 @pytest.mark.parametrize("together", [True, False])
-async def test_page_and_backend_count_once(queue: LocalQueue, pair: Sequence[Any], *, together: bool) -> None:
+async def test_page_and_backend_count_once(queue: WholeQueue, pair: Sequence[Any], *, together: bool) -> None:
     """Whichever copy comes first, in one group or later, the other is a duplicate and does not wait."""
     copies = [make(number, "1001") for number, make in enumerate(pair)]
     if together:
@@ -93,7 +95,7 @@ async def test_page_and_backend_count_once(queue: LocalQueue, pair: Sequence[Any
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_pages_that_name_one_order_are_sent(queue: LocalQueue, *, together: bool) -> None:
+async def test_pages_that_name_one_order_are_sent(queue: WholeQueue, *, together: bool) -> None:
     """A template that names the same order for everybody costs no sale; once a server tells of it, that counts."""
     pages = [of_page(number, "1001") for number in range(3)]
     if together:
@@ -104,7 +106,7 @@ async def test_pages_that_name_one_order_are_sent(queue: LocalQueue, *, together
     assert await repeats(queue, sale(5, "1001")) == ["id-5"]
 
 
-async def test_an_event_may_have_several_orders(queue: LocalQueue) -> None:
+async def test_an_event_may_have_several_orders(queue: WholeQueue) -> None:
     """It is a repeat if any of them was met: a first payment by its subscription and by its invoice."""
     first = order_key("shop", "Subscribe", "sub_1") + order_key("shop", "invoice", "in_1")
     await queue.append([server_record(1)._replace(order=first)])
@@ -116,7 +118,7 @@ async def test_an_event_may_have_several_orders(queue: LocalQueue) -> None:
     assert met == {first[:16]}
 
 
-async def test_a_known_id_tells_of_its_order(queue: LocalQueue) -> None:
+async def test_a_known_id_tells_of_its_order(queue: WholeQueue) -> None:
     """A copy that repeats an event's id and names its order lets a third copy with another id be known by that."""
     plain = record(1)._replace(name="Purchase")
     await queue.append([plain])
@@ -125,7 +127,7 @@ async def test_a_known_id_tells_of_its_order(queue: LocalQueue) -> None:
     assert await repeats(queue, sale(2, "1001")) == ["id-2"]
 
 
-async def test_what_is_refused_counts_for_no_order(queue: LocalQueue) -> None:
+async def test_what_is_refused_counts_for_no_order(queue: WholeQueue) -> None:
     """The copy of somebody who is suppressed is not stored, and does not make another copy a repeat."""
     person = b"p" * 16
     await queue.suppress([person], SuppressionKind.OPT_OUT, NOON)
@@ -134,6 +136,7 @@ async def test_what_is_refused_counts_for_no_order(queue: LocalQueue) -> None:
     assert await repeats(queue, sale(2, "1001")) == []
 
 
+@pytest.mark.only_sqlite
 async def test_orders_survive_a_restart_and_a_failed_commit(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +159,7 @@ async def test_orders_survive_a_restart_and_a_failed_commit(
     await again.close()
 
 
+@pytest.mark.only_sqlite
 async def test_months_are_dropped_whole(queue: LocalQueue, clock: Clock) -> None:
     """However long the proxy runs there are four tables and one more until it is tidied."""
     forget = queue._store.tables.orders.forget
@@ -174,6 +178,7 @@ async def test_months_are_dropped_whole(queue: LocalQueue, clock: Clock) -> None
     assert await tables(queue) == 0
 
 
+@pytest.mark.only_sqlite
 async def test_events_without_an_order_touch_no_table(queue: LocalQueue) -> None:
     """An installation without servers' orders has no such table."""
     await queue.append([record(1), server_record(2)])
@@ -181,7 +186,7 @@ async def test_events_without_an_order_touch_no_table(queue: LocalQueue) -> None
     assert await tables(queue) == 0
 
 
-async def test_a_servers_copy_behind_a_pages_is_remembered(queue: LocalQueue, clock: Clock) -> None:
+async def test_a_servers_copy_behind_a_pages_is_remembered(queue: WholeQueue, clock: Clock) -> None:
     """A thank-you page that is opened again weeks after page and backend told of the order counts no more."""
     await queue.append([of_page(1, "1001")])
     clock.now += 1000
@@ -208,7 +213,7 @@ CONFLICTS: list[tuple[Record, Record, tuple[str, ...]]] = [
 @pytest.mark.parametrize(("first", "second", "findings"), CONFLICTS)
 @pytest.mark.parametrize("together", [True, False])
 async def test_copies_of_an_order_that_disagree_say_so(
-    queue: LocalQueue, clock: Clock, first: Record, second: Record, findings: tuple[str, ...], *, together: bool
+    queue: WholeQueue, clock: Clock, first: Record, second: Record, findings: tuple[str, ...], *, together: bool
 ) -> None:
     """A stranger's page that names an order before its shop does is told by the shop's row, whatever the ids."""
     if not together:
@@ -219,7 +224,7 @@ async def test_copies_of_an_order_that_disagree_say_so(
     assert [(one.id, one.findings) for one in stored.duplicates] == [(second.id, findings)]
 
 
-async def test_a_forged_order_is_told_weeks_later(queue: LocalQueue, clock: Clock) -> None:
+async def test_a_forged_order_is_told_weeks_later(queue: WholeQueue, clock: Clock) -> None:
     """The value of the first page counts, in whatever month it came; what a second page says hides nothing."""
     await queue.append([worth(of_page(1, "1001"), b"1111")])
     clock.now += 40 * DAY

@@ -17,11 +17,13 @@ from support import PIXEL, record
 from proxy.model.event import DropReason
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import Erased, Stored
+from proxy.queue.contract import Erased, Stored, WholeQueue
 from proxy.queue.group import Append, Group
 from proxy.queue.grouper import Outcome
 from proxy.queue.keys import event_key
 from proxy.queue.sqlite.engine import LocalQueue
+
+pytestmark = pytest.mark.both_engines
 
 HOUR = 3_600_000
 ANNA, BERT = b"a" * 16, b"b" * 16
@@ -36,11 +38,11 @@ def timed(born: int, number: int = 1, visitor: bytes = b"abcd") -> Record:
     return record(number, visitor=visitor)._replace(id=f"{born}0.{number}")
 
 
-async def claimed(queue: LocalQueue) -> list[str]:
+async def claimed(queue: WholeQueue) -> list[str]:
     return [record.id for segment in await queue.claim(PIXEL, most=1000) for record in segment.records]
 
 
-async def together(queue: LocalQueue, *requests: Sequence[Record]) -> list[Stored]:
+async def together(queue: WholeQueue, *requests: Sequence[Record]) -> list[Stored]:
     """Append several requests as one group."""
     return await asyncio.gather(*(queue.append(request) for request in requests))
 
@@ -61,6 +63,7 @@ REPEATS: list[tuple[list[int], list[int], bytes]] = [
 ]
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize(("brought", "before", "skip"), REPEATS)
 async def test_positions_of_repeats_are_skipped(
     queue: LocalQueue, brought: list[int], before: list[int], skip: bytes
@@ -76,6 +79,7 @@ async def test_positions_of_repeats_are_skipped(
     assert queue.stats().waiting == {PIXEL: 3}
 
 
+@pytest.mark.only_sqlite
 async def test_a_group_of_repeats_stores_no_segment(queue: LocalQueue) -> None:
     """Nothing waits of a request that was stored before."""
     await queue.append([record(1), record(2)])
@@ -85,6 +89,7 @@ async def test_a_group_of_repeats_stores_no_segment(queue: LocalQueue) -> None:
     assert await rest(queue) == [(2, b"")]
 
 
+@pytest.mark.only_sqlite
 async def test_skipped_repeats_survive_what_rewrites_a_segment(queue: LocalQueue) -> None:
     """A segment that is written anew without some of its events has no old positions left."""
     await queue.append([record(1)])
@@ -96,6 +101,7 @@ async def test_skipped_repeats_survive_what_rewrites_a_segment(queue: LocalQueue
     assert (await rest(queue))[1:] == [(1, b"")]
 
 
+@pytest.mark.only_sqlite
 async def test_an_erasure_removes_repeats_that_are_skipped(queue: LocalQueue) -> None:
     """Of an erased person nothing rests sealed, not even a repeat that would never be sent."""
     await queue.append([about(1, ANNA)])
@@ -108,6 +114,7 @@ async def test_an_erasure_removes_repeats_that_are_skipped(queue: LocalQueue) ->
     assert await claimed(queue) == ["id-2"]
 
 
+@pytest.mark.only_sqlite
 async def test_nothing_about_the_suppressed_is_sealed(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the callers' side seals holds nobody who is suppressed; their neighbours are sealed there."""
     made: list[Group] = []
@@ -126,6 +133,7 @@ async def test_nothing_about_the_suppressed_is_sealed(queue: LocalQueue, monkeyp
     assert await claimed(queue) == ["id-2", "id-3"]
 
 
+@pytest.mark.only_sqlite
 async def test_who_is_suppressed_after_the_sealing_is_refused_and_does_not_rest(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +157,7 @@ async def test_who_is_suppressed_after_the_sealing_is_refused_and_does_not_rest(
     assert await claimed(queue) == ["id-2", "id-3", "id-4"]
 
 
+@pytest.mark.only_sqlite
 async def test_a_contradiction_is_stored_with_its_finding_and_not_twice(queue: LocalQueue) -> None:
     """A Purchase that contradicts another visitor's, in the same group, is sent once and says so."""
     orders = [record(1, visitor=visitor)._replace(worth=worth) for visitor, worth in ((b"aaaa", b"1"), (b"bbbb", b"2"))]
@@ -169,7 +178,7 @@ JOURNEYS = [(0, 0, 0), (0, 0, 47), (-0.5, 0, 30), (-60, 0, 40), (-500, 0, 47), (
 
 @pytest.mark.parametrize(("born", "first", "again"), JOURNEYS)
 async def test_a_repeat_with_a_timed_id_is_known(
-    queue: LocalQueue, clock: Clock, born: float, first: float, again: float
+    queue: WholeQueue, clock: Clock, born: float, first: float, again: float
 ) -> None:
     """Wherever the memory turned since, whether the browser's clock was behind or ahead, and however late it came."""
     event = timed(int(NOON + born * HOUR))
@@ -182,6 +191,7 @@ async def test_a_repeat_with_a_timed_id_is_known(
     assert (await queue.append([timed(int(NOON + born * HOUR), 2)])).duplicates == ()
 
 
+@pytest.mark.only_sqlite
 async def test_a_timed_id_is_looked_for_since_its_birth(queue: LocalQueue, clock: Clock) -> None:
     """A new event of the tag asks one table, one of an hour ago two at the most, an id of the page all four."""
     asked: list[str] = []
@@ -212,6 +222,7 @@ def remember_as_layout_5(path: Path, events: Sequence[Record], slot: int) -> Non
             db.execute(f"INSERT INTO seen_{slot % 4} VALUES(?, ?, ?)", (key, event.visitor, event.worth))
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("hours", [0, 20, 47])
 async def test_what_the_version_before_met_is_still_known(tmp_path: Path, clock: Clock, hours: int) -> None:
     """Within 48 hours a repeat of an event that an older program stored is one, whatever kind of id it has."""
@@ -230,6 +241,7 @@ async def test_what_the_version_before_met_is_still_known(tmp_path: Path, clock:
     await again.close()
 
 
+@pytest.mark.only_sqlite
 async def test_the_memory_of_the_version_before_goes_in_its_time(tmp_path: Path, clock: Clock) -> None:
     """Its tables are dropped in turn, and after 64 hours none is left."""
     queue = open_queue(tmp_path, clock)
@@ -248,6 +260,7 @@ async def test_the_memory_of_the_version_before_goes_in_its_time(tmp_path: Path,
     await again.close()
 
 
+@pytest.mark.only_sqlite
 async def test_the_memory_tells_who_speaks_for_an_event(queue: LocalQueue) -> None:
     """Of several visitors the first who brought it; where only others did, nobody; of an unknown event the first."""
     events = [timed(NOON), record(2), timed(NOON, 3)]
@@ -259,6 +272,7 @@ async def test_the_memory_tells_who_speaks_for_an_event(queue: LocalQueue) -> No
     assert owners == [b"efgh", b"abcd", b"none", None]
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("event", [record(1), timed(NOON)])
 async def test_an_id_of_thousands_of_visitors_costs_no_more(queue: LocalQueue, event: Record) -> None:
     """However many visitors a cached page gave one id, SQLite takes as many steps for the next one."""

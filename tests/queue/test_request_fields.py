@@ -14,8 +14,10 @@ from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
 from proxy.model.verdict import Dead
 from proxy.queue.codec import chunks, pack, unpack
-from proxy.queue.contract import Filter, NewDeadLetter, Oldest, Remainder, Settlement
+from proxy.queue.contract import Filter, NewDeadLetter, Oldest, Remainder, Settlement, WholeQueue
 from proxy.queue.sqlite.engine import LocalQueue
+
+pytestmark = pytest.mark.both_engines
 
 SPRING, AUTUMN = RequestFields(upload_tag="spring"), RequestFields(upload_tag="autumn", test_event_code="TEST7")
 NOW_S = NOON // 1000
@@ -30,7 +32,7 @@ def mixed(count: int) -> list[Record]:
     ]
 
 
-async def claimed(queue: LocalQueue, *, newest: bool = False, suspect: bool = False) -> list[list[Record]]:
+async def claimed(queue: WholeQueue, *, newest: bool = False, suspect: bool = False) -> list[list[Record]]:
     """Claim until nothing is left; return the records of each claim."""
     claims = []
     while segments := await queue.claim(PIXEL, most=1000, newest=newest, suspect=suspect):
@@ -47,6 +49,7 @@ def test_a_browsers_segment_is_what_it_was() -> None:
     assert pack([server_record(1)])[:1] == b"\x04"
 
 
+@pytest.mark.only_sqlite
 def test_a_segment_is_of_one_kind() -> None:
     """Records are cut by fields and action source too, each kind in its order, and nothing of them is lost."""
     records = mixed(40)
@@ -68,6 +71,7 @@ def test_fields_of_a_newer_version_are_no_segment() -> None:
         unpack(packed, PIXEL)
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("newest", [True, False])
 async def test_a_claim_has_one_set_of_fields(queue: LocalQueue, *, newest: bool) -> None:
     """Browsers' events and servers' without fields go out together, all others apart, and everything once."""
@@ -82,7 +86,7 @@ async def test_a_claim_has_one_set_of_fields(queue: LocalQueue, *, newest: bool)
     assert {one.id: one for claim in claims for one in claim} == {one.id: one for one in records}
 
 
-async def test_a_stream_of_one_kind_holds_up_no_other(queue: LocalQueue) -> None:
+async def test_a_stream_of_one_kind_holds_up_no_other(queue: WholeQueue) -> None:
     """Events without fields take every second turn however many uploads come, and each upload has its turn."""
     uploads = [RequestFields(upload_id=str(number)) for number in range(5)]
     turns: list[RequestFields] = []
@@ -96,7 +100,7 @@ async def test_a_stream_of_one_kind_holds_up_no_other(queue: LocalQueue) -> None
     assert {turns.count(fields) for fields in uploads} == {2}
 
 
-async def test_suspects_take_no_turn_of_fresh_events(queue: LocalQueue) -> None:
+async def test_suspects_take_no_turn_of_fresh_events(queue: WholeQueue) -> None:
     """While suspects of one upload are tried between them, fresh events with fields keep every second turn."""
     turns: list[RequestFields] = []
     for turn in range(6):
@@ -111,6 +115,7 @@ async def test_suspects_take_no_turn_of_fresh_events(queue: LocalQueue) -> None:
     assert turns.count(AUTUMN) == 4
 
 
+@pytest.mark.only_sqlite
 async def test_fields_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
     """What waits has the same fields, turns and counts in the next process."""
     queue = open_queue(tmp_path, clock)
@@ -124,6 +129,7 @@ async def test_fields_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
     await again.close()
 
 
+@pytest.mark.only_sqlite
 async def test_suspects_and_remainders_keep_their_fields(queue: LocalQueue, clock: Clock) -> None:
     """What Graph refused together is searched apart from what has other fields, and since when it waits is known."""
     await queue.append(mixed(8))
@@ -141,6 +147,7 @@ async def test_suspects_and_remainders_keep_their_fields(queue: LocalQueue, cloc
     assert all(len({one.fields for one in claim}) == 1 for claim in claims)
 
 
+@pytest.mark.only_sqlite
 async def test_dead_letters_come_back_with_their_fields(queue: LocalQueue) -> None:
     """Replayed, letters of several fields wait apart again, with action source and fields as they were."""
     records = mixed(4)
@@ -168,7 +175,7 @@ AGES: list[tuple[str, int, bool]] = [
 
 @pytest.mark.parametrize(("source", "days", "expires"), AGES)
 async def test_an_event_expires_at_the_age_of_its_source(
-    queue: LocalQueue, source: str, days: int, *, expires: bool
+    queue: WholeQueue, source: str, days: int, *, expires: bool
 ) -> None:
     """Seven days after it happened, or 62 where a till made it; replays have the same limit."""
     old = server_record(1, SPRING, source, time_s=NOW_S - days * DAY_S)
@@ -183,6 +190,7 @@ async def test_an_event_expires_at_the_age_of_its_source(
     assert await queue.replay([letter.id], not_before_s=NOW_S - 7 * DAY_S) == 1 - expires
 
 
+@pytest.mark.only_sqlite
 async def test_the_young_and_the_old_of_one_till_part(queue: LocalQueue) -> None:
     """Of a segment of till sales only those that are too old leave it; nothing is looked at again and again."""
     sales = [server_record(number, NO_FIELDS, "physical_store", time_s=NOW_S - number * DAY_S) for number in (60, 70)]
@@ -193,6 +201,7 @@ async def test_the_young_and_the_old_of_one_till_part(queue: LocalQueue) -> None
     assert await claimed(queue) == [[sales[0]]]
 
 
+@pytest.mark.only_sqlite
 async def test_many_requests_at_once_are_kept_apart(queue: LocalQueue) -> None:
     """One commit may hold requests with unlike fields; none of their events changes its company."""
     requests: list[Sequence[Record]] = [mixed(40)[number::4] for number in range(4)]
@@ -201,6 +210,7 @@ async def test_many_requests_at_once_are_kept_apart(queue: LocalQueue) -> None:
     assert sorted(len(claim) for claim in await claimed(queue)) == [10, 10, 20]
 
 
+@pytest.mark.only_sqlite
 async def test_browsers_events_are_claimed_as_before(queue: LocalQueue) -> None:
     """A claim asks the table once where no server sends anything, else once more for each kind that has nothing.
 

@@ -11,9 +11,10 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import Erased, Filter, duplicate_row
+from proxy.queue.contract import Erased, Filter, WholeQueue, duplicate_row
 from proxy.queue.keys import SERVER as SERVERS_HASH
-from proxy.queue.sqlite.engine import LocalQueue
+
+pytestmark = pytest.mark.both_engines
 
 HOUR = 3_600_000
 ANNA, BERT, SERVER = "anna", "bert", "server"
@@ -38,7 +39,7 @@ def is_sent(journey: Sequence[str]) -> list[bool]:
     ]
 
 
-async def waiting(queue: LocalQueue) -> dict[str, int]:
+async def waiting(queue: WholeQueue) -> dict[str, int]:
     """Return how many copies of each event wait."""
     counts: dict[str, int] = {}
     while segments := await queue.claim(PIXEL, most=1000):
@@ -48,7 +49,7 @@ async def waiting(queue: LocalQueue) -> dict[str, int]:
     return counts
 
 
-async def written(queue: LocalQueue, enough: Callable[[Sequence[LedgerRow]], bool]) -> Sequence[LedgerRow]:
+async def written(queue: WholeQueue, enough: Callable[[Sequence[LedgerRow]], bool]) -> Sequence[LedgerRow]:
     """Wait for rows of the ledger."""
 
     async def rows() -> Sequence[LedgerRow] | None:
@@ -62,7 +63,7 @@ async def written(queue: LocalQueue, enough: Callable[[Sequence[LedgerRow]], boo
 @pytest.mark.parametrize("identity", IDS.values(), ids=IDS)
 @pytest.mark.parametrize("apart", [True, False], ids=["one after another", "in one request"])
 async def test_whatever_the_order_no_copy_is_sent_too_often(
-    queue: LocalQueue, clock: Clock, identity: Callable[[int], str], *, apart: bool
+    queue: WholeQueue, clock: Clock, identity: Callable[[int], str], *, apart: bool
 ) -> None:
     """All 120 journeys of an event, hours apart or at once: the copies sent are those that the rule says."""
     copies = [[brought(who, identity(number)) for who in journey] for number, journey in enumerate(JOURNEYS)]
@@ -76,7 +77,7 @@ async def test_whatever_the_order_no_copy_is_sent_too_often(
     assert await waiting(queue) == {identity(number): sum(is_sent(journey)) for number, journey in enumerate(JOURNEYS)}
 
 
-async def test_what_is_left_out_is_told(queue: LocalQueue) -> None:
+async def test_what_is_left_out_is_told(queue: WholeQueue) -> None:
     """The second copy is a duplicate, not a reused id, and its ledger row says where it came from."""
     first = await queue.append([brought(ANNA, "order-1"), brought(SERVER, "order-2")])
     second = await queue.append([brought(SERVER, "order-1"), brought(BERT, "order-2")])
@@ -94,7 +95,7 @@ async def test_what_is_left_out_is_told(queue: LocalQueue) -> None:
     }
 
 
-async def test_one_event_is_of_one_pixel_and_one_name(queue: LocalQueue) -> None:
+async def test_one_event_is_of_one_pixel_and_one_name(queue: WholeQueue) -> None:
     """The same id under another name, or for another pixel, is another event."""
     await queue.append([brought(ANNA, "1")])
     others = [brought(SERVER, "1", "Lead"), brought(SERVER, "1")._replace(pixel="2222222222")]
@@ -103,7 +104,7 @@ async def test_one_event_is_of_one_pixel_and_one_name(queue: LocalQueue) -> None
     assert queue.stats().waiting == {PIXEL: 2, "2222222222": 1}
 
 
-async def test_messages_repeat_once(queue: LocalQueue) -> None:
+async def test_messages_repeat_once(queue: WholeQueue) -> None:
     """What Meta does not tell apart itself, events of business_messaging, is sent once though their sender repeats."""
     message = server_record(1, source="business_messaging")
     first = await queue.append([message, message])
@@ -113,7 +114,7 @@ async def test_messages_repeat_once(queue: LocalQueue) -> None:
     assert queue.stats().waiting == {PIXEL: 1}
 
 
-async def test_news_of_a_browser_copy_finds_its_row_behind_a_servers(queue: LocalQueue) -> None:
+async def test_news_of_a_browser_copy_finds_its_row_behind_a_servers(queue: WholeQueue) -> None:
     """A browser whose event the server brought first still says what became of its copy; the server's has none."""
     server, browser = brought(SERVER, "order-1"), brought(ANNA, "order-1")._replace(browser_copy=BrowserCopy.PENDING)
     await queue.append([server])
@@ -126,7 +127,7 @@ async def test_news_of_a_browser_copy_finds_its_row_behind_a_servers(queue: Loca
     assert [row.browser_copy for row in rows] == ["blocked", None]
 
 
-async def test_a_servers_event_is_about_a_person_too(queue: LocalQueue) -> None:
+async def test_a_servers_event_is_about_a_person_too(queue: WholeQueue) -> None:
     """Who opted out is not written about by servers either, and an erasure finds what waits."""
     person, other = b"p" * 16, b"o" * 16
     about = [server_record(number)._replace(person_digests=(person,)) for number in (1, 2)]
@@ -150,7 +151,7 @@ VALUES: list[tuple[str, str, tuple[bytes, bytes], tuple[str, ...]]] = [
 @pytest.mark.parametrize(("first", "second", "worths", "findings"), VALUES)
 @pytest.mark.parametrize("apart", [True, False])
 async def test_copies_that_disagree_say_so(
-    queue: LocalQueue, first: str, second: str, worths: tuple[bytes, bytes], findings: tuple[str, ...], *, apart: bool
+    queue: WholeQueue, first: str, second: str, worths: tuple[bytes, bytes], findings: tuple[str, ...], *, apart: bool
 ) -> None:
     """A Purchase whose copy had another value is left out all the same, and its row tells: it may be a forgery."""
     copies = [brought(who, "order-1")._replace(worth=value) for who, value in zip((first, second), worths, strict=True)]
@@ -163,7 +164,7 @@ async def test_copies_that_disagree_say_so(
     assert await waiting(queue) == {"order-1": 1}
 
 
-async def test_no_browser_can_pass_for_a_server(queue: LocalQueue) -> None:
+async def test_no_browser_can_pass_for_a_server(queue: WholeQueue) -> None:
     """A browser whose hash is that of servers, for which an ``_fbp`` can be searched, has no other's event left out."""
     await queue.append([brought(ANNA, "order-1")._replace(visitor=SERVERS_HASH)])
     stored = await queue.append([brought(BERT, "order-1")])

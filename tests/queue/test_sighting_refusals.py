@@ -10,9 +10,12 @@ from support import PIXEL, record
 from proxy.model.event import DropReason
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
+from proxy.queue.contract import WholeQueue
 from proxy.queue.group import Append
 from proxy.queue.sightings import forbidden
 from proxy.queue.sqlite.engine import LocalQueue
+
+pytestmark = pytest.mark.both_engines
 
 REFUSALS = [
     (SuppressionKind.OPT_OUT, DropReason.OPTED_OUT),
@@ -22,7 +25,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("kind", "reason"), REFUSALS)
 async def test_a_refusal_forbids_what_the_visitor_left(
-    queue: LocalQueue, kind: SuppressionKind, reason: DropReason
+    queue: WholeQueue, kind: SuppressionKind, reason: DropReason
 ) -> None:
     """Nothing of the visitor is kept, the orders are dropped for that reason, and a lift brings nothing back."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)))
@@ -36,7 +39,7 @@ async def test_a_refusal_forbids_what_the_visitor_left(
     assert [await joined(queue, order(number), number=number) for number in (1, 2)] == [reason, "bert"]
 
 
-async def test_an_erasure_leaves_nothing(queue: LocalQueue) -> None:
+async def test_an_erasure_leaves_nothing(queue: WholeQueue) -> None:
     """Neither what the erased left nor by which keys; others stay."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)), left("anna", order(3), name="Lead"))
     await queue.erase([ANNA], NOON)
@@ -46,7 +49,7 @@ async def test_an_erasure_leaves_nothing(queue: LocalQueue) -> None:
     assert await joined(queue, order(1)) == ""
 
 
-async def test_a_refusal_of_very_many_orders_is_whole(queue: LocalQueue) -> None:
+async def test_a_refusal_of_very_many_orders_is_whole(queue: WholeQueue) -> None:
     """However much somebody left, the opt-out ends when all of it is forbidden; an erasure likewise."""
     for start in range(0, 1000, 250):
         await leave(queue, *(left("anna", order(number), at=NOON + number) for number in range(start, start + 250)))
@@ -61,7 +64,7 @@ async def test_a_refusal_of_very_many_orders_is_whole(queue: LocalQueue) -> None
 
 @pytest.mark.parametrize(("kind", "reason"), REFUSALS)
 async def test_whoever_is_suppressed_leaves_no_open_sighting(
-    queue: LocalQueue, kind: SuppressionKind, reason: DropReason
+    queue: WholeQueue, kind: SuppressionKind, reason: DropReason
 ) -> None:
     """What comes afterwards is stored as forbidden, whether the events of its request are refused or none is there."""
     await queue.suppress([ANNA, BERT], kind, NOON)
@@ -74,7 +77,7 @@ async def test_whoever_is_suppressed_leaves_no_open_sighting(
     assert [await joined(queue, order(number), number=number) for number in (1, 2)] == [reason] * 2
 
 
-async def test_what_the_erased_did_before_leaves_nothing(queue: LocalQueue) -> None:
+async def test_what_the_erased_did_before_leaves_nothing(queue: WholeQueue) -> None:
     """An event that arrives late, of before the erasure, is refused, and so is what it would leave."""
     await queue.erase([ANNA], NOON)
     await leave(queue, left("anna", order(1)), left("anna", order(2), at=NOON + 1))
@@ -82,6 +85,7 @@ async def test_what_the_erased_did_before_leaves_nothing(queue: LocalQueue) -> N
     assert [each.at for each in await resting(queue)] == [NOON + 1]
 
 
+@pytest.mark.only_sqlite
 async def test_an_opt_out_between_the_seal_and_the_commit_counts(queue: LocalQueue) -> None:
     """Sealed before the opt-out was known and stored after it, a sighting is forbidden all the same."""
     store = queue._store
@@ -92,6 +96,7 @@ async def test_an_opt_out_between_the_seal_and_the_commit_counts(queue: LocalQue
     assert [each.forbidden for each in await resting(queue)] == ["opted_out"]
 
 
+@pytest.mark.only_sqlite
 async def test_an_opt_out_that_has_not_come_to_all_binds_the_rest(queue: LocalQueue) -> None:
     """After a crash between two slices the suppression itself speaks against what is still open."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)))
@@ -102,7 +107,7 @@ async def test_an_opt_out_that_has_not_come_to_all_binds_the_rest(queue: LocalQu
     assert [await joined(queue, order(number), number=number) for number in (1, 2)] == [DropReason.OPTED_OUT, ""]
 
 
-async def test_what_rules_forbid_keeps_nothing_of_the_visitor(queue: LocalQueue) -> None:
+async def test_what_rules_forbid_keeps_nothing_of_the_visitor(queue: WholeQueue) -> None:
     """Whatever a forbidden sighting brings along, only its keys and the reason rest."""
     sighting = left("anna", order(1), forbidden=DropReason.GPC)
     await leave(queue, sighting)
@@ -121,7 +126,7 @@ async def test_what_rules_forbid_keeps_nothing_of_the_visitor(queue: LocalQueue)
     ],
 )
 async def test_the_last_word_of_a_visitor_about_an_order_counts(
-    queue: LocalQueue, words: Sequence[str], outcome: str
+    queue: WholeQueue, words: Sequence[str], outcome: str
 ) -> None:
     """A refusal takes the place of what was left before, and a grant that of a refusal."""
     for number, word in enumerate(words):
@@ -130,7 +135,7 @@ async def test_the_last_word_of_a_visitor_about_an_order_counts(
     assert await joined(queue, order(1)) == outcome
 
 
-async def test_an_erased_event_is_found_by_the_visitor_that_the_join_found(queue: LocalQueue) -> None:
+async def test_an_erased_event_is_found_by_the_visitor_that_the_join_found(queue: WholeQueue) -> None:
     """What a server told of an e-mail alone is the visitor's once it is joined: an opt-out holds it back."""
     await queue.append([told(order(1))], sightings=[left("anna", order(1))])
     segments = await queue.claim(PIXEL, most=10)

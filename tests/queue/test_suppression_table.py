@@ -3,7 +3,7 @@
 import os
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import queues
 from clock import NOON, Clock
 from conftest import Say
 from old_layouts import write_as_layout_3
+from queues import Opener
 from support import PIXEL, record
 
 from proxy.config.schema import RetentionSettings
@@ -22,9 +23,21 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import GraphError
-from proxy.queue.contract import Erased, Filter, NewDeadLetter, QueueError, Segment, Settlement, Stats, Suppression
+from proxy.queue.contract import (
+    Erased,
+    Filter,
+    NewDeadLetter,
+    QueueError,
+    Segment,
+    Settlement,
+    Stats,
+    Suppression,
+    WholeQueue,
+)
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.layout import SCHEMA_VERSION
+
+pytestmark = pytest.mark.both_engines
 
 OPT_OUT, WITHDRAWAL, ERASURE = SuppressionKind
 ANNA, BERT, BROWSER = (letter * 16 for letter in (b"a", b"b", b"c"))
@@ -35,10 +48,8 @@ def open_queue(directory: Path, clock: Clock) -> LocalQueue:
 
 
 @pytest.fixture(name="queue")
-async def _queue(tmp_path: Path, clock: Clock) -> AsyncIterator[LocalQueue]:
-    queue = open_queue(tmp_path, clock)
-    yield queue
-    await queue.close()
+async def _queue(opener: Opener) -> WholeQueue:
+    return await opener(RetentionSettings(opted_out_days=30, erased_days=7))
 
 
 def about(number: int, *person_digests: bytes, at: int = NOON) -> Record:
@@ -49,25 +60,25 @@ def ids(segments: Sequence[Segment]) -> list[str]:
     return [record.id for segment in segments for record in segment.records]
 
 
-async def claimed(queue: LocalQueue) -> list[str]:
+async def claimed(queue: WholeQueue) -> list[str]:
     return ids(await queue.claim(PIXEL, most=1000))
 
 
-async def taken(queue: LocalQueue, *records: Record) -> list[tuple[str, DropReason]]:
+async def taken(queue: WholeQueue, *records: Record) -> list[tuple[str, DropReason]]:
     """Append records; return which were refused, and why."""
     return [(record.id, reason) for record, reason in (await queue.append(records)).refused]
 
 
-async def rows(queue: LocalQueue) -> list[LedgerRow]:
+async def rows(queue: WholeQueue) -> list[LedgerRow]:
     return [row async for row in queue.events(Filter())]
 
 
-async def bury(queue: LocalQueue, segments: Sequence[Segment]) -> None:
+async def bury(queue: WholeQueue, segments: Sequence[Segment]) -> None:
     letters = [NewDeadLetter(record, "rejected", GraphError(), 1) for segment in segments for record in segment.records]
     await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), dead=tuple(letters)))
 
 
-async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> None:
+async def test_who_opted_out_is_refused_and_nobody_else(queue: WholeQueue) -> None:
     """By any of a person's digests new events are refused; their neighbours in the same request are stored."""
     await queue.suppress([ANNA, BROWSER], OPT_OUT, NOON)
 
@@ -78,6 +89,7 @@ async def test_who_opted_out_is_refused_and_nobody_else(queue: LocalQueue) -> No
     assert await claimed(queue) == ["id-2", "id-4"]
 
 
+@pytest.mark.only_sqlite
 async def test_people_who_share_a_place_of_the_sieve_are_told_apart(queue: LocalQueue) -> None:
     """The sieve lets through who may be suppressed, and no more than it must; the table has the last word."""
     first, second, third = (b"xyz" + bytes([number]) * 13 for number in (1, 2, 3))
@@ -94,7 +106,7 @@ async def test_people_who_share_a_place_of_the_sieve_are_told_apart(queue: Local
     assert await claimed(queue) == ["id-3"]
 
 
-async def test_what_waits_is_dropped_by_an_opt_out(queue: LocalQueue) -> None:
+async def test_what_waits_is_dropped_by_an_opt_out(queue: WholeQueue) -> None:
     """Events that waited when their person opted out are not claimed; the ledger says why, the rest is delivered."""
     await queue.append([about(1, ANNA), about(2, BERT)])
     await queue.append([about(3, ANNA)])
@@ -108,7 +120,7 @@ async def test_what_waits_is_dropped_by_an_opt_out(queue: LocalQueue) -> None:
     }
 
 
-async def test_a_marked_segment_hides_none_behind_it(queue: LocalQueue) -> None:
+async def test_a_marked_segment_hides_none_behind_it(queue: WholeQueue) -> None:
     """A claim passes over segments of which nothing is left, and returns the first that has something."""
     for number in range(5):
         await queue.append([about(number, ANNA)])
@@ -119,7 +131,7 @@ async def test_a_marked_segment_hides_none_behind_it(queue: LocalQueue) -> None:
     assert queue.stats().waiting == {PIXEL: 1}
 
 
-async def test_what_was_under_way_does_not_come_back(queue: LocalQueue) -> None:
+async def test_what_was_under_way_does_not_come_back(queue: WholeQueue) -> None:
     """An event that was being delivered when its person opted out is neither tried again nor kept dead."""
     await queue.append([about(1, ANNA)])
     tried = await queue.claim(PIXEL, most=1)
@@ -134,7 +146,7 @@ async def test_what_was_under_way_does_not_come_back(queue: LocalQueue) -> None:
     assert (queue.stats().waiting, queue.stats().dead) == ({}, 0)
 
 
-async def test_a_replay_is_held_against_the_marks(queue: LocalQueue) -> None:
+async def test_a_replay_is_held_against_the_marks(queue: WholeQueue) -> None:
     """A dead letter put back after its person opted out is not delivered."""
     await queue.append([about(1, ANNA)])
     await bury(queue, await queue.claim(PIXEL, most=1))
@@ -161,7 +173,7 @@ LIFTS: list[tuple[list[SuppressionKind], list[SuppressionKind], list[Suppression
 
 @pytest.mark.parametrize(("kinds", "lifted", "ended", "refused"), LIFTS)
 async def test_each_kind_is_lifted_by_itself(
-    queue: LocalQueue,
+    queue: WholeQueue,
     kinds: list[SuppressionKind],
     lifted: list[SuppressionKind],
     ended: list[SuppressionKind],
@@ -177,7 +189,7 @@ async def test_each_kind_is_lifted_by_itself(
     assert queue.stats().suppressions == {kind: 1 for kind in kinds if kind not in ended}
 
 
-async def test_no_record_lifts_a_suppression(queue: LocalQueue) -> None:
+async def test_no_record_lifts_a_suppression(queue: WholeQueue) -> None:
     """An event of somebody else that claims the suppressed person is refused and changes nothing."""
     await queue.suppress([ANNA], OPT_OUT, NOON)
 
@@ -186,7 +198,7 @@ async def test_no_record_lifts_a_suppression(queue: LocalQueue) -> None:
 
 
 @pytest.mark.parametrize(("at", "left"), [(NOON - 1, True), (NOON, False), (NOON + 1, False)])
-async def test_the_latest_word_counts(queue: LocalQueue, at: int, *, left: bool) -> None:
+async def test_the_latest_word_counts(queue: WholeQueue, at: int, *, left: bool) -> None:
     """What is lifted as of a moment ends older suppressions only, and a late older one does not replace a newer."""
     await queue.suppress([ANNA], OPT_OUT, NOON)
     await queue.suppress([ANNA], OPT_OUT, NOON - 5000)
@@ -195,7 +207,7 @@ async def test_the_latest_word_counts(queue: LocalQueue, at: int, *, left: bool)
     assert bool(await taken(queue, about(1, ANNA))) is left
 
 
-async def test_the_list_shows_kinds_and_digests(queue: LocalQueue) -> None:
+async def test_the_list_shows_kinds_and_digests(queue: WholeQueue) -> None:
     """Newest first, of one kind or of any, and no more than asked for."""
     await queue.suppress([ANNA], OPT_OUT, NOON)
     await queue.suppress([BERT], WITHDRAWAL, NOON + 1)
@@ -215,6 +227,7 @@ async def test_the_list_shows_kinds_and_digests(queue: LocalQueue) -> None:
     assert await queue.suppressions(OPT_OUT, after=b"") == [each for each in in_order if each.kind == OPT_OUT]
 
 
+@pytest.mark.only_sqlite
 async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -> None:
     """What was rolled back with a neighbour's fault stands neither in the table nor in the counts."""
 
@@ -229,6 +242,7 @@ async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -
     assert queue.stats().suppressions == {}
 
 
+@pytest.mark.only_sqlite
 async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: Clock) -> None:
     """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
 
@@ -247,6 +261,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
     assert queue.stats().suppressions == {OPT_OUT: 4, WITHDRAWAL: 1, ERASURE: 1}
 
 
+@pytest.mark.only_sqlite
 async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Clock) -> None:
     """What a version without withdrawals marked is refused as before, listed, and lifted; the layout is this one."""
     await open_queue(tmp_path, clock).close()
@@ -266,7 +281,7 @@ async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Cloc
         assert db.pragma("user_version") == SCHEMA_VERSION
 
 
-async def test_an_erasure_removes_what_there_is(queue: LocalQueue) -> None:
+async def test_an_erasure_removes_what_there_is(queue: WholeQueue) -> None:
     """Waiting events and dead letters of the person go, those of others stay, and the counts say how many."""
     await queue.append([about(number, ANNA if number % 3 else BERT) for number in range(30)])
     await bury(queue, await queue.claim(PIXEL, most=1000))
@@ -280,7 +295,7 @@ async def test_an_erasure_removes_what_there_is(queue: LocalQueue) -> None:
     assert await queue.erase([ANNA, BROWSER], NOON) == Erased()
 
 
-async def test_an_erasure_does_not_touch_what_is_under_way(queue: LocalQueue) -> None:
+async def test_an_erasure_does_not_touch_what_is_under_way(queue: WholeQueue) -> None:
     """A claimed event is Graph's to answer; when it comes back it is dropped as erased."""
     await queue.append([about(1, ANNA)])
     claim = await queue.claim(PIXEL, most=1)
@@ -292,13 +307,14 @@ async def test_an_erasure_does_not_touch_what_is_under_way(queue: LocalQueue) ->
 
 
 @pytest.mark.parametrize(("happened", "refused"), [(NOON - 1000, True), (NOON, True), (NOON + 1000, False)])
-async def test_an_erased_person_may_come_back(queue: LocalQueue, happened: int, *, refused: bool) -> None:
+async def test_an_erased_person_may_come_back(queue: WholeQueue, happened: int, *, refused: bool) -> None:
     """What happened before the erasure is refused however late it comes; what the person does later is new."""
     await queue.erase([ANNA], NOON)
 
     assert await taken(queue, about(1, ANNA, at=happened)) == [("id-1", DropReason.ERASED)] * refused
 
 
+@pytest.mark.only_sqlite
 async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
     """A suppression holds after the process ended, and a waiting event still knows its people."""
     first = open_queue(tmp_path, clock)
@@ -312,6 +328,7 @@ async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
     await again.close()
 
 
+@pytest.mark.only_sqlite
 async def test_marks_are_forgotten_in_time(tmp_path: Path, clock: Clock) -> None:
     """Each kind of suppression ends after its own number of days."""
     person_digests = {"early": [b"e" * 16], "late": [b"l" * 16]}
@@ -347,7 +364,7 @@ class Work(Counter[str]):
         connection.set_progress_handler(step, 100)
 
 
-async def _append_many(queue: LocalQueue) -> None:
+async def _append_many(queue: WholeQueue) -> None:
     """Append three hundred times ten records, two people each."""
     for batch in range(0, 3000, 10):
         await queue.append([about(batch + number, os.urandom(16), os.urandom(16)) for number in range(10)])
@@ -362,6 +379,7 @@ def _suppress_a_million(path: Path) -> None:
         )
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.long
 async def test_a_million_suppressions(tmp_path: Path, clock: Clock, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a million suppressions the queue takes less than 100 MB more, and an append costs as much as without."""

@@ -24,7 +24,7 @@ from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.errors import DatabaseAwayError, DataRefusedError
 from proxy.queue.postgres.plain_append import WITNESS, PlainGroup, StoredSegment
-from proxy.queue.postgres.seen import Slots
+from proxy.queue.postgres.seen_slots import SeenSlots, slots_now
 from proxy.queue.postgres.segment_table import new_id
 from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressions import SharedSuppressions
@@ -78,7 +78,7 @@ class SharedAppends:
         self._sightings = SharedSightings(sealer)
         self._now = now
         self._on_stored = on_stored
-        self._slots: Slots | None = None
+        self._slots: SeenSlots | None = None
 
     def group(self, appends: Sequence[Append]) -> Group:
         """Key and seal what callers brought."""
@@ -101,9 +101,9 @@ class SharedAppends:
         at = self._now() if at is None else at
         try:
             outcome = await self._stored(group, at, role)
-        except DataRefusedError as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, DataRefusedError) as error:
             if len(group.calls) == 1:
-                return [error]
+                return [QueueError(f"{type(error).__name__} in the queue")]
             return await self._each_alone(group, at, role)
         self._on_stored(outcome.segments)
         await self._learn(outcome.marks, role)
@@ -126,7 +126,7 @@ class SharedAppends:
 
     async def _stored(self, group: Group, at: int, role: Role) -> _Outcome:
         if self._slots is None:
-            self._slots = await seen.slots_now(partial(self._database.run, role))
+            self._slots = await slots_now(partial(self._database.run, role))
         if self._is_clear(group) and PlainGroup.is_plain(group):
             plain = PlainGroup(group, at)
             for _ in range(_TURNS):
@@ -135,7 +135,7 @@ class SharedAppends:
                     return _Outcome({}, told.pasts, told.segments, told.marks)
                 if told.slot == self._slots.slot:
                     break
-                self._slots = await seen.slots_now(partial(self._database.run, role))
+                self._slots = await slots_now(partial(self._database.run, role))
         return await self._database.transact(role, lambda run: self._in_steps(run, group, at))
 
     def _is_clear(self, group: Group) -> bool:
@@ -181,12 +181,12 @@ class SharedAppends:
             found = judged(members, stored_before, answer.contradicted)
         return merged(found.pasts, await orders.meet(run, members, found.pasts, at)), answer.marks
 
-    async def _find(self, run: Run, members: Sequence[Member], at: int) -> tuple[Slots, seen.Answer]:
+    async def _find(self, run: Run, members: Sequence[Member], at: int) -> tuple[SeenSlots, seen.Recollection]:
         """Ask the memory, which is not turned from then on until the transaction ends."""
-        slots = self._slots or await seen.slots_now(run)
+        slots = self._slots or await slots_now(run)
         answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
         if answer.slot != slots.slot:
-            slots = await seen.slots_now(run)
+            slots = await slots_now(run)
             answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
         self._slots = slots
         return slots, answer

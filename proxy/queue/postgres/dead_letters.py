@@ -143,12 +143,17 @@ class SharedDeadLetters:
             for number, record in opened.items()
             if record and aging_from_s(record.time_s, record.action_source) >= not_before_s
         }
-        await self.discard(run, list(records))
-        return [records[number] for number in dict.fromkeys(ids) if number in records]
+        removed = await self._remove(run, list(records))
+        return [records[number] for number in dict.fromkeys(ids) if number in removed]
 
     async def discard(self, run: Run, ids: Sequence[int]) -> int:
         """Remove letters; return how many of these there were."""
-        return len(await run(_REMOVE, list(ids))) if ids else 0
+        return len(await self._remove(run, ids))
+
+    @staticmethod
+    async def _remove(run: Run, ids: Sequence[int]) -> set[int]:
+        """Remove letters; return which of these there were."""
+        return {row["id"] for row in await run(_REMOVE, list(ids))} if ids else set()
 
     async def erase(self, run: Run, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
         """Remove the letters about people from the next slice.

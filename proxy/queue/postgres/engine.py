@@ -1,17 +1,14 @@
 """The shared queue: a PostgreSQL behind any number of proxies, and a spool on this machine while it is away."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.queue.contract import (
     Erased,
-    QueueError,
     QueueFullError,
     Stats,
     Stored,
@@ -23,7 +20,6 @@ from proxy.queue.keys import event_key
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.append import SharedAppends
 from proxy.queue.postgres.archive import SharedArchive
-from proxy.queue.postgres.chores import chores
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger import SharedLedger
@@ -33,7 +29,9 @@ from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressing import SharedSuppressing
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.tending import TEND_LANE, Tending
+from proxy.queue.postgres.tending_steps import steps
 from proxy.queue.postgres.transaction import Run
+from proxy.queue.postgres.upkeep import SpoolReceiver, Upkeep
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.spool.draining import Draining
@@ -41,27 +39,10 @@ from proxy.queue.spool.spool import Spool
 from proxy.queue.spool.spool_file import SpoolKind
 from proxy.queue.spool.spooling import Spooling
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 _READY_S = 1.0
-# So often what other processes change is counted: dead letters and suppressions.
-_COUNT_S = 60.0
 _ALIVE = "UPDATE replica SET seen_at = now() WHERE id = $1 RETURNING 1"
-
-
-class _Receiver:
-    """The database as the spool is drained into it."""
-
-    def __init__(self, appends: SharedAppends, suppressing: SharedSuppressing, notes: SharedNotes) -> None:
-        self.append = appends.append
-        self.suppression = suppressing.write_spooled
-        self._notes = notes
-
-    async def notes(self, body: bytes, at: int) -> None:  # noqa: ARG002 - notes tell their time themselves
-        """Store ledger rows and updates of browser copies."""
-        await self._notes.write_spooled(body)
 
 
 class SharedQueue:
@@ -94,46 +75,42 @@ class SharedQueue:
             sieve: Is told who is suppressed, for processes that share its memory.
         """
         self._database, self._spool, self._limits, self._now = database, spool, limits, now
-        self._dead_letters = SharedDeadLetters(sealer)
-        self._dead = 0
+        dead = SharedDeadLetters(sealer)
         self._suppressions = SharedSuppressions(sieve)
         sightings = SharedSightings(sealer)
         self._ledger = SharedLedger(database, sealer, now, days=retention.ledger_days)
+        spool_notes = partial(spool.put, SpoolKind.NOTES) if spool else None
+        self._notes = SharedNotes(database, self._ledger, seen.owners_of, spool=spool_notes)
+        self._tending = Tending(
+            database, steps(dead, retention, join_days=join_days), now, leads=lambda: self._outbox.term(TEND_LANE) != 0
+        )
+        self._upkeep = Upkeep(
+            database, dead, self._suppressions, tasks=(self._notes, self._tending), on_learnt=self._wake_draining
+        )
         self._suppressing = SharedSuppressing(database, self._suppressions, sightings, spool)
         self._outbox = SharedOutbox(
             database,
             sealer,
             now,
             ledger=self._ledger,
-            dead=self._dead_letters,
+            dead=dead,
             suppressions=self._suppressions,
             sightings=sightings,
             lease_s=lease_s,
-            on_buried=self._bury,
+            on_buried=self._upkeep.bury,
         )
         appends = SharedAppends(database, sealer, self._suppressions, now, on_stored=self._outbox.arrived)
         spooling = Spooling(database, spool, sealer, appends.store)
         self._grouper = Grouper(appends.group, spooling.store, require=self._require)
-        spool_notes = partial(spool.put, SpoolKind.NOTES) if spool else None
-        self._notes = SharedNotes(database, self._ledger, seen.owners_of, spool=spool_notes)
-        self._archive = SharedArchive(
-            database,
-            sealer,
-            ledger=self._ledger,
-            dead=self._dead_letters,
-            suppress=self._suppressing.suppress,
-            now=now,
-        )
+        suppress = self._suppressing.suppress
+        self._archive = SharedArchive(database, sealer, ledger=self._ledger, dead=dead, suppress=suppress, now=now)
         self._draining = spool and Draining(
             spool,
-            _Receiver(appends, self._suppressing, self._notes),
+            SpoolReceiver(appends, self._suppressing, self._notes),
             sealer,
             here=lambda: database.here,
             found=self._found,
         )
-        steps = chores(retention, join_days, self._dead_letters, now)
-        self._tending = Tending(database, steps, leads=lambda: self._outbox.term(TEND_LANE) != 0)
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._delegate()
 
     def _delegate(self) -> None:
@@ -154,92 +131,36 @@ class SharedQueue:
         self.events = self._archive.events
         self.dead = self._archive.dead
         self.suppressions = self._archive.suppressions
-
-    @classmethod
-    async def open(cls, database: Database, spool: Spool | None, sealer: Sealer, **settings: Any) -> Self:
-        """Open the queue of a database that was started, whether it is here or not; see ``__init__``.
-
-        Args:
-            database: Where the queue is.
-            spool: Takes what comes while that is away.
-            sealer: Seals what rests there.
-            settings: As of ``__init__``.
-        """
-        queue = cls(database, spool, sealer, **settings)
-        await queue.start()
-        return queue
+        self.replicas = self._archive.replicas
+        self.lane_reports = self._archive.lane_reports
 
     # -- from start to end
 
     async def start(self) -> None:
         """Learn what there is, if the database is here, and begin to work."""
-        self._database.watchers.append(self._hear)
-        if self._database.here:
-            await self._learn()
+        await self._upkeep.learn()
         await self._outbox.start()
         self._outbox.leases.wish([TEND_LANE])
-        self._spawn(self._notes.run())
-        self._spawn(self._tending.run())
-        self._spawn(self._count_now_and_then())
+        self._upkeep.start()
         if self._draining:
             self._draining.start()
 
-    def _hear(self) -> None:
-        """Hear that the database came or went."""
-        if self._database.here:
-            self._suppressions.doubt()
-            self._spawn(self._learn())
-
-    async def _learn(self) -> None:
-        """Learn who is suppressed, and how much there is, before what was spooled is stored."""
-        try:
-            await self._suppressions.catch_up(self._run(Role.BOOKS))
-            await self._count()
-        except QueueError as error:
-            log.info("not learnt yet: %s", error)
+    def _wake_draining(self) -> None:
         if self._draining:
             self._draining.wake()
 
-    async def _count_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(_COUNT_S)
-            try:
-                await self._count()
-            except QueueError as error:
-                log.debug("not counted: %s", error)
-
-    async def _count(self) -> None:
-        self._dead = await self._dead_letters.count(self._run(Role.BOOKS))
-        await self._suppressions.count(self._run(Role.BOOKS))
-
     def _run(self, role: Role) -> Run:
         return partial(self._database.run, role)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """See ``Lifetime``; lanes are given back, and what the spool holds stays there."""
         await self._grouper.close()
         if self._draining:
             await self._draining.close()
-        self._notes.close()
-        self._tending.close()
-        await self._outbox.close()
-        await self._end_tasks()
+        await self._upkeep.close(before=self._outbox.close)
         if self._spool:
             await self._spool.close()
         await self._database.close()
-
-    async def _end_tasks(self) -> None:
-        """Let notes be written and the step of tending end, but wait for nothing else."""
-        tasks = list(self._tasks)
-        await asyncio.wait(tasks, timeout=_READY_S)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- Intake
 
@@ -298,14 +219,11 @@ class SharedQueue:
         """See ``Backlog``."""
         return replace(
             self._outbox.stats(),
-            dead=self._dead,
+            dead=self._upkeep.dead,
             lost_notes=self._notes.lost,
             suppressions={kind: count for kind, count in self._suppressions.counts.items() if count},
             foreign_updates=self._notes.foreign_updates,
         )
-
-    def _bury(self, letters: int) -> None:
-        self._dead += letters
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
         """See ``Archive``."""
@@ -324,4 +242,4 @@ class SharedQueue:
             return await work
         finally:
             await self._outbox.changed()
-            await self._count()
+            await self._upkeep.count()

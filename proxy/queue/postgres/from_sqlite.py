@@ -22,7 +22,7 @@ import apsw
 
 from proxy.model.condition import ConditionBoard
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import seen
+from proxy.queue.postgres import seen, seen_slots
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger_rows import text
@@ -230,7 +230,7 @@ async def _write_suppressions(run: Run, rows: Sequence[Any]) -> None:
 
 async def _write_seen(run: Run, rows: Sequence[Any]) -> None:
     """Remember keys in the present table: there they are found whenever they were met, and stay long enough."""
-    slots = await seen.slots_now(run)
+    slots = await seen_slots.slots_now(run)
     await seen.remember(run, {key: bytes(worth) for key, worth in rows}, slots.slot)
 
 

@@ -17,12 +17,12 @@ from proxy.queue.group import OPEN, Group, Member
 from proxy.queue.keys import PREFIX, SERVER
 from proxy.queue.past import Past
 from proxy.queue.postgres.errors import DatabaseAwayError
-from proxy.queue.postgres.seen import ASKED, PLACE, Slots, known_text, table_of, worth_number
+from proxy.queue.postgres.seen import ASKED, known_text, worth_number
+from proxy.queue.postgres.seen_slots import PLACE, SEEN_TABLES, SeenSlots, table_of
 from proxy.queue.postgres.segment_table import new_id
 from proxy.queue.postgres.session import Row
 from proxy.queue.postgres.transaction import Run
 
-_TABLES = 4
 WITNESS = "UPDATE replica SET repeats = repeats + 1 WHERE id = {replica}{where} RETURNING 1"
 _STORE = """
 WITH {asked}, {known}, {place},
@@ -114,7 +114,7 @@ class PlainGroup:
         events = {member.key[:PREFIX] for member in group.members}
         return len(events) == len(group.members) or not _is_contested(group.members)
 
-    async def store(self, run: Run, slots: Slots, replica: bytes) -> Told:
+    async def store(self, run: Run, slots: SeenSlots, replica: bytes) -> Told:
         """Run the statement.
 
         Args:
@@ -125,12 +125,12 @@ class PlainGroup:
         Raises:
             QueueError: when there is no answer that counts.
         """
-        (row,) = await run(_text(slots.slot % _TABLES), *self._arguments(slots, replica))
+        (row,) = await run(_text(slots.slot % SEEN_TABLES), *self._arguments(slots, replica))
         if row["yes"] and not row["stored"] and not row["witnessed"]:
             raise DatabaseAwayError("this process is not registered, so that nothing was written")
         return self._told(row)
 
-    def _arguments(self, slots: Slots, replica: bytes) -> list[object]:
+    def _arguments(self, slots: SeenSlots, replica: bytes) -> list[object]:
         now, members, segments = self._at, self._members, self._group.segments
         first, last = slots.recent(now)
         back = [
@@ -210,7 +210,7 @@ def _is_contested(members: Sequence[Member]) -> bool:
     )
 
 
-@lru_cache(maxsize=_TABLES)
+@lru_cache(maxsize=SEEN_TABLES)
 def _text(table: int) -> str:
     where = " AND (SELECT yes FROM go) AND NOT EXISTS(SELECT FROM stored)"
     return _STORE.format(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import dead_letters, lane_table, orders, seen, segment_table, sightings, suppressions
+from proxy.queue.postgres import dead_letters, lane_table, orders, seen_slots, segment_table, sightings, suppressions
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
@@ -49,7 +49,7 @@ TABLES: tuple[str, ...] = (
     _REPLICA,
     *lane_table.TABLES,
     *segment_table.TABLES,
-    *seen.TABLES,
+    *seen_slots.TABLES,
     *orders.TABLES,
     *sightings.TABLES,
     *suppressions.TABLES,

@@ -136,7 +136,8 @@ class Settling:
         owners = {id(record): segment.ref for segment in segments for record in segment.records}
 
         def is_gone(record: Record) -> bool:
-            return owners.get(id(record)) in gone
+            # Of a record that the caller made anew nobody knows the segment; it is not lost where any is gone.
+            return owners[id(record)] in gone if id(record) in owners else bool(gone)
 
         remainders = [rest for rest in settlement.remainders if is_gone(rest.records[0])]
         rows = [row for rest in remainders for row in self._rows(rest, now)]

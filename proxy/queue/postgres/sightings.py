@@ -73,6 +73,7 @@ class SharedSightings:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
+        self._last = 0
 
     async def leave(self, run: Run, brought: Iterable[tuple[Sighting, bytes]], now: int) -> None:
         """Store sightings but those that their visitor left before.
@@ -83,7 +84,7 @@ class SharedSightings:
             now: Server clock in milliseconds.
         """
         for sighting, sealed in brought:
-            where, number = slots(sighting), _new_number(now)
+            where, number = slots(sighting), self._new_number(now)
             people = [_of_person(digest, number) for digest in sighting.person_digests]
             certain, others = sorted({*where.certain}), sorted({*where.others, *people} - {*where.certain})
             if certain or where.others:
@@ -136,6 +137,12 @@ class SharedSightings:
         people = sorted(map(person_key, person_digests))
         return [row["number"] for row in await run(_OF_PEOPLE, people, _ABOVE, _SLICE)]
 
+    def _new_number(self, now: int) -> int:
+        """Return a number that no other process gives, larger than all that this one gave."""
+        random = int.from_bytes(os.urandom(3), "big") >> 24 - _RANDOM_BITS
+        self._last = max(self._last + 1, now << _RANDOM_BITS | random)
+        return self._last
+
     def _seal(self, sighting: Sighting) -> bytes:
         return seal_sighting(sighting, self._sealer)
 
@@ -158,10 +165,6 @@ async def forget(run: Run, now: int, days: int, most: int = MOST) -> bool:
 async def _remove(run: Run, numbers: Sequence[int]) -> None:
     if numbers:
         await run(_REMOVE, numbers)
-
-
-def _new_number(now: int) -> int:
-    return now << _RANDOM_BITS | int.from_bytes(os.urandom(3), "big") >> 24 - _RANDOM_BITS
 
 
 def _of_person(digest: bytes, number: int) -> bytes:

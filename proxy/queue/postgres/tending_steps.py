@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from proxy.config.schema import RetentionSettings
 from proxy.model.units import DAY_MS
-from proxy.queue.postgres import ledger_days, orders, seen, sightings, suppressions
+from proxy.queue.postgres import ledger_days, orders, seen_slots, sightings, suppressions
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger_forgetting import LedgerBytes, forget_days
 from proxy.queue.postgres.tending import Step
@@ -22,7 +22,7 @@ def steps(dead: SharedDeadLetters, retention: RetentionSettings, *, join_days: i
     ledger_bytes = LedgerBytes(retention.ledger_max_bytes)
     return {
         "days of the ledger": _days,
-        "turn of the duplicate memory": seen.turn,
+        "turn of the duplicate memory": seen_slots.turn,
         "old days of the ledger": lambda run, now: forget_days(run, now, retention.ledger_days),
         "bytes of the ledger": lambda run, _now: ledger_bytes.forget(run),
         "dead letters": lambda run, now: dead.forget(run, now - retention.dead_days * DAY_MS),

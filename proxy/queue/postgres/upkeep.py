@@ -1,0 +1,149 @@
+"""What a process does beside its callers: it learns what others changed, counts, and lets notes and tending run."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from proxy.queue.contract import QueueError
+from proxy.queue.postgres.append import SharedAppends
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.notes import SharedNotes
+from proxy.queue.postgres.suppressing import SharedSuppressing
+from proxy.queue.postgres.suppressions import SharedSuppressions
+
+log = logging.getLogger(__name__)
+
+# So often what other processes change is counted: dead letters and suppressions.
+_COUNT_S = 60.0
+# The last notes, and the step of tending that is under way, may take so long at the end.
+_END_S = 2.0
+
+
+class SpoolReceiver:
+    """The database as the spool is drained into it."""
+
+    def __init__(self, appends: SharedAppends, suppressing: SharedSuppressing, notes: SharedNotes) -> None:
+        """Take what stores each kind.
+
+        Args:
+            appends: Stores events.
+            suppressing: Stores suppressions.
+            notes: Stores ledger rows.
+        """
+        self.append = appends.append
+        self.suppression = suppressing.write_spooled
+        self._notes = notes
+
+    async def notes(self, body: bytes, at: int) -> None:  # noqa: ARG002 - notes tell their time themselves
+        """Store ledger rows and updates of browser copies."""
+        await self._notes.write_spooled(body)
+
+
+class LongTask(Protocol):
+    """Works until it is closed."""
+
+    async def run(self) -> None:
+        """Work."""
+
+    def close(self) -> None:
+        """Let ``run`` end soon."""
+
+
+class Upkeep:
+    """Used on the event loop only."""
+
+    def __init__(
+        self,
+        database: Database,
+        dead: SharedDeadLetters,
+        suppressions: SharedSuppressions,
+        *,
+        tasks: Sequence[LongTask],
+        on_learnt: Callable[[], None],
+    ) -> None:
+        """Wait to be started.
+
+        Args:
+            database: What is learnt from, whenever it has come back.
+            dead: Are counted.
+            suppressions: Catch up, and are counted.
+            tasks: Run beside.
+            on_learnt: Called when the database is here, and it was tried to learn who is suppressed.
+        """
+        self._database = database
+        self._dead_letters = dead
+        self._suppressions = suppressions
+        self._long_tasks = tasks
+        self._on_learnt = on_learnt
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.dead = 0
+        """How many dead letters there were when they were last counted, and buried here since."""
+
+    def start(self) -> None:
+        """Work from now on."""
+        self._database.watchers.append(self._hear)
+        for task in self._long_tasks:
+            self._spawn(task.run())
+        self._spawn(self._count_now_and_then())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _hear(self) -> None:
+        """Hear that the database came or went."""
+        if self._database.here:
+            self._spawn(self.learn())
+
+    async def learn(self) -> None:
+        """Learn who is suppressed, and how much there is, if the database is here."""
+        if not self._database.here:
+            return
+        try:
+            await self._suppressions.catch_up(partial(self._database.run, Role.BOOKS))
+            await self.count()
+        except QueueError as error:
+            log.info("not learnt yet: %s", error)
+        self._on_learnt()
+
+    def bury(self, letters: int) -> None:
+        """Count letters that were buried here."""
+        self.dead += letters
+
+    async def count(self) -> None:
+        """Count dead letters and suppressions.
+
+        Raises:
+            QueueError: when there is no answer.
+        """
+        run = partial(self._database.run, Role.BOOKS)
+        self.dead = await self._dead_letters.count(run)
+        await self._suppressions.count(run)
+
+    async def _count_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_S)
+            try:
+                await self.count()
+            except QueueError as error:
+                log.debug("not counted: %s", error)
+
+    async def close(self, before: Callable[[], Awaitable[None]]) -> None:
+        """Let notes be written, and the step of tending end, but wait for nothing else.
+
+        Args:
+            before: What is to be closed meanwhile.
+        """
+        for task in self._long_tasks:
+            task.close()
+        await before()
+        tasks = list(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_END_S)
+        for pending in tasks:
+            pending.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
