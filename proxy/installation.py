@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Self
 
 import aiohttp.http_parser
 
+from proxy import __version__
 from proxy.config.load import Config
 from proxy.config.schema import Pixel, Settings, Site
 from proxy.model.condition import ConditionBoard
@@ -22,6 +25,7 @@ from proxy.model.keys import person_key, prefix_of
 from proxy.queue.contract import QueueBrokenError, WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
+from proxy.queue.spool.spool import Spool
 from proxy.queue.sqlite.data_dir import DataDirLock
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
@@ -155,17 +159,42 @@ async def open_queue(
     Raises:
         QueueBrokenError: when it cannot be opened.
     """
+    settings, directory = installation.settings, installation.config.data_dir
+    join_days = max((site.orders.join_days for site in settings.site), default=7)
+    if settings.queue.engine == "postgres":
+        shared = _shared_engine()
+        place = shared.SharedPlace(
+            directory, installation.sealer(), settings.queue, settings.retention, now, __version__, join_days
+        )
+        queue: WholeQueue = await shared.open_shared(place, on_broken=on_broken, conditions=conditions, sieve=sieve)
+        return queue
+    if Spool.holds_anything(directory):
+        raise QueueBrokenError(f"{directory}: the spool has events of a shared database; start with that once more")
     return LocalQueue.open(
-        installation.config.data_dir,
+        directory,
         installation.sealer(),
-        limits=installation.settings.queue,
-        retention=installation.settings.retention,
+        limits=settings.queue,
+        retention=settings.retention,
         now=now,
         on_broken=on_broken,
-        join_days=max((site.orders.join_days for site in installation.settings.site), default=7),
+        join_days=join_days,
         conditions=conditions,
         sieve=sieve,
     )
+
+
+def _shared_engine() -> ModuleType:
+    """Return the engine that needs a driver, which not every installation has.
+
+    Raises:
+        QueueBrokenError: when the driver is missing.
+    """
+    try:
+        return import_module("proxy.queue.postgres.start")
+    except ModuleNotFoundError as error:
+        raise QueueBrokenError(
+            f"queue.engine = \"postgres\" needs {error.name}: pip install 'capi-proxy[postgres]'"
+        ) from error
 
 
 def now_ms() -> int:

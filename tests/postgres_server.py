@@ -22,6 +22,8 @@ from proxy.queue.postgres.opening import make_database
 from proxy.queue.seal import Sealer
 
 USER = "capi"
+PASSWORD_USER = "secretive"
+"""Whom the server asks for a password, if a test makes this user."""
 # Nothing of it must survive, and three of them run beside everything else.
 FAST = {
     "fsync": "off",
@@ -71,6 +73,8 @@ def initialised(directory: Path) -> Cluster:
         shutil.chown(directory, "postgres", "postgres")
     command = as_server(programs() / "initdb", "-D", directory / "data", "-U", "postgres", "-A", "trust", "-N")
     subprocess.run([*command, "--locale=C", "-E", "UTF8"], check=True, capture_output=True, cwd="/")
+    rules = directory / "data" / "pg_hba.conf"
+    rules.write_text(f"host all {PASSWORD_USER} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
     return Cluster(directory, free_port())
 
 

@@ -27,7 +27,7 @@ TABLE: dict[str, set[str]] = {
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {"static_files", "model", "graph", "rules", "queue", "telemetry", "delivery", "edge"},
     "simulator": set(),
-    "installation": {"model", "config", "rules", "queue"},
+    "installation": {"__init__", "model", "config", "rules", "queue"},
     "doctor": {"model", "config", "graph", "rules", "queue", "telemetry", "delivery", "installation"},
     "app": {
         "installation",

@@ -31,7 +31,7 @@ from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.tending import TEND_LANE, Tending
 from proxy.queue.postgres.tending_steps import steps
 from proxy.queue.postgres.transaction import Run
-from proxy.queue.postgres.upkeep import SpoolReceiver, Upkeep
+from proxy.queue.postgres.upkeep import LongTask, SpoolReceiver, Upkeep
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.spool.draining import Draining
@@ -40,9 +40,6 @@ from proxy.queue.spool.spool_file import SpoolKind
 from proxy.queue.spool.spooling import Spooling
 
 T = TypeVar("T")
-
-_READY_S = 1.0
-_ALIVE = "UPDATE replica SET seen_at = now() WHERE id = $1 RETURNING 1"
 
 
 class SharedQueue:
@@ -60,6 +57,7 @@ class SharedQueue:
         lease_s: float,
         join_days: int = 7,
         sieve: Sieve | None = None,
+        beside: Sequence[LongTask] = (),
     ) -> None:
         """Put the parts together; ``start`` sets them to work.
 
@@ -73,6 +71,7 @@ class SharedQueue:
             lease_s: Seconds after which a process that is not heard of counts as dead.
             join_days: How long what a page left of its visitor may be of use to any site.
             sieve: Is told who is suppressed, for processes that share its memory.
+            beside: What else runs until the queue is closed.
         """
         self._database, self._spool, self._limits, self._now = database, spool, limits, now
         dead = SharedDeadLetters(sealer)
@@ -81,12 +80,10 @@ class SharedQueue:
         self._ledger = SharedLedger(database, sealer, now, days=retention.ledger_days)
         spool_notes = partial(spool.put, SpoolKind.NOTES) if spool else None
         self._notes = SharedNotes(database, self._ledger, seen.owners_of, spool=spool_notes)
-        self._tending = Tending(
-            database, steps(dead, retention, join_days=join_days), now, leads=lambda: self._outbox.term(TEND_LANE) != 0
-        )
-        self._upkeep = Upkeep(
-            database, dead, self._suppressions, tasks=(self._notes, self._tending), on_learnt=self._wake_draining
-        )
+        chores = steps(dead, retention, join_days=join_days)
+        self._tending = Tending(database, chores, now, leads=lambda: self._outbox.term(TEND_LANE) != 0)
+        tasks: Sequence[LongTask] = (self._notes, self._tending, *beside)
+        self._upkeep = Upkeep(database, dead, self._suppressions, tasks=tasks, on_learnt=self._wake_draining)
         self._suppressing = SharedSuppressing(database, self._suppressions, sightings, spool)
         self._outbox = SharedOutbox(
             database,
@@ -102,8 +99,14 @@ class SharedQueue:
         appends = SharedAppends(database, sealer, self._suppressions, now, on_stored=self._outbox.arrived)
         spooling = Spooling(database, spool, sealer, appends.store)
         self._grouper = Grouper(appends.group, spooling.store, require=self._require)
-        suppress = self._suppressing.suppress
-        self._archive = SharedArchive(database, sealer, ledger=self._ledger, dead=dead, suppress=suppress, now=now)
+        self._archive = SharedArchive(
+            database,
+            sealer,
+            ledger=self._ledger,
+            dead=dead,
+            suppress=self._suppressing.suppress,
+            now=now,
+        )
         self._draining = spool and Draining(
             spool,
             SpoolReceiver(appends, self._suppressing, self._notes),
@@ -197,8 +200,8 @@ class SharedQueue:
 
     def refuses(self) -> str:
         """See ``Intake``."""
-        if not self._database.here and self._spool is None:
-            return f"the database is away: {self._database.why_away}"
+        if not self._database.here and (why := self._spool.refuses() if self._spool else "there is no spool"):
+            return f"the database is away ({self._database.why_away}), and {why}"
         if self._outbox.backlog.total >= self._limits.max_events:
             return f"{self._limits.max_events} events wait already (queue.max_events)"
         return ""
@@ -211,7 +214,8 @@ class SharedQueue:
         """See ``Lifetime``; while the database is away, the spool is what must take something."""
         self._require()
         if self._database.here:
-            await self._database.run(Role.BOOKS, _ALIVE, self._database.replica, limit=_READY_S)
+            await self._upkeep.touch()
+        self._require()
 
     # -- Archive
 
@@ -223,6 +227,7 @@ class SharedQueue:
             lost_notes=self._notes.lost,
             suppressions={kind: count for kind, count in self._suppressions.counts.items() if count},
             foreign_updates=self._notes.foreign_updates,
+            spooled=self._spool.events if self._spool else 0,
         )
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:

@@ -21,6 +21,7 @@ Row: TypeAlias = Any
 """An asyncpg.Record: columns by name and by position; a uuid is 16 bytes."""
 
 CONNECT_S = 1.5
+_UUID = 16
 _SETTINGS = {
     "synchronous_commit": "on",
     "client_min_messages": "warning",
@@ -205,4 +206,6 @@ async def _facts(connection: Any) -> tuple[Facts, int]:
 
 
 def _bytes(value: bytes) -> bytes:
+    if len(value) != _UUID:
+        raise ValueError("a key has not 16 bytes")
     return value

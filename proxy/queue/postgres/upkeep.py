@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,12 +11,15 @@ from proxy.queue.contract import QueueError
 from proxy.queue.postgres.append import SharedAppends
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.notes import SharedNotes
 from proxy.queue.postgres.suppressing import SharedSuppressing
 from proxy.queue.postgres.suppressions import SharedSuppressions
 
 log = logging.getLogger(__name__)
 
+_TOUCH_S = 1.0
+_ALIVE = "UPDATE replica SET seen_at = now() WHERE id = $1 RETURNING 1"
 # So often what other processes change is counted: dead letters and suppressions.
 _COUNT_S = 60.0
 # The last notes, and the step of tending that is under way, may take so long at the end.
@@ -110,6 +114,15 @@ class Upkeep:
         except QueueError as error:
             log.info("not learnt yet: %s", error)
         self._on_learnt()
+
+    async def touch(self) -> None:
+        """Commit something small, as an append does; where that has no answer, the database is away from then on.
+
+        Raises:
+            QueueError: when it was refused.
+        """
+        with suppress(DatabaseAwayError):
+            await self._database.run(Role.APPEND, _ALIVE, self._database.replica, limit=_TOUCH_S)
 
     def bury(self, letters: int) -> None:
         """Count letters that were buried here."""

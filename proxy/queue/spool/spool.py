@@ -1,6 +1,7 @@
 """The spool as the event loop sees it: one thread owns the file, and every change is on the disk when it returns."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +10,17 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from proxy.queue.contract import QueueBrokenError, QueueFullError
-from proxy.queue.spool.spool_file import SpoolFile, SpoolKind, SpoolRow
+from proxy.queue.spool.spool_file import FILE, SpoolFile, SpoolKind, SpoolRow
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 # A disk that takes this long hangs: whoever comes is refused.
 _HANGS_S = 8.0
+_SLOW_S = 1.5
+# Bytes of a group of usual size: a spool without room for it is full.
+_LITTLE = 1 << 16
 
 
 class Spool:
@@ -60,6 +66,19 @@ class Spool:
         """
         return cls(SpoolFile(directory, most_bytes=most_bytes, min_free_bytes=min_free_bytes), now, on_broken)
 
+    @staticmethod
+    def holds_anything(directory: Path) -> bool:
+        """Tell whether the spool of a locked directory, that is not open, has anything the database lacks.
+
+        Raises:
+            QueueBrokenError: when the file cannot be used.
+        """
+        if not (directory / FILE).exists():
+            return False
+        file = SpoolFile(directory, most_bytes=0, min_free_bytes=0)
+        file.close()
+        return file.totals.bytes > 0
+
     @property
     def events(self) -> int:
         """How many events the database does not have yet."""
@@ -74,6 +93,12 @@ class Spool:
     def empty(self) -> bool:
         """Whether nothing is there at all."""
         return not self._file.totals.bytes
+
+    def refuses(self) -> str:
+        """Return why nothing is taken now; empty while it is."""
+        if self._busy_since is not None and time.monotonic() - self._busy_since > _SLOW_S:
+            return "the disk of data_dir does not answer"
+        return self._file.no_room(_LITTLE)
 
     async def put(self, kind: SpoolKind, body: bytes, *, events: int = 0, in_doubt: bool = False) -> None:
         """Store something durably.
@@ -120,6 +145,8 @@ class Spool:
 
     async def close(self) -> None:
         """Finish what was asked, then close the file."""
+        if self.events:
+            log.warning("%d events are still in the spool; the next start with this data_dir stores them", self.events)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
         self._thread.shutdown()
 

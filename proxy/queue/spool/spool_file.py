@@ -102,7 +102,8 @@ class SpoolFile:
             QueueBrokenError: when the disk failed.
         """
         size = len(row.body) + ROW_BYTES
-        self._require_space(size)
+        if why := self.no_room(size):
+            raise QueueFullError(why)
         values = (row.kind, row.at, row.events, row.in_doubt, row.body)
         statement = "INSERT INTO spool(kind, at, events, doubt, body) VALUES(?, ?, ?, ?, ?)"
         self._change(statement, values)
@@ -168,12 +169,14 @@ class SpoolFile:
         except apsw.Error as error:
             raise _broken(error) from error
 
-    def _require_space(self, size: int) -> None:
+    def no_room(self, size: int = 0) -> str:
+        """Return why so many bytes more do not fit, empty where they do; from any thread."""
         if self.totals.bytes + size > self._most_bytes:
-            raise QueueFullError(f"the spool holds {self.totals.bytes} bytes already (queue.spool_max_bytes)")
+            return f"the spool holds {self.totals.bytes} bytes already (queue.spool_max_bytes)"
         disk = os.statvfs(self._directory)
         if disk.f_bavail * disk.f_frsize < self._min_free_bytes:
-            raise QueueFullError(f"less than {self._min_free_bytes} bytes of disk are free (queue.min_free_bytes)")
+            return f"less than {self._min_free_bytes} bytes of disk are free (queue.min_free_bytes)"
+        return ""
 
     def _shrink(self) -> None:
         """Give the disk back what an outage took."""

@@ -1,0 +1,112 @@
+"""Opens the shared queue of a ``data_dir``: its spool, the database, and what an older engine left there."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.config.schema import QueueSettings, RetentionSettings
+from proxy.model.condition import ConditionBoard
+from proxy.queue.contract import QueueBrokenError
+from proxy.queue.postgres.database import Database
+from proxy.queue.postgres.dead_letters import SharedDeadLetters
+from proxy.queue.postgres.engine import SharedQueue
+from proxy.queue.postgres.errors import MisfitError
+from proxy.queue.postgres.from_sqlite import OldQueue
+from proxy.queue.postgres.opening import make_database
+from proxy.queue.seal import Sealer
+from proxy.queue.sieve import Sieve
+from proxy.queue.spool.away_report import AwayReport
+from proxy.queue.spool.spool import Spool
+from proxy.queue.sqlite.data_dir import DATABASE_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPlace:
+    """Where a shared queue is, and what is kept there."""
+
+    directory: Path
+    """The locked ``data_dir``."""
+    sealer: Sealer
+    settings: QueueSettings
+    retention: RetentionSettings
+    now: Callable[[], int]
+    """The server's clock in milliseconds."""
+    version: str
+    """Of this program."""
+    join_days: int
+    """How long what a page left of its visitor may be of use to any site."""
+
+
+async def open_shared(
+    place: SharedPlace,
+    *,
+    on_broken: Callable[[QueueBrokenError], None],
+    conditions: ConditionBoard | None,
+    sieve: Sieve | None,
+) -> SharedQueue:
+    """Open the queue; the database may be away, and come later.
+
+    Args:
+        place: Where it is.
+        on_broken: Called when the disk under the spool failed, and nothing of it may be relied on.
+        conditions: Hears that the database is away.
+        sieve: Is told who is suppressed, for processes that share its memory.
+
+    Raises:
+        QueueBrokenError: when the database is there but does not fit, or a file cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        spool = _spool(place, on_broken)
+        if spool:
+            stack.push_async_callback(spool.close)
+        database = make_database(
+            place.settings.url.get_secret_value(),
+            place.sealer,
+            version=place.version,
+            commit_timeout=place.settings.commit_timeout,
+        )
+        stack.push_async_callback(database.close)
+        beside = _old_queue(place, database)
+        try:
+            await database.start()
+        except MisfitError as error:
+            raise QueueBrokenError(f"queue.url: {error}") from error
+        if conditions:
+            AwayReport(database, spool, conditions)
+        queue = SharedQueue(
+            database,
+            spool,
+            place.sealer,
+            limits=place.settings,
+            retention=place.retention,
+            now=place.now,
+            lease_s=place.settings.lease,
+            join_days=place.join_days,
+            sieve=sieve,
+            beside=beside,
+        )
+        await queue.start()
+        stack.pop_all()
+    return queue
+
+
+def _spool(place: SharedPlace, on_broken: Callable[[QueueBrokenError], None]) -> Spool | None:
+    """Return the spool; where none is wanted, only one that an earlier process has left something in."""
+    wanted = place.settings.spool
+    if not wanted and not Spool.holds_anything(place.directory):
+        return None
+    return Spool.open(
+        place.directory,
+        most_bytes=place.settings.spool_max_bytes if wanted else 0,
+        min_free_bytes=place.settings.min_free_bytes,
+        now=place.now,
+        on_broken=on_broken,
+    )
+
+
+def _old_queue(place: SharedPlace, database: Database) -> list[OldQueue]:
+    path = place.directory / DATABASE_FILE
+    if not path.exists():
+        return []
+    return [OldQueue(path, place.sealer, database, SharedDeadLetters(place.sealer), place.now)]
