@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueBrokenError
+from proxy.queue.postgres.engine import SharedQueue
+from proxy.queue.postgres.opening import make_database
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.data_dir import DataDirLock
 from proxy.queue.sqlite.engine import LocalQueue
@@ -112,3 +114,25 @@ async def fill_within(queue: LocalQueue, count: int, seconds: float, *, group: i
         await asyncio.gather(*(queue.append(some, not_before=moment) for moment, some in enumerate(segments)))
         if time.monotonic() - started > seconds:
             break
+
+
+@asynccontextmanager
+async def shared_queue_of(url: str, now: Callable[[], int] | None = None) -> AsyncIterator[SharedQueue]:
+    """Open the queue of a PostgreSQL, without a spool."""
+    sealer = Sealer(SECRET)
+    database = make_database(url, sealer, commit_timeout=30.0)
+    await database.start(patience=30.0)
+    queue = SharedQueue(
+        database,
+        None,
+        sealer,
+        limits=QueueSettings(max_events=_MOST_EVENTS),
+        retention=RetentionSettings(),
+        now=now or (lambda: time.time_ns() // 1_000_000),
+        lease_s=15.0,
+    )
+    await queue.start()
+    try:
+        yield queue
+    finally:
+        await queue.close()

@@ -35,25 +35,25 @@ _INGEST, _DELIVERY, _POSTGRES, _BACKLOG = "`ingest.py`", "`delivery.py`", "`post
 _TRIAL = "a trial before it was built"
 
 # -- the proxy
-FRONT = _us("HTTP, rules and metrics", 225, 0, _INGEST)
-SQLITE_STORE = _us("storing, SQLite", 73, 0, _INGEST)
-SQLITE_DELIVER = _us("delivering, SQLite", 15, 0, _DELIVERY)
+FRONT = _us("HTTP, rules and metrics", 255, 0, _INGEST)
+SQLITE_STORE = _us("storing, SQLite", 43, 0, _POSTGRES)
+SQLITE_DELIVER = _us("delivering, SQLite", 26, 0, _DELIVERY)
 HAND_OVER = _us("storing with workers: a front's part", 12, 0, _TRIAL)
 BACK_STORE = _us("storing with workers: the back's part", 20, 0, _TRIAL)
-POSTGRES_STORE = _us("storing, PostgreSQL", 9, 346, _TRIAL)
-POSTGRES_DELIVER = _us("delivering, PostgreSQL", 18, 0, _TRIAL)
+POSTGRES_STORE = _us("storing, PostgreSQL", 28, 584, _POSTGRES)
+POSTGRES_DELIVER = _us("delivering, PostgreSQL", 40, 0, f"{_POSTGRES}, {_DELIVERY}")
 
 # -- the servers
-PRIMARY_STORE = _us("primary: storing", 29, 660, _TRIAL)
-PRIMARY_DELIVER = _us("primary: claim, settlement and ledger", 13, 0, _TRIAL)
-STANDBY = _us("each standby, all in all", 19, 300, _TRIAL)
+PRIMARY_STORE = _us("primary: storing", 29, 721, _POSTGRES)
+PRIMARY_DELIVER = _us("primary: claim, settlement and ledger", 16, 0, _POSTGRES)
+STANDBY = _us("each standby, all in all", 13, 167, _POSTGRES)
 
 # -- space
-WAL = _bytes("WAL, from the append to the ledger", 1710, 165, _TRIAL)
+WAL = _bytes("WAL, from the append to the ledger", 1710, 472, _POSTGRES)
 WAL_GIVEN = _bytes("more WAL of an id that the page gave, at 10,000,000 keys", 5300, 0, _TRIAL)
-WAITING = _bytes("a waiting event, PostgreSQL", 1200, 0, _TRIAL)
-SEEN = _bytes("duplicate memory, PostgreSQL", 85, 0, _TRIAL)
-LEDGER = _bytes("a row of the ledger", 220, 0, _TRIAL)
+WAITING = _bytes("a waiting event, PostgreSQL", 1200, 0, _POSTGRES)
+SEEN = _bytes("duplicate memory, PostgreSQL", 85, 0, _POSTGRES)
+LEDGER = _bytes("a row of the ledger", 240, 0, _POSTGRES)
 SQLITE_WAITING = _bytes("a waiting event, SQLite", 1200, 0, _BACKLOG)
 SQLITE_SEEN = _bytes("duplicate memory, SQLite", 40, 0, _BACKLOG)
 

@@ -119,6 +119,15 @@ def test_doors_know_no_server() -> None:
     assert with_server == []
 
 
+def test_the_driver_is_known_to_its_engine_alone() -> None:
+    """Only ``queue/postgres`` imports asyncpg, which not every installation has."""
+    engine = ROOT / "proxy" / "queue" / "postgres"
+    with_driver = [path for path in MODULES if "asyncpg" in {name.split(".")[0] for name in imports(path)}]
+
+    assert with_driver
+    assert [name_of(path) for path in with_driver if path.parent != engine] == []
+
+
 def _watched(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
     """Run ``purity.py``, in which every way out of the rules is watched."""
     path = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/fuzz"))

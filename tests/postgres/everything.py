@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from clock import NOON, Clock
 from sighted import key, left, order, told
@@ -18,25 +18,18 @@ from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import (
-    Archive,
     DeliveryState,
     Filter,
-    Intake,
-    Lifetime,
     NewDeadLetter,
-    Outbox,
     Remainder,
     Segment,
     Settlement,
+    WholeQueue,
 )
 
 OPTED_OUT, ERASED, BUYER = (letter * 16 for letter in (b"o", b"e", b"u"))
 _DAY_S = DAY_MS // 1000
 _ERROR = GraphError(100, 2804017, "Graph's words", "trace")
-
-
-class WholeQueue(Intake, Outbox, Archive, Lifetime, Protocol):
-    """An engine."""
 
 
 async def everything(queue: WholeQueue, clock: Clock) -> None:

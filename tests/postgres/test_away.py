@@ -178,6 +178,20 @@ async def test_a_backend_that_a_person_ends_is_noticed_at_once(postgres: Cluster
         assert keys(postgres, schema) == {"a"}
 
 
+async def test_a_server_without_free_connections_still_stores(postgres: Cluster, schema: str) -> None:
+    """Whoever finds no connection is told, and no append waits for it."""
+    async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
+        try:
+            psql(postgres, f"ALTER ROLE {USER} CONNECTION LIMIT 1")
+            with pytest.raises(DatabaseAwayError, match="too many connections"):
+                await database.run(Role.BOOKS, "SELECT 1")
+            await database.run(Role.APPEND, INSERT, "a")
+            assert database.here
+        finally:
+            psql(postgres, f"ALTER ROLE {USER} CONNECTION LIMIT -1")
+        await database.run(Role.BOOKS, "SELECT 1")
+
+
 @pytest.mark.parametrize("role", Role)
 async def test_a_server_that_takes_no_writes_is_away(postgres: Cluster, schema: str, role: Role) -> None:
     """A primary that became a standby, or was made read-only since its disk is full, is not used."""

@@ -1,14 +1,77 @@
 """No statement reads a large table from end to end, however few rows or many there are."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
-from plans import Recorder, fill, offences, tables, texts, unseen
-from postgres_server import Cluster
+from clock import NOON, Clock
+from everything import everything
+from plans import COUNTS, Recorder, constants, fill, offences, tables, texts, unseen
+from postgres_server import Cluster, psql
+from queues import open_shared
+from support import PIXEL
 
+from proxy.model.units import DAY_MS
+from proxy.queue.postgres import ledger_rows
 from proxy.queue.postgres.session import Session
 
-LANE = "1001"
+LANE = PIXEL
+TODAY = NOON // DAY_MS
+# Statements that are put together for what a short life does not bring: notes of a spool, a ledger beyond its bounds,
+# a server's event that is not sent.
+RARE = (
+    ledger_rows.insertion(TODAY, condition=ledger_rows.unknown(TODAY)),
+    f"DELETE FROM ledger_{TODAY} WHERE number = ANY(ARRAY(SELECT number FROM ledger_{TODAY} ORDER BY number LIMIT $1))",
+    f"DELETE FROM fate_{TODAY} WHERE key = ANY(ARRAY(SELECT key FROM fate_{TODAY} ORDER BY key LIMIT $1))",
+    "DELETE FROM seen_0 WHERE key = $1",
+)
+
+
+@dataclass
+class Used:
+    """A schema in which a queue has lived, and what its sessions were asked."""
+
+    session: Session
+    asked: list[str]
+
+    @property
+    def statements(self) -> list[str]:
+        """All statements that have a plan."""
+        return list(dict.fromkeys([*self.asked, *constants(), *RARE]))
+
+
+@pytest.fixture(name="used", scope="module")
+async def _used(postgres: Cluster) -> AsyncIterator[Used]:
+    clock, recorder = Clock(), Recorder()
+    with recorder.listening():
+        queue = await open_shared(postgres, "plans", clock)
+        try:
+            await everything(queue, clock)
+            await queue._tending.tend()
+        finally:
+            await queue.close()
+    session = await Session.open(postgres.url(), schema="plans", name="plans")
+    yield Used(session, recorder.explicable())
+    await session.close()
+    psql(postgres, "SET client_min_messages = warning; DROP SCHEMA plans CASCADE", database="capi")
+
+
+@pytest.mark.long
+def test_every_statement_of_the_source_is_looked_at(used: Used) -> None:
+    """A statement that is written tomorrow is looked at tomorrow, or this names where it stands."""
+    assert unseen(texts(), used.statements) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rows", [0, 10_000])
+async def test_no_statement_reads_a_large_table_from_end_to_end(rows: int, used: Used) -> None:
+    """With the settings of our sessions each statement finds its rows by an index; the counts follow one."""
+    await used.session.execute(f"TRUNCATE {', '.join(await tables(used.session))}")
+    if rows:
+        await fill(used.session, rows, lane=LANE)
+    found = {each: await offences(used.session, each) for each in used.statements if each not in COUNTS}
+
+    assert {each: names for each, names in found.items() if names} == {}
 
 
 @pytest.fixture(name="session")

@@ -55,6 +55,7 @@ class FakeDatabase:
 
     here: bool = True
     why_away: str = "unplugged"
+    commit_timeout: float = 60.0
     lose_answers: int = 0
     refuse: str = ""
     """The id of an event that it does not take."""

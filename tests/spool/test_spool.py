@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 from machine import ROOT
 from spool_rig import SEALER, FakeDatabase, Sieve, grouped, open_spool
 from support import record, server_record, until
+from vfs import Before, failing, installed
 
 from proxy.model.join import Join, JoinKind, Sighting, Twin
 from proxy.model.record import Record
@@ -274,6 +277,75 @@ async def test_a_broken_disk_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(QueueBrokenError, match="keep a copy"):
         open_spool(tmp_path)
+
+
+async def test_a_start_takes_nothing_for_a_repeat_of_itself(tmp_path: Path) -> None:
+    """Killed between the database's answer and the removal, a row is brought again, and told to nobody."""
+    database, found = FakeDatabase(here=False), list[Stored]()
+    spool = open_spool(tmp_path)
+    await spooling(database, spool).stored(grouped([record(1)]))
+    await spool.close()
+    database.here = True
+    await database.append([Append([record(1)])], 0)
+
+    again = open_spool(tmp_path)
+    await drained(again, database, found)
+    await again.close()
+    assert found == []
+    assert again.empty
+
+
+async def test_an_append_that_takes_several_steps_keeps_to_the_limit(spool: Spool) -> None:
+    """However many statements it needs, its caller is answered in time; what it does later is a repeat."""
+    database = FakeDatabase(commit_timeout=0.05)
+    database.gate.clear()
+
+    assert await spooling(database, spool).stored(grouped([record(1)])) == [Stored()]
+    assert spool.events == 1
+    database.gate.set()
+    await until(lambda: database.known, what="the late append")
+    await drained(spool, database)
+    assert database.steps == ["id-1", "id-1"]
+
+
+async def test_what_is_large_is_read_in_parts(spool: Spool) -> None:
+    """However large the groups are, only some megabytes are in memory at once."""
+    for _ in range(4):
+        await spool.put(SpoolKind.NOTES, bytes(5 << 20))
+
+    assert len(await spool.oldest(MOST_EVENTS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(apsw.FullError, QueueFullError), (apsw.IOError, QueueBrokenError)], ids=["full", "failed"]
+)
+async def test_a_disk_that_fails_acknowledges_nothing(
+    tmp_path: Path, error: type[apsw.Error], told: type[QueueError]
+) -> None:
+    """A full disk refuses, and takes again once it has space; after a failed fsync nothing is taken any more."""
+    fail: Before | None = None
+    broken: list[QueueBrokenError] = []
+
+    def before(*operation: Any) -> None:
+        if fail:
+            fail(*operation)
+
+    with installed(before):
+        spool = open_spool(tmp_path, on_broken=broken.append)
+        spools = spooling(FakeDatabase(here=False), spool)
+        assert await spools.stored(grouped([record(1)])) == [Stored()]
+        fail = failing("write" if error is apsw.FullError else "sync", "-wal", error)
+        assert type(await spools.stored(grouped([record(2)]))) is told
+        fail = None
+        again = await spools.stored(grouped([record(3)]))
+        await spool.close()
+        assert isinstance(again, QueueBrokenError) == bool(broken) == (told is QueueBrokenError)
+
+        later, database = open_spool(tmp_path), FakeDatabase()
+        await drained(later, database)
+        await later.close()
+        assert {"id-1"} <= set(database.known) <= {"id-1", "id-2", "id-3"}
+        assert broken or set(database.known) == {"id-1", "id-3"}
 
 
 # Puts groups and says so, until it is killed.

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 from proxy.queue.postgres.channel import Channel
@@ -62,9 +63,10 @@ class Database:
         self.away_since: float | None = time.time()
         """Unix time since when it is away; None while it is here."""
         self._hosts = hosts
-        self._commit_timeout = commit_timeout
+        self.commit_timeout = commit_timeout
+        """Seconds that an append may take."""
         self._presence: Presence | None = None
-        self._channels = {role: Channel(self._open, self._leave) for role in Role}
+        self._channels = {role: Channel(partial(self._open, role), self._leave) for role in Role}
         self._comeback = Comeback(hosts, lambda session: greet(session, self.replica), self._arrive, self._explain)
 
     @property
@@ -173,17 +175,20 @@ class Database:
     def _limit(self, role: Role, limit: float | None) -> float:
         if limit is not None:
             return limit
-        return self._commit_timeout if role is Role.APPEND else _LIMIT_S
+        return self.commit_timeout if role is Role.APPEND else _LIMIT_S
 
-    async def _open(self) -> Session:
-        """Open another connection to the server that was found."""
+    async def _open(self, role: Role) -> Session:
+        """Open another connection to the server that was found.
+
+        Where that fails, the others may still do: a server has only so many connections. If it is away, appends tell.
+        """
         presence = self._presence
         if presence is None:
             raise DatabaseAwayError(self.why_away)
         try:
             session = await self._hosts.open(presence.url)
         except Exception as error:
-            if presence is self._presence:
+            if presence is self._presence and role is Role.APPEND:
                 self._leave(told(error))
             raise DatabaseAwayError(told(error)) from error
         if presence is self._presence and session.facts == presence.facts:

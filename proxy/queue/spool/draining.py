@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 # Errors after which the same may be brought again; after any other it is kept, and not brought again.
 _PASSING = (DatabaseAwayError, ConflictError, LockTimeoutError, QueueFullError, QueueBrokenError)
 MOST_EVENTS = 500
-_MOST_ROWS = 500
 _AGAIN_S = 1.0
 
 
@@ -112,11 +111,11 @@ class Draining:
         Raises:
             QueueError: when they could not be stored, and are still there.
         """
-        rows = await self._spool.oldest(_MOST_ROWS)
+        rows = await self._spool.oldest(MOST_EVENTS)
         if not rows:
             return False
         if rows[0].kind is SpoolKind.GROUP:
-            await self._bring_groups(_as_many(rows, MOST_EVENTS))
+            await self._bring_groups(rows)
         else:
             await self._bring_one(rows[0])
         return True
@@ -191,13 +190,3 @@ def _refusal(told: Sequence[Stored | QueueError]) -> QueueError | None:
         if isinstance(error, _PASSING):
             raise error
     return errors[0] if errors else None
-
-
-def _as_many(rows: Sequence[SpoolRow], most: int) -> Sequence[SpoolRow]:
-    """Return as many of the first rows as have so many events together; one at least."""
-    taken = 0
-    for number, row in enumerate(rows):
-        taken += row.events
-        if number and taken > most:
-            return rows[:number]
-    return rows

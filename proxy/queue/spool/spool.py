@@ -39,6 +39,7 @@ class Spool:
         self._on_broken = on_broken
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._busy_since: float | None = None
+        self._broken: QueueBrokenError | None = None
         self.filled = asyncio.Event()
         """Set whenever something was put."""
 
@@ -96,6 +97,8 @@ class Spool:
 
     def refuses(self) -> str:
         """Return why nothing is taken now; empty while it is."""
+        if self._broken:
+            return str(self._broken)
         if self._busy_since is not None and time.monotonic() - self._busy_since > _SLOW_S:
             return "the disk of data_dir does not answer"
         return self._file.no_room(_LITTLE)
@@ -117,13 +120,14 @@ class Spool:
         await self._do(partial(self._file.put, row))
         self.filled.set()
 
-    async def oldest(self, most: int) -> Sequence[SpoolRow]:
-        """Return the oldest rows of the kind that goes first.
+    async def oldest(self, most_events: int) -> Sequence[SpoolRow]:
+        """Return the oldest rows of the kind that goes first, with so many events together; at least one if any.
 
         Raises:
+            QueueFullError: when the disk does not answer.
             QueueBrokenError: when the disk failed.
         """
-        return await self._do(lambda: self._file.oldest(most))
+        return await self._do(lambda: self._file.oldest(most_events))
 
     async def remove(self, rows: Collection[SpoolRow]) -> None:
         """Remove rows that the database has.
@@ -151,6 +155,8 @@ class Spool:
         self._thread.shutdown()
 
     async def _do(self, work: Callable[[], T]) -> T:
+        if self._broken:
+            raise self._broken
         if self._busy_since is not None and time.monotonic() - self._busy_since > _HANGS_S:
             raise QueueFullError("the disk of data_dir does not answer")
         done = asyncio.get_running_loop().run_in_executor(self._thread, self._timed, work)
@@ -161,7 +167,10 @@ class Spool:
         try:
             return done.result()
         except QueueBrokenError as error:
-            self._on_broken(error)
+            if self._broken is None:
+                # After a failed fsync nobody knows what the disk has, whatever it says later.
+                self._broken = error
+                self._on_broken(error)
             raise
 
     def _timed(self, work: Callable[[], T]) -> T:

@@ -5,7 +5,7 @@ an fsync for each row before anybody hears that it is there.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ FILE = "spool.db"
 # Of a row, beside its body, in the file and its log.
 ROW_BYTES = 200
 _SHRINK_BYTES = 1 << 20
+# Of what is read at once.
+_MOST_ROWS, _MOST_BYTES = 500, 8 << 20
 # ``doubt``: the database may have it already. ``aside``: it did not take it, and is not asked again by this process.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool(
@@ -87,9 +89,11 @@ class SpoolFile:
             for name, value in (("journal_mode", "wal"), ("synchronous", "full"), ("journal_size_limit", 0)):
                 self._db.pragma(name, value)
             self._db.execute(_SCHEMA)
-            # Whoever wrote these rows may have got no further than to hear that the database has them.
             with self._db:
-                self._db.execute("UPDATE spool SET doubt = 1, aside = 0 WHERE doubt = 0 OR aside = 1")
+                self._db.execute("UPDATE spool SET aside = 0 WHERE aside = 1")
+            sync_directory(directory)
+            # Whoever wrote these rows may have got no further than to hear that the database has them.
+            self._last_in_doubt = self._last_number()
             self.totals = self._counted()
         except (apsw.Error, OSError) as error:
             raise QueueBrokenError(f"{path}: {advice(error)}") from error
@@ -111,20 +115,34 @@ class SpoolFile:
         self.totals = Totals(events + row.events, total + size, suppressions + (row.kind == SpoolKind.SUPPRESSION))
         return self._db.last_insert_rowid()
 
-    def oldest(self, most: int) -> Sequence[SpoolRow]:
-        """Return the oldest rows of the kind that goes first.
+    def oldest(self, most_events: int, most_rows: int = _MOST_ROWS) -> Sequence[SpoolRow]:
+        """Return the oldest rows of the kind that goes first, at least one if there is any.
+
+        Args:
+            most_events: How many events they may have together.
+            most_rows: How many rows.
 
         Raises:
             QueueBrokenError: when the disk failed.
         """
+        rows: list[SpoolRow] = []
+        events = size = 0
         try:
-            found: list[Any] = self._db.execute(_OLDEST, (most,)).fetchall()
+            for row in self._each(most_rows):
+                events, size = events + row.events, size + len(row.body)
+                if rows and (events > most_events or size > _MOST_BYTES):
+                    break
+                rows.append(row)
         except apsw.Error as error:
             raise _broken(error) from error
-        return [
-            SpoolRow(number, SpoolKind(kind), at, events, bool(doubt), body)
-            for number, kind, at, events, doubt, body in found
-        ]
+        return rows
+
+    def _each(self, most: int) -> Iterator[SpoolRow]:
+        found: Any
+        for found in self._db.execute(_OLDEST, (most,)):
+            number, kind, at, events, doubt, body = found
+            in_doubt = bool(doubt) or number <= self._last_in_doubt
+            yield SpoolRow(number, SpoolKind(kind), at, events, in_doubt, body)
 
     def remove(self, rows: Collection[SpoolRow]) -> None:
         """Remove rows that the database has.
@@ -156,6 +174,10 @@ class SpoolFile:
         """Close the file."""
         self._db.close()
 
+    def _last_number(self) -> int:
+        found: Any = self._db.execute("SELECT coalesce(max(id), 0) FROM spool").fetchone()
+        return int(found[0])
+
     def _counted(self) -> Totals:
         found: Any = self._db.execute(_TOTALS, (ROW_BYTES, SpoolKind.SUPPRESSION)).fetchone()
         return Totals(*found)
@@ -180,13 +202,28 @@ class SpoolFile:
 
     def _shrink(self) -> None:
         """Give the disk back what an outage took."""
-        pages = int(str(self._db.pragma("page_count")))
-        if pages * int(str(self._db.pragma("page_size"))) > _SHRINK_BYTES:
-            try:
+        try:
+            pages = int(str(self._db.pragma("page_count")))
+            if pages * int(str(self._db.pragma("page_size"))) > _SHRINK_BYTES:
                 self._db.execute("VACUUM")
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            except apsw.FullError:
-                return
+        except apsw.FullError:
+            return
+        except apsw.Error as error:
+            raise _broken(error) from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Make it durable that a file was made there.
+
+    Raises:
+        OSError: when the disk refuses.
+    """
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _with_ids(statement: str, rows: Collection[SpoolRow]) -> str:

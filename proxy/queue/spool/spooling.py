@@ -34,6 +34,10 @@ class DatabaseState(Protocol):
     def why_away(self) -> str:
         """Why it does not."""
 
+    @property
+    def commit_timeout(self) -> float:
+        """Seconds that an append may take."""
+
 
 class Spooling:
     """Stores groups for a ``Grouper``; used on the event loop only."""
@@ -86,8 +90,14 @@ class Spooling:
     async def _somewhere(self, group: Group) -> Outcome:
         if not self._database.here:
             return await self._spooled(group, self._database.why_away, in_doubt=False)
+        # Several statements, each within the limit, can take longer than it; none of them is cancelled.
+        storing = asyncio.ensure_future(self._direct(group))
+        await asyncio.wait((storing,), timeout=self._database.commit_timeout)
+        if not storing.done():
+            storing.add_done_callback(_forget)
+            return await self._spooled(group, "an append had no answer in time", in_doubt=True)
         try:
-            return await self._direct(group)
+            return storing.result()
         except DatabaseAwayError as error:
             return await self._spooled(group, str(error), in_doubt=True)
 
@@ -104,6 +114,12 @@ class Spooling:
         body = seal_appends(calls, self._sealer)
         events = sum(len(call.records) for call in calls)
         await spool.put(SpoolKind.GROUP, body, events=events, in_doubt=in_doubt)
+
+
+def _forget(storing: asyncio.Future[Sequence[Stored | QueueError]]) -> None:
+    """Take what nobody waits for any more: the spool answered, and the database will find a repeat."""
+    if not storing.cancelled():
+        storing.exception()
 
 
 def _untold(group: Group) -> set[int]:
