@@ -84,6 +84,7 @@ class Stage:
         """Play a round; return what visitors were told, and what became of that."""
         if self.figures.rounds and not self.figures.rounds % _FRESH:
             await self.proxies.restart()
+        await self.slow_graph()
         async with loaded(self.proxies, strike.__name__, chance) as load:
             await load.goes_on()
             await strike(Scene(self.servers, self.proxies, load, chance, self.hold_s, self.cut_s))
@@ -102,6 +103,12 @@ class Stage:
         await self.servers.mend()
         await self.proxies.start()
         await self.proxies.at_rest()
+
+    async def slow_graph(self, delay_s: float = 0.2) -> None:
+        """Let Graph take its time, as it does, so that a fault meets requests that are under way."""
+        order = {"mode": "slow", "delay": delay_s, "after": True}
+        async with self.session.post(f"{self.graph}/sim/faults", json=order) as answer:
+            answer.raise_for_status()
 
     async def forget(self) -> None:
         """Let the simulator forget, as it remembers a fixed number of copies."""

@@ -13,7 +13,8 @@ from machine import Machine
 from polling import until
 
 PIXELS = ("1001", "1002", "1003")
-_STATE = re.compile(r"^capi_proxy_(database_away|spool_events)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+_AWAY = re.compile(r'^capi_proxy_conditions\{code="database"\} (\S+)$', re.MULTILINE)
+_SPOOLED = re.compile(r"^capi_proxy_spooled_events (\S+)$", re.MULTILINE)
 
 
 @dataclass
@@ -52,12 +53,15 @@ class SharedMachine(Machine):
 
     async def is_at_rest(self) -> bool:
         """Tell whether it works on its database, and nothing lies in its spool."""
-        return not self.database or await self.state() == {"database_away": 0, "spool_events": 0}
+        return not self.database or await self._figure(_AWAY) == await self._figure(_SPOOLED) == 0
 
-    async def state(self) -> dict[str, int]:
-        """Return what its metrics say of the database and of the spool."""
-        metrics = (await self._get(self.operator_port, "/metrics")).decode()
-        return {name: int(float(value)) for name, value in _STATE.findall(metrics)}
+    async def spooled(self) -> int:
+        """Return how many events lie in its spool."""
+        return await self._figure(_SPOOLED) or 0
+
+    async def _figure(self, pattern: re.Pattern[str]) -> int | None:
+        found = pattern.search((await self._get(self.operator_port, "/metrics")).decode())
+        return int(float(found[1])) if found else None
 
 
 @dataclass
