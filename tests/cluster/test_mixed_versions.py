@@ -15,13 +15,12 @@ from polling import until
 
 pytestmark = pytest.mark.long
 # The next version: a layout more, with columns in tables that the current one reads and writes meanwhile.
+_STEPS = tuple(f"ALTER TABLE {table} ADD COLUMN added int2 NOT NULL DEFAULT 0" for table in ("segment", "replica"))
 _CHANGES = {
     "proxy/__init__.py": ('__version__ = "', '__version__ = "1'),
-    "proxy/queue/postgres/schema.py": ("\nLAYOUT = 1\n", "\nLAYOUT = 2\n"),
-    "proxy/queue/postgres/segment_table.py": (
-        "\nTABLES = (\n",
-        "\nTABLES = (\n" + '"ALTER TABLE IF EXISTS segment ADD COLUMN IF NOT EXISTS added int2 NOT NULL DEFAULT 0",\n'
-        '"ALTER TABLE IF EXISTS replica ADD COLUMN IF NOT EXISTS added int2 NOT NULL DEFAULT 0",\n',
+    "proxy/queue/postgres/schema.py": (
+        "\nCURRENT = Layout(1, 1, TABLES, {})\n",
+        f"\nCURRENT = Layout(2, 1, TABLES, {{2: {_STEPS}}})\n",
     ),
 }
 
