@@ -48,10 +48,11 @@ unit: $(VENV)/.dev node_modules/.done .chromium .firefox .postgres .servers .wrk
 	$(PY) -m pytest
 
 coverage: $(VENV)/.dev .postgres .servers .wrk ## a table of the lines that no test runs (without browsers and faults), and the floor for them
-	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults
+	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults --ignore=tests/cluster
 
-faults: $(VENV)/.dev .postgres ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
+faults: $(VENV)/.dev .postgres ## the long runs against crashes, power cuts, a broken Graph and a broken PostgreSQL (two hours)
 	CAPI_PROXY_KILLS=500 CAPI_PROXY_CUTS=120 $(PY) -m pytest tests/faults -n 2
+	CAPI_PROXY_ROUNDS=100 $(PY) -m pytest tests/cluster -n 0
 
 soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account after each round
 	PYTHONPATH=.:tests:tests/faults $(PY) tests/faults/soak.py --minutes $(MINUTES)

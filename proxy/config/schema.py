@@ -113,7 +113,7 @@ class QueueSettings(_Section):
         description="postgresql://user:password@host:port/database, several hosts with commas, env:NAME or file:PATH",
     )
     commit_timeout: float = Field(1.0, ge=0.1, le=10, description="seconds for one commit, 0.1 to 10")
-    lease: float = Field(3.0, ge=3, le=300, description="seconds, 3 to 300")
+    lease: float = Field(3.5, ge=1, le=300, description="seconds, 1 to 300")
     spool: Flag = Field(default=True, description="true or false")
     spool_max_bytes: Whole = Field(10_737_418_240, ge=1_048_576, description="bytes, 1048576 or more; then 503")
     max_events: Whole = Field(5_000_000, ge=1000, description="events that may wait, 1000 or more; then 503")

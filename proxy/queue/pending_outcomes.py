@@ -22,7 +22,7 @@ Sighted: TypeAlias = Mapping[bytes, Mapping[Any, Sighting]]
 """By each key the sightings that have it, each with what tells it from others."""
 
 
-class Outcome(NamedTuple):
+class CopyOutcome(NamedTuple):
     """What becomes of a record, and what is to be written down with it."""
 
     result: Record | LedgerRow
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     """Whether it shall be forgotten that a server told of it."""
 
 
-def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -> Outcome:
+def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -> CopyOutcome:
     """Return what becomes of a page's copy.
 
     Args:
@@ -46,15 +46,17 @@ def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -
     worths = {told[order] for order in orders if order in told}
     if twin.unpaid == "drop" and not worths:
         # It stays among the unsent: an order that is paid very late counts.
-        return Outcome(dropped_row(record, DropReason.UNPAID, now))
+        return CopyOutcome(dropped_row(record, DropReason.UNPAID, now))
     if not worths:
-        return Outcome(record._replace(pending=None, order=b""), orders)
+        return CopyOutcome(record._replace(pending=None, order=b""), orders)
     ours = _worth(record)
     differs = ours and not worths <= {ours, b""}
-    return Outcome(duplicate_row(doubted(record) if differs else record, now), orders)
+    return CopyOutcome(duplicate_row(doubted(record) if differs else record, now), orders)
 
 
-def of_server(record: Record, found: Sighted, permitted: Callable[[Sighting], Sighting | None], now: int) -> Outcome:
+def of_server(
+    record: Record, found: Sighted, permitted: Callable[[Sighting], Sighting | None], now: int
+) -> CopyOutcome:
     """Return what becomes of a server's event.
 
     Args:
@@ -68,9 +70,9 @@ def of_server(record: Record, found: Sighted, permitted: Callable[[Sighting], Si
     sightings = {number: each for key in keys for number, each in found.get(key, {}).items()}
     outcome = joined(record, filter(None, map(permitted, sightings.values())), now)
     if isinstance(outcome, Record):
-        return Outcome(outcome._replace(order=b""))
+        return CopyOutcome(outcome._replace(order=b""))
     # A page may tell of the order later, with the visitor's consent.
-    return Outcome(dropped_row(record, outcome, now), is_retracted=outcome is DropReason.NO_CONSENT)
+    return CopyOutcome(dropped_row(record, outcome, now), is_retracted=outcome is DropReason.NO_CONSENT)
 
 
 def orders_of(records: Iterable[Record]) -> set[bytes]:

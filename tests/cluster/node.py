@@ -15,6 +15,7 @@ from disk import Disk
 from machine import free_port
 from polling import until
 from postgres_server import as_server, programs
+from processes import family, send
 
 USER = DATABASE = "postgres"
 _SQL_S = 30.0
@@ -148,13 +149,13 @@ class Node:
     def freeze(self) -> None:
         """Stop all its processes where they are (SIGSTOP), the one that starts others first."""
         for process in self._processes():
-            _signal(process, signal.SIGSTOP)
+            send(process, signal.SIGSTOP)
         self.is_frozen = True
 
     def thaw(self) -> None:
         """Let them go on."""
         for process in self._processes():
-            _signal(process, signal.SIGCONT)
+            send(process, signal.SIGCONT)
         self.is_frozen = False
 
     async def kill(self) -> None:
@@ -162,7 +163,7 @@ class Node:
         if self.process is not None and self.runs:
             self.freeze()
             for process in self._processes():
-                _signal(process, signal.SIGKILL)
+                send(process, signal.SIGKILL)
             await self.process.wait()
         self.is_frozen = False
 
@@ -174,8 +175,7 @@ class Node:
 
     def _processes(self) -> list[int]:
         assert self.process
-        parent = self.process.pid
-        return [parent, *(pid for pid in _all_processes() if _parent(pid) == parent)]
+        return family(self.process.pid)
 
     # -- its role
 
@@ -241,19 +241,3 @@ class Node:
     def log(self) -> str:
         """Return what its processes wrote."""
         return (self.disk.path.parent / f"{self.name}.log").read_text(errors="replace")
-
-
-def _signal(pid: int, what: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, what)
-
-
-def _all_processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0

@@ -38,7 +38,7 @@ def next_version(directory: Path) -> Path:
 
 @pytest.fixture(scope="module", name="here")
 async def _here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with stage(tmp_path_factory.mktemp("versions"), hold_s=0, cut_s=0, lines=["lease = 3"]) as made:
+    async with stage(tmp_path_factory.mktemp("versions"), hold_s=0, cut_s=0) as made:
         yield made
 
 

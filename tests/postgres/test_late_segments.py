@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from clock import NOON, Clock
@@ -33,6 +34,11 @@ async def _pair(postgres: Cluster, schema: str) -> AsyncIterator[tuple[Proxy, Pr
         other = await stack.enter_async_context(proxy_on(postgres, schema, leader.clock))
         assert await leader.claimed() == []
         yield leader, other
+
+
+def tells(proxy: Proxy, *, waiting: int, held: int) -> bool:
+    stats = proxy.outbox.stats()
+    return (stats.waiting, stats.held) == ({PIXEL: waiting}, {PIXEL: held})
 
 
 async def settle_all(proxy: Proxy) -> None:
@@ -161,10 +167,10 @@ async def test_each_proxy_tells_how_much_waits(pair: tuple[Proxy, Proxy]) -> Non
     leader.outbox.hear_of_work({PIXEL: Lane().wake})
     await other.store([record(1), record(2)])
     await other.store([record(3)], not_before=NOON + 1000)
-    await until(lambda: all(proxy.outbox.stats().waiting == {PIXEL: 3} for proxy in pair), what="the count")
-    await until(lambda: all(proxy.outbox.stats().held == {PIXEL: 1} for proxy in pair), what="the count of the held")
+    for proxy in (leader, other):
+        await until(partial(tells, proxy, waiting=3, held=1), what="the count")
     await settle_all(leader)
-    await until(lambda: other.outbox.stats().waiting == {PIXEL: 1}, what="the next count")
+    await until(partial(tells, other, waiting=1, held=1), what="the next count")
 
 
 async def test_a_damaged_segment_holds_up_no_other(pair: tuple[Proxy, Proxy], caplog: pytest.LogCaptureFixture) -> None:

@@ -53,8 +53,11 @@ FROM found WHERE fields IS NOT NULL
 
 DUE = """
 UPDATE segment SET at = not_before, not_before = 0 WHERE lane = $1::text AND id IN (
-  SELECT id FROM segment WHERE lane = $1::text AND not_before > 0 AND not_before <= $2::int8
-  ORDER BY not_before LIMIT $3::int8)
+  SELECT id FROM (
+    SELECT id, sum(n) OVER (ORDER BY not_before, id) - n AS before FROM (
+      SELECT id, n, not_before FROM segment WHERE lane = $1::text AND not_before > 0 AND not_before <= $2::int8
+      ORDER BY not_before LIMIT $3::int8) due
+  ) measured WHERE before < $4::int8)
 RETURNING at, n, fields
 """
 """Lets the earliest of what is due be claimed, as if it had arrived when it became due."""

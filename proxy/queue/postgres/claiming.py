@@ -13,19 +13,19 @@ from proxy.queue.field_turns import FieldTurns
 from proxy.queue.postgres import claim_texts
 from proxy.queue.postgres.claim_texts import MOST_BYTES
 from proxy.queue.postgres.database import Database, Role
-from proxy.queue.postgres.lane_memory import Claimed, LaneMemory
+from proxy.queue.postgres.lane_memory import ClaimMark, LaneMemory
 from proxy.queue.seal import Sealer, SealError
 
 log = logging.getLogger(__name__)
 
 _Row: TypeAlias = Any
-# Held segments that become due in one statement.
-_SLICE = 500
+# Held segments that become due in one statement, and events: what is sealed may be written anew.
+_SLICE, _SLICE_RECORDS = 500, 2000
 # Records opened in one go: between, others have their turn at the event loop.
 _AT_ONCE = 100
 
 
-class Claim(NamedTuple):
+class ClaimedSegments(NamedTuple):
     """What a claim took."""
 
     segments: Sequence[Segment]
@@ -33,7 +33,7 @@ class Claim(NamedTuple):
     """Of the suppressions when it was read."""
 
 
-_NOTHING = Claim((), 0)
+_NOTHING = ClaimedSegments((), 0)
 
 
 class _Wish(NamedTuple):
@@ -81,7 +81,7 @@ class Claiming:
             for fields in some
         ]
 
-    async def claim(self, lane: str, most: int, *, newest: bool = False, suspect: bool = False) -> Claim:
+    async def claim(self, lane: str, most: int, *, newest: bool = False, suspect: bool = False) -> ClaimedSegments:
         """Claim unclaimed segments of a lane that are due; see ``Outbox.claim``.
 
         Args:
@@ -124,7 +124,7 @@ class Claiming:
     async def _release_due(self, lane: str, memory: LaneMemory, now: int) -> None:
         memory.next_due = None  # what is held from here on says so itself
         try:
-            rows = await self._database.run(Role.DELIVER, claim_texts.DUE, lane, now, _SLICE)
+            rows = await self._database.run(Role.DELIVER, claim_texts.DUE, lane, now, _SLICE, _SLICE_RECORDS)
             moment = (await self._database.run(Role.DELIVER, claim_texts.NEXT_DUE, lane))[0]["moment"]
         except BaseException:
             memory.held(now)
@@ -141,7 +141,7 @@ class Claiming:
         memory.fields[False] = frozenset(row["fields"] for row in rows if row["fresh"])
         memory.fields[True] = frozenset(row["fields"] for row in rows if row["suspects"])
 
-    async def _claim(self, wish: _Wish, memory: LaneMemory) -> Claim:
+    async def _claim(self, wish: _Wish, memory: LaneMemory) -> ClaimedSegments:
         found: list[Segment] = []
         version = 0
         try:
@@ -153,7 +153,7 @@ class Claiming:
             memory.give_up([segment.ref for segment in found], stay=True)
             raise
         memory.adapt(len(found))
-        return Claim(found, version or 0)
+        return ClaimedSegments(found, version or 0)
 
     async def _read(self, wish: _Wish, memory: LaneMemory, found: list[Segment]) -> tuple[Sequence[_Row], bool]:
         """Read and take more segments; return what was read, and whether the claim is full or nothing is left."""
@@ -166,7 +166,7 @@ class Claiming:
         rows = await self._database.run(Role.DELIVER, text, lane, fields, most - events, left_out, limit, *floor)
         taken = _fitting(rows, most - events, is_first=not found)
         for row in taken:
-            memory.take(row["id"], Claimed(fields, (row["at"], row["id"]), suspect))
+            memory.take(row["id"], ClaimMark(fields, (row["at"], row["id"]), suspect))
         cut = len(taken) < (rows[0]["looked"] if rows else 0)
         is_last = not cut and (not rows or rows[0]["looked"] < limit)
         if not suspect:
@@ -199,7 +199,7 @@ class Claiming:
             records = unpack(self._sealer.open(row["sealed"], lane.encode()), lane)
         except (SealError, ValueError):
             log.exception("segment %s of pixel %s was damaged; it is kept and skipped", number.hex(), lane)
-            memory.take(number, Claimed(row["fields"], (row["at"], number), bool(row["suspect"])))
+            memory.take(number, ClaimMark(row["fields"], (row["at"], number), bool(row["suspect"])))
             memory.shun(number)
             return None
         history = (row["attempts"], row["strikes"])

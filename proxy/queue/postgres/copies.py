@@ -7,7 +7,7 @@ from proxy.model.event import DropReason
 from proxy.model.join import Join, Sighting, Twin
 from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
-from proxy.queue.pending_outcomes import Outcome, Sighted, further_keys, keys_of, of_page, of_server, orders_of
+from proxy.queue.pending_outcomes import CopyOutcome, Sighted, further_keys, keys_of, of_page, of_server, orders_of
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressions import SharedSuppressions
@@ -70,17 +70,17 @@ def _left(sighting: Sighting, reason: DropReason | None) -> Sighting | None:
 
 def _outcome(
     record: Record, told: Mapping[bytes, bytes], found: Sighted, permitted: Mapping[int, Sighting | None], now: int
-) -> Outcome:
+) -> CopyOutcome:
     match record.pending:
         case Twin():
             return of_page(record, record.pending, told, now)
         case Join():
             return of_server(record, found, lambda sighting: permitted[id(sighting)], now)
         case None:
-            return Outcome(record)
+            return CopyOutcome(record)
 
 
-async def _note(run: Run, record: Record, outcome: Outcome) -> None:
+async def _note(run: Run, record: Record, outcome: CopyOutcome) -> None:
     if outcome.ended_waits:
         await orders.end_wait(run, record.pixel, outcome.ended_waits)
     if outcome.is_retracted:

@@ -6,7 +6,7 @@ from proxy.model.event import DropReason
 from proxy.model.ledger import Status
 from proxy.queue.contract import Segment, SegmentRef, Settlement
 from proxy.queue.postgres.backlog import SharedBacklog
-from proxy.queue.postgres.claiming import Claim, Claiming
+from proxy.queue.postgres.claiming import ClaimedSegments, Claiming
 from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.expiring import Expiring
 from proxy.queue.postgres.judging import Verdicts
@@ -46,7 +46,7 @@ class Endings:
         self._until_here = until_here
         self._on_buried = on_buried
 
-    def note(self, pixel: str, claim: Claim, verdicts: Verdicts) -> None:
+    def note(self, pixel: str, claim: ClaimedSegments, verdicts: Verdicts) -> None:
         """Count what a claim dropped.
 
         Args:
@@ -66,10 +66,12 @@ class Endings:
     async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
         """See ``Outbox``; waits while the database is away."""
         settled = await self._settled(segments, settlement)
-        memory = self._claiming.lanes[segments[0].pixel]
-        memory.give_up(settlement.done, stay=False)
-        memory.give_up([segment.ref for segment in segments], stay=True)
-        self._count(segments, settlement, settled)
+        self._on_buried(settled.buried)
+        if segments:
+            memory = self._claiming.lanes[segments[0].pixel]
+            memory.give_up(settlement.done, stay=False)
+            memory.give_up([segment.ref for segment in segments], stay=True)
+            self._count(segments, settlement, settled)
         elsewhere = frozenset(settlement.done) - settled.gone
         return elsewhere | ({*settlement.tried, *(ref for ref, _ in settlement.suspects)} - settled.stayed)
 
@@ -82,8 +84,14 @@ class Endings:
                 is_repeated = True
                 await self._until_here()
             else:
-                # What is gone by then is so by the first try, whose answer was lost.
-                return settled._replace(gone=frozenset(settlement.done)) if is_repeated else settled
+                return self._repeated(segments, settlement, settled) if is_repeated else settled
+
+    def _repeated(self, segments: Sequence[Segment], settlement: Settlement, settled: Settled) -> Settled:
+        """Return what a settlement did of which an answer was lost: what was done by then was done by the first try."""
+        for segment in segments:
+            self._claiming.lanes[segment.pixel].restart()
+        stayed = {*settlement.tried, *(ref for ref, _ in settlement.suspects)}
+        return settled._replace(gone=frozenset(settlement.done), stayed=frozenset(stayed))
 
     def _count(self, segments: Sequence[Segment], settlement: Settlement, settled: Settled) -> None:
         pixel, memory = segments[0].pixel, self._claiming.lanes[segments[0].pixel]
@@ -98,7 +106,6 @@ class Endings:
             if not row.suspect:
                 memory.arrived(row.at, row.fields)
         memory.fields_changed = memory.fields_changed or bool(settlement.suspects or settled.rows)
-        self._on_buried(settled.buried)
 
     def _count_events(self, pixel: str, events: int, *, suspect: int) -> None:
         self._backlog.add(pixel, waiting=events, suspects=events if suspect else 0)

@@ -16,7 +16,7 @@ from proxy.model.units import DAY_MS
 from proxy.queue.contract import Segment, SegmentRef, dropped_row
 from proxy.queue.group import sealed_segment
 from proxy.queue.postgres.claim_texts import FACTS
-from proxy.queue.postgres.claiming import Claim, Claiming
+from proxy.queue.postgres.claiming import ClaimedSegments, Claiming
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.ledger import SharedLedger
 from proxy.queue.postgres.suppressions import SharedSuppressions
@@ -89,7 +89,7 @@ class Judging:
         self._suppressions = suppressions
         self._copies = copies
 
-    async def judge(self, lane: str, claim: Claim, now: int) -> Verdicts:
+    async def judge(self, lane: str, claim: ClaimedSegments, now: int) -> Verdicts:
         """Return what of a claim may be sent, and drop the rest.
 
         Args:

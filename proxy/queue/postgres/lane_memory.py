@@ -19,7 +19,7 @@ _LEAST, _MOST = 32, 1001
 _TOP_ID = b"\xff" * 16
 
 
-class Claimed(NamedTuple):
+class ClaimMark(NamedTuple):
     """A segment that is claimed."""
 
     fields: bytes
@@ -34,9 +34,9 @@ class LaneMemory:
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         """Held from before a claim is read until it is remembered, so that no two claims read the same."""
-        self.claims: dict[SegmentRef, Claimed] = {}
+        self.claims: dict[SegmentRef, ClaimMark] = {}
         """By id."""
-        self.damaged: dict[SegmentRef, Claimed] = {}
+        self.damaged: dict[SegmentRef, ClaimMark] = {}
         """Segments that nobody can open, which are left alone."""
         self.fields: dict[bool, frozenset[bytes]] = {False: frozenset(), True: frozenset()}
         """Request fields that what is due has, of fresh events (False) and of suspects; see ``keys.fields_key``."""
@@ -103,7 +103,7 @@ class LaneMemory:
         """Tell whether a segment is claimed, or left alone."""
         return number in self.claims or number in self.damaged
 
-    def take(self, number: SegmentRef, claimed: Claimed) -> None:
+    def take(self, number: SegmentRef, claimed: ClaimMark) -> None:
         """Remember a claim."""
         self.claims[number] = claimed
 
@@ -139,5 +139,5 @@ class LaneMemory:
         self.reads = min(_MOST, max(_LEAST, 2 * taken))
 
 
-def _is_fresh(claimed: Claimed, fields: bytes) -> bool:
+def _is_fresh(claimed: ClaimMark, fields: bytes) -> bool:
     return claimed.fields == fields and not claimed.is_suspect

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from proxy.queue.contract import DeliveryState, Oldest, QueueBrokenError, Segment, SegmentRef, Settlement, Stats
 from proxy.queue.postgres.backlog import SharedBacklog
-from proxy.queue.postgres.claiming import Claim, Claiming
+from proxy.queue.postgres.claiming import ClaimedSegments, Claiming
 from proxy.queue.postgres.copies import OtherCopies
 from proxy.queue.postgres.database import Database
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
@@ -163,9 +163,9 @@ class SharedOutbox:
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""
-        if not await self._leads(pixel):
-            return ()
         try:
+            if not await self._leads(pixel):
+                return ()
             await self._claiming.release_due(self.leases.led())
             while self.term(pixel):
                 claim = await self._claiming.claim(pixel, most, newest=newest, suspect=suspect)
@@ -190,7 +190,7 @@ class SharedOutbox:
             await self.leases.beat()
         return bool(self.term(pixel))
 
-    async def _judged(self, pixel: str, claim: Claim) -> tuple[Segment, ...]:
+    async def _judged(self, pixel: str, claim: ClaimedSegments) -> tuple[Segment, ...]:
         try:
             verdicts = await self._judging.judge(pixel, claim, self._now())
         except BaseException:

@@ -5,9 +5,9 @@ of it. So a settlement may be sent again after its answer was lost, and of two p
 second one's changes nothing. What stays is changed only from the number of attempts that the claim saw.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow
@@ -26,15 +26,18 @@ from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
 
+T = TypeVar("T")
+
 DELETE = "DELETE FROM segment WHERE lane = $1::text AND id = ANY($2::uuid[]) RETURNING id"
-# What follows hangs on the segments by their places in $2; 0 hangs on none.
+# What follows hangs on the segments by their places in $2; 0 hangs on any of them.
 _WITH_ROWS = """
 WITH gone AS ({delete}),
 taken AS (SELECT place FROM unnest($2::uuid[]) WITH ORDINALITY asked(id, place) WHERE id IN (SELECT id FROM gone)),
 written AS ({insertion})
 SELECT id FROM gone
 """
-_IF_TAKEN = "l.place = 0 OR l.place IN (SELECT place FROM taken)"
+_ANY = "(cardinality($2::uuid[]) = 0 OR EXISTS (SELECT FROM gone))"
+_IF_TAKEN = f"l.place IN (SELECT place FROM taken) OR l.place = 0 AND {_ANY}"  # noqa: S608 - our own text
 STAY = """
 UPDATE segment s SET attempts = s.attempts + 1, strikes = s.strikes + $4::int4, suspect = coalesce(t.suspect, s.suspect)
 FROM unnest($2::uuid[], $3::int4[], $5::int4[]) t(id, attempts, suspect)
@@ -122,7 +125,7 @@ class Settling:
         self, segments: Sequence[Segment], settlement: Settlement, by_day: Mapping[int, Sequence[LedgerRow]]
     ) -> Settled:
         """Write in one statement what left whole, as nearly everything does."""
-        lane, done = segments[0].pixel, list(settlement.done)
+        lane, done = _lane(segments), list(settlement.done)
         text, values = DELETE, []
         for day, rows in by_day.items():
             text, values = _with_rows(day), [*self._ledger.values(rows), _sources(rows, segments, done)]
@@ -130,26 +133,23 @@ class Settling:
         return Settled(frozenset(row["id"] for row in gone), frozenset(), (), 0)
 
     async def _settle(self, segments: Sequence[Segment], settlement: Settlement, now: int, run: Run) -> Settled:
-        lane, done = segments[0].pixel, list(settlement.done)
+        lane, done = _lane(segments), list(settlement.done)
         gone = frozenset([row["id"] for row in await run(DELETE, lane, done)] if done else ())
         stayed = await _stay(run, segments, settlement)
-        owners = {id(record): segment.ref for segment in segments for record in segment.records}
+        places = {place for place, ref in enumerate(done, 1) if ref in gone}
+        places |= {0} if gone or not done else set()
 
-        def is_gone(record: Record) -> bool:
-            # Of a record that the caller made anew nobody knows the segment; it is not lost where any is gone.
-            return owners[id(record)] in gone if id(record) in owners else bool(gone)
+        def of_gone(events: Iterable[T], record_of: Callable[[T], Record | LedgerRow]) -> list[T]:
+            some = list(events)
+            sources = _sources([record_of(each) for each in some], segments, done)
+            return [each for each, place in zip(some, sources, strict=True) if place in places]
 
-        remainders = [rest for rest in settlement.remainders if is_gone(rest.records[0])]
+        remainders = of_gone(settlement.remainders, lambda rest: rest.records[0])
         rows = [row for rest in remainders for row in self._rows(rest, now)]
         if rows:
             await run(segment_table.INSERT, *segment_table.columns(rows))
-        letters = [letter for letter in settlement.dead if is_gone(letter.record)]
-        buried = await self._graveyard.bury(run, letters)
-        sources = _sources(settlement.rows, segments, done)
-        ended = [
-            row for row, place in zip(settlement.rows, sources, strict=True) if not place or done[place - 1] in gone
-        ]
-        await self._ledger.write(run, ended)
+        buried = await self._graveyard.bury(run, of_gone(settlement.dead, lambda letter: letter.record))
+        await self._ledger.write(run, of_gone(settlement.rows, lambda row: row))
         return Settled(gone, stayed, rows, buried)
 
     def _rows(self, remainder: Remainder, now: int) -> list[SegmentRow]:
@@ -158,6 +158,10 @@ class Settling:
             segment_table.row_of(sealed_segment(remainder.pixel, some, 0, self._sealer), remainder.at or now, history)
             for some in chunks(remainder.records)
         ]
+
+
+def _lane(segments: Sequence[Segment]) -> str:
+    return segments[0].pixel if segments else ""
 
 
 def _with_rows(day: int) -> str:
@@ -174,12 +178,14 @@ async def _stay(run: Run, segments: Sequence[Segment], settlement: Settlement) -
     attempts = {segment.ref: segment.attempts for segment in segments}
     ids = sorted(bounds)
     facts = ([attempts[each] for each in ids], int(settlement.struck), [bounds[each] for each in ids])
-    rows = await run(STAY, segments[0].pixel, ids, *facts)
+    rows = await run(STAY, _lane(segments), ids, *facts)
     return frozenset(row["id"] for row in rows)
 
 
-def _sources(rows: Sequence[LedgerRow], segments: Sequence[Segment], done: Sequence[SegmentRef]) -> list[int]:
-    """Return for each finished event which of the segments that are done it was in: their place, from 1; 0: in none.
+def _sources(
+    events: Sequence[Record | LedgerRow], segments: Sequence[Segment], done: Sequence[SegmentRef]
+) -> list[int]:
+    """Return for each event which of the segments that are done it was in: their place, from 1; 0: in none.
 
     Events that are alike in all that a row says of them are told apart by their order.
     """
@@ -190,7 +196,7 @@ def _sources(rows: Sequence[LedgerRow], segments: Sequence[Segment], done: Seque
             alike = (record.name, record.id, record.time_s, record.visitor)
             found.setdefault(alike, []).append(places.get(segment.ref, 0))
     sources = []
-    for row in rows:
-        some = found.get((row.name, row.id, row.time_s, row.visitor), [0])
+    for event in events:
+        some = found.get((event.name, event.id, event.time_s, event.visitor), [0])
         sources.append(some.pop() if len(some) > 1 else some[0])
     return sources

@@ -126,6 +126,10 @@ class SharedSuppressions:
         """Read again what was learnt of late: the database may be another one, which has less."""
         self._known = max(0, self._known - _DOUBT_MS)
 
+    def is_behind(self, version: int) -> bool:
+        """Tell whether a number of ``meta`` says that there is more to learn."""
+        return version > self._known
+
     async def look(self, run: Run, most_s: float) -> None:
         """Catch up, unless that was done within so many seconds."""
         if time.monotonic() - self._looked > most_s:

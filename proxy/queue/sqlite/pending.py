@@ -10,7 +10,7 @@ from proxy.model.event import DropReason
 from proxy.model.join import Join, Sighting, Twin
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
-from proxy.queue.pending_outcomes import Outcome, further_keys, keys_of, of_page, of_server, orders_of
+from proxy.queue.pending_outcomes import CopyOutcome, further_keys, keys_of, of_page, of_server, orders_of
 from proxy.queue.sightings import forbidden
 from proxy.queue.sqlite.tables import Tables
 
@@ -32,19 +32,19 @@ class PendingRecords:
         told = tables.orders.met(pixel, orders_of(records), now)
         found = tables.sightings.found(keys_of(records))
         found |= tables.sightings.found(further_keys(found))
-        outcomes: list[Outcome] = []
+        outcomes: list[CopyOutcome] = []
         for record in records:
             if isinstance(record.pending, Twin):
                 outcomes.append(of_page(record, record.pending, told, now))
             elif isinstance(record.pending, Join):
                 outcomes.append(of_server(record, found, self._permitted, now))
             else:
-                outcomes.append(Outcome(record))
+                outcomes.append(CopyOutcome(record))
             self._note(record, outcomes[-1])
         self._write([outcome.result for outcome in outcomes if isinstance(outcome.result, LedgerRow)])
         return [outcome.result for outcome in outcomes if isinstance(outcome.result, Record)]
 
-    def _note(self, record: Record, outcome: Outcome) -> None:
+    def _note(self, record: Record, outcome: CopyOutcome) -> None:
         if outcome.ended_waits:
             self._tables.orders.end_wait(record.pixel, outcome.ended_waits)
         if outcome.is_retracted:
