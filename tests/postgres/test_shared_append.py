@@ -22,8 +22,9 @@ from proxy.queue.postgres import orders, seen_slots
 from proxy.queue.postgres.append import SharedAppends
 from proxy.queue.postgres.channel import Channel
 from proxy.queue.postgres.database import Database, Role
-from proxy.queue.postgres.errors import DatabaseAwayError
+from proxy.queue.postgres.errors import DatabaseAwayError, LockTimeoutError
 from proxy.queue.postgres.opening import make_database
+from proxy.queue.postgres.plain_append import PlainGroup
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.seal import Sealer
 
@@ -204,6 +205,27 @@ async def test_a_timed_id_is_known_across_a_turn(proxies: list[Appender], clock:
     clock.now += 30 * 60_000
 
     assert duplicates(await there.store(young)) == [[event.id for event in young]]
+
+
+@pytest.mark.parametrize("event", [record(1), timed(1)], ids=["given id", "timed id"])
+async def test_the_memory_does_not_turn_behind_an_append_under_way(
+    proxies: list[Appender], clock: Clock, event: Record
+) -> None:
+    """While a commit waits for its standbys, who brings its keys again must wait behind it, in the same table."""
+    here, there = proxies
+    turn = partial(there.database.transact, Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
+    await turn()
+    clock.now += 2 * HOUR
+    group = here.group([event._replace(id=event.id.replace(str(NOON), str(clock.now)))])
+    slots = await seen_slots.slots_now(partial(here.database.run, Role.BOOKS))
+    clock.now += 16 * HOUR
+    async with here.database.transaction(Role.APPEND) as run:
+        told = await PlainGroup(group, clock.now - 16 * HOUR).store(run, slots, here.database.replica)
+        with pytest.raises(LockTimeoutError):
+            await turn()
+
+    assert told.is_stored
+    assert await turn()
 
 
 TURNS = [(15 * HOUR, False), (16 * HOUR, True), (-30 * 60_000, False), (-2 * HOUR, True)]

@@ -18,6 +18,7 @@ from proxy.queue.postgres.operator_books import OperatorBooks
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.spool.away_report import AwayReport
+from proxy.queue.spool.kept_sieve import KeptSieve
 from proxy.queue.spool.spool import Spool
 from proxy.queue.sqlite.data_dir import DATABASE_FILE
 
@@ -84,7 +85,7 @@ async def open_shared(
             now=place.now,
             lease_s=place.settings.lease,
             join_days=place.join_days,
-            sieve=sieve,
+            sieve=KeptSieve(place.directory, sieve) if spool else sieve,
             beside=beside,
         )
         await queue.start()
