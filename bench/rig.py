@@ -81,7 +81,8 @@ class PinnedMachine(machine.Machine):
     async def start(self) -> None:
         """Start the proxy and wait until it accepts events; then move all its threads to its core."""
         await super().start()
-        _pin(self.pid)
+        for pid in (self.pid, *self.children().values()):
+            _pin(pid)
 
     async def check_all_stored(self) -> None:
         """Look whether it stored all events, since a 204 is also the answer to events that were dropped.

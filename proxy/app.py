@@ -166,6 +166,8 @@ class PublicParts(NamedTuple):
     conditions: Conditions
     wakes: Mapping[str, Callable[[], None]]
     """By pixel, what tells its lane of an event; none where its lane is in another process."""
+    has_writer: bool = True
+    """Whether the queue is written in this process."""
 
 
 async def listen_to_public(
@@ -182,7 +184,7 @@ async def listen_to_public(
     Raises:
         OSError: when the address cannot be listened on.
     """
-    installation, queue, metrics, conditions, wakes = public_parts
+    installation, queue, metrics, conditions, wakes, has_writer = public_parts
     settings, trusted = installation.settings, installation.trusted()
     server, limits = settings.server, affordable_limits(limits, conditions)
     entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
@@ -196,6 +198,7 @@ async def listen_to_public(
         now=now_ms,
         clock_ns=time.time_ns,
         random_numbers=random_numbers(),
+        gives_way=has_writer,
     )
     fast = FastWay(PlainPosts(entry.routes.paths(Door.COLLECT)), public.answer) if server.fast_ingest else None
     terms = Terms("public", limits, conditions, metrics, trusted, server.proxy_protocol, fast, sockets)

@@ -1,7 +1,7 @@
 """A queue behind the socket: an engine, the back's end over it, and the front's end as an ``Intake``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -12,6 +12,7 @@ from clock import Clock
 from polling import until
 from support import SECRET
 
+from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.remote.back import Back
 from proxy.queue.remote.front import RemoteQueue
 from proxy.queue.remote.link import BackLink
@@ -28,15 +29,18 @@ class Source:
 
     def __init__(self) -> None:
         self.count = self.told = 0.0
+        self.told_lost = 0
         self.renewed = 0
 
-    def report(self) -> FrontReport:
-        self.telling = self.count
-        by = self.count - self.told
-        return FrontReport((Counted("tests", (), by),) if by else ())
+    def report(self, lost_notes: int) -> FrontReport | None:
+        self.telling, self.telling_lost = self.count, lost_notes
+        if (self.told, self.told_lost) == (self.telling, lost_notes):
+            return None
+        lost = Counted("lost", (), self.told_lost, lost_notes)
+        return FrontReport(b"life", (Counted("tests", (), self.told, self.telling), lost))
 
     def answered(self) -> None:
-        self.told = self.telling
+        self.told, self.told_lost = self.telling, self.telling_lost
 
     def renew(self) -> None:
         self.renewed += 1
@@ -50,6 +54,7 @@ class Watch:
         self.counted = 0.0
         self.lost = 0
         self.faults: list[Exception] = []
+        self.refusals: list[str] = []
 
     def joined(self, front: int) -> None:
         self.fronts.append(front)
@@ -58,8 +63,11 @@ class Watch:
         self.fronts.remove(front)
 
     def report(self, _front: int, report: FrontReport) -> None:
-        self.counted += sum(each.by for each in report.counts)
-        self.lost += report.lost_notes
+        self.counted += sum(each.now - each.since for each in report.counts if each.name == "tests")
+        self.lost += sum(int(each.now - each.since) for each in report.counts if each.name == "lost")
+
+    def refused(self, why: str) -> None:
+        self.refusals.append(why)
 
     def fault(self, error: Exception) -> None:
         self.faults.append(error)
@@ -70,7 +78,7 @@ class Fronted:
     """An engine and what leads to it; the test may end the back and begin another."""
 
     directory: Path
-    engine: LocalQueue
+    engine: LocalQueue | SharedQueue
     sieve: mmap
     watch: Watch = field(default_factory=Watch)
     woken: list[str] = field(default_factory=list)
@@ -102,11 +110,16 @@ class Fronted:
 
 
 @asynccontextmanager
-async def fronted(directory: Path, clock: Clock) -> AsyncIterator[Fronted]:
-    """Open an engine with a back over it."""
+async def fronted(
+    directory: Path, clock: Clock, opened: Callable[[Sieve], Awaitable[SharedQueue]] | None = None
+) -> AsyncIterator[Fronted]:
+    """Open an engine with a back over it; by default that of SQLite."""
     directory.mkdir(exist_ok=True)  # noqa: ASYNC240 - of a test
-    sieve = mmap(-1, Sieve.BYTES)
-    made = Fronted(directory, queues.open_queue(directory, clock, sieve=Sieve(sieve)), sieve)
+    memory = mmap(-1, Sieve.BYTES)
+    sieve = Sieve(memory)
+    made = Fronted(
+        directory, await opened(sieve) if opened else queues.open_queue(directory, clock, sieve=sieve), memory
+    )
     await made.begin()
     try:
         yield made

@@ -94,8 +94,8 @@ class Machine:
 listen = "127.0.0.1:{self.port}"
 operator_listen = "127.0.0.1:{self.operator_port}"
 trusted_proxies = ["127.0.0.1/32"]
-workers = {self.workers}
 secret = "{SECRET}"
+{f"workers = {self.workers}" if self.workers > 1 else ""}
 [graph]
 url = "{self.graph}"
 timeout = {self.timeout}

@@ -18,10 +18,10 @@ from proxy.config.load import Config
 from proxy.installation import UnsafeInstallationError
 from proxy.queue.contract import QueueError
 from proxy.queue.sqlite.data_dir import DataDirBusyError
-from proxy.workers.parent import Started, StartError
+from proxy.workers.parent import Started, WorkerError
 from proxy.workers.run import run
 
-_FORESEEN = (QueueError, DataDirBusyError, UnsafeInstallationError, StartError, OSError)
+_FORESEEN = (QueueError, DataDirBusyError, UnsafeInstallationError, WorkerError, OSError)
 
 
 @click.command()

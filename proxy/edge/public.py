@@ -66,6 +66,7 @@ class Public:
         now: Callable[[], int],
         clock_ns: Callable[[], int],
         random_numbers: Iterator[int],
+        gives_way: bool = True,
     ) -> None:
         """Open the doors of all sites; call it within the event loop.
 
@@ -79,13 +80,14 @@ class Public:
             now: The server's clock in milliseconds.
             clock_ns: The same in nanoseconds.
             random_numbers: 128 random bits each, others each time, that nobody can guess.
+            gives_way: Whether the queue has a thread in this process, which needs its turns.
         """
         self._entry, self._client_header = entry, entry.client_ip_header.lower()
         self._admission = admission = Admission(
             limits, fullness=queue.fullness, clock=time.monotonic, conditions=conditions, metrics=metrics
         )
         self._metrics = metrics
-        self._turns = Turns()
+        self._turns = Turns(gives_way=gives_way)
         self._foreign = ForeignNames(conditions, now)
         self._faults = FaultReporter(conditions, metrics)
         self._under_way = UnderWay()

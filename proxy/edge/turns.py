@@ -22,7 +22,14 @@ a flood wait twice as long; those of different clients are worked on together, a
 class Turns:
     """Clients that wait for their turn, in a circle."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gives_way: bool = True) -> None:
+        """Begin with nobody.
+
+        Args:
+            gives_way: Whether each round gives way to a writer thread; where there is none it would only give the
+                core to another process, and come back to a cold cache.
+        """
+        self._gives_way = gives_way
         self._circle: deque[ClientNetwork] = deque()
         self._waiting: dict[ClientNetwork, deque[asyncio.Future[None]]] = {}
         self._served: list[ClientNetwork] = []
@@ -54,7 +61,8 @@ class Turns:
 
     def _round(self) -> None:
         self._is_armed = False
-        os.sched_yield()
+        if self._gives_way:
+            os.sched_yield()
         self._served = [self._circle.popleft() for _ in range(min(len(self._circle), CLIENTS))]
         for network in self._served:
             self._let_in(network)

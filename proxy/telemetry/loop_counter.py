@@ -63,3 +63,34 @@ class LoopCounter(Collector):
         for values, count in self._counts.items():
             family.add_metric([str(value) for value in values], float(count), created=self._since[values])
         yield family
+
+
+class LoopCounters:
+    """Counters of one process, as another one adds them to its own."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, LoopCounter] = {}
+
+    def add(self, counter: LoopCounter) -> None:
+        """Take a counter."""
+        self._counters[counter.name] = counter
+
+    def counts(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """Return what was counted, by the name of the counter and the values of its labels."""
+        return {(name, labels): by for name, counter in self._counters.items() for labels, by in counter.counts.items()}
+
+    def grow(self, name: str, labels: Sequence[str], by: float) -> None:
+        """Add what another process counted.
+
+        Args:
+            name: Of the counter.
+            labels: The values of its labels.
+            by: What it grew by.
+
+        Raises:
+            LookupError: when there is no such counter, or it has other labels.
+        """
+        counter = self._counters[name]
+        if len(labels) != len(counter.labels):
+            raise LookupError(f"{name} has other labels")
+        counter.inc(*labels, by=by)

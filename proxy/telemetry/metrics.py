@@ -17,7 +17,7 @@ from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import Verdict
 from proxy.queue.contract import Stats, Stored
-from proxy.telemetry.loop_counter import LoopCounter
+from proxy.telemetry.loop_counter import LoopCounter, LoopCounters
 
 _CONFLICT = "id:conflict"
 
@@ -27,7 +27,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._counters: dict[str, LoopCounter] = {}
+        self.counters = LoopCounters()
         self._lost_in_fronts = 0
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
         self._limited = self._counter("limited", "Requests refused for their number or size, unread", "reason")
@@ -103,28 +103,8 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> LoopCounter:
         counter = LoopCounter(f"capi_proxy_{name}", text, labels)
         self.registry.register(counter)
-        self._counters[counter.name] = counter
+        self.counters.add(counter)
         return counter
-
-    def counts(self) -> dict[tuple[str, tuple[str, ...]], float]:
-        """Return what was counted, by the name of the counter and the values of its labels."""
-        return {(name, labels): by for name, counter in self._counters.items() for labels, by in counter.counts.items()}
-
-    def grow(self, name: str, labels: Sequence[str], by: float) -> None:
-        """Add what another process counted.
-
-        Args:
-            name: Of the counter.
-            labels: The values of its labels.
-            by: What it grew by.
-
-        Raises:
-            LookupError: when there is no such counter, or it has other labels.
-        """
-        counter = self._counters[name]
-        if len(labels) != len(counter.labels):
-            raise LookupError(f"{name} has other labels")
-        counter.inc(*labels, by=by)
 
     def lost_notes(self, notes: int) -> None:
         """Count ledger rows, and updates of browser copies, that were lost before they reached the queue."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from proxy.app import delivery, listen_to_operator, opened
 from proxy.config.address import Address
+from proxy.edge.net.descriptors import affordable_limits
 from proxy.queue.contract import QueueError
 from proxy.queue.remote.back import Back
 from proxy.queue.remote.taker import GroupTaker
@@ -39,6 +40,7 @@ async def back(shared: Shared) -> AsyncIterator[RunningBack]:
     async with AsyncExitStack() as stack:
         watch = QueueWatch()
         parts = await opened(stack, shared.installation, watch, Sieve(shared.sieve))
+        affordable_limits(shared.installation.settings.limits, parts.conditions)
         queue = parts.queue
         if not isinstance(queue, GroupTaker):
             raise QueueError("this engine takes no events of front processes (server.workers)")

@@ -7,7 +7,6 @@ a service manager sends SIGTERM to all processes at once, and the back has to be
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
@@ -21,8 +20,7 @@ import orjson
 import uvloop
 
 from proxy.queue.contract import QueueError
-
-log = logging.getLogger(__name__)
+from proxy.rules.faults import fault
 
 Ready: TypeAlias = Callable[[str], None]
 """Called by a child that is ready, with the address where it listens."""
@@ -85,12 +83,14 @@ def forked(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], No
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    pid = os.fork()
-    if pid == 0:
-        os.close(orders)
-        os.close(words)
-        _live(name, main, _Ends(order_end, word_end, stops_at_term=stops_at_term), close)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            os.close(orders)
+            os.close(words)
+            _live(name, main, _Ends(order_end, word_end, stops_at_term=stops_at_term), close)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
     os.close(order_end)
     os.close(word_end)
     return Child(name, pid, orders, words)
@@ -124,9 +124,8 @@ def _live(name: str, main: Main, ends: _Ends, close: Callable[[], None]) -> NoRe
         code = 0
     except (QueueError, OSError) as error:
         ends.say(failure=str(error))
-    except BaseException as error:
-        log.exception("%s ends", name)
-        ends.say(failure=f"a fault of ours: {type(error).__name__}")
+    except BaseException as error:  # noqa: BLE001 - the parent tells of it; what it says may quote a visitor
+        ends.say(failure=f"a fault of ours: {fault(error)}")
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):

@@ -37,7 +37,7 @@ async def front(seat: Seat) -> AsyncIterator[Address]:
         with suppress(TimeoutError):
             await asyncio.wait_for(link.here.wait(), _BACK_S)
         limits = shared_limits(shared.installation.settings.limits, shared.fronts)
-        parts = PublicParts(shared.installation, queue, metrics, conditions, {})
+        parts = PublicParts(shared.installation, queue, metrics, conditions, {}, has_writer=False)
         public, address = await listen_to_public(stack, parts, limits, seat.sockets)
         yield address
         public.stop_accepting()

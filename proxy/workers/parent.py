@@ -32,8 +32,8 @@ _FRONTS_S, _BACK_S = 45.0, 90.0
 """How long they have for an end in order."""
 
 
-class StartError(Exception):
-    """A process of the proxy cannot start; the text says which and why."""
+class WorkerError(Exception):
+    """A process of the proxy cannot start, or did not stop in order; the text says which and why."""
 
 
 @dataclass(slots=True)
@@ -87,14 +87,18 @@ class Parent:
         self._back = Supervised("back", back)
         self._fronts = [Supervised(f"front {number}", *parts) for number, parts in enumerate(fronts, 1)]
         self._places = (self._back, *self._fronts)
+        self._begun: list[Supervised] = []
+        """Those that run, or will again."""
         self._is_stopping = False
+        self._disorder = ""
+        """How a child ended that did not stop as it should."""
         self._bell = -1, -1
 
     def run(self, announce: Callable[[Started], None]) -> None:
         """Run until SIGTERM or SIGINT, then stop the fronts and after them the back.
 
         Raises:
-            StartError: when a process cannot start.
+            WorkerError: when a process cannot start, or does not stop in order.
         """
         with self._signals():
             try:
@@ -107,13 +111,15 @@ class Parent:
                     self._wait(self._next_due())
             finally:
                 self._stop()
+        if self._disorder:
+            raise WorkerError(self._disorder)
 
     def _start(self, places: Sequence[Supervised]) -> None:
-        """Start for the first time, and wait until all are ready; nobody is started twice."""
-        for place in places:
-            self._fork(place)
-        while not (self._is_stopping or all(place.is_ready for place in places)):
-            self._wait(None)
+        """Start for the first time, and wait until all are ready."""
+        self._begun += places
+        while not (self._is_stopping or all(place.is_ready for place in self._begun)):
+            self._start_due()
+            self._wait(self._next_due())
 
     def _started(self) -> Started:
         children = [place.child for place in self._places if place.child]
@@ -123,12 +129,14 @@ class Parent:
 
     def _start_due(self) -> None:
         now = time.monotonic()
-        for place in self._places:
+        for place in self._begun:
             if place.child is None and place.due <= now:
-                log.warning("%s is process %d now", place.name, self._fork(place).pid)
+                pid = self._fork(place).pid
+                if place.ends:
+                    log.warning("%s is process %d now", place.name, pid)
 
     def _next_due(self) -> float | None:
-        due = [place.due for place in self._places if place.child is None]
+        due = [place.due for place in self._begun if place.child is None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _fork(self, place: Supervised) -> Child:
@@ -173,14 +181,14 @@ class Parent:
     def _take_end(self, place: Supervised, child: Child, code: int) -> None:
         child.forget()
         place.child = None
-        why = child.failure or (f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+        why = child.failure or (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
         if self._is_stopping:
             if code:
-                log.error("%s did not stop in order: %s", place.name, why)
+                self._disorder = f"{place.name} did not stop in order: {why}"
             return
         place.failed_starts = 0 if child.address else place.failed_starts + 1
         if place.failed_starts > (0 if not place.ends else _MOST_FAILED_STARTS):
-            raise StartError(f"{place.name} cannot start: {why}")
+            raise WorkerError(f"{place.name} cannot start: {why}")
         delay = place.delay(time.monotonic())
         place.due = time.monotonic() + delay
         log.error("%s (process %d) ended: %s; another is started in %.2f s", place.name, child.pid, why, delay)
@@ -205,7 +213,7 @@ class Parent:
             self._wait(deadline - time.monotonic())
         for place in places:
             if place.child:
-                log.error("%s did not stop within %.0f s and is killed", place.name, seconds)
+                self._disorder = f"{place.name} did not stop within {seconds:.0f} s and was killed"
                 os.kill(place.child.pid, signal.SIGKILL)
                 os.waitpid(place.child.pid, 0)
                 place.child.forget()

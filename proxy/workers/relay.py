@@ -1,5 +1,6 @@
 """What a front tells the back beside events: what it counted, and what it found wrong."""
 
+import secrets
 from collections.abc import Callable
 
 from proxy.model.condition import ConditionCode
@@ -9,6 +10,8 @@ from proxy.telemetry.metrics import Metrics
 
 _OF_THE_BACK: ConditionCode = "queue"
 """The back sees by itself whether its queue works, and a front only that it does not answer."""
+LOST_NOTES = "lost_notes"
+"""Stands among the names of counters for what was lost on the way to the ledger."""
 _MOST_NEWS = 200
 """Conditions that are told in one report; the rest of a flood is left out."""
 
@@ -54,21 +57,22 @@ class FrontReports:
     def __init__(self, metrics: Metrics, conditions: FrontConditions) -> None:
         self._metrics = metrics
         self._conditions = conditions
+        self._life = secrets.token_bytes(8)
         self._told: dict[tuple[str, tuple[str, ...]], float] = {}
         self._telling = dict(self._told)
         self._told_news: dict[tuple[ConditionCode, str], Reported | Cleared] = {}
 
-    def report(self) -> FrontReport:
-        """Return what is new since the last report that was answered."""
-        self._telling = self._metrics.counts()
+    def report(self, lost_notes: int) -> FrontReport | None:
+        """See ``ReportSource``."""
+        self._telling = self._metrics.counters.counts() | {(LOST_NOTES, ()): lost_notes}
         self._told_news = dict(self._conditions.news)
-        grown = [(key, by - self._told.get(key, 0)) for key, by in self._telling.items()]
+        spans = [(key, self._told.get(key, 0), now) for key, now in self._telling.items()]
+        counted = tuple(Counted(*key, since, now) for key, since, now in spans if now != since)
         news = self._told_news.values()
-        return FrontReport(
-            tuple(Counted(name, labels, by) for (name, labels), by in grown if by),
-            tuple(each for each in news if isinstance(each, Reported)),
-            tuple(each for each in news if isinstance(each, Cleared)),
-        )
+        if not counted and not news:
+            return None
+        reported = tuple(each for each in news if isinstance(each, Reported))
+        return FrontReport(self._life, counted, reported, tuple(each for each in news if isinstance(each, Cleared)))
 
     def answered(self) -> None:
         """Take note that the back knows of the last report."""

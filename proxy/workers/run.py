@@ -25,7 +25,7 @@ def run(config: Config, announce: Callable[[Started], None]) -> None:
         announce: Called when all are ready.
 
     Raises:
-        StartError: when one of them cannot start.
+        WorkerError: when one of them cannot start, or the back does not stop in order.
         UnsafeInstallationError: when this Python cannot run the proxy safely.
         DataDirBusyError: when another process works in data_dir.
         OSError: when an address cannot be listened on.

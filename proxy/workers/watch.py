@@ -8,6 +8,7 @@ from proxy.queue.remote.messages import FrontReport
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
+from proxy.workers.relay import LOST_NOTES
 
 _LASTS_MS = 60 * 60_000
 
@@ -28,6 +29,8 @@ class ConnectedFronts:
         self._conditions = conditions
         self._faults = FaultReporter(conditions, metrics)
         self._connections: Counter[int] = Counter()
+        self._lives: dict[int, tuple[bytes, dict[tuple[str, tuple[str, ...]], float]]] = {}
+        """By front: its process, and how far each of its counts is known."""
         self._lasting: defaultdict[int, set[tuple[ConditionCode, str]]] = defaultdict(set)
 
     def joined(self, front: int) -> None:
@@ -53,11 +56,24 @@ class ConnectedFronts:
         for code, subject in report.cleared:
             self._lasting[front].discard((code, subject))
             self._clear(code, subject)
-        if report.lost_notes:
-            self._metrics.lost_notes(report.lost_notes)
+        life, known = self._lives.get(front, (b"", {}))
+        if life != report.life:
+            self._lives[front] = report.life, (known := {})
+        for name, labels, since, now in report.counts:
+            by = now - max(since, known.get((name, labels), since))
+            known[name, labels] = now
+            self._grow(name, labels, by)
+
+    def _grow(self, name: str, labels: tuple[str, ...], by: float) -> None:
+        if name != LOST_NOTES:
+            self._metrics.counters.grow(name, labels, by)
+        elif by > 0:
+            self._metrics.lost_notes(int(by))
             self._conditions.report("ledger_incomplete", "fronts", details.ROWS_TOO_FAST, lasts_ms=_LASTS_MS)
-        for name, labels, by in report.counts:
-            self._metrics.grow(name, labels, by)
+
+    def refused(self, why: str) -> None:
+        """See ``FrontWatch``; cleared by whoever next asks for readiness and finds the queue well."""
+        self._conditions.report("queue", detail=why)
 
     def fault(self, error: Exception) -> None:
         """See ``FrontWatch``."""

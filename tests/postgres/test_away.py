@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import pytest
 from cable import cabled
@@ -246,6 +247,53 @@ async def test_it_may_come_later(postgres: Cluster, schema: str) -> None:
         await here(database)
         await database.run(Role.APPEND, INSERT, "a", limit=60.0)
         await database.close()
+
+
+def has_more(found: set[str], than: int) -> bool:
+    return len(found) > than
+
+
+async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
+    postgres: Cluster, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load, with connections ended and commits hung again and again, each call ends, and no connection is left.
+
+    What was answered is there, once; of what was not answered nobody knows.
+    """
+    monkeypatch.setattr(comeback, "_MOST_HOLD_S", 0.0)
+    terminate = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'"
+    answered: set[str] = set()
+    async with opened(postgres.url(), schema) as database:
+        ending = asyncio.Event()
+
+        async def ask(role: Role, number: int) -> None:
+            while not ending.is_set():
+                number += 100
+                try:
+                    async with database.transaction(role) as run:
+                        await run(INSERT, f"{number}")
+                except QueueError:
+                    await asyncio.sleep(0.001)
+                else:
+                    answered.add(f"{number}")
+
+        askers = [asyncio.create_task(ask(role, number)) for number, role in enumerate(list(Role) * 3)]
+        for round_ in range(9):
+            await until(partial(has_more, answered, len(answered) + 20), what="answers")
+            if round_ % 3:
+                await asyncio.to_thread(psql, postgres, terminate)
+            else:
+                with without_standbys(postgres):
+                    await until(lambda: not database.here, what="it is away")
+        ending.set()
+        await asyncio.gather(*askers)
+        await here(database)
+        for role in Role:
+            await database.run(role, "SELECT 1", limit=60.0)
+        left = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{USER}'"
+        await until(lambda: psql(postgres, left) == str(len(Role)), what="no further connection")
+
+    assert answered <= keys(postgres, schema)
 
 
 def test_what_comes_and_goes_is_held_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import queues
 from clock import NOON, Clock
-from fronted import Fronted, fronted, started
+from fronted import Fronted, fronted, noticed_away, started
+from postgres_server import Cluster
 from sighted import left, order, told
 from support import PIXEL, record, server_record, until
 
@@ -17,11 +19,13 @@ from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.order import order_key
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import Filter
+from proxy.queue.contract import Filter, WholeQueue
 from proxy.queue.group import Append
+from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.remote.frames import FrameKind
+from proxy.queue.remote.notes import OutgoingNotes
 from proxy.queue.remote.wire_group import group_body
-from proxy.queue.sqlite.engine import LocalQueue
+from proxy.queue.sieve import Sieve
 
 OPT_OUT = SuppressionKind.OPT_OUT
 ANNA, BERT = b"a" * 16, b"b" * 16
@@ -37,7 +41,7 @@ def about(number: int, *person_digests: bytes) -> Record:
     return record(number, time_s=NOON // 1000)._replace(person_digests=person_digests)
 
 
-async def claimed(queue: LocalQueue) -> list[Record]:
+async def claimed(queue: WholeQueue) -> list[Record]:
     return [found for segment in await queue.claim(PIXEL, most=1000) for found in segment.records]
 
 
@@ -55,12 +59,19 @@ def _record(chance: random.Random) -> Record:
     return made._replace(**facts, shared=chance.choice([b"", b'{"a":1}']))
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_nobody_can_tell_it_from_the_engine_itself(seed: int, tmp_path: Path, clock: Clock) -> None:
+@pytest.mark.both_engines
+@pytest.mark.parametrize("seed", range(8))
+async def test_nobody_can_tell_it_from_the_engine_itself(
+    seed: int, tmp_path: Path, clock: Clock, engine: str, request: pytest.FixtureRequest
+) -> None:
     """The same appends, opt-outs and lifts, in the same order, have the same answers and leave the same to deliver."""
     chance = random.Random(seed)  # noqa: S311 - a script, not secrets
     plain = queues.open_queue(_made(tmp_path / "plain"), clock)
-    async with fronted(tmp_path / "data", clock) as behind:
+    opened = None
+    if engine == "postgres":
+        cluster, schema = request.getfixturevalue("postgres"), request.getfixturevalue("schema")
+        opened = partial(_shared, cluster, schema, clock)
+    async with fronted(tmp_path / "data", clock, opened) as behind:
         link = behind.link()
         async with started(behind.front(link), link) as front:
             for step in range(60):
@@ -82,9 +93,16 @@ async def test_nobody_can_tell_it_from_the_engine_itself(seed: int, tmp_path: Pa
                         answers.append((await queue.suppressed(digests), await queue.met_orders(PIXEL, orders)))
                 assert answers[:1] == answers[1:], step
             clock.now += 60_000
-            assert await claimed(plain) == await claimed(behind.engine)
-            assert plain.stats() == behind.engine.stats()
+            assert sorted(await claimed(plain), key=_place) == sorted(await claimed(behind.engine), key=_place)
     await plain.close()
+
+
+async def _shared(cluster: Cluster, schema: str, clock: Clock, sieve: Sieve) -> SharedQueue:
+    return await queues.open_shared(cluster, schema, clock, sieve=sieve)
+
+
+def _place(each: Record) -> tuple[str, bytes, bool]:
+    return each.id, each.payload, each.browser_copy is None
 
 
 def _made(directory: Path) -> Path:
@@ -122,7 +140,7 @@ async def test_a_group_that_was_sealed_before_an_opt_out_is_looked_at_again(behi
         version = link.state.suppressions_version if link.state else -1
         group = front._grouper._make([_append(about(1, ANNA), about(2))])
         await behind.engine.suppress([ANNA], OPT_OUT, NOON)
-        assert group.suppressions_version == version < behind.engine.suppressions_version
+        assert group.suppressions_version == version < behind.engine.suppressions_version()
         answer = await link.answer(FrameKind.APPEND, group_body(group))
 
     assert answer != b"\x91\xc0"
@@ -145,3 +163,39 @@ async def test_notes_of_a_front_reach_the_ledger(behind: Fronted) -> None:
             return [each async for each in behind.engine.events(Filter()) if each.browser_copy is BrowserCopy.BLOCKED]
 
         assert [each.reason for each in await until(written, what="the row")] == ["gpc"]
+
+
+async def test_notes_without_a_back_are_bounded(behind: Fronted) -> None:
+    """While the back is away, notes wait up to a bound; what is beyond it is counted, and the back learns how much."""
+    link = behind.link()
+    front = behind.front(link)
+    front._notes = OutgoingNotes(link, most_bytes=3000)
+    rows = [LedgerRow(NOON, PIXEL, "PageView", f"id-{number}", 1, Status.DROPPED, "bot") for number in range(50)]
+    for row in rows:
+        front.note([row])
+    lost = front._notes.lost
+    assert 0 < lost < 50
+    async with started(front, link):
+        await until(lambda: behind.watch.lost == lost, what="the report")
+
+        async def written() -> bool:
+            return len([each async for each in behind.engine.events(Filter())]) == 50 - lost
+
+        await until(written, what="the rows that waited")
+
+
+async def test_counts_are_reported_once_whatever_becomes_of_a_back(behind: Fronted) -> None:
+    """What a front counted while there was no back is told to the next one, once, and the last counts at its end."""
+    link = behind.link()
+    async with started(behind.front(link), link):
+        source = behind.sources[0]
+        source.count = 3
+        await until(lambda: behind.watch.counted == 3, what="the first report")
+        await behind.end()
+        await noticed_away(link)
+        source.count = 5
+        await behind.begin()
+        await until(lambda: behind.watch.counted == 5, what="the second report")
+        source.count = 6
+
+    assert (behind.watch.counted, source.renewed) == (6, 2)

@@ -11,19 +11,17 @@ from clock import NOON, Clock
 from fronted import TOKEN, Fronted, fronted, noticed_away, started
 from support import PIXEL, record, until
 
-from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import Filter, QueueError, QueueFullError, Stored
+from proxy.queue.contract import QueueError, QueueFullError, Stored, WholeQueue
 from proxy.queue.group import Append, Group
 from proxy.queue.remote import link as link_module
 from proxy.queue.remote import messages
 from proxy.queue.remote.frames import FrameKind, frame_bytes
 from proxy.queue.remote.link import AWAY
 from proxy.queue.remote.messages import Hello
-from proxy.queue.remote.notes import OutgoingNotes
+from proxy.queue.remote.taker import GroupTaker
 from proxy.queue.remote.wire_group import group_body
-from proxy.queue.sqlite.engine import LocalQueue
 
 OPT_OUT = SuppressionKind.OPT_OUT
 ANNA, BERT = b"a" * 16, b"b" * 16
@@ -39,7 +37,7 @@ def about(number: int, *person_digests: bytes) -> Record:
     return record(number, time_s=NOON // 1000)._replace(person_digests=person_digests)
 
 
-async def claimed(queue: LocalQueue) -> list[Record]:
+async def claimed(queue: WholeQueue) -> list[Record]:
     return [found for segment in await queue.claim(PIXEL, most=1000) for found in segment.records]
 
 
@@ -73,7 +71,7 @@ async def test_a_dead_back_is_told_at_once_and_found_again(behind: Fronted) -> N
 class _Held:
     """Keeps groups from an engine until they are let go."""
 
-    def __init__(self, engine: LocalQueue) -> None:
+    def __init__(self, engine: GroupTaker) -> None:
         self.take = engine.take
         self.groups: list[tuple[Group, Any]] = []
 
@@ -205,37 +203,20 @@ async def test_an_engine_that_refuses_a_group_refuses_its_callers(
             await front.append([record(1)])
 
 
-async def test_notes_without_a_back_are_bounded(behind: Fronted) -> None:
-    """While the back is away, notes wait up to a bound; what is beyond it is counted, and the back learns how much."""
+async def test_an_answer_that_cannot_be_told_costs_nobody_else(
+    behind: Fronted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that tells of a record which nobody brought fails its front, and the engine's thread is not ended."""
+    take = behind.engine.take
+
+    def odd(group: Group, tell: Any) -> None:
+        take(group, lambda _outcome: tell([Stored(duplicates=(record(99),))]))
+
+    monkeypatch.setattr(behind.engine, "take", odd)
     link = behind.link()
-    front = behind.front(link)
-    front._notes = OutgoingNotes(link, most_bytes=3000)
-    rows = [LedgerRow(NOON, PIXEL, "PageView", f"id-{number}", 1, Status.DROPPED, "bot") for number in range(50)]
-    for row in rows:
-        front.note([row])
-    lost = front._notes.lost
-    assert 0 < lost < 50
-    async with started(front, link):
-        await until(lambda: behind.watch.lost == lost, what="the report")
-
-        async def written() -> bool:
-            return len([each async for each in behind.engine.events(Filter())]) == 50 - lost
-
-        await until(written, what="the rows that waited")
-
-
-async def test_counts_are_reported_once_whatever_becomes_of_a_back(behind: Fronted) -> None:
-    """What a front counted while there was no back is told to the next one, once, and the last counts at its end."""
-    link = behind.link()
-    async with started(behind.front(link), link):
-        source = behind.sources[0]
-        source.count = 3
-        await until(lambda: behind.watch.counted == 3, what="the first report")
-        await behind.end()
-        await noticed_away(link)
-        source.count = 5
-        await behind.begin()
-        await until(lambda: behind.watch.counted == 5, what="the second report")
-        source.count = 6
-
-    assert (behind.watch.counted, source.renewed) == (6, 2)
+    async with started(behind.front(link), link) as front:
+        with pytest.raises(QueueError):
+            await front.append([record(1)])
+        monkeypatch.undo()
+        assert await front.append([record(1)]) == Stored(duplicates=(record(1),))
+    assert len(behind.watch.faults) == 1

@@ -17,7 +17,7 @@ from proxy.model.record import Record
 from proxy.model.server_request import RequestFields
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
 from proxy.queue.group import OPEN, Append, Group, make_group
-from proxy.queue.remote import wire_group
+from proxy.queue.remote import wire_answers, wire_group
 from proxy.queue.remote.frames import Frame, FrameKind, FrameReader, MalformedFrameError, frame_bytes
 from proxy.queue.remote.place import address_of, listening_socket
 from proxy.queue.seal import Sealer
@@ -153,8 +153,8 @@ def test_an_answer_tells_each_caller_its_own(outcome: str) -> None:
         ],
         "failed": [QueueFullError("the disk is full"), QueueBrokenError("gone")],
     }
-    body = wire_group.outcome_body(made, answers[outcome])
-    arrived = wire_group.outcome_of(body, made.calls)
+    body = wire_answers.outcome_body(made, answers[outcome])
+    arrived = wire_answers.outcome_of(body, made.calls)
 
     assert not isinstance(arrived, QueueError)
     assert [(type(each), str(each)) for each in arrived] == [(type(each), str(each)) for each in answers[outcome]]
@@ -162,7 +162,7 @@ def test_an_answer_tells_each_caller_its_own(outcome: str) -> None:
 
 def test_an_unforeseen_error_says_only_what_it_is() -> None:
     """The text of an error that nobody foresaw may quote a visitor, and does not cross the socket."""
-    failure = wire_group.failure_of(wire_group.failure_body(KeyError("anna@example.com")))
+    failure = wire_answers.failure_of(wire_answers.failure_body(KeyError("anna@example.com")))
 
     assert str(failure) == "KeyError in the queue"
 

@@ -6,6 +6,7 @@ for is left to the server, and the connection ended from our side.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,6 +16,8 @@ from proxy.queue.contract import QueueError
 from proxy.queue.postgres.errors import ConflictError, DatabaseAwayError, MisfitError
 from proxy.queue.postgres.session import Session
 from proxy.queue.postgres.transaction import LentRun, Run, lend, transacted
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Session], Coroutine[Any, Any, T]]
@@ -52,8 +55,12 @@ class Channel:
         """
         task = asyncio.create_task(self._in_turn(work, tries))
         timer = asyncio.get_running_loop().call_later(limit, self._expire, task, limit)
-        task.add_done_callback(partial(_ended, timer))
-        await asyncio.wait((task,))
+        task.add_done_callback(lambda _: timer.cancel())
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            task.add_done_callback(_report)
+            raise
         if task.cancelled():
             raise DatabaseAwayError(f"no turn within {limit:g} seconds")
         return task.result()
@@ -80,23 +87,25 @@ class Channel:
         """
         lent: asyncio.Future[LentRun] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self.transact(partial(lend, lent), limit, tries=1))
-        task.add_done_callback(_ended)
         try:
             await asyncio.wait((lent, task), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 task.result()
             yield lent.result()
         except BaseException:
-            lent.cancel() if not lent.done() else lent.result().give_back(in_order=False)
+            task.add_done_callback(_report)
+            if not lent.cancel():
+                lent.result().give_back(in_order=False)
             raise
         lent.result().give_back(in_order=True)
         await asyncio.wait((task,))
         task.result()
 
-    def end(self) -> None:
-        """End the connection; the next who has the turn opens another."""
+    def end(self, why: str) -> None:
+        """End the connection, and tell why to whoever waits for an answer; the next opens another."""
         session, self._session = self._session, None
         if session:
+            session.why_ended = why
             session.end()
 
     def adopt(self, session: Session) -> None:
@@ -131,8 +140,7 @@ class Channel:
 
     def _lose(self, session: Session, why: str) -> None:
         if session is self._session:
-            session.why_ended = why
-            self.end()
+            self.end(why)
             self._on_lost(why)
 
 
@@ -145,10 +153,7 @@ async def _tried(work: Callable[[], Coroutine[Any, Any, T]], tries: int) -> T:
     return await work()
 
 
-def _ended(*timer_and_task: Any) -> None:
-    """Stop the clock, and take the error of a task whose caller has gone away."""
-    *timers, task = timer_and_task
-    for timer in timers:
-        timer.cancel()
+def _report(task: asyncio.Task[Any]) -> None:
+    """Take the error of a task whose caller has gone away; tell of it if it is a fault of ours."""
     if not task.cancelled() and (error := task.exception()) and not isinstance(error, QueueError):
-        raise error
+        log.error("a fault of ours in the queue", exc_info=error)

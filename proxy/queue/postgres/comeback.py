@@ -6,7 +6,7 @@ such write at a time: while it has no answer, only reads look whether its server
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 
 # After so many seconds without an answer the server is looked at again.
 _PATIENCE_S = 3.0
-_AGAIN_S = 0.25
+_AGAIN_S, _MOST_AGAIN_S = 0.1, 1.0
+# What a person must mend takes longer, and servers take note of wrong passwords.
+_LASTING_S = 5.0
 _MOST_HOLD_S = 30.0
 # So many times the wait before it came back, and this at least, it must have stayed for the next wait to be none.
 _STEADY, _STEADY_S = 10.0, 10.0
@@ -51,6 +53,14 @@ class HoldOff:
             self._next = 0.0
         wait, self._next = self._next, min(max(1.0, 2 * self._next), _MOST_HOLD_S)
         return wait
+
+
+def _pauses() -> Iterator[float]:
+    """Yield the waits between attempts, without end."""
+    pause = _AGAIN_S
+    while True:
+        yield pause
+        pause = min(2 * pause, _MOST_AGAIN_S)
 
 
 def _loop_time() -> float:
@@ -111,9 +121,10 @@ class Comeback:
 
     async def _come_back(self) -> None:
         await asyncio.sleep(self._hold_off.next())
+        pauses = _pauses()
         while not (found := await self._found()):
             self._tried.set()
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_LASTING_S if self._lasting else next(pauses))
         self._hold_off.came()
         url, session = found
         self._arrive(Presence(url, session.facts), session)
@@ -126,6 +137,11 @@ class Comeback:
             url, session = await self._hosts.best()
         except DatabaseAwayError as error:
             self._note(error.__cause__ or error, str(error))
+            return None
+        except Exception as error:
+            # Whatever it is, the next attempt may succeed; without one it would be away for ever.
+            log.exception("a fault of ours while the database is looked for")
+            self._note(error, told(error))
             return None
         failure = await self._greeted(url, session)
         if failure is None:

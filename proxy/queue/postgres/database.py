@@ -89,7 +89,7 @@ class Database:
         self.away_since = self.away_since or time.time()
         await self._comeback.close()
         for channel in self._channels.values():
-            channel.end()
+            channel.end("the queue is closed")
         self._tell()
 
     async def run(self, role: Role, statement: str, *arguments: object, limit: float | None = None) -> Sequence[Row]:
@@ -210,7 +210,7 @@ class Database:
         self._presence, self.away_since, self.why_away = None, time.time(), why
         log.warning("the database is away: %s", why)
         for channel in self._channels.values():
-            channel.end()
+            channel.end(why)
         self._comeback.begin()
         self._tell()
 
@@ -219,4 +219,7 @@ class Database:
 
     def _tell(self) -> None:
         for watcher in self.watchers:
-            watcher()
+            try:
+                watcher()
+            except Exception:
+                log.exception("a fault of ours: somebody who watches the database")

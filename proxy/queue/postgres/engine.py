@@ -1,4 +1,7 @@
-"""The shared queue: a PostgreSQL behind any number of proxies, and a spool on this machine while it is away."""
+"""The shared queue: a PostgreSQL behind any number of proxies, and a spool on this machine while it is away.
+
+More than 250 lines: the one place where all parts of the engine meet.
+"""
 
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
@@ -15,7 +18,8 @@ from proxy.queue.contract import (
     dropped_row,
     duplicate_row,
 )
-from proxy.queue.grouper import Grouper
+from proxy.queue.group import Group
+from proxy.queue.grouper import Grouper, Outcome
 from proxy.queue.keys import event_key
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.append import SharedAppends
@@ -97,8 +101,8 @@ class SharedQueue:
             on_buried=self._upkeep.bury,
         )
         appends = SharedAppends(database, sealer, self._suppressions, now, on_stored=self._outbox.arrived)
-        spooling = Spooling(database, spool, sealer, appends.store)
-        self._grouper = Grouper(appends.group, spooling.store, require=self._require)
+        self._spooling = Spooling(database, spool, sealer, appends.store)
+        self._grouper = Grouper(appends.group, self._spooling.store, require=self._require)
         self._archive = SharedArchive(
             database,
             sealer,
@@ -119,6 +123,7 @@ class SharedQueue:
     def _delegate(self) -> None:
         """Let the parts answer for what is theirs alone; see the contract."""
         self.append = self._grouper.append
+        self.overfull = self.refuses
         self.suppress = self._suppressing.suppress
         self.lift = self._suppressing.lift
         self.suppressed = self._suppressing.suppressed
@@ -164,6 +169,17 @@ class SharedQueue:
         if self._spool:
             await self._spool.close()
         await self._database.close()
+
+    # -- GroupTaker
+
+    def suppressions_version(self) -> int:
+        """See ``GroupTaker``."""
+        return self._suppressions.version
+
+    def take(self, group: Group, tell: Callable[[Outcome], None]) -> None:
+        """See ``GroupTaker``."""
+        self._require()
+        self._spooling.store(group, tell)
 
     # -- Intake
 

@@ -46,14 +46,11 @@ class Hosts:
         tasks = {asyncio.create_task(self.open(url)): url for url in urls}
         try:
             await asyncio.wait(tasks, timeout=CONNECT_S)
-        finally:
-            # No statement is under way that could change anything.
-            for task in tasks:
-                task.cancel()
-        await asyncio.wait(tasks)
-        sessions = [
-            (url, task.result()) for task, url in tasks.items() if not task.cancelled() and not task.exception()
-        ]
+        except asyncio.CancelledError:
+            for _, session in await _opened(tasks):
+                session.end()
+            raise
+        sessions = await _opened(tasks)
         self.timeline = max([self.timeline, *(session.facts.timeline for _, session in sessions)])
         choice = best_of([session.facts for _, session in sessions], self.timeline)
         await asyncio.gather(*(session.close() for number, (_, session) in enumerate(sessions) if number != choice))
@@ -79,6 +76,14 @@ def best_of(servers: Sequence[Facts], highest: int) -> int | None:
     """
     sound = [number for number, facts in enumerate(servers) if not facts.read_only and facts.timeline >= highest]
     return max(sound, key=lambda number: servers[number].timeline, default=None)
+
+
+async def _opened(tasks: dict[asyncio.Task[Session], str]) -> list[tuple[str, Session]]:
+    """Return the sessions that are open; who is not so far yet is given up, since nothing is under way there."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    return [(url, task.result()) for task, url in tasks.items() if not task.cancelled() and not task.exception()]
 
 
 def _first_error(tasks: dict[asyncio.Task[Session], str]) -> BaseException | None:

@@ -113,6 +113,10 @@ class SharedSuppressions:
         self._known = max(version, position[0])
         self.version += 1
 
+    def is_behind(self, version: int) -> bool:
+        """Tell whether a number of ``meta`` says that there is more to learn."""
+        return version > self._known
+
     async def look(self, run: Run, most_s: float) -> None:
         """Catch up, unless that was done within so many seconds."""
         if time.monotonic() - self._looked > most_s:

@@ -75,7 +75,7 @@ class Back:
     def state(self) -> bytes:
         """Return how the queue is, as the body of a frame."""
         queue = self.queue
-        return messages.encode(State(queue.suppressions_version, queue.fullness(), queue.refuses(), queue.overfull()))
+        return messages.encode(State(queue.suppressions_version(), queue.fullness(), queue.refuses(), queue.overfull()))
 
     def forget(self, connection: FrontConnection) -> None:
         """Take note that a connection is lost."""
@@ -102,6 +102,8 @@ class Back:
     async def _tell_states(self) -> None:
         while True:
             await asyncio.sleep(_STATE_S)
+            if why := self.queue.overfull():
+                self.watch.refused(why)
             body = self.state()
             for connection in list(self._connections):
                 connection.tell_state(body)

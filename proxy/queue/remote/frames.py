@@ -76,22 +76,29 @@ class FrameReader:
         Raises:
             MalformedFrameError: when what comes can never be a frame.
         """
-        self._collected += data
-        while frame := self._next():
+        # Nearly always a piece is one whole frame, which is then copied once.
+        if self._collected:
+            self._collected += data
+        pieces = self._collected or data
+        at = 0
+        while (frame := self._frame_at(pieces, at)) is not None:
+            at += _HEAD.size + len(frame.body)
             yield frame
+        if self._collected:
+            del self._collected[:at]
+        else:
+            self._collected += data[at:]
 
-    def _next(self) -> Frame | None:
-        if len(self._collected) < _HEAD.size:
+    def _frame_at(self, pieces: bytes | bytearray, at: int) -> Frame | None:
+        if len(pieces) - at < _HEAD.size:
             return None
-        length, number, kind = _HEAD.unpack_from(self._collected)
+        length, number, kind = _HEAD.unpack_from(pieces, at)
         if length > self._most_body:
             raise MalformedFrameError(f"a frame of {length} bytes")
-        end = _HEAD.size + length
-        if len(self._collected) < end:
+        start, end = at + _HEAD.size, at + _HEAD.size + length
+        if len(pieces) < end:
             return None
         try:
-            frame = Frame(FrameKind(kind), number, bytes(memoryview(self._collected)[_HEAD.size : end]))
+            return Frame(FrameKind(kind), number, bytes(memoryview(pieces)[start:end]))
         except ValueError:
             raise MalformedFrameError(f"a frame of kind {kind}") from None
-        del self._collected[:end]
-        return frame

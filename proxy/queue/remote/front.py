@@ -14,9 +14,10 @@ from proxy.queue.grouper import Grouper, Outcome
 from proxy.queue.remote import messages
 from proxy.queue.remote.frames import FrameKind, MalformedFrameError
 from proxy.queue.remote.link import AWAY, BackLink
-from proxy.queue.remote.messages import FrontReport, Lift, MetOrders, Note, Suppress
+from proxy.queue.remote.messages import FrontReport, Lift, MetOrders, NewSuppression, Note
 from proxy.queue.remote.notes import OutgoingNotes
-from proxy.queue.remote.wire_group import group_body, outcome_of
+from proxy.queue.remote.wire_answers import outcome_of
+from proxy.queue.remote.wire_group import group_body
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 
@@ -28,8 +29,11 @@ _LAST_WORDS_S = 2.0
 class ReportSource(Protocol):
     """What a front tells the back beside events."""
 
-    def report(self) -> FrontReport:
-        """Return what is new since the last report that was answered."""
+    def report(self, lost_notes: int) -> FrontReport | None:
+        """Return what is new since the last report that was answered, or None.
+
+        ``lost_notes`` are the ledger rows and updates of browser copies, since start, that found no place.
+        """
 
     def answered(self) -> None:
         """Take note that the back knows of the last report."""
@@ -69,7 +73,6 @@ class RemoteQueue:
         self._source = source
         link.on_here = source.renew
         self._notes = OutgoingNotes(link)
-        self._told_lost = 0
         make = partial(make_group, sealer=sealer, suppressed=self._suppressed)
         self._grouper = Grouper(make, self._store, require=self._require)
         self.append = self._grouper.append
@@ -117,7 +120,7 @@ class RemoteQueue:
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         """See ``Suppressing``."""
-        await self._link.answer(FrameKind.SUPPRESS, messages.encode(Suppress(list(person_digests), kind, at)))
+        await self._link.answer(FrameKind.SUPPRESS, messages.encode(NewSuppression(list(person_digests), kind, at)))
 
     async def lift(
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
@@ -163,12 +166,9 @@ class RemoteQueue:
         return self._ending.is_set()
 
     async def _report(self) -> None:
-        lost = self._notes.lost
-        report = self._source.report()._replace(lost_notes=lost - self._told_lost)
-        if any(report):
+        if report := self._source.report(self._notes.lost):
             with suppress(QueueError):
                 await self._link.answer(FrameKind.REPORT, messages.encode(report))
-                self._told_lost = lost
                 self._source.answered()
 
 

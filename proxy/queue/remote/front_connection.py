@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from proxy.queue.contract import QueueError, QueueFullError
-from proxy.queue.group import Group
+from proxy.queue.group import OPEN, Group
 from proxy.queue.grouper import Outcome
 from proxy.queue.remote import messages
 from proxy.queue.remote.frames import Frame, FrameKind, FrameReader, MalformedFrameError, frame_bytes
-from proxy.queue.remote.wire_group import failure_body, group_of, outcome_body
+from proxy.queue.remote.wire_answers import failure_body, outcome_body
+from proxy.queue.remote.wire_group import group_of
 
 if TYPE_CHECKING:
     from proxy.queue.remote.back import Back
@@ -131,10 +132,15 @@ class FrontConnection(asyncio.Protocol):
     def _tell_outcome(self, number: int, group: Group, outcome: Outcome) -> None:
         self.groups -= 1
         if isinstance(outcome, QueueError):
+            self._back.watch.refused(str(outcome))
             self.send(FrameKind.FAILED, number, failure_body(outcome))
             return
-        self._back.wake({member.record.pixel for member in group.members})
-        self.send(FrameKind.DONE, number, outcome_body(group, outcome))
+        try:
+            self._back.wake(_pixels(group))
+            self.send(FrameKind.DONE, number, outcome_body(group, outcome))
+        except Exception as error:  # noqa: BLE001 - the engine goes on to tell others; whoever tries again repeats
+            self._back.watch.fault(error)
+            self.send(FrameKind.FAILED, number, failure_body(error))
 
     def _begin(self, frame: Frame) -> None:
         """Begin to answer a question in a task of its own."""
@@ -155,3 +161,11 @@ class FrontConnection(asyncio.Protocol):
             self.send(FrameKind.FAILED, number, failure_body(error))
         finally:
             self.questions -= 1
+
+
+def _pixels(group: Group) -> set[str]:
+    """Return the pixels of a group's events."""
+    pixels = {segment.pixel for segment in group.segments}
+    if sum(segment.n for segment in group.segments) < len(group.members):
+        pixels |= {member.record.pixel for member in group.members if member.segment == OPEN}
+    return pixels

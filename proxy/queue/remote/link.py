@@ -16,7 +16,7 @@ from proxy.queue.contract import QueueError
 from proxy.queue.remote import messages
 from proxy.queue.remote.frames import LAST_NUMBER, Frame, FrameKind, FrameReader, MalformedFrameError, frame_bytes
 from proxy.queue.remote.messages import Hello, State
-from proxy.queue.remote.wire_group import failure_of
+from proxy.queue.remote.wire_answers import failure_of
 
 log = logging.getLogger(__name__)
 

@@ -49,7 +49,7 @@ class Note(NamedTuple):
     visitors: tuple[bytes, ...]
 
 
-class Suppress(NamedTuple):
+class NewSuppression(NamedTuple):
     """The arguments of ``Suppressing.suppress``."""
 
     person_digests: list[_Digest]
@@ -94,17 +94,19 @@ class Counted(NamedTuple):
     name: str
     labels: tuple[str, ...]
     """Their values."""
-    by: float
+    since: float
+    """Its figure when the front last heard that the back knows it."""
+    now: float
 
 
 class FrontReport(NamedTuple):
     """What a front counted and noticed since its last report that was answered."""
 
+    life: bytes = b""
+    """Tells this process of the front from the one before. A report may come twice: its answer was lost."""
     counts: tuple[Counted, ...] = ()
     reported: tuple[Reported, ...] = ()
     cleared: tuple[Cleared, ...] = ()
-    lost_notes: int = 0
-    """Ledger rows and updates of browser copies that found no place."""
 
 
 def new_token() -> bytes:
@@ -115,7 +117,7 @@ def new_token() -> bytes:
 HELLO = msgspec.msgpack.Decoder(Hello).decode
 STATE = msgspec.msgpack.Decoder(State).decode
 NOTES = msgspec.msgpack.Decoder(list[Note]).decode
-SUPPRESS = msgspec.msgpack.Decoder(Suppress).decode
+SUPPRESS = msgspec.msgpack.Decoder(NewSuppression).decode
 LIFT = msgspec.msgpack.Decoder(Lift).decode
 DIGESTS = msgspec.msgpack.Decoder(list[_Digest]).decode
 KINDS = msgspec.msgpack.Decoder(list[SuppressionKind]).decode

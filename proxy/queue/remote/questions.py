@@ -30,7 +30,7 @@ class Questions:
             return partial(self._met_orders, messages.read(messages.MET_ORDERS, frame.body))
         raise MalformedFrameError(f"a frame of kind {frame.kind}")
 
-    async def _suppress(self, asked: messages.Suppress) -> bytes:
+    async def _suppress(self, asked: messages.NewSuppression) -> bytes:
         await self._queue.suppress(*asked)
         return b""
 

@@ -13,9 +13,8 @@ from proxy.queue.remote.messages import FrontReport
 class GroupTaker(Intake, Protocol):
     """An engine that stores groups which were made elsewhere."""
 
-    @property
     def suppressions_version(self) -> int:
-        """As in ``group.Suppressed``: a group that was made before somebody was suppressed has a smaller one."""
+        """Return ``group.Suppressed.version``: that of a group is smaller if somebody was suppressed after it."""
 
     def take(self, group: Group, tell: Callable[[Outcome], None]) -> None:
         """Begin to store a group; ``tell`` hears the outcome on the event loop.
@@ -39,6 +38,9 @@ class FrontWatch(Protocol):
 
     def report(self, front: int, report: FrontReport) -> None:
         """Take what a front counted and noticed."""
+
+    def refused(self, why: str) -> None:
+        """Take note that the queue refuses events."""
 
     def fault(self, error: Exception) -> None:
         """Take an error of ours."""

@@ -110,7 +110,6 @@ class LocalQueue(LocalArchive):
         reader.on_broken = writer.fail
         return cls(store, writer, reader, limits, now)
 
-    @property
     def suppressions_version(self) -> int:
         """See ``GroupTaker``."""
         return self._store.tables.suppressions.version

@@ -1,0 +1,170 @@
+"""The parent: starts, starts again, gives up, stops in order. Its children here are no proxies, and do as they like."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from machine import ROOT
+
+HEAD = """
+import asyncio, logging, os, signal, sys
+from proxy.workers import parent
+from proxy.workers.parent import Parent, WorkerError
+
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+say = lambda text: os.write(1, (text + chr(10)).encode())
+
+async def well(stop, ready, name="child"):
+    ready("here")
+    await stop.wait()
+    say(f"{name} stops")
+
+async def never(stop, ready):
+    raise OSError("no such disk")
+
+async def faulty(stop, ready):
+    raise ValueError("anna@example.com")
+
+def lives(count, then):
+    # Ready so many times, then something else: the number of lives is kept outside of the processes.
+    async def main(stop, ready):
+        with open(sys.argv[1], "a+") as file:
+            file.write("x")
+            file.seek(0)
+            lived = len(file.read())
+        if lived > count:
+            await then(stop, ready)
+        else:
+            ready("here")
+            await asyncio.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGKILL)
+    return main
+
+def named(name):
+    async def main(stop, ready):
+        await well(stop, ready, name)
+    return main
+
+def stop_me(_started):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def run(back, fronts, announce=lambda started: say(f"all ready: {len(started.pids)}")):
+    try:
+        Parent(back, [(front, ()) for front in fronts]).run(announce)
+    except WorkerError as error:
+        say(f"gave up: {error}")
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        say("a child is left")
+    except ChildProcessError:
+        say("no child is left")
+"""
+
+
+def said(script: str, life_file: str = "/dev/null") -> list[str]:
+    """Run a script with the head above; return its lines."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", HEAD + textwrap.dedent(script), life_file],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stderr == "", done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_fronts_stop_before_the_back() -> None:
+    """All are ready, then SIGTERM comes: the back is told only after the last front has ended."""
+    lines = said("run(named('back'), [named('front'), named('front')], stop_me)")
+
+    assert lines == ["front stops", "front stops", "back stops", "no child is left"]
+
+
+@pytest.mark.parametrize(
+    ("back", "front", "why"),
+    [
+        ("never", "well", "back cannot start: no such disk"),
+        ("well", "never", "front 1 cannot start: no such disk"),
+    ],
+)
+def test_a_first_start_that_fails_ends_all(back: str, front: str, why: str) -> None:
+    """The error is told once, with the words of the child, whichever of them it was; nobody is left behind."""
+    lines = said(f"run({back}, [{front}, {front}])")
+
+    assert [line.replace("front 2", "front 1") for line in lines if "cannot start" in line] == [f"gave up: {why}"]
+    assert lines[-1] == "no child is left"
+
+
+def test_an_error_that_nobody_foresaw_quotes_nobody() -> None:
+    """Its type and its place are told, and not its words, which may hold a visitor's."""
+    lines = said("run(faulty, [well])")
+
+    assert lines[0].startswith("gave up: back cannot start: a fault of ours: ValueError")
+    assert "anna" not in "".join(lines)
+
+
+def test_a_child_that_dies_is_started_again_with_growing_delays(tmp_path: object) -> None:
+    """Each end is told with its cause and the next delay, which grows and is bounded; SIGTERM ends all in order."""
+    lines = said(
+        """
+        async def ends(stop, ready):
+            os.kill(os.getppid(), signal.SIGTERM)
+            await well(stop, ready)
+        parent._LONGEST_DELAY_S = 0.2
+        run(well, [lives(4, ends)])
+        """,
+        f"{tmp_path}/lives",
+    )
+    delays = [line.rpartition("started in ")[2] for line in lines if "killed by signal 9" in line]
+
+    assert delays == ["0.05 s", "0.10 s", "0.20 s", "0.20 s"]
+    assert lines[-1] == "no child is left"
+
+
+def test_a_child_that_cannot_start_again_is_given_up_in_the_end(tmp_path: object) -> None:
+    """After so many vain starts in a row all end, and the service manager learns of it by the exit."""
+    lines = said(
+        """
+        parent._MOST_FAILED_STARTS, parent._LONGEST_DELAY_OF_FAILURES_S = 3, 0.1
+        run(lives(1, never), [named("front")])
+        """,
+        f"{tmp_path}/lives",
+    )
+
+    assert sum("no such disk; another" in line for line in lines) == 3
+    assert "gave up: back cannot start: no such disk" in lines
+    assert lines[-1] == "no child is left"
+
+
+def test_a_child_that_does_not_stop_is_killed_and_told_of() -> None:
+    """An end is not held up for ever by a process that hangs, and is not called orderly."""
+    lines = said(
+        """
+        async def deaf(stop, ready):
+            ready("here")
+            await asyncio.Event().wait()
+        parent._FRONTS_S = 0.2
+        run(named("back"), [deaf], stop_me)
+        """
+    )
+
+    assert lines == ["back stops", "gave up: front 1 did not stop within 0 s and was killed", "no child is left"]
+
+
+def test_a_child_that_dies_before_its_siblings_are_ready_is_started_again(tmp_path: object) -> None:
+    """The first start does not wait for ever for a back that was ready once and died while the fronts began."""
+    lines = said(
+        """
+        async def late(stop, ready):
+            await asyncio.sleep(0.5)
+            await well(stop, ready)
+        run(lives(1, well), [late], stop_me)
+        """,
+        f"{tmp_path}/lives",
+    )
+
+    assert any("back (process" in line and "killed by signal 9" in line for line in lines)
+    assert lines[-1] == "no child is left"
