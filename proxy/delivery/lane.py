@@ -59,10 +59,8 @@ class Lane:
         """Set when there may be work."""
         self.work.set()
         self._stopping = asyncio.Event()
-        self._term = 0
-        """The ``Outbox.term`` that the state is of."""
-        self._turnover = asyncio.Event()
-        """Set when the lane stops or its leadership changes: no rest outlasts that."""
+        self._term = 0  # the ``Outbox.term`` that the state is of
+        self._turnover = asyncio.Event()  # set when the lane stops or its leader changes: no rest outlasts that
         self._change = asyncio.Condition()
         self._delivery = SegmentDelivery(
             pixel,
@@ -74,8 +72,8 @@ class Lane:
             state=self._state,
             now=now,
         )
+        # What the worker for suspects met: the leader waits and tries again for both.
         self._search_halt: Pause | Retry | None = None
-        """What the worker for suspects met: the leader waits and tries again for both."""
 
     @property
     def state(self) -> DeliveryState:
@@ -86,6 +84,11 @@ class Lane:
     def is_led(self) -> bool:
         """Whether this process leads the delivery of the pixel."""
         return self._queue.term(self.pixel.id) != 0
+
+    @property
+    def _is_in_office(self) -> bool:
+        """Whether it leads, and the leader knows."""
+        return self._term != 0 and self._queue.term(self.pixel.id) == self._term
 
     def wake(self) -> None:
         """Say that there may be work, or that another process leads from now on, or this one."""
@@ -113,8 +116,6 @@ class Lane:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    # -- who works when
-
     async def _lead(self) -> None:
         while not self._stopping.is_set():
             self.work.clear()
@@ -137,13 +138,12 @@ class Lane:
         term = self._queue.term(self.pixel.id)
         if term != self._term:
             self._turnover.clear()
-            self._term = term
-            self._search_halt = None
+            self._term, self._search_halt = term, None
             if term:
                 await self._resume()
             else:
                 self._state.leave()
-        return self._is_in_office() and not self._stopping.is_set()
+        return self._is_in_office and not self._stopping.is_set()
 
     async def _help(self, rank: int) -> None:
         while await self._turn_comes(lambda: self._may_help(rank)):
@@ -177,20 +177,14 @@ class Lane:
     def _may_help(self, rank: int) -> bool:
         pacing = self._delivery.pacing
         return (
-            self._is_in_office()
+            self._is_in_office
             and pacing.is_well
             and rank < pacing.window
             and self._delivery.fresh_events() > pacing.batch * (rank + 1)
         )
 
     def _may_search(self) -> bool:
-        return (
-            self._is_in_office() and not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
-        )
-
-    def _is_in_office(self) -> bool:
-        """Tell whether this process leads and the leader knows it."""
-        return self._term != 0 and self._queue.term(self.pixel.id) == self._term
+        return self._is_in_office and not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
 
     async def _notify(self) -> None:
         """Let workers look whether their turn has come."""
@@ -210,8 +204,6 @@ class Lane:
         # A queue that cannot be written reports so itself, and the next attempt ends with this again.
         with suppress(QueueError):
             await self._queue.keep_lane_state(self.pixel.id, self.state)
-
-    # -- how long to wait
 
     async def _wait(self, wait: Wait) -> None:
         """Wait as long as the last attempt asks for."""

@@ -93,8 +93,6 @@ class SharedOutbox:
         self.settled_elsewhere = 0
         """Segments since start whose settlement here came second."""
 
-    # -- from start to end
-
     async def start(self) -> None:
         """Begin to lead, and learn how much waits, if the database is here."""
         if self._database.here:
@@ -135,8 +133,6 @@ class SharedOutbox:
         for wake in self._wakes.values():
             wake()
 
-    # -- what came
-
     def arrived(self, arrivals: Sequence[StoredSegment]) -> None:
         """Hear what this process stored just now."""
         for lane, n, at, due, fields in [
@@ -158,8 +154,6 @@ class SharedOutbox:
         for memory in self._claiming.lanes.values():
             memory.restart()
         await self._look_out.count_all()
-
-    # -- claims
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""
@@ -213,8 +207,6 @@ class SharedOutbox:
     async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
         """See ``Outbox``; while the database is away nothing expires."""
         return await self._endings.expire(before_s) if self._database.here else ({}, False)
-
-    # -- how lanes stand
 
     async def lane_state(self, pixel: str) -> DeliveryState:
         """See ``Outbox``."""
