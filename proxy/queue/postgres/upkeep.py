@@ -102,6 +102,7 @@ class Upkeep:
     def _hear(self) -> None:
         """Hear that the database came or went."""
         if self._database.here:
+            self._suppressions.doubt()
             self._spawn(self.learn())
 
     async def learn(self) -> None:
