@@ -32,14 +32,15 @@ def _bytes(what: str, each: float, together: float, source: str) -> UnitCost:
 
 
 _INGEST, _DELIVERY, _POSTGRES, _BACKLOG = "`ingest.py`", "`delivery.py`", "`postgres.py`", "`backlog.py`"
+_WORKERS = "`workers.py`; 14 % of it was the back's"
 _TRIAL = "a trial before it was built"
 
 # -- the proxy
 FRONT = _us("HTTP, rules and metrics", 255, 0, _INGEST)
 SQLITE_STORE = _us("storing, SQLite", 43, 0, _POSTGRES)
 SQLITE_DELIVER = _us("delivering, SQLite", 26, 0, _DELIVERY)
-HAND_OVER = _us("storing with workers: a front's part", 12, 0, _TRIAL)
-BACK_STORE = _us("storing with workers: the back's part", 20, 0, _TRIAL)
+HAND_OVER = _us("storing with workers: a front's part", 5, 0, _WORKERS)
+BACK_STORE = _us("storing with workers: the back's part", 40, 0, _WORKERS)
 POSTGRES_STORE = _us("storing, PostgreSQL", 28, 584, _POSTGRES)
 POSTGRES_DELIVER = _us("delivering, PostgreSQL", 40, 0, f"{_POSTGRES}, {_DELIVERY}")
 

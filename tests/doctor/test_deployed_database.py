@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import pytest
 from polling import until
 from postgres_server import Cluster, as_server, free_port, programs, wait_until_ready
 
+from proxy.config import load
+from proxy.config.database_url import server_urls
 from proxy.doctor.database import judged
 from proxy.model.condition import ConditionCode
 from proxy.queue.contract import Stats
@@ -160,6 +163,21 @@ def test_the_files_that_compose_mounts_exist() -> None:
     assert {"postgresql.conf", "init-primary.sh", "start-standby.sh", "config.toml", "Caddyfile"} == mounted
     assert [name for name in mounted if not (DEPLOY / name).is_file()] == []
     assert [name for name in mounted if name.endswith(".sh") and not os.access(DEPLOY / name, os.X_OK)] == []
+
+
+def test_the_configuration_reads_what_compose_gives_it() -> None:
+    """The proxies' file is sound with the variables that env.example and compose.yaml name, and none besides."""
+    compose = (DEPLOY / "compose.yaml").read_text()
+    names = re.findall(r"^(\w+)=$", (DEPLOY / "env.example").read_text(), re.MULTILINE)
+    variables = {name: f"0123456789abcdef{name}0123456789abcdef" for name in names}
+    (url,) = re.findall(r"QUEUE_URL: (\S+)", compose)
+    url = url.replace("${QUEUE_PASSWORD:?}", variables["QUEUE_PASSWORD"])
+    raw = tomllib.loads((DEPLOY / "config.toml").read_text())
+    settings = load.parse(raw, {**variables, "QUEUE_URL": url}, base=DEPLOY).settings
+
+    assert settings.queue.engine == "postgres"
+    assert len(server_urls(settings.queue.url.get_secret_value())) == 3
+    assert set(re.findall(r"\$\{(\w+):\?\}", compose)) <= set(names)
 
 
 def test_the_alerts_name_metrics_that_exist() -> None:

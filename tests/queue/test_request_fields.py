@@ -173,6 +173,7 @@ AGES: list[tuple[str, int, bool]] = [
 ]
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize(("source", "days", "expires"), AGES)
 async def test_an_event_expires_at_the_age_of_its_source(
     queue: WholeQueue, source: str, days: int, *, expires: bool

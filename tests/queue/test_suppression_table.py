@@ -295,6 +295,7 @@ async def test_an_erasure_removes_what_there_is(queue: WholeQueue) -> None:
     assert await queue.erase([ANNA, BROWSER], NOON) == Erased()
 
 
+@pytest.mark.only_sqlite
 async def test_an_erasure_does_not_touch_what_is_under_way(queue: WholeQueue) -> None:
     """A claimed event is Graph's to answer; when it comes back it is dropped as erased."""
     await queue.append([about(1, ANNA)])

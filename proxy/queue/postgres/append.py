@@ -7,6 +7,8 @@ The same group may come again, since an answer was lost: its keys are then found
 twice. How often a group was sent is told by nobody and needed by nobody.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -30,6 +32,8 @@ from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
+
+log = logging.getLogger(__name__)
 
 _WITNESS = WITNESS.format(replica="$1", where="")
 _INSERT = """
@@ -79,6 +83,7 @@ class SharedAppends:
         self._now = now
         self._on_stored = on_stored
         self._slots: SeenSlots | None = None
+        self._learning: asyncio.Task[None] | None = None
 
     def group(self, appends: Sequence[Append]) -> Group:
         """Key and seal what callers brought."""
@@ -106,7 +111,7 @@ class SharedAppends:
                 return [QueueError(f"{type(error).__name__} in the queue")]
             return await self._each_alone(group, at, role)
         self._on_stored(outcome.segments)
-        await self._learn(outcome.marks, role)
+        self._learn(outcome.marks, role)
         return answers(group, outcome.refused, outcome.pasts)
 
     async def append(self, appends: Sequence[Append], at: int) -> Sequence[Stored | QueueError]:
@@ -125,6 +130,8 @@ class SharedAppends:
         return list(chain.from_iterable(each))
 
     async def _stored(self, group: Group, at: int, role: Role) -> _Outcome:
+        if self._learning:
+            await asyncio.wait((self._learning,))
         if self._slots is None:
             self._slots = await slots_now(partial(self._database.run, role))
         if self._is_clear(group) and PlainGroup.is_plain(group):
@@ -139,12 +146,25 @@ class SharedAppends:
         return await self._database.transact(role, lambda run: self._in_steps(run, group, at))
 
     def _is_clear(self, group: Group) -> bool:
-        """Tell whether nobody was suppressed since a group was made, as far as is known here."""
-        return group.suppressions_version == self._suppressions.version
+        """Tell whether nothing that a group sealed is about anybody who was suppressed since, as far as is known."""
+        if group.suppressions_version == self._suppressions.version:
+            return True
+        people = [member.record.person_digests for member in group.members if member.segment != OPEN]
+        people += [each.sighting.person_digests for each in group.sightings if each.sealed]
+        return not any(map(self._suppressions.may_hold, chain.from_iterable(people)))
 
-    async def _learn(self, marks: int, role: Role) -> None:
-        """Catch up with suppressions that others made, so that the next group is made with them."""
-        await self._suppressions.catch_up(partial(self._database.run, role), marks)
+    def _learn(self, marks: int, role: Role) -> None:
+        """Catch up with suppressions that others made, before the next group is stored."""
+        if self._learning is None and self._suppressions.is_behind(marks):
+            self._learning = asyncio.create_task(self._catch_up(marks, role))
+
+    async def _catch_up(self, marks: int, role: Role) -> None:
+        try:
+            await self._suppressions.catch_up(partial(self._database.run, role), marks)
+        except QueueError as error:
+            log.debug("suppressions of others are not learnt yet: %s", error)
+        finally:
+            self._learning = None
 
     # -- the way of several statements
 

@@ -47,6 +47,8 @@ class LaneMemory:
         self.next_due: int | None = 0
         """When the next held segment is due, or earlier."""
         self._floors: dict[bytes, Position] = {}
+        self._tops: dict[bytes, Position] = {}
+        """The last position that was ever taken, by fields."""
         self._arrived: list[tuple[int, bytes]] = []
         """What arrived since the last claim began to read."""
 
@@ -106,6 +108,8 @@ class LaneMemory:
     def take(self, number: SegmentRef, claimed: ClaimMark) -> None:
         """Remember a claim."""
         self.claims[number] = claimed
+        if not claimed.is_suspect:
+            self._tops[claimed.fields] = max(self._tops.get(claimed.fields, BOTTOM), claimed.position)
 
     def shun(self, number: SegmentRef) -> None:
         """Leave a claimed segment alone that nobody can open."""
@@ -117,11 +121,10 @@ class LaneMemory:
         Args:
             fields: Of what was claimed.
             positions: Those of its segments, if it began at the floor; none where it began at the top.
-            exhausted: Whether it took all there was above the floor.
+            exhausted: Whether it took all there was above the floor, so that nothing is left up to what was ever taken.
         """
         if exhausted:
-            everything = (*self.claims.values(), *self.damaged.values())
-            positions = [each.position for each in everything if _is_fresh(each, fields)]
+            positions = [self._tops.get(fields, BOTTOM)]
         self._floors[fields] = max((self.floor(fields), *positions))
         for arrival in self._arrived:
             self.lower(*arrival)
@@ -137,7 +140,3 @@ class LaneMemory:
     def adapt(self, taken: int) -> None:
         """Learn from a claim how many segments the next one reads."""
         self.reads = min(_MOST, max(_LEAST, 2 * taken))
-
-
-def _is_fresh(claimed: ClaimMark, fields: bytes) -> bool:
-    return claimed.fields == fields and not claimed.is_suspect

@@ -11,18 +11,20 @@ whatever their segments, so that no two groups wait for each other. A group of w
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from proxy.queue.group import OPEN, Group, Member
 from proxy.queue.keys import PREFIX, SERVER
 from proxy.queue.past import Past
 from proxy.queue.postgres.errors import DatabaseAwayError
-from proxy.queue.postgres.seen import ASKED, known_text, worth_number
-from proxy.queue.postgres.seen_slots import PLACE, SEEN_TABLES, SeenSlots, table_of
+from proxy.queue.postgres.seen import ASKED, depth_of, known_text, worth_number
+from proxy.queue.postgres.seen_slots import SEEN_TABLES, SeenSlots, place_text, table_of
 from proxy.queue.postgres.segment_table import new_id
 from proxy.queue.postgres.session import Row
 from proxy.queue.postgres.transaction import Run
 
+# Where the arguments say how many older tables may know each key.
+_BACK = 2
 WITNESS = "UPDATE replica SET repeats = repeats + 1 WHERE id = {replica}{where} RETURNING 1"
 _STORE = """
 WITH {asked}, {known}, {place},
@@ -125,12 +127,13 @@ class PlainGroup:
         Raises:
             QueueError: when there is no answer that counts.
         """
-        (row,) = await run(_text(slots.slot % SEEN_TABLES), *self._arguments(slots, replica))
+        arguments = self._arguments(slots, replica)
+        (row,) = await run(_text(slots.slot % SEEN_TABLES, depth_of(arguments[_BACK])), *arguments)
         if row["yes"] and not row["stored"] and not row["witnessed"]:
             raise DatabaseAwayError("this process is not registered, so that nothing was written")
         return self._told(row)
 
-    def _arguments(self, slots: SeenSlots, replica: bytes) -> list[object]:
+    def _arguments(self, slots: SeenSlots, replica: bytes) -> list[Any]:
         now, members, segments = self._at, self._members, self._group.segments
         first, last = slots.recent(now)
         back = [
@@ -210,13 +213,13 @@ def _is_contested(members: Sequence[Member]) -> bool:
     )
 
 
-@lru_cache(maxsize=SEEN_TABLES)
-def _text(table: int) -> str:
+@lru_cache(maxsize=SEEN_TABLES**2)
+def _text(table: int, depth: int) -> str:
     where = " AND (SELECT yes FROM go) AND NOT EXISTS(SELECT FROM stored)"
     return _STORE.format(
         asked=ASKED,
-        known=known_text(table),
-        place=PLACE,
+        known=known_text(table, depth),
+        place=place_text(table),
         table=table_of(table),
         witness=WITNESS.format(replica="$14::uuid", where=where),
     )

@@ -16,7 +16,7 @@ from proxy.model.record import Record
 from proxy.queue.group import Member
 from proxy.queue.keys import event_key, server_key, visit_key
 from proxy.queue.past import BY_SERVER, BY_THIS, owners
-from proxy.queue.postgres.seen_slots import PLACE, SEEN_TABLES, SeenSlots, table_of
+from proxy.queue.postgres.seen_slots import SEEN_TABLES, SeenSlots, place_text, table_of
 from proxy.queue.postgres.transaction import Run
 
 ASKED = """
@@ -40,38 +40,45 @@ _INSERT = """
 INSERT INTO {table}(key, worth) SELECT * FROM unnest($1::uuid[], $2::int4[]) ON CONFLICT DO NOTHING RETURNING key"""
 
 
-@lru_cache(maxsize=SEEN_TABLES)
-def known_text(table: int) -> str:
+@lru_cache(maxsize=SEEN_TABLES**2)
+def known_text(table: int, depth: int) -> str:
     """Return the parts of a statement that find what is known of the keys of ``asked``.
+
+    Every table that it names costs the server something, also where it is not asked.
 
     ``known`` has those whose event anybody brought: whether this visitor did, whether a server did, and of a Purchase
     whether anybody brought it with another worth.
+
+    Args:
+        table: The number of the one that is written to.
+        depth: How many tables may know any of the keys.
     """
     return _KNOWN.format(
-        met=_in_any(table, "asked", "asked.lo", "asked.hi"),
-        by_this=_in_any(table, "met", "met.key", "met.key"),
-        by_server=_in_any(table, "met", "met.hi", "met.hi"),
-        differs=_in_any(table, "met", "met.lo", "met.hi AND s.worth <> met.worth"),
+        met=_in_any(table, depth, "asked", "asked.lo", "asked.hi"),
+        by_this=_in_any(table, depth, "met", "met.key", "met.key"),
+        by_server=_in_any(table, depth, "met", "met.hi", "met.hi"),
+        differs=_in_any(table, depth, "met", "met.lo", "met.hi AND s.worth <> met.worth"),
     )
 
 
-def _in_any(table: int, of: str, low: str, high: str) -> str:
+def _in_any(table: int, depth: int, of: str, low: str, high: str) -> str:
     """Return a condition: whether a range of keys has any in the tables that may know them.
 
     Args:
         table: The number of the one that is written to.
+        depth: How many tables are asked.
         of: What has the range, and says how many older tables may know it.
         low: Its lowest key.
         high: Its highest key, and what else is to be true of a key in it.
     """
-    older = [(back, f"seen_{(table - back) % SEEN_TABLES}") for back in range(SEEN_TABLES)]
+    older = [(back, f"seen_{(table - back) % SEEN_TABLES}") for back in range(depth)]
     looks = [(back, _IN_RANGE.format(table=name, low=low, high=high)) for back, name in older]
     return " OR ".join(f"({of}.back >= {back} AND {look})" for back, look in looks)
 
 
-@lru_cache(maxsize=SEEN_TABLES)
-def _find(table: int) -> str:
-    parts = f"{ASKED}, {known_text(table)}, {PLACE}"
+@lru_cache(maxsize=SEEN_TABLES**2)
+def _find(table: int, depth: int) -> str:
+    parts = f"{ASKED}, {known_text(table, depth)}, {place_text(table)}"
     return f"WITH {parts} SELECT nr, by_this, by_server, differs, slot, marks FROM place LEFT JOIN known ON true"  # noqa: S608
 
 
@@ -121,7 +128,7 @@ async def find(run: Run, asked: Asked, slot: int) -> Recollection:
         slot: The one that is written to, as far as is known.
     """
     numbers = [worth_number(worth) for worth in asked.worths]
-    rows = await run(_find(slot % SEEN_TABLES), asked.keys, numbers, asked.back)
+    rows = await run(_find(slot % SEEN_TABLES, depth_of(asked.back)), asked.keys, numbers, asked.back)
     found = [row for row in rows if row["nr"] is not None]
     stored_before = {
         asked.keys[row["nr"] - 1]: BY_THIS * row["by_this"] + BY_SERVER * row["by_server"] for row in found
@@ -164,6 +171,11 @@ async def owners_of(run: Run, asked: Sequence[tuple[bytes, Sequence[bytes]]]) ->
     keys = sorted({key for _, keys in keyed for key in keys})
     answer = await find(run, Asked(keys, [b""] * len(keys), [SEEN_TABLES - 1] * len(keys)), 0)
     return owners(keyed, answer.stored_before)
+
+
+def depth_of(back: Sequence[int]) -> int:
+    """Return how many tables are to be asked where so many before the present one may know each key."""
+    return 1 + max(back, default=0)
 
 
 def worth_number(worth: bytes) -> int | None:

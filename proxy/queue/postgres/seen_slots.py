@@ -1,9 +1,9 @@
 """Where the shared duplicate memory stands: which of its four tables is written to, and when each of them began.
 
-One row of ``meta`` says so. Every statement that writes an event compares it with what its text was made for, on the
-locks that it holds on all four tables; so no event goes into a table that is about to be emptied, whatever the clocks
-of the proxies say. Only one proxy turns the memory (tending.py), on its clock; while nobody does, it remembers for
-longer.
+One row of ``meta`` says so. Every statement that writes an event compares it with what its text was made for, under a
+lock on the table that the next turn empties; so no event goes into a table that is about to be emptied, whatever the
+clocks of the proxies say. Only one proxy turns the memory (tending.py), on its clock; while nobody does, it remembers
+for longer.
 """
 
 import struct
@@ -29,9 +29,10 @@ TABLES = (
     "INSERT INTO meta(key, number, bytes) VALUES('seen', 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING",
 )
 
-PLACE = """
+_PLACE = """
 place AS MATERIALIZED (SELECT (SELECT number FROM meta WHERE key = 'seen') AS slot,
-  (SELECT number FROM meta WHERE key = 'marks') AS marks)"""
+  (SELECT number FROM meta WHERE key = 'marks') AS marks
+  WHERE NOT EXISTS(SELECT FROM {next} WHERE false))"""
 _WHERE_IT_STANDS = "SELECT number, bytes FROM meta WHERE key = 'seen'"
 _TURN = "UPDATE meta SET number = $1, bytes = $2 WHERE key = 'seen' AND number = $3 RETURNING 1"
 
@@ -94,6 +95,19 @@ async def turn(run: Run, now: int) -> bool:
         return False
     await run(f"TRUNCATE {table_of(slots.slot + 1)}")
     return True
+
+
+def place_text(table: int) -> str:
+    """Return the part of a statement that says where the memory stands.
+
+    It names the table that the next turn empties, and so has a lock on it from its start to its commit, though it
+    reads nothing of it. While a commit waits for its standbys there is no turn: who brings its keys again waits
+    behind it in the same table.
+
+    Args:
+        table: The number of the one that is written to.
+    """
+    return _PLACE.format(next=table_of(table + 1))
 
 
 def table_of(slot: int) -> str:

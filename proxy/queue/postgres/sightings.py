@@ -49,7 +49,8 @@ SELECT u.key, found.id, found.sealed FROM unnest($1::bytea[]) u(key),
 LATERAL (
   (SELECT number FROM sighting_slot s WHERE {_OF_KEY} ORDER BY slot LIMIT $3)
   UNION (SELECT number FROM sighting_slot s WHERE {_OF_KEY} ORDER BY slot DESC LIMIT $3)) ends,
-LATERAL (SELECT id, sealed FROM sighting WHERE id = ends.number) found"""  # noqa: S608 - our own text
+LATERAL (SELECT id, sealed FROM sighting WHERE id = ends.number LIMIT 1) found"""  # noqa: S608 - our own text
+"""Without its last LIMIT the planner makes a join of it, and reads all sightings where there are many."""
 _OF_PEOPLE = f"""
 SELECT DISTINCT found.number FROM unnest($1::bytea[]) u(key),
 LATERAL (SELECT number FROM sighting_slot s WHERE {_OF_KEY} LIMIT $3) found LIMIT $3"""  # noqa: S608 - our own text

@@ -88,7 +88,8 @@ class SharedSuppressing:
         if not await self._possible(person_digests):
             return []
         lifted = await self._database.run(Role.APPEND, *self._suppressions.lifting(person_digests, kinds, at))
-        return [self._suppressions.count_less(row["kind"]) for row in lifted]
+        ended = [self._suppressions.count_less(row["kind"]) for row in lifted]
+        return sorted(ended, key=list(kinds).index)
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
         """See ``Suppressing``."""
