@@ -63,9 +63,9 @@ fuzz: $(VENV)/.fuzz ## COUNT (1000000) made-up requests, and a tenth as many led
 		-artifact_prefix=build/fuzz/
 	PYTHONPATH=.:tests:tests/fuzz $(PY) tests/fuzz/run.py --count $(COUNT) --choices build/fuzz --found build/found
 
-bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (an hour)
+bench: $(VENV)/.dev .postgres ## the ratios of docs/benchmarks.md, one after another (an hour)
 	sh tools/system.sh wrk
-	for name in ingest durable backlog lanes freshness enrich delivery server_events server_attacks backfill tag; do $(PY) bench/$$name.py; done
+	for name in ingest durable backlog lanes freshness enrich delivery postgres large_plans server_events server_attacks backfill tag; do $(PY) bench/$$name.py; done
 
 attacks: $(VENV)/.dev ## what a stranger's attacks cost honest visitors (25 minutes)
 	$(PY) bench/attacks.py
