@@ -48,10 +48,11 @@ unit: $(VENV)/.dev node_modules/.done .chromium .firefox .postgres .servers .wrk
 	$(PY) -m pytest
 
 coverage: $(VENV)/.dev .postgres .servers .wrk ## a table of the lines that no test runs (without browsers and faults), and the floor for them
-	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults
+	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults --ignore=tests/cluster
 
-faults: $(VENV)/.dev .postgres ## the long runs against crashes, power cuts and a broken Graph (10 minutes)
+faults: $(VENV)/.dev .postgres ## the long runs against crashes, power cuts, a broken Graph and a broken PostgreSQL (two hours)
 	CAPI_PROXY_KILLS=500 CAPI_PROXY_CUTS=120 $(PY) -m pytest tests/faults -n 2
+	CAPI_PROXY_ROUNDS=100 $(PY) -m pytest tests/cluster -n 0
 
 soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account after each round
 	PYTHONPATH=.:tests:tests/faults $(PY) tests/faults/soak.py --minutes $(MINUTES)
@@ -62,9 +63,9 @@ fuzz: $(VENV)/.fuzz ## COUNT (1000000) made-up requests, and a tenth as many led
 		-artifact_prefix=build/fuzz/
 	PYTHONPATH=.:tests:tests/fuzz $(PY) tests/fuzz/run.py --count $(COUNT) --choices build/fuzz --found build/found
 
-bench: $(VENV)/.dev ## the ratios of docs/benchmarks.md, one after another (an hour)
+bench: $(VENV)/.dev .postgres ## the ratios of docs/benchmarks.md, one after another (an hour)
 	sh tools/system.sh wrk
-	for name in ingest durable backlog lanes freshness enrich delivery server_events server_attacks backfill tag; do $(PY) bench/$$name.py; done
+	for name in ingest durable backlog lanes freshness enrich delivery postgres large_plans server_events server_attacks backfill tag; do $(PY) bench/$$name.py; done
 
 attacks: $(VENV)/.dev ## what a stranger's attacks cost honest visitors (25 minutes)
 	$(PY) bench/attacks.py

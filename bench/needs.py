@@ -141,9 +141,9 @@ class Needs:
 
     @cached_property
     def proxies(self) -> int:
-        """Machines of PROXY_CORES cores; the more there are, the smaller are their groups."""
+        """Machines of PROXY_CORES cores, of which one may be away; the more there are, the smaller are their groups."""
         count = 2
-        while self._proxy_cores(count) > count * PROXY_CORES * BUSY:
+        while self._proxy_cores(count) > min(count * BUSY, count - 1) * PROXY_CORES:
             count = max(count + 1, math.ceil(self._proxy_cores(count) / (PROXY_CORES * BUSY)))
         return count
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp.http_parser
 
@@ -22,7 +22,7 @@ from proxy.config.load import Config
 from proxy.config.schema import Pixel, Settings, Site
 from proxy.model.condition import ConditionBoard
 from proxy.model.keys import person_key, prefix_of
-from proxy.queue.contract import QueueBrokenError, WholeQueue
+from proxy.queue.contract import ClosedBooks, QueueBrokenError, WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.spool.spool import Spool
@@ -77,6 +77,11 @@ class Installation:
     def old_secrets(self) -> Sequence[str]:
         """The earlier secrets, which still open what they sealed."""
         return [old.get_secret_value() for old in self.settings.server.old_secrets]
+
+    @property
+    def join_days(self) -> int:
+        """How long what a page left of its visitor may be of use to any site."""
+        return max((site.orders.join_days for site in self.settings.site), default=7)
 
     def prefixes(self, site: Site) -> Sequence[str]:
         """Return the public paths of a site: its current one, then those that old secrets gave it."""
@@ -160,12 +165,8 @@ async def open_queue(
         QueueBrokenError: when it cannot be opened.
     """
     settings, directory = installation.settings, installation.config.data_dir
-    join_days = max((site.orders.join_days for site in settings.site), default=7)
     if settings.queue.engine == "postgres":
-        shared = _shared_engine()
-        place = shared.SharedPlace(
-            directory, installation.sealer(), settings.queue, settings.retention, now, __version__, join_days
-        )
+        shared, place = _shared_place(installation, now)
         queue: WholeQueue = await shared.open_shared(place, on_broken=on_broken, conditions=conditions, sieve=sieve)
         return queue
     if Spool.holds_anything(directory):
@@ -177,24 +178,39 @@ async def open_queue(
         retention=settings.retention,
         now=now,
         on_broken=on_broken,
-        join_days=join_days,
+        join_days=installation.join_days,
         conditions=conditions,
         sieve=sieve,
     )
 
 
-def _shared_engine() -> ModuleType:
-    """Return the engine that needs a driver, which not every installation has.
+async def open_books(installation: Installation, now: Callable[[], int]) -> ClosedBooks:
+    """Open the books of a locked installation alone, for a command: nothing is delivered meanwhile.
+
+    Args:
+        installation: Says where they are.
+        now: The server's clock in milliseconds.
 
     Raises:
-        QueueBrokenError: when the driver is missing.
+        QueueError: when they cannot be opened.
     """
+    if installation.settings.queue.engine == "postgres":
+        shared, place = _shared_place(installation, now)
+        books: ClosedBooks = await shared.open_books(place)
+        return books
+    return await open_queue(installation, now)
+
+
+def _shared_place(installation: Installation, now: Callable[[], int]) -> tuple[ModuleType, Any]:
+    """Return the engine that needs a driver, which not every installation has, and where its queue is."""
     try:
-        return import_module("proxy.queue.postgres.start")
+        shared = import_module("proxy.queue.postgres.start")
     except ModuleNotFoundError as error:
-        raise QueueBrokenError(
-            f"queue.engine = \"postgres\" needs {error.name}: pip install 'capi-proxy[postgres]'"
-        ) from error
+        text = f"queue.engine = \"postgres\" needs {error.name}: pip install 'capi-proxy[postgres]'"
+        raise QueueBrokenError(text) from error
+    settings, directory, join_days = installation.settings, installation.config.data_dir, installation.join_days
+    facts = (directory, installation.sealer(), settings.queue, settings.retention, now, __version__, join_days)
+    return shared, shared.SharedPlace(*facts)
 
 
 def now_ms() -> int:

@@ -79,6 +79,8 @@ class Machine:
     port: int = field(default_factory=free_port)
     operator_port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
+    tree: Path = ROOT
+    """Where the program is."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(exist_ok=True)
@@ -120,7 +122,7 @@ prefix = "{self.prefix}"
         """Start the proxy and wait until it answers."""
         with (self.directory / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.command(), cwd=ROOT, env=self.environment(), stderr=log
+                *self.command(), cwd=self.tree, env=self.environment(), stderr=log
             )
         try:
             await until(self._accepts, seconds=START_S, what="the proxy's start")

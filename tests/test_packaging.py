@@ -125,13 +125,17 @@ def test_a_wheel_takes_nothing_from_an_earlier_build(tmp_path: Path) -> None:
     stale.write_text("raise SystemExit\n")
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps")
     subprocess.run([*pip, "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+    (path,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(path) as wheel:
+        names = wheel.namelist()
+        metadata = wheel.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
 
     assert "proxy/cli/commands.py" in names
     assert "proxy/static/tag.min.js" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert [name for name in names if "removed" in name] == []
+    for pin in (ROOT / "requirements-postgres.txt").read_text().split():
+        assert f'Requires-Dist: {pin}; extra == "postgres"' in metadata
 
 
 def test_the_locked_versions_are_installed(installed: Path) -> None:

@@ -11,11 +11,11 @@ from aiohttp import hdrs
 
 from proxy.config.load import Config
 from proxy.graph.law import MAX_AGE_MS
-from proxy.installation import Installation, locked, now_ms, open_queue
+from proxy.installation import Installation, locked, now_ms, open_books
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
-from proxy.queue.contract import Erased, Filter, WholeQueue
+from proxy.queue.contract import ClosedBooks, Erased, Filter
 from proxy.queue.sqlite.data_dir import DataDirBusyError
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
@@ -98,27 +98,32 @@ async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
 
 
 class _LocalClient:
-    """Reads the files of a proxy that does not run as they stand; opens its queue only to change something."""
+    """Reads the files of a proxy that does not run as they stand; opens its queue only to change something.
+
+    A shared queue it reads where that is, whoever else works on it.
+    """
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
-        self._reader = reader_of(installation.config.data_dir, installation.sealer())
-        self._opened: WholeQueue | None = None
+        # Beside a shared queue a file is what is left of an older engine, and nothing of it is shown.
+        is_in_file = installation.settings.queue.engine == "sqlite"
+        self._reader = reader_of(installation.config.data_dir, installation.sealer()) if is_in_file else None
+        self._opened: ClosedBooks | None = None
 
     async def close(self) -> None:
         for part in (self._reader, self._opened):
             if part:
                 await part.close()
 
-    async def _archive(self) -> WholeQueue | Reader:
+    async def _archive(self) -> ClosedBooks | Reader:
         return self._reader or await self._queue()
 
-    async def _queue(self) -> WholeQueue:
+    async def _queue(self) -> ClosedBooks:
         if self._reader:
             await self._reader.close()
             self._reader = None
         if not self._opened:
-            self._opened = await open_queue(self._installation, now_ms)
+            self._opened = await open_books(self._installation, now_ms)
         return self._opened
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:

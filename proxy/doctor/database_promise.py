@@ -44,7 +44,7 @@ def access(server: ServerFacts, bounds: DatabaseBounds) -> Iterator[Finding]:
     """Yield what stands between the proxy and the server."""
     if int(server.settings.get("server_version_num", "0")) // 10_000 < bounds.oldest_version:
         version = server.settings.get("server_version", "of an unknown version").partition(" ")[0]
-        text = f"is PostgreSQL {version}; {bounds.oldest_version} or newer is needed, and tested: upgrade it"
+        text = f"is PostgreSQL {version}; {bounds.oldest_version} or newer is needed: upgrade it"
         yield about(server, text, failing=True)
     if server.pooled:
         text = (

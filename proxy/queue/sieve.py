@@ -21,16 +21,16 @@ class Sieve:
 
     def __init__(self, memory: bytearray | mmap | None = None) -> None:
         """Begin with memory of ``BYTES`` bytes, or with empty memory of its own."""
-        self._memory = bytearray(self.BYTES) if memory is None else memory
+        self.memory = bytearray(self.BYTES) if memory is None else memory
 
     def remember(self, digest: bytes) -> None:
         """Let ``may_hold`` be true of a digest, of which the first ``PREFIX`` bytes are enough."""
         place, sign = _place(digest), _sign(digest)
-        self._memory[place] = sign if self._memory[place] in (_NOBODY, sign) else _SEVERAL
+        self.memory[place] = sign if self.memory[place] in (_NOBODY, sign) else _SEVERAL
 
     def may_hold(self, digest: bytes) -> bool:
         """Tell whether a digest may have been remembered; never False for one that was."""
-        found = self._memory[_place(digest)]
+        found = self.memory[_place(digest)]
         return found != _NOBODY and found in (_SEVERAL, _sign(digest))
 
 

@@ -55,6 +55,7 @@ def test_a_larger_load_never_needs_less(a_day: float) -> None:
     assert larger.shards >= load.shards >= 1
     assert larger.disk_gb > load.disk_gb
     assert load.proxy_cores <= load.proxies * needs.PROXY_CORES * needs.BUSY
+    assert load.proxy_cores <= (load.proxies - 1) * needs.PROXY_CORES
     assert load.primary_cores <= load.shards * load.size[0] * needs.BUSY * (1 + 1e-9)
     assert 1 <= load.group <= needs.MOST_GROUP
 

@@ -15,6 +15,7 @@ from disk import Disk
 from machine import free_port
 from polling import until
 from postgres_server import as_server, programs
+from processes import family, send
 
 USER = DATABASE = "postgres"
 _SQL_S = 30.0
@@ -43,6 +44,8 @@ class Node:
     names: Sequence[str]
     """Of all nodes: whichever is primary waits for one of the others."""
     disk: Disk
+    database: str = DATABASE
+    """Where statements run."""
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
     is_frozen: bool = False
@@ -146,13 +149,13 @@ class Node:
     def freeze(self) -> None:
         """Stop all its processes where they are (SIGSTOP), the one that starts others first."""
         for process in self._processes():
-            _signal(process, signal.SIGSTOP)
+            send(process, signal.SIGSTOP)
         self.is_frozen = True
 
     def thaw(self) -> None:
         """Let them go on."""
         for process in self._processes():
-            _signal(process, signal.SIGCONT)
+            send(process, signal.SIGCONT)
         self.is_frozen = False
 
     async def kill(self) -> None:
@@ -160,7 +163,7 @@ class Node:
         if self.process is not None and self.runs:
             self.freeze()
             for process in self._processes():
-                _signal(process, signal.SIGKILL)
+                send(process, signal.SIGKILL)
             await self.process.wait()
         self.is_frozen = False
 
@@ -172,8 +175,7 @@ class Node:
 
     def _processes(self) -> list[int]:
         assert self.process
-        parent = self.process.pid
-        return [parent, *(pid for pid in _all_processes() if _parent(pid) == parent)]
+        return family(self.process.pid)
 
     # -- its role
 
@@ -197,9 +199,8 @@ class Node:
         return int(await self.value(f"SELECT {newest} - '0/0'"))
 
     async def promote(self) -> None:
-        """Become primary; then write a checkpoint, before which ``pg_rewind`` would not see the new timeline."""
+        """Become primary."""
         assert await self.value("SELECT pg_promote(true, 60)")
-        await self.run("CHECKPOINT")
 
     async def timeline(self) -> int:
         """Return the timeline that a primary writes now."""
@@ -211,7 +212,7 @@ class Node:
         """Connect past every relay."""
         limits = {"timeout": _SQL_S, "command_timeout": _SQL_S, **settings}
         return await asyncpg.connect(
-            host="127.0.0.1", port=self.port, user=USER, database=DATABASE, ssl=False, **limits
+            host="127.0.0.1", port=self.port, user=USER, database=self.database, ssl=False, **limits
         )
 
     async def rows(self, statement: str, *arguments: object, limit: float = _SQL_S) -> list[Any]:
@@ -240,19 +241,3 @@ class Node:
     def log(self) -> str:
         """Return what its processes wrote."""
         return (self.disk.path.parent / f"{self.name}.log").read_text(errors="replace")
-
-
-def _signal(pid: int, what: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, what)
-
-
-def _all_processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0

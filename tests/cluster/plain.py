@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from node import DATABASE, USER
+from node import USER
+from trio import CLIENT
 
 TABLES = (
     "CREATE TABLE seen(key text PRIMARY KEY)",
@@ -108,7 +109,7 @@ async def _writable(port: int) -> tuple[int, Any] | None:
     """Return the timeline of a server that takes writes, and a connection to it."""
     try:
         connection = await asyncpg.connect(
-            host="127.0.0.1", port=port, user=USER, database=DATABASE, ssl=False, timeout=_CONNECT_S
+            host="127.0.0.1", port=port, user=USER, database=CLIENT, ssl=False, timeout=_CONNECT_S
         )
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return None

@@ -23,7 +23,8 @@ class Relay:
     async def start(self) -> None:
         """Start it and wait until it listens."""
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_PROGRAM), str(self.port), str(self.target)),
+            *("setpriv", "--pdeathsig=KILL", "--", sys.executable, "-I", "-S", str(_PROGRAM)),
+            *(str(self.port), str(self.target)),
             stdout=asyncio.subprocess.PIPE,
         )
         assert self.process.stdout

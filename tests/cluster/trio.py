@@ -19,6 +19,7 @@ from node import USER, Node
 from polling import until
 from relay import Relay
 
+PREFIX = "capi-proxy-trio-"
 CLIENT = "capi"
 """The user of our programs, who is no superuser, and the database that this user owns."""
 _NAMES = ("one", "two", "three")
@@ -55,8 +56,10 @@ class Trio:
         await self.primary.make()
         await self.primary.start()
         # No standby answers yet, for which a commit would wait.
-        await self.primary.run("SET synchronous_commit = local", f"CREATE ROLE {CLIENT} LOGIN")
-        await self.primary.run("SET synchronous_commit = local", f"CREATE DATABASE {CLIENT} OWNER {CLIENT}")
+        creations = (f"CREATE ROLE {CLIENT} LOGIN", f"CREATE DATABASE {CLIENT} OWNER {CLIENT}")
+        await self.primary.run("SET synchronous_commit = local", *creations)
+        for node in self.nodes:
+            node.database = CLIENT
         await asyncio.gather(*(self._join(node) for node in self.standbys))
         await self.attached(self.standbys)
 
@@ -96,6 +99,8 @@ class Trio:
 
     async def bring_back(self, *, rewinding: bool = True) -> None:
         """Make standbys of the former primaries: rewound where that works, else copied."""
+        # Before it ``pg_rewind`` would not see that the new primary is on a timeline of its own.
+        await self.primary.run("CHECKPOINT")
         for node in self.retired:
             await node.kill()
             upstream = self.feeds[self.primary.name].port
@@ -140,6 +145,11 @@ class Trio:
         for relays in self.doors.values():
             relays[client].cut()
 
+    def heal(self, client: int) -> None:
+        """Let one client reach all nodes again."""
+        for relays in self.doors.values():
+            relays[client].mend()
+
     def isolate_primary(self) -> None:
         """Cut the primary off from clients and standbys."""
         for relay in (self.feeds[self.primary.name], *self.doors[self.primary.name]):
@@ -153,11 +163,22 @@ class Trio:
             node.disk.remove()
 
 
+def remove_left_over() -> None:
+    """Remove what a run left that was killed: its disks would fill the memory."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = directory.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            for disk in directory.iterdir():
+                Disk(disk, own=disk.is_mount()).remove()
+            shutil.rmtree(directory)
+
+
 @asynccontextmanager
 async def trio(clients: int) -> AsyncIterator[Trio]:
     """Run a primary and two standbys with relays for so many clients."""
+    remove_left_over()
     # The server runs as a user of its own, who cannot enter the directories that pytest makes.
-    directory = Path(tempfile.mkdtemp(prefix="capi-proxy-trio-"))
+    directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     if os.geteuid() == 0:
         shutil.chown(directory, USER)
     nodes = [Node(name, _NAMES, Disk(directory / name)) for name in _NAMES]

@@ -16,7 +16,8 @@ from support import PIXEL, SECRET, Installation, installation, page_views, raw_c
 from proxy.config import load
 from proxy.installation import Installation as Place
 from proxy.installation import now_ms, open_queue
-from proxy.queue.contract import QueueBrokenError, WholeQueue
+from proxy.model.suppression import SuppressionKind
+from proxy.queue.contract import QueueBrokenError, QueueError, Stored, WholeQueue
 from proxy.queue.spool.spool_file import FILE
 
 
@@ -185,6 +186,18 @@ async def test_whatever_the_settings_say_now_the_spool_is_drained(
         assert await until(lambda: waiting(queue), what="the event waits") == ["id-1"]
     async with opened(tmp_path, engine="sqlite"):
         pass
+
+
+async def test_nothing_about_the_suppressed_rests_after_a_start_without_the_database(tmp_path: Path, url: str) -> None:
+    """Whoever opted out before is known then too: their events are refused, and those of others are taken."""
+    person = record(1)._replace(person_digests=(b"p" * 16,))
+    async with opened(tmp_path, engine="postgres", url=url) as queue:
+        await queue.suppress([b"p" * 16], SuppressionKind.OPT_OUT, now_ms())
+    dead = url.replace(url.rpartition(":")[2].partition("/")[0], "1")
+    async with opened(tmp_path, engine="postgres", url=dead) as queue:
+        with pytest.raises(QueueError, match="only it can tell"):
+            await queue.append([person])
+        assert await queue.append([record(2)]) == Stored()
 
 
 async def test_a_database_of_another_secret_ends_the_start(tmp_path: Path, url: str) -> None:

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 from machine import ROOT
 from spool_rig import SEALER, FakeDatabase, Sieve, grouped, open_spool
@@ -73,6 +74,25 @@ def test_appends_come_back_as_they_were(append: Append) -> None:
 def test_every_field_of_a_record_is_spooled() -> None:
     """A field that a record gets one day is not forgotten here."""
     assert _SpooledRecord._fields == Record._fields
+
+
+def written_by(version: Callable[[list[Any]], list[Any]]) -> bytes:
+    """Return a sealed group as a version wrote it whose records have other fields."""
+    appends, shared = msgspec.msgpack.decode(SEALER.open(seal_appends([Append([record(1)])], SEALER), b"spool"))
+    appends[0][0] = [version(fields) for fields in appends[0][0]]
+    return SEALER.seal(msgspec.msgpack.encode((appends, shared)), b"spool")
+
+
+def test_an_older_version_may_have_known_less() -> None:
+    """A record that was spooled before a field was added has what the field says of all that lack it."""
+    assert open_appends(written_by(lambda fields: fields[:8]), SEALER) == [Append([record(1)])]
+
+
+@pytest.mark.parametrize("change", [lambda fields: [*fields, "new"], lambda fields: [7, *fields[1:]]])
+def test_what_a_newer_version_wrote_is_left_to_it(change: Callable[[list[Any]], list[Any]]) -> None:
+    """A field that is not known here may change where an event goes: the group stays where it is."""
+    with pytest.raises(ValueError, match="not the form"):
+        open_appends(written_by(change), SEALER)
 
 
 def test_a_spool_needs_its_secret() -> None:

@@ -5,7 +5,7 @@ record leaves the queue only through ``settle``. Claimed segments belong to the 
 claim does not outlive the process, so after a crash the same records are delivered again with the same event ids.
 """
 
-from proxy.queue.contract.archive import Archive, Books, DeadLetter, Erased, Filter
+from proxy.queue.contract.archive import Archive, Books, ClosedBooks, DeadLetter, Erased, Filter
 from proxy.queue.contract.backlog import Backlog, Oldest, Stats
 from proxy.queue.contract.errors import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.contract.intake import Intake, Stored
@@ -28,6 +28,7 @@ __all__ = [
     "Archive",
     "Backlog",
     "Books",
+    "ClosedBooks",
     "DeadLetter",
     "DeliveryState",
     "Erased",

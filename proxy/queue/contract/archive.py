@@ -94,5 +94,12 @@ class Books(Suppressing, Protocol):
         """
 
 
+class ClosedBooks(Books, Protocol):
+    """The books for whoever opens them alone, and closes them."""
+
+    async def close(self) -> None:
+        """Finish what was asked, then close."""
+
+
 class Archive(Backlog, Books, Replicas, Protocol):
     """All that is asked about a queue while it works."""

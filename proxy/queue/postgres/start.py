@@ -14,9 +14,11 @@ from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.postgres.errors import MisfitError
 from proxy.queue.postgres.from_sqlite import OldQueue
 from proxy.queue.postgres.opening import make_database
+from proxy.queue.postgres.operator_books import OperatorBooks
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.spool.away_report import AwayReport
+from proxy.queue.spool.kept_sieve import KeptSieve
 from proxy.queue.spool.spool import Spool
 from proxy.queue.sqlite.data_dir import DATABASE_FILE
 
@@ -67,7 +69,7 @@ async def open_shared(
             commit_timeout=place.settings.commit_timeout,
         )
         stack.push_async_callback(database.close)
-        beside = _old_queue(place, database)
+        beside = _old_queue(place, database, conditions)
         try:
             await database.start()
         except MisfitError as error:
@@ -83,7 +85,7 @@ async def open_shared(
             now=place.now,
             lease_s=place.settings.lease,
             join_days=place.join_days,
-            sieve=sieve,
+            sieve=KeptSieve(place.directory, sieve) if spool else sieve,
             beside=beside,
         )
         await queue.start()
@@ -105,8 +107,19 @@ def _spool(place: SharedPlace, on_broken: Callable[[QueueBrokenError], None]) ->
     )
 
 
-def _old_queue(place: SharedPlace, database: Database) -> list[OldQueue]:
+def _old_queue(place: SharedPlace, database: Database, conditions: ConditionBoard | None) -> list[OldQueue]:
     path = place.directory / DATABASE_FILE
     if not path.exists():
         return []
-    return [OldQueue(path, place.sealer, database, SharedDeadLetters(place.sealer), place.now)]
+    dead = SharedDeadLetters(place.sealer)
+    return [OldQueue(path, place.sealer, database, dead, place.now, conditions=conditions)]
+
+
+async def open_books(place: SharedPlace) -> OperatorBooks:
+    """Open the books alone, for a command; nothing is delivered, and what the spool holds stays there.
+
+    Raises:
+        QueueError: when the database cannot be used now.
+    """
+    database = make_database(place.settings.url.get_secret_value(), place.sealer, version=place.version)
+    return await OperatorBooks.open(database, place.sealer, place.retention, place.now)

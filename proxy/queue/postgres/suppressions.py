@@ -5,6 +5,10 @@ learns of other processes' suppressions by their *version*, a number in ``meta``
 raises: a row lock, so the order of commits is the order of versions, and none is passed over. Every append reads the
 number, and so does every claim, which catches up before it decides. So an append may miss a suppression that was made
 elsewhere at this moment; a claim after its commit never does.
+
+A process may learn of a version that no standby has, which a fail-over takes back and may give again to somebody else's
+suppression. So versions are milliseconds of the database's clock, and when the database comes back the last of what is
+known is read again.
 """
 
 import time
@@ -34,7 +38,10 @@ MOST = 2_000_000
 # Suppressions read, or forgotten, in one statement.
 _SLICE = 10_000
 _SUPPRESS = """
-WITH next AS (UPDATE meta SET number = number + 1 WHERE key = 'marks' RETURNING number)
+WITH next AS (
+  UPDATE meta SET number = greatest(number + 1, (extract(epoch FROM clock_timestamp()) * 1000)::int8)
+  WHERE key = 'marks' RETURNING number
+)
 INSERT INTO mark(digest, kind, at, version)
 SELECT d.digest, $2::text, $3::int8, next.number FROM next, unnest($1::bytea[]) d(digest) ORDER BY d.digest
 ON CONFLICT (digest, kind) DO UPDATE SET at = greatest(mark.at, excluded.at), version = excluded.version
@@ -51,6 +58,8 @@ DELETE FROM mark WHERE kind = $1::text AND digest = ANY(
 RETURNING 1"""
 _BEYOND = "SELECT at FROM mark WHERE kind = $1 ORDER BY at DESC OFFSET $2 LIMIT 1"
 _LAST = b"\xff" * 16
+# Longer than a primary may write without a standby before somebody promotes one whose clock is behind.
+_DOUBT_MS = DAY_MS
 
 
 class Refusals(NamedTuple):
@@ -112,6 +121,10 @@ class SharedSuppressions:
             position = (rows[-1]["version"], rows[-1]["digest"])
         self._known = max(version, position[0])
         self.version += 1
+
+    def doubt(self) -> None:
+        """Read again what was learnt of late: the database may be another one, which has less."""
+        self._known = max(0, self._known - _DOUBT_MS)
 
     def is_behind(self, version: int) -> bool:
         """Tell whether a number of ``meta`` says that there is more to learn."""

@@ -19,6 +19,7 @@ from proxy.queue.postgres.suppressions import SharedSuppressions
 log = logging.getLogger(__name__)
 
 _TOUCH_S = 1.0
+_GO = "DELETE FROM replica WHERE id = $1"
 _ALIVE = "UPDATE replica SET seen_at = now() WHERE id = $1 RETURNING 1"
 # So often what other processes change is counted: dead letters and suppressions.
 _COUNT_S = 60.0
@@ -101,6 +102,7 @@ class Upkeep:
     def _hear(self) -> None:
         """Hear that the database came or went."""
         if self._database.here:
+            self._suppressions.doubt()
             self._spawn(self.learn())
 
     async def learn(self) -> None:
@@ -160,3 +162,6 @@ class Upkeep:
         for pending in tasks:
             pending.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(QueueError):
+            # The others need not wonder for a day what became of it.
+            await self._database.run(Role.BOOKS, _GO, self._database.replica, limit=_TOUCH_S)

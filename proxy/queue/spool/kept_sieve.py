@@ -1,0 +1,69 @@
+"""A sieve of suppressions that a start knows without the database, so that nothing about the suppressed is spooled.
+
+It is a help and no more: what a power cut takes of the file is learnt again from the database.
+"""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from proxy.queue.sieve import PREFIX, Sieve
+
+log = logging.getLogger(__name__)
+
+FILE = "suppressed"
+
+
+class KeptSieve(Sieve):
+    """Written on the event loop only."""
+
+    def __init__(self, directory: Path, shared: Sieve | None = None) -> None:
+        """Remember whom an earlier process did.
+
+        Args:
+            directory: The locked ``data_dir``.
+            shared: Whose memory it uses, which other processes read.
+        """
+        super().__init__(shared.memory if shared else None)
+        self._path = directory / FILE
+        self._unwritten = bytearray()
+        self._is_kept = True
+        try:
+            known = self._read()
+        except OSError as error:
+            self._give_up(error)
+            return
+        for at in range(0, len(known) - PREFIX + 1, PREFIX):
+            super().remember(known[at : at + PREFIX])
+
+    def remember(self, digest: bytes) -> None:
+        """Let ``may_hold`` be true of a digest, also after a start."""
+        if self.may_hold(digest):
+            return
+        super().remember(digest)
+        if self._is_kept:
+            if not self._unwritten:
+                asyncio.get_running_loop().call_soon(self._write)
+            self._unwritten += digest[:PREFIX]
+
+    def _read(self) -> bytes:
+        self._path.touch(mode=0o600)
+        known = self._path.read_bytes()
+        if rest := len(known) % PREFIX:
+            # A power cut, or a full disk, has taken the end.
+            os.truncate(self._path, len(known) - rest)
+        return known
+
+    def _write(self) -> None:
+        """Write what was remembered in this round of the event loop."""
+        unwritten, self._unwritten = self._unwritten, bytearray()
+        try:
+            with self._path.open("ab") as file:
+                file.write(unwritten)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._is_kept = False
+        log.warning("who is suppressed is not kept for a start without the database: %s", error.strerror)

@@ -1,0 +1,132 @@
+"""A round: load, a fault in the midst of it, everything mended, and an account of what was acknowledged."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from account import Account, account
+from cluster_faults import Strike
+from fleet import Fleet, fleet
+from load import Load, loaded
+from scene import Scene
+from servers import simulator
+from trio import Trio, trio
+
+PROXIES = 3
+# Who has just been without its database returns to it the later, the more often that happens; a fresh process, at once.
+_FRESH = 3
+
+
+@dataclass
+class Figures:
+    """What the rounds found, over all."""
+
+    rounds: int = 0
+    acknowledged: int = 0
+    lost: int = 0
+    stored_twice: int = 0
+    again: int = 0
+    longest_s: dict[str, float] = field(default_factory=dict)
+    """By fault: from a request to its answer."""
+    refused: Counter[int] = field(default_factory=Counter)
+    recovered_s: dict[str, list[float]] = field(default_factory=dict)
+    """By fault: until all proxies worked on the database again, and their spools were empty."""
+
+    def add(self, fault: str, load: Load, found: Account, recovered_s: float) -> None:
+        """Count a round.
+
+        Args:
+            fault: What was done.
+            load: What visitors were told.
+            found: What became of that.
+            recovered_s: Seconds from when everything was being mended.
+        """
+        self.rounds += 1
+        self.acknowledged += len(load.acknowledged)
+        self.lost += len(found.missing)
+        self.stored_twice += len(found.stored_twice)
+        self.again += found.again
+        self.longest_s[fault] = max(self.longest_s.get(fault, 0.0), load.longest_s)
+        self.refused += load.refused
+        self.recovered_s.setdefault(fault, []).append(recovered_s)
+
+    def lines(self) -> list[str]:
+        """Return what is printed."""
+        longest = (f"{name} {taken:.2f}" for name, taken in sorted(self.longest_s.items()))
+        times = (f"{name} {max(taken):.1f}" for name, taken in sorted(self.recovered_s.items()))
+        return [
+            f"{self.rounds} rounds on PostgreSQL: {self.acknowledged} acknowledged, {self.lost} lost",
+            f"  {self.stored_twice} stored twice, {self.again} delivered again with the same ids",
+            f"  answers but 204: {dict(self.refused) or 'none'}",
+            f"  seconds of the longest append: {', '.join(longest)}",
+            f"  seconds until all proxies were on the database again, with empty spools: {', '.join(times)}",
+        ]
+
+
+@dataclass
+class Stage:
+    """What all rounds share."""
+
+    servers: Trio
+    proxies: Fleet
+    graph: str
+    session: aiohttp.ClientSession
+    hold_s: float
+    cut_s: float
+    figures: Figures = field(default_factory=Figures)
+
+    async def play(self, strike: Strike, chance: random.Random) -> tuple[Load, Account]:
+        """Play a round; return what visitors were told, and what became of that."""
+        if self.figures.rounds and not self.figures.rounds % _FRESH:
+            await self.proxies.restart()
+        await self.slow_graph()
+        async with loaded(self.proxies, strike.__name__, chance) as load:
+            await load.goes_on()
+            await strike(Scene(self.servers, self.proxies, load, chance, self.hold_s, self.cut_s))
+            started = time.monotonic()
+            await self.mend()
+            recovered_s = time.monotonic() - started
+            await load.goes_on()
+        await self.proxies.at_rest()
+        found = await account(self.session, self.graph, self.servers.primary, load.acknowledged)
+        self.figures.add(strike.__name__, load, found, recovered_s)
+        await self.forget()
+        return load, found
+
+    async def mend(self) -> None:
+        """Bring everything back, and wait until all proxies work on the database."""
+        await self.servers.mend()
+        await self.proxies.start()
+        await self.proxies.at_rest()
+
+    async def slow_graph(self, delay_s: float = 0.2) -> None:
+        """Let Graph take its time, as it does, so that a fault meets requests that are under way."""
+        order = {"mode": "slow", "delay": delay_s, "after": True}
+        async with self.session.post(f"{self.graph}/sim/faults", json=order) as answer:
+            answer.raise_for_status()
+
+    async def forget(self) -> None:
+        """Let the simulator forget, as it remembers a fixed number of copies."""
+        async with self.session.post(f"{self.graph}/sim/reset") as answer:
+            answer.raise_for_status()
+
+
+@asynccontextmanager
+async def stage(directory: Path, *, hold_s: float, cut_s: float, lines: Sequence[str] = ()) -> AsyncIterator[Stage]:
+    """Run three servers, three proxies that share them, and the simulator.
+
+    Args:
+        directory: Of the proxies.
+        hold_s: How long a fault lasts, in seconds.
+        cut_s: How long a cut of the network lasts.
+        lines: More lines of ``[queue]``.
+    """
+    async with simulator() as graph, trio(PROXIES) as servers, aiohttp.ClientSession() as session:
+        addresses = [servers.address(client) for client in range(PROXIES)]
+        async with fleet(directory, graph, addresses, "\n".join(lines)) as proxies:
+            yield Stage(servers, proxies, graph, session, hold_s, cut_s)

@@ -1,0 +1,119 @@
+"""Several proxies as processes, which share a database or have a file each."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine import Machine
+from polling import until
+
+PIXELS = ("1001", "1002", "1003")
+_AWAY = re.compile(r'^capi_proxy_conditions\{code="database"\} (\S+)$', re.MULTILINE)
+_SPOOLED = re.compile(r"^capi_proxy_spooled_events (\S+)$", re.MULTILINE)
+
+
+@dataclass
+class SharedMachine(Machine):
+    """A proxy whose queue is in a database; without an address of it, in a file of its own."""
+
+    pixels: Sequence[str] = PIXELS
+    database: str = ""
+    lines: str = ""
+    """More lines of ``[queue]``."""
+    is_frozen: bool = False
+    freezes: int = 0
+
+    def __post_init__(self) -> None:
+        """Write the configuration."""
+        super().__post_init__()
+        if self.database:
+            queue = f'[queue]\nengine = "postgres"\nurl = "{self.database}"\n{self.lines}\n'
+            self.config.write_text(self.config.read_text().replace("[graph]\n", f"{queue}[graph]\n"))
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether its process lives."""
+        return self.process is not None and self.process.returncode is None
+
+    def freeze(self) -> None:
+        """Stop it where it is, as a machine does that has no memory left."""
+        os.kill(self.pid, signal.SIGSTOP)
+        self.is_frozen = True
+        self.freezes += 1
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+        self.is_frozen = False
+
+    async def is_at_rest(self) -> bool:
+        """Tell whether it works on its database, and nothing lies in its spool."""
+        return not self.database or await self._figure(_AWAY) == await self._figure(_SPOOLED) == 0
+
+    async def spooled(self) -> int:
+        """Return how many events lie in its spool."""
+        return await self._figure(_SPOOLED) or 0
+
+    async def _figure(self, pattern: re.Pattern[str]) -> int | None:
+        found = pattern.search((await self._get(self.operator_port, "/metrics")).decode())
+        return int(float(found[1])) if found else None
+
+
+@dataclass
+class Fleet:
+    """The proxies."""
+
+    machines: list[SharedMachine]
+
+    async def at_rest(self, seconds: float = 120.0) -> None:
+        """Wait until all work on the database, and no spool holds anything.
+
+        Raises:
+            TimeoutError: when it takes longer than ``seconds``.
+        """
+
+        async def are_at_rest() -> bool:
+            return all([await machine.is_at_rest() for machine in self.machines])
+
+        await until(are_at_rest, seconds=seconds, what="proxies at rest")
+
+    async def start(self) -> None:
+        """Start those that do not run."""
+        await asyncio.gather(*(machine.start() for machine in self.machines if not machine.runs))
+
+    async def restart(self) -> None:
+        """End all as their operator would, and start them."""
+        codes = await asyncio.gather(*(machine.terminate() for machine in self.machines))
+        assert set(codes) == {0}, codes
+        await self.start()
+
+    async def kill(self) -> None:
+        """End all as a crash would."""
+        await asyncio.gather(*(machine.kill() for machine in self.machines if machine.runs))
+
+
+@asynccontextmanager
+async def fleet(directory: Path, graph: str, addresses: Sequence[str], lines: str = "") -> AsyncIterator[Fleet]:
+    """Run a proxy for each address of the database.
+
+    Args:
+        directory: Each has a directory of its own there.
+        graph: Address of the simulator.
+        addresses: How each reaches the database, with relays of its own.
+        lines: More lines of ``[queue]``.
+    """
+    machines = [
+        SharedMachine(directory / f"proxy-{number}", graph, database=address, lines=lines)
+        for number, address in enumerate(addresses)
+    ]
+    made = Fleet(machines)
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.kill()

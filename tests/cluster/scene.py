@@ -1,0 +1,52 @@
+"""What a round of faults has before it, and what it may do to it."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fleet import Fleet
+from load import Load
+from trio import Trio
+
+
+@dataclass
+class Scene:
+    """Servers, proxies, and the load on them."""
+
+    servers: Trio
+    proxies: Fleet
+    load: Load
+    chance: random.Random
+    hold_s: float
+    """How long a fault lasts."""
+    cut_s: float
+    """How long a cut of the network lasts."""
+
+    async def last(self, seconds: float | None = None) -> None:
+        """Let a fault last, and longer until every proxy that lives has acknowledged something meanwhile."""
+        # The time itself is the fault here.
+        await asyncio.sleep(self.hold_s if seconds is None else seconds)
+        await self.load.goes_on()
+
+    @asynccontextmanager
+    async def dba(self, *functions: str, every_s: float = 0.05) -> AsyncIterator[None]:
+        """Call functions of the server with the number of each back-end of ours, again and again."""
+        task = asyncio.create_task(self._strike(functions, every_s))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _strike(self, functions: tuple[str, ...], every_s: float) -> None:
+        ours = "FROM pg_stat_activity WHERE application_name LIKE 'capi-proxy/%'"
+        connection = await self.servers.primary.connect()
+        try:
+            while True:
+                for function in functions:
+                    await connection.fetch(f"SELECT {function}(pid) {ours}")
+                    await asyncio.sleep(every_s)
+        finally:
+            connection.terminate()
