@@ -26,6 +26,12 @@ def upkeep(server: ServerFacts, bounds: DatabaseBounds) -> Iterator[Finding]:
             f" and more by the hour{more}; start its reader, or pg_drop_replication_slot"
         )
         yield about(server, text)
+    for proxy in server.silent:
+        text = (
+            f"has heard nothing of the proxy {proxy.name} for {proxy.seconds / 60:.0f} min, and that did not stop in"
+            " order; start it again where its data_dir is, as its spool may hold events"
+        )
+        yield about(server, text)
     yield from _vacuum(server)
     pause_s = int(server.settings.get("checkpoint_timeout", "900"))
     if pause_s < bounds.checkpoint_s and server.seen_bytes > bounds.large_seen_bytes:

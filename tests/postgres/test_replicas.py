@@ -1,12 +1,17 @@
 """Which proxies share a queue, as any of them tells it."""
 
+from postgres_server import Cluster
 from shared_books import Books
 from support import PIXEL
 
+from proxy.doctor.database_bounds import USUAL
+from proxy.doctor.database_upkeep import upkeep
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import DeliveryState, LaneReport
 from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.lane_table import ADD, TAKE, keep_state
+from proxy.queue.postgres.look import look
+from proxy.queue.postgres.server_facts import ServerFacts
 from proxy.queue.postgres.transaction import Run
 
 
@@ -48,3 +53,23 @@ async def test_a_lane_is_told_as_its_leader_knows_it(books: Books, other: Books)
         "77": LaneReport("", is_this=False, state=DeliveryState()),
     }
     assert (await other.archive.lane_reports())[PIXEL] == LaneReport(name, is_this=True, state=state)
+
+
+async def test_the_check_names_a_proxy_that_fell_silent(
+    books: Books, other: Books, postgres: Cluster, schema: str
+) -> None:
+    """Who crashed is told with its name; who is at work, or was given up a day ago, is not."""
+
+    async def told() -> list[str]:
+        (server,) = await look(postgres.url(), schema=schema)
+        assert isinstance(server, ServerFacts)
+        return [str(finding) for finding in upkeep(server, USUAL) if "heard nothing" in str(finding)]
+
+    silence = "UPDATE replica SET name = 'shop-2', seen_at = now() - $2 * interval '1 minute' WHERE id = $1"
+    found = []
+    for minutes in (0.5, 5.0, 1500.0):
+        await books.database.run(Role.BOOKS, silence, other.database.replica, minutes)
+        found.append(await told())
+
+    assert [len(each) for each in found] == [0, 1, 0]
+    assert "proxy shop-2 for 5 min" in found[1][0]

@@ -170,3 +170,21 @@ async def test_notes_of_any_day_find_their_table(books: Books, other: Books) -> 
 
     assert found == ["0:1", "-1:1", "-2:1", "-3:2", "-4:1", "-5:1", "-6:1"]
     assert notes.lost == 0
+
+
+async def test_notes_that_nobody_can_write_hold_up_no_others(
+    books: Books, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of ours with one batch costs that batch, which is counted and told, and not those behind it."""
+    notes = SharedNotes(books.database, books.ledger, owners)
+    unbroken = books.ledger.of_days
+    monkeypatch.setattr(books.ledger, "of_days", lambda _rows: 1 // 0)
+    async with running(notes):
+        notes.add([row(1)], [])
+        await until(lambda: notes.lost == 1, what="the loss is counted")
+        monkeypatch.setattr(books.ledger, "of_days", unbroken)
+        notes.add([row(2)], [])
+        await written(notes)
+
+    assert await books.ids() == ["0:2"]
+    assert "a fault of ours" in caplog.text

@@ -57,13 +57,13 @@ class Channel:
         timer = asyncio.get_running_loop().call_later(limit, self._expire, task, limit)
         task.add_done_callback(lambda _: timer.cancel())
         try:
-            await asyncio.wait((task,))
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if task.cancelled() and not (caller and caller.cancelling()):
+                raise DatabaseAwayError(f"no turn within {limit:g} seconds") from None
             task.add_done_callback(_report)
             raise
-        if task.cancelled():
-            raise DatabaseAwayError(f"no turn within {limit:g} seconds")
-        return task.result()
 
     async def transact(self, work: Callable[[Run], Coroutine[Any, Any, T]], limit: float, *, tries: int = _TRIES) -> T:
         """As ``do``, with ``work`` in one transaction.

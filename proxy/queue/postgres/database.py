@@ -17,6 +17,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
+from proxy.queue.contract import QueueError
 from proxy.queue.postgres.channel import Channel
 from proxy.queue.postgres.comeback import Comeback, Presence
 from proxy.queue.postgres.errors import DatabaseAwayError, TableMissingError, told
@@ -105,10 +106,14 @@ class Database:
             DatabaseAwayError: when there is no answer that counts; it may have been done.
             QueueError: see errors.py; nothing was done.
         """
-        async with self._strict(role):
+        if self._presence is None:
+            raise DatabaseAwayError(self.why_away)
+        try:
             return await self._channels[role].do(
                 lambda session: session.fetch(statement, *arguments), self._limit(role, limit)
             )
+        except TableMissingError as error:
+            raise self._graver(role, error) from error.__cause__
 
     async def transact(
         self, role: Role, work: Callable[[Run], Coroutine[Any, Any, T]], *, limit: float | None = None
@@ -167,10 +172,13 @@ class Database:
         try:
             yield
         except TableMissingError as error:
-            if role in {Role.APPEND, Role.DRAIN}:
-                self._leave(str(error))
-                raise DatabaseAwayError(str(error)) from error
-            raise
+            raise self._graver(role, error) from error.__cause__
+
+    def _graver(self, role: Role, error: TableMissingError) -> QueueError:
+        if role not in {Role.APPEND, Role.DRAIN}:
+            return error
+        self._leave(str(error))
+        return DatabaseAwayError(str(error))
 
     def _limit(self, role: Role, limit: float | None) -> float:
         if limit is not None:

@@ -98,26 +98,35 @@ class OldQueue:
     async def run(self) -> None:
         """Copy until all is copied, whatever the database does meanwhile, then rename the file; or until closed."""
         log.info("%s is moved into the database", self._path)
-        copied = 0
-        while not self._closing.is_set():
-            try:
-                copied += await self._copied_rest()
-            except QueueError as error:
-                log.debug("the move waits: %s", error)
-                await self._pause(_AGAIN_S)
-            except apsw.Error as error:
-                # The database has what could be read; the rest may be had from a copy of the file.
-                why = f"{self._path} cannot be read any further, and stays where it is: {advice(error)}"
-                log.error(why)  # noqa: TRY400 - where in our program says nothing
-                if self._conditions:
-                    self._conditions.report("housekeeping", self._path.name, why)
-                self._closing.set()
-            else:
-                break
-        self._file.close()
+        try:
+            copied = await self._copied_all()
+        finally:
+            self._file.close()
         if not self._closing.is_set():
             name = self._renamed()
             log.info("%d rows were moved into the database; the old file is %s now", copied, name)
+
+    async def _copied_all(self) -> int:
+        """Copy all, or until closed; return how many rows."""
+        copied = 0
+        while not self._closing.is_set():
+            try:
+                return copied + await self._copied_rest()
+            except QueueError as error:
+                log.debug("the move waits: %s", error)
+                await self._pause(_AGAIN_S)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the file stays, and somebody must hear of it
+                self._give_up(error)
+        return copied
+
+    def _give_up(self, error: Exception) -> None:
+        """Leave the file where it is: the database has what could be read, the rest may be had from a copy of it."""
+        reason = advice(error) if isinstance(error, apsw.Error) else f"a fault of ours: {type(error).__name__}"
+        why = f"{self._path} cannot be moved any further, and stays where it is: {reason}"
+        log.error(why, exc_info=error)
+        if self._conditions:
+            self._conditions.report("housekeeping", self._path.name, why)
+        self._closing.set()
 
     def close(self) -> None:
         """Let ``run`` end after the slice that it is at."""

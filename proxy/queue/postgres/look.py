@@ -16,7 +16,7 @@ import asyncpg
 from proxy.config.database_url import server_urls
 from proxy.queue.postgres import look_texts
 from proxy.queue.postgres.errors import told
-from proxy.queue.postgres.server_facts import Holder, IdleSlot, Look, ServerFacts, Unreachable
+from proxy.queue.postgres.server_facts import Holder, IdleSlot, Look, ServerFacts, SilentProxy, Unreachable
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _Row: TypeAlias = "asyncpg.Record"
@@ -92,8 +92,14 @@ async def _facts(
         unvacuumed=tables["unvacuumed"],
         may_create=rights["may_create"],
         foreign_tables=rights["foreign_tables"],
+        silent=await _silent(connection, schema) if rights["has_proof"] else (),
         proof=await _proof(connection, schema) if rights["has_proof"] else b"",
     )
+
+
+async def _silent(connection: _Connection, schema: str) -> list[SilentProxy]:
+    rows = await _rows(connection, look_texts.SILENT.format(schema=schema))
+    return [SilentProxy(*row) for row in rows]
 
 
 async def _proof(connection: _Connection, schema: str) -> bytes:

@@ -72,3 +72,8 @@ RIGHTS = """
             WHERE nspname = $1 AND relname = 'meta' AND has_schema_privilege(n.oid, 'USAGE')
                 AND has_table_privilege(c.oid, 'SELECT')) AS has_proof
 """
+# A proxy that stops in order takes its row away.
+SILENT = """
+    SELECT name, extract(epoch FROM now() - seen_at)::float8 FROM "{schema}".replica
+    WHERE seen_at BETWEEN now() - interval '1 day' AND now() - interval '1 minute' ORDER BY seen_at DESC
+"""

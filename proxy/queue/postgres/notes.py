@@ -122,9 +122,13 @@ class SharedNotes:
         self._taken = len(batch.rows) + len(batch.updates)
         try:
             unwritable = await self._stored(batch)
-        except BaseException:
+        except (QueueError, asyncio.CancelledError):
             self._notes.give_back(batch)
             raise
+        except Exception:
+            # What nobody foresaw would come again with the same batch, and hold up all others for ever.
+            log.exception("a fault of ours: notes are left out")
+            self._notes.written(batch, self._taken)
         else:
             self._notes.written(batch, unwritable)
         finally:

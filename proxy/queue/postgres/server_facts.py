@@ -27,6 +27,15 @@ class IdleSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class SilentProxy:
+    """A proxy that worked on the queue today, did not stop in order, and is not heard of any more."""
+
+    name: str
+    seconds: float
+    """For how long."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What one server said."""
 
@@ -62,6 +71,8 @@ class ServerFacts:
     """Whether this user may make what is missing of the queue's tables."""
     foreign_tables: Sequence[str] = ()
     """Tables of the queue that belong to somebody else."""
+    silent: Sequence[SilentProxy] = ()
+    """The latest first."""
     proof: bytes = b""
     """What only the queue's secret opens; empty while there is no queue."""
 
