@@ -65,7 +65,7 @@ fuzz: $(VENV)/.fuzz ## COUNT (1000000) made-up requests, and a tenth as many led
 
 bench: $(VENV)/.dev .postgres ## the ratios of docs/benchmarks.md, one after another (an hour)
 	sh tools/system.sh wrk
-	for name in ingest durable backlog lanes freshness enrich delivery postgres large_plans server_events server_attacks backfill tag; do $(PY) bench/$$name.py; done
+	for name in ingest durable backlog lanes freshness enrich delivery postgres large_plans server_events server_attacks backfill workers tag; do $(PY) bench/$$name.py; done
 
 attacks: $(VENV)/.dev ## what a stranger's attacks cost honest visitors (25 minutes)
 	$(PY) bench/attacks.py

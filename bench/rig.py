@@ -82,7 +82,7 @@ class PinnedMachine(machine.Machine):
         """Start the proxy and wait until it accepts events; then move all its threads to its core."""
         await super().start()
         for pid in (self.pid, *self.children().values()):
-            _pin(pid)
+            pin(pid)
 
     async def check_all_stored(self) -> None:
         """Look whether it stored all events, since a 204 is also the answer to events that were dropped.
@@ -102,9 +102,10 @@ class PinnedMachine(machine.Machine):
         self.process = None
 
 
-def _pin(pid: int) -> None:
+def pin(pid: int, core: int = PROXY_CORE) -> None:
+    """Move all threads of a process to a core."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {PROXY_CORE})
+        os.sched_setaffinity(int(thread.name), {core})
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ _REMEMBERED_S = 30.0
 """So old an end makes no delay longer."""
 _MOST_FAILED_STARTS = 8
 """In a row, of one process; then all end, and the service manager has its turn."""
-_FRONTS_S, _BACK_S = 45.0, 90.0
+_FRONTS_S, _BACK_S = 25.0, 90.0
 """How long they have for an end in order."""
 
 

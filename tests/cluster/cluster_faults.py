@@ -106,9 +106,9 @@ async def stale_primary(scene: Scene) -> None:
 
 async def disk_full(scene: Scene) -> None:
     """Fill the primary's disk; if it ends of that, it is started again when there is room."""
-    scene.servers.primary.disk.fill()
+    scene.servers.primary.fill_disk()
     await scene.last()
-    scene.servers.primary.disk.free()
+    scene.servers.primary.free_disk()
 
 
 async def restarted_with_waiting_commits(scene: Scene) -> None:

@@ -1,4 +1,7 @@
-"""A PostgreSQL server as a process on loopback: made, killed, frozen, promoted, and brought back as a standby."""
+"""A PostgreSQL server as a process on loopback: made, killed, frozen, promoted, and brought back as a standby.
+
+More than 250 lines: all that one server can be made to do is read together.
+"""
 
 import asyncio
 import os
@@ -15,7 +18,7 @@ from disk import Disk
 from machine import free_port
 from polling import until
 from postgres_server import as_server, programs
-from processes import family, send
+from processes import family, limit_files, send
 
 USER = DATABASE = "postgres"
 _SQL_S = 30.0
@@ -157,6 +160,20 @@ class Node:
         for process in self._processes():
             send(process, signal.SIGCONT)
         self.is_frozen = False
+
+    def fill_disk(self) -> None:
+        """Leave it no room; without a disk of its own, no file may grow any more."""
+        if self.disk.own:
+            self.disk.fill()
+            return
+        for process in self._processes():
+            limit_files(process, "0")
+
+    def free_disk(self) -> None:
+        """Let it write again."""
+        self.disk.free()
+        for process in self._processes() if self.runs else ():
+            limit_files(process, "unlimited")
 
     async def kill(self) -> None:
         """End all its processes at once, as when its machine loses power."""

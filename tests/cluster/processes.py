@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
 from contextlib import suppress
 from pathlib import Path
+
+from postgres_server import as_server
 
 
 def family(pid: int) -> list[int]:
@@ -16,6 +19,14 @@ def send(pid: int, what: signal.Signals) -> None:
     """Send a signal to a process, if it is there still."""
     with suppress(ProcessLookupError):
         os.kill(pid, what)
+
+
+def limit_files(pid: int, size: str) -> None:
+    """Let a server's process write no byte of a file beyond so many, which is nearest to a full disk; or ``unlimited``.
+
+    A process may be limited by its own user, and by nobody else.
+    """
+    subprocess.run(as_server("prlimit", f"--pid={pid}", f"--fsize={size}:"), check=False, capture_output=True)
 
 
 def _parent(pid: int) -> int:

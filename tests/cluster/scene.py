@@ -33,20 +33,23 @@ class Scene:
     @asynccontextmanager
     async def dba(self, *functions: str, every_s: float = 0.05) -> AsyncIterator[None]:
         """Call functions of the server with the number of each back-end of ours, again and again."""
-        task = asyncio.create_task(self._strike(functions, every_s))
+        struck: list[int] = []
+        task = asyncio.create_task(self._strike(functions, every_s, struck))
         try:
             yield
         finally:
+            assert not task.done(), task.exception()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        assert sum(struck), "no back-end of ours was there"
 
-    async def _strike(self, functions: tuple[str, ...], every_s: float) -> None:
+    async def _strike(self, functions: tuple[str, ...], every_s: float, struck: list[int]) -> None:
         ours = "FROM pg_stat_activity WHERE application_name LIKE 'capi-proxy/%'"
         connection = await self.servers.primary.connect()
         try:
             while True:
                 for function in functions:
-                    await connection.fetch(f"SELECT {function}(pid) {ours}")
+                    struck.append(len(await connection.fetch(f"SELECT {function}(pid) {ours}")))
                     await asyncio.sleep(every_s)
         finally:
             connection.terminate()

@@ -107,16 +107,19 @@ async def test_a_cut_is_silent(servers: Trio) -> None:
         await each.close()
 
 
-async def test_a_full_disk_is_told(servers: Trio) -> None:
+@pytest.mark.parametrize("own", [True, False], ids=["own disk", "limited files"])
+async def test_a_full_disk_is_told(servers: Trio, monkeypatch: pytest.MonkeyPatch, *, own: bool) -> None:
     """A server whose disk is full refuses to write, or ends; when there is room again it works."""
     node = servers.primary
-    await node.run("CREATE TABLE wide(number int, text text)")
-    if not node.disk.own:
+    if own and not node.disk.own:
         pytest.skip("no right to mount a disk that can be filled")
-    node.disk.fill()
+    monkeypatch.setattr(node.disk, "own", own)
+    await node.run("CREATE TABLE IF NOT EXISTS wide(number int, text text)")
+    node.fill_disk()
     with pytest.raises((asyncpg.DiskFullError, asyncpg.PostgresConnectionError, asyncpg.InternalServerError, OSError)):
         await node.run("INSERT INTO wide SELECT n, md5(n::text) FROM generate_series(1, 200000) n")
-    node.disk.free()
+    monkeypatch.undo()
+    node.free_disk()
     await servers.mend()
     await servers.primary.run("INSERT INTO wide VALUES (1, 'fits')")
 

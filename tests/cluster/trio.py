@@ -114,7 +114,7 @@ class Trio:
         for relay in self.relays():
             relay.mend()
         for node in self.nodes:
-            node.disk.free()
+            node.free_disk()
             if node.is_frozen:
                 node.thaw()
         for node in self.nodes:

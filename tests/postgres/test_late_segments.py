@@ -77,6 +77,18 @@ async def test_what_was_committed_late_is_found(pair: tuple[Proxy, Proxy], *, ne
     assert lane.wakes
 
 
+async def test_a_clock_that_is_ahead_hides_nothing(pair: tuple[Proxy, Proxy]) -> None:
+    """What a proxy stamped an hour ahead is claimed at once, and so is what others store after it."""
+    leader, other = pair
+    await other.store([record(1)], at=NOON + 3_600_000)
+    assert await leader.claimed() == ["id-1"]
+    assert await leader.claimed() == []
+    leader.clock.now += 1
+    await other.store([record(2)])
+
+    assert await leader.claimed() == ["id-2"]
+
+
 async def test_what_this_proxy_stores_late_is_found_at_once(pair: tuple[Proxy, Proxy]) -> None:
     """Its own clock may step back."""
     leader, _ = pair

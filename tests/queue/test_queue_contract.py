@@ -13,7 +13,7 @@ import orjson
 import pytest
 from clock import NOON, Clock
 from old_layouts import write_as_layout_1, write_as_layout_3, write_as_layout_5
-from queues import tidy
+from queues import Opener, tidy
 from support import PIXEL, SECRET, record, until
 
 from proxy.config.schema import QueueSettings, RetentionSettings
@@ -84,15 +84,14 @@ async def test_what_was_appended_is_claimed_in_order(queue: WholeQueue) -> None:
     assert await claimed(queue) == first + second
 
 
-@pytest.mark.only_sqlite
-async def test_what_was_acknowledged_survives_a_restart(tmp_path: Path, clock: Clock) -> None:
+async def test_what_was_acknowledged_survives_a_restart(opener: Opener) -> None:
     """A new opening finds everything, and what was claimed but not settled is free again."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await queue.append([record(1), record(2)])
     assert len(await claimed(queue)) == 2
     await queue.close()
 
-    again = open_queue(tmp_path, clock)
+    again = await opener()
     found = await claimed(again)
     await again.close()
 
@@ -109,16 +108,15 @@ async def test_a_claim_is_exclusive_until_released(queue: WholeQueue) -> None:
     assert await queue.claim(PIXEL, most=10) == segments
 
 
-@pytest.mark.only_sqlite
-async def test_what_has_a_moment_is_not_claimed_before_it(tmp_path: Path, clock: Clock) -> None:
+async def test_what_has_a_moment_is_not_claimed_before_it(opener: Opener, clock: Clock) -> None:
     """Events stored for later wait across a restart until their moment, and hold up no others, old or new."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await queue.append([record(1), record(2)], not_before=NOON + HOUR)
     await queue.append([record(3)])
     assert [found.id for found in await claimed(queue)] == ["id-3"]
     assert queue.stats().waiting == {PIXEL: 3}
     await queue.close()
-    again = open_queue(tmp_path, clock)
+    again = await opener()
     await again.append([record(4)])
     clock.now = NOON + HOUR - 1
     newest = await again.claim(PIXEL, most=10, newest=True)
@@ -144,20 +142,19 @@ async def test_callers_with_and_without_a_moment_share_no_segment(queue: WholeQu
 PAUSED = DeliveryState("token", 3, NOON + 60_000, "token", GraphError(190, 460, "Graph's words", "trace"))
 
 
-@pytest.mark.only_sqlite
-async def test_how_a_lane_stands_outlives_a_restart(tmp_path: Path, clock: Clock) -> None:
+async def test_how_a_lane_stands_outlives_a_restart(opener: Opener) -> None:
     """Pause, failures, the next try and Graph's error come back as kept; another pixel's lane is well."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await queue.keep_lane_state(PIXEL, DeliveryState(failures=1))
     await queue.keep_lane_state(PIXEL, PAUSED)
     await queue.close()
-    again = open_queue(tmp_path, clock)
+    again = await opener()
 
     assert await again.lane_state(PIXEL) == PAUSED
     assert await again.lane_state("2") == DeliveryState()
     await again.keep_lane_state(PIXEL, DeliveryState())
     await again.close()
-    last = open_queue(tmp_path, clock)
+    last = await opener()
     assert await last.lane_state(PIXEL) == DeliveryState()
     await last.close()
 
@@ -227,13 +224,12 @@ async def test_a_repeat_is_acknowledged_and_not_sent_again(queue: WholeQueue) ->
     assert sum(len(answer.duplicates) for answer in both) == 1
 
 
-@pytest.mark.only_sqlite
-async def test_a_repeat_is_known_after_a_restart(tmp_path: Path, clock: Clock) -> None:
+async def test_a_repeat_is_known_after_a_restart(opener: Opener) -> None:
     """The duplicate memory is as durable as the events."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await queue.append([record(1)])
     await queue.close()
-    again = open_queue(tmp_path, clock)
+    again = await opener()
     stored = await again.append([record(1)])
     await again.close()
 
@@ -304,15 +300,14 @@ async def test_a_clock_set_back_forgets_nothing(queue: WholeQueue, clock: Clock)
     assert len(await claimed(queue)) == 2
 
 
-@pytest.mark.only_sqlite
-async def test_settled_segments_are_gone_for_good(tmp_path: Path, clock: Clock) -> None:
+async def test_settled_segments_are_gone_for_good(opener: Opener) -> None:
     """After a settlement neither this opening nor the next has the events; their ledger rows are there."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await queue.append([record(1)])
     segments = await queue.claim(PIXEL, most=10)
     await queue.settle(segments, Settlement(done=(segments[0].ref,), rows=(row(1),)))
     await queue.close()
-    again = open_queue(tmp_path, clock)
+    again = await opener()
 
     assert await claimed(again) == []
     assert [found.id for found in await listed(again)] == ["id-1"]
@@ -389,18 +384,15 @@ async def test_discarded_letters_are_gone(queue: WholeQueue) -> None:
     assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2"]
 
 
-@pytest.mark.only_sqlite
 @pytest.mark.parametrize("restarts", [False, True])
-async def test_the_number_of_a_dead_letter_is_never_given_again(
-    tmp_path: Path, clock: Clock, *, restarts: bool
-) -> None:
+async def test_the_number_of_a_dead_letter_is_never_given_again(opener: Opener, *, restarts: bool) -> None:
     """A page that still shows a letter which is gone discards or replays no other, after a restart neither."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     stale = await dead_letter(queue, 1)
     await queue.discard([stale])
     if restarts:
         await queue.close()
-        queue = open_queue(tmp_path, clock)
+        queue = await opener()
     await dead_letter(queue, 2)
 
     assert await queue.discard([stale]) == 0
@@ -481,15 +473,15 @@ async def test_a_damaged_letter_hides_no_other(queue: LocalQueue, caplog: pytest
 
 
 @pytest.mark.only_sqlite
-async def test_old_letters_are_forgotten(tmp_path: Path, clock: Clock) -> None:
+async def test_old_letters_are_forgotten(opener: Opener, clock: Clock) -> None:
     """Letters beyond their days are gone after the next start, younger ones stay."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await dead_letter(queue, 1)
     clock.now += 5 * DAY_MS
     await dead_letter(queue, 2)
     await queue.close()
     clock.now += 3 * DAY_MS
-    again = open_queue(tmp_path, clock)
+    again = await opener()
 
     async def forgotten() -> bool:
         return [letter.event_id for letter in await again.dead(Filter())] == ["id-2"]
@@ -607,12 +599,12 @@ async def test_the_ledger_does_not_tell_whose_its_events_are(tmp_path: Path, clo
 
 
 @pytest.mark.only_sqlite
-async def test_old_days_are_dropped_whole(tmp_path: Path, clock: Clock) -> None:
+async def test_old_days_are_dropped_whole(opener: Opener) -> None:
     """A ledger day beyond its retention is gone at the next tidying; younger days stay."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     queue.note([row(1, at=NOON - 8 * DAY_MS), row(2, at=NOON - 6 * DAY_MS)])
     await queue.close()
-    again = open_queue(tmp_path, clock)
+    again = await opener()
 
     async def tidied() -> bool:
         return [found.id for found in await listed(again)] == ["id-2"]
@@ -940,10 +932,9 @@ async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: py
     assert "was damaged on disk" in caplog.text
 
 
-@pytest.mark.only_sqlite
-async def test_a_closed_queue_refuses(tmp_path: Path, clock: Clock) -> None:
+async def test_a_closed_queue_refuses(opener: Opener) -> None:
     """After closing, an append fails at once rather than waiting for ever."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await queue.close()
 
     with pytest.raises(QueueError):

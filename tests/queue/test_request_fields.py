@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 from clock import NOON, Clock
-from queues import open_queue
+from queues import Opener
 from support import PIXEL, record, server_record
 
 from proxy.model.record import Record
@@ -115,13 +114,12 @@ async def test_suspects_take_no_turn_of_fresh_events(queue: WholeQueue) -> None:
     assert turns.count(AUTUMN) == 4
 
 
-@pytest.mark.only_sqlite
-async def test_fields_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
+async def test_fields_survive_a_restart(opener: Opener) -> None:
     """What waits has the same fields, turns and counts in the next process."""
-    queue = open_queue(tmp_path, clock)
+    queue = await opener()
     await queue.append(mixed(8))
     await queue.close()
-    again = open_queue(tmp_path, clock)
+    again = await opener()
 
     assert [len(claim) for claim in await claimed(again)] == [4, 2, 2]
     assert again.stats().waiting == {PIXEL: 8}

@@ -171,7 +171,7 @@ class Claiming:
         is_last = not cut and (not rows or rows[0]["looked"] < limit)
         if not suspect:
             ends = () if newest else [(row["at"], row["id"]) for row in taken]
-            memory.pass_over(fields, ends, exhausted=is_last)
+            memory.pass_over(fields, ends, exhausted=is_last, now=self._now())
         await self._open(lane, taken, memory, found)
         # Where all that was read is damaged, the next may be sound.
         return rows, (cut and bool(found)) or is_last or _is_full(found)

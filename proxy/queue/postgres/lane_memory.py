@@ -115,17 +115,20 @@ class LaneMemory:
         """Leave a claimed segment alone that nobody can open."""
         self.damaged[number] = self.claims.pop(number)
 
-    def pass_over(self, fields: bytes, positions: Iterable[Position], *, exhausted: bool) -> None:
+    def pass_over(self, fields: bytes, positions: Iterable[Position], *, exhausted: bool, now: int) -> None:
         """Raise the floor behind what a claim took.
+
+        Never above this moment: a segment of a proxy whose clock is ahead would hide what all others store.
 
         Args:
             fields: Of what was claimed.
             positions: Those of its segments, if it began at the floor; none where it began at the top.
             exhausted: Whether it took all there was above the floor, so that nothing is left up to what was ever taken.
+            now: Server clock in milliseconds.
         """
         if exhausted:
             positions = [self._tops.get(fields, BOTTOM)]
-        self._floors[fields] = max((self.floor(fields), *positions))
+        self._floors[fields] = max(self.floor(fields), min(max(positions, default=BOTTOM), (now, _TOP_ID)))
         for arrival in self._arrived:
             self.lower(*arrival)
 

@@ -164,7 +164,8 @@ class Leases:
             try:
                 await self.beat()
             except QueueError as error:
-                log.debug("no beat: %s", error)
+                # Of a database that is away it is said elsewhere.
+                log.log(logging.WARNING if self._database.here else logging.DEBUG, "no beat: %s", error)
             except Exception:
                 # A task that ends would leave every lane to the others without a word.
                 log.exception("a fault of ours in the beat")

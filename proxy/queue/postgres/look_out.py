@@ -129,11 +129,16 @@ class LookOut:
                 try:
                     await self.look()
                 except QueueError as error:
-                    log.debug("no look: %s", error)
+                    self._say(error)
+                    await asyncio.sleep(_QUIET_S)
                 except Exception:
                     # A task that ends would leave what others bring unnoticed.
                     log.exception("a fault of ours in the look-out")
             await asyncio.sleep(_BUSY_S if self._clock() - self._worked < _LATELY_S else _QUIET_S)
+
+    def _say(self, error: QueueError) -> None:
+        # Of a database that is away it is said elsewhere.
+        log.log(logging.WARNING if self._database.here else logging.DEBUG, "no look: %s", error)
 
     async def look(self) -> None:
         """Wake lanes for which others brought events, and do what is due beside.
