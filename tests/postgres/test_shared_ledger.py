@@ -144,6 +144,20 @@ async def test_a_lone_proxy_reads_up_to_the_last_row(books: Books) -> None:
     assert (held_back, await books.ids(Filter(since=0))) == ([], ["0:1"])
 
 
+async def test_a_list_ends_where_it_was_when_it_began(books: Books) -> None:
+    """What is written while a long list is read comes with the next one, so that nothing slips in below its end."""
+    await books.write([row(number) for number in range(300)])
+    found: list[LedgerRow] = []
+    async for each in books.reader.events(Filter(since=0, limit=EVERYTHING)):
+        if len(found) == 150:
+            await books.write([row(1000)])
+        found.append(each)
+    later = await books.listed(Filter(since=found[-1].number))
+
+    assert ([each.id for each in found][-1], len(found)) == ("0:299", 300)
+    assert [each.id for each in later] == ["0:1000"]
+
+
 async def test_a_silent_proxy_holds_up_no_reader(books: Books, other: Books) -> None:
     """A proxy that was killed counts as gone after a minute."""
     await books.write([row(1)])

@@ -6,7 +6,7 @@ pages. Newest first, rows come by day and by number.
 Above a number, rows come in the order of their numbers, and a reader that goes on from the last one misses none. As
 rows may become visible after others with larger numbers, such a page stays ``LAG_US`` behind the database's clock, and
 behind the newest sign of life of any proxy: a commit that waits for a standby becomes visible before a later one does.
-Only where no other proxy lives, and this one writes no rows at the moment, the page goes up to the last row.
+Only where no other proxy lives, and this one writes no rows at the moment, the page goes up to the last row there is.
 """
 
 from collections.abc import Sequence
@@ -90,7 +90,18 @@ async def horizon(run: Run, replica: bytes, *, alone: bool) -> int:
         replica: The id of this process.
         alone: This process writes no rows now.
     """
-    return int((await run(_HORIZON, replica, alone))[0]["horizon"] or 0)
+    ((found,),) = await run(_HORIZON, replica, alone)
+    return await _last(run) if found == ABOVE_ALL else int(found)
+
+
+async def _last(run: Run) -> int:
+    """Return the largest number of all rows there are, for what begins to be written now will have larger ones."""
+    days = days_of(await day_tables(run), LEDGER)
+    if not days:
+        return 0
+    ends = ", ".join(f"(SELECT max(number) FROM ledger_{day})" for day in days)  # noqa: S608 - our own names
+    ((last,),) = await run(f"SELECT coalesce(greatest({ends}), 0)")
+    return int(last)
 
 
 async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[LedgerRow], int | None]:
