@@ -117,6 +117,9 @@ def _name(cache: "_lru_cache_wrapper[Any]") -> str:
 
 # Built from our own tables and configuration, not from what strangers send.
 OURS = {
+    "proxy.queue.postgres.plain_append._text",
+    "proxy.queue.postgres.seen._find",
+    "proxy.queue.postgres.seen.known_text",
     "proxy.queue.sqlite.segment_table._insert_sql",
     "proxy.queue.sqlite.visits._insert_if_new",
     "proxy.rules.payload.money.currencies",

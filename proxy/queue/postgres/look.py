@@ -92,8 +92,8 @@ async def _facts(
         unvacuumed=tables["unvacuumed"],
         may_create=rights["may_create"],
         foreign_tables=rights["foreign_tables"],
-        silent=await _silent(connection, schema) if rights["has_proof"] else (),
-        proof=await _proof(connection, schema) if rights["has_proof"] else b"",
+        silent=await _silent(connection, schema) if "replica" in rights["readable"] else (),
+        proof=await _proof(connection, schema) if "meta" in rights["readable"] else b"",
     )
 
 

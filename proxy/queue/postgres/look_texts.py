@@ -68,9 +68,9 @@ RIGHTS = """
         coalesce((SELECT array_agg(relname::text ORDER BY relname) FROM pg_class c
             JOIN pg_namespace n ON n.oid = relnamespace
             WHERE nspname = $1 AND relkind = 'r' AND NOT pg_has_role(relowner, 'USAGE')), '{}') AS foreign_tables,
-        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-            WHERE nspname = $1 AND relname = 'meta' AND has_schema_privilege(n.oid, 'USAGE')
-                AND has_table_privilege(c.oid, 'SELECT')) AS has_proof
+        ARRAY (SELECT relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+            WHERE nspname = $1 AND relname IN ('meta', 'replica') AND has_schema_privilege(n.oid, 'USAGE')
+                AND has_table_privilege(c.oid, 'SELECT')) AS readable
 """
 # A proxy that stops in order takes its row away.
 SILENT = """
