@@ -81,7 +81,7 @@ async def test_a_large_request_leaves_its_sightings_with_its_first_part(
     pixels = [pixel["id"] for pixel in MANY[:30]]
     status, *_ = await shop.post(wire(*(bought(number, pixels=pixels) for number in range(10, 20))))
 
-    assert (status, appended.sizes) == (204, [(64, 8), (64, 0), (64, 0), (64, 0), (44, 0)])
+    assert (status, appended.sizes) == (204, [(32, 8), *[(32, 0)] * 8, (12, 0)])
 
 
 async def test_the_rest_is_asked_for_again(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,10 +294,10 @@ async def test_a_large_request_is_stored_in_parts(shop: Installation, monkeypatc
         rows: list[dict[str, Any]] = (
             await get_json(shop.session, f"{shop.operator}/api/events?status=duplicate&limit=1000")
         )["events"]
-        return len([row for row in rows if str(row["id"]).startswith("parts-")]) == 128
+        return len([row for row in rows if str(row["id"]).startswith("parts-")]) == 64
 
-    await until(repeats, what="128 repeats in the ledger")
-    assert (first.status, again.status, max(sizes), sum(sizes)) == (503, 200, 64, 1192)
+    await until(repeats, what="64 repeats in the ledger")
+    assert (first.status, again.status, max(sizes), sum(sizes)) == (503, 200, 32, 1096)
 
 
 @pytest.mark.parametrize("error", [QueueError("the disk is full"), TypeError("a fault of ours")])
@@ -315,10 +315,10 @@ async def test_what_was_stored_before_a_failure_is_delivered(
 
     monkeypatch.setattr(shop.proxy.queue, "append", failing)
     name = type(error).__name__
-    answer = await ask(shop, GRAPH, {"data": [purchase(f"{name}-{number}") for number in range(65)]})
+    answer = await ask(shop, GRAPH, {"data": [purchase(f"{name}-{number}") for number in range(33)]})
     await arrived(shop, f"{name}-0")
 
-    assert (answer.status, sizes) == (503, [64, 1])
+    assert (answer.status, sizes) == (503, [32, 1])
 
 
 async def test_a_gateway_request_of_bad_events_alone_is_an_error(shop: Installation) -> None:
