@@ -112,7 +112,7 @@ async def test_a_full_disk_is_told(servers: Trio, monkeypatch: pytest.MonkeyPatc
     """A server whose disk is full refuses to write, or ends; when there is room again it works."""
     node = servers.primary
     if own and not node.disk.own:
-        pytest.skip("no right to mount a disk that can be filled")
+        pytest.skip("NOT TESTED: a disk of its own that is full (be root, and free to mount)")
     monkeypatch.setattr(node.disk, "own", own)
     await node.run("CREATE TABLE IF NOT EXISTS wide(number int, text text)")
     node.fill_disk()
