@@ -5,12 +5,13 @@ and not the memory.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from proxy.model.event import BrowserCopy
-from proxy.model.ledger import LedgerRow
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
+from proxy.queue.keys import event_key
 
 CopyUpdate: TypeAlias = tuple[int, bytes, Sequence[bytes], BrowserCopy]
 """When it came, of which event key, from which visitor (of several the first who brought the event), the new status."""
@@ -28,6 +29,22 @@ class Batch:
     updates: list[CopyUpdate]
     bytes: int
     """What it takes in memory."""
+
+
+def keyed_updates(
+    now: int, copy_updates: Iterable[BrowserCopyUpdate], pixels: Sequence[str], visitors: Sequence[bytes]
+) -> Iterator[CopyUpdate]:
+    """Yield updates of browser copies by the keys of their events, for each pixel.
+
+    Args:
+        now: When they came: server clock in milliseconds.
+        copy_updates: The updates.
+        pixels: Ids of the pixels whose events they may be about.
+        visitors: Who brought them; see ``Intake.note``.
+    """
+    for update in copy_updates:
+        for pixel in pixels:
+            yield now, event_key(pixel, update.name, update.id), visitors, update.browser_copy
 
 
 class Notes:

@@ -20,7 +20,7 @@ from proxy.queue.contract import (
 )
 from proxy.queue.group import Group
 from proxy.queue.grouper import Grouper, Outcome
-from proxy.queue.keys import event_key
+from proxy.queue.notes import keyed_updates
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.append import SharedAppends
 from proxy.queue.postgres.archive import SharedArchive
@@ -195,13 +195,7 @@ class SharedQueue:
         visitors: Sequence[bytes] = (b"",),
     ) -> None:
         """See ``Intake``."""
-        now = self._now()
-        keyed = (
-            (now, event_key(pixel, update.name, update.id), visitors, update.browser_copy)
-            for update in copy_updates
-            for pixel in pixels
-        )
-        self._notes.add(rows, keyed)
+        self._notes.add(rows, keyed_updates(self._now(), copy_updates, pixels, visitors))
 
     def _found(self, stored: Stored) -> None:
         """Write down what became of spooled events whose callers were not told."""

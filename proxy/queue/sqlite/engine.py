@@ -23,7 +23,7 @@ from proxy.queue.contract import (
 )
 from proxy.queue.group import Group
 from proxy.queue.grouper import Grouper, Outcome
-from proxy.queue.keys import event_key
+from proxy.queue.notes import keyed_updates
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.archive import LocalArchive
@@ -131,13 +131,7 @@ class LocalQueue(LocalArchive):
         visitors: Sequence[bytes] = (b"",),
     ) -> None:
         """See ``Intake``."""
-        now = self._now()
-        keyed = (
-            (now, event_key(pixel, update.name, update.id), visitors, update.browser_copy)
-            for update in copy_updates
-            for pixel in pixels
-        )
-        self._store.notes.add(rows, keyed)
+        self._store.notes.add(rows, keyed_updates(self._now(), copy_updates, pixels, visitors))
 
     def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
         """See ``Outbox``; nobody else brings events."""
