@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
+from proxy import __version__
 from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.config.schema import LimitSettings
@@ -95,7 +96,7 @@ async def opened(
     Raises:
         QueueBrokenError: when the queue cannot be opened.
     """
-    metrics, conditions = Metrics(), Conditions(now_ms)
+    metrics, conditions = Metrics(__version__), Conditions(now_ms)
     report_faults(stack, FaultReporter(conditions, metrics))
     queue = await open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions, sieve=sieve)
     stack.push_async_callback(queue.close)
