@@ -1,9 +1,8 @@
-"""Real web servers before a proxy: nginx, Caddy and HAProxy, with a certificate that a test makes."""
+"""Real web servers before a proxy: nginx, Caddy and HAProxy."""
 
 import asyncio
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -94,20 +93,6 @@ def program_path(program: str) -> str:
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/bin")
     assert path, f"{program} is missing: run `make unit`, which installs it"
     return path
-
-
-def make_certificate(directory: Path, *names: str, days: int = 30) -> None:
-    """Make a certificate that vouches for itself, as ``certificate.pem`` and ``key.pem``.
-
-    Args:
-        directory: Where.
-        *names: Of the servers; the first is its own.
-        days: How long it is valid; it may be none.
-    """
-    make = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days {days} -subj /CN={names[0]}"
-    alternatives = ("-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}")
-    files = ("-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem"))
-    subprocess.run([program_path("openssl"), *make.split(), *alternatives, *files], check=True, capture_output=True)
 
 
 @asynccontextmanager

@@ -12,8 +12,9 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from certificates import make_certificate
 from machine import free_port
-from real_servers import PREFIX, ServerSetup, caddy, haproxy, make_certificate, nginx, program_path, started
+from real_servers import PREFIX, ServerSetup, caddy, haproxy, nginx, program_path, started
 from servers import served, simulator
 from support import ORIGIN, USER_AGENT, Installation, get_json, page_views, raw_config
 

@@ -76,6 +76,7 @@ PASSED_OVER: dict[str, dict[str, Any]] = {
         "cdn": "cloudflare",
         "client_ip_preset": "cloudflare",
     },
+    "a machine that the proxy trusts itself": {"seen": {"address": ""}},
     "the PROXY protocol": {"seen": {"believed": False, "forwarded": ""}, "proxy_protocol": True},
 }
 
@@ -104,13 +105,14 @@ def test_a_cdn_in_front_is_named_with_its_preset() -> None:
     ("seen", "expected"),
     [
         ({}, []),
-        ({"address": FORGED_ADDRESS}, ["address_forgeable"]),
+        ({"address": FORGED_ADDRESS, "forwarded": FORGED_ADDRESS}, ["address_forgeable"]),
+        ({"address": FORGED_ADDRESS, "forwarded": f"{FORGED_ADDRESS}, {OWN}"}, []),
         ({"host": FORGED_HOST}, ["host_forgeable"]),
     ],
 )
 def test_what_a_stranger_can_write_is_told(seen: dict[str, Any], expected: list[str]) -> None:
     """A forged address or host that reaches the proxy as true is a finding; one that was overwritten is none."""
-    found = round_trip.forged_findings(place(), settings(), Passage("ab", SEEN | seen, (), ""))
+    found = round_trip.forged_findings(place(), settings(), Passage("ab", SEEN | seen, (), ""), frozenset({OWN}))
 
     assert [finding.code for finding in found] == expected
 
