@@ -25,7 +25,7 @@ TABLE: dict[str, set[str]] = {
     "telemetry": {"model", "rules", "queue"},
     "delivery": {"__init__", "model", "config", "graph", "queue", "telemetry"},
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
-    "operator": {"static_files", "model", "graph", "rules", "queue", "telemetry", "delivery", "edge"},
+    "operator": {"static_files", "model", "config", "graph", "rules", "queue", "telemetry", "delivery", "edge"},
     "simulator": set(),
     "installation": {"__init__", "model", "config", "rules", "queue"},
     "doctor": {"model", "config", "graph", "rules", "queue", "telemetry", "delivery", "installation"},

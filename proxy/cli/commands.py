@@ -9,6 +9,7 @@ from proxy.cli.check import check
 from proxy.cli.dead import dead
 from proxy.cli.events import events
 from proxy.cli.export import export
+from proxy.cli.password import password
 from proxy.cli.persons import erase, suppressions
 from proxy.cli.send import send
 from proxy.cli.serve import demo, serve, simulator
@@ -25,5 +26,5 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-for command in (serve, demo, simulator, check, snippet, events, dead, send, erase, suppressions, export):
+for command in (serve, demo, simulator, check, snippet, events, dead, send, erase, suppressions, export, password):
     main.add_command(command)

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from proxy.config.address import Address, address_of
 from proxy.config.database_url import server_urls
 from proxy.config.hosts import ascii_host
+from proxy.config.password_hash import is_hash, read_hash
 
 
 class Resolver(Protocol):
@@ -43,12 +44,20 @@ def _servers(value: SecretStr) -> SecretStr:
     return value
 
 
+def _password(value: SecretStr) -> SecretStr:
+    if is_hash(value.get_secret_value()):
+        read_hash(value.get_secret_value())
+    return value
+
+
 def folded(name: str) -> str:
     """Return a name as blocked names are compared: lower-case letters and digits only."""
     return "".join(c for c in name.lower() if c.isalnum())
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
+Password = Annotated[Secret, AfterValidator(_password)]
+"""In clear, or what ``password_hash`` makes of it."""
 DatabaseUrl = Annotated[Secret, AfterValidator(_servers)]
 Listen = Annotated[Address, BeforeValidator(address_of)]
 Leaf = Annotated[str, AfterValidator(_path_segment)]

@@ -16,7 +16,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, cr
 from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
-from proxy.config.field_types import BlockedKey, DatabaseUrl, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
+from proxy.config.field_types import (
+    BlockedKey,
+    DatabaseUrl,
+    Domain,
+    Flag,
+    Leaf,
+    Listen,
+    Password,
+    Seconds,
+    Secret,
+    Whole,
+)
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
 _BLOCKED = """
@@ -40,9 +51,10 @@ class ServerSettings(_Section):
     operator_listen: Listen = Field(
         Address("127.0.0.1", 9090), description='"host:port" of the dashboard, metrics and health'
     )
-    operator_password: Secret = Field(
+    operator_password: Password = Field(
         SecretStr(""),
-        description="a text, env:NAME or file:PATH; required when operator_listen is not loopback",
+        description="a text, env:NAME or file:PATH, or scrypt:… as capi-proxy password writes it; required when "
+        "operator_listen is not loopback",
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='a list of networks such as "10.0.0.0/8", without host bits'
