@@ -24,6 +24,7 @@ from proxy.config.field_types import (
     Leaf,
     Listen,
     Password,
+    PublicUrl,
     Seconds,
     Secret,
     Whole,
@@ -215,6 +216,7 @@ class Site(_Section):
         pattern=r"^(/?[A-Za-z0-9][A-Za-z0-9_-]*)?$",
         description='empty (derived) or one plain word: "/shop-tools"',
     )
+    public_url: PublicUrl = Field("", description="empty, or scheme and host where pages find the proxy")
     tag_name: Leaf = Field("m.js", description="one path segment: letters, digits, - _ .")
     collect_name: Leaf = Field("e", description="one path segment: letters, digits, - _ .")
     image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")
