@@ -21,6 +21,7 @@ MODULES: Final = {
     "erase": "persons",
     "suppressions": "persons",
     "export": "export",
+    "password": "password",
 }
 """By the name of each command the module of ``proxy/cli`` that holds it under that name."""
 
