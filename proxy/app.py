@@ -13,8 +13,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, NamedTuple
 
 from proxy import __version__
-from proxy.alerts.alerter import Alerter
-from proxy.alerts.figures import DayFigures
 from proxy.alerts.start import alerting
 from proxy.config.address import Address
 from proxy.config.load import Config
@@ -42,6 +40,7 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
 from proxy.telemetry.readiness import Check, QueueCheck, Readiness
+from proxy.watch.start import watching
 
 
 class Running(NamedTuple):
@@ -132,21 +131,6 @@ def delivery(parts: Parts) -> AbstractAsyncContextManager[LaneGroup]:
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-def alerts(parts: Parts, readiness: Readiness) -> AbstractAsyncContextManager[Alerter | None]:
-    """Return what tells of conditions as long as it is entered."""
-    installation, queue, _, conditions = parts
-    settings = installation.settings
-    return alerting(
-        settings.alerts,
-        installation.config.data_dir,
-        look=readiness.conditions,
-        figures=DayFigures(queue).lines,
-        board=conditions,
-        shared=queue if settings.queue.engine == "postgres" else None,
-        now=now_ms,
-    )
-
-
 async def listen_to_operator(
     stack: AsyncExitStack, parts: Parts, lanes: LaneGroup, checks: Sequence[Check] = ()
 ) -> Address:
@@ -165,7 +149,13 @@ async def listen_to_operator(
     server, keys = installation.settings.server, installation.person_keys()
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
-    alerter = await stack.enter_async_context(alerts(parts, readiness))
+    settings, directory = installation.settings, installation.config.data_dir
+    await stack.enter_async_context(
+        watching(settings, directory, queue=queue, board=conditions, token_ends=lambda _pixel: None, now=now_ms)
+    )
+    alerter = await stack.enter_async_context(
+        alerting(settings, directory, readiness.conditions, queue=queue, board=conditions, now=now_ms)
+    )
     operator = Operator(
         server.operator_password.get_secret_value(),
         queue=queue,
