@@ -16,7 +16,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, cr
 from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
-from proxy.config.field_types import BlockedKey, DatabaseUrl, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
+from proxy.config.field_types import (
+    BlockedKey,
+    DatabaseUrl,
+    Domain,
+    Flag,
+    Leaf,
+    Listen,
+    Password,
+    PublicUrl,
+    Seconds,
+    Secret,
+    Whole,
+)
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
 _BLOCKED = """
@@ -40,9 +52,10 @@ class ServerSettings(_Section):
     operator_listen: Listen = Field(
         Address("127.0.0.1", 9090), description='"host:port" of the dashboard, metrics and health'
     )
-    operator_password: Secret = Field(
+    operator_password: Password = Field(
         SecretStr(""),
-        description="a text, env:NAME or file:PATH; required when operator_listen is not loopback",
+        description="a text, env:NAME or file:PATH, or scrypt:… as capi-proxy password writes it; required when "
+        "operator_listen is not loopback",
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='a list of networks such as "10.0.0.0/8", without host bits'
@@ -204,6 +217,7 @@ class Site(_Section):
         pattern=r"^(/?[A-Za-z0-9][A-Za-z0-9_-]*)?$",
         description='empty (derived) or one plain word: "/shop-tools"',
     )
+    public_url: PublicUrl = Field("", description="empty, or scheme and host where pages find the proxy")
     tag_name: Leaf = Field("m.js", description="one path segment: letters, digits, - _ .")
     collect_name: Leaf = Field("e", description="one path segment: letters, digits, - _ .")
     image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")

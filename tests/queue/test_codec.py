@@ -132,7 +132,7 @@ def test_segments_without_facts_are_read(records: list[Record]) -> None:
 @given(RECORDS)
 def test_segments_of_older_versions_are_read(records: list[Record]) -> None:
     """Layouts 1 and 2 come back with all they had: whole payloads, and in the second findings and people."""
-    bare = {"shared": b"", "facts": NO_FACTS, "arrived": 0}
+    bare: dict[str, Any] = {"shared": b"", "facts": NO_FACTS, "arrived": 0}
     whole = [record._replace(payload=record.whole, **bare) for record in records]
 
     assert unpack(packed_as(2, whole), "1") == tuple(whole)
