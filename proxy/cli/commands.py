@@ -16,6 +16,7 @@ MODULES: Final = {
     "check": "check",
     "snippet": "snippet",
     "events": "events",
+    "stats": "stats",
     "dead": "dead",
     "send": "send",
     "erase": "persons",
