@@ -17,6 +17,7 @@ MODULES: Final = {
     "check": "check",
     "snippet": "snippet",
     "events": "events",
+    "stats": "stats",
     "dead": "dead",
     "send": "send",
     "erase": "persons",

@@ -16,6 +16,7 @@ from proxy.operator.gate import Gate
 from proxy.operator.headers import add_security_headers
 from proxy.operator.health import HealthApi
 from proxy.operator.login import LoginApi
+from proxy.operator.overview import OverviewApi
 from proxy.operator.page import Page
 from proxy.operator.password import OperatorPassword
 from proxy.operator.persons import PersonApi
@@ -75,6 +76,7 @@ class Operator:
             LoginApi(known, gate=gate, sessions=sessions, wrong_passwords=wrong_passwords, now=now),
             HealthApi(readiness, metrics, queue),
             DeliveryApi(queue, lanes=lanes, readiness=readiness, now=now),
+            OverviewApi(queue, now),
             PersonApi(queue, metrics, now=now, person_keys=person_keys),
             AlertApi(alerter),
             DoctorApi(examine, now),
