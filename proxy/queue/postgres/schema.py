@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import dead_letters, lane_table, orders, seen_slots, segment_table, sightings, suppressions
+from proxy.queue.postgres import dead_letters, lane_table, orders, pixel_orders, seen_slots, segment_table, sightings, suppressions
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
@@ -48,6 +48,7 @@ _REPLICA = """CREATE TABLE IF NOT EXISTS replica(
 TABLES: tuple[str, ...] = (
     _REPLICA,
     *lane_table.TABLES,
+    *pixel_orders.TABLES,
     *segment_table.TABLES,
     *seen_slots.TABLES,
     *orders.TABLES,
