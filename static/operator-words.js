@@ -157,6 +157,8 @@ export const advice = ({ code, subject, detail }) => {
         `Nothing is sent for pixel ${subject}: ${detail}. Its events wait until you resume it; ` +
         "what grows older than 7 days becomes a dead letter."
       );
+    case "token_expiring":
+      return `Make a new access token for pixel ${subject} in Events Manager: ${detail}.`;
     case "graph_errors":
       return `Events of pixel ${subject} wait: ${detailText(detail)}. The proxy tries again by itself, and none is lost.`;
     case "pixel_not_configured":

@@ -17,7 +17,7 @@ from proxy.config.password_hash import is_hash
 from proxy.graph.law import MAX_AGE_MS
 from proxy.installation import Installation, locked, now_ms, open_books
 from proxy.model.suppression import SuppressionKind
-from proxy.operator.api import dead_letter_json, event_json
+from proxy.operator.event_json import dead_letter_json, event_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import ClosedBooks, Erased, Filter
 from proxy.queue.sqlite.data_dir import DataDirBusyError

@@ -100,6 +100,7 @@ class RetentionSettings(_Section):
 
     ledger_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
     ledger_max_bytes: Whole = Field(1_073_741_824, ge=1_048_576, description="bytes, 1048576 or more")
+    rollup_days: Whole = Field(400, ge=30, le=3650, description="days, 30 to 3650")
     dead_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
     opted_out_days: Whole = Field(400, ge=30, le=3650, description="days, 30 to 3650")
     erased_days: Whole = Field(7, ge=7, le=400, description="days, 7 to 400")

@@ -5,6 +5,8 @@ tries again while Graph is unwell. Behind it, helpers claim the oldest events wh
 well, more of them as Graph answers well, fewer when it throttles or slows down. What was refused together leaves this
 way: the worker for suspects finds the bad events among them while Graph is well, a few requests at a time, and fresh
 events never wait for it. What the queue holds until a moment wakes the lane by itself.
+
+More than 250 lines: who may send when is one question, and its answers stand together.
 """
 
 import asyncio

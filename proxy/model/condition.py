@@ -20,6 +20,7 @@ ConditionCode: TypeAlias = Literal[
     "graph_errors",
     "suspects_late",
     "pixel_not_configured",
+    "token_expiring",
     "clock",
     # Receiving
     "untrusted_forwarding",

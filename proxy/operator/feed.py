@@ -18,7 +18,7 @@ from proxy.operator.event_json import event_json, waiting_json
 from proxy.queue.contract import Archive, Filter, QueueError
 
 EVERY_S = 0.4
-MOST_LISTENERS = 16
+MOST_SUBSCRIBERS = 16
 _STATUS_EVERY_S = 1.0
 _ROWS, _WAITING = 200, 100
 _REMEMBERED = 4 * (_ROWS + _WAITING)
@@ -36,7 +36,7 @@ class Message(NamedTuple):
     id: str | None = None
 
 
-class Listener:
+class Subscriber:
     """One page that listens."""
 
     def __init__(self, is_gone: Callable[[], bool], cut: Callable[[], None]) -> None:
@@ -74,10 +74,10 @@ class Listener:
 
 
 class LiveFeed:
-    """Tells all listeners what happens."""
+    """Tells all subscribers what happens."""
 
     def __init__(self, queue: Archive, status: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
-        """Begin without listeners.
+        """Begin without subscribers.
 
         Args:
             queue: Is read.
@@ -85,7 +85,7 @@ class LiveFeed:
         """
         self._queue = queue
         self._status = status
-        self._listeners: set[Listener] = set()
+        self._subscribers: set[Subscriber] = set()
         self._reading: asyncio.Task[None] | None = None
         self._told: OrderedDict[Key, str] = OrderedDict()
         self._begun = asyncio.Event()
@@ -94,34 +94,34 @@ class LiveFeed:
     @property
     def is_full(self) -> bool:
         """Whether nobody else may listen."""
-        return self._is_closed or len(self._listeners) >= MOST_LISTENERS
+        return self._is_closed or len(self._subscribers) >= MOST_SUBSCRIBERS
 
-    def join(self, listener: Listener) -> None:
-        """Tell a listener what happens from now on."""
-        self._listeners.add(listener)
+    def join(self, subscriber: Subscriber) -> None:
+        """Tell a subscriber what happens from now on."""
+        self._subscribers.add(subscriber)
         if not self._reading:
             self._begun = asyncio.Event()
             self._reading = asyncio.create_task(self._read_on(), name="live feed")
 
-    async def greet(self, listener: Listener, last: int | None) -> None:
-        """Tell a new listener how all stands, and what happened since an event's number.
+    async def greet(self, subscriber: Subscriber, last: int | None) -> None:
+        """Tell a new subscriber how all stands, and what happened since an event's number.
 
         Whoever asks for events after that word misses none: what ends later is told.
 
         Args:
-            listener: Whom to tell.
+            subscriber: Whom to tell.
             last: The number of the last event that it was told; None: it wants nothing of before.
         """
         await self._begun.wait()
         with suppress(QueueError):
             if last is not None:
-                await self._tell_missed(listener, last)
-            listener.tell(_status_message(await self._status()))
+                await self._tell_missed(subscriber, last)
+            subscriber.tell(_status_message(await self._status()))
 
-    def leave(self, listener: Listener) -> None:
-        """Forget a listener; after the last one nothing is read."""
-        self._listeners.discard(listener)
-        if not self._listeners and self._reading:
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber; after the last one nothing is read."""
+        self._subscribers.discard(subscriber)
+        if not self._subscribers and self._reading:
             self._reading.cancel()
             self._reading = None
             self._told.clear()
@@ -130,20 +130,20 @@ class LiveFeed:
         """End all connections."""
         self._is_closed = True
         reading = self._reading
-        for listener in list(self._listeners):
-            listener.end()
-            self.leave(listener)
+        for subscriber in list(self._subscribers):
+            subscriber.end()
+            self.leave(subscriber)
         if reading:
             with suppress(asyncio.CancelledError):
                 await reading
 
-    async def _tell_missed(self, listener: Listener, last: int) -> None:
+    async def _tell_missed(self, subscriber: Subscriber, last: int) -> None:
         rows = [row async for row in self._queue.events(Filter(limit=_MOST_UNREAD // 2))]
         missed = [row for row in rows if row.number > last]
         if len(missed) == len(rows) and rows:
-            listener.tell(Message("gap", "{}"))
+            subscriber.tell(Message("gap", "{}"))
         for row in reversed(missed):
-            listener.tell(_row_message(event_json(row)))
+            subscriber.tell(_row_message(event_json(row)))
 
     async def _read_on(self) -> None:
         """Read until nobody listens; a fault ends all connections, and pages come again."""
@@ -159,13 +159,13 @@ class LiveFeed:
                     looked, status = time.monotonic(), await self._tell_status(status)
                 await asyncio.sleep(EVERY_S)
         finally:
-            for listener in list(self._listeners):
-                listener.end()
+            for subscriber in list(self._subscribers):
+                subscriber.end()
 
     def _drop_gone(self) -> None:
-        for listener in list(self._listeners):
-            if listener.is_gone():
-                listener.hang_up()
+        for subscriber in list(self._subscribers):
+            if subscriber.is_gone():
+                subscriber.hang_up()
 
     async def _tell_events(self, *, is_first: bool) -> None:
         rows = [row async for row in self._queue.events(Filter(limit=_ROWS))]
@@ -202,8 +202,8 @@ class LiveFeed:
         return now
 
     def _tell(self, message: Message) -> None:
-        for listener in list(self._listeners):
-            listener.tell(message)
+        for subscriber in list(self._subscribers):
+            subscriber.tell(message)
 
 
 def _key(row: LedgerRow) -> Key:

@@ -54,7 +54,8 @@ class Gate:
 
     def is_over(self, request: web.Request) -> bool:
         """Tell whether somebody who was let in by a session has none any more."""
-        return self._password is not None and hdrs.AUTHORIZATION not in request.headers and not self.has_session(request)
+        came_by_session = self._password is not None and hdrs.AUTHORIZATION not in request.headers
+        return came_by_session and not self.has_session(request)
 
     async def _unknown(self, request: web.Request, password: OperatorPassword) -> web.Response | None:
         if self.has_session(request):

@@ -3,13 +3,25 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from proxy.model.event_facts import EventFacts
 from proxy.model.ledger import LedgerRow, Status
 from proxy.operator.event_json import dead_letter_json, event_json, facts_json, waiting_json
 from proxy.queue.contract import DeadLetter, DeliveryState, WaitingEvent
 
 Moment: TypeAlias = dict[str, Any]
 _TAKEN = {Status.DELIVERED, Status.DEAD, Status.REPLAYED}
-_ORDER = ("happened", "arrived", "decided", "held", "attempted", "delivered", "dead", "replayed", "browser_copy", "paused")
+_ORDER = (
+    "happened",
+    "arrived",
+    "decided",
+    "held",
+    "attempted",
+    "delivered",
+    "dead",
+    "replayed",
+    "browser_copy",
+    "paused",
+)
 _COPY_WORDS = {
     "fired": "The Pixel in this browser took the call and reports it too.",
     "blocked": "The Pixel in this browser was blocked; Meta knows of the event by the server copy alone.",
@@ -44,7 +56,7 @@ def story_json(
         "pixel": pixel,
         "name": name,
         "id": event_id,
-        "site": next((each.facts.site for each in (*rows, *waiting) if each.facts.site), ""),
+        "site": next((facts.site for facts in _facts(rows, waiting) if facts.site), ""),
         "state": "waiting" if waiting else str(rows[-1].status) if rows else "dead",
         "timeline": sorted(moments, key=lambda moment: (moment["at"], _ORDER.index(moment["what"]))),
         "rows": list(map(event_json, rows)),
@@ -159,12 +171,16 @@ def _copies(rows: Sequence[LedgerRow], waiting: Sequence[WaitingEvent]) -> list[
 def _proof(rows: Sequence[LedgerRow], waiting: Sequence[WaitingEvent]) -> dict[str, Any] | None:
     """Return what was known when it was decided to send the event, or not to."""
     sent = next((row for row in reversed(rows) if row.status in _TAKEN), None)
-    told = sent or next(iter((*waiting, *rows)), None)
+    told: LedgerRow | WaitingEvent | None = sent or next(iter(waiting), None) or next(iter(rows), None)
     if told is None:
         return None
     facts = facts_json(told.facts)
     kept = {key: facts[key] for key in ("consent", "consent_source", "match_keys", "redactions")}
     return {**kept, "findings": told.findings, "action_source": told.action_source}
+
+
+def _facts(rows: Sequence[LedgerRow], waiting: Sequence[WaitingEvent]) -> list[EventFacts]:
+    return [*(row.facts for row in rows), *(event.facts for event in waiting)]
 
 
 def _times(times: int) -> str:

@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp_sse import EventSourceResponse, sse_response
 
 from proxy.operator.documents import BadQueryError, json_response, whole_number
-from proxy.operator.feed import Listener, LiveFeed
+from proxy.operator.feed import Subscriber, LiveFeed
 from proxy.operator.gate import Gate
 
 PING_S = 15.0
@@ -23,7 +23,7 @@ class StreamApi:
         self._gate = gate
 
     def add_to(self, app: web.Application) -> None:
-        """Add the address of this part, and let its connections end with the listener."""
+        """Add the address of this part, and let its connections end with the subscriber."""
         app.router.add_get("/api/stream", self._stream)
         app.on_shutdown.append(self._close)
 
@@ -34,23 +34,23 @@ class StreamApi:
         last = _last(request)
         if self._feed.is_full:
             return json_response({"error": "too many listen"}, 503, {hdrs.RETRY_AFTER: _RETRY_SECONDS})
-        listener = Listener(lambda: _is_lost(request) or self._gate.is_over(request), lambda: _cut(request))
-        self._feed.join(listener)
-        greeting = asyncio.create_task(self._feed.greet(listener, last), name="greeting")
+        subscriber = Subscriber(lambda: _is_lost(request) or self._gate.is_over(request), lambda: _cut(request))
+        self._feed.join(subscriber)
+        greeting = asyncio.create_task(self._feed.greet(subscriber, last), name="greeting")
         response: web.StreamResponse = web.Response()
         try:
             async with sse_response(request, send_timeout=_SEND_S, ping_interval=PING_S) as response:
-                await _send(response, listener)
+                await _send(response, subscriber)
         except (ConnectionError, TimeoutError):
             _cut(request)
         finally:
             greeting.cancel()
-            self._feed.leave(listener)
+            self._feed.leave(subscriber)
         return response
 
 
-async def _send(response: EventSourceResponse, listener: Listener) -> None:
-    while message := await listener.next():
+async def _send(response: EventSourceResponse, subscriber: Subscriber) -> None:
+    while message := await subscriber.next():
         await response.send(message.data, id=message.id, event=message.event)
 
 

@@ -1,5 +1,6 @@
 """The tag door: the script of a site, prepared once at start, as caches may keep it."""
 
+import re
 from collections.abc import Sequence
 
 from proxy.config.schema import Site
@@ -8,7 +9,10 @@ from proxy.edge.exchange import HttpAnswer, HttpRequest
 from proxy.edge.tag.build import tag_of
 from proxy.edge.turns import Turns
 from proxy.static_files import Asset
+from proxy.telemetry.tallies import TAG, TallyCounters
 
+_SHOWN = 8
+_BUILD = re.compile(r'"([0-9a-f]{20})(?:-br|-gzip)?"')
 _HEADERS = {
     "Content-Type": "text/javascript; charset=utf-8",
     "Cache-Control": "public, max-age=3600",
@@ -22,15 +26,34 @@ _HEADERS = {
 class TagDoor:
     """Answers any page: what the tag holds is no secret, and a cache must not keep it for one page alone."""
 
-    def __init__(self, sites: Sequence[Site], turns: Turns) -> None:
-        """Prepare the tags of the sites, to be sent to each client in its turn."""
+    def __init__(self, sites: Sequence[Site], turns: Turns, tallies: TallyCounters) -> None:
+        """Prepare the tags of the sites.
+
+        Args:
+            sites: Their settings stand in their tags.
+            turns: Each client is answered in its turn.
+            tallies: Count which builds browsers have.
+        """
+        self._tallies = tallies
         self._tags = {site.name: tag_of(site) for site in sites}
         self._turns = turns
 
     async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer with the site's tag."""
         await self._turns.mine(admitted.network)
-        return _script(self._tags[admitted.site.name], admitted.arrival.request)
+        asset, request = self._tags[admitted.site.name], admitted.arrival.request
+        self._count(admitted.site.name, asset, request.headers.get("if-none-match", ""))
+        return _script(asset, request)
+
+    def _count(self, site: str, asset: Asset, known: str) -> None:
+        """Count the build that a browser has from now on, and the older one that it had until now.
+
+        The tag is cached for an hour at most, and then its browser says by the ETag which build it has had. So the
+        builds in use are known, and the tag need not say anything.
+        """
+        self._tallies.count(TAG, site, asset.etag[:_SHOWN], "current")
+        if (found := _BUILD.search(known)) and found[1] != asset.etag:
+            self._tallies.count(TAG, site, found[1][:_SHOWN], "before")
 
 
 def _script(asset: Asset, request: HttpRequest) -> HttpAnswer:

@@ -32,7 +32,7 @@ from proxy.queue.contract.outbox import (
 )
 from proxy.queue.contract.pixel_orders import PixelOrders
 from proxy.queue.contract.replicas import LaneReport, Replica, Replicas
-from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row
+from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row, ended_row
 from proxy.queue.contract.suppressing import Suppressing, Suppression
 from proxy.queue.contract.whole import DeliveryQueue, WholeQueue
 
@@ -74,4 +74,5 @@ __all__ = [
     "dead_row",
     "dropped_row",
     "duplicate_row",
+    "ended_row",
 ]

@@ -17,7 +17,16 @@ from typing import NamedTuple
 
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import dead_letters, lane_table, orders, pixel_orders, seen_slots, segment_table, sightings, suppressions
+from proxy.queue.postgres import (
+    dead_letters,
+    lane_table,
+    orders,
+    pixel_orders,
+    seen_slots,
+    segment_table,
+    sightings,
+    suppressions,
+)
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
