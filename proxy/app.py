@@ -2,6 +2,8 @@
 
 Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests
 while the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
+
+More than 250 lines: whoever looks for what is joined to what finds it in one place.
 """
 
 import asyncio
@@ -13,6 +15,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, NamedTuple
 
 from proxy import __version__
+from proxy.alerts.alerter import Alerter
+from proxy.alerts.figures import DayFigures
+from proxy.alerts.start import alerting
 from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.config.schema import LimitSettings
@@ -130,6 +135,21 @@ def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
+def alerts(parts: Parts, readiness: Readiness) -> AbstractAsyncContextManager[Alerter | None]:
+    """Return what tells of conditions as long as it is entered."""
+    installation, queue, _, conditions = parts
+    settings = installation.settings
+    return alerting(
+        settings.alerts,
+        installation.config.data_dir,
+        look=readiness.conditions,
+        figures=DayFigures(queue).lines,
+        board=conditions,
+        shared=queue if settings.queue.engine == "postgres" else None,
+        now=now_ms,
+    )
+
+
 async def listen_to_operator(
     stack: AsyncExitStack, parts: Parts, delivery: Delivery, checks: Sequence[Check] = ()
 ) -> Address:
@@ -147,6 +167,8 @@ async def listen_to_operator(
     installation, queue, metrics, conditions = parts
     settings, lanes = installation.settings, delivery.lanes
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
+    readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
+    alerter = await stack.enter_async_context(alerts(parts, readiness))
     shown = Shown(
         password=settings.server.operator_password.get_secret_value(),
         queue=queue,
@@ -155,7 +177,8 @@ async def listen_to_operator(
         orders=delivery.orders,
         tokens=delivery.tokens,
         conditions=conditions,
-        readiness=Readiness(conditions, [QueueCheck(queue, conditions), late, *checks]),
+        readiness=readiness,
+        alerter=alerter,
         now=now_ms,
         examine=lambda: examined(installation.config),
         sites=settings.site,

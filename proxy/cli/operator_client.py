@@ -1,10 +1,7 @@
 """How commands reach events, dead letters and persons: through the running proxy, or in data_dir when none runs."""
 
-import os
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from getpass import getpass
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -12,12 +9,14 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
+from proxy.cli.known_password import PasswordUnknownError, known_password
 from proxy.config.load import Config
-from proxy.config.password_hash import is_hash
 from proxy.graph.law import MAX_AGE_MS
 from proxy.installation import Installation, locked, now_ms, open_books
 from proxy.model.suppression import SuppressionKind
+from proxy.operator.documents import BadQueryError
 from proxy.operator.event_json import dead_letter_json, event_json
+from proxy.operator.overview import asked_of, overview_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import ClosedBooks, Erased, Filter
 from proxy.queue.sqlite.data_dir import DataDirBusyError
@@ -25,7 +24,6 @@ from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
 
-_VARIABLE = "CAPI_PROXY_OPERATOR_PASSWORD"
 _ANSWER_S = 60
 _ERASE_S = 3600
 """An erasure reads all that waits."""
@@ -40,6 +38,9 @@ class OperatorClient(Protocol):
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return finished events, newest first."""
+
+    async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """Return figures, as ``/api/overview`` answers these parameters."""
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return dead letters, newest first."""
@@ -95,26 +96,14 @@ async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
 @asynccontextmanager
 async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
     server = config.settings.server
-    password = _password(server.operator_password.get_secret_value())
+    try:
+        password = known_password(server.operator_password.get_secret_value())
+    except PasswordUnknownError as error:
+        raise OperatorClientError(str(error)) from None
     base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
     async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session:
         yield _RemoteClient(session)
-
-
-def _password(configured: str) -> str:
-    """Return the password, which the configuration may have as a hash alone.
-
-    Raises:
-        OperatorClientError: when nobody can be asked for it.
-    """
-    if not is_hash(configured):
-        return configured
-    if given := os.environ.get(_VARIABLE):
-        return given
-    if not sys.stdin.isatty():
-        raise OperatorClientError(f"operator_password is a hash; put the password into {_VARIABLE}")
-    return getpass("The operator's password: ")
 
 
 class _LocalClient:
@@ -148,6 +137,14 @@ class _LocalClient:
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         return [event_json(row) async for row in (await self._archive()).events(wanted)]
+
+    async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            wanted = asked_of(asked, now_ms())
+        except BadQueryError as error:
+            raise OperatorClientError(str(error)) from None
+        found: dict[str, Any] = orjson.loads(await overview_json(await self._archive(), wanted))
+        return found
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         return [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
@@ -185,6 +182,10 @@ class _RemoteClient:
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = (await self._ask("GET", "/api/events", params=_query(wanted)))["events"]
         return events
+
+    async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        found: dict[str, Any] = await self._ask("GET", "/api/overview", params=dict(asked))
+        return found
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         letters: list[dict[str, Any]] = (await self._ask("GET", "/api/dead", params=_query(wanted)))["dead"]

@@ -28,7 +28,7 @@ _UNTOLD = {"oldest", "oldest_suspect", "silent", "seen", "detail", "reasons"}
 Key: TypeAlias = tuple[Any, ...]
 
 
-class Message(NamedTuple):
+class StreamMessage(NamedTuple):
     """One server-sent event."""
 
     event: str
@@ -46,18 +46,18 @@ class Subscriber:
             is_gone: Tells whether nobody reads any more, or may.
             cut: Ends the connection, even while something is being sent.
         """
-        self._unread: asyncio.Queue[Message | None] = asyncio.Queue(_MOST_UNREAD)
+        self._unread: asyncio.Queue[StreamMessage | None] = asyncio.Queue(_MOST_UNREAD)
         self.is_gone = is_gone
         self._cut = cut
 
-    def tell(self, message: Message) -> None:
+    def tell(self, message: StreamMessage) -> None:
         """Have a message sent; whoever reads too slowly is hung up on."""
         try:
             self._unread.put_nowait(message)
         except asyncio.QueueFull:
             self.hang_up()
 
-    async def next(self) -> Message | None:
+    async def next(self) -> StreamMessage | None:
         """Return the next message; None when there will be none any more."""
         return await self._unread.get()
 
@@ -141,7 +141,7 @@ class LiveFeed:
         rows = [row async for row in self._queue.events(Filter(limit=_MOST_UNREAD // 2))]
         missed = [row for row in rows if row.number > last]
         if len(missed) == len(rows) and rows:
-            subscriber.tell(Message("gap", "{}"))
+            subscriber.tell(StreamMessage("gap", "{}"))
         for row in reversed(missed):
             subscriber.tell(_row_message(event_json(row)))
 
@@ -171,17 +171,17 @@ class LiveFeed:
         rows = [row async for row in self._queue.events(Filter(limit=_ROWS))]
         waiting = await self._queue.waiting(Filter(limit=_WAITING))
         if not is_first and len(rows) == _ROWS and not any(_key(row) in self._told for row in rows):
-            self._tell(Message("gap", "{}"))
+            self._tell(StreamMessage("gap", "{}"))
         finished = [(_key(row), _row_message(event_json(row))) for row in reversed(rows)]
         arrived = [
-            ((event.pixel, event.name, event.id, event.arrived), Message("row", _text(waiting_json(event))))
+            ((event.pixel, event.name, event.id, event.arrived), StreamMessage("row", _text(waiting_json(event))))
             for event in reversed(waiting)
         ]
         for message in self._news((*arrived, *finished)):
             if not is_first:
                 self._tell(message)
 
-    def _news(self, messages: Iterable[tuple[Key, Message]]) -> list[Message]:
+    def _news(self, messages: Iterable[tuple[Key, StreamMessage]]) -> list[StreamMessage]:
         """Return those that were not told yet, or otherwise; of waiting events the first word alone."""
         news = []
         for key, message in messages:
@@ -201,7 +201,7 @@ class LiveFeed:
             self._tell(_status_message(status))
         return now
 
-    def _tell(self, message: Message) -> None:
+    def _tell(self, message: StreamMessage) -> None:
         for subscriber in list(self._subscribers):
             subscriber.tell(message)
 
@@ -210,12 +210,12 @@ def _key(row: LedgerRow) -> Key:
     return (row.number, row.pixel, row.name, row.id, row.at)
 
 
-def _row_message(row: Mapping[str, Any]) -> Message:
-    return Message("row", _text(row), str(row["number"]))
+def _row_message(row: Mapping[str, Any]) -> StreamMessage:
+    return StreamMessage("row", _text(row), str(row["number"]))
 
 
-def _status_message(status: Mapping[str, Any]) -> Message:
-    return Message("status", _text(status))
+def _status_message(status: Mapping[str, Any]) -> StreamMessage:
+    return StreamMessage("status", _text(status))
 
 
 def _text(document: Mapping[str, Any]) -> str:

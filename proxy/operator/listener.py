@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from proxy.operator.alerts import AlertApi
 from proxy.operator.dead import DeadLetterApi
 from proxy.operator.doctor import DoctorApi
 from proxy.operator.documents import BadQueryError, json_response
@@ -15,6 +16,7 @@ from proxy.operator.gate import Gate
 from proxy.operator.headers import add_security_headers
 from proxy.operator.health import HealthApi
 from proxy.operator.login import LoginApi
+from proxy.operator.overview import OverviewApi
 from proxy.operator.page import Page
 from proxy.operator.password import OperatorPassword
 from proxy.operator.persons import PersonApi
@@ -59,6 +61,8 @@ class Operator:
             DeadLetterApi(queue, lanes, now),
             PixelApi(queue, lanes=lanes, orders=shown.orders, tokens=shown.tokens, sites=shown.sites, now=now),
             SourceApi(queue, sites=shown.sites, prefixes=shown.prefixes, now=now),
+            OverviewApi(queue, now),
+            AlertApi(shown.alerter),
             PersonApi(queue, shown.metrics, now=now, person_keys=shown.person_keys),
             DoctorApi(shown.examine, now),
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from proxy.alerts.alerter import Alerter
 from proxy.config.schema import Site
 from proxy.delivery.lane import Lane
 from proxy.delivery.order_book import OrderBook
@@ -36,5 +37,7 @@ class Shown:
     sites: Sequence[Site]
     prefixes: Mapping[str, str]
     """By the name of a site, where its public paths begin."""
+    alerter: Alerter | None = None
+    """Tells of conditions; None where nobody is to be told."""
     person_keys: Sequence[bytes] = ()
     """Keys of the digests of persons, the current one first."""

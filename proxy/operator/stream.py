@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp_sse import EventSourceResponse, sse_response
 
 from proxy.operator.documents import BadQueryError, json_response, whole_number
-from proxy.operator.feed import Subscriber, LiveFeed
+from proxy.operator.feed import LiveFeed, Subscriber
 from proxy.operator.gate import Gate
 
 PING_S = 15.0
