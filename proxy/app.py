@@ -29,6 +29,7 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.model.probe import ProbeKeys
+from proxy.operator.install_check import InstallCheckApi
 from proxy.operator.listener import Operator
 from proxy.queue.contract import Intake, WholeQueue
 from proxy.queue.sieve import Sieve
@@ -156,9 +157,16 @@ async def listen_to_operator(
         now=now_ms,
         examine=lambda: examined(installation.config),
         person_keys=keys,
+        parts=[install_check_api(installation)],
     )
     terms = Terms("operator", few_connections(installation.settings.limits), conditions, metrics)
     return await listen(stack, operator.app(), server.operator_listen, terms)
+
+
+def install_check_api(installation: Installation) -> InstallCheckApi:
+    """Return what makes the owner's links to pages that show what the tag does."""
+    paths = [(site, installation.prefixes(site)[0]) for site in installation.settings.site]
+    return InstallCheckApi(installation.install_checks(), paths, now_ms)
 
 
 async def examined(config: Config) -> Mapping[str, Any]:
@@ -206,7 +214,8 @@ async def listen_to_public(
     installation, queue, metrics, conditions, wakes, has_writer = public_parts
     settings, trusted = installation.settings, installation.trusted()
     server, limits = settings.server, affordable_limits(limits, conditions)
-    entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
+    routes, policies, checks = installation.routes(), installation.policies(), installation.install_checks()
+    entry = Entry(routes, policies, settings.site, trusted, server.forwarding_header, checks)
     public = Public(
         entry,
         limits,

@@ -47,6 +47,7 @@ class Operator:
         now: Callable[[], int],
         examine: Examine,
         person_keys: Sequence[bytes] = (),
+        parts: Sequence[Part] = (),
     ) -> None:
         """Take what the owner may look at.
 
@@ -60,6 +61,7 @@ class Operator:
             now: Server clock in milliseconds.
             examine: Looks at configuration, machine and public addresses.
             person_keys: Keys of the digests of persons, the current one first.
+            parts: What answers beside the parts that are made of these.
         """
         self._password = PasswordGate(password, WrongPasswords(conditions, now)) if password else None
         self._parts: Sequence[Part] = (
@@ -68,6 +70,7 @@ class Operator:
             DeliveryApi(queue, lanes=lanes, readiness=readiness, now=now),
             PersonApi(queue, metrics, now=now, person_keys=person_keys),
             DoctorApi(examine, now),
+            *parts,
         )
 
     def app(self) -> web.Application:
