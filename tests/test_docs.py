@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.cli.commands import main
+from proxy.cli.commands import MODULES
 from proxy.model.condition import FAILS_READINESS, ConditionCode
 from proxy.model.event import DropReason
 from proxy.queue.contract import Stats
@@ -71,7 +71,7 @@ def test_every_address_of_the_api_has_its_row() -> None:
     source = "".join(path.read_text() for path in (ROOT / "proxy" / "operator").glob("*.py"))
     routes = {f"{method.upper()} {path}" for method, path in re.findall(r'add_(get|post)\("(/[^"]+)"', source)}
 
-    assert set(table("API")) == {route for route in routes if "/api/" in route}
+    assert set(table("Addresses", "dashboard-api.md")) >= {route for route in routes if "/api/" in route}
 
 
 def test_no_condition_is_explained_that_is_gone() -> None:
@@ -102,7 +102,7 @@ def test_the_commands_of_the_documents_exist() -> None:
     """No document speaks of a command that the program lacks."""
     named = {word for path in DOCUMENTS for word in re.findall(r"capi-proxy ([a-z]+) --", path.read_text())}
 
-    assert named - set(main.commands) == set()
+    assert named - set(MODULES) == set()
 
 
 def test_both_commands_stand_in_the_first_screen() -> None:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from proxy.config.address import Address, address_of
 from proxy.config.database_url import server_urls
 from proxy.config.hosts import ascii_host
+from proxy.config.password_hash import is_hash, read_hash
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
@@ -46,6 +47,12 @@ def _servers(value: SecretStr) -> SecretStr:
     return value
 
 
+def _password(value: SecretStr) -> SecretStr:
+    if is_hash(value.get_secret_value()):
+        read_hash(value.get_secret_value())
+    return value
+
+
 def _origin(value: str) -> str:
     origin = value.rstrip("/").lower()
     if value and not _ORIGIN.fullmatch(origin):
@@ -59,6 +66,8 @@ def folded(name: str) -> str:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
+Password = Annotated[Secret, AfterValidator(_password)]
+"""In clear, or what ``password_hash`` makes of it."""
 DatabaseUrl = Annotated[Secret, AfterValidator(_servers)]
 Listen = Annotated[Address, BeforeValidator(address_of)]
 Leaf = Annotated[str, AfterValidator(_path_segment)]

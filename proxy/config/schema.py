@@ -23,6 +23,7 @@ from proxy.config.field_types import (
     Flag,
     Leaf,
     Listen,
+    Password,
     PublicUrl,
     Seconds,
     Secret,
@@ -51,9 +52,10 @@ class ServerSettings(_Section):
     operator_listen: Listen = Field(
         Address("127.0.0.1", 9090), description='"host:port" of the dashboard, metrics and health'
     )
-    operator_password: Secret = Field(
+    operator_password: Password = Field(
         SecretStr(""),
-        description="a text, env:NAME or file:PATH; required when operator_listen is not loopback",
+        description="a text, env:NAME or file:PATH, or scrypt:… as capi-proxy password writes it; required when "
+        "operator_listen is not loopback",
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='a list of networks such as "10.0.0.0/8", without host bits'

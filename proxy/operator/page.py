@@ -1,7 +1,8 @@
 """The dashboard: files of ``static/`` that ask the API, and load nothing from elsewhere."""
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
+from proxy.operator.headers import PAGE_POLICY
 from proxy.static_files import static_file
 
 _SCRIPTS = (
@@ -11,15 +12,16 @@ _SCRIPTS = (
     "operator-elements.js",
     "operator-events.js",
     "operator-health.js",
+    "operator-login.js",
     "operator-words.js",
 )
-_STYLES = ("operator.css", "operator-base.css", "operator-tables.css")
+_STYLES = ("operator.css", "operator-base.css", "operator-login.css", "operator-tables.css")
 _FILES = {
     "/": ("operator.html", "text/html"),
+    "/login": ("operator-login.html", "text/html"),
     **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS},
     **{f"/{name}": (name, "text/css") for name in _STYLES},
 }
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'"
 
 
 class Page:
@@ -35,5 +37,5 @@ class Page:
 
     async def _file(self, request: web.Request) -> web.Response:
         body, kind = self._files[request.path]
-        headers = {"Content-Security-Policy": _POLICY, hdrs.CACHE_CONTROL: "no-store"}
+        headers = {"Content-Security-Policy": PAGE_POLICY}
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)

@@ -26,6 +26,7 @@ _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 _record_of = partial(tuple.__new__, Record)
 # What only servers' events say otherwise, between the part that is shared and the order.
 _OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
+_FACTS = tuple(Record._field_defaults[name] for name in ("facts", "arrived"))
 _ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_before", "pending")))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
@@ -124,7 +125,7 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
         shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
-        records.append(_record_of(about + shared + of_page))
+        records.append(_record_of(about + shared + of_page + _FACTS))
     return records, size
 
 
