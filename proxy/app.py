@@ -163,12 +163,13 @@ async def listen_to_operator(
         OSError: when the address cannot be listened on.
     """
     installation, queue, metrics, conditions = parts
-    server, keys = installation.settings.server, installation.person_keys()
+    settings, keys = installation.settings, installation.person_keys()
+    install_check = InstallCheckApi(installation.install_checks(), settings.site, installation.prefixes, now_ms)
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
     alerter = await stack.enter_async_context(alerts(parts, readiness))
     operator = Operator(
-        server.operator_password.get_secret_value(),
+        settings.server.operator_password.get_secret_value(),
         queue=queue,
         metrics=metrics,
         lanes=lanes,
@@ -178,16 +179,10 @@ async def listen_to_operator(
         now=now_ms,
         examine=lambda: examined(installation.config),
         person_keys=keys,
-        parts=[install_check_api(installation)],
+        parts=[install_check],
     )
-    terms = Terms("operator", few_connections(installation.settings.limits), conditions, metrics)
-    return await listen(stack, operator.app(), server.operator_listen, terms)
-
-
-def install_check_api(installation: Installation) -> InstallCheckApi:
-    """Return what makes the owner's links to pages that show what the tag does."""
-    paths = [(site, installation.prefixes(site)[0]) for site in installation.settings.site]
-    return InstallCheckApi(installation.install_checks(), paths, now_ms)
+    terms = Terms("operator", few_connections(settings.limits), conditions, metrics)
+    return await listen(stack, operator.app(), settings.server.operator_listen, terms)
 
 
 async def examined(config: Config) -> Mapping[str, Any]:

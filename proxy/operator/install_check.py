@@ -19,16 +19,23 @@ _ACCEPTED_PROXY = "scheme and host such as https://t.shop.example"
 class InstallCheckApi:
     """Answers the owner, whose browser the link is for."""
 
-    def __init__(self, checks: InstallChecks, paths: Sequence[tuple[Site, str]], now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        checks: InstallChecks,
+        sites: Sequence[Site],
+        prefixes: Callable[[Site], Sequence[str]],
+        now: Callable[[], int],
+    ) -> None:
         """Take what a link is made of.
 
         Args:
             checks: Sign it.
-            paths: Each site, and the path under which it is found.
+            sites: Whose pages may be looked at.
+            prefixes: Tell the public paths of a site, the current one first.
             now: Server clock in milliseconds.
         """
         self._checks = checks
-        self._paths = {site.name: (site, path) for site, path in paths}
+        self._paths = {site.name: (site, prefixes(site)[0]) for site in sites}
         self._now = now
 
     def add_to(self, app: web.Application) -> None:

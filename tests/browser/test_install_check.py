@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from conftest import USER_AGENT
+from demo_page import as_a_proxy_would, four_free_ports
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page
 from servers import served
 from support import until
-from test_demo import as_a_proxy_would, four_free_ports
 
 from proxy.cli.demo import Demo, run_demo
 
