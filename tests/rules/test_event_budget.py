@@ -222,4 +222,7 @@ def test_records_of_browsers_are_whole() -> None:
     firsts = Record._fields.index("shared") + 1
 
     assert records
-    assert records == [Record(*record[:firsts]) for record in records]  # type: ignore[arg-type]
+    assert records == [
+        Record(*record[:firsts], facts=record.facts, arrived=record.arrived)  # type: ignore[arg-type]
+        for record in records
+    ]
