@@ -12,10 +12,12 @@ from proxy.cli.terminal import Lines
 MODULES: Final = {
     "serve": "serve",
     "demo": "serve",
+    "alerts": "alerts",
     "simulator": "serve",
     "check": "check",
     "snippet": "snippet",
     "events": "events",
+    "stats": "stats",
     "dead": "dead",
     "send": "send",
     "erase": "persons",

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from aiohttp import web
 
+from proxy.alerts.alerter import Alerter
 from proxy.delivery.lane import Lane
+from proxy.operator.alerts import AlertApi
 from proxy.operator.api import DeliveryApi
 from proxy.operator.doctor import DoctorApi, Examine
 from proxy.operator.documents import BadQueryError, json_response
@@ -14,6 +16,7 @@ from proxy.operator.gate import Gate
 from proxy.operator.headers import add_security_headers
 from proxy.operator.health import HealthApi
 from proxy.operator.login import LoginApi
+from proxy.operator.overview import OverviewApi
 from proxy.operator.page import Page
 from proxy.operator.password import OperatorPassword
 from proxy.operator.persons import PersonApi
@@ -49,6 +52,7 @@ class Operator:
         now: Callable[[], int],
         examine: Examine,
         person_keys: Sequence[bytes] = (),
+        alerter: Alerter | None = None,
     ) -> None:
         """Take what the owner may look at.
 
@@ -62,6 +66,7 @@ class Operator:
             now: Server clock in milliseconds.
             examine: Looks at configuration, machine and public addresses.
             person_keys: Keys of the digests of persons, the current one first.
+            alerter: Tells of conditions; None where nobody is to be told.
         """
         known = OperatorPassword(password) if password else None
         wrong_passwords, sessions = WrongPasswords(conditions, now), Sessions(time.monotonic)
@@ -71,7 +76,9 @@ class Operator:
             LoginApi(known, gate=gate, sessions=sessions, wrong_passwords=wrong_passwords, now=now),
             HealthApi(readiness, metrics, queue),
             DeliveryApi(queue, lanes=lanes, readiness=readiness, now=now),
+            OverviewApi(queue, now),
             PersonApi(queue, metrics, now=now, person_keys=person_keys),
+            AlertApi(alerter),
             DoctorApi(examine, now),
         )
 
