@@ -149,9 +149,9 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
     case = event_case.case
     person = case.people[pixel_id]
     findings = _findings(case, person)
-    shares_all = first is not None and first.person is person
+    alike = first if first is not None and first.person is person else None
     if first is not None:
-        written = first.written if shares_all else payload.shared(event(event_case, pixel_id))
+        written = alike.written if alike else payload.shared(event(event_case, pixel_id))
     return SharedPart(
         written,
         person,
@@ -159,9 +159,7 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
         _bot_reason(case),
         size=len(written) + _PERSON * len(person.digests) + _FRAME,
         noted=_in_json(findings),
-        facts=first.facts
-        if first is not None and shares_all
-        else facts.with_keys(case.facts, person.user_data, event_case.page),
+        facts=alike.facts if alike else facts.with_keys(case.facts, person.user_data, event_case.page),
     )
 
 

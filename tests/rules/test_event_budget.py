@@ -222,7 +222,8 @@ def test_records_of_browsers_are_whole() -> None:
     firsts = Record._fields.index("shared") + 1
 
     assert records
+    plain = [Record(*record[:firsts]) for record in records]  # type: ignore[arg-type]
+    told = [(record.facts, record.arrived) for record in records]
     assert records == [
-        Record(*record[:firsts], facts=record.facts, arrived=record.arrived)  # type: ignore[arg-type]
-        for record in records
+        record._replace(facts=facts, arrived=at) for record, (facts, at) in zip(plain, told, strict=True)
     ]
