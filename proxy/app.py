@@ -187,8 +187,7 @@ async def listen_to_operator(
 
 async def examined(config: Config) -> Mapping[str, Any]:
     """Return the report of an examination of the proxy that runs in this process."""
-    # Only whoever asks needs what it is made of.
-    from proxy import doctor  # noqa: PLC0415
+    from proxy import doctor  # noqa: PLC0415 - only whoever asks needs what it is made of
 
     return doctor.report_json(await doctor.examine(config, doctor.Examining(is_own=True)))
 
