@@ -33,6 +33,7 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.model.probe import ProbeKeys
+from proxy.operator.install_check import InstallCheckApi
 from proxy.operator.listener import Operator
 from proxy.operator.shown import Shown
 from proxy.queue.contract import Intake, WholeQueue
@@ -166,6 +167,7 @@ async def listen_to_operator(
     """
     installation, queue, metrics, conditions = parts
     settings, lanes = installation.settings, delivery.lanes
+    install_check = InstallCheckApi(installation.install_checks(), settings.site, installation.prefixes, now_ms)
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
     alerter = await stack.enter_async_context(alerts(parts, readiness))
@@ -184,6 +186,7 @@ async def listen_to_operator(
         sites=settings.site,
         prefixes={site.name: installation.prefixes(site)[0] for site in settings.site},
         person_keys=installation.person_keys(),
+        parts=[install_check],
     )
     tallies = TallyCollector(metrics.tallies, queue, now_ms)
     await stack.enter_async_context(tallies.collecting())
@@ -193,8 +196,7 @@ async def listen_to_operator(
 
 async def examined(config: Config) -> Mapping[str, Any]:
     """Return the report of an examination of the proxy that runs in this process."""
-    # Only whoever asks needs what it is made of.
-    from proxy import doctor  # noqa: PLC0415
+    from proxy import doctor  # noqa: PLC0415 - only whoever asks needs what it is made of
 
     return doctor.report_json(await doctor.examine(config, doctor.Examining(is_own=True)))
 
@@ -236,7 +238,8 @@ async def listen_to_public(
     installation, queue, metrics, conditions, wakes, has_writer = public_parts
     settings, trusted = installation.settings, installation.trusted()
     server, limits = settings.server, affordable_limits(limits, conditions)
-    entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
+    routes, policies, checks = installation.routes(), installation.policies(), installation.install_checks()
+    entry = Entry(routes, policies, settings.site, trusted, server.forwarding_header, checks)
     public = Public(
         entry,
         limits,
