@@ -12,13 +12,12 @@ from proxy.watch.watch import Watch, Watched, WatchedQueue
 
 
 @asynccontextmanager
-async def watching(  # noqa: PLR0913 - what is watched
+async def watching(
     settings: Settings,
     data_dir: Path,
     *,
     queue: WatchedQueue,
     board: ConditionBoard,
-    token_ends: Callable[[str], int | None],
     now: Callable[[], int],
 ) -> AsyncIterator[None]:
     """Watch the figures until the context ends.
@@ -28,7 +27,6 @@ async def watching(  # noqa: PLR0913 - what is watched
         data_dir: The free space of its disk is watched.
         queue: Has the figures.
         board: Hears what they show.
-        token_ends: Returns when a pixel's token ends, in milliseconds; None where nobody knows, or it does not.
         now: Server clock in milliseconds.
     """
 
@@ -38,7 +36,7 @@ async def watching(  # noqa: PLR0913 - what is watched
 
     sites = {site.name: [pixel.id for pixel in site.pixel] for site in settings.site}
     watched = Watched(sites, settings.graph.version, settings.queue.min_free_bytes)
-    watch = Watch(watched, queue=queue, board=board, free_bytes=free_bytes, token_ends=token_ends, now=now)
+    watch = Watch(watched, queue=queue, board=board, free_bytes=free_bytes, now=now)
     task = asyncio.create_task(watch.run(), name="watch")
     try:
         yield

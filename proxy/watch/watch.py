@@ -12,8 +12,8 @@ from proxy.model.condition import ConditionBoard, ConditionCode
 from proxy.model.rollup import RollupQuery
 from proxy.model.units import HOUR_MS
 from proxy.queue.contract import Archive, QueueError
-from proxy.watch.ends import token_end, version_end
 from proxy.watch.filling import Trend, in_words
+from proxy.watch.graph_versions import version_end
 from proxy.watch.hours import KEPT, WEEK, Hours
 from proxy.watch.pair_rate import fall
 from proxy.watch.silence import silence
@@ -53,14 +53,13 @@ class WatchedQueue(Archive, Protocol):
 class Watch:
     """Reports what the figures show; a condition begins at one bound and is over at another."""
 
-    def __init__(  # noqa: PLR0913 - what it looks at
+    def __init__(
         self,
         watched: Watched,
         *,
         queue: WatchedQueue,
         board: ConditionBoard,
         free_bytes: Callable[[], int],
-        token_ends: Callable[[str], int | None],
         now: Callable[[], int],
     ) -> None:
         """Know nothing yet.
@@ -70,14 +69,12 @@ class Watch:
             queue: Has the figures.
             board: Hears what they show.
             free_bytes: Measures the free space on the disk of data_dir; may take its time.
-            token_ends: Returns when a pixel's token ends, in milliseconds; None where nobody knows, or it does not.
             now: Server clock in milliseconds.
         """
         self._watched = watched
         self._queue = queue
         self._board = board
         self._free_bytes = free_bytes
-        self._token_ends = token_ends
         self._now = now
         self._started = now()
         self._hours = Hours()
@@ -99,7 +96,7 @@ class Watch:
     async def look(self) -> None:
         """Look once at everything."""
         now = self._now()
-        self._look_at_ends(now)
+        self._look_at_version(now)
         self._look_at_queue(now)
         await self._look_at_disk(now)
         try:
@@ -159,14 +156,10 @@ class Watch:
 
     # -- what needs no figures
 
-    def _look_at_ends(self, now: int) -> None:
+    def _look_at_version(self, now: int) -> None:
         version = self._watched.version
         end = version_end(version, now)
         self._tell("graph_version", version, details.ends_on(*end) if end else "")
-        for pixel in {pixel for pixels in self._watched.sites.values() for pixel in pixels}:
-            stands = ("token_expiring", pixel) in self._standing
-            end = token_end(self._token_ends(pixel), now, stands=stands)
-            self._tell("token_expiring", pixel, details.ends_on(*end) if end else "")
 
     def _look_at_queue(self, now: int) -> None:
         stands = ("queue_filling", "") in self._standing

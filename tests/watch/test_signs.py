@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from proxy.graph.law import VERSION_ENDS
-from proxy.model.units import DAY_MS, HOUR_MS
-from proxy.watch.ends import token_end, version_end
+from proxy.model.units import HOUR_MS
 from proxy.watch.filling import Trend, in_words
+from proxy.watch.graph_versions import version_end
 from proxy.watch.pair_rate import fall
 from proxy.watch.silence import MISSED, silence
 
@@ -197,26 +197,6 @@ def test_the_table_of_versions_is_in_order() -> None:
     ends = [end for end in VERSION_ENDS.values() if end]
 
     assert ends == sorted(ends, reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("left_days", "stands", "days"),
-    [(15, False, None), (14, False, 14), (15, True, 15), (16, True, None), (0, False, 0), (-3, False, -3)],
-)
-def test_the_end_of_a_token_is_told_14_days_before(left_days: int, *, stands: bool, days: int | None) -> None:
-    """It begins at 14 days and is over with a token that has more than 15."""
-    now = MONDAY * HOUR_MS
-    end = token_end(now + left_days * DAY_MS, now, stands=stands)
-
-    assert (end.days if end else None) == days
-
-
-@pytest.mark.parametrize("ends_at", [None, 10**18, -1])
-def test_a_token_without_an_end_has_none(ends_at: int | None) -> None:
-    """Whatever Meta says for never, or for nonsense, frightens nobody with an error."""
-    end = token_end(ends_at, MONDAY * HOUR_MS, stands=False)
-
-    assert end is None or end.days < 0
 
 
 def test_a_trend_says_when_a_bound_is_reached() -> None:

@@ -60,7 +60,6 @@ class Stage:
     figures: Figures = field(default_factory=Figures)
     clock: Clock = field(default_factory=Clock)
     free: Callable[[], int] = lambda: 100 * GIB
-    token_ends: int | None = None
     version: str = "v26.0"
 
     def __post_init__(self) -> None:
@@ -70,7 +69,6 @@ class Stage:
             queue=cast("WatchedQueue", self.figures),
             board=self.board,
             free_bytes=self._free,
-            token_ends=lambda _pixel: self.token_ends,
             now=self.clock,
         )
 
@@ -91,10 +89,8 @@ def every_hour(weeks: int = 2, events: int = 100, ending: int = NOW, **key: Any)
 
 
 async def test_a_sound_proxy_is_silent() -> None:
-    """With events as ever, room, a young token and a version that lives, nothing is reported, at any look of a day."""
-    stage = Stage(
-        Figures(every_hour() + [counted(NOW + hour, 100) for hour in range(30)]), token_ends=NOON + 60 * DAY_MS
-    )
+    """With events as ever, room and a version that lives, nothing is reported, at any look of a day."""
+    stage = Stage(Figures(every_hour() + [counted(NOW + hour, 100) for hour in range(30)]))
 
     assert not any([await stage.look(15 * MINUTE) for _ in range(100)])
 
@@ -196,18 +192,6 @@ async def test_dead_letters_begin_and_end() -> None:
 
     assert (sound, replayed, again, diluted) == ([], [], ["dead_letters"], [])
     assert (found.subject, found.detail) == ("55", "3 of 2403 events of the last 24 hours are dead letters")
-
-
-async def test_the_end_of_a_token_begins_and_ends() -> None:
-    """Fourteen days before; over with a new one."""
-    stage = Stage(Figures(every_hour()), token_ends=NOON + 20 * DAY_MS)
-    sound = await stage.codes()
-    stage.token_ends = NOON + 13 * DAY_MS
-    (found,) = await stage.look()
-    stage.token_ends = None
-
-    assert (sound, await stage.codes()) == ([], [])
-    assert (found.code, found.subject, found.detail) == ("token_expiring", "55", "it ends on 2026-10-04, in 13 days")
 
 
 @pytest.mark.parametrize(("version", "codes"), [("v26.0", []), ("v25.0", []), ("v20.0", ["graph_version"])])
