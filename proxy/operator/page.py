@@ -2,24 +2,17 @@
 
 from aiohttp import hdrs, web
 
-from proxy.static_files import static_file
+from proxy.static_files import static_file, static_names
 
-_SCRIPTS = (
-    "operator.js",
-    "operator-ask.js",
-    "operator-dead.js",
-    "operator-elements.js",
-    "operator-events.js",
-    "operator-health.js",
-    "operator-words.js",
-)
-_STYLES = ("operator.css", "operator-base.css", "operator-tables.css")
+_KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FILES = {
     "/": ("operator.html", "text/html"),
-    **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS},
-    **{f"/{name}": (name, "text/css") for name in _STYLES},
+    **{f"/{name}": (name, kind) for suffix, kind in _KINDS.items() for name in static_names(f"operator*{suffix}")},
 }
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class Page:
