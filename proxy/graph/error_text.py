@@ -7,6 +7,11 @@ from proxy.model.verdict import GraphError
 _MOST = 200
 # "Malformed access token EAAB…" repeats the token; nothing else that long is worth reading.
 _TOKEN_LIKE = re.compile(r"[\w.~+/=-]{40,}")
+# Meta's words are Meta's own, but what they quote may be of a person.
+_PERSONAL = re.compile(
+    r"[^\s@\"'<>(]{1,64}@[^\s@]{1,255}|(?:\d{1,3}\.){3}\d{1,3}"
+    r"|\+?\d[\d ()/-]{7,30}\d|(?:[\da-fA-F]{0,4}:){3,8}[\da-fA-F:]{0,20}"
+)
 
 
 def printable(text: str, most: int = _MOST) -> str:
@@ -19,6 +24,12 @@ def without_token(graph_error: GraphError, token: str) -> GraphError:
     """Return a Graph error whose message holds no access token."""
     message = graph_error.message.replace(token, "[token]") if token else graph_error.message
     return GraphError(graph_error.code, graph_error.subcode, _TOKEN_LIKE.sub("[long]", message), graph_error.fbtrace_id)
+
+
+def meta_words(graph_error: GraphError) -> str:
+    """Return Meta's words in one bounded line that may be kept: nothing in it may be a token or about a person."""
+    bounded = graph_error.message[: 4 * _MOST]
+    return printable(_PERSONAL.sub("[…]", _TOKEN_LIKE.sub("[long]", bounded)))
 
 
 def told(graph_error: GraphError) -> str:

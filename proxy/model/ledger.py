@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import NO_FACTS, EventFacts
 
 
 class Status(StrEnum):
@@ -14,6 +15,8 @@ class Status(StrEnum):
     DROPPED = "dropped"
     DUPLICATE = "duplicate"
     DEAD = "dead"
+    REPLAYED = "replayed"
+    """It was dead and was put back: what became of it then has a row of its own. No rollup counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,14 @@ class LedgerRow(NamedTuple):
     """Who may bring a ``BrowserCopyUpdate``; written as a keyed hash, never read back."""
     action_source: str = "website"
     """Where it happened, in Meta's words."""
+    arrived: int = 0
+    """When it arrived: server clock in milliseconds; 0 where an older version wrote the row."""
+    facts: EventFacts = NO_FACTS
+    code: int = 0
+    """Meta's error code, where Graph refused it for good, or refused it before it took it; otherwise 0."""
+    subcode: int = 0
+    message: str = ""
+    """Meta's words, as ``meta_words`` bounds them."""
     number: int = 0
     """Larger than that of every row written before; 0 until it is written, and in rows of layout 5 and before."""
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.join import Join, Twin
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
@@ -42,6 +43,10 @@ class Record(NamedTuple):
     """Server clock in milliseconds; not delivered before. Stored beside the segment, not in it."""
     pending: Join | Twin | None = None
     """What is looked up when it is claimed for the first time."""
+    facts: EventFacts = NO_FACTS
+    """What its ledger row says beside its identity and its fate."""
+    arrived: int = 0
+    """Server clock in milliseconds when its request arrived; 0 where an older version stored it."""
 
     @property
     def whole(self) -> bytes:

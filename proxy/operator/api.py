@@ -9,6 +9,7 @@ from aiohttp import web
 
 from proxy.delivery.lane import Lane
 from proxy.graph.law import MAX_AGE_MS
+from proxy.model.event_facts import PARTS, EventFacts, names_of
 from proxy.model.ledger import LedgerRow, Status
 from proxy.operator.documents import BadQueryError, json_object, json_response, row_limit, whole_number
 from proxy.operator.health import health_json
@@ -114,8 +115,14 @@ def _replica_json(replica: Replica) -> dict[str, Any]:
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
     """Return a finished event as the API and the command print it; the browser copy of a server's is empty."""
-    members = {key: value for key, value in row._asdict().items() if key != "visitor"}
-    return {**members, "browser_copy": row.browser_copy or ""}
+    members = {key: value for key, value in row._asdict().items() if key not in {"visitor", "facts"}}
+    return {**members, "browser_copy": row.browser_copy or "", **facts_json(row.facts)}
+
+
+def facts_json(facts: EventFacts) -> dict[str, Any]:
+    """Return the facts of an event as the API and the command print them; the value in units of the currency."""
+    value = None if facts.value is None else facts.value / PARTS
+    return {**facts._asdict(), "match_keys": names_of(facts.match_keys), "value": value}
 
 
 def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:
@@ -130,9 +137,12 @@ def _filter(query: Mapping[str, str]) -> Filter:
     status = query.get("status", "")
     if status and status not in set(Status):
         raise BadQueryError(f"status: {status[:20]!r}; accepted: {', '.join(Status)}")
-    texts = {key: query.get(key, "") for key in ("pixel", "name", "id", "reason", "action_source")}
     return Filter(
-        **texts,
+        pixel=query.get("pixel", ""),
+        name=query.get("name", ""),
+        id=query.get("id", ""),
+        reason=query.get("reason", ""),
+        action_source=query.get("action_source", ""),
         status=Status(status) if status else None,
         before=_number(query, "before", "a dead letter") or 0,
         since=_number(query, "since", "an event"),

@@ -1,17 +1,22 @@
 """Records as the bytes of one segment, and back.
 
 A segment is what one commit wrote for one pixel: records of browsers, or records of servers that have their request
-fields and their action source in common (``kind_of``). Layout 3: the byte 3, the length of the index (32 bits,
-big-endian), the index as JSON, the shared parts, the payloads. The index has two lists. Of each shared part: visitor,
-bot reason, person digests, length. Of each record: name, id, time, browser copy, findings, the number of its shared
-part, length of the payload.
+fields and their action source in common (``kind_of``). This version writes layout 6; older ones may wait on disk.
+
+Layout 3: the byte 3, the length of the index (32 bits, big-endian), the index as JSON, the shared parts, the payloads.
+The index has two lists. Of each shared part: visitor, bot reason, person digests, length. Of each record: name, id,
+time, browser copy, findings, the number of its shared part, length of the payload.
 
 Layout 4, of servers' records, begins with the byte 4, and its index has a third list: the action source, then the
 request fields by name, those that are not empty. A browser copy is null there.
 
 Layout 5, where something is looked up for a record when it is claimed, is the byte 5, the length of what follows (32
-bits, big-endian), a list as MessagePack, then layout 3 or 4. The list has of each record its ``Join`` or null, its
+bits, big-endian), a list as MessagePack, then another layout. The list has of each record its ``Join`` or null, its
 ``Twin`` or null, and the keys of its order.
+
+Layout 6, of all records, begins with the byte 6. Its index has the lists of layout 3, a list of all different
+``EventFacts``, and of servers' records the last list of layout 4. Of each shared part it says when it arrived, before
+the length, and of each record the number of its facts.
 
 Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
 JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
@@ -19,21 +24,24 @@ JSON list of what the queue must know, the whole payload. Their first byte is 0,
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import orjson
 
 from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.join import Join, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
-_LAYOUT, _SERVER_LAYOUT, _PENDING_LAYOUT = b"\x03", b"\x04", b"\x05"
-_INDEXED = frozenset({_LAYOUT, _SERVER_LAYOUT})
+_PENDING_LAYOUT, _LAYOUT = b"\x05", b"\x06"
+_OLD_LAYOUTS = frozenset({b"\x03", b"\x04"})
 _INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
 _COPIES: dict[str | None, BrowserCopy | None] = {None: None, **{member.value: member for member in BrowserCopy}}
+_OF_BROWSERS = ("website", NO_FIELDS)
+_Lists: TypeAlias = tuple[Sequence[Any], Sequence[Any], Sequence[EventFacts], Sequence[Any]]
 _PENDING = msgspec.msgpack.Decoder(list[tuple[Join | None, Twin | None, bytes]]).decode
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
@@ -92,25 +100,29 @@ def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
 def pack(records: Sequence[Record]) -> bytes:
     """Write the records of one pixel and kind, each different shared part once; the pixel stands beside the segment."""
     numbers: dict[tuple[Any, ...], int] = {}
+    facts: dict[EventFacts, int] = {}
     entries, payloads = [], []
     is_pending = False
     for record in records:
-        alike = (record.shared, record.visitor, record.bot_reason, record.person_digests)
+        alike = (record.shared, record.visitor, record.bot_reason, record.person_digests, record.arrived)
         number = numbers.setdefault(alike, len(numbers))
-        facts = (record.name, record.id, record.time_s, record.browser_copy, record.findings)
-        entries.append((*facts, number, len(record.payload)))
+        fact = facts.setdefault(record.facts, len(facts))
+        about = (record.name, record.id, record.time_s, record.browser_copy, record.findings)
+        entries.append((*about, number, fact, len(record.payload)))
         payloads.append(record.payload)
         is_pending = is_pending or record.pending is not None
     parts = [
-        (visitor.hex(), bot_reason, b"".join(person_digests).hex(), len(part))
-        for part, visitor, bot_reason, person_digests in numbers
+        (visitor.hex(), bot_reason, b"".join(person_digests).hex(), arrived, len(part))
+        for part, visitor, bot_reason, person_digests, arrived in numbers
     ]
-    layout, index = _LAYOUT, orjson.dumps((parts, entries))
+    # A named tuple is no list to the writer of JSON.
+    lists: list[Any] = [parts, entries, [tuple(each) for each in facts]]
     if records and (kind := kind_of(records[0])):
         fields = {name: text for name, text in kind.fields._asdict().items() if text}
-        layout, index = _SERVER_LAYOUT, orjson.dumps((parts, entries, (kind.action_source, fields)))
+        lists.append((kind.action_source, fields))
+    index = orjson.dumps(lists)
     head = _pending_head(records) if is_pending else b""
-    return b"".join((head, layout, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
+    return b"".join((head, _LAYOUT, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
 
 
 def _pending_head(records: Sequence[Record]) -> bytes:
@@ -129,7 +141,7 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
         ValueError: when the bytes are not a segment.
     """
     try:
-        if packed[:1] in _INDEXED:
+        if packed[:1] == _LAYOUT or packed[:1] in _OLD_LAYOUTS:
             return _records(packed, pixel)
         if packed[:1] == _PENDING_LAYOUT:
             return _pending_records(packed, pixel)
@@ -141,23 +153,42 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
 def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
     start = len(_LAYOUT) + _INDEX.size
     at = start + int.from_bytes(packed[len(_LAYOUT) : start], "big")
-    parts, entries, *kinds = orjson.loads(packed[start:at])
+    lists = orjson.loads(packed[start:at])
+    parts, entries, facts, kinds = _lists_of(lists) if packed[:1] == _LAYOUT else _old_lists_of(lists)
     if at + sum([part[-1] for part in parts]) + sum([entry[-1] for entry in entries]) != len(packed):
         raise ValueError("a segment has not the length that its index says")
     shared = []
-    for visitor, bot_reason, person_digests, length in parts:
-        shared.append((packed[at : at + length], bytes.fromhex(visitor), bot_reason, _digests(person_digests)))
+    for visitor, bot_reason, person_digests, arrived, length in parts:
+        digests = _digests(person_digests)
+        shared.append((packed[at : at + length], bytes.fromhex(visitor), bot_reason, digests, arrived))
         at += length
     records = []
-    # A browser's record takes the defaults of what only servers say, so that nearly all records cost no more.
-    kind: tuple[Any, ...] = _kind(*kinds[0]) if kinds else ()
-    for name, identity, time_s, browser_copy, findings, number, length in entries:
-        part, visitor, bot_reason, person_digests = shared[number]
+    # What only servers say comes from the kind of all.
+    kind = _kind(*kinds[0]) if kinds else _OF_BROWSERS
+    for name, identity, time_s, browser_copy, findings, number, fact, length in entries:
+        part, visitor, bot_reason, person_digests, arrived = shared[number]
         end = at + length
         whose = (pixel, name, identity, time_s, visitor, _COPIES[browser_copy], bot_reason)
-        records.append(Record(*whose, packed[at:end], tuple(findings), person_digests, b"", part, *kind))
+        what = (packed[at:end], tuple(findings), person_digests, b"", part, *kind, b"", 0, None)
+        records.append(Record(*whose, *what, facts[fact], arrived))
         at = end
     return tuple(records)
+
+
+def _lists_of(lists: Sequence[Any]) -> _Lists:
+    parts, entries, facts, *kinds = lists
+    read = [
+        EventFacts(site, keys, consent, source, tuple(out), *money)
+        for site, keys, consent, source, out, *money in facts
+    ]
+    return parts, entries, read, kinds
+
+
+def _old_lists_of(lists: Sequence[Any]) -> _Lists:
+    """Return the lists of layout 3 or 4 as those of layout 6."""
+    parts, entries, *kinds = lists
+    dated = [(*rest, 0, length) for *rest, length in parts]
+    return dated, [(*rest, 0, length) for *rest, length in entries], [NO_FACTS], kinds
 
 
 def _pending_records(packed: bytes, pixel: str) -> tuple[Record, ...]:

@@ -5,7 +5,18 @@ record leaves the queue only through ``settle``. Claimed segments belong to the 
 claim does not outlive the process, so after a crash the same records are delivered again with the same event ids.
 """
 
-from proxy.queue.contract.archive import Archive, Books, ClosedBooks, DeadLetter, Erased, Filter
+from proxy.queue.contract.archive import (
+    FROM_SERVER,
+    MOST_IDS,
+    Archive,
+    Books,
+    ClosedBooks,
+    DeadLetter,
+    Erased,
+    EventPage,
+    Filter,
+    WaitingEvent,
+)
 from proxy.queue.contract.backlog import Backlog, Oldest, Stats
 from proxy.queue.contract.errors import QueueBrokenError, QueueError, QueueFullError
 from proxy.queue.contract.intake import Intake, Stored
@@ -25,6 +36,8 @@ from proxy.queue.contract.suppressing import Suppressing, Suppression
 from proxy.queue.contract.whole import WholeQueue
 
 __all__ = [
+    "FROM_SERVER",
+    "MOST_IDS",
     "Archive",
     "Backlog",
     "Books",
@@ -32,6 +45,7 @@ __all__ = [
     "DeadLetter",
     "DeliveryState",
     "Erased",
+    "EventPage",
     "Filter",
     "Intake",
     "LaneReport",
@@ -52,6 +66,7 @@ __all__ = [
     "Stored",
     "Suppressing",
     "Suppression",
+    "WaitingEvent",
     "WholeQueue",
     "dead_row",
     "dropped_row",

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import EventFacts
 from proxy.model.ledger import LedgerRow, Status
+from proxy.model.rollup import Rollup, RollupQuery, Tally
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import GraphError
 from proxy.queue.contract.backlog import Backlog
@@ -28,9 +31,15 @@ class DeadLetter:
     payload: bytes
 
 
+FROM_SERVER: Final = "server"
+"""Of ``Filter.browser_copy``: events that came from a server, and so have none."""
+MOST_IDS: Final = 20
+"""Ids that one ``Filter`` may name; further ones are not looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which finished events or dead letters; empty fields match all."""
+    """Which finished or waiting events, or dead letters; empty fields match all."""
 
     pixel: str = ""
     name: str = ""
@@ -44,6 +53,51 @@ class Filter:
     since: int | None = None
     """Only events with a larger number than this one, in the order of their numbers; without it, newest first."""
     limit: int = 100
+    site: str = ""
+    """As with the next five: not of dead letters."""
+    browser_copy: str = ""
+    """A word of ``BrowserCopy`` as it is known now, or FROM_SERVER."""
+    since_ms: int | None = None
+    """Only what arrived at this moment or later: server clock in milliseconds."""
+    until_ms: int | None = None
+    """Only what arrived before this moment."""
+    ids: tuple[str, ...] = ()
+    """Only events with any of these ids, found by an index; up to MOST_IDS."""
+    below: str = ""
+    """The cursor of an ``EventPage``: only what comes behind it; what is no cursor matches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Finished events, those that arrived last first."""
+
+    rows: Sequence[LedgerRow]
+    """May be fewer than wanted, and even none, though there are more."""
+    below: str | None = None
+    """Where the next page begins; None behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingEvent:
+    """An acknowledged event that is not finished."""
+
+    pixel: str
+    name: str
+    id: str
+    time_s: int
+    """When it happened, in seconds."""
+    arrived: int
+    """Server clock in milliseconds."""
+    facts: EventFacts
+    browser_copy: BrowserCopy | None
+    action_source: str
+    findings: tuple[str, ...]
+    attempts: int
+    """How often it was sent in vain."""
+    held_until: int = 0
+    """Server clock in milliseconds before which it is not sent; 0 where it is due."""
+    is_suspect: bool = False
+    """It was in a batch that Graph refused, and is sent in ever smaller ones until it is known which event is bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +114,30 @@ class Books(Suppressing, Protocol):
     def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """Yield finished events, each with the latest state of its browser copy, in the order of ``wanted.since``."""
 
+    async def event_page(self, wanted: Filter) -> EventPage:
+        """Return finished events, those that arrived last first, after a bounded number of rows was looked at."""
+
+    async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
+        """Return events that wait, those that arrived last first; of very many only the newest and the oldest."""
+
+    async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
+        """Return how many events ended how, without those with status REPLAYED, in the order of their hours."""
+
+    async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
+        """Return the small counts of some hours, in their order.
+
+        Args:
+            since_hour: The first of them: hours since 1970, UTC.
+            until_hour: The first that is not wanted.
+        """
+
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
         """Put dead letters back to be delivered with the same event ids; return how many.
+
+        Their ledger rows then have the status REPLAYED, and no rollup counts them any more.
 
         Args:
             ids: Numbers of dead letters; those that do not exist are left out.
@@ -103,3 +176,10 @@ class ClosedBooks(Books, Protocol):
 
 class Archive(Backlog, Books, Replicas, Protocol):
     """All that is asked about a queue while it works."""
+
+    async def add_tallies(self, tallies: Sequence[Tally]) -> None:
+        """Add to the small counts, about once a minute; a bounded number of subjects is told apart in an hour.
+
+        Raises:
+            QueueError: when nothing of it was stored.
+        """

@@ -1,5 +1,6 @@
 """Ledger rows of events that end without being delivered."""
 
+from proxy.graph.error_text import meta_words
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
@@ -14,9 +15,7 @@ def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
         reason: Why.
         now: Server clock in milliseconds.
     """
-    identity = (record.pixel, record.name, record.id, record.time_s)
-    facts = (now, *identity, Status.DROPPED, reason, record.browser_copy)
-    return LedgerRow(*facts, findings=record.findings, visitor=record.visitor, action_source=record.action_source)
+    return ended_row(record, Status.DROPPED, reason, now)
 
 
 def duplicate_row(record: Record, now: int) -> LedgerRow:
@@ -26,9 +25,7 @@ def duplicate_row(record: Record, now: int) -> LedgerRow:
         record: The repeat.
         now: Server clock in milliseconds.
     """
-    identity = (record.pixel, record.name, record.id, record.time_s)
-    facts = (now, *identity, Status.DUPLICATE, "", record.browser_copy)
-    return LedgerRow(*facts, findings=record.findings, visitor=record.visitor, action_source=record.action_source)
+    return ended_row(record, Status.DUPLICATE, "", now)
 
 
 def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRow:
@@ -40,7 +37,37 @@ def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRo
         now: Server clock in milliseconds.
         attempts: How often it was sent.
     """
-    identity = (record.pixel, record.name, record.id, record.time_s)
-    trace = verdict.graph_error.fbtrace_id
-    facts = (now, *identity, Status.DEAD, verdict.reason, record.browser_copy, trace, attempts)
-    return LedgerRow(*facts, record.findings, record.visitor, record.action_source)
+    error = verdict.graph_error
+    return ended_row(record, Status.DEAD, verdict.reason, now)._replace(
+        fbtrace_id=error.fbtrace_id,
+        attempts=attempts,
+        code=error.code or 0,
+        subcode=error.subcode or 0,
+        message=meta_words(error),
+    )
+
+
+def ended_row(record: Record, status: Status, reason: str, now: int) -> LedgerRow:
+    """Return the ledger row of a record, with what the record says of itself.
+
+    Args:
+        record: What ended.
+        status: How.
+        reason: Why.
+        now: Server clock in milliseconds.
+    """
+    return LedgerRow(
+        now,
+        record.pixel,
+        record.name,
+        record.id,
+        record.time_s,
+        status,
+        reason,
+        record.browser_copy,
+        findings=record.findings,
+        visitor=record.visitor,
+        action_source=record.action_source,
+        arrived=record.arrived,
+        facts=record.facts,
+    )

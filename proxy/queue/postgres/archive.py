@@ -14,6 +14,7 @@ from proxy.queue.postgres.books_reader import BooksReader
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.erasing import Erasing
+from proxy.queue.postgres.figures import Figures
 from proxy.queue.postgres.ledger import SharedLedger
 from proxy.queue.postgres.replicas import SharedReplicas
 from proxy.queue.postgres.transaction import Run
@@ -37,7 +38,7 @@ class Suppress(Protocol):
         """Durably refuse what is about these people."""
 
 
-class SharedArchive:
+class SharedArchive(Figures):
     """The part of ``Archive`` that is about the books: ledger, dead letters, lists and erasures."""
 
     def __init__(  # noqa: PLR0913 - all that it shows and changes

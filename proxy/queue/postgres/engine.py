@@ -141,6 +141,9 @@ class SharedQueue:
         self.suppressions = self._archive.suppressions
         self.replicas = self._archive.replicas
         self.lane_reports = self._archive.lane_reports
+        self.event_page, self.waiting = self._archive.event_page, self._archive.waiting
+        self.rollups, self.tallies = self._archive.rollups, self._archive.tallies
+        self.add_tallies = self._archive.add_tallies
 
     # -- from start to end
 

@@ -177,4 +177,4 @@ def _row(row: Any, update: BrowserCopy | None) -> LedgerRow:
     number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, _, source = row
     event = (at, pixel, name, identity, time_s, Status(status), reason)
     copied = (update or BrowserCopy(browser_copy)) if browser_copy else None
-    return LedgerRow(*event, copied, trace, attempts, tuple(findings.split()), b"", source, number)
+    return LedgerRow(*event, copied, trace, attempts, tuple(findings.split()), b"", source, number=number)

@@ -47,6 +47,8 @@ class OperatorBooks:
         self.suppress, self.lift, self.suppressed = suppressing.suppress, suppressing.lift, suppressing.suppressed
         self.events, self.dead, self.suppressions = archive.events, archive.dead, archive.suppressions
         self.replay, self.discard, self.erase = archive.replay, archive.discard, archive.erase
+        self.event_page, self.waiting = archive.event_page, archive.waiting
+        self.rollups, self.tallies = archive.rollups, archive.tallies
 
     @classmethod
     async def open(

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple, TypeAlias, cast
 import msgspec
 
 from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import EventFacts
 from proxy.model.join import Join, Sighting, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import RequestFields
@@ -40,6 +41,8 @@ _WireRecord: TypeAlias = tuple[
     bytes,
     _Moment,
     None,
+    EventFacts,
+    _Moment,
 ]
 """The fields of a ``Record``, but for what several share and for ``pending``."""
 _WireMember: TypeAlias = tuple[

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.join import Join, Sighting, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
@@ -41,6 +42,8 @@ class _SpooledRecord(NamedTuple):
     order: bytes = b""
     not_before: int = 0
     pending: tuple[Join | None, Twin | None] = (None, None)
+    facts: EventFacts = NO_FACTS
+    arrived: int = 0
 
 
 class _SpooledAppend(NamedTuple):

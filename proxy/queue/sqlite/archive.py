@@ -7,6 +7,7 @@ from functools import partial
 from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import DeadLetter, Erased, Filter, LaneReport, Oldest, Replica, Stats, Suppression
+from proxy.queue.sqlite.figures import Figures
 from proxy.queue.sqlite.reader import Reader
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.writer import Writer
@@ -15,7 +16,7 @@ from proxy.queue.sqlite.writer import Writer
 _LETTERS = 100
 
 
-class LocalArchive:
+class LocalArchive(Figures):
     """Implements ``Archive``, and with it ``Backlog`` and ``Suppressing``."""
 
     def __init__(self, store: SqliteStore, writer: Writer, reader: Reader) -> None:

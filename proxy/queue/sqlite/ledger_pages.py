@@ -110,7 +110,7 @@ class LedgerPages:
         event = (at, pixel, name, identity, time_s, Status(status), reason)
         copied = (update or BrowserCopy(browser_copy)) if browser_copy else None
         delivery = (copied, trace, attempts, tuple((findings or "").split()), b"", row[-1] or USUAL_SOURCE)
-        return LedgerRow(*event, *delivery, rowid if rowid >= self._first else 0)
+        return LedgerRow(*event, *delivery, number=rowid if rowid >= self._first else 0)
 
     def _number(self, sql: str, *values: int) -> int:
         ((number,),) = self._db.execute(sql, values).fetchall()

@@ -1,0 +1,107 @@
+"""Rollups: finished events counted by hour and kind, so that no chart ever reads the ledger itself.
+
+They hold no personal data and no id, and are kept for 400 days.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.units import HOUR_MS
+
+LAG_BOUNDS_MS: Final = (
+    *(100, 250, 500, 1000, 2500, 5000, 15_000, 60_000),
+    *(300_000, 900_000, 3_600_000, 21_600_000, 86_400_000),
+)
+"""Upper ends of the slots of ``Rollup.lag``; a last slot holds what took longer."""
+LAG_SLOTS: Final = len(LAG_BOUNDS_MS) + 1
+OTHER: Final = "(other)"
+"""Stands for all names, pixels or subjects beyond the bound."""
+_MOST_WORD = 60
+
+
+class RollupKey(NamedTuple):
+    """What the events of one rollup have in common."""
+
+    hour: int
+    """Of their arrival: hours since 1970, UTC; of a day's sum its first hour."""
+    site: str
+    pixel: str
+    name: str
+    status: Status
+    reason: str
+    browser_copy: str
+    """A word of ``BrowserCopy``; empty where they came from a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """How many events have a key, and what of them can be summed."""
+
+    key: RollupKey
+    events: int
+    values: Mapping[str, tuple[int, int]]
+    """By currency: how many of them have a value, and its sum in ten-thousandths."""
+    match_keys: Mapping[str, int]
+    """By match key: how many of them carry it."""
+    lag: tuple[int, ...]
+    """How many took how long from arrival to end: a slot for each of ``LAG_BOUNDS_MS``, and one for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollupQuery:
+    """Which rollups; empty fields match all."""
+
+    since_hour: int
+    """Of arrival: hours since 1970, UTC."""
+    until_hour: int
+    """The first hour that is not wanted."""
+    site: str = ""
+    pixel: str = ""
+    name: str = ""
+    by_day: bool = False
+    """Sums of whole days (UTC) instead of hours, also of those days that the hours begin or end in."""
+
+
+class Tally(NamedTuple):
+    """A small count with a word, of what no ledger row tells, such as origins that were refused."""
+
+    hour: int
+    """Hours since 1970, UTC."""
+    kind: str
+    subject: str
+    count: int
+
+
+def lag_slot(row: LedgerRow) -> int:
+    """Return the slot of ``Rollup.lag`` that a row counts in."""
+    return bisect_left(LAG_BOUNDS_MS, row.at - arrival_of(row))
+
+
+def arrival_of(row: LedgerRow) -> int:
+    """Return when the event of a row arrived; where nobody knows, when it ended."""
+    return row.arrived or row.at
+
+
+def events_of(row: LedgerRow) -> int:
+    """Return how many events a row stands for: of pixels that the site does not list it may be many."""
+    if row.status is Status.DROPPED and row.reason == "unknown_pixel" and row.findings:
+        kind, _, count = row.findings[0].partition(":")
+        if kind == "events" and count.isascii() and count.isdecimal():
+            return int(count)
+    return 1
+
+
+def key_of(row: LedgerRow) -> RollupKey:
+    """Return the key under which a row is counted, before the number of names is bounded.
+
+    Whoever sends events makes up pixels that the site does not list, and Graph the numbers that it counted: neither
+    may make a key of its own.
+    """
+    is_unknown = row.status is Status.DROPPED and row.reason == "unknown_pixel"
+    pixel = OTHER if is_unknown else row.pixel
+    reason = "received_fewer" if row.reason.startswith("received ") else row.reason[:_MOST_WORD]
+    hour = arrival_of(row) // HOUR_MS
+    return RollupKey(hour, row.facts.site, pixel, row.name, row.status, reason, row.browser_copy or "")
