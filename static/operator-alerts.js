@@ -22,9 +22,9 @@ const stateOf = ({ fired, gone }) => (gone ? ["Over soon", ""] : fired ? ["Told"
 export const alertsPart = () => {
   const note = make("p", { id: "alerts-note", class: "note", role: "status" });
   const none = make("p", { class: "empty", hidden: "" }, "Nobody is told when something is wrong. Add ", make("code", {}, "[[alerts.webhook]]"), " or ", make("code", {}, "[[alerts.email]]"), " to the configuration, and restart.");
-  const receivers = table("Who is told", RECEIVERS, ({ name }) => name, { id: "receivers" });
-  const standing = table("Alerts", ALERTS, ({ code, subject }) => `${code} ${subject}`, { id: "alerts-table" });
-  const sent = table("Messages since the start", SENT, ({ at, receiver, kind, title }) => `${at} ${receiver} ${kind} ${title}`, { id: "sent-table" });
+  const receivers = table("Table of those who are told", RECEIVERS, ({ name }) => name, { id: "receivers" });
+  const standing = table("Table of alerts", ALERTS, ({ code, subject }) => `${code} ${subject}`, { id: "alerts-table" });
+  const sent = table("Table of messages", SENT, ({ at, receiver, kind, title }) => `${at} ${receiver} ${kind} ${title}`, { id: "sent-table" });
   const test = button("Send a test alert", () => void tryIt(), { id: "alerts-test" });
   const element = section("alerts", "Alerts", make("div", { class: "actions" }, test), note, none, receivers.element, standing.element, sent.element);
 

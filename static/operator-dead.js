@@ -2,7 +2,7 @@
 
 import { Refusal, ask, clearRefusalIn, poll, showRefusalIn } from "./operator-ask.js";
 import { confirmFirst } from "./operator-confirm.js";
-import { button, byId, graphErrorParts, link, make, moment, say, section, why } from "./operator-elements.js";
+import { button, byId, fillLinks, graphErrorParts, link, make, moment, say, section, why } from "./operator-elements.js";
 import { count } from "./operator-format.js";
 import { storyLink, viewOf } from "./operator-page.js";
 import { rangeQuery, rangeWords } from "./operator-range.js";
@@ -78,9 +78,9 @@ export const deadLetters = {
       const hidden = dead.length - listed.length;
       const others = hidden ? ` ${count(hidden)} more outside of this time range.` : "";
       rows.fill(listed, `${amount(listed.length)} of ${rangeWords(parameters)}.${others}`);
-      const older = dead.length == MOST_LISTED ? [link("Older dead letters", linkWith({ before: `${dead[dead.length - 1].id}` }))] : [];
-      const newest = parameters.get("before") ? [link("Newest dead letters", linkWith({ before: "" }))] : [];
-      paging.replaceChildren(...newest, ...older);
+      const older = dead.length == MOST_LISTED ? [{ text: "Older dead letters", href: linkWith({ before: `${dead[dead.length - 1].id}` }), id: "older" }] : [];
+      const newest = parameters.get("before") ? [{ text: "Newest dead letters", href: linkWith({ before: "" }), id: "newest" }] : [];
+      fillLinks(paging, [...newest, ...older]);
       paging.hidden = !paging.childElementCount;
     };
 

@@ -5,6 +5,7 @@ import { Refusal, ask, clearRefusalIn, poll, showRefusalIn } from "./operator-as
 import { button, chip, make, momentLine, reconcile, say, section } from "./operator-elements.js";
 import { age } from "./operator-format.js";
 import { GROUPS, SERIOUSNESS } from "./operator-names.js";
+import { installPart } from "./operator-install.js";
 import { viewOf } from "./operator-page.js";
 
 /**
@@ -30,6 +31,7 @@ export const doctor = {
     main.append(
       make("p", { class: "hint" }, "The doctor looks at the configuration, this machine, your domain names, certificates and pages, and at Meta, as they are at this moment. It changes nothing. The time range does not matter here."),
       section("examination", "Examination", make("div", { class: "actions" }, begin), note, summary, list),
+      installPart(),
       alerts.element,
     );
 

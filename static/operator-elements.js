@@ -91,6 +91,26 @@ export const facts = (pairs) => {
 export const section = (id, heading, ...content) =>
   make("section", { id, "aria-labelledby": `${id}-title` }, make("h2", { id: `${id}-title`, tabindex: "-1" }, heading), ...content);
 
+const FOCUSABLE = "a[href], button, input, select, summary, [tabindex]";
+
+/** Fill an element again, and leave the focus where it was within it. @param {Element} element @param {() => void} fill */
+export const keepFocus = (element, fill) => {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused ? [...element.querySelectorAll(FOCUSABLE)].indexOf(focused) : -1;
+  fill();
+  if (place < 0 || focused?.isConnected) return;
+  const now = [...element.querySelectorAll(FOCUSABLE)];
+  /** @type {HTMLElement | undefined} */ (now[place] || now[now.length - 1])?.focus({ preventScroll: true });
+};
+
+/** Let a list of links hold these. @param {Element} parent @param {{ text: string, href: string, id: string }[]} links */
+export const fillLinks = (parent, links) =>
+  reconcile(parent, links, ({ id }) => id, () => make("a"), (anchor, { text, href, id }) => {
+    anchor.id = id;
+    anchor.setAttribute("href", href);
+    say(anchor, text);
+  });
+
 /** @type {WeakMap<Element, Map<string, { element: Element, face: string }>>} */
 const shown = new WeakMap();
 
@@ -110,7 +130,7 @@ export const reconcile = (parent, items, keyOf, create, fill) => {
     while (after.has(key)) key += "+";
     const face = JSON.stringify(item);
     const entry = before.get(key) || { element: create(), face: "" };
-    if (entry.face != face) fill(entry.element, item);
+    if (entry.face != face) keepFocus(entry.element, () => fill(entry.element, item));
     after.set(key, { element: entry.element, face });
   }
   for (const [key, { element }] of before) if (!after.has(key)) element.remove();

@@ -1,7 +1,7 @@
 /** The page of events: what waits and what ended, live, with filters, page by page. */
 
 import { ask, clearRefusalIn, poll, showRefusalIn } from "./operator-ask.js";
-import { byId, chip, link, make, moment, say, why } from "./operator-elements.js";
+import { byId, chip, fillLinks, link, make, moment, say, why } from "./operator-elements.js";
 import { WAITING_FIELDS, eventQuery, fillFilters, filterForm, isFiltered, isWanted, offerNames } from "./operator-filters.js";
 import { clock, count, money } from "./operator-format.js";
 import { storyLink } from "./operator-page.js";
@@ -17,9 +17,10 @@ const MOST_ROWS = 200;
 const STREAMED_MS = 30_000;
 const UNSTREAMED_MS = 2000;
 const QUIET_MS = 10_000;
+const TOGETHER_MS = 100;
 
 /** @param {Row} row */
-const keyOf = ({ pixel, name, id, arrived, number }) => JSON.stringify([pixel, name, id, arrived, number]);
+const keyOf = ({ pixel, name, id, arrived, at }) => JSON.stringify([pixel, name, id, arrived || at]);
 
 /** @param {Row} row */
 const isWaiting = ({ status }) => status == "waiting";
@@ -82,6 +83,7 @@ export const events = {
     /** @type {string | null} */
     let below = null;
     let announcedAt = 0;
+    let showing = 0;
     let unannounced = 0;
 
     const isNewest = () => !current().parameters.get("below") && spanOf(current().parameters).isLive;
@@ -93,8 +95,16 @@ export const events = {
       if (rows.length) found.fill(rows, captionOf(rows.length, parameters, isNewest()));
       const content = rows.length ? found.element : emptiness(parameters);
       if (!rows.length || place.firstElementChild != content) place.replaceChildren(content);
-      paging.replaceChildren(...pageLinks(parameters, below, rows.length));
+      fillLinks(paging, pageLinks(parameters, below, rows.length));
       paging.hidden = !paging.childElementCount;
+    };
+
+    /** Show soon: events that come at once are shown at once. */
+    const showSoon = () => {
+      showing ||= setTimeout(() => {
+        showing = 0;
+        show();
+      }, TOGETHER_MS);
     };
 
     const question = async () => {
@@ -136,7 +146,10 @@ export const events = {
     return {
       look: () => void list.now(),
       rest: list.stop,
-      leave: list.stop,
+      leave: () => {
+        clearTimeout(showing);
+        list.stop();
+      },
       learn: () => fillFilters(form, current().parameters),
       follow: (parameters) => {
         fillFilters(form, parameters);
@@ -145,7 +158,7 @@ export const events = {
       hear: (/** @type {Row} */ row) => {
         if (!isNewest()) return;
         rows = withRow(rows, row, isWanted(row)).slice(0, MOST_ROWS);
-        show();
+        showSoon();
         if (isWanted(row)) announce();
       },
     };
@@ -174,8 +187,8 @@ const captionOf = (listed, parameters, isNewest) => {
 
 /** @param {URLSearchParams} parameters @param {string | null} below @param {number} listed */
 const pageLinks = (parameters, below, listed) => {
-  const newest = parameters.get("below") ? [link("Newest events", linkWith({ below: "" }))] : [];
-  const older = below && listed ? [link("Older events", linkWith({ below: `${below}` }), { id: "older" })] : [];
+  const newest = parameters.get("below") ? [{ text: "Newest events", href: linkWith({ below: "" }), id: "newest" }] : [];
+  const older = below && listed ? [{ text: "Older events", href: linkWith({ below: `${below}` }), id: "older" }] : [];
   return [...newest, ...older];
 };
 

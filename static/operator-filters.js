@@ -9,6 +9,7 @@ import { COPIES, REASONS, STATUSES } from "./operator-words.js";
 /** @typedef {import("./operator-words.js").Row} Row */
 
 const TYPING_MS = 300;
+const CHOOSING_MS = 1000;
 const AROUND_MS = 5 * 60_000;
 const FIELDS = ["status", "browser_copy", "site", "pixel", "name", "id", "reason", "action_source"];
 
@@ -37,16 +38,32 @@ const parts = () => [
 export const filterForm = () => {
   const form = /** @type {HTMLFormElement} */ (make("form", { id: "filters", class: "filters", "aria-label": "Filter events", autocomplete: "off" }, ...parts()));
   let typing = 0;
-  form.addEventListener("submit", (event) => event.preventDefault());
+  /** @param {(hash: string) => void} lead @param {Record<string, string>} [range] */
+  const settle = (lead, range = {}) => {
+    clearTimeout(typing);
+    delete form.dataset.typing;
+    lead(linkWith({ ...valuesOf(form), ...range, below: "" }));
+  };
+  const showAround = () => settle(go, around(Date.parse(form.around.value)));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (form.around.value && form.around == document.activeElement) showAround();
+    else settle(go);
+  });
   form.addEventListener("input", ({ target }) => {
     clearTimeout(typing);
+    form.dataset.typing = "";
     const { name, value } = /** @type {HTMLInputElement} */ (target);
-    if (name == "around") return void (Date.parse(value) && go(linkWith({ ...around(Date.parse(value)), below: "" })));
-    typing = setTimeout(() => replace(linkWith({ ...valuesOf(form), below: "" })), TYPING_MS);
+    // A year that is being typed is a year of the first millennium.
+    if (name == "around") typing = Date.parse(value) > 0 ? setTimeout(showAround, CHOOSING_MS) : 0;
+    else typing = setTimeout(() => settle(replace), TYPING_MS);
   });
   form.addEventListener("reset", (event) => {
     event.preventDefault();
+    clearTimeout(typing);
+    delete form.dataset.typing;
     go(linkWith({ ...Object.fromEntries(FIELDS.map((name) => [name, ""])), below: "" }));
+    for (const field of form.querySelectorAll("input, select")) /** @type {HTMLInputElement} */ (field).value = "";
   });
   return form;
 };
@@ -58,15 +75,14 @@ const around = (ms) => between(ms - AROUND_MS, ms + AROUND_MS);
 const valuesOf = (form) =>
   Object.fromEntries(FIELDS.filter((name) => form.elements.namedItem(name)).map((name) => [name, form[name].value.trim()]));
 
-/** Fill the form from the address, but for the field somebody types in. @param {HTMLFormElement} form @param {URLSearchParams} parameters */
+/** Fill the form from the address, but not while somebody types. @param {HTMLFormElement} form @param {URLSearchParams} parameters */
 export const fillFilters = (form, parameters) => {
   offer(form.site, siteNames(), parameters.get("site"));
   offer(form.pixel, pixelIds(), parameters.get("pixel"));
   for (const name of FIELDS) {
     const field = /** @type {any} */ (form.elements.namedItem(name));
     const value = parameters.get(name) || "";
-    if (field && (field.value.trim() != value) && document.activeElement != field) field.value = value;
-    if (field && !value && document.activeElement != field) field.value = "";
+    if (field && field.value.trim() != value && !("typing" in form.dataset)) field.value = value;
   }
   if (!parameters.has("from")) form.around.value = "";
 };

@@ -42,16 +42,26 @@ export const showTitle = () => {
   document.title = `${mark}${page ? `${page} – ` : ""}capi-proxy`;
 };
 
+let pulse = "";
+
+/** Say whether the page hears of events by itself, or rests. @param {string} word */
+export const showPulse = (word) => {
+  pulse = word;
+  showUpdated();
+};
+
+const showUpdated = () => say(byId("updated"), pulse || (answeredAt ? `Updated ${clock(answeredAt)}` : ""));
+
 /** @param {State} state */
 export const showHealth = (state) => {
   answeredAt = Date.now();
   latest = state;
   showBanner(state.status, TITLES[state.status] || state.status, { amount: state.conditions.length });
-  say(byId("updated"), `Updated ${clock(answeredAt)}`);
-  for (const amount of document.querySelectorAll('[data-page="dead"] + .amount, [data-page="dead"] ~ .amount')) {
-    /** @type {HTMLElement} */ (amount).hidden = !state.dead;
-    say(amount, count(state.dead));
-  }
+  showUpdated();
+  const amount = /** @type {HTMLElement | null} */ (document.querySelector('[data-page="dead"] ~ .amount'));
+  if (!amount) return;
+  amount.hidden = !state.dead;
+  say(amount, count(state.dead));
 };
 
 /** @param {unknown} error */

@@ -13,6 +13,7 @@ import { ask, isWatched, poll } from "./operator-ask.js";
  * @typedef {object} Listener What hears of it.
  * @property {(state: State) => void} onState
  * @property {(error: unknown) => void} onSilence
+ * @property {(pulse: string) => void} onPulse "Live" while the stream is open
  * @property {(event: any) => void} onEvent an event that arrived or ended
  * @property {() => void} onGap more may have happened than was told
  */
@@ -22,7 +23,7 @@ const SHUT_MS = 2000;
 const AGAIN_MS = 3000;
 
 /** @param {Listener} listener */
-export const listen = ({ onState, onSilence, onEvent, onGap }) => {
+export const listen = ({ onState, onSilence, onPulse, onEvent, onGap }) => {
   /** @type {EventSource | null} */
   let source = null;
   let isOpen = false;
@@ -36,11 +37,13 @@ export const listen = ({ onState, onSilence, onEvent, onGap }) => {
     source = new EventSource("api/stream");
     source.onopen = () => {
       isOpen = true;
+      onPulse("Live");
       // Between the page's last answer and the stream's start something may have happened.
       onGap();
     };
     source.onerror = () => {
       isOpen = false;
+      onPulse("");
       state.now();
       // After an answer that is no stream the browser gives up.
       if (source?.readyState == EventSource.CLOSED && isWatched()) timer = setTimeout(open, AGAIN_MS);

@@ -21,6 +21,12 @@ export const MATCH_KEYS = {
   subscription_id: "subscription id",
   fb_login_id: "Facebook login id",
   madid: "advertising id of an app",
+  anon_id: "id of an app’s installation",
+  ctwa_clid: "click id of an ad to WhatsApp",
+  page_id: "id of a Facebook page",
+  page_scoped_user_id: "id of a Messenger user",
+  ig_account_id: "id of an Instagram account",
+  ig_sid: "id of an Instagram user",
 };
 
 /** @type {Record<string, string>} */

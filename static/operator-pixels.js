@@ -108,9 +108,7 @@ const fillCard = (card, pixel, act) => {
   const [, state, actions] = head.children;
   card.setAttribute("aria-label", `Pixel ${pixel.pixel}`);
   state.replaceChildren(chip(STATES[pixel.state] || [pixel.state, ""]));
-  const isFocused = actions.contains(document.activeElement);
   actions.replaceChildren(...buttonsOf(pixel, act));
-  if (isFocused) /** @type {HTMLElement} */ (actions.firstElementChild || head.firstElementChild).focus();
   words.replaceChildren(pixelFacts(pixel));
 };
 

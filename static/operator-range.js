@@ -76,7 +76,7 @@ export const showRange = () => {
   reconcile(byId("range-links"), items, ({ key }) => key, () => make("li", {}, make("a")), (item, { text, words, href, isChosen }) => {
     const link = /** @type {Element} */ (item.firstChild);
     link.setAttribute("href", href);
-    link.setAttribute("aria-label", `${words[0].toUpperCase()}${words.slice(1)}`);
+    link.setAttribute("aria-label", `${text}: ${words}`);
     if (isChosen) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
     say(link, text);

@@ -102,7 +102,7 @@ const siteParts = (site, signals) => {
 
 const refusedPart = () => {
   const rows = table(
-    "Origins that were refused",
+    "Table of refused origins",
     /** @type {import("./operator-elements.js").Column<Refused>[]} */ ([
       { label: "Origin or host", kind: "name", show: ({ origin }) => origin },
       { label: "Why", show: ({ code }) => REFUSALS[code] || code },
@@ -126,7 +126,7 @@ const refusedPart = () => {
 
 const tagsPart = () => {
   const rows = table(
-    "Versions of the tag",
+    "Table of versions of the tag",
     /** @type {import("./operator-elements.js").Column<Tag>[]} */ ([
       { label: "Site", kind: "name", show: ({ site }) => site },
       { label: "Version", show: ({ build, is_current: isCurrent }) => [make("code", {}, build), " ", chip(isCurrent ? ["Current", "good"] : ["Older", "warn"])] },

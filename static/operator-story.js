@@ -35,10 +35,13 @@ export const story = {
     found.hidden = true;
     main.append(make("p", { class: "hint" }, link("All events", linkTo("events"))), note, found);
     let isDecided = false;
+    let face = "";
 
     /** @param {Story} told */
     const show = (told) => {
       isDecided = told.state != "waiting";
+      if (face == JSON.stringify(told)) return;
+      face = JSON.stringify(told);
       note.textContent = "";
       found.hidden = false;
       const heading = /** @type {Element} */ (found.firstElementChild);
@@ -60,6 +63,7 @@ export const story = {
       (error) => {
         if (!(error instanceof Refusal)) return;
         found.hidden = true;
+        face = "";
         note.textContent = `Nothing is known of this event: ${error.message}. The ledger forgets events after some days.`;
       },
       () => (isDecided ? DECIDED_MS : UNDECIDED_MS),
@@ -93,6 +97,7 @@ const answerParts = ({ state, rows, waiting, dead }) => {
   const last = rows[rows.length - 1];
   const reason = last ? REASONS[last.reason] || last.reason : "";
   if (state == "dead" || dead.length) return [label, " ", make("strong", {}, "No, Meta refused it"), `: ${DEAD[last?.reason || ""] || reason}. It is kept among the `, link("dead letters", linkTo("dead")), "."];
+  if (state == "replayed") return [label, " ", make("strong", {}, "Not yet"), ": it was refused, and was put back to be delivered."];
   if (state == "dropped") return [label, " ", make("strong", {}, "No, it was not sent"), `: ${reason}.`];
   return [label, " ", make("strong", {}, "It was not sent again"), ": the same visitor sent this name and id before."];
 };

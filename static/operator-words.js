@@ -92,6 +92,7 @@ export const STATUSES = {
   dropped: ["Dropped", ""],
   duplicate: ["Duplicate", ""],
   dead: ["Dead", "bad"],
+  replayed: ["Replayed", ""],
 };
 
 /** @type {Record<string, [text: string, kind: string]>} */
@@ -136,6 +137,7 @@ export const reasonText = ({ status, reason, browser_copy, held_until: until, su
   if (status == "waiting") return suspect ? "Meta refused it together with others; the bad ones are looked for" : until ? "held until due" : "stored; on its way to Meta";
   if (status == "dropped") return DROPPED[reason] || reason;
   if (status == "dead") return DEAD[reason] || reason;
+  if (status == "replayed") return "it was dead and was put back; what became of it then stands by itself";
   if (status == "duplicate") return "the same visitor sent this name and id before";
   if (MACHINES[reason]) return `sent, but ${MACHINES[reason]}`;
   return reason || (browser_copy == "blocked" ? "recovered: the browser’s own copy was blocked" : "");

@@ -10,7 +10,7 @@ import { deadLetters } from "./operator-dead.js";
 import { doctor } from "./operator-doctor.js";
 import { byId, keepUp, make, reconcile, say } from "./operator-elements.js";
 import { events } from "./operator-events.js";
-import { showHealth, showSilence } from "./operator-health.js";
+import { showHealth, showPulse, showSilence, showTitle } from "./operator-health.js";
 import { listen } from "./operator-live.js";
 import { overview } from "./operator-overview.js";
 import { pixels } from "./operator-pixels.js";
@@ -37,6 +37,7 @@ const live = listen({
     view?.learn?.(state);
   },
   onSilence: showSilence,
+  onPulse: showPulse,
   onEvent: (event) => view?.hear?.(event),
   onGap: () => view?.look(),
 });
@@ -94,6 +95,7 @@ const follow = () => {
   showRange();
   showViewLink(PAGES[page].hasCharts || false);
   view?.follow(parameters);
+  showTitle();
   say(byId("announce"), "");
 };
 
@@ -114,7 +116,9 @@ const offerSignOut = async () => {
 };
 
 byId("pause").addEventListener("click", () => {
-  say(byId("pause"), togglePause() ? "Resume updates" : "Pause updates");
+  const rests = togglePause();
+  say(byId("pause"), rests ? "Resume updates" : "Pause updates");
+  showPulse(rests ? "Paused" : "");
   lookOrRest();
 });
 byId("sign-out").addEventListener("click", async () => {
