@@ -1,6 +1,6 @@
 /** The page of events: what waits and what ended, live, with filters, page by page. */
 
-import { ask, clearRefusalIn, poll, showRefusalIn } from "./operator-ask.js";
+import { ask, poll, showRefusalIn } from "./operator-ask.js";
 import { byId, chip, fillLinks, link, make, moment, say, why } from "./operator-elements.js";
 import { WAITING_FIELDS, eventQuery, fillFilters, filterForm, isFiltered, isWanted, offerNames } from "./operator-filters.js";
 import { clock, count, money } from "./operator-format.js";
@@ -90,7 +90,6 @@ export const events = {
 
     const show = () => {
       const { parameters } = current();
-      clearRefusalIn(note);
       offerNames(rows);
       if (rows.length) found.fill(rows, captionOf(rows.length, parameters, isNewest()));
       const content = rows.length ? found.element : emptiness(parameters);
@@ -114,11 +113,14 @@ export const events = {
       const query = eventQuery(parameters);
       query.set("limit", `${LIMIT}`);
       if (parameters.get("below")) query.set("below", `${parameters.get("below")}`);
-      const [waiting, ended] = await Promise.all([
+      const [waiting, ended] = await Promise.allSettled([
         waits ? ask(`api/waiting?${eventQuery(parameters, WAITING_FIELDS)}&limit=${LIMIT}`) : { waiting: [] },
         status == "waiting" ? { events: [], below: null } : ask(`api/events?${query}`),
       ]);
-      return { rows: [...waiting.waiting, ...ended.events], below: ended.below };
+      if (ended.status == "rejected") throw ended.reason;
+      // What ended is worth showing even while the queue cannot tell what waits.
+      const isPart = waiting.status == "rejected";
+      return { rows: [...(isPart ? [] : waiting.value.waiting), ...ended.value.events], below: ended.value.below, isPart };
     };
 
     const list = poll(
@@ -126,6 +128,7 @@ export const events = {
       (answer) => {
         ({ rows, below } = answer);
         show();
+        say(note, answer.isPart ? "What waits cannot be listed at this moment; what ended can." : "");
       },
       (error) => {
         place.querySelector(".loading")?.remove();

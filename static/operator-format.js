@@ -27,7 +27,9 @@ export const age = (ms) => {
 export const relative = (ms, now = Date.now()) => {
   const past = now - ms;
   if (Math.abs(past) < 1500) return "just now";
-  return past > 0 ? `${age(past)} ago` : `in ${age(-past)}`;
+  // Parts of a second are for figures, not for what moves on while one reads it.
+  const rounded = Math.max(1000, Math.round(Math.abs(past) / 1000) * 1000);
+  return past > 0 ? `${age(rounded)} ago` : `in ${age(rounded)}`;
 };
 
 /** @param {number} ms */
