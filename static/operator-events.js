@@ -160,7 +160,7 @@ export const events = {
       },
       hear: (/** @type {Row} */ row) => {
         if (!isNewest()) return;
-        rows = withRow(rows, row, isWanted(row)).slice(0, MOST_ROWS);
+        rows = withRow(rows, row, isWanted(row), below == null).slice(0, MOST_ROWS);
         showSoon();
         if (isWanted(row)) announce();
       },
@@ -168,8 +168,12 @@ export const events = {
   },
 };
 
-/** Return the rows with an event that arrived or ended, which replaces what was known of it. @param {Row[]} rows @param {Row} row @param {boolean} isIn */
-const withRow = (rows, row, isIn) => {
+/**
+ * Return the rows with an event that arrived or ended, which replaces what was known of it.
+ *
+ * @param {Row[]} rows @param {Row} row @param {boolean} isIn whether it is asked for @param {boolean} isLast whether no page follows
+ */
+const withRow = (rows, row, isIn, isLast) => {
   const same = (/** @type {Row} */ other) =>
     other.pixel == row.pixel && other.name == row.name && other.id == row.id && other.arrived == row.arrived;
   const before = rows.findIndex((other) => same(other) && (isWaiting(other) || isWaiting(row) || other.number == row.number));
@@ -177,6 +181,8 @@ const withRow = (rows, row, isIn) => {
   const others = rows.filter((_, index) => index != before);
   if (!isIn) return others;
   const place = others.findIndex((other) => (other.arrived || other.at) <= (row.arrived || row.at));
+  // What is older than the whole page belongs to one of the next pages.
+  if (place < 0 && !isLast && before < 0) return others;
   return others.toSpliced(place < 0 ? others.length : place, 0, row);
 };
 
