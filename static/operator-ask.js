@@ -6,6 +6,7 @@ const EVERY_MS = 2000;
 // A search through a large ledger takes the proxy's time: at most a tenth of it is spent on this page.
 const REST = 9;
 const PATIENCE_MS = 30_000;
+const SLOW_MS = 700;
 
 /** The proxy answered, but not with what was asked. */
 export class Refusal extends Error {}
@@ -14,11 +15,28 @@ export class Refusal extends Error {}
 export const ask = async (path, order) => {
   const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) };
   const signal = AbortSignal.timeout(PATIENCE_MS);
-  const answer = await fetch(path, { cache: "no-store", signal, ...(order ? post : {}) });
+  const answer = await patiently(fetch(path, { cache: "no-store", signal, ...(order ? post : {}) }));
   if (answer.status == 401 && path != "api/session") signIn();
   const body = await bodyOf(answer);
   if (body.error || !answer.ok) throw new Refusal(body.error || `HTTP ${answer.status}`);
   return body;
+};
+
+let slow = 0;
+
+/** Let the page say that it asks, once that takes so long that one may wonder. @param {Promise<Response>} answer */
+const patiently = async (answer) => {
+  let isSlow = false;
+  const timer = setTimeout(() => {
+    isSlow = true;
+    document.body.classList.toggle("asking", ++slow > 0);
+  }, SLOW_MS);
+  try {
+    return await answer;
+  } finally {
+    clearTimeout(timer);
+    if (isSlow) document.body.classList.toggle("asking", --slow > 0);
+  }
 };
 
 /** @param {Response} answer */
