@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
+from proxy import __version__
 from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.config.schema import LimitSettings
@@ -23,9 +24,11 @@ from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
 from proxy.edge.net.plain_http import PlainPosts
 from proxy.edge.net.terms import FastWay, Terms, few_connections
+from proxy.edge.probe import ProbeDoor
 from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
+from proxy.model.probe import ProbeKeys
 from proxy.operator.listener import Operator
 from proxy.queue.contract import Intake, WholeQueue
 from proxy.queue.sieve import Sieve
@@ -151,10 +154,19 @@ async def listen_to_operator(
         conditions=conditions,
         readiness=Readiness(conditions, [QueueCheck(queue, conditions), late, *checks]),
         now=now_ms,
+        examine=lambda: examined(installation.config),
         person_keys=keys,
     )
     terms = Terms("operator", few_connections(installation.settings.limits), conditions, metrics)
     return await listen(stack, operator.app(), server.operator_listen, terms)
+
+
+async def examined(config: Config) -> Mapping[str, Any]:
+    """Return the report of an examination of the proxy that runs in this process."""
+    # Only whoever asks needs what it is made of.
+    from proxy import doctor  # noqa: PLC0415
+
+    return doctor.report_json(await doctor.examine(config, doctor.Examining(is_own=True)))
 
 
 class PublicParts(NamedTuple):
@@ -168,6 +180,13 @@ class PublicParts(NamedTuple):
     """By pixel, what tells its lane of an event; none where its lane is in another process."""
     has_writer: bool = True
     """Whether the queue is written in this process."""
+
+
+def probe_door(installation: Installation) -> ProbeDoor:
+    """Return what tells the doctor of an installation what its proxy sees."""
+    sites = installation.settings.site
+    prefixes = [installation.prefixes(site)[0] for site in sites]
+    return ProbeDoor(ProbeKeys(installation.secret), prefixes, sites, now=now_ms, version=__version__)
 
 
 async def listen_to_public(
@@ -191,6 +210,7 @@ async def listen_to_public(
     public = Public(
         entry,
         limits,
+        probe=probe_door(installation),
         queue=queue,
         metrics=metrics,
         conditions=conditions,

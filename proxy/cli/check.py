@@ -1,31 +1,109 @@
 """The command ``check``."""
 
 import asyncio
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import orjson
 
 from proxy import doctor
 from proxy.cli.options import config_option, load_or_exit
 from proxy.cli.terminal import printable
+from proxy.doctor.catalogue import GROUP_OF
+from proxy.doctor.catalogue.row import Seriousness
+from proxy.doctor.web.ways import Endpoint, Ways
+
+_HEADINGS = {
+    Seriousness.FAILURE: "To mend: events are lost or wrong, or something leaks",
+    Seriousness.UNSEEN: "Could not be looked at",
+    Seriousness.DOUBT: "Doubtful: right in some places, a loss in others",
+    Seriousness.NOTE: "To know",
+}
+_CONNECT_TO = re.compile(r"(?P<host>[^:\[\]]+):(?P<port>\d{1,5}):(?P<to>\[[0-9a-fA-F:.]+\]|[0-9.]+):(?P<at>\d{1,5})")
+_NAMESERVER = re.compile(r"(?P<to>\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(?P<at>\d{1,5}))?")
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+/?")
+
+
+def _connections(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[Endpoint, Endpoint]:
+    found: dict[Endpoint, Endpoint] = {}
+    for value in values:
+        match = _CONNECT_TO.fullmatch(value)
+        if match is None:
+            raise click.BadParameter(f"{value!r}; accepted: HOST:PORT:ADDRESS:PORT")
+        found[match["host"].lower(), int(match["port"])] = (match["to"].strip("[]"), int(match["at"]))
+    return found
+
+
+def _nameserver(_context: click.Context, _option: click.Parameter, value: str) -> Endpoint | None:
+    match = _NAMESERVER.fullmatch(value)
+    if value and match is None:
+        raise click.BadParameter(f"{value!r}; accepted: an address, or ADDRESS:PORT")
+    return (match["to"].strip("[]"), int(match["at"] or 53)) if match else None
+
+
+def _origin(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if value and not _ORIGIN.fullmatch(value):
+        raise click.BadParameter(f"{value!r}; accepted: scheme and host such as https://t.shop.example")
+    return value.rstrip("/").lower()
 
 
 @click.command()
 @config_option
-@click.option("--send-test", is_flag=True, help="Send one test event to each pixel with a test_event_code.")
-def check(path: Path, *, send_test: bool) -> None:
-    """Report every mistake of a configuration, then what is doubtful about running it here."""
+@click.option("--send-test", is_flag=True, help="Send one test event to each pixel; it needs no test code.")
+@click.option("--url", "base", default="", callback=_origin, help="Where pages find the proxy: https://t.shop.example")
+@click.option("--offline", is_flag=True, help="Ask nothing of the network but the database of the queue.")
+@click.option(
+    "--connect-to",
+    multiple=True,
+    callback=_connections,
+    metavar="HOST:PORT:ADDRESS:PORT",
+    help="Connect there in place of where DNS leads, as with curl; may be repeated.",
+)
+@click.option("--nameserver", default="", callback=_nameserver, metavar="ADDRESS[:PORT]", help="Ask this name server.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check(  # noqa: PLR0913 - its options
+    path: Path,
+    *,
+    send_test: bool,
+    base: str,
+    offline: bool,
+    connect_to: dict[Endpoint, Endpoint],
+    nameserver: Endpoint | None,
+    as_json: bool,
+) -> None:
+    """Report every mistake of a configuration, then what is wrong or doubtful about running it here.
+
+    It writes nothing. Exit code 1 when something is to mend; docs/doctor.md lists all findings.
+    """
     config = load_or_exit(path)
-    findings = [*doctor.findings(config), *asyncio.run(doctor.database_findings(config))]
-    if send_test:
+    ways = Ways(connect_to, nameserver)
+    report = asyncio.run(doctor.examine(config, doctor.Examining(ways, base, offline=offline, send_test=send_test)))
+    if as_json:
+        click.echo(printable(orjson.dumps(doctor.report_json(report), option=orjson.OPT_INDENT_2).decode()))
+    else:
+        for line in _lines(report):
+            click.echo(line)
+        click.echo(printable(f"{path}: {report.summary}"))
+    sys.exit(1 if report.counts[Seriousness.FAILURE] else 0)
 
-        async def sent() -> list[doctor.Finding]:
-            return [finding async for finding in doctor.send_tests(config)]
 
-        findings += asyncio.run(sent())
-    for finding in findings:
-        click.echo(printable(f"{'FAILED' if finding.failing else 'note'}: {finding}"))
-    failed = sum(finding.failing for finding in findings)
-    click.echo(f"{path}: {f'FAILED, {failed} to mend' if failed else 'the configuration is sound'}")
-    sys.exit(1 if failed else 0)
+def _lines(report: doctor.Examination) -> Iterator[str]:
+    heading = ""
+    for finding in report.findings:
+        if heading != (heading := _HEADINGS[finding.row.seriousness]):
+            yield heading
+        yield from _finding_lines(finding)
+        yield ""
+
+
+def _finding_lines(finding: doctor.Finding) -> Iterator[str]:
+    yield printable(f"  {finding}  [{GROUP_OF[finding.code]}: {finding.code}]")
+    yield printable(f"    why:  {finding.row.why}")
+    yield printable(f"    mend: {finding.row.mend}")
+    for line in finding.paste.splitlines():
+        yield printable(f"      | {line}")

@@ -1,5 +1,6 @@
 """The types of single settings, and how each is read from what TOML holds."""
 
+import re
 from typing import Annotated, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
@@ -7,6 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from proxy.config.address import Address, address_of
 from proxy.config.database_url import server_urls
 from proxy.config.hosts import ascii_host
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
 class Resolver(Protocol):
@@ -43,6 +46,13 @@ def _servers(value: SecretStr) -> SecretStr:
     return value
 
 
+def _origin(value: str) -> str:
+    origin = value.rstrip("/").lower()
+    if value and not _ORIGIN.fullmatch(origin):
+        raise ValueError("not an origin")
+    return origin
+
+
 def folded(name: str) -> str:
     """Return a name as blocked names are compared: lower-case letters and digits only."""
     return "".join(c for c in name.lower() if c.isalnum())
@@ -53,6 +63,8 @@ DatabaseUrl = Annotated[Secret, AfterValidator(_servers)]
 Listen = Annotated[Address, BeforeValidator(address_of)]
 Leaf = Annotated[str, AfterValidator(_path_segment)]
 """The last segment of a public path."""
+PublicUrl = Annotated[str, AfterValidator(_origin)]
+"""Scheme, host and port, without a path."""
 Domain = Annotated[str, AfterValidator(_host_name)]
 BlockedKey = Annotated[str, AfterValidator(folded)]
 Whole = Annotated[int, Field(strict=True)]

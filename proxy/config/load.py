@@ -5,7 +5,7 @@ With ``secrets.py`` the only place that reads the environment and secret files, 
 
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class Config:
 
     settings: Settings
     data_dir: Path
+    file: Path | None = None
+    """Where it was read from; None when it was made up."""
 
 
 def load(path: Path, environment: Mapping[str, str], unused: Collection[str] = ()) -> Config:
@@ -41,7 +43,7 @@ def load(path: Path, environment: Mapping[str, str], unused: Collection[str] = (
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([Problem(str(path), f"cannot be read ({error})", "a readable TOML file")]) from error
-    return parse(raw, environment, base=path.parent, unused=unused)
+    return replace(parse(raw, environment, base=path.parent, unused=unused), file=path)
 
 
 def parse(

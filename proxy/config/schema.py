@@ -16,7 +16,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, cr
 from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
-from proxy.config.field_types import BlockedKey, DatabaseUrl, Domain, Flag, Leaf, Listen, Seconds, Secret, Whole
+from proxy.config.field_types import (
+    BlockedKey,
+    DatabaseUrl,
+    Domain,
+    Flag,
+    Leaf,
+    Listen,
+    PublicUrl,
+    Seconds,
+    Secret,
+    Whole,
+)
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
 _BLOCKED = """
@@ -203,6 +214,7 @@ class Site(_Section):
         pattern=r"^(/?[A-Za-z0-9][A-Za-z0-9_-]*)?$",
         description='empty (derived) or one plain word: "/shop-tools"',
     )
+    public_url: PublicUrl = Field("", description="empty, or scheme and host where pages find the proxy")
     tag_name: Leaf = Field("m.js", description="one path segment: letters, digits, - _ .")
     collect_name: Leaf = Field("e", description="one path segment: letters, digits, - _ .")
     image_name: Leaf = Field("n.gif", description="one path segment: letters, digits, - _ .")

@@ -1,4 +1,4 @@
-"""Whether the queue can be kept in ``data_dir``: its owner, its free disk space, and the secrets that open it."""
+"""Whether the queue can be kept in ``data_dir``: its owner, its permissions, and the secrets that open it."""
 
 import os
 import pwd
@@ -13,49 +13,62 @@ from proxy.queue.sqlite.inspect import is_held, is_opened_by
 
 _KEY = "server.data_dir"
 _FILES = (DATABASE_FILE, LOCK_FILE, SECRET_FILE)
+_OTHERS = 0o077
+"""What group and others may do."""
 
 
-def findings(config: Config) -> Iterator[Finding]:
-    """Yield what stands against running a queue in ``data_dir``."""
+def findings(config: Config, *, is_own: bool = False) -> Iterator[Finding]:
+    """Yield what stands against running a queue in ``data_dir``; ``is_own``: this process works in it."""
     directory = config.data_dir
-    if os.geteuid() == 0:
-        yield Finding(_KEY, "looked at as root; run the check as the user the proxy runs as, who may do less")
+    if os.geteuid() == 0 and not is_own:
+        yield Finding("checked_as_root", _KEY, "looked at as root, who may do more than the user of the proxy")
     try:
         if directory.is_dir():
-            yield from _existing(config, directory)
+            yield from _existing(config, directory, is_own=is_own)
         elif directory.exists():
-            yield Finding(_KEY, f"{directory} is not a directory", failing=True)
+            yield Finding("data_dir_not_directory", _KEY, f"{directory} is not a directory")
         else:
             yield from _to_be_made(directory)
     except OSError as error:
-        yield Finding(_KEY, f"{directory} cannot be looked at ({error.strerror})", failing=True)
+        yield Finding("data_dir_unreadable", _KEY, f"{directory} cannot be looked at ({error.strerror})")
 
 
 def _to_be_made(directory: Path) -> Iterator[Finding]:
     parent = next(ancestor for ancestor in directory.absolute().parents if ancestor.exists())
     if os.access(parent, os.W_OK | os.X_OK):
-        yield Finding(_KEY, f"{directory} is not there yet; the first start makes it, for the user who starts it")
+        yield Finding("data_dir_missing", _KEY, f"{directory} is not there yet")
     else:
-        text = f"{directory} cannot be made by {_user(os.geteuid())}: {parent} belongs to {_owner(parent)}"
-        yield Finding(_KEY, text, failing=True)
+        seen = f"{directory} cannot be made by {_user(os.geteuid())}: {parent} belongs to {_owner(parent)}"
+        paste = f"install -d -m 700 -o {_user(os.geteuid())} {directory}"
+        yield Finding("data_dir_unmakeable", _KEY, seen, paste)
 
 
-def _existing(config: Config, directory: Path) -> Iterator[Finding]:
+def _existing(config: Config, directory: Path, *, is_own: bool) -> Iterator[Finding]:
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        who = f"{_user(os.geteuid())}, who runs this check; it belongs to {_owner(directory)}"
-        yield Finding(_KEY, f"{directory} cannot be written by {who}", failing=True)
+        user = _user(os.geteuid())
+        seen = f"{directory} cannot be written by {user}, who runs this check; it belongs to {_owner(directory)}"
+        yield Finding("data_dir_unwritable", _KEY, seen, f"chown -R {user} {directory}")
         return
     yield from _foreign_files(directory)
-    if directory.stat().st_mode & 0o077:
-        yield Finding(_KEY, f"other users of this machine may look into {directory}; chmod 700")
-    disk = os.statvfs(directory)
-    if disk.f_bavail * disk.f_frsize < config.settings.queue.min_free_bytes:
-        yield Finding("queue.min_free_bytes", f"more than is free in {directory}: pages would get 503", failing=True)
+    yield from _open_to_others(directory)
+    if is_own:
+        return
     if is_held(directory):
-        yield Finding(_KEY, f"{directory} is in use by a running proxy")
+        yield Finding("data_dir_in_use", _KEY, f"{directory} is in use by a running proxy")
     elif not is_opened_by(directory, Installation.existing(config).sealer()):
-        text = f"{directory} holds events that no listed secret opens; list the earlier one in old_secrets"
-        yield Finding(_KEY, text, failing=True)
+        paste = 'old_secrets = ["env:CAPI_PROXY_OLD_SECRET"]'
+        yield Finding("old_secret_forgotten", _KEY, f"{directory} holds events that no listed secret opens", paste)
+
+
+def _open_to_others(directory: Path) -> Iterator[Finding]:
+    is_open = directory.stat().st_mode & _OTHERS
+    if is_open:
+        yield Finding(
+            "data_dir_open", _KEY, f"other users of this machine may look into {directory}", f"chmod 700 {directory}"
+        )
+    secret = directory / SECRET_FILE
+    if is_open and secret.exists() and secret.stat().st_mode & _OTHERS:
+        yield Finding("secret_file_open", _KEY, f"other users of this machine may read {secret}", f"chmod 600 {secret}")
 
 
 def _foreign_files(directory: Path) -> Iterator[Finding]:
@@ -64,8 +77,8 @@ def _foreign_files(directory: Path) -> Iterator[Finding]:
     ours = [path for path in directory.iterdir() if path.name.startswith(_FILES)]
     foreign = sorted(path.name for path in ours if path.stat().st_uid != owner)
     if foreign and owner:
-        text = f"{', '.join(foreign)} in {directory} must belong to {_user(owner)}, as the directory does; chown"
-        yield Finding(_KEY, text, failing=True)
+        seen = f"{', '.join(foreign)} in {directory} must belong to {_user(owner)}, as the directory does"
+        yield Finding("data_dir_foreign_files", _KEY, seen, f"chown -R {_user(owner)} {directory}")
 
 
 def _owner(path: Path) -> str:

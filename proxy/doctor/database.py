@@ -34,7 +34,7 @@ def judged(looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer
     servers = [each for each in looks if isinstance(each, ServerFacts)]
     for each in looks:
         if isinstance(each, Unreachable):
-            yield about(each, f"cannot be looked at ({each.why}); it could not take over either")
+            yield about(each, "database_unseen", f"cannot be looked at ({each.why}); it could not take over either")
     yield from _primaries(servers)
     for server in servers:
         yield from durability(server, alone=len(looks) == 1)
@@ -48,10 +48,10 @@ def _primaries(servers: Sequence[ServerFacts]) -> Iterator[Finding]:
     primaries = sorted((each for each in servers if not each.is_standby), key=attrgetter("timeline"))
     if not primaries:
         text = "no server takes writes, so every event would go to the spool; promote a standby, or name the primary"
-        yield Finding(KEY, text, failing=True)
+        yield Finding("database_without_primary", KEY, text)
     for stale in primaries[:-1]:
         text = (
             f"takes writes besides {primaries[-1].place}: it was a primary before a fail-over, and what other programs"
             " write there will be lost; stop it, and make it a standby again (pg_rewind or a fresh copy)"
         )
-        yield about(stale, text, failing=True)
+        yield about(stale, "database_two_primaries", text)

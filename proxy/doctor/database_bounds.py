@@ -28,12 +28,12 @@ class DatabaseBounds:
 USUAL = DatabaseBounds()
 
 
-def about(server: Look, text: str, *, failing: bool = False) -> Finding:
+def about(server: Look, code: str, text: str) -> Finding:
     """Return a finding about one server.
 
     Args:
         server: Which.
+        code: See ``Finding``.
         text: What follows its address.
-        failing: See ``Finding``.
     """
-    return Finding(KEY, f"{server.place} {text}", failing=failing)
+    return Finding(code, KEY, f"{server.place} {text}")

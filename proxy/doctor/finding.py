@@ -1,29 +1,50 @@
-"""What a check says about running a configuration here.
+"""What an examination says about running a configuration here.
 
-A finding has the fields of a condition (``subject``, ``detail``, ``failing``) but for two: it began at no known time,
-as a check looks once; and it needs no code, as only people read it, on the terminal, so its words stand here.
+A finding has a code, as a condition has, by which the catalogue tells how serious it is, why it matters and how to mend
+it. It began at no known time, as an examination looks once.
 """
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from proxy.config.schema import Settings
+from proxy.doctor.catalogue import ROWS
+from proxy.doctor.catalogue.row import CatalogueRow, Seriousness
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something the owner should know before the proxy runs."""
+    """Something the owner should know; its code stands in the catalogue."""
 
+    code: str
     subject: str
-    """What it is about: the path of a setting, or a pixel; empty when it is about this machine."""
-    detail: str
-    """What is wrong or doubtful, and what is better; in words for people, without any secret."""
-    failing: bool = False
-    """True when the check fails for it: events would be lost or leak."""
+    """What it is about: the path of a setting, a public address, a pixel; empty when it is about this machine."""
+    seen: str
+    """What was seen; in words for people, without any secret."""
+    paste: str = ""
+    """Lines that mend it, to be pasted; empty where nobody but the owner knows them."""
+
+    def __post_init__(self) -> None:
+        """Refuse a code that is in no row.
+
+        Raises:
+            KeyError: for it.
+        """
+        ROWS[self.code]
+
+    @property
+    def row(self) -> CatalogueRow:
+        """What the catalogue says of it."""
+        return ROWS[self.code]
+
+    @property
+    def failing(self) -> bool:
+        """Whether the check fails for it: events would be lost or leak."""
+        return self.row.seriousness is Seriousness.FAILURE
 
     def __str__(self) -> str:
-        """Return the line that the check prints."""
-        return f"{self.subject}: {self.detail}" if self.subject else self.detail
+        """Return what was seen, and where."""
+        return f"{self.subject}: {self.seen}" if self.subject else self.seen
 
 
 def is_for_meta(settings: Settings) -> bool:

@@ -1,38 +1,77 @@
-"""Whether Meta takes an event: one test event to each pixel."""
+"""Meta's Graph API: whether it is reached, whether the clocks agree, and whether it takes an event of each pixel."""
 
+import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+import aiohttp
+
 from proxy.config.load import Config
-from proxy.config.schema import Pixel
+from proxy.config.schema import Pixel, Settings
 from proxy.delivery.client import GraphClient, graph_session
 from proxy.doctor.finding import Finding
 from proxy.graph import payload
+from proxy.graph.verdict import clock_ahead
 from proxy.installation import now_ms
 from proxy.model.event import BrowserCopy, Event
-from proxy.model.verdict import Delivered
+from proxy.model.verdict import Delivered, Retry
 from proxy.rules.match.keys import match_keys
 from proxy.telemetry.conditions import Conditions
 
+_MOST_SECONDS = 10.0
+_MOST_AHEAD_S = 60
+"""Meta refuses events from the future; how far it forgives is not documented."""
+TEST_EVENT = "CapiProxyCheck"
+"""No name that a report counts."""
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what stands between this machine and Graph."""
+    url = settings.graph.url
+    try:
+        async with graph_session(_MOST_SECONDS) as session, session.get(f"{url}/", allow_redirects=False) as answer:
+            ahead = clock_ahead(answer.headers, now_ms())
+    except TimeoutError:
+        yield Finding("graph_unseen", "graph.url", f"{url}: no answer in time")
+        return
+    except (aiohttp.ClientError, OSError) as error:
+        yield Finding("graph_unseen", "graph.url", f"{url}: {str(error) or type(error).__name__}"[:200])
+        return
+    if ahead is None:
+        yield Finding("graph_unseen", "graph.url", f"{url} answers without a Date")
+    elif abs(ahead) > _MOST_AHEAD_S:
+        seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Meta's"
+        yield Finding("clock_off", "", f"this machine's clock is {seen}", "timedatectl set-ntp true")
+
 
 async def send_tests(config: Config) -> AsyncIterator[Finding]:
-    """Send one test event to each pixel that has a valid test code, and yield what Graph answered."""
+    """Send one test event to each pixel, and yield what Graph answered.
+
+    A pixel without a valid test code gets one that is drawn for this event alone, so nothing is left to be ended.
+    """
     graph = config.settings.graph
     async with graph_session(graph.timeout) as session:
         client = GraphClient(session, graph, now_ms, Conditions(now_ms))
+        sent: set[str] = set()
         for site in config.settings.site:
             for pixel in site.pixel:
-                if not client.test_code(pixel):
-                    yield Finding(
-                        f"pixel {pixel.id}", "no valid test_event_code, so no test event was sent", failing=True
-                    )
-                    continue
-                verdict = await client.send(pixel, [payload.record(_test_event(pixel, f"https://{site.domains[0]}/"))])
-                if isinstance(verdict, Delivered):
-                    yield Finding(f"pixel {pixel.id}", f"Graph took a test event (fbtrace_id {verdict.fbtrace_id})")
-                else:
-                    message = verdict.graph_error.message or getattr(verdict, "reason", "")
-                    yield Finding(f"pixel {pixel.id}", f"{type(verdict).__name__.lower()}: {message}", failing=True)
+                if pixel.id not in sent:
+                    sent.add(pixel.id)
+                    yield await _sent(client, pixel, f"https://{site.domains[0]}/")
+
+
+async def _sent(client: GraphClient, pixel: Pixel, url: str) -> Finding:
+    subject = f"pixel {pixel.id}"
+    code = client.test_code(pixel) or f"TEST{secrets.randbelow(90_000) + 10_000}"
+    record = payload.record(_test_event(pixel, url))
+    verdict = await client.send(pixel, [record._replace(fields=record.fields._replace(test_event_code=code))])
+    if isinstance(verdict, Delivered):
+        seen = f"Graph took a {TEST_EVENT} with the test code {code} (fbtrace_id {verdict.fbtrace_id})"
+        return Finding("test_event_taken", subject, seen)
+    message = verdict.graph_error.message or getattr(verdict, "reason", "")
+    unsent = isinstance(verdict, Retry) and not verdict.graph_error.code
+    seen = f"{type(verdict).__name__.lower()}: {message}"
+    return Finding("test_event_unsent" if unsent else "test_event_refused", subject, seen)
 
 
 def _test_event(pixel: Pixel, url: str) -> Event:
@@ -40,7 +79,7 @@ def _test_event(pixel: Pixel, url: str) -> Event:
     keys = match_keys({"external_id": "capi-proxy-check"})
     return Event(
         pixel=pixel.id,
-        name="PageView",
+        name=TEST_EVENT,
         id=f"check-{now:%Y%m%d%H%M%S%f}",
         time_s=int(now.timestamp()),
         url=url,

@@ -1,6 +1,8 @@
 """Who can reach the listeners, and whose word is believed."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from proxy.config.address import Address
@@ -9,39 +11,62 @@ from proxy.doctor.finding import Finding
 
 # Nobody's own proxies fill so much of the internet: the largest networks that CDNs publish are /12 and /32.
 _WIDEST = {4: 7, 6: 19}
+_EVERY_INTERFACE = {"0.0.0.0", "::"}
+_LOOPBACK = 'trusted_proxies = ["127.0.0.1/32", "::1/128"]'
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
-    """Yield listeners that are open to more than they should, and networks that are believed too easily."""
+def own_address() -> str:
+    """Return the address by which this machine would ask the internet; empty where there is no way. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return ""
+        address: str = probe.getsockname()[0]
+        return address
+
+
+def findings(settings: Settings, own: Callable[[], str] = own_address) -> Iterator[Finding]:
+    """Yield listeners that are open to more than they should, and networks that are believed too easily.
+
+    ``own`` returns the address of this machine's usual interface.
+    """
     host = urlsplit(settings.graph.url).hostname or ""
     if settings.graph.url.startswith("http://") and not Address(host, 0).is_loopback:
-        yield Finding("graph.url", f"{settings.graph.url} would carry tokens unencrypted; use https", failing=True)
+        yield Finding("graph_plain_http", "graph.url", settings.graph.url, 'url = "https://graph.facebook.com"')
     yield from _trust(settings)
-    yield from _listener(settings)
+    yield from _public_listener(settings)
+    yield from _operator_listener(settings.server.operator_listen, own)
 
 
 def _trust(settings: Settings) -> Iterator[Finding]:
     for index, network in enumerate(settings.server.trusted_proxies):
         if network.prefixlen <= _WIDEST[network.version] and not network.is_private:
-            yield Finding(
-                f"server.trusted_proxies[{index}]",
-                f"{network} holds strangers, any of whom could write whom an event is"
-                " from; list the web server in front, and nothing wider",
-                failing=True,
-            )
+            subject = f"server.trusted_proxies[{index}]"
+            yield Finding("trusted_proxies_wide", subject, f"{network} holds strangers", _LOOPBACK)
 
 
-def _listener(settings: Settings) -> Iterator[Finding]:
+def _public_listener(settings: Settings) -> Iterator[Finding]:
     listen, trusted = settings.server.listen, settings.server.trusted_proxies
     if listen.is_loopback and not trusted:
-        yield Finding(
-            "server.trusted_proxies",
-            "empty, but the public listener is loopback, so a proxy stands in front: every"
-            ' visitor would have its address; usually ["127.0.0.1/32", "::1/128"]',
-        )
+        seen = f"empty, and {listen.authority} is loopback, so a web server stands in front"
+        yield Finding("trusted_proxies_empty", "server.trusted_proxies", seen, _LOOPBACK)
     if not listen.is_loopback and all(network.is_loopback for network in trusted):
-        yield Finding(
-            "server.listen",
-            f"{listen.authority} takes plain HTTP from everybody; behind a web server on this machine:"
-            f' "127.0.0.1:{listen.port}"',
-        )
+        seen = f"{listen.authority}, while no web server on another machine is trusted"
+        yield Finding("listener_plain_http", "server.listen", seen, f'listen = "127.0.0.1:{listen.port}"')
+
+
+def _operator_listener(listen: Address, own: Callable[[], str]) -> Iterator[Finding]:
+    if listen.is_loopback:
+        return
+    host = own() if listen.host in _EVERY_INTERFACE else listen.host
+    code = "operator_listener_open" if _is_public(host) else "operator_listener_network"
+    paste = f'operator_listen = "127.0.0.1:{listen.port}"'
+    yield Finding(code, "server.operator_listen", f"{listen.authority} is plain HTTP beyond this machine", paste)
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return False

@@ -19,13 +19,14 @@ _PLACEHOLDERS = ("accesskey", "changeme", "example", "insert", "keyofyour", "pas
 _QUERY_SAFE = re.compile(r"[A-Za-z0-9._~-]*")
 # Tokens of Meta's have well over 100 characters.
 _LEAST_TOKEN = 40
+_DRAW = "openssl rand -hex 32"
 
 
 def findings(config: Config) -> Iterator[Finding]:
     """Yield secrets that are missing or weak."""
     server = config.settings.server
     if not server.secret.get_secret_value():
-        yield Finding("server.secret", f"not set; one is kept in {config.data_dir}, so back that directory up")
+        yield Finding("secret_absent", "server.secret", f"not set; one is kept in {config.data_dir}", _DRAW)
     yield from _secret(config)
     yield from _password(config.settings)
     if is_for_meta(config.settings):
@@ -37,20 +38,23 @@ def findings(config: Config) -> Iterator[Finding]:
 
 def _secret(config: Config) -> Iterator[Finding]:
     try:
-        secret = Installation.existing(config).secret
+        installation = Installation.existing(config)
     except OSError:
         return  # a finding about data_dir already
+    secret = installation.secret
     if secret and len(zlib.compress(secret.encode(), 9)) < _LEAST_COMPRESSED:
-        yield Finding(
-            "server.secret", "repeats itself, so it can be guessed; better: openssl rand -hex 32", failing=True
-        )
+        yield Finding("secret_weak", "server.secret", "repeats itself", _DRAW)
+    for number, old in enumerate(installation.old_secrets):
+        if old == secret:
+            yield Finding("old_secret_current", f"server.old_secrets[{number}]", "the same as server.secret", _DRAW)
 
 
 def _password(settings: Settings) -> Iterator[Finding]:
     password, listen = settings.server.operator_password.get_secret_value(), settings.server.operator_listen
     if password and (len(password) < _LEAST_PASSWORD or len(set(password)) < _LEAST_DIFFERENT):
-        text = f"easy to guess; better: {_LEAST_PASSWORD} characters or more, at random"
-        yield Finding("server.operator_password", text, failing=not listen.is_loopback)
+        code = "password_weak_on_loopback" if listen.is_loopback else "password_weak"
+        seen = f"fewer than {_LEAST_PASSWORD} characters, or too few different ones"
+        yield Finding(code, "server.operator_password", seen, _DRAW)
 
 
 def _access_key(path: str, key: str) -> Iterator[Finding]:
@@ -58,11 +62,11 @@ def _access_key(path: str, key: str) -> Iterator[Finding]:
     if not key:
         return  # not read
     if len(set(key)) < _LEAST_DIFFERENT_IN_KEY or any(word in folded(key) for word in _PLACEHOLDERS):
-        yield Finding(path, "easy to guess, or a placeholder; better: openssl rand -hex 32", failing=True)
+        yield Finding("access_key_guessable", path, "easy to guess, or a placeholder", _DRAW)
     elif len(key) < _LEAST_KEY or len(zlib.compress(key.encode(), 9)) < _LEAST_COMPRESSED:
-        yield Finding(path, f"{len(key)} characters, too few or too alike; better: openssl rand -hex 32")
+        yield Finding("access_key_short", path, f"{len(key)} characters, too few or too alike", _DRAW)
     if not _QUERY_SAFE.fullmatch(key):
-        yield Finding(path, "has characters that a query changes; better: letters, digits, - . _ and ~ (RFC 3986)")
+        yield Finding("access_key_characters", path, "has other characters than letters, digits, - . _ and ~", _DRAW)
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
@@ -70,7 +74,4 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
         for number, pixel in enumerate(site.pixel):
             length = len(pixel.access_token.get_secret_value())
             if length < _LEAST_TOKEN:
-                yield Finding(
-                    f"site[{index}].pixel[{number}].access_token",
-                    f"{length} characters are too few for a token of Meta's",
-                )
+                yield Finding("token_short", f"site[{index}].pixel[{number}].access_token", f"{length} characters")

@@ -17,6 +17,7 @@ from proxy.edge.health import HealthDoor
 from proxy.edge.image import ImageDoor
 from proxy.edge.opt_out import OptOutDoor
 from proxy.edge.pages import StrangerRefusal, is_page_of
+from proxy.edge.probe import ProbeDoor
 from proxy.edge.server.body import BodyRoom, ServerBodyReader
 from proxy.edge.server.door import ServerEventDoor
 from proxy.edge.server.hooks import HookDoor, open_hooks
@@ -59,6 +60,7 @@ class Public:
         entry: Entry,
         limits: LimitSettings,
         *,
+        probe: ProbeDoor,
         queue: Intake,
         metrics: Metrics,
         conditions: Conditions,
@@ -73,6 +75,7 @@ class Public:
         Args:
             entry: The sites, and whose forwarding headers are believed.
             limits: What one client may take.
+            probe: Tells the doctor what is seen of a request.
             queue: Makes events, opt-outs and withdrawals durable.
             metrics: Counts requests and what became of events.
             conditions: Is told what the owner should look at.
@@ -91,7 +94,7 @@ class Public:
         self._foreign = ForeignNames(conditions, now)
         self._faults = FaultReporter(conditions, metrics)
         self._under_way = UnderWay()
-        self._health, self._gpc = HealthDoor(queue), GpcDoor(entry.sites)
+        self._health, self._gpc, self._probe = HealthDoor(queue), GpcDoor(entry.sites), probe
         reader = RequestReader(self._turns, clock_ns=clock_ns, random_numbers=random_numbers)
         store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wakes=wakes)
         self._behind: dict[Door, Answering] = {
@@ -140,6 +143,8 @@ class Public:
             return self._health.answer()
         with self._under_way:
             arrival = Arrival(request, self._entry.trusted, self._client_header)
+            if self._probe.leads_to(request) and (told := await self._probe.answer(arrival, self._client_header)):
+                return told
             entrance = self._entrance(arrival)
             if entrance is None and (place := self._entry.routes.server_path(arrival.request.path)):
                 answer = await self._servers.answer(arrival, place)

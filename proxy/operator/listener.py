@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 
 from proxy.delivery.lane import Lane
 from proxy.operator.api import DeliveryApi
+from proxy.operator.doctor import DoctorApi, Examine
 from proxy.operator.documents import BadQueryError, json_response
 from proxy.operator.health import HealthApi
 from proxy.operator.page import Page
@@ -44,6 +45,7 @@ class Operator:
         conditions: Conditions,
         readiness: Readiness,
         now: Callable[[], int],
+        examine: Examine,
         person_keys: Sequence[bytes] = (),
     ) -> None:
         """Take what the owner may look at.
@@ -56,6 +58,7 @@ class Operator:
             conditions: Hear of wrong passwords.
             readiness: Says whether the proxy is ready.
             now: Server clock in milliseconds.
+            examine: Looks at configuration, machine and public addresses.
             person_keys: Keys of the digests of persons, the current one first.
         """
         self._password = PasswordGate(password, WrongPasswords(conditions, now)) if password else None
@@ -64,6 +67,7 @@ class Operator:
             HealthApi(readiness, metrics, queue),
             DeliveryApi(queue, lanes=lanes, readiness=readiness, now=now),
             PersonApi(queue, metrics, now=now, person_keys=person_keys),
+            DoctorApi(examine, now),
         )
 
     def app(self) -> web.Application:

@@ -1,0 +1,183 @@
+"""The public addresses of one site, looked at one after another: names, TLS, pages, tag, round trip."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from proxy.config.schema import Settings, Site
+from proxy.doctor.catalogue.row import Seriousness
+from proxy.doctor.finding import Finding
+from proxy.doctor.web import names, page, round_trip, tag, tls
+from proxy.doctor.web.markup import markup_of
+from proxy.doctor.web.place import PublicPlace, origin_of
+from proxy.doctor.web.tag import ExpectedTag
+from proxy.doctor.web.visitor import Unreached, Visitor, WebAnswer, port_of
+from proxy.edge.tag.build import tag_of, trap_of
+from proxy.model.probe import ProbeKeys
+from proxy.rules.request.sites import belongs, host_of, registrable
+
+_MOST_DOMAINS = 8
+"""Of a site; the rest is like them."""
+_MOST_REDIRECTS = 5
+_ENCODINGS = {"Accept-Encoding": "br, gzip"}
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLook:
+    """What of a site is looked at, and with which means."""
+
+    visitor: Visitor
+    settings: Settings
+    site: Site
+    prefix: str
+    keys: ProbeKeys
+    base: str = ""
+    """Where pages find the proxy; empty: as the page says, else on the page's own host."""
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """Yield what is wrong, as it is found."""
+        domains = self.site.domains[:_MOST_DOMAINS]
+        async for finding in self._names(domains):
+            yield finding
+        sound: set[str] = set()
+        starts = [*(f"https://{domain}/" for domain in domains), *await self._second_names(domains)]
+        for url in [*starts, *([self.base] if self.base else [])]:
+            async for finding in self._tls(url, sound):
+                yield finding
+        pages: dict[str, WebAnswer] = {}
+        for url in starts:
+            if origin_of(url) in sound:
+                async for finding in self._page(url, pages):
+                    yield finding
+        async for finding in self._places(pages, starts, sound):
+            yield finding
+
+    async def _names(self, domains: Sequence[str]) -> AsyncIterator[Finding]:
+        ways = self.visitor.ways
+        for domain in domains:
+            facts = await ways.facts(domain)
+            for finding in names.of_name(facts):
+                yield finding
+            if registrable(domain) == domain:
+                for finding in names.of_www(facts, await ways.facts(f"www.{domain}")):
+                    yield finding
+        host = host_of(self.base)
+        if host and host not in domains:
+            facts = await ways.facts(host)
+            for finding in (*names.of_name(facts), *names.of_pair(await ways.facts(domains[0]), facts)):
+                yield finding
+
+    async def _second_names(self, domains: Sequence[str]) -> list[str]:
+        """Return the pages of www names that lead somewhere."""
+        hosts = [f"www.{domain}" for domain in domains if registrable(domain) == domain]
+        return [f"https://{host}/" for host in hosts if host not in domains and await self._leads(host)]
+
+    async def _leads(self, host: str) -> bool:
+        return bool(await self.visitor.ways.endpoints(host, 443))
+
+    async def _tls(self, url: str, sound: set[str]) -> AsyncIterator[Finding]:
+        """Yield what is wrong with TLS, and note the origins that can be asked."""
+        origin, parts = origin_of(url), urlsplit(url)
+        host = parts.hostname or ""
+        if origin in sound or not await self.visitor.ways.endpoints(host, port_of(url)):
+            return  # of a name that leads nowhere there is a finding already
+        if parts.scheme == "http":
+            sound.add(origin)
+            yield Finding("tls_missing", origin, "http, which no page that came by https may load", "listen 443 ssl;")
+            return
+        found = [finding async for finding in tls.findings(self.visitor.ways, host, port_of(url))]
+        for finding in found:
+            yield finding
+        if not any(finding.row.seriousness in {Seriousness.FAILURE, Seriousness.UNSEEN} for finding in found):
+            sound.add(origin)
+
+    async def _page(self, url: str, pages: dict[str, WebAnswer]) -> AsyncIterator[Finding]:
+        """Yield why a page cannot be looked at, or note it by its origin."""
+        host = urlsplit(url).hostname or ""
+        if await self.visitor.ways.endpoints(host, 80):
+            plain = await self.visitor.get(f"http://{host}/")
+            if isinstance(plain, WebAnswer) and plain.status == 200:
+                paste = "return 301 https://$host$request_uri;"
+                yield Finding("plain_http_serves", f"http://{host}/", "200 in place of a redirect", paste)
+        answer = await self._followed(url)
+        if isinstance(answer, Unreached):
+            yield Finding("page_unseen", url, answer.why)
+        elif not belongs(self.site, urlsplit(answer.url).hostname or ""):
+            yield Finding("page_unseen", url, f"leads to {answer.url[:200]}, which is no page of the site")
+        elif answer.status != 200:
+            yield Finding("page_unseen", url, f"{answer.status}")
+        else:
+            pages.setdefault(origin_of(answer.url), answer)
+
+    async def _followed(self, url: str) -> WebAnswer | Unreached:
+        for _ in range(_MOST_REDIRECTS):
+            answer = await self.visitor.get(url, _ENCODINGS)
+            if isinstance(answer, Unreached) or not answer.redirect:
+                return answer
+            url = answer.redirect
+            if not belongs(self.site, urlsplit(url).hostname or ""):
+                return answer if not url.startswith("http") else Unreached(answer.url, f"leads to {url[:200]}")
+        return Unreached(url, "redirects without end")
+
+    async def _places(
+        self, pages: dict[str, WebAnswer], starts: Sequence[str], sound: set[str]
+    ) -> AsyncIterator[Finding]:
+        """Yield what is wrong with each page, and with the proxy as each finds it."""
+        for answer in pages.values():
+            place = self._place(answer.url, answer)
+            for finding in page.findings(place, answer):
+                yield finding
+            if place.base not in sound and place.base != self.base:
+                async for finding in self._own_host(place, sound):
+                    yield finding
+            if place.base in sound:
+                async for finding in self._proxy(place):
+                    yield finding
+        if not pages and (origin := origin_of(self.base or starts[0])) in sound:
+            async for finding in self._proxy(self._place(starts[0], None, origin)):
+                yield finding
+
+    async def _own_host(self, place: PublicPlace, sound: set[str]) -> AsyncIterator[Finding]:
+        """Yield what is wrong with names and TLS of a host that only the page named."""
+        ways = self.visitor.ways
+        facts, of_page = await ways.facts(place.host), await ways.facts(host_of(place.origin))
+        for finding in (*names.of_name(facts), *names.of_pair(of_page, facts)):
+            yield finding
+        async for finding in self._tls(place.base, sound):
+            yield finding
+
+    def _place(self, url: str, answer: WebAnswer | None, base: str = "") -> PublicPlace:
+        found = base or self.base or (self._base_in(url, answer) if answer else "") or origin_of(url)
+        return PublicPlace(self.site, self.prefix, url, found, trap_of(self.site))
+
+    def _base_in(self, url: str, answer: WebAnswer) -> str:
+        """Return where a page itself has the tag from, if from a host of the site."""
+        markup = markup_of(answer.body.decode(errors="replace"))
+        for script in page.tag_scripts(markup, f"{self.prefix}/{self.site.tag_name}", url):
+            address = page.address_of(script, markup, url)
+            if belongs(self.site, urlsplit(address).hostname or ""):
+                return origin_of(address)
+        return ""
+
+    async def _proxy(self, place: PublicPlace) -> AsyncIterator[Finding]:
+        """Yield what is wrong with the way to the proxy and back."""
+        came = await self.visitor.get(place.tag, _ENCODINGS)
+        passage = None
+        if isinstance(came, WebAnswer):
+            for finding in round_trip.collect_findings(place, await round_trip.post(self.visitor, place)):
+                yield finding
+            passage = await round_trip.ask(self.visitor, place, self.keys, {})
+        running = str(passage.seen.get("tag", "")) if isinstance(passage, round_trip.Passage) else ""
+        asset = tag_of(self.site)
+        for finding in tag.findings(place, came, ExpectedTag(asset.bodies[""], asset.etag, running)):
+            yield finding
+        if isinstance(passage, str):
+            yield Finding("probe_unseen", place.base, passage)
+        elif passage:
+            own = await self.visitor.own_addresses(place.base)
+            for finding in round_trip.passage_findings(place, self.settings, passage, own):
+                yield finding
+            forged = await round_trip.ask(self.visitor, place, self.keys, round_trip.forged_headers(self.settings))
+            if isinstance(forged, round_trip.Passage):
+                for finding in round_trip.forged_findings(place, self.settings, forged):
+                    yield finding

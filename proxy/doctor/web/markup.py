@@ -1,0 +1,90 @@
+"""What a page has of scripts and images, as far as the tag is concerned. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+_JAVASCRIPT = {"", "text/javascript", "application/javascript", "module", "text/ecmascript", "application/ecmascript"}
+
+
+@dataclass(slots=True)
+class PageScript:
+    """A script element, in the order of the page."""
+
+    place: int
+    kind: str
+    """Its type; empty when it names none."""
+    src: str = ""
+    nonce: str = ""
+    integrity: str = ""
+    text: str = ""
+    is_left_alone: bool = False
+    """Marked as one that Rocket Loader shall not touch."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether a browser runs it as it stands."""
+        return self.kind.lower() in _JAVASCRIPT
+
+
+@dataclass(slots=True)
+class Markup:
+    """What was found in a page."""
+
+    scripts: list[PageScript] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    """Addresses of images, also of those for browsers without scripts."""
+    policies: list[str] = field(default_factory=list)
+    """Of ``meta`` elements."""
+    base: str = ""
+    """What relative addresses are relative to, where the page says."""
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.markup = Markup()
+        self._open: PageScript | None = None
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        values: dict[str, str] = {}
+        for name, value in attrs:
+            values.setdefault(name, value or "")
+        match tag:
+            case "script":
+                self._script(values)
+            case "img":
+                self.markup.images.append(values.get("src", ""))
+            case "base":
+                self.markup.base = self.markup.base or values.get("href", "")
+            case "meta" if values.get("http-equiv", "").lower() == "content-security-policy":
+                self.markup.policies.append(values.get("content", ""))
+            case _:
+                pass
+
+    def _script(self, values: dict[str, str]) -> None:
+        self._open = PageScript(
+            place=len(self.markup.scripts),
+            kind=values.get("type", "").strip(),
+            src=values.get("src", "").strip(),
+            nonce=values.get("nonce", "").strip(),
+            integrity=values.get("integrity", "").strip(),
+            is_left_alone=values.get("data-cfasync", "").lower() == "false",
+        )
+        self.markup.scripts.append(self._open)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._open = None
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self._open.text += data
+
+
+def markup_of(html: str) -> Markup:
+    """Return what is in a page, however broken it is."""
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    return reader.markup

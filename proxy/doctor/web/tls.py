@@ -1,0 +1,102 @@
+"""What a browser would say of the certificate of a public name, and whether old protocols are still spoken."""
+
+import asyncio
+import ssl
+import warnings
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from proxy.doctor.finding import Finding
+from proxy.doctor.web.visitor import tls_context
+from proxy.doctor.web.ways import Ways
+
+_SOON_DAYS = 14
+_OVER = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_OTHER_NAME = 62  # X509_V_ERR_HOSTNAME_MISMATCH
+
+
+@dataclass(frozen=True, slots=True)
+class TlsLook:
+    """What a handshake brought."""
+
+    ends: datetime | None = None
+    """When the certificate ends; None when there was no handshake."""
+    error: Exception | None = None
+
+
+async def findings(ways: Ways, host: str, port: int) -> AsyncIterator[Finding]:
+    """Yield what is wrong with TLS at a public name.
+
+    Args:
+        ways: Where names lead.
+        host: The name.
+        port: Where https is spoken.
+    """
+    context = await asyncio.to_thread(tls_context, ways)
+    look = await _shake_hands(ways, host, port, context)
+    name = host if port == 443 else f"{host}:{port}"
+    if look.error:
+        yield _refused(name, look.error)
+    if isinstance(look.error, ssl.SSLError) or look.ends:
+        if look.ends and (left := look.ends - datetime.now(UTC)).days < _SOON_DAYS:
+            yield Finding("tls_ends_soon", name, f"ends on {look.ends:%Y-%m-%d}, in {left.days} days", "certbot renew")
+        old = await _shake_hands(ways, host, port, old_context())
+        if old.ends:
+            paste = "ssl_protocols TLSv1.2 TLSv1.3;"
+            yield Finding("tls_old_protocol", name, "a handshake with TLS 1.1 or older came to its end", paste)
+
+
+def _refused(name: str, error: Exception) -> Finding:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        words = error.verify_message
+        if error.verify_code == _OVER:
+            return Finding("tls_expired", name, words, "certbot renew")
+        if error.verify_code == _OTHER_NAME:
+            return Finding("tls_wrong_name", name, words, f"certbot certonly -d {name.partition(':')[0]}")
+        return Finding("tls_chain", name, words, f"ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;")
+    if isinstance(error, ssl.SSLError):
+        if error.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+            return Finding("tls_missing", name, "answers, and not in TLS", "listen 443 ssl;")
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        return Finding("tls_refused", name, reason, "ssl_protocols TLSv1.2 TLSv1.3;")
+    return Finding("tls_unseen", name, str(error) or type(error).__name__)
+
+
+async def _shake_hands(ways: Ways, host: str, port: int, context: ssl.SSLContext) -> TlsLook:
+    endpoints = await ways.endpoints(host, port)
+    error: Exception = OSError("no address is known")
+    for address, at in endpoints:
+        try:
+            async with asyncio.timeout(ways.seconds):
+                _, writer = await asyncio.open_connection(address, at, ssl=context, server_hostname=host)
+        except TimeoutError:
+            error = TimeoutError("no answer in time")
+        except (OSError, ssl.SSLError) as raised:
+            error = raised
+        else:
+            ends = _end_of(writer.get_extra_info("peercert"))
+            writer.transport.abort()
+            return TlsLook(ends)
+        if isinstance(error, ssl.SSLError):
+            break
+    return TlsLook(error=error)
+
+
+def _end_of(certificate: dict[str, Any] | None) -> datetime:
+    """Return when a certificate ends; one that was not verified is not shown, and does not matter."""
+    if not certificate:
+        return datetime.max.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+
+
+def old_context() -> ssl.SSLContext:
+    """Return one that speaks nothing but the protocols that were given up, whatever the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    return context

@@ -1,0 +1,159 @@
+"""Asks public addresses as a visitor's browser would, and never raises for what the network does."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from proxy.doctor.web.ways import Ways, own_addresses
+
+AGENT = "Mozilla/5.0 (compatible; capi-proxy check)"
+_MOST_BYTES = 2 << 20
+"""Of an answer; a page is cut there."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class WebAnswer:
+    """What came back."""
+
+    url: str
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    @property
+    def kind(self) -> str:
+        """The media type, in lower case and without its parameters."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    @property
+    def redirect(self) -> str:
+        """The address that it leads to; empty when it leads nowhere."""
+        location = self.headers.get("Location", "") if self.status in _REDIRECTS else ""
+        try:
+            return urljoin(self.url, location) if location else ""
+        except ValueError:
+            return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """An address that gave no answer."""
+
+    url: str
+    why: str
+
+
+class Visitor:
+    """Asks one address after another; cookies are neither kept nor sent."""
+
+    def __init__(self, ways: Ways, session: aiohttp.ClientSession) -> None:
+        self.ways = ways
+        self._session = session
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> WebAnswer | Unreached:
+        """Ask for an address, without following a redirect."""
+        return await self._ask("GET", url, headers or {}, b"")
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> WebAnswer | Unreached:
+        """Post plain text, as the tag does.
+
+        Args:
+            url: Where to.
+            body: The text.
+            headers: Beside those that a browser writes anyway.
+        """
+        return await self._ask("POST", url, {"Content-Type": "text/plain;charset=UTF-8", **headers}, body)
+
+    async def own_addresses(self, url: str) -> frozenset[str]:
+        """Return the addresses of this machine that whoever answers at an address sees."""
+        parts = urlsplit(url)
+        return own_addresses(await self.ways.endpoints(parts.hostname or "", port_of(url)))
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> WebAnswer | Unreached:
+        try:
+            async with self._session.request(
+                method, url, data=body or None, headers={"User-Agent": AGENT, **headers}, allow_redirects=False
+            ) as response:
+                read = await _read(response)
+                return WebAnswer(url, response.status, CIMultiDictProxy(CIMultiDict(response.headers)), read)
+        except TimeoutError:
+            return Unreached(url, "no answer in time")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Unreached(url, (str(error) or type(error).__name__)[:200])
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    read = bytearray()
+    async for piece in response.content.iter_chunked(1 << 16):
+        read += piece
+        if len(read) > _MOST_BYTES:
+            break
+    return bytes(read)
+
+
+def port_of(url: str) -> int:
+    """Return the port of an address, the usual one where it names none."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+class _WaysResolver(AbstractResolver):
+    """Leads aiohttp the ways of the doctor."""
+
+    def __init__(self, ways: Ways) -> None:
+        self._ways = ways
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return where to connect to.
+
+        Args:
+            host: Of the address that is asked.
+            port: Likewise.
+            family: Which addresses are wanted.
+        """
+        found = [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=at,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address, at in await self._ways.endpoints(host, port)
+        ]
+        found = [each for each in found if family in {socket.AF_UNSPEC, each["family"]}]
+        if not found:
+            raise OSError(None, f"no address of {host} is known")
+        return found
+
+    async def close(self) -> None:
+        """Do nothing: nothing is held."""
+
+
+def tls_context(ways: Ways) -> ssl.SSLContext:
+    """Return what browsers ask of a certificate."""
+    return ssl.create_default_context(cafile=ways.authorities)
+
+
+@asynccontextmanager
+async def visiting(ways: Ways) -> AsyncIterator[Visitor]:
+    """Open a visitor who is to go these ways."""
+    context = await asyncio.to_thread(tls_context, ways)
+    connector = aiohttp.TCPConnector(resolver=_WaysResolver(ways), ssl=context, use_dns_cache=False, force_close=True)
+    timeout = aiohttp.ClientTimeout(total=ways.seconds)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+    ) as session:
+        yield Visitor(ways, session)
