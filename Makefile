@@ -44,10 +44,10 @@ types: $(VENV)/.dev node_modules/.done ## mypy, and TypeScript's check of static
 	npx --no-install tsc -p static
 	npx --no-install tsc -p static/tsconfig.pages.json
 
-unit: $(VENV)/.dev node_modules/.done .chromium .firefox .postgres .servers .wrk ## all tests
+unit: $(VENV)/.dev node_modules/.done .chromium .firefox .postgres .servers .promtool .wrk ## all tests
 	$(PY) -m pytest
 
-coverage: $(VENV)/.dev .postgres .servers .wrk ## a table of the lines that no test runs (without browsers and faults), and the floor for them
+coverage: $(VENV)/.dev .postgres .servers .promtool .wrk ## a table of the lines that no test runs (without browsers and faults), and the floor for them
 	CAPI_PROXY_EXAMPLES=100 $(PY) -m pytest --cov --cov-report=term --timeout 1800 --ignore=tests/browser --ignore=tests/blockers --ignore=tests/faults --ignore=tests/cluster
 
 faults: $(VENV)/.dev .postgres ## the long runs against crashes, power cuts, a broken Graph and a broken PostgreSQL (two hours)
@@ -101,8 +101,8 @@ node_modules/.done: package-lock.json
 	npm ci --silent --no-audit --no-fund
 	touch $@
 
-.PHONY: .chromium .firefox .postgres .servers .wrk
-.chromium .firefox .postgres .servers .wrk:
+.PHONY: .chromium .firefox .postgres .servers .promtool .wrk
+.chromium .firefox .postgres .servers .promtool .wrk:
 	sh tools/system.sh $(@:.%=%)
 
 clean: ## remove what the targets above made

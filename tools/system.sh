@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that a system program the tests or benches need is there; installs it from Debian when it is missing.
-# usage: system.sh node | chromium | firefox | servers | postgres | wrk | venv PYTHON
+# usage: system.sh node | chromium | firefox | servers | postgres | promtool | wrk | venv PYTHON
 set -eu
 
 sudo=""
@@ -63,9 +63,11 @@ postgres)
     # The check must recognise a pooler in front of a server.
     [ -x /usr/sbin/pgbouncer ] || install_stopped pgbouncer
     ;;
+# Debian has it in one package with the server, which the tests do not need.
+promtool) command -v promtool >/dev/null || install_stopped prometheus ;;
 wrk) command -v wrk >/dev/null || install wrk ;;
 *)
-    echo "usage: $0 node | chromium | firefox | servers | postgres | wrk | venv PYTHON" >&2
+    echo "usage: $0 node | chromium | firefox | servers | postgres | promtool | wrk | venv PYTHON" >&2
     exit 2
     ;;
 esac
