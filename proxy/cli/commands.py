@@ -13,6 +13,7 @@ from proxy.cli.persons import erase, suppressions
 from proxy.cli.send import send
 from proxy.cli.serve import demo, serve, simulator
 from proxy.cli.snippet import snippet
+from proxy.cli.stats import stats
 from proxy.cli.terminal import Lines
 
 
@@ -25,5 +26,5 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-for command in (serve, demo, simulator, check, snippet, events, dead, send, erase, suppressions, export):
+for command in (serve, demo, simulator, check, snippet, events, stats, dead, send, erase, suppressions, export):
     main.add_command(command)

@@ -14,6 +14,8 @@ from proxy.graph.law import MAX_AGE_MS
 from proxy.installation import Installation, locked, now_ms, open_books
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.api import dead_letter_json, event_json
+from proxy.operator.documents import BadQueryError
+from proxy.operator.overview import asked_of, overview_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import ClosedBooks, Erased, Filter
 from proxy.queue.sqlite.data_dir import DataDirBusyError
@@ -35,6 +37,9 @@ class OperatorClient(Protocol):
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return finished events, newest first."""
+
+    async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """Return figures, as ``/api/overview`` answers these parameters."""
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return dead letters, newest first."""
@@ -129,6 +134,14 @@ class _LocalClient:
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         return [event_json(row) async for row in (await self._archive()).events(wanted)]
 
+    async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            wanted = asked_of(asked, now_ms())
+        except BadQueryError as error:
+            raise OperatorClientError(str(error)) from None
+        found: dict[str, Any] = orjson.loads(await overview_json(await self._archive(), wanted))
+        return found
+
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         return [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
 
@@ -165,6 +178,10 @@ class _RemoteClient:
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = (await self._ask("GET", "/api/events", params=_query(wanted)))["events"]
         return events
+
+    async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        found: dict[str, Any] = await self._ask("GET", "/api/overview", params=dict(asked))
+        return found
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         letters: list[dict[str, Any]] = (await self._ask("GET", "/api/dead", params=_query(wanted)))["dead"]

@@ -19,6 +19,11 @@ class Status(StrEnum):
     """It was dead and was put back: what became of it then has a row of its own. No rollup counts it."""
 
 
+REPEATS_SERVER = "server_copy"
+"""Why a page's event is a duplicate where a server's event of the same order is sent in its place; other
+duplicates have no reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrowserCopyUpdate:
     """What a page learned later of a browser copy; it knows names and ids, not which pixels took the event."""

@@ -10,6 +10,7 @@ from proxy.operator.api import DeliveryApi
 from proxy.operator.doctor import DoctorApi, Examine
 from proxy.operator.documents import BadQueryError, json_response
 from proxy.operator.health import HealthApi
+from proxy.operator.overview import OverviewApi
 from proxy.operator.page import Page
 from proxy.operator.password import PasswordGate
 from proxy.operator.persons import PersonApi
@@ -66,6 +67,7 @@ class Operator:
             Page(),
             HealthApi(readiness, metrics, queue),
             DeliveryApi(queue, lanes=lanes, readiness=readiness, now=now),
+            OverviewApi(queue, now),
             PersonApi(queue, metrics, now=now, person_keys=person_keys),
             DoctorApi(examine, now),
         )

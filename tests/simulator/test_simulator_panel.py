@@ -144,8 +144,8 @@ async def test_a_wrong_choice(client: Client, field: str, value: str) -> None:
 
 
 async def test_the_report(client: Client) -> None:
-    """The report shows each event's two sides, the match keys and the lint."""
-    await client.get("/tr/", params=FIRE)
+    """The report shows each event's two sides, where they differ, the match keys and the lint."""
+    await client.get("/tr/", params={**FIRE, "cd[value]": "9.50", "cd[currency]": "USD"})
     await send(client, event(), event(event_id="2", user_data={"em": USER["em"], "fbp": "x"}))
 
     report = await (await client.get("/sim/report")).json()
@@ -165,6 +165,13 @@ async def test_the_report(client: Client) -> None:
         "browser_only": 0,
         "recovered": 1,
         "forgotten": 0,
+        "parity": {
+            "compared": 1,
+            "alike": 0,
+            "differences": [
+                {**about, "id": "order-1", "field": "currency", "browser": "USD", "server": "EUR"},
+            ],
+        },
         "pairs": [
             {**first, "id": "2", "browser": 0, "server": 1, "verdict": "recovered", "by": None},
             {**first, "id": "order-1", "browser": 1, "server": 1, "verdict": "pair", "by": "id"},

@@ -6,6 +6,7 @@ from typing import Any
 
 from proxy.simulator.graph.dedup import Copy, Pair, pairs
 from proxy.simulator.graph.lint import lint
+from proxy.simulator.graph.parity import parity
 from proxy.simulator.graph.rules import carried
 
 KEEP = 100_000
@@ -40,6 +41,7 @@ class Memory:
         return {
             **_totals(found),
             "forgotten": self.forgotten,
+            "parity": parity(reversed(found)),
             "pairs": [_pair(pair) for pair in reversed(found)],
             "match_keys": dict(Counter(key for copy in server for key in carried(copy.read)).most_common()),
             "lint": [remark for copy in server for remark in _remarks(copy)],

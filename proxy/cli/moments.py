@@ -1,0 +1,45 @@
+"""Moments as people write them on a command line: how long ago, or a date."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+_AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+ACCEPTED = "24h, 7d and the like (s, m, h, d, w ago), or a date: 2026-11-01, 2026-11-01T14:03"
+
+
+class MomentType(click.ParamType):
+    """A moment: ``24h`` ago, or a date with or without a time, by the clock of this machine unless it names a zone."""
+
+    name = "moment"
+
+    def __init__(self, *, now: Any = None) -> None:
+        """Take the clock.
+
+        Args:
+            now: Returns the current time in milliseconds; None: the clock of this machine.
+        """
+        self._now = now or (lambda: int(datetime.now(UTC).timestamp() * 1000))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the moment in milliseconds since 1970.
+
+        Args:
+            value: As it was written.
+            param: Whose value it is.
+            ctx: Of the command.
+        """
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        if ago := _AGO.fullmatch(text.lower()):
+            return max(0, int(self._now()) - int(ago[1]) * _UNITS_MS[ago[2]])
+        try:
+            moment = datetime.fromisoformat(text).astimezone()
+        except (ValueError, OverflowError, OSError):
+            self.fail(f"{text[:30]!r}; accepted: {ACCEPTED}", param, ctx)
+        return max(0, int(min(moment, _LATEST).timestamp() * 1000))

@@ -1,0 +1,68 @@
+"""What was knowingly not sent, and why: drop reasons, machines, browsers that object."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxy.figures.sums import Ending, Sums, reached_meta
+from proxy.model.event import DropReason
+from proxy.model.ledger import Status
+
+_MARK = "bot:"
+
+
+@dataclass(frozen=True, slots=True)
+class PageShare:
+    """Some of the events that pages brought."""
+
+    events: int
+    share: float | None
+    """Of all events that pages brought, repeats left out; None where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutEvents:
+    """What became of events that were not sent, or only marked."""
+
+    from_pages: int
+    """Events that pages brought, repeats left out: of these the shares are."""
+    reasons: Mapping[str, int]
+    """Dropped events by reason, the most frequent first."""
+    dead: Mapping[str, int]
+    """Likewise, dead letters."""
+    bots: PageShare
+    """Machines: dropped, and those that were marked and sent."""
+    gpc: PageShare
+    """Dropped, since the browser sent Global Privacy Control; where a site's setting is another one, not known."""
+    consent: PageShare
+    """Dropped for want of consent."""
+
+
+def left_out(sums: Sums) -> LeftOutEvents:
+    """Return what of a group was not sent, and why."""
+    from_pages = sum(events for kind, events in sums.kinds() if kind.browser_copy and not _is_repeat(kind))
+
+    def part(events: int) -> PageShare:
+        return PageShare(events, events / from_pages if from_pages else None)
+
+    dropped = _by_reason(sums, Status.DROPPED)
+    marked = sum(events for kind, events in sums.kinds() if kind.reason.startswith(_MARK))
+    return LeftOutEvents(
+        from_pages=from_pages,
+        reasons=dropped,
+        dead=_by_reason(sums, Status.DEAD),
+        bots=part(dropped.get(DropReason.BOT, 0) + marked),
+        gpc=part(dropped.get(DropReason.GPC, 0)),
+        consent=part(dropped.get(DropReason.NO_CONSENT, 0)),
+    )
+
+
+def _is_repeat(kind: Ending) -> bool:
+    return kind.status is Status.DUPLICATE and not reached_meta(kind)
+
+
+def _by_reason(sums: Sums, status: Status) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (each, reason, _), events in sums.counts.items():
+        found[reason] += events if each is status else 0
+    return {reason: events for reason, events in sorted(found.items(), key=lambda item: (-item[1], item[0])) if events}

@@ -1,0 +1,69 @@
+"""What an owner can do so that more events are matched, in words; the order is that of the effect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from proxy.figures.sums import Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Something that would raise the estimate."""
+
+    key: str
+    gain: float
+    """By how much, at most: if every event had the key."""
+    text: str
+
+
+_CHECKOUT = frozenset({"Purchase", "InitiateCheckout", "AddPaymentInfo", "Subscribe", "StartTrial", "Donate"})
+_FORM = frozenset({"Lead", "CompleteRegistration", "Contact", "SubmitApplication", "Schedule"})
+# What a page makes by itself, so that its absence has another reason than a page that does not tell.
+_OF_PAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "fbp": "the browser keeps no cookies of your site: serve the proxy from the site's own domain",
+        "client_ip_address": "let the proxy see visitors' public addresses: server.trusted_proxies, client_ip_header",
+        "client_user_agent": "let the server in front pass the header User-Agent on",
+        "external_id": "pass external_id, your own number of the customer, to fbq('init')",
+    }
+)
+_OF_SERVERS: Mapping[str, str] = MappingProxyType(
+    {
+        "fbp": "let the page tell of the order too, or send its cookie _fbp as user_data.fbp",
+        "client_ip_address": "let the page tell of the order too, or send the buyer's address in user_data",
+        "client_user_agent": "let the page tell of the order too, or send the buyer's user agent in user_data",
+    }
+)
+# Nobody can give an event a click on an ad that there was not, nor a login at Facebook or a lead form of Meta's.
+_NOT_IN_HAND = frozenset({"fbc", "fb_login_id", "lead_id"})
+
+
+def advice_on(gains: Mapping[str, float], sums: Sums, name: str) -> tuple[Advice, ...]:
+    """Return what to do, what helps most first.
+
+    Args:
+        gains: By match key: by how much the estimate would rise.
+        sums: The events, which say whether pages or servers leave the key out.
+        name: What the events are called, where all have one name.
+    """
+    in_hand = sorted((-gain, key) for key, gain in gains.items() if key not in _NOT_IN_HAND)
+    return tuple(Advice(key, -loss, _text(key, name, is_servers=_lack_servers(sums, key))) for loss, key in in_hand)
+
+
+def _lack_servers(sums: Sums, key: str) -> bool:
+    """Tell whether more events of servers than of pages lack a key."""
+    of_pages = sums.delivered(by_servers=False) - sums.page_keys.get(key, 0)
+    return sums.delivered(by_servers=True) - sums.server_keys.get(key, 0) > of_pages
+
+
+def _text(key: str, name: str, *, is_servers: bool) -> str:
+    if is_servers:
+        return _OF_SERVERS.get(key, f"send {key} in user_data of your server's events")
+    return _OF_PAGES.get(key, f"pass {key} to fbq('init') {_where(name)}")
+
+
+def _where(name: str) -> str:
+    if name in _CHECKOUT:
+        return "at checkout"
+    return "where the form is sent" if name in _FORM else "as soon as the visitor is known, such as after a login"

@@ -1,0 +1,124 @@
+"""Match quality: exact coverage, and an estimate that says what it is made of."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rolled import rollup
+
+from proxy.figures.match_quality import WEIGHTS, MatchQuality, match_quality, score
+from proxy.figures.sums import by_cell, merged
+from proxy.model.event_facts import MATCH_KEYS
+from proxy.model.ledger import Status
+from proxy.model.rollup import Rollup
+
+FIGURES = Path(__file__).resolve().parents[2] / "docs" / "figures.md"
+BROWSER = {"fbp": 10, "client_ip_address": 10, "client_user_agent": 10}
+
+
+def quality(*rollups: Rollup, name: str = "") -> MatchQuality:
+    return match_quality(merged(by_cell(rollups).values()), name)
+
+
+def test_the_weights_are_those_of_the_page() -> None:
+    """The page about figures names each weight, and keys that Graph knows."""
+    written = re.findall(r"\| `(\w+)` \| (0\.\d\d) ", FIGURES.read_text())
+
+    assert {key: float(weight) for key, weight in written} == WEIGHTS
+    assert WEIGHTS.keys() <= set(MATCH_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "expected"),
+    [
+        ({}, 0.0),
+        ({"client_ip_address": 1.0, "external_id": 1.0}, 3.2),
+        ({"fbp": 1.0, "client_ip_address": 1.0, "client_user_agent": 1.0}, 3.94),
+        ({"em": 1.0}, 5.5),
+        ({"em": 0.5}, 2.75),
+        ({"em": 1.0, "fbp": 1.0, "client_ip_address": 1.0, "client_user_agent": 1.0}, 7.27),
+        (dict.fromkeys(WEIGHTS, 1.0), 9.78),
+        ({"madid": 1.0, "ctwa_clid": 1.0}, 0.0),
+    ],
+)
+def test_the_estimate_is_the_formula_of_the_page(coverage: dict[str, float], expected: float) -> None:
+    """Worked out by hand: ten times the part that at least one key matches."""
+    assert score(coverage) == expected
+
+
+def test_coverage_is_counted_over_delivered_events_of_pages_and_servers() -> None:
+    """What Graph never got is in no coverage."""
+    found = quality(
+        rollup(6, match_keys={"em": 3, "fbp": 6}),
+        rollup(2, browser_copy="", match_keys={"em": 2}),
+        rollup(90, status=Status.DROPPED, reason="bot", match_keys={"em": 90}),
+        rollup(90, status=Status.DEAD, reason="rejected", match_keys={"em": 90}),
+    )
+
+    assert found.events == 8
+    assert {each.key: (each.events, each.coverage) for each in found.keys if each.events} == {
+        "em": (5, 0.625),
+        "fbp": (6, 0.75),
+    }
+
+
+def test_without_events_there_is_no_estimate() -> None:
+    """Nothing is neither well nor badly matched."""
+    assert quality(rollup(status=Status.DROPPED, reason="bot")) == MatchQuality(0, None, (), ())
+
+
+def test_advice_comes_in_the_order_of_its_effect() -> None:
+    """What helps most is said first, with what it brings, and what is on every event or in nobody's hand not at all."""
+    found = quality(rollup(10, name="Purchase", match_keys={**BROWSER, "ph": 5}), name="Purchase")
+    gains = [each.gain for each in found.advice]
+
+    assert found.advice[0].text == "pass em to fbq('init') at checkout"
+    assert found.score is not None
+    assert found.advice[0].gain == round(score({**dict.fromkeys(BROWSER, 1.0), "ph": 0.5, "em": 1.0}) - found.score, 2)
+    assert gains == sorted(gains, reverse=True)
+    assert {each.key for each in found.advice}.isdisjoint({*BROWSER, "fbc", "fb_login_id", "lead_id"})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("InitiateCheckout", "pass em to fbq('init') at checkout"),
+        ("Lead", "pass em to fbq('init') where the form is sent"),
+        ("PageView", "pass em to fbq('init') as soon as the visitor is known, such as after a login"),
+    ],
+)
+def test_advice_says_where(name: str, words: str) -> None:
+    """The place to do it follows from the event."""
+    assert quality(rollup(10, name=name, match_keys=BROWSER), name=name).advice[0].text == words
+
+
+def test_advice_on_what_servers_leave_out_is_for_servers() -> None:
+    """No page can add to what a backend sends."""
+    found = quality(rollup(10, browser_copy="", match_keys={"em": 10}), rollup(1, match_keys={"em": 1}))
+    texts = {each.key: each.text for each in found.advice}
+
+    assert texts["ph"] == "send ph in user_data of your server's events"
+    assert "user_data.fbp" in texts["fbp"]
+
+
+@pytest.mark.parametrize(
+    ("key", "setting"),
+    [("client_ip_address", "trusted_proxies"), ("fbp", "domain"), ("client_user_agent", "User-Agent")],
+)
+def test_what_a_page_gives_by_itself_has_advice_of_its_own(key: str, setting: str) -> None:
+    """Nobody passes an address to fbq; what is missing then is a setting."""
+    keys = {each: 10 for each in BROWSER if each != key}
+    texts = {each.key: each.text for each in quality(rollup(10, match_keys=keys)).advice}
+
+    assert setting in texts[key]
+
+
+_COVERAGE = st.dictionaries(st.sampled_from(sorted(WEIGHTS)), st.floats(0, 1), max_size=len(WEIGHTS))
+
+
+@given(_COVERAGE, st.sampled_from(sorted(WEIGHTS)))
+def test_more_of_a_key_never_lowers_the_estimate(coverage: dict[str, float], key: str) -> None:
+    """The estimate stays on its scale, and rises with each key."""
+    assert 0 <= score(coverage) <= score({**coverage, key: 1.0}) < 10

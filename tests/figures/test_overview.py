@@ -1,0 +1,141 @@
+"""The figures of a period: of all of it, by bucket, site, pixel and name, and of the period before."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rolled import HOUR, rollup
+
+from proxy.figures.money import Money, decimal
+from proxy.figures.overview import Overview, overview
+from proxy.figures.period import period_of
+from proxy.model.event import DropReason
+from proxy.model.ledger import Status
+from proxy.model.rollup import Rollup
+from proxy.model.units import HOUR_MS
+
+DAY = period_of((HOUR - 23) * HOUR_MS, (HOUR + 1) * HOUR_MS)
+
+
+def figures(*rollups: Rollup, name: str = "") -> Overview:
+    return overview(DAY, rollups, name=name)
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (0, "0.00"),
+        (1_299_000, "129.90"),
+        (1_299_050, "129.905"),
+        (125, "0.0125"),
+        (-5_000, "-0.50"),
+        (-10_001, "-1.0001"),
+        (10**16, "1000000000000.00"),
+    ],
+)
+def test_amounts_are_exact(parts: int, text: str) -> None:
+    """A sum is a decimal fraction, to the ten-thousandth, and never a float."""
+    assert decimal(parts) == text
+
+
+def test_money_is_never_added_up_across_currencies_or_pixels() -> None:
+    """Two pixels got the same sale, and nobody said what a euro is in yen."""
+    found = figures(
+        rollup(2, pixel="1", browser_copy="blocked", values={"EUR": (2, 200_000), "JPY": (1, 9_000_000)}),
+        rollup(2, pixel="2", browser_copy="blocked", values={"EUR": (2, 200_000)}),
+        rollup(5, pixel="2", browser_copy="fired", values={"EUR": (5, 500_000)}),
+    )
+
+    assert found.total.recovered_value == (
+        Money("1", "EUR", 2, "20.00"),
+        Money("1", "JPY", 1, "900.00"),
+        Money("2", "EUR", 2, "20.00"),
+    )
+    assert found.total.sold == (
+        Money("1", "EUR", 2, "20.00"),
+        Money("1", "JPY", 1, "900.00"),
+        Money("2", "EUR", 7, "70.00"),
+    )
+
+
+def test_only_what_was_sold_is_recovered_value() -> None:
+    """A product seen is worth what it costs, but nobody paid it; in the table by name its value stands by itself."""
+    seen = rollup(3, name="ViewContent", browser_copy="blocked", values={"EUR": (3, 900_000)})
+    found = figures(seen, rollup(1, browser_copy="blocked", values={"EUR": (1, 50_000)}))
+    by_name = {group.word: group.figures.recovered_value for group in found.names}
+
+    assert found.total.recovered_value == (Money("1", "EUR", 1, "5.00"),)
+    assert by_name == {
+        "ViewContent": (Money("1", "EUR", 3, "90.00"),),
+        "Purchase": (Money("1", "EUR", 1, "5.00"),),
+    }
+    assert figures(seen, name="ViewContent").total.recovered_value == (Money("1", "EUR", 3, "90.00"),)
+
+
+def test_what_is_of_other_hours_is_left_out() -> None:
+    """The first and the last hour belong to the period, the hours beside it do not; the day before is compared."""
+    hours = {HOUR - 47: 1, HOUR - 24: 2, HOUR - 23: 4, HOUR: 8, HOUR + 1: 16, HOUR - 48: 32}
+    found = figures(*(rollup(events, hour=hour) for hour, events in hours.items()))
+
+    assert (found.total.events, found.before and found.before.events) == (12, 3)
+    assert [bucket.figures.events for bucket in found.buckets] == [4, *[0] * 22, 8]
+
+
+def test_shares_are_of_what_pages_brought() -> None:
+    """Machines, dropped and marked, objections and refusals: of all events of pages but repeats and others' pixels."""
+    found = figures(
+        rollup(50),
+        rollup(10, reason="bot:headless"),
+        rollup(20, status=Status.DROPPED, reason=DropReason.BOT),
+        rollup(15, status=Status.DROPPED, reason=DropReason.GPC),
+        rollup(5, status=Status.DROPPED, reason=DropReason.NO_CONSENT, browser_copy="pending"),
+        rollup(70, status=Status.DROPPED, reason=DropReason.UNKNOWN_PIXEL, pixel="(other)"),
+        rollup(40, status=Status.DUPLICATE),
+        rollup(30, browser_copy=""),
+        rollup(3, status=Status.DEAD, reason="too_old", browser_copy=""),
+    ).left_out
+
+    assert found.from_pages == 100
+    assert (found.bots.events, found.gpc.events, found.consent.events) == (30, 15, 5)
+    assert (found.bots.share, found.gpc.share, found.consent.share) == (0.30, 0.15, 0.05)
+    assert list(found.reasons.items()) == [("unknown_pixel", 70), ("bot", 20), ("gpc", 15), ("no_consent", 5)]
+    assert found.dead == {"too_old": 3}
+
+
+_ROLLUPS = st.lists(
+    st.builds(
+        rollup,
+        st.integers(1, 9),
+        hour=st.integers(HOUR - 60, HOUR + 5),
+        site=st.sampled_from(["shop", "blog"]),
+        pixel=st.sampled_from(["1", "2"]),
+        name=st.sampled_from(["Purchase", "PageView"]),
+        status=st.sampled_from([status for status in Status if status is not Status.REPLAYED]),
+        browser_copy=st.sampled_from(["", "fired", "blocked", "pending"]),
+        values=st.sampled_from([{}, {"EUR": (1, 10_000)}, {"EUR": (1, 5), "USD": (2, 7)}]),
+        match_keys=st.sampled_from([{}, {"em": 1}, {"fbp": 1, "em": 1}]),
+        lag=st.sampled_from([{}, {0: 1}, {3: 1, 13: 2}]),
+    ),
+    max_size=25,
+)
+
+
+@given(_ROLLUPS)
+def test_every_table_adds_up_to_the_total(rollups: list[Rollup]) -> None:
+    """By hour, site, pixel and name: each is another way to cut the same events."""
+    found = figures(*rollups)
+    for parts in (found.sites, found.pixels, found.names, found.buckets):
+        cut = [part.figures for part in parts]
+
+        assert sum(each.events for each in cut) == found.total.events
+        assert sum(each.outcomes.delivered for each in cut) == found.total.outcomes.delivered
+        assert sum(each.from_servers for each in cut) == found.total.from_servers
+        for member in ("fired", "blocked", "not_known", "pairs", "recovered", "lost"):
+            assert sum(getattr(each.copies, member) for each in cut) == getattr(found.total.copies, member)
+        assert sum(each.lag.events for each in cut if each.lag) == (found.total.lag.events if found.total.lag else 0)
+        # By name each has the values of its own.
+        if parts is not found.names:
+            for member in ("sold", "recovered_value"):
+                money = [amount for each in cut for amount in getattr(each, member)]
+                assert sum(amount.events for amount in money) == sum(
+                    amount.events for amount in getattr(found.total, member)
+                )
