@@ -104,7 +104,8 @@ export const chart = (id, heading, unit, empty) => {
 /** @param {Drawing} drawing @param {number} index */
 const timeOf = ({ starts, end }, index) => {
   const next = starts[index + 1] ?? end;
-  return next - starts[index] > 0.9 * DAY ? day(starts[index]) : dayAndClock(starts[index]);
+  // Days begin about the viewer's midnight, or that of UTC; their middle is of the day that is meant.
+  return next - starts[index] > 0.9 * DAY ? day((starts[index] + next) / 2) : dayAndClock(starts[index]);
 };
 
 /** @param {Drawing} drawing @param {number} index */

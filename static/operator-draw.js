@@ -1,6 +1,6 @@
 /** The picture of a chart: axes, and bars that stand on each other or lines, as SVG without a style of its own. */
 
-import { numberTicks, timeTicks } from "./operator-scale.js";
+import { dayTicks, numberTicks, timeTicks } from "./operator-scale.js";
 
 /** @typedef {import("./operator-chart.js").Drawing} Drawing */
 
@@ -11,6 +11,8 @@ const HEIGHT = 190;
 const LETTER = 6.6;
 const LABEL = 84;
 const MOST_MARKERS = 60;
+const MOST_DAYS = 62;
+const DAY = 86_400_000;
 
 /** @param {string} tag @param {Record<string, string | number>} attributes @param {(string | Node)[]} content */
 export const shape = (tag, attributes, ...content) => {
@@ -50,7 +52,7 @@ export const draw = (drawing, width, chosen) => {
     "svg",
     { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true", focusable: "false" },
     ...numberAxis(ticks, format, box, y),
-    ...timeAxis(from, end, box, x),
+    ...timeAxis(ticksOf(drawing, (box.right - box.left) / LABEL), box, x),
     ...starts.flatMap((_, index) => (isMissing(drawing, index) ? [band("missing", edges, index, box)] : [])),
     ...(chosen in starts ? [band("chosen", edges, chosen, box)] : []),
     ...parts,
@@ -71,9 +73,16 @@ const numberAxis = (ticks, format, { left, right }, y) =>
     shape("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, format(tick)),
   ]);
 
-/** @param {number} from @param {number} to @param {Box} box @param {(ms: number) => number} x */
-const timeAxis = (from, to, { left, right, bottom }, x) =>
-  timeTicks(from, to, Math.max(2, Math.floor((right - left) / LABEL))).flatMap(({ at, text }) => {
+/** Return what stands below the picture: days below their bars, or round times. @param {Drawing} drawing @param {number} most how much fits */
+const ticksOf = ({ starts, end }, most) => {
+  const fit = Math.max(2, Math.floor(most));
+  const isDays = (end - starts[0]) / starts.length > 0.9 * DAY;
+  return isDays && starts.length <= MOST_DAYS ? dayTicks(starts, end, fit) : timeTicks(starts[0], end, fit);
+};
+
+/** @param {{ at: number, text: string }[]} ticks @param {Box} box @param {(ms: number) => number} x */
+const timeAxis = (ticks, { left, right, bottom }, x) =>
+  ticks.flatMap(({ at, text }) => {
     const half = (text.length * LETTER) / 2;
     const middle = Math.min(Math.max(x(at), left + half - 8), right - half + 8);
     return [

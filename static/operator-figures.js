@@ -16,10 +16,9 @@ import { age, money, percent } from "./operator-format.js";
  * @typedef {{ events: number, share: number | null }} Part
  * @typedef {Figures & { at: number, match_keys: Record<string, number> }} Bucket
  * @typedef {{ from: number, to: number, step: "hour" | "day", day_starts: string, lag_bounds: number[], total: Figures,
- *   before: Figures & { from: number, to: number }, buckets: Bucket[], sites: (Figures & { site: string })[],
+ *   before: (Figures & { from: number, to: number }) | null, buckets: Bucket[], sites: (Figures & { site: string })[],
  *   pixels: (Figures & { pixel: string })[], names: (Figures & { name: string })[],
- *   left_out: { reasons: Record<string, number> | { reason: string, events: number }[], dead: Record<string, number> | { reason: string, events: number }[],
- *     from_pages: number, bots: Part, gpc: Part, consent: Part },
+ *   left_out: { reasons: Record<string, number>, dead: Record<string, number>, from_pages: number, bots: Part, gpc: Part, consent: Part },
  *   match_quality: MatchQuality, match_quality_by_name: (MatchQuality & { name: string })[] }} Overview
  */
 
@@ -51,9 +50,3 @@ export const recoveredShare = ({ pairs, recovered, not_known_delivered: unknown 
 
 /** @param {number | null} score */
 export const scoreText = (score) => (score == null ? "–" : score.toFixed(1));
-
-/** Return counts by reason, however they come, the most frequent first. @param {any} reasons @returns {[string, number][]} */
-export const reasonCounts = (reasons) => {
-  const pairs = Array.isArray(reasons) ? reasons.map(({ reason, events }) => [reason, events]) : Object.entries(reasons);
-  return /** @type {[string, number][]} */ (pairs).sort((one, other) => other[1] - one[1]);
-};

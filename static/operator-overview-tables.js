@@ -1,10 +1,10 @@
 /** The figures of the overview: the most important, the same by name, pixel and site, match quality, what was left out. */
 
-import { link, make, reconcile, section, why } from "./operator-elements.js";
-import { boundsText, lagText, moneyTexts, reasonCounts, recoveredShare, scoreText, shareText } from "./operator-figures.js";
+import { fillLinks, link, make, reconcile, section, why } from "./operator-elements.js";
+import { boundsText, lagText, moneyTexts, recoveredShare, scoreText, shareText } from "./operator-figures.js";
 import { count, percent } from "./operator-format.js";
 import { MATCH_KEYS } from "./operator-names.js";
-import { linkTo, linkWith } from "./operator-router.js";
+import { current, linkTo, linkWith } from "./operator-router.js";
 import { table } from "./operator-table.js";
 import { REASONS } from "./operator-words.js";
 
@@ -12,24 +12,29 @@ import { REASONS } from "./operator-words.js";
 /** @typedef {import("./operator-figures.js").MatchQuality} MatchQuality */
 /** @typedef {import("./operator-figures.js").Overview} Overview */
 
+const MOST_NAMES = 20;
+
 /** @param {Overview} answer @returns {{ label: string, number: string, meanings: string[] }[]} */
 const keysOf = ({ total, before }) => {
   const { copies, outcomes } = total;
   const known = copies.fired + copies.blocked;
   const values = moneyTexts(total.recovered_value);
   return [
-    { label: "Delivered", number: count(outcomes.delivered || 0), meanings: ["taken by Meta", `in the period before: ${count(before.outcomes.delivered || 0)}`] },
-    { label: "Recovered", number: count(copies.recovered), meanings: [`${percent(recoveredShare(copies))} of delivered events of pages`, `in the period before: ${count(before.copies.recovered)}`] },
+    { label: "Delivered", number: count(outcomes.delivered || 0), meanings: ["taken by Meta", beforeText(before?.outcomes.delivered)] },
+    { label: "Recovered", number: count(copies.recovered), meanings: [`${percent(recoveredShare(copies))} of delivered events of pages`, beforeText(before?.copies.recovered)] },
     { label: "Recovered value", number: values[0] || "–", meanings: [...values.slice(1), "of recovered Purchases"] },
     { label: "Blocked", number: shareText(copies.blocked_share), meanings: [`${count(copies.blocked)} of ${count(known)} known browser copies`, boundsText(copies.blocked_share)] },
     { label: "In pairs", number: shareText(copies.pair_rate), meanings: [`${count(copies.pairs)} of ${count(known)} known browser copies`, boundsText(copies.pair_rate)] },
     { label: "Not known", number: count(copies.not_known), meanings: ["browser copies whose end no page told"] },
-    { label: "Match quality", number: scoreText(total.score), meanings: ["of 10, our estimate", before.score == null ? "" : `in the period before: ${scoreText(before.score)}`] },
+    { label: "Match quality", number: scoreText(total.score), meanings: ["of 10, our estimate", before?.score == null ? "" : `in the period before: ${scoreText(before.score)}`] },
     { label: "Delivery lag", number: lagText(total.lag?.median), meanings: ["half of the events", total.lag ? `95 %: ${lagText(total.lag.p95)}` : ""] },
     { label: "Dropped", number: count(outcomes.dropped || 0), meanings: ["knowingly not sent", `and ${count(outcomes.duplicate || 0)} duplicates`] },
-    { label: "Dead", number: count(outcomes.dead || 0), meanings: ["refused for good", `in the period before: ${count(before.outcomes.dead || 0)}`] },
+    { label: "Dead", number: count(outcomes.dead || 0), meanings: ["refused for good", beforeText(before?.outcomes.dead)] },
   ];
 };
+
+/** @param {number | undefined} figure */
+const beforeText = (figure) => (figure == null ? "" : `in the period before: ${count(figure)}`);
 
 /** Return the list of the most important figures. */
 export const keyFigures = () => {
@@ -64,11 +69,14 @@ export const splitTables = () => {
   const byName = table("Figures by event name", splitColumns("Event", ({ name }) => link(name, linkWith({ name }))), ({ name }) => name, { id: "by-name" });
   const byPixel = table("Figures by pixel", splitColumns("Pixel", ({ pixel }) => link(pixel, linkWith({ pixel }))), ({ pixel }) => pixel, { id: "by-pixel" });
   const bySite = table("Figures by site", splitColumns("Site", ({ site }) => link(site, linkWith({ site }))), ({ site }) => site, { id: "by-site" });
-  const element = section("splits", "By event, pixel and site", byName.element, byPixel.element, bySite.element);
+  const more = make("p");
+  const element = section("splits", "By event, pixel and site", byName.element, more, byPixel.element, bySite.element);
   /** @param {Overview} answer */
   const show = (answer) => {
     element.hidden = !answer.total.events;
-    byName.fill(answer.names, "By event name. A name shows its figures alone.");
+    const isShort = answer.names.length > MOST_NAMES && !current().parameters.get("names");
+    byName.fill(isShort ? answer.names.slice(0, MOST_NAMES) : answer.names, "By event name. A name shows its figures alone.");
+    fillLinks(more, isShort ? [{ text: `Show all ${count(answer.names.length)} names`, href: linkWith({ names: "all" }), id: "all-names" }] : []);
     byPixel.fill(answer.pixels, "By pixel.");
     bySite.fill(answer.sites, "By site.");
     bySite.element.hidden = answer.sites.length < 2;
@@ -100,7 +108,7 @@ export const qualityParts = () => {
     if (!isKnown) return;
     score.replaceChildren(make("strong", {}, `${scoreText(all.score)} of 10`), " is our estimate of what Meta calls event match quality. ", all.advice.length ? "What would raise it, the strongest first:" : "Nothing we know of would raise it.");
     reconcile(advice, all.advice, ({ key, text }) => `${key} ${text}`, () => make("li"), (item, { text, gain }) => item.replaceChildren(text, " ", make("span", { class: "soft" }, `+${gain.toFixed(1)}`)));
-    byName.fill(names, "Which part of the delivered events carried which match key.");
+    byName.fill(names.slice(0, current().parameters.get("names") ? names.length : MOST_NAMES), "Which part of the delivered events carried which match key.");
   };
   return { element, show };
 };
@@ -125,8 +133,8 @@ export const leftOutTable = () => {
   /** @param {Overview} answer */
   const show = ({ left_out: { reasons: dropped, dead }, total: { events } }) => {
     const rows = [
-      ...reasonCounts(dropped).map(([reason, amount]) => ({ reason, status: "dropped", events: amount, share: amount / events })),
-      ...reasonCounts(dead).map(([reason, amount]) => ({ reason, status: "dead", events: amount, share: amount / events })),
+      ...Object.entries(dropped).map(([reason, amount]) => ({ reason, status: "dropped", events: amount, share: amount / events })),
+      ...Object.entries(dead).map(([reason, amount]) => ({ reason, status: "dead", events: amount, share: amount / events })),
     ];
     none.hidden = rows.length > 0;
     reasons.element.hidden = !rows.length;

@@ -7,7 +7,7 @@ import { overviewCharts } from "./operator-overview-charts.js";
 import { link, make, reconcile, say, section } from "./operator-elements.js";
 import { count, zone } from "./operator-format.js";
 import { latestState, pixelIds, siteNames } from "./operator-health.js";
-import { rangeQuery, rangeWords } from "./operator-range.js";
+import { rangeWords, spanOf } from "./operator-range.js";
 import { current, linkTo, linkWith, go } from "./operator-router.js";
 
 /** @typedef {import("./operator-figures.js").Overview} Overview */
@@ -54,7 +54,8 @@ export const overview = {
 
     const question = () => {
       const { parameters } = current();
-      const query = new URLSearchParams({ ...rangeQuery(parameters), offset: `${-new Date().getTimezoneOffset()}` });
+      const { from, to } = spanOf(parameters);
+      const query = new URLSearchParams({ from: `${from}`, to: `${to}`, offset: `${-new Date().getTimezoneOffset()}` });
       for (const name of CHOICES) if (parameters.get(name)) query.set(name, `${parameters.get(name)}`);
       return ask(`api/overview?${query}`);
     };

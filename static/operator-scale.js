@@ -57,3 +57,16 @@ const advance = (date, { minutes, days, months }) => {
 /** @param {Date} date @param {number} minutes */
 const tickText = (date, minutes) =>
   minutes && (date.getHours() || date.getMinutes()) ? shortClock(date.getTime()) : day(date.getTime());
+
+/**
+ * Return marks below the middles of days, the latest one among them.
+ *
+ * @param {number[]} starts @param {number} end @param {number} most how many fit
+ */
+export const dayTicks = (starts, end, most) => {
+  const every = Math.ceil(starts.length / most);
+  return starts
+    .map((start, index) => (start + (starts[index + 1] ?? end)) / 2)
+    .filter((_, index) => (starts.length - 1 - index) % every == 0)
+    .map((at) => ({ at, text: day(at) }));
+};
