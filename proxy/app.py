@@ -98,7 +98,7 @@ async def opened(
     Raises:
         QueueBrokenError: when the queue cannot be opened.
     """
-    metrics, conditions = Metrics(), Conditions(now_ms)
+    metrics, conditions = Metrics(__version__), Conditions(now_ms)
     report_faults(stack, FaultReporter(conditions, metrics))
     queue = await open_queue(installation, now_ms, on_broken=watch.on_broken, conditions=conditions, sieve=sieve)
     stack.push_async_callback(queue.close)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from prometheus_client import Gauge
+from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.cli.commands import main
 from proxy.model.condition import FAILS_READINESS, ConditionCode
 from proxy.model.event import DropReason
-from proxy.telemetry.loop_counter import LoopCounter
+from proxy.queue.contract import Stats
 from proxy.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,17 +36,25 @@ def test_every_reason_to_drop_is_documented(reason: DropReason) -> None:
 
 
 def test_every_metric_has_its_row() -> None:
-    """The table of metrics names each metric that is shown, with its labels, and none that is gone."""
-    shown: dict[str, set[str]] = {}
-    for collector in Metrics().registry._collector_to_names:
-        if isinstance(collector, LoopCounter | Gauge):
-            (family,) = collector.describe()
-            name = f"{family.name}_total" if family.type == "counter" else family.name
-            shown[name] = set(collector._labelnames)
-    documented = {name: set(re.findall(r"`(\w+)`", cells[0])) for name, cells in table("Metrics").items()}
+    """The table of metrics names each metric that is shown, with its type and labels, and none that is gone."""
+    metrics = Metrics()
+    families = {family.name: family for family in text_string_to_metric_families(metrics.render(Stats({}, 0)).decode())}
+    labels = {
+        family.name: set(getattr(collector, "_labelnames", ()))
+        for collector in metrics.registry._collector_to_names
+        for family in collector.collect()
+    }
+    shown = {
+        f"{name}_total" if family.type == "counter" else name: (family.type, labels[name])
+        for name, family in families.items()
+        if not name.endswith("_created")
+    }
+    rows = table("Every metric", "metrics.md")
+    documented = {name: (cells[0], set(re.findall(r"`(\w+)`", cells[1]))) for name, cells in rows.items()}
 
     assert documented == shown
-    assert {name.removesuffix("_total") for name in shown} == {family.name for family in Metrics().registry.collect()}
+    assert all(cells[2] for cells in rows.values())
+    assert all(family.documentation for family in families.values())
 
 
 @pytest.mark.parametrize("code", get_args(ConditionCode))

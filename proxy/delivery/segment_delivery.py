@@ -168,8 +168,9 @@ class SegmentDelivery:
         return result
 
     async def _send(self, records: Sequence[Record]) -> Verdict:
+        started = time.monotonic()
         verdict = await self._graph.send(self._pixel, records)
-        self._metrics.verdict(self._pixel.id, verdict)
+        self._metrics.verdict(self._pixel.id, verdict, time.monotonic() - started)
         self._streak.add(verdict)
         return verdict
 
@@ -179,6 +180,9 @@ class SegmentDelivery:
         for record, dead in result.dead:
             if dead.reason == _REFUSED:
                 self._networks.add(record)
+        now = self._now()
+        lags = (now - record.arrived for record, _ in result.delivered if record.arrived)
+        self._metrics.delivered(self._pixel.id, lags)
         self._metrics.finished(self._pixel.id, Status.DELIVERED, len(result.delivered))
         self._metrics.finished(self._pixel.id, Status.DEAD, len(result.dead))
 

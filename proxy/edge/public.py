@@ -141,6 +141,7 @@ class Public:
         """
         if self._health.leads_to(request):
             return self._health.answer()
+        started = time.perf_counter()
         with self._under_way:
             arrival = Arrival(request, self._entry.trusted, self._client_header)
             if self._probe.leads_to(request) and (told := await self._probe.answer(arrival, self._client_header)):
@@ -148,10 +149,13 @@ class Public:
             entrance = self._entrance(arrival)
             if entrance is None and (place := self._entry.routes.server_path(arrival.request.path)):
                 answer = await self._servers.answer(arrival, place)
-                self._metrics.request(place.door, answer.status)
-                return answer
+                return self._counted(place.door, answer, started)
             answer = await self._judged(arrival, entrance)
-        self._metrics.request(entrance.door if entrance else _NO_DOOR, answer.status)
+        return self._counted(entrance.door if entrance else _NO_DOOR, answer, started)
+
+    def _counted(self, endpoint: str, answer: HttpAnswer, started: float) -> HttpAnswer:
+        self._metrics.request(endpoint, answer.status)
+        self._metrics.answered(endpoint, time.perf_counter() - started)
         return answer
 
     def _entrance(self, arrival: Arrival) -> Entrance | None:

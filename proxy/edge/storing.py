@@ -1,5 +1,6 @@
 """What was decided is made durable, and only then answered; ledger and metrics are told behind that."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from proxy.edge.admission import Admission
@@ -77,7 +78,7 @@ class DecisionStore:
         try:
             if decision.withdrawn or decision.granted:
                 await self._store_consent(decision, at)
-            stored = await self._stored(decision) if decision.records or decision.sightings else Stored()
+            stored = await self._timed(self._stored(decision)) if decision.records or decision.sightings else Stored()
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
             self._conditions.report("queue", detail=str(error))
@@ -90,6 +91,13 @@ class DecisionStore:
         except Exception as error:  # noqa: BLE001 - what was stored stays stored, and the answer says so
             self._faults.report(error, lost="ledger and metrics lack what was stored")
         return True
+
+    async def _timed(self, storing: Awaitable[Stored]) -> Stored:
+        started = time.perf_counter()
+        try:
+            return await storing
+        finally:
+            self._metrics.committed(time.perf_counter() - started)
 
     def _stored(self, decision: Decision) -> Awaitable[Stored]:
         records, sightings = decision.records, decision.sightings

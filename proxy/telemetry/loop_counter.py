@@ -6,9 +6,16 @@ times. What is counted here is counted on the event loop alone.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
+
+# Labels are words of ours, so there are never so many; if one is not after all, it costs neither memory nor the
+# monitoring that keeps each set of labels as a series of its own.
+MOST_LABEL_SETS: Final = 1000
+OTHER: Final = "(other)"
+"""Stands in all labels for the sets beyond the most there may be."""
 
 
 class LoopCounter(Collector):
@@ -34,9 +41,11 @@ class LoopCounter(Collector):
         counts = self._counts
         if values in counts:
             counts[values] += by
-        else:
-            counts[values] = by
-            self._since[values] = time.time()
+            return
+        if len(counts) >= MOST_LABEL_SETS:
+            values = (OTHER,) * len(values)
+        counts[values] = counts.get(values, 0) + by
+        self._since.setdefault(values, time.time())
 
     @property
     def name(self) -> str:
@@ -65,14 +74,37 @@ class LoopCounter(Collector):
         yield family
 
 
+class Additive(Protocol):
+    """Figures that several processes add up."""
+
+    @property
+    def name(self) -> str:
+        """The name of the metric."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The names of the labels of ``counts``."""
+
+    @property
+    def counts(self) -> Mapping[tuple[str, ...], float]:
+        """The figures as they stand, by the values of the labels."""
+
+    def inc(self, *values: str, by: float = 1) -> None:
+        """Add to the figure under these values of the labels.
+
+        Raises:
+            LookupError: when there can be no such figure.
+        """
+
+
 class LoopCounters:
-    """Counters of one process, as another one adds them to its own."""
+    """Counters and histograms of one process, as another one adds them to its own."""
 
     def __init__(self) -> None:
-        self._counters: dict[str, LoopCounter] = {}
+        self._counters: dict[str, Additive] = {}
 
-    def add(self, counter: LoopCounter) -> None:
-        """Take a counter."""
+    def add(self, counter: Additive) -> None:
+        """Take a counter or a histogram."""
         self._counters[counter.name] = counter
 
     def counts(self) -> dict[tuple[str, tuple[str, ...]], float]:

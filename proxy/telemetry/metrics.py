@@ -1,4 +1,4 @@
-"""Counters and gauges, each derived from a decision, a verdict or the figures of the queue in this one place.
+"""Counters, histograms and gauges: each follows from a decision, a verdict or the figures of the queue, in this place.
 
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 
 from proxy.model.condition import Condition, ConditionCode
 from proxy.model.decision import Decision
@@ -18,14 +18,21 @@ from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import Verdict
 from proxy.queue.contract import Stats, Stored
 from proxy.telemetry.loop_counter import LoopCounter, LoopCounters
+from proxy.telemetry.loop_histogram import LoopHistogram
 
 _CONFLICT = "id:conflict"
+# Seconds; most answers take some milliseconds, and a disk or a database that is slow some hundred.
+_ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_GRAPH_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
+# From at once to the age at which Meta refuses an event.
+_LAG_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0, 604800.0)
 
 
 class Metrics:
     """One registry per proxy, so that two in one process do not share counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "") -> None:
+        """Begin to count; ``version`` is that of the program."""
         self.registry = CollectorRegistry()
         self.counters = LoopCounters()
         self._lost_in_fronts = 0
@@ -61,6 +68,16 @@ class Metrics:
             "graph_requests", "Requests to Graph by what their answer meant", "pixel", "verdict", "reason"
         )
         self._finished = self._counter("finished_events", "Events whose delivery ended, by how", "pixel", "status")
+        self._ingest = self._histogram(
+            "ingest_seconds", "From the head of a public request to its answer", _ANSWER_S, "endpoint"
+        )
+        self._commit = self._histogram("commit_seconds", "Until events that came together were durable", _ANSWER_S)
+        self._lag = self._histogram(
+            "delivery_lag_seconds", "From the arrival of an event to its delivery", _LAG_S, "pixel"
+        )
+        self._graph_latency = self._histogram(
+            "graph_request_seconds", "From a request to Graph to its answer", _GRAPH_S, "pixel"
+        )
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
         self._held = Gauge(
             "capi_proxy_held_events", "Events that wait until they are due", ["pixel"], registry=self.registry
@@ -96,6 +113,9 @@ class Metrics:
         self._spooled = Gauge(
             "capi_proxy_spooled_events", "Events that the shared database lacks", registry=self.registry
         )
+        info = Gauge("capi_proxy_info", "Always 1; the version is in the label", ["version"], registry=self.registry)
+        info.labels(version).set(1)
+        ProcessCollector(registry=self.registry)
         self._conditions = Gauge(
             "capi_proxy_conditions", "Conditions that stand at this moment", ["code"], registry=self.registry
         )
@@ -106,6 +126,12 @@ class Metrics:
         self.counters.add(counter)
         return counter
 
+    def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> LoopHistogram:
+        histogram = LoopHistogram(f"capi_proxy_{name}", text, labels, bounds)
+        self.registry.register(histogram)
+        self.counters.add(histogram)
+        return histogram
+
     def lost_notes(self, notes: int) -> None:
         """Count ledger rows, and updates of browser copies, that were lost before they reached the queue."""
         self._lost_in_fronts += notes
@@ -113,6 +139,14 @@ class Metrics:
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
         self._requests.inc(endpoint, str(status))
+
+    def answered(self, endpoint: str, seconds: float) -> None:
+        """Count how long an answer of the public listener took."""
+        self._ingest.observe(seconds, endpoint)
+
+    def committed(self, seconds: float) -> None:
+        """Count how long it took to make events durable that came together."""
+        self._commit.observe(seconds)
 
     def webhook(self, kind: str, result: str) -> None:
         """Count a webhook: ``events``, or why nothing came of it."""
@@ -183,8 +217,15 @@ class Metrics:
         """Count an error of ours."""
         self._faults.inc(place)
 
-    def verdict(self, pixel: str, verdict: Verdict) -> None:
-        """Count one answer of Graph."""
+    def verdict(self, pixel: str, verdict: Verdict, seconds: float) -> None:
+        """Count an answer of Graph.
+
+        Args:
+            pixel: Whose events were sent.
+            verdict: What the answer means.
+            seconds: How long it took.
+        """
+        self._graph_latency.observe(seconds, pixel)
         reason = getattr(verdict, "reason", "")
         self._graph.inc(pixel, type(verdict).__name__.lower(), reason)
 
@@ -197,6 +238,11 @@ class Metrics:
             events: How many.
         """
         self._finished.inc(pixel, status, by=events)
+
+    def delivered(self, pixel: str, lags_ms: Iterable[int]) -> None:
+        """Count how long after their arrival events were delivered, in milliseconds."""
+        for lag_ms in lags_ms:
+            self._lag.observe(lag_ms / 1000, pixel)
 
     def suppressed(self, kind: SuppressionKind) -> None:
         """Count a suppression."""

@@ -71,6 +71,25 @@ def test_counts_of_fronts_add_up(back: BackSide, sides: Sequence[FrontSide]) -> 
     assert back.requests() == 6
 
 
+def test_histograms_of_fronts_add_up(back: BackSide, sides: Sequence[FrontSide]) -> None:
+    """What the back shows of how long answers took is slot by slot the sum of all fronts and its own."""
+    back.metrics.answered("collect", 0.004)
+    for side in sides:
+        for seconds in (0.004, 0.004, 7.0):
+            side.metrics.answered("collect", seconds)
+            side.metrics.committed(0.002)
+            side.tell(back.fronts, answered=seconds < 1)
+        side.tell(back.fronts)
+    shown = back.metrics.render(Stats({}, 0)).decode().splitlines()
+    ingest = 'capi_proxy_ingest_seconds_{}{{endpoint="collect"{}}} {}'
+
+    assert ingest.format("bucket", ',le="0.005"', 5.0) in shown
+    assert ingest.format("bucket", ',le="5.0"', 5.0) in shown
+    assert ingest.format("count", "", 7.0) in shown
+    assert ingest.format("sum", "", 5 * 0.004 + 2 * 7.0) in shown
+    assert 'capi_proxy_commit_seconds_bucket{le="0.0025"} 6.0' in shown
+
+
 def test_a_report_whose_answer_was_lost_counts_once(back: BackSide, sides: Sequence[FrontSide]) -> None:
     """A front that did not hear tells it again with what is new; a front that was started again begins anew."""
     first, second = sides

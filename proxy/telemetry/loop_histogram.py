@@ -1,0 +1,102 @@
+"""A histogram for the hot way: a step in a list for each observation, as ``LoopCounter`` is one in a dictionary."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from proxy.telemetry.loop_counter import MOST_LABEL_SETS, OTHER
+
+_SUM = "sum"
+
+
+class LoopHistogram(Collector):
+    """Counts how long things took on the event loop; a registry shows it as any other histogram.
+
+    Another process adds its figures slot by slot, each under one label more than the histogram has: the number of the
+    slot, or ``sum``.
+    """
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
+        """Begin to count; without labels the figures are shown from the start.
+
+        Args:
+            name: Of the metric.
+            text: What it says.
+            labels: Their names; the values are ours, so there are few.
+            bounds: The largest value of each slot, rising, in the unit that the name ends with.
+        """
+        self._name, self._text, self._labelnames, self._bounds = name, text, labels, bounds
+        self._slots: dict[tuple[str, ...], list[float]] = {}
+        """By the values of the labels: how many there are in each slot and beyond the last, then the sum."""
+        if not labels:
+            self._of(())
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Count a value under these values of the labels.
+
+        Args:
+            value: In the unit of the metric; what a clock that was set back makes negative counts as 0.
+            labels: Values of the labels.
+        """
+        try:
+            slots = self._slots[labels]
+        except KeyError:
+            slots = self._of(labels)
+        slots[bisect_left(self._bounds, value)] += 1
+        if value > 0:
+            slots[-1] += value
+
+    @property
+    def name(self) -> str:
+        """The name of the metric."""
+        return self._name
+
+    @property
+    def counts(self) -> Mapping[tuple[str, ...], float]:
+        """The figures as they stand, as another process adds them to its own."""
+        return {
+            (*labels, _SUM if index == len(slots) - 1 else str(index)): figure
+            for labels, slots in self._slots.items()
+            for index, figure in enumerate(slots)
+            if figure
+        }
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The names of the labels of ``counts``."""
+        return (*self._labelnames, "slot")
+
+    def inc(self, *values: str, by: float = 1) -> None:
+        """Add what another process counted in a slot.
+
+        Raises:
+            LookupError: when there is no such slot.
+        """
+        *labels, slot = values
+        slots = self._of(tuple(labels))
+        if slot != _SUM and not (slot.isdecimal() and int(slot) <= len(self._bounds)):
+            raise LookupError(f"{self._name} has no slot {slot[:20]!r}")
+        slots[-1 if slot == _SUM else int(slot)] += by
+
+    def describe(self) -> list[HistogramMetricFamily]:
+        """Return what there is to count, for the check that no name is used twice."""
+        return [HistogramMetricFamily(self._name, self._text, labels=self._labelnames)]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Yield the figures as they stand."""
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labelnames)
+        for labels, slots in self._slots.items():
+            total, buckets = 0.0, []
+            for bound, count in zip((*self._bounds, float("inf")), slots[:-1], strict=True):
+                total += count
+                buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), total))
+            family.add_metric([str(value) for value in labels], buckets, slots[-1])
+        yield family
+
+    def _of(self, labels: tuple[str, ...]) -> list[float]:
+        """Return the figures of a set of labels; beyond the most there may be, those of all others together."""
+        if labels not in self._slots and len(self._slots) >= MOST_LABEL_SETS:
+            labels = (OTHER,) * len(labels)
+        return self._slots.setdefault(labels, [0.0] * (len(self._bounds) + 2))

@@ -1,0 +1,222 @@
+"""The rules and the dashboard in deploy/: checked by Prometheus's own tool, and against what the proxy shows."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxy.model.condition import ConditionCode
+from proxy.model.event import DropReason
+from proxy.queue.contract import Stats
+from proxy.telemetry.metrics import Metrics
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
+DASHBOARD = ROOT / "deploy" / "grafana" / "capi-proxy.json"
+PROXY = 'instance="a:9090",job="capi-proxy"'
+
+Series = Mapping[str, str]
+
+
+def condition(code: str, values: str) -> Series:
+    return {f'capi_proxy_conditions{{code="{code}",{PROXY}}}': values}
+
+
+def answers(status: str, values: str) -> Series:
+    return {f'capi_proxy_requests_total{{endpoint="collect",status="{status}",{PROXY}}}': values}
+
+
+def graph(verdict: str, values: str) -> Series:
+    return {f'capi_proxy_graph_requests_total{{pixel="1",verdict="{verdict}",reason="",{PROXY}}}': values}
+
+
+def slots(metric: str, slow: str, labels: str = "") -> Series:
+    """Return a histogram in which as many are quick as slow."""
+    head = f"{metric}_bucket{{{labels}{PROXY},le="
+    return {f'{head}"0.1"}}': "0+10x80", f'{head}"{slow}"}}': "0+20x80", f'{head}"+Inf"}}': "0+20x80"}
+
+
+def stored(values: str) -> Series:
+    return {f'capi_proxy_events_total{{result="stored",reason="",{PROXY}}}': values}
+
+
+def dead(values: str) -> Series:
+    return {f"capi_proxy_dead_letters{{{PROXY}}}": values}
+
+
+# For each rule: what raises it, and what does not though it comes close.
+CASES: dict[str, tuple[Series, Series]] = {
+    "CapiProxyDown": ({f"up{{{PROXY}}}": "0x80"}, {f"up{{{PROXY}}}": "0 0 1x78"}),
+    "CapiProxyRefusesEvents": (condition("queue", "1x80"), answers("503", "0+1x80")),
+    "CapiProxyPixelPaused": (condition("pixel_paused", "1x80"), condition("pixel_paused", "1 1 1 0x77")),
+    "CapiProxyDeliveryLate": (condition("delivery_late", "2x80"), condition("delivery_late", "0x80")),
+    "CapiProxyGraphFails": (
+        {**graph("retry", "0+9x80"), **graph("delivered", "0+3x80")},
+        {**graph("retry", "0+3x80"), **graph("delivered", "0+9x80")},
+    ),
+    "CapiProxyDeliverySlow": (
+        slots("capi_proxy_delivery_lag_seconds", "900.0", 'pixel="1",'),
+        slots("capi_proxy_delivery_lag_seconds", "300.0", 'pixel="1",'),
+    ),
+    "CapiProxyCommitSlow": (
+        slots("capi_proxy_commit_seconds", "1.0"),
+        slots("capi_proxy_commit_seconds", "0.5"),
+    ),
+    "CapiProxyDeadLetters": (dead("5x60 6x20"), dead("6x60 5x20")),
+    "CapiProxyStrangersRefused": (condition("foreign_origin", "1x80"), condition("foreign_origin", "1x5 0x75")),
+    "CapiProxySilent": (stored("0+100x20 2000x160"), stored("0+100x180")),
+    "CapiProxyFault": (condition("fault", "0x70 1x10"), condition("fault", "0x80")),
+    "CapiProxyLedgerIncomplete": (
+        {f"capi_proxy_lost_ledger_rows{{{PROXY}}}": "0x60 7x20"},
+        {f"capi_proxy_lost_ledger_rows{{{PROXY}}}": "7x80"},
+    ),
+    "CapiProxyCondition": (condition("clock", "1x80"), condition("graph_errors", "1x80")),
+}
+# What looks back for a day is tested with a sample each ten minutes.
+MINUTES = {"CapiProxySilent": 10}
+
+
+def promtool(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    program = shutil.which("promtool")
+    assert program, "promtool is missing: sh tools/system.sh promtool"
+    return subprocess.run([program, *arguments], input=stdin, capture_output=True, check=False, timeout=60)
+
+
+def shown() -> bytes:
+    """Return what /metrics shows of a proxy that has seen a little of everything."""
+    metrics = Metrics()
+    metrics.request("collect", 204)
+    metrics.answered("collect", 0.003)
+    metrics.committed(0.002)
+    metrics.delivered("1", [12, 90_000])
+    metrics.finished("1", "delivered", 2)
+    return metrics.render(Stats({"1": 3}, 0, held={"1": 1}, suspects={"1": 1}, withheld={DropReason.GPC: 1}))
+
+
+def test_promtool_finds_nothing_to_say_of_the_metrics() -> None:
+    """Names, units, types and texts are as Prometheus wants them."""
+    done = promtool("check", "metrics", stdin=shown())
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_promtool_reads_the_rules() -> None:
+    """Every rule is one, and none is there twice."""
+    done = promtool("check", "rules", "--lint-fatal", str(RULES))
+
+    assert done.returncode == 0, done.stderr
+
+
+def _test_group(rule: str, series: Series, firing: int) -> dict[str, Any]:
+    """Return a test of promtool: how many alarms of a rule there are in the end."""
+    minutes = MINUTES.get(rule, 1)
+    return {
+        "name": f"{rule}: {firing}",
+        "interval": f"{minutes}m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": f'count(ALERTS{{alertname="{rule}",alertstate="firing"}})',
+                "eval_time": f"{75 if minutes == 1 else 160 * minutes}m",
+                "exp_samples": [{"labels": "{}", "value": firing}] if firing else [],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("minutes", [1, 10])
+def test_each_rule_fires_when_it_should_and_only_then(minutes: int, tmp_path: Path) -> None:
+    """In its scenario each rule raises one alarm, and in another that comes close it is silent."""
+    groups = [
+        _test_group(rule, series, firing)
+        for rule, (fires, silent) in CASES.items()
+        for series, firing in ((fires, 1), (silent, 0))
+        if MINUTES.get(rule, 1) == minutes
+    ]
+    path = tmp_path / "tests.json"
+    path.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": f"{minutes}m", "tests": groups}))
+    done = promtool("test", "rules", str(path))
+
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    assert list(CASES) == re.findall(r"- alert: (\w+)", RULES.read_text())
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_rule_links_to_what_is_to_be_done() -> None:
+    """The page of each link exists, and so does the heading on it."""
+    links = re.findall(r'runbook_url: "([^#"]+)#([^"]+)"', RULES.read_text())
+
+    assert len(links) == len(CASES)
+    assert [link for link in links if link[1] not in _anchors(ROOT / link[0])] == []
+
+
+def _names() -> set[str]:
+    """Return every name under which a figure can be asked for."""
+    return {
+        name
+        for family in text_string_to_metric_families(shown().decode())
+        for name in _names_of(family.name, family.type)
+    }
+
+
+def _names_of(name: str, kind: str) -> Iterator[str]:
+    match kind:
+        case "counter":
+            yield f"{name}_total"
+        case "histogram":
+            yield from (f"{name}_{part}" for part in ("bucket", "sum", "count"))
+        case _:
+            yield name
+
+
+def _panels(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def test_rules_and_panels_ask_for_what_the_proxy_shows() -> None:
+    """No rule and no panel speaks of a metric or a condition that does not exist."""
+    panels = _panels(json.loads(DASHBOARD.read_text()))
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    text = "\n".join([*re.findall(r"expr: (?:>\n)?((?:.*\n)+?) +(?:for|labels):", RULES.read_text()), *expressions])
+    asked = set(re.findall(r"\b(?:capi_proxy|process)_\w+", text))
+    codes = {code for codes in re.findall(r'code[!=]?[=~]"([\w|]+)"', text) for code in codes.split("|")}
+
+    assert len(asked) > 15
+    assert asked - _names() == set()
+    assert codes - set(get_args(ConditionCode)) == set()
+
+
+def test_every_panel_says_what_it_shows() -> None:
+    """Each has a title, a description, a unit and the data source of the reader's choice; no two overlap."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = _panels(dashboard)
+    places = [
+        (x, y)
+        for panel in dashboard["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert all(panel["title"] and panel["description"] for panel in panels)
+    assert all(panel["fieldConfig"]["defaults"]["unit"] for panel in panels)
+    assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}
+    assert {target["datasource"]["uid"] for panel in panels for target in panel["targets"]} == {"${datasource}"}
+    assert len(set(places)) == len(places)
+    assert max(x for x, _ in places) < 24
+    assert "datasource" in {variable["name"] for variable in dashboard["templating"]["list"]}
+
+
+@pytest.mark.parametrize("metric", sorted(_names()))
+def test_no_name_says_a_unit_that_is_none(metric: str) -> None:
+    """Times are in seconds and sizes in bytes, which are Prometheus's base units."""
+    assert not re.search(r"_(ms|milliseconds|minutes|hours|kb|mb|kilobytes)(_|$)", metric)
