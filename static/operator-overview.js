@@ -41,7 +41,6 @@ export const overview = {
       const isTable = parameters.get("view") == "tables";
       clearRefusalIn(note);
       loading.hidden = true;
-      content.hidden = false;
       fillChoices(form, answer, parameters);
       say(hint, periodText(answer, parameters));
       first.hidden = answer.total.events > 0 || CHOICES.some((name) => parameters.get(name));
@@ -50,6 +49,7 @@ export const overview = {
       quality.show(answer);
       splits.show(answer);
       leftOut.show(answer);
+      content.hidden = false;
     };
 
     const question = () => {
