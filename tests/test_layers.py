@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cli.commands import MODULES as COMMAND_MODULES
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(ROOT.glob("proxy/**/*.py"))
 
@@ -238,7 +240,12 @@ def test_no_two_classes_share_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["proxy.cli.commands", "proxy.app", "proxy.simulator.graph.app", "proxy.rules.browser"]
+    "module",
+    [
+        "proxy.cli.commands",
+        *sorted({f"proxy.cli.{module}" for module in COMMAND_MODULES.values()}),
+        *("proxy.app", "proxy.simulator.graph.app", "proxy.rules.browser"),
+    ],
 )
 def test_modules_import_alone(module: str) -> None:
     """Each entrance imports in a fresh interpreter with warnings as errors: no import cycle, no deprecation."""

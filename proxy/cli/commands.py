@@ -1,30 +1,52 @@
 """The command line: every command by its name. Exit codes: 0 good, 1 a check failed, 2 wrong usage or configuration."""
 
 import logging
+from importlib import import_module
+from typing import Final
 
 import click
 
 from proxy import __version__
-from proxy.cli.check import check
-from proxy.cli.dead import dead
-from proxy.cli.events import events
-from proxy.cli.export import export
-from proxy.cli.persons import erase, suppressions
-from proxy.cli.send import send
-from proxy.cli.serve import demo, serve, simulator
-from proxy.cli.snippet import snippet
-from proxy.cli.stats import stats
 from proxy.cli.terminal import Lines
 
+MODULES: Final = {
+    "serve": "serve",
+    "demo": "serve",
+    "simulator": "serve",
+    "check": "check",
+    "snippet": "snippet",
+    "events": "events",
+    "dead": "dead",
+    "send": "send",
+    "erase": "persons",
+    "suppressions": "persons",
+    "export": "export",
+    "stats": "stats",
+}
+"""By the name of each command the module of ``proxy/cli`` that holds it under that name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class LazyGroup(click.Group):
+    """Imports the module of a command when the command is asked for: all of them together take a second."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of help."""
+        del ctx
+        return sorted(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name, None where there is none."""
+        del ctx
+        if cmd_name not in MODULES:
+            return None
+        command: click.Command = getattr(import_module(f"proxy.cli.{MODULES[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="capi-proxy")
 def main() -> None:
     """A first-party proxy that mirrors Meta Pixel events to the Conversions API, each counted once."""
     handler = logging.StreamHandler()
     handler.setFormatter(Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-for command in (serve, demo, simulator, check, snippet, events, stats, dead, send, erase, suppressions, export):
-    main.add_command(command)

@@ -1,7 +1,8 @@
 """A child process: forked, so that it has its parent's very configuration whatever the file says by now.
 
 Two pipes join it with its parent. One only ever ends: then the child stops, be it that the parent wants it or that the
-parent is gone. By the other the child says that it is ready, or why it cannot start. Signals are the parent's business:
+parent is gone. By the other the child says that it is ready, and from then on that it lives, or why it cannot start.
+Signals are the parent's business:
 a service manager sends SIGTERM to all processes at once, and the back has to be the last.
 """
 
@@ -27,6 +28,10 @@ Ready: TypeAlias = Callable[[str], None]
 Main: TypeAlias = Callable[[asyncio.Event, Ready], Awaitable[None]]
 """What a child does until the event is set."""
 _MOST_WORDS = 4096
+BEAT_S = 5.0
+"""A child that is ready says so often that it lives."""
+MOST_SILENT_BEATS = 6
+"""Counted in looks of the parent, since a machine that stood still says nothing of its processes."""
 HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
 
@@ -45,16 +50,24 @@ class Child:
     failure: str = ""
     """Why it ended, in its own words."""
     heard: bytes = field(default=b"", repr=False)
+    silent_beats: int = 0
+    """How many times the parent has looked for a word since the last."""
 
     def listen(self) -> bool:
         """Take what the child said; tell whether it may say more."""
         said = os.read(self.words, _MOST_WORDS)
         self.heard += said
+        self.silent_beats = 0
         *lines, self.heard = self.heard.split(b"\n")
         for line in lines:
             word = orjson.loads(line)
             self.address, self.failure = word.get("ready", self.address), word.get("failure", self.failure)
         return bool(said)
+
+    def hangs(self) -> bool:
+        """Look whether it still speaks; to be called every ``BEAT_S``."""
+        self.silent_beats += 1
+        return self.silent_beats > MOST_SILENT_BEATS
 
     def order_end(self) -> None:
         """Let the child stop in order."""
@@ -80,6 +93,8 @@ def forked(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], No
         close: Closes in the child what of its parent it does not need.
     """
     (order_end, orders), (words, word_end) = os.pipe(), os.pipe()
+    # A parent that is stopped must not stop its children, which speak all the time.
+    os.set_blocking(word_end, False)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
@@ -105,8 +120,12 @@ class _Ends:
     stops_at_term: bool
 
     def say(self, **word: str) -> None:
-        with suppress(OSError):  # the parent is gone
+        with suppress(OSError):  # the parent is gone, or does not listen
             os.write(self.words, orjson.dumps(word) + b"\n")
+
+    def live_on(self) -> None:
+        self.say(alive="")
+        asyncio.get_running_loop().call_later(BEAT_S, self.live_on)
 
 
 def _live(name: str, main: Main, ends: _Ends, close: Callable[[], None]) -> NoReturn:
@@ -142,6 +161,7 @@ async def _until_ordered(main: Main, ends: _Ends) -> None:
 
     def ready(address: str) -> None:
         ends.say(ready=address)
+        ends.live_on()
         # What is there now stays: to look through it for waste holds up all requests for 20 ms.
         gc.freeze()
 

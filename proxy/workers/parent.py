@@ -1,6 +1,7 @@
 """The parent of all processes of a proxy: opens what they share, starts them, and starts again those that end.
 
-It does nothing else, so there is little that could end it: no event loop, no thread, no file of the queue.
+A child that says nothing for half a minute hangs, and is killed. The parent does nothing else, so there is little that
+could end it: no event loop, no thread, no file of the queue.
 """
 
 import logging
@@ -8,24 +9,18 @@ import os
 import select
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from socket import socket
 from types import FrameType
 from typing import NamedTuple
 
-from proxy.workers.child import Child, Main, close_all, forked
+from proxy.workers.child import BEAT_S, Child, Main, close_all, forked
+from proxy.workers.supervised import Supervised
 
 log = logging.getLogger(__name__)
 
-_FIRST_DELAY_S = 0.05
-_LONGEST_DELAY_S, _LONGEST_DELAY_OF_FAILURES_S = 1.0, 5.0
-"""Before a process is started again that had been ready, and one that had not."""
-_REMEMBERED_S = 30.0
-"""So old an end makes no delay longer."""
 _MOST_FAILED_STARTS = 8
 """In a row, of one process; then all end, and the service manager has its turn."""
 _FRONTS_S, _BACK_S = 25.0, 90.0
@@ -34,35 +29,6 @@ _FRONTS_S, _BACK_S = 25.0, 90.0
 
 class WorkerError(Exception):
     """A process of the proxy cannot start, or did not stop in order; the text says which and why."""
-
-
-@dataclass(slots=True)
-class Supervised:
-    """What one child after another does."""
-
-    name: str
-    main: Main
-    sockets: Sequence[socket] = ()
-    """Of a front: where it accepts connections."""
-    child: Child | None = None
-    ends: deque[float] = field(default_factory=deque)
-    """When its latest children ended."""
-    failed_starts: int = 0
-    due: float = 0.0
-    """When the next one is started."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether its child has said so."""
-        return self.child is not None and bool(self.child.address)
-
-    def delay(self, now: float) -> float:
-        """Return how long to wait before the next child after one that ended now."""
-        while self.ends and self.ends[0] < now - _REMEMBERED_S:
-            self.ends.popleft()
-        self.ends.append(now)
-        longest = _LONGEST_DELAY_OF_FAILURES_S if self.failed_starts else _LONGEST_DELAY_S
-        return float(min(_FIRST_DELAY_S * 2 ** min(len(self.ends) - 1, 10), longest))
 
 
 class Started(NamedTuple):
@@ -93,6 +59,8 @@ class Parent:
         self._disorder = ""
         """How a child ended that did not stop as it should."""
         self._bell = -1, -1
+        self._next_beat = 0.0
+        """When it is looked next whether all have said that they live."""
 
     def run(self, announce: Callable[[Started], None]) -> None:
         """Run until SIGTERM or SIGINT, then stop the fronts and after them the back.
@@ -108,6 +76,7 @@ class Parent:
                     announce(self._started())
                 while not self._is_stopping:
                     self._start_due()
+                    self._kill_silent()
                     self._wait(self._next_due())
             finally:
                 self._stop()
@@ -119,6 +88,7 @@ class Parent:
         self._begun += places
         while not (self._is_stopping or all(place.is_ready for place in self._begun)):
             self._start_due()
+            self._kill_silent()
             self._wait(self._next_due())
 
     def _started(self) -> Started:
@@ -135,9 +105,19 @@ class Parent:
                 if place.ends:
                     log.warning("%s is process %d now", place.name, pid)
 
-    def _next_due(self) -> float | None:
+    def _next_due(self) -> float:
         due = [place.due for place in self._begun if place.child is None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        return max(0.0, min([self._next_beat, *due]) - time.monotonic())
+
+    def _kill_silent(self) -> None:
+        """Kill children that have been ready and say nothing any more; ``_reap`` then starts others."""
+        if time.monotonic() < self._next_beat:
+            return
+        self._next_beat = time.monotonic() + BEAT_S
+        for place in self._begun:
+            if place.child and place.is_ready and place.child.hangs():
+                log.error("%s (process %d) hangs, and is killed", place.name, place.child.pid)
+                os.kill(place.child.pid, signal.SIGKILL)
 
     def _fork(self, place: Supervised) -> Child:
         close = partial(self._close_in_child, place)
@@ -156,13 +136,13 @@ class Parent:
 
     # -- what children say, and their ends
 
-    def _wait(self, seconds: float | None) -> None:
+    def _wait(self, seconds: float) -> None:
         """Wait for a word, an end or a signal, at most so long."""
         poll = select.poll()
         by_words = {place.child.words: place.child for place in self._places if place.child}
         for descriptor in (self._bell[0], *by_words):
             poll.register(descriptor, select.POLLIN)
-        for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000 + 1):
+        for descriptor, _ in poll.poll(seconds * 1000 + 1):
             if descriptor in by_words:
                 if not by_words[descriptor].listen():
                     time.sleep(0.001)  # its end is told in a moment

@@ -9,7 +9,7 @@ from machine import ROOT
 
 HEAD = """
 import asyncio, logging, os, signal, sys
-from proxy.workers import parent
+from proxy.workers import parent, supervised
 from proxy.workers.parent import Parent, WorkerError
 
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -113,7 +113,7 @@ def test_a_child_that_dies_is_started_again_with_growing_delays(tmp_path: object
         async def ends(stop, ready):
             os.kill(os.getppid(), signal.SIGTERM)
             await well(stop, ready)
-        parent._LONGEST_DELAY_S = 0.2
+        supervised._LONGEST_DELAY_S = 0.2
         run(well, [lives(4, ends)])
         """,
         f"{tmp_path}/lives",
@@ -128,7 +128,7 @@ def test_a_child_that_cannot_start_again_is_given_up_in_the_end(tmp_path: object
     """After so many vain starts in a row all end, and the service manager learns of it by the exit."""
     lines = said(
         """
-        parent._MOST_FAILED_STARTS, parent._LONGEST_DELAY_OF_FAILURES_S = 3, 0.1
+        parent._MOST_FAILED_STARTS, supervised._LONGEST_DELAY_OF_FAILURES_S = 3, 0.1
         run(lives(1, never), [named("front")])
         """,
         f"{tmp_path}/lives",
@@ -167,4 +167,59 @@ def test_a_child_that_dies_before_its_siblings_are_ready_is_started_again(tmp_pa
     )
 
     assert any("back (process" in line and "killed by signal 9" in line for line in lines)
+    assert lines[-1] == "no child is left"
+
+
+def test_a_child_that_hangs_is_killed_and_replaced(tmp_path: object) -> None:
+    """A process that is there and does nothing is killed after some silent looks; one that works is left alone."""
+    lines = said(
+        """
+        from proxy.workers import child
+        parent.BEAT_S = child.BEAT_S = 0.2
+
+        async def hangs_once(stop, ready):
+            with open(sys.argv[1], "a+") as file:
+                file.write("x")
+                file.seek(0)
+                is_first = len(file.read()) == 1
+            ready("here")
+            if is_first:
+                await asyncio.sleep(0.01)
+                os.kill(os.getpid(), signal.SIGSTOP)
+            os.kill(os.getppid(), signal.SIGTERM)
+            await well(stop, ready)
+
+        run(well, [hangs_once])
+        """,
+        f"{tmp_path}/lives",
+    )
+
+    hung = [line for line in lines if "hangs, and is killed" in line]
+    assert [line.split(" (")[0] for line in hung] == ["front 1"]
+    assert any("front 1" in line and "killed by signal 9" in line for line in lines)
+    assert lines[-1] == "no child is left"
+
+
+def test_a_parent_that_is_stopped_stops_no_child() -> None:
+    """A child goes on speaking and working when nobody listens, even when the pipe to its parent is full."""
+    lines = said(
+        """
+        from proxy.workers import child
+        child.BEAT_S = 0.00001
+
+        async def busy(stop, ready):
+            ready("here")
+            os.kill(os.getppid(), signal.SIGSTOP)
+            for _ in range(2000):
+                await asyncio.sleep(0.001)
+            say("still at work")
+            os.kill(os.getppid(), signal.SIGCONT)
+            os.kill(os.getppid(), signal.SIGTERM)
+            await stop.wait()
+
+        run(well, [busy])
+        """
+    )
+
+    assert "still at work" in lines
     assert lines[-1] == "no child is left"
