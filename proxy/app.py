@@ -13,6 +13,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, NamedTuple
 
 from proxy import __version__
+from proxy.alerts.alerter import Alerter
+from proxy.alerts.figures import DayFigures
+from proxy.alerts.start import alerting
 from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.config.schema import LimitSettings
@@ -129,6 +132,21 @@ def delivery(parts: Parts) -> AbstractAsyncContextManager[LaneGroup]:
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
+def alerts(parts: Parts, readiness: Readiness) -> AbstractAsyncContextManager[Alerter | None]:
+    """Return what tells of conditions as long as it is entered."""
+    installation, queue, _, conditions = parts
+    settings = installation.settings
+    return alerting(
+        settings.alerts,
+        installation.config.data_dir,
+        look=readiness.conditions,
+        figures=DayFigures(queue).lines,
+        board=conditions,
+        shared=queue if settings.queue.engine == "postgres" else None,
+        now=now_ms,
+    )
+
+
 async def listen_to_operator(
     stack: AsyncExitStack, parts: Parts, lanes: LaneGroup, checks: Sequence[Check] = ()
 ) -> Address:
@@ -146,13 +164,16 @@ async def listen_to_operator(
     installation, queue, metrics, conditions = parts
     server, keys = installation.settings.server, installation.person_keys()
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
+    readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
+    alerter = await stack.enter_async_context(alerts(parts, readiness))
     operator = Operator(
         server.operator_password.get_secret_value(),
         queue=queue,
         metrics=metrics,
         lanes=lanes,
         conditions=conditions,
-        readiness=Readiness(conditions, [QueueCheck(queue, conditions), late, *checks]),
+        readiness=readiness,
+        alerter=alerter,
         now=now_ms,
         examine=lambda: examined(installation.config),
         person_keys=keys,

@@ -211,6 +211,26 @@ export const advice = ({ code, subject, detail }) => {
       return `Somebody may be guessing the password of this listener: ${detail}. Each is answered late.`;
     case "proxy_protocol":
       return `Connections were closed: ${detail}. Is the setting right?`;
+    case "queue_filling":
+      return `Events come faster than they are delivered: ${detail}. Mend what delivery waits for.`;
+    case "disk_short":
+      return `The disk of data_dir is filling: ${detail}. Below queue.min_free_bytes pages are asked to try again later.`;
+    case "dead_letters":
+      return `Meta refuses events of pixel ${subject} for good: ${detail}. The dead letters show Meta’s words.`;
+    case "token_expiring":
+      return `The access token of pixel ${subject} ends: ${detail}. Put a new one into the configuration and restart.`;
+    case "graph_version":
+      return `graph.version ${subject}: ${detail}. Set a newer one.`;
+    case "silence":
+      return `Nothing comes from ${subject} any more: ${detail}. Is the tag still in the pages, and does its address answer?`;
+    case "tag_not_seen":
+      return `No page of ${subject} has sent an event: ${detail}. capi-proxy snippet prints what belongs into the pages.`;
+    case "pair_rate_fell":
+      return `Far more browser copies of ${subject} are blocked than usual: ${detail}. Is the Pixel still in the pages?`;
+    case "id_reused":
+      return `Visitors of ${subject} share event ids: ${detail}. A page is cached with its ids.`;
+    case "alert_not_sent":
+      return `${subject} takes no alerts: ${detail}. See [alerts] in the configuration.`;
     case "fault":
       return `A fault of the proxy itself: ${detail} (${subject}). Please report it.`;
     case "order_id_conflict":

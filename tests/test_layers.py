@@ -19,16 +19,29 @@ TABLE: dict[str, set[str]] = {
     "__init__": set(),
     "static_files": set(),
     "model": set(),
-    "config": set(),
+    "config": {"model"},
     "graph": {"model"},
     "figures": {"model"},
     "rules": {"model", "config", "graph"},
     "backfill": {"model", "graph"},
     "queue": {"model", "config", "graph"},
     "telemetry": {"model", "rules", "queue"},
+    "alerts": {"__init__", "model", "config", "queue"},
     "delivery": {"__init__", "model", "config", "graph", "queue", "telemetry"},
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
-    "operator": {"static_files", "model", "figures", "graph", "rules", "queue", "telemetry", "delivery", "edge"},
+    "operator": {
+        "static_files",
+        "alerts",
+        "model",
+        "config",
+        "figures",
+        "graph",
+        "rules",
+        "queue",
+        "telemetry",
+        "delivery",
+        "edge",
+    },
     "simulator": set(),
     "installation": {"__init__", "model", "config", "rules", "queue"},
     "doctor": {
@@ -46,6 +59,7 @@ TABLE: dict[str, set[str]] = {
     "app": {
         "__init__",
         "installation",
+        "alerts",
         "doctor",
         "model",
         "config",
@@ -69,6 +83,7 @@ TABLE: dict[str, set[str]] = {
     "cli": {
         "__init__",
         "static_files",
+        "alerts",
         "model",
         "figures",
         "config",
@@ -88,7 +103,7 @@ TABLE: dict[str, set[str]] = {
 }
 # All but the wiring speak with the queue by its contract; which engine answers is the wiring's business.
 CONTRACT = "proxy.queue.contract"
-BEFORE_THE_QUEUE = {"telemetry", "delivery", "edge", "operator"}
+BEFORE_THE_QUEUE = {"alerts", "telemetry", "delivery", "edge", "operator"}
 
 
 def room_of(module: str) -> str:

@@ -12,16 +12,18 @@ from proxy.cli.terminal import Lines
 MODULES: Final = {
     "serve": "serve",
     "demo": "serve",
+    "alerts": "alerts",
     "simulator": "serve",
     "check": "check",
     "snippet": "snippet",
     "events": "events",
+    "stats": "stats",
     "dead": "dead",
     "send": "send",
     "erase": "persons",
     "suppressions": "persons",
     "export": "export",
-    "stats": "stats",
+    "password": "password",
 }
 """By the name of each command the module of ``proxy/cli`` that holds it under that name."""
 

@@ -12,7 +12,7 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 ACCEPTED = "24h, 7d and the like (s, m, h, d, w ago), or a date: 2026-11-01, 2026-11-01T14:03"
 
 
-class MomentType(click.ParamType):
+class MomentType(click.ParamType[int]):
     """A moment: ``24h`` ago, or a date with or without a time, by the clock of this machine unless it names a zone."""
 
     name = "moment"

@@ -11,10 +11,11 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator
+from pydantic import AfterValidator, Field, SecretStr, create_model, field_validator
 
 from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
+from proxy.config.alerts import AlertSettings
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
 from proxy.config.field_types import (
     BlockedKey,
@@ -23,11 +24,13 @@ from proxy.config.field_types import (
     Flag,
     Leaf,
     Listen,
+    Password,
     PublicUrl,
     Seconds,
     Secret,
     Whole,
 )
+from proxy.config.section import Section as _Section
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
 _BLOCKED = """
@@ -40,10 +43,6 @@ _BLOCKED = """
 ConsentSource = Annotated[str, AfterValidator(consent_manager_name)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
 class ServerSettings(_Section):
     """``[server]``: addresses, trust, where the data lives."""
 
@@ -51,9 +50,10 @@ class ServerSettings(_Section):
     operator_listen: Listen = Field(
         Address("127.0.0.1", 9090), description='"host:port" of the dashboard, metrics and health'
     )
-    operator_password: Secret = Field(
+    operator_password: Password = Field(
         SecretStr(""),
-        description="a text, env:NAME or file:PATH; required when operator_listen is not loopback",
+        description="a text, env:NAME or file:PATH, or scrypt:… as capi-proxy password writes it; required when "
+        "operator_listen is not loopback",
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='a list of networks such as "10.0.0.0/8", without host bits'
@@ -98,6 +98,7 @@ class RetentionSettings(_Section):
 
     ledger_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
     ledger_max_bytes: Whole = Field(1_073_741_824, ge=1_048_576, description="bytes, 1048576 or more")
+    rollup_days: Whole = Field(400, ge=30, le=3650, description="days, 30 to 3650")
     dead_days: Whole = Field(7, ge=1, le=90, description="days, 1 to 90")
     opted_out_days: Whole = Field(400, ge=30, le=3650, description="days, 30 to 3650")
     erased_days: Whole = Field(7, ge=7, le=400, description="days, 7 to 400")
@@ -266,4 +267,5 @@ class Settings(_Section):
     graph: GraphSettings = Field(default_factory=GraphSettings, description="a table")
     queue: QueueSettings = Field(default_factory=QueueSettings, description="a table")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="a table")
+    alerts: AlertSettings = Field(default_factory=AlertSettings, description="a table")
     site: tuple[Site, ...] = Field(min_length=1, description="one [[site]] or more")

@@ -117,6 +117,8 @@ def _row(record: Record, verdict: Delivered, now: int, attempts: int) -> LedgerR
         record.findings,
         record.visitor,
         record.action_source,
+        record.arrived,
+        record.facts,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from proxy.config.field_types import folded
 from proxy.config.load import Config
+from proxy.config.password_hash import is_hash
 from proxy.config.schema import Settings
 from proxy.doctor.finding import Finding, is_for_meta
 from proxy.installation import Installation
@@ -51,7 +52,8 @@ def _secret(config: Config) -> Iterator[Finding]:
 
 def _password(settings: Settings) -> Iterator[Finding]:
     password, listen = settings.server.operator_password.get_secret_value(), settings.server.operator_listen
-    if password and (len(password) < _LEAST_PASSWORD or len(set(password)) < _LEAST_DIFFERENT):
+    is_weak = len(password) < _LEAST_PASSWORD or len(set(password)) < _LEAST_DIFFERENT
+    if password and is_weak and not is_hash(password):
         code = "password_weak_on_loopback" if listen.is_loopback else "password_weak"
         seen = f"fewer than {_LEAST_PASSWORD} characters, or too few different ones"
         yield Finding(code, "server.operator_password", seen, _DRAW)

@@ -100,3 +100,8 @@ def few_descriptors(allowed: int, most: int, wanted: int) -> str:
         wanted: Connections that the settings want.
     """
     return f"{allowed} files may be open (ulimit -n), so {most} connections instead of {wanted} (limits.connections)"
+
+
+def alert_not_taken(times: int, answer: str) -> str:
+    """Return that a receiver took no alert, and what it answered last."""
+    return f"{times} messages in a row were not taken ({answer})"

@@ -33,7 +33,8 @@ class EventFacts(NamedTuple):
     consent: str = ""
     """What was known of consent when it arrived: a word of ``Consent``; ``not_asked`` where a server answers for it."""
     consent_source: str = ""
-    """What said so: ``pixel`` or an adapter of consent managers, the setting ``required``, ``noscript``, ``server``."""
+    """What said so: ``pixel`` or the consent managers that the tag asks (``usercentrics+tcf``); of a silent page the
+    site's setting, ``pixel`` or ``required``; ``visitor_cookie`` of a withdrawal on an earlier page; or ``server``."""
     redactions: tuple[str, ...] = ()
     """What was taken out, and where, such as ``email:url``."""
     value: int | None = None

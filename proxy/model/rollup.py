@@ -65,7 +65,8 @@ class RollupQuery:
     """Sums of whole days (UTC) instead of hours, also of those days that the hours begin or end in."""
 
 
-class Tally(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tally:
     """A small count with a word, of what no ledger row tells, such as origins that were refused."""
 
     hour: int

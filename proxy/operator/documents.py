@@ -15,9 +15,17 @@ class BadQueryError(ValueError):
     """A parameter of the operator API cannot be used; the text says what is accepted."""
 
 
-def json_response(document: Mapping[str, Any], status: int = 200) -> web.Response:
-    """Return an answer with a JSON object."""
-    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")
+def json_response(
+    document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return an answer with a JSON object.
+
+    Args:
+        document: The object.
+        status: Of HTTP.
+        headers: Further ones.
+    """
+    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json", headers=headers)
 
 
 async def json_object(request: web.Request) -> Mapping[str, Any]:

@@ -1,18 +1,16 @@
 """The dashboard: files of ``static/`` that ask the API, and load nothing from elsewhere."""
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
+from proxy.operator.headers import PAGE_POLICY
 from proxy.static_files import static_file, static_names
 
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FILES = {
     "/": ("operator.html", "text/html"),
+    "/login": ("operator-login.html", "text/html"),
     **{f"/{name}": (name, kind) for suffix, kind in _KINDS.items() for name in static_names(f"operator*{suffix}")},
 }
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 class Page:
@@ -28,5 +26,5 @@ class Page:
 
     async def _file(self, request: web.Request) -> web.Response:
         body, kind = self._files[request.path]
-        headers = {"Content-Security-Policy": _POLICY, hdrs.CACHE_CONTROL: "no-store"}
+        headers = {"Content-Security-Policy": PAGE_POLICY}
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)

@@ -1,35 +1,53 @@
-"""The password of the operator listener: HTTP Basic (RFC 7617), compared in constant time."""
+"""The password of the operator: compared in constant time, whether it is configured in clear or as a hash."""
 
+import asyncio
 import base64
+import binascii
+import hashlib
 import hmac
+import secrets
 
 from aiohttp import hdrs, web
 
-from proxy.operator.wrong_passwords import WrongPasswords
+from proxy.config.password_hash import is_hash, read_hash
 
-_USER = "operator"
-_RETRY_SECONDS = "5"
+USER = "operator"
 
 
-class PasswordGate:
-    """Lets in who gives the password."""
+class OperatorPassword:
+    """Knows the password when it sees it."""
 
-    def __init__(self, password: str, wrong_passwords: WrongPasswords) -> None:
-        self._expected = base64.b64encode(f"{_USER}:{password}".encode())
-        self._wrong_passwords = wrong_passwords
+    def __init__(self, configured: str) -> None:
+        """Take it as configured: in clear, or as ``password_hash`` writes it."""
+        self._key = secrets.token_bytes(32)
+        self._hash = read_hash(configured) if is_hash(configured) else None
+        # What was right once is remembered so, as checking a hash takes a core for a part of a second.
+        self._right = b"" if self._hash else self._digest(configured)
+        # One at a time, so that guesses take one core at most.
+        self._turn = asyncio.Semaphore(1)
 
-    async def refusal(self, request: web.Request) -> web.Response | None:
-        """Return the answer to a request without the password, late if it was a wrong one; None lets the request in."""
-        remote = request.remote or ""
-        if self._wrong_passwords.too_many(remote):
-            return web.Response(status=429, headers={hdrs.RETRY_AFTER: _RETRY_SECONDS})
-        if self._is_right(request):
-            self._wrong_passwords.right(remote)
-            return None
-        if hdrs.AUTHORIZATION in request.headers:
-            await self._wrong_passwords.wrong(remote)
-        return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="capi-proxy"'})
+    async def is_right(self, password: str) -> bool:
+        """Tell whether this is the password."""
+        digest = self._digest(password)
+        if hmac.compare_digest(digest, self._right) or self._hash is None:
+            return hmac.compare_digest(digest, self._right)
+        async with self._turn:
+            is_right = await asyncio.to_thread(self._hash.matches, password)
+        if is_right:
+            self._right = digest
+        return is_right
 
-    def _is_right(self, request: web.Request) -> bool:
-        kind, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        return kind.lower() == "basic" and hmac.compare_digest(credentials.encode(errors="replace"), self._expected)
+    def _digest(self, password: str) -> bytes:
+        return hmac.digest(self._key, password.encode(errors="surrogatepass"), hashlib.sha256)
+
+
+def given_password(request: web.Request) -> str | None:
+    """Return the password that a request gives for the operator by HTTP Basic (RFC 7617); None where it gives none."""
+    kind, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return password if colon and user == USER else None

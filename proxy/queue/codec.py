@@ -164,13 +164,13 @@ def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
         at += length
     records = []
     # What only servers say comes from the kind of all.
-    kind = _kind(*kinds[0]) if kinds else _OF_BROWSERS
+    source, fields = _kind(*kinds[0]) if kinds else _OF_BROWSERS
     for name, identity, time_s, browser_copy, findings, number, fact, length in entries:
         part, visitor, bot_reason, person_digests, arrived = shared[number]
         end = at + length
         whose = (pixel, name, identity, time_s, visitor, _COPIES[browser_copy], bot_reason)
-        what = (packed[at:end], tuple(findings), person_digests, b"", part, *kind, b"", 0, None)
-        records.append(Record(*whose, *what, facts[fact], arrived))
+        what = (packed[at:end], tuple(findings), person_digests, b"", part, source, fields)
+        records.append(Record(*whose, *what, facts=facts[fact], arrived=arrived))
         at = end
     return tuple(records)
 

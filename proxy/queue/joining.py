@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from proxy.graph.payload import completed
 from proxy.model.event import DropReason
+from proxy.model.event_facts import bits_of
 from proxy.model.join import CERTAIN, SAME_BROWSER, TELLING, Join, JoinKey, JoinKind, Sighting
 from proxy.model.record import Record
 from proxy.model.request import Options
@@ -135,6 +136,7 @@ def _with_visitor(record: Record, join: Join, match: _Match) -> Record:
         payload=payload,
         pending=None,
         person_digests=tuple(digests),
+        facts=record.facts._replace(match_keys=record.facts.match_keys | bits_of(names)),
         findings=(*findings, f"joined:{match.kind.name.lower()}"),
     )
 

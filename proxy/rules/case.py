@@ -7,6 +7,7 @@ import msgspec
 
 from proxy.config.schema import Pixel
 from proxy.model.event import DropReason, Redaction
+from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.join import Sighting
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
@@ -39,6 +40,8 @@ class SharedPart(NamedTuple):
     """Bytes of what is written once for all of them."""
     noted: int
     """Bytes of the findings, which are noted with each of them."""
+    facts: EventFacts
+    """What the ledger keeps of each of them."""
 
 
 class Case(msgspec.Struct):
@@ -98,6 +101,8 @@ class Case(msgspec.Struct):
     redactions: list[Redaction] = []
     sightings: tuple[Sighting, ...] = ()
     faults: list[str] = []
+    facts: EventFacts = NO_FACTS
+    """What the ledger keeps of all its events alike."""
 
     def take(self, steps: "Iterable[RequestStep]") -> None:
         """Go through steps, in their order."""
@@ -123,6 +128,8 @@ class EventCase(msgspec.Struct):
     """The custom data as JSON, where they have been written already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
+    redactions: tuple[str, ...] = ()
+    """What was taken out of them, as its facts say it."""
     page: CleanPage = _NO_PAGE
     dropped: list[LedgerRow] = []
     unknown_pixels: int = 0
@@ -148,6 +155,8 @@ class EventCase(msgspec.Struct):
             browser_copy=hit.browser_copy,
             findings=findings,
             visitor=self.case.visitor,
+            arrived=self.case.request.now,
+            facts=self.case.facts,
         )
 
 

@@ -69,6 +69,11 @@ class Policy:
         return self.site.remember_match and self.site.sensitive != "restricted"
 
     @cached_property
+    def consent_source(self) -> str:
+        """What a page's word of consent comes from: the consent managers that its tag asks, or calls of the Pixel."""
+        return "+".join(self.site.consent_from) or "pixel"
+
+    @cached_property
     def allowed(self) -> Allowed:
         """What of addresses and custom data may leave."""
         return allowed_by(self.site.keep_url_params, self.site.block_keys)

@@ -13,7 +13,7 @@ from proxy.graph import law
 from proxy.model.decision import Decision, ServerDecision
 from proxy.model.event import DropReason
 from proxy.model.server_request import RefusedHit, ServerHit, ServerRequest
-from proxy.rules import server_records, server_steps
+from proxy.rules import facts, server_records, server_steps
 from proxy.rules.effort import Parts, whole
 from proxy.rules.faults import fault
 from proxy.rules.policy import Policy
@@ -80,7 +80,7 @@ def _judged(
     pixel = policy.pixels.get(request.pixel)
     if pixel is None:
         return ServerDecision(unreadable="pixel: not of this site; accepted: the id of one of its pixels")
-    case = ServerCase(request, policy, pixel, faults=faults)
+    case = ServerCase(request, policy, pixel, faults=faults, facts=facts.of_server(policy))
     number = paused = 0
     for number, hit in enumerate(hits, 1):
         if isinstance(hit, ServerHit):

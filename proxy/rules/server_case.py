@@ -7,6 +7,7 @@ import msgspec
 
 from proxy.config.schema import Pixel
 from proxy.model.event import DropReason, Redaction
+from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.request import Options
@@ -31,6 +32,8 @@ class ServerCase(msgspec.Struct):
     redactions: list[Redaction] = []
     alike: dict[bytes, int] = {}
     """How many events of the same content, and without an id, came before."""
+    facts: EventFacts = NO_FACTS
+    """What the ledger keeps of all its events alike."""
     written: int = 0
     """Bytes of records since the last pause."""
 
@@ -51,6 +54,7 @@ class ServerEventCase(msgspec.Struct):
     options: Options | None = None
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
+    redactions: list[Redaction] = []
     is_dropped: bool = False
 
     def drop(self, reason: DropReason, findings: tuple[str, ...] = ()) -> None:
@@ -64,7 +68,8 @@ class ServerEventCase(msgspec.Struct):
         self.is_dropped = True
         row = (self.case.request.now, self.case.pixel.id, hit.name, hit.id, self.time_s, Status.DROPPED, reason)
         source = hit.action_source
-        self.case.dropped.append(LedgerRow(*row, browser_copy=None, findings=findings, action_source=source))
+        rest = LedgerRow(*row, browser_copy=None, findings=findings, action_source=source)
+        self.case.dropped.append(rest._replace(arrived=self.case.request.now, facts=self.case.facts))
 
 
 class ServerStep(NamedTuple):

@@ -9,6 +9,7 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.order import order_key
 from proxy.model.request import Visit
+from proxy.rules import facts
 from proxy.rules.joins.waits import join_of, not_before
 from proxy.rules.orders import is_order_id, order_event_id, order_of, received_order
 from proxy.rules.payload.pages import clean_page
@@ -28,7 +29,13 @@ def take(event_case: ServerEventCase) -> None:
         event = replace(event, id=_order_id(event_case) or _content_id(event_case, event))
     pending = join_of(event_case, event)
     record = payload.server_record(event, case.request.fields)._replace(
-        order=_order(event_case, event), not_before=not_before(event_case, event, pending), pending=pending
+        order=_order(event_case, event),
+        not_before=not_before(event_case, event, pending),
+        pending=pending,
+        facts=facts.with_data(
+            facts.of_server(case.policy, event.user_data), event.custom_data, facts.words(event_case.redactions)
+        ),
+        arrived=case.request.now,
     )
     case.records.append(record)
     case.written += len(record.payload)
@@ -41,8 +48,9 @@ def _event(event_case: ServerEventCase) -> Event:
     visit = Visit(sent=0, url=hit.url, referrer=hit.referrer)
     page = clean_page(visit, site.sensitive, allowed, effort)
     more, others_removed = clean_members(hit.more, site.sensitive, allowed, effort)
-    case.redactions += [Redaction(what, "custom_data") for what in removed]
-    case.redactions += [*page.redactions, *others_removed]
+    event_case.redactions = [Redaction(what, "custom_data") for what in removed]
+    event_case.redactions += [*page.redactions, *others_removed]
+    case.redactions += event_case.redactions
     return Event(
         pixel=case.pixel.id,
         name=hit.name,

@@ -7,7 +7,7 @@ from proxy.graph import payload
 from proxy.model.event import Event, Redaction
 from proxy.model.record import Record
 from proxy.model.request import Hit, RefusedEvent
-from proxy.rules import limits
+from proxy.rules import facts, limits
 from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
 from proxy.rules.joins import sightings
@@ -26,7 +26,7 @@ _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 _record_of = partial(tuple.__new__, Record)
 # What only servers' events say otherwise, between the part that is shared and the order.
 _OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
-_ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_before", "pending")))
+_ALONE = tuple(Record._field_defaults[name] for name in ("order", "not_before", "pending"))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -49,7 +49,9 @@ def redaction(event_case: EventCase) -> None:
                 case.clean_data[key] = found
         event_case.data, removed, event_case.written = found
         if removed:
-            case.redactions += [_IN_DATA[what] for what in removed]
+            found_there = [_IN_DATA[what] for what in removed]
+            case.redactions += found_there
+            event_case.redactions = facts.words(found_there)
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
         case.redactions += case.page.redactions
@@ -112,7 +114,8 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     first_event = None if first_id in case.shared_parts else event(event_case, first_id)
     own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
     size = len(event_case.pixels) * (len(own) + _in_json(findings))
-    of_page = (*_OF_PAGES, *twin_of(event_case)) if name in ONCE and case.policy.joins_orders else _ALONE
+    twin = twin_of(event_case) if name in ONCE and case.policy.joins_orders else _ALONE
+    says_more = "value" in data or event_case.redactions
     records: list[Record] = []
     first = None
     for pixel in event_case.pixels:
@@ -124,7 +127,8 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
         shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
-        records.append(_record_of(about + shared + of_page))
+        told = facts.with_data(part.facts, data, event_case.redactions) if says_more else part.facts
+        records.append(_record_of((*about, *shared, *_OF_PAGES, *twin, told, case.request.now)))
     return records, size
 
 
@@ -149,6 +153,7 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
         _bot_reason(case),
         size=len(written) + _PERSON * len(person.digests) + _FRAME,
         noted=_in_json(findings),
+        facts=facts.with_keys(case.facts, person.user_data, event_case.page),
     )
 
 

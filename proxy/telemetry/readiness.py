@@ -37,6 +37,10 @@ class Readiness:
         """Return the conditions that stand on the board, without a new look at anything."""
         return self._conditions.current()
 
+    async def conditions(self) -> Sequence[Condition]:
+        """Return the conditions that stand, after all checks."""
+        return (await self.health()).conditions
+
     async def health(self) -> Health:
         """Return the health after all checks."""
         for part in self._checks:

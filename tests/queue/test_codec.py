@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.join import Join, JoinKind, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
@@ -34,6 +35,16 @@ FACTS: dict[str, st.SearchStrategy[Any]] = {
     "order": st.just(b""),
     "not_before": st.just(0),
     "pending": st.none(),
+    "facts": st.builds(
+        EventFacts,
+        st.sampled_from(["shop", ""]),
+        st.integers(0, 2**25),
+        consent=TEXT,
+        redactions=st.lists(TEXT, max_size=2).map(tuple),
+        value=st.none() | st.integers(-(10**13), 10**13),
+        currency=st.sampled_from(["EUR", ""]),
+    ),
+    "arrived": st.integers(0, 2**42),
 }
 RECORDS = st.lists(st.builds(Record, **FACTS), max_size=20)
 FIELDS = st.builds(RequestFields, *[TEXT] * len(NO_FIELDS)) | st.just(NO_FIELDS)
@@ -95,10 +106,34 @@ def test_records_come_back_as_they_were(records: list[Record]) -> None:
     assert unpack(pack(records), "1") == tuple(records)
 
 
+def indexed(records: Sequence[Record]) -> bytes:
+    """What layouts 3 and 4 wrote: shared parts, and no facts."""
+    parts = [
+        (each.visitor.hex(), each.bot_reason, b"".join(each.person_digests).hex(), len(each.shared)) for each in records
+    ]
+    entries = [
+        (each.name, each.id, each.time_s, each.browser_copy, each.findings, number, len(each.payload))
+        for number, each in enumerate(records)
+    ]
+    kinds = [(each.action_source, {k: v for k, v in each.fields._asdict().items() if v}) for each in records]
+    is_of_servers = bool(records) and records[0].browser_copy is None
+    index = orjson.dumps([parts, entries, *(kinds[:1] if is_of_servers else ())])
+    head = (b"\x04" if is_of_servers else b"\x03") + len(index).to_bytes(4, "big")
+    return b"".join((head, index, *(each.shared for each in records), *(each.payload for each in records)))
+
+
+@given(RECORDS | from_servers())
+def test_segments_without_facts_are_read(records: list[Record]) -> None:
+    """Layouts 3 and 4 come back with all they had; facts and arrival of their events are not known."""
+    before = [record._replace(facts=NO_FACTS, arrived=0) for record in records]
+    assert unpack(indexed(before), "1") == tuple(before)
+
+
 @given(RECORDS)
 def test_segments_of_older_versions_are_read(records: list[Record]) -> None:
     """Layouts 1 and 2 come back with all they had: whole payloads, and in the second findings and people."""
-    whole = [record._replace(payload=record.whole, shared=b"") for record in records]
+    bare: dict[str, Any] = {"shared": b"", "facts": NO_FACTS, "arrived": 0}
+    whole = [record._replace(payload=record.whole, **bare) for record in records]
 
     assert unpack(packed_as(2, whole), "1") == tuple(whole)
     assert unpack(packed_as(1, whole), "1") == tuple(
@@ -135,7 +170,7 @@ def test_what_waits_for_nothing_costs_nothing() -> None:
     plain = sample(1)
 
     assert pack([plain._replace(order=b"k" * 16)]) == pack([plain])
-    assert pack([plain])[:1] == b"\x03"
+    assert pack([plain])[:1] == b"\x06"
     assert pack([plain, plain._replace(pending=Twin(b"k" * 16))])[:1] == b"\x05"
 
 
@@ -155,8 +190,8 @@ def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -
 def test_a_record_of_no_shared_part_is_noticed() -> None:
     """An index that names a part which is not there is damage like any other, and no fault of the claim."""
     packed = pack([sample(1)])
-    (_, ((*_, length),)) = orjson.loads(packed[5 : 5 + int.from_bytes(packed[1:5], "big")])
-    assert packed.count(b",0,%d]" % length) == 1
+    (_, ((*_, length),), _) = orjson.loads(packed[5 : 5 + int.from_bytes(packed[1:5], "big")])
+    assert packed.count(b",0,0,%d]" % length) == 1
 
     with pytest.raises(ValueError, match="not the form"):
-        unpack(packed.replace(b",0,%d]" % length, b",9,%d]" % length), "1")
+        unpack(packed.replace(b",0,0,%d]" % length, b",9,0,%d]" % length), "1")

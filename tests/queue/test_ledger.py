@@ -20,6 +20,7 @@ def empty_database() -> apsw.Connection:
     """Return one as the ledger needs it."""
     db = apsw.Connection(":memory:")
     db.execute("CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID")
+    Ledger(db).start_rollups()
     return db
 
 
@@ -62,7 +63,7 @@ def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
 
     assert ledger.days() == [TODAY]
     assert newest.id == f"{TODAY}-9999"
-    assert 700_000 < ledger.size() <= 800_000
+    assert 600_000 < ledger.size() <= 800_000
 
 
 def test_news_live_as_long_as_the_events_they_may_join(ledger: Ledger) -> None:
@@ -239,8 +240,8 @@ def test_rows_of_an_older_layout_count_too(ledger: Ledger) -> None:
     write(ledger, TODAY, 10_000)
     for column in ("copy", "total"):
         ledger._db.execute(f"ALTER TABLE ledger_{TODAY} DROP COLUMN {column}")
-    ledger.add_totals()
-    ledger.add_copies()
+    ledger.add_columns(3)
+    ledger.add_columns(5)
     again = Ledger(ledger._db)
     before = again.size()
     write(again, TODAY, 1000)

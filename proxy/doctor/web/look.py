@@ -179,5 +179,5 @@ class SiteLook:
                 yield finding
             forged = await round_trip.ask(self.visitor, place, self.keys, round_trip.forged_headers(self.settings))
             if isinstance(forged, round_trip.Passage):
-                for finding in round_trip.forged_findings(place, self.settings, forged):
+                for finding in round_trip.forged_findings(place, self.settings, forged, own):
                     yield finding

@@ -164,15 +164,20 @@ def _address(place: PublicPlace, settings: Settings, passage: Passage, own: froz
             bits = 128 if ":" in peer else 32
             text = f"the proxy sees {address or 'nobody'}, whom it does not trust"
             yield Finding("address_of_web_server", place.base, text, f'trusted_proxies = ["{peer}/{bits}"]')
-    elif not address:
+    elif not address and not _ends_with_own(passage, own):
         text = f"the proxy trusts {peer}, and {server.forwarding_header} says {forwarded!r}"
         yield Finding(
             "address_header_missing", place.base, text, f"proxy_set_header {server.forwarding_header} $remote_addr;"
         )
-    elif address not in own and _is_foreign(settings, passage, own):
+    elif address and address not in own and _is_foreign(settings, passage, own):
         paste = f'client_ip_preset = "{passage.cdn}"' if passage.cdn else ""
         text = f"the proxy sees {address}, and this machine asked by {', '.join(sorted(own)) or 'an unknown address'}"
         yield Finding("address_not_own", place.base, text, paste)
+
+
+def _ends_with_own(passage: Passage, own: frozenset[str]) -> bool:
+    """Tell whether the web server said whom it speaks for: this machine, which the proxy may trust as well."""
+    return str(passage.seen.get("forwarded", "")).rpartition(",")[2].strip() in own
 
 
 def _is_foreign(settings: Settings, passage: Passage, own: frozenset[str]) -> bool:
@@ -196,16 +201,17 @@ def forged_headers(settings: Settings) -> dict[str, str]:
     return forged
 
 
-def forged_findings(place: PublicPlace, settings: Settings, passage: Passage) -> Iterator[Finding]:
+def forged_findings(place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]) -> Iterator[Finding]:
     """Yield what the proxy believed of it.
 
     Args:
         place: Where it was asked.
         settings: Whom the proxy believes.
         passage: What it saw.
+        own: The addresses by which this machine asked.
     """
     header = settings.server.forwarding_header
-    if passage.seen.get("address") == FORGED_ADDRESS:
+    if passage.seen.get("address") == FORGED_ADDRESS and not _ends_with_own(passage, own):
         text = f"{header} of a stranger is believed"
         yield Finding("address_forgeable", place.base, text, f"proxy_set_header {header} $remote_addr;")
     if passage.seen.get("host") == FORGED_HOST:

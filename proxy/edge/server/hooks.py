@@ -166,7 +166,7 @@ class HookDoor:
         for pixel in hook.policy.pixels:
             request = ServerRequest(now, pixel=pixel, hits=tuple(hits))
             decided = await worked(self._turns, network, ingest_server(request, hook.policy))
-            dropped = reading.dropped_rows(hits, decided.refused, pixel, now=now)
+            dropped = reading.dropped_rows(hits, decided.refused, pixel, hook.policy, now=now)
             decisions.append(replace(decided.decision, dropped=(*decided.decision.dropped, *dropped)))
         return await self._store.is_stored(_joined(decisions), now)
 

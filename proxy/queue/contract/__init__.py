@@ -31,7 +31,7 @@ from proxy.queue.contract.outbox import (
     Settlement,
 )
 from proxy.queue.contract.replicas import LaneReport, Replica, Replicas
-from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row
+from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row, ended_row
 from proxy.queue.contract.suppressing import Suppressing, Suppression
 from proxy.queue.contract.whole import WholeQueue
 
@@ -71,4 +71,5 @@ __all__ = [
     "dead_row",
     "dropped_row",
     "duplicate_row",
+    "ended_row",
 ]

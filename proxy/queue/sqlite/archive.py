@@ -5,9 +5,20 @@ from dataclasses import replace
 from functools import partial
 
 from proxy.model.ledger import LedgerRow
+from proxy.model.rollup import Rollup, RollupQuery, Tally
 from proxy.model.suppression import SuppressionKind
-from proxy.queue.contract import DeadLetter, Erased, Filter, LaneReport, Oldest, Replica, Stats, Suppression
-from proxy.queue.sqlite.figures import Figures
+from proxy.queue.contract import (
+    DeadLetter,
+    Erased,
+    EventPage,
+    Filter,
+    LaneReport,
+    Oldest,
+    Replica,
+    Stats,
+    Suppression,
+    WaitingEvent,
+)
 from proxy.queue.sqlite.reader import Reader
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.writer import Writer
@@ -16,7 +27,7 @@ from proxy.queue.sqlite.writer import Writer
 _LETTERS = 100
 
 
-class LocalArchive(Figures):
+class LocalArchive:
     """Implements ``Archive``, and with it ``Backlog`` and ``Suppressing``."""
 
     def __init__(self, store: SqliteStore, writer: Writer, reader: Reader) -> None:
@@ -59,6 +70,26 @@ class LocalArchive(Figures):
         """See ``Archive``."""
         async for row in self._readable().events(wanted):
             yield row
+
+    async def event_page(self, wanted: Filter) -> EventPage:
+        """See ``Archive``."""
+        return await self._readable().event_page(wanted)
+
+    async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
+        """See ``Archive``."""
+        return await self._readable().waiting(wanted)
+
+    async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
+        """See ``Archive``."""
+        return await self._readable().rollups(wanted)
+
+    async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
+        """See ``Archive``."""
+        return await self._readable().tallies(since_hour, until_hour)
+
+    async def add_tallies(self, tallies: Sequence[Tally]) -> None:
+        """See ``Archive``."""
+        await self._writer.do(partial(self._store.tables.tallies.add, tallies))
 
     async def dead(self, wanted: Filter) -> list[DeadLetter]:
         """See ``Archive``."""

@@ -19,9 +19,10 @@ class Corrections:
     def replay(self, ids: Sequence[int], not_before_s: int) -> int:
         """Put dead letters back to be delivered, but for those of events before a moment; return how many."""
         taken = self._tables.dead.take(ids, not_before_s)
-        for pixel in {record.pixel for record in taken}:
-            records = tuple(record for record in taken if record.pixel == pixel)
+        for pixel in {letter.record.pixel for letter in taken}:
+            records = tuple(letter.record for letter in taken if letter.record.pixel == pixel)
             self._tables.segments.insert(Remainder(pixel, 0, 0, records))
+        self._tables.ledger.replayed(taken)
         self._tables.counts.dead.add("", -len(taken))
         return len(taken)
 

@@ -3,17 +3,18 @@
 import logging
 from array import array
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
 from proxy.graph.age import aging_from_s
+from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.verdict import GraphError
 from proxy.queue.codec import pack, unpack
-from proxy.queue.contract import DeadLetter, Filter, NewDeadLetter
+from proxy.queue.contract import DeadLetter, Filter, NewDeadLetter, ended_row
 from proxy.queue.seal import Sealer, SealError
-from proxy.queue.sqlite.ledger import where
+from proxy.queue.sqlite.ledger_tables import where
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,19 @@ CREATE TABLE dead(
     fbtrace_id TEXT NOT NULL, attempts INTEGER NOT NULL, sealed BLOB NOT NULL
 );
 """
+
+
+class TakenLetter(NamedTuple):
+    """A letter that is put back."""
+
+    record: Record
+    at: int
+    """When it was buried."""
+    reason: str
+
+    def row(self) -> LedgerRow:
+        """Return the row that was written of it, as far as the letter tells."""
+        return ended_row(self.record, Status.DEAD, self.reason, self.at)
 
 
 class DeadLetters:
@@ -94,21 +108,21 @@ class DeadLetters:
             log.exception("dead letter %d of pixel %s was damaged on disk", number, pixel)
             return None
 
-    def take(self, ids: Sequence[int], not_before_s: int) -> list[Record]:
-        """Remove the letters whose events age from ``not_before_s`` or later; return their records in this order.
+    def take(self, ids: Sequence[int], not_before_s: int) -> list[TakenLetter]:
+        """Remove the letters whose events age from ``not_before_s`` or later; return them in this order.
 
         Letters that were damaged on disk stay.
         """
-        sql = "SELECT id, pixel, sealed FROM dead WHERE id IN carray(?)"
+        sql = "SELECT at, reason, id, pixel, sealed FROM dead WHERE id IN carray(?)"
         rows: list[Any] = self._db.execute(sql, (apsw.carray(array("q", ids)),)).fetchall() if ids else []
-        opened = ((row[0], self._opened(*row)) for row in rows)
-        records = {
-            number: record
-            for number, record in opened
+        opened = ((at, reason, row[0], self._opened(*row)) for at, reason, *row in rows)
+        letters = {
+            number: TakenLetter(record, at, reason)
+            for at, reason, number, record in opened
             if record and aging_from_s(record.time_s, record.action_source) >= not_before_s
         }
-        self._remove([*records])
-        return [records[number] for number in dict.fromkeys(ids) if number in records]
+        self._remove([*letters])
+        return [letters[number] for number in dict.fromkeys(ids) if number in letters]
 
     def discard(self, ids: Sequence[int]) -> int:
         """Remove letters; return how many of these there were."""

@@ -169,4 +169,6 @@ class Housekeeping:
             suppressions = tables.suppressions.forget(now, retention)
             orders = tables.orders.forget(now)
             sightings = tables.sightings.forget(now, self._join_days)
-        return rows or letters > 0 or suppressions or orders or sightings
+            rollups = tables.ledger.rollups.forget(now, retention.rollup_days)
+            tallies = tables.tallies.forget(now, retention.rollup_days)
+        return rows or letters > 0 or suppressions or orders or sightings or rollups or tallies

@@ -2,7 +2,8 @@
 
 On disk (``queue.db``)
     meta      the layout's facts: a sealed word that proves the secret fits, the last number of a dead letter, the first
-              and the last number of a ledger row, how many updates each fate_D holds, the slot of the duplicate memory
+              and the last number of a ledger row, the first that rollups count, how many updates each fate_D holds, the
+              slot of the duplicate memory
     segment   id, pixel, n, attempts, strikes, sealed records: what one commit wrote for one pixel; when it arrived
               or became due, the bound of its batches if it is a suspect, when its oldest event happened (see age.py),
               the moment before which it is held or 0, the positions of records that are repeats and count for nothing,
@@ -20,6 +21,9 @@ On disk (``queue.db``)
     dead      one sealed record per dead letter, with Graph's error
     ledger_D  finished events of day D without personal data, by number; forgotten from its oldest end, then dropped
     fate_D    later updates of browser copies, by event and visitor; likewise
+    rollup_*  finished events counted by hour and by day, what they have in common, and which may still change their
+              browser copy
+    tally     small counts with words, by hour
     mark      suppressions: 16-byte keyed digest of a person who opted out, withdrew or was erased, and when
     lane      how delivery of each pixel stands with Graph: pause, failures, when to try again, Graph's last error
 
@@ -28,16 +32,17 @@ The tables ``fate_D`` and ``mark`` have the names that these things had before; 
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import apsw
 
 from proxy.queue.seal import Sealer, SealError
-from proxy.queue.sqlite import dead_letters, lanes, segment_table, sightings, suppressions, unsent
+from proxy.queue.sqlite import dead_letters, lanes, segment_table, sightings, suppressions, tallies, unsent
 from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.seen import Seen
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _META = "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 
@@ -66,11 +71,13 @@ def prepare(db: apsw.Connection, sealer: Sealer, now: Callable[[], int]) -> None
 def _create(db: apsw.Connection, sealer: Sealer) -> None:
     with db:
         db.execute(_META + segment_table.SCHEMA + dead_letters.SCHEMA + suppressions.SCHEMA + lanes.SCHEMA)
-        db.execute(sightings.SCHEMA + unsent.SCHEMA)
+        db.execute(sightings.SCHEMA + unsent.SCHEMA + tallies.SCHEMA)
         db.execute("INSERT INTO meta VALUES('proof', ?)", (_proof(sealer),))
         Seen.create(db)
         DeadLetters.start_numbers(db)
-        Ledger(db).start_numbers()
+        ledger = Ledger(db)
+        ledger.start_numbers()
+        ledger.start_rollups()
         db.pragma("user_version", SCHEMA_VERSION)
 
 
@@ -100,11 +107,11 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
     """Bring the file of an older program to this layout, step by step."""
     ledger = Ledger(db)
     steps: dict[int, Sequence[Callable[[], object]]] = {
-        2: (ledger.add_findings, lambda: db.execute(suppressions.SCHEMA)),
-        3: (ledger.add_totals, lambda: DeadLetters.start_numbers(db)),
+        2: (partial(ledger.add_columns, 2), lambda: db.execute(suppressions.SCHEMA)),
+        3: (partial(ledger.add_columns, 3), lambda: DeadLetters.start_numbers(db)),
         # And withdrawals among the suppressions, which an older program cannot read.
         4: (lambda: segment_table.add_arrivals(db, now()),),
-        5: (ledger.add_copies, lambda: Seen.add_worth(db)),
+        5: (partial(ledger.add_columns, 5), lambda: Seen.add_worth(db)),
         6: (
             ledger.start_numbers,
             lambda: db.execute(lanes.SCHEMA),
@@ -112,9 +119,11 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
             lambda: Seen.add_tables(db),
         ),
         # And servers' events among the segments, the dead letters and the rows, which an older program cannot read.
-        7: (ledger.add_sources, lambda: segment_table.add_fields(db)),
+        7: (partial(ledger.add_columns, 7), lambda: segment_table.add_fields(db)),
         # And records that wait for another copy, which an older program cannot read.
         8: (lambda: segment_table.add_holds(db), lambda: db.execute(sightings.SCHEMA + unsent.SCHEMA)),
+        # And records with facts, which an older program cannot read.
+        9: (partial(ledger.add_columns, 9), ledger.start_rollups, lambda: db.execute(tallies.SCHEMA)),
     }
     for layout, changes in steps.items():
         if 0 < version < layout:

@@ -20,22 +20,24 @@ from itertools import groupby
 import apsw
 
 from proxy.model.event import BrowserCopy
-from proxy.model.ledger import LedgerRow
+from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
-from proxy.queue.contract import Filter
 from proxy.queue.keys import copy_key
-from proxy.queue.sqlite import ledger_rows
+from proxy.queue.rollup_counts import UNDECIDED, latest
+from proxy.queue.sqlite import ledger_rows, rollups
+from proxy.queue.sqlite.copy_updates import joined, known_updates
+from proxy.queue.sqlite.dead_letters import TakenLetter
+from proxy.queue.sqlite.ledger_tables import LEDGER, UPDATES, creation, day_tables, days_of, indexes
 
-LEDGER, UPDATES = "ledger", "fate"
-"""Kinds of day tables: their names begin so."""
 # Rows forgotten in one transaction: about 2 ms.
-_FORGOTTEN = 2000
+_FORGOTTEN = 1000
 # On disk, of one update and of a row of layout 1 or 2; measured with dbstat.
 _UPDATE_BYTES, _OLD_ROW_BYTES = 28, 200
-_COLUMNS = {
-    LEDGER: "(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy, source)",
-    UPDATES: "(key BLOB PRIMARY KEY, fate TEXT) WITHOUT ROWID",
-}
+# The number of the first row that rollups count.
+COUNTED_FROM = "rollup_first"
+COUNTED_SINCE = "rollup_since"
+"""When all that arrived since is in rollups: server clock in milliseconds; it is 0 where no row was written before."""
+_UPDATE = "UPDATE {} SET fate=CASE fate WHEN ?1 THEN fate ELSE ?2 END WHERE key=?3"
 # What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
 _UNWRITABLE = (ValueError, TypeError, OverflowError)
 
@@ -49,6 +51,7 @@ class Ledger:
         self._tables: set[str] = set()
         self._totals: dict[str, int] = {}
         self._last = 0
+        self.rollups = rollups.Rollups(db)
         self.grown = 0
         """Bytes written since somebody last set this to 0."""
         self.reload()
@@ -57,6 +60,7 @@ class Ledger:
         """Learn which tables there are, and the last number, at start and after a rollback."""
         self._tables = day_tables(self._db)
         self._totals.clear()
+        self.rollups.reload()
         self._last = self._last_number()
 
     def _last_number(self) -> int:
@@ -66,49 +70,53 @@ class Ledger:
         ]
         return max([*largest, self._number("SELECT value FROM meta WHERE key='ledger_last'")])
 
-    def add_findings(self) -> None:
-        """Give the tables of layout 1 what layout 2 has."""
-        self._add_column("findings")
+    def add_columns(self, layout: int) -> None:
+        """Give the tables of older layouts what a layout has."""
+        for day in self.days():
+            for name in ledger_rows.ADDED[layout]:
+                self._db.execute(f"ALTER TABLE {LEDGER}_{day} ADD COLUMN {name}")
 
-    def add_totals(self) -> None:
-        """Give the tables of layout 2 what layout 3 has."""
-        self._add_column("total")
-
-    def add_copies(self) -> None:
-        """Give the tables of layout 4 what layout 5 has."""
-        self._add_column("copy")
-
-    def add_sources(self) -> None:
-        """Give the tables of layout 6 what layout 7 has."""
-        self._add_column("source")
+    def start_rollups(self) -> None:
+        """Let rows be found by arrival and id, and the next row be the first that rollups count, as in layout 9."""
+        self._db.execute(rollups.SCHEMA)
+        for day in self.days():
+            self._db.execute(indexes(f"{LEDGER}_{day}"))
+        self._set(COUNTED_FROM, self._last + 1)
+        if days := self.days():
+            self._set(COUNTED_SINCE, (days[0] + 1) * DAY_MS)
 
     def start_numbers(self) -> None:
         """Let the next row be the first that has a number of its own, which layout 6 has."""
         self._set("ledger_first", self._last + 1)
 
-    def _add_column(self, name: str) -> None:
-        for day in self.days():
-            self._db.execute(f"ALTER TABLE {LEDGER}_{day} ADD COLUMN {name}")
-
     def write(self, rows: Iterable[LedgerRow]) -> int:
-        """Add finished events; return how many were left out since SQLite cannot hold what they say."""
+        """Add finished events, and count them; return how many were left out since SQLite cannot hold what they say."""
         left_out = 0
+        written: list[tuple[LedgerRow, bytes]] = []
         for day, of_day in groupby(rows, key=lambda row: row.at // DAY_MS):
             table = self._table(LEDGER, day * DAY_MS)
-            left_out += sum(self._insert(table, together) for together in ledger_rows.statements(list(of_day)))
+            for together in ledger_rows.statements(list(of_day)):
+                left_out += self._insert(table, together, written)
+        undecided = [copy for row, copy in written if row.browser_copy in UNDECIDED]
+        self.rollups.count(written, known_updates(self._db, self._tables, undecided))
         return left_out
 
-    def _insert(self, table: str, rows: Sequence[LedgerRow]) -> int:
-        """Add rows of one day in one statement, or each alone where one of them cannot be written."""
+    def _insert(self, table: str, rows: Sequence[LedgerRow], written: list[tuple[LedgerRow, bytes]]) -> int:
+        """Add rows of one day in one statement, or each alone where one of them cannot be written.
+
+        Return how many were left out; the others are added to ``written``, each with the key of its browser copy.
+        """
         before = self._total(table)
         try:
-            values, total = ledger_rows.values(rows, self._last, before, self._secret)
+            copies = ledger_rows.copies_of(rows, self._secret)
+            values, total = ledger_rows.values(rows, copies, self._last, before)
             self._db.execute(ledger_rows.insertion(table, len(rows)), values)
         except _UNWRITABLE:
-            return sum(self._insert(table, [row]) for row in rows) if len(rows) > 1 else 1
+            return sum(self._insert(table, [row], written) for row in rows) if len(rows) > 1 else 1
         self._last += len(rows)
         self._totals[table] = total
         self.grown += total - before
+        written += zip(rows, copies, strict=True)
         return 0
 
     def _total(self, table: str) -> int:
@@ -122,18 +130,50 @@ class Ledger:
         return self._number(f"SELECT {total} FROM {table} ORDER BY rowid {order} LIMIT 1")  # noqa: S608
 
     def write_updates(self, updates: Iterable[tuple[int, bytes, bytes, BrowserCopy]]) -> None:
-        """Add updates of browser copies: when they came, of which event key and visitor, the new status."""
+        """Add updates of browser copies: when they came, of which event key and visitor, the new status.
+
+        That a Pixel fired is final; that it is not known yet is no news.
+        """
         added: Counter[str] = Counter()
+        news: dict[bytes, BrowserCopy] = {}
         for at, event, visitor, browser_copy in updates:
+            if browser_copy is BrowserCopy.PENDING:
+                continue
             key = copy_key(event, visitor, self._secret)
             table = self._table(UPDATES, at)
-            self._db.execute(f"UPDATE {table} SET fate=? WHERE key=?", (browser_copy, key))  # noqa: S608
+            self._db.execute(_UPDATE.format(table), (BrowserCopy.FIRED, browser_copy, key))
             if not self._db.changes():
                 self._db.execute(f"INSERT INTO {table} VALUES(?, ?)", (key, browser_copy))
                 added[table] += 1
+            news[key] = browser_copy
+        self.rollups.move(known_updates(self._db, self._tables, news))
         for table, count in added.items():
             self._set(table, self._updates(table) + count)
         self.grown += _UPDATE_BYTES * added.total()
+
+    def replayed(self, letters: Iterable[TakenLetter]) -> None:
+        """Mark the rows of dead letters that were put back, and count them no more."""
+        for letter in letters:
+            number, row, copy = self._dead_row(letter)
+            if number is None or number >= self._number(f"SELECT value FROM meta WHERE key='{COUNTED_FROM}'"):  # noqa: S608
+                self.rollups.uncount(row, copy)
+
+    def _dead_row(self, letter: TakenLetter) -> tuple[int | None, LedgerRow, bytes]:
+        """Return the number and the row of a dead letter, which is marked; the letter's own row where it is gone."""
+        record, row = letter.record, letter.row()
+        (copy,) = ledger_rows.copies_of([row], self._secret)
+        which = "id=? AND pixel=? AND name=? AND copy=? AND status=? ORDER BY rowid DESC LIMIT 1"
+        for day in self.days():
+            table = f"{LEDGER}_{day}"
+            sql = f"SELECT rowid, {ledger_rows.COLUMNS} FROM {table} WHERE {which}"  # noqa: S608 - our own names
+            found = self._db.execute(sql, (record.id, record.pixel, record.name, copy, Status.DEAD)).fetchall()
+            if found:
+                ((number, *_),) = found
+                (row,) = joined(self._db, self._tables, found, 0)
+                self._db.execute(f"UPDATE {table} SET status=? WHERE rowid=?", (Status.REPLAYED, number))  # noqa: S608
+                return int(str(number)), row, copy
+        known = known_updates(self._db, self._tables, [copy]).get(copy)
+        return None, row._replace(browser_copy=latest(row.browser_copy, known)), copy
 
     def _updates(self, table: str) -> int:
         """Return how many updates a table holds; in tables of older layouts nobody counted them."""
@@ -146,7 +186,7 @@ class Ledger:
     def _table(self, kind: str, at: int) -> str:
         name = f"{kind}_{at // DAY_MS}"
         if name not in self._tables:
-            self._db.execute(f"CREATE TABLE IF NOT EXISTS {name}{_COLUMNS[kind]}")
+            self._db.execute(creation(kind, name))
             if kind == UPDATES:
                 self._set(name, 0)
             self._tables.add(name)
@@ -213,27 +253,3 @@ class Ledger:
     def _number(self, sql: str) -> int:
         row = self._db.execute(sql).fetchone()
         return int(row[0]) if row else 0
-
-
-def day_tables(db: apsw.Connection) -> set[str]:
-    """Return the names of all day tables that a connection sees now."""
-    names = db.execute("SELECT name FROM sqlite_schema WHERE type='table'")
-    return {str(name) for (name,) in names if str(name).startswith(tuple(f"{kind}_" for kind in _COLUMNS))}
-
-
-def days_of(tables: Iterable[str], kind: str) -> list[int]:
-    """Return the days of the tables of a kind, newest first."""
-    names = (name.partition("_") for name in tables)
-    return sorted((int(day) for start, _, day in names if start == kind), reverse=True)
-
-
-def where(wanted: Filter, *, identity: str) -> tuple[str, list[str]]:
-    """Return the SQL conditions of a filter that rows and dead letters have, and their values.
-
-    Args:
-        wanted: The filter.
-        identity: Names the column of event ids.
-    """
-    fields = {"pixel": wanted.pixel, "name": wanted.name, identity: wanted.id, "reason": wanted.reason}
-    texts = {column: text for column, text in (fields | {"status": wanted.status or ""}).items() if text}
-    return "".join(f" AND {column}=?" for column in texts), list(texts.values())

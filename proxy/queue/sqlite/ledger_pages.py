@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from proxy.model.event import BrowserCopy
-from proxy.model.ledger import LedgerRow, Status
+from proxy.model.ledger import LedgerRow
 from proxy.queue.contract import Filter
-from proxy.queue.keys import event_key
-from proxy.queue.sqlite.ledger import LEDGER, UPDATES, day_tables, days_of, where
-from proxy.queue.sqlite.ledger_rows import USUAL_SOURCE
+from proxy.queue.sqlite.copy_updates import joined
+from proxy.queue.sqlite.ledger_rows import COLUMNS
+from proxy.queue.sqlite.ledger_tables import LEDGER, day_tables, days_of, row_where
 
 # Rows that a page looks at, and that it returns.
 SLICE = 5000
@@ -56,8 +55,8 @@ class LedgerPages:
         table = f"{LEDGER}_{day}"
         top = self._number(f"SELECT coalesce(max(rowid), 0) FROM {table} WHERE rowid<?", below)  # noqa: S608 - our own names
         bottom, most = max(1, top - SLICE + 1), min(wanted.limit, FOUND)
-        condition, texts = _where(wanted)
-        sql = f"SELECT rowid, * FROM {table} WHERE rowid BETWEEN ? AND ?{condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+        condition, texts = row_where(wanted)
+        sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE rowid BETWEEN ? AND ?{condition} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
         found: list[Any] = self._db.execute(sql, (bottom, top, *texts, most)).fetchall()
         lowest = found[-1][0] if len(found) == most else bottom
         following = Place(day, lowest) if lowest > 1 else Place(day - 1, _ABOVE_ALL)
@@ -71,8 +70,9 @@ class LedgerPages:
         if last <= above:
             return [], None
         bottom, most = max(above + 1, lowest), min(wanted.limit, FOUND)
-        condition, texts = _where(wanted)
-        parts = [f"SELECT rowid AS number, * FROM {table} WHERE rowid BETWEEN ? AND ?{condition}" for table in tables]  # noqa: S608
+        condition, texts = row_where(wanted)
+        part = f"SELECT rowid AS number, {COLUMNS} FROM {{}} WHERE rowid BETWEEN ? AND ?{condition}"  # noqa: S608
+        parts = map(part.format, tables)
         sql = f"{' UNION ALL '.join(parts)} ORDER BY number LIMIT ?"
         top = bottom + SLICE - 1
         found: list[Any] = self._db.execute(sql, (*(bottom, top, *texts) * len(tables), most)).fetchall()
@@ -90,35 +90,8 @@ class LedgerPages:
         return int(str(low)), int(str(high))
 
     def _joined(self, rows: Sequence[Sequence[Any]]) -> list[LedgerRow]:
-        # Rows of older layouts have updates under the event's own key.
-        keys = [copy or event_key(pixel, name, identity) for _, _, pixel, name, identity, *_, copy, _ in rows]
-        updates = self._latest(keys)
-        return [self._row(row, updates.get(key)) for row, key in zip(rows, keys, strict=True)]
-
-    def _latest(self, keys: Sequence[bytes]) -> dict[bytes, BrowserCopy]:
-        """Return the latest updates of these events, in one statement for all days."""
-        days = sorted(days_of(self._tables, UPDATES))
-        if not keys or not days:
-            return {}
-        sources = [f"SELECT {day} AS day, key, fate FROM {UPDATES}_{day} WHERE key IN carray(?1)" for day in days]  # noqa: S608
-        sql = " UNION ALL ".join(sources)
-        found: list[Any] = self._db.execute(f"{sql} ORDER BY day", (apsw.carray(tuple(keys)),)).fetchall()
-        return {key: BrowserCopy(browser_copy) for _, key, browser_copy in found}
-
-    def _row(self, row: Sequence[Any], update: BrowserCopy | None) -> LedgerRow:
-        rowid, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, *_ = row
-        event = (at, pixel, name, identity, time_s, Status(status), reason)
-        copied = (update or BrowserCopy(browser_copy)) if browser_copy else None
-        delivery = (copied, trace, attempts, tuple((findings or "").split()), b"", row[-1] or USUAL_SOURCE)
-        return LedgerRow(*event, *delivery, number=rowid if rowid >= self._first else 0)
+        return joined(self._db, self._tables, rows, self._first)
 
     def _number(self, sql: str, *values: int) -> int:
         ((number,),) = self._db.execute(sql, values).fetchall()
         return int(str(number))
-
-
-def _where(wanted: Filter) -> tuple[str, list[str]]:
-    condition, texts = where(wanted, identity="id")
-    if wanted.action_source:
-        condition, texts = f"{condition} AND coalesce(source, '{USUAL_SOURCE}')=?", [*texts, wanted.action_source]
-    return condition, texts

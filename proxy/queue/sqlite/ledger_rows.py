@@ -5,19 +5,31 @@ statements have few sizes, as each is prepared once.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from proxy.model.ledger import LedgerRow
+import orjson
+
+from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import NO_FACTS, EventFacts
+from proxy.model.ledger import LedgerRow, Status
 from proxy.queue.keys import copy_key, event_key
+from proxy.queue.rollup_counts import latest
 
 _SIZES = (64, 8, 1)
 # On disk, beside a row's texts; measured with dbstat.
-_ROW_BYTES = 50
+_ROW_BYTES = 85
 USUAL_SOURCE = "website"
 """The action source that is not written down, as nearly all events have it."""
-_COLUMNS = (
-    "(rowid, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, total, copy, source)"
+ADDED = {2: ("findings",), 3: ("total",), 5: ("copy",), 7: ("source",), 9: ("arrived", "site", "facts", "error")}
+"""Columns by the layout of the file that brought them, behind those that tables had from the beginning."""
+NAMES = (
+    *("at", "pixel", "name", "id", "time_s", "status", "reason", "fate", "fbtrace_id", "attempts"),
+    *(name for names in ADDED.values() for name in names),
 )
-_PLACES = {size: ", ".join([f"({', '.join('?' * 15)})"] * size) for size in _SIZES}
+INDEXES = {"arrived": "coalesce(arrived, at)", "id": "id, coalesce(arrived, at)"}
+"""By their names, what stands in the indexes of a table; an older row counts as arrived when it ended."""
+COLUMNS = ", ".join(NAMES)
+_PLACES = {size: ", ".join([f"({', '.join('?' * (1 + len(NAMES)))})"] * size) for size in _SIZES}
 
 
 def statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
@@ -31,26 +43,66 @@ def statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
 
 def insertion(table: str, count: int) -> str:
     """Return the SQL that adds so many rows to a table; ``statements`` says how many there may be."""
-    return f"INSERT INTO {table}{_COLUMNS} VALUES {_PLACES[count]}"  # noqa: S608 - our own names
+    return f"INSERT INTO {table}(rowid, {COLUMNS}) VALUES {_PLACES[count]}"  # noqa: S608 - our own names
 
 
-def values(rows: Sequence[LedgerRow], last: int, total: int, secret: bytes) -> tuple[list[object], int]:
+def copies_of(rows: Sequence[LedgerRow], secret: bytes) -> list[bytes]:
+    """Return the keys of browser copies of rows; ``secret`` is a key for ``copy_key``."""
+    return [copy_key(event_key(row.pixel, row.name, row.id), row.visitor, secret) for row in rows]
+
+
+def values(rows: Sequence[LedgerRow], copies: Sequence[bytes], last: int, total: int) -> tuple[list[object], int]:
     """Return what ``insertion`` binds, and the bytes of the table's rows with these.
 
     Args:
         rows: What is added.
+        copies: Of each its ``copy_key``.
         last: The number of the row before.
         total: The bytes of the table's rows before.
-        secret: A key for ``copy_key``.
     """
     bound: list[object] = []
-    for number, row in enumerate(rows, last + 1):
-        at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, found, visitor, *_ = row
+    for number, (row, copy) in enumerate(zip(rows, copies, strict=True), last + 1):
+        at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, found, *_ = row
         findings = " ".join(found)
         source = "" if row.action_source == USUAL_SOURCE else row.action_source
-        texts = (pixel, name, identity, status, reason, browser_copy or "", trace, findings, source)
-        total += _ROW_BYTES + len("".join(texts).encode())
-        copy = copy_key(event_key(pixel, name, identity), visitor, secret)
+        facts, error = _facts_text(row.facts), _error_text(row)
+        texts = (pixel, name, identity, identity, status, reason, browser_copy or "", trace, findings, source)
+        total += _ROW_BYTES + len("".join((*texts, row.facts.site, facts or "", error or "")).encode())
         bound += (number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts)
-        bound += (findings, total, copy, source or None)
+        bound += (findings, total, copy, source or None, row.arrived or None, row.facts.site or None, facts, error)
     return bound, total
+
+
+def _facts_text(facts: EventFacts) -> str | None:
+    """Return all facts but the site, which has a column of its own."""
+    return orjson.dumps(facts[1:]).decode() if facts[1:] != NO_FACTS[1:] else None
+
+
+def _error_text(row: LedgerRow) -> str | None:
+    told = (row.code, row.subcode, row.message)
+    return orjson.dumps(told).decode() if any(told) else None
+
+
+def row_of(found: Sequence[Any], update: BrowserCopy | None, first_number: int) -> LedgerRow:
+    """Return a row from its rowid and columns.
+
+    Args:
+        found: What was read.
+        update: What is known of its browser copy since.
+        first_number: The rowid from which on a rowid is a number; rows below it have none.
+    """
+    rowid, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, *added = found
+    _, _, source, arrived, site, facts, error = added
+    event = (at, pixel, name, identity, time_s, Status(status), reason)
+    copied = latest(BrowserCopy(browser_copy) if browser_copy else None, update)
+    delivery = (copied, trace, attempts, tuple((findings or "").split()), b"", source or USUAL_SOURCE)
+    code, subcode, message = orjson.loads(error) if error else (0, 0, "")
+    told = (arrived or 0, _facts(site or "", facts), code, subcode, message)
+    return LedgerRow(*event, *delivery, *told, rowid if rowid >= first_number else 0)
+
+
+def _facts(site: str, written: str | None) -> EventFacts:
+    if not written:
+        return EventFacts(site)
+    match_keys, consent, source, redactions, value, currency = orjson.loads(written)
+    return EventFacts(site, match_keys, consent, source, tuple(redactions), value, currency)

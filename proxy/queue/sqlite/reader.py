@@ -31,6 +31,7 @@ from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.arrivals import oldest
 from proxy.queue.sqlite.connection import FATAL, advice
 from proxy.queue.sqlite.dead_letters import DeadLetters
+from proxy.queue.sqlite.figures import Figures
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.ledger_pages import START, LedgerPages, Place
 from proxy.queue.sqlite.suppressions import SuppressionTable
@@ -62,6 +63,9 @@ class Reader:
         self._busy_since: float | None = None
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "queue-reader")
+        figures = Figures(db, sealer, self._read, self._first_number)
+        self.event_page, self.waiting = figures.event_page, figures.waiting
+        self.rollups, self.tallies = figures.rollups, figures.tallies
 
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """Yield finished events: newest first, or above the number ``wanted.since`` in the order of their numbers.

@@ -22,6 +22,7 @@ from proxy.queue.sqlite.seen import Seen
 from proxy.queue.sqlite.segments import Segments
 from proxy.queue.sqlite.sightings import SightingTable
 from proxy.queue.sqlite.suppressions import SuppressionTable
+from proxy.queue.sqlite.tallies import Tallies
 
 
 class Tables:
@@ -66,6 +67,7 @@ class Tables:
         self.segments = Segments(self.db, sealer, self.counts, self.now)
         self.sightings = SightingTable(self.db, sealer)
         self.lanes = Lanes(self.db)
+        self.tallies = Tallies(self.db)
         self.suppressions = SuppressionTable(self.db, self.counts.suppressions, sieve)
 
     def _count_pages(self, _db: apsw.Connection, _name: str, pages: int) -> int:

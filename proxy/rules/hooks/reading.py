@@ -12,10 +12,12 @@ from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.order import order_key
 from proxy.model.server_request import RefusedHit, ServerHit
+from proxy.rules import facts
 from proxy.rules.effort import Effort
 from proxy.rules.hooks import shopify, stripe, woocommerce
 from proxy.rules.hooks.hook import HookEvents, Shop
 from proxy.rules.payload import labels
+from proxy.rules.policy import Policy
 
 _DROPS = {
     law.TOO_OLD: DropReason.TOO_OLD,
@@ -58,17 +60,21 @@ def orders_before(kind: str, payload: Mapping[str, Any], site: str) -> dict[byte
     return {order_key(site, name, order): name for name, order in orders.items()}
 
 
-def dropped_rows(hits: Sequence[ServerHit], refused: Sequence[RefusedHit], pixel: str, *, now: int) -> list[LedgerRow]:
+def dropped_rows(
+    hits: Sequence[ServerHit], refused: Sequence[RefusedHit], pixel: str, policy: Policy, *, now: int
+) -> list[LedgerRow]:
     """Return the ledger rows of events that Graph would refuse.
 
     Args:
         hits: The events of a webhook.
         refused: Those of them that Graph would refuse.
         pixel: Which pixel they were for.
+        policy: What the configuration says of their site.
         now: Server clock in milliseconds.
     """
     by_place = {hit.place: hit for hit in hits}
-    return [_row(by_place[each.place], each, pixel, now) for each in refused if each.place in by_place]
+    rows = [_row(by_place[each.place], each, pixel, now) for each in refused if each.place in by_place]
+    return [row._replace(facts=facts.of_server(policy), arrived=now) for row in rows]
 
 
 def _row(hit: ServerHit, refused: RefusedHit, pixel: str, now: int) -> LedgerRow:

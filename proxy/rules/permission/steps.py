@@ -1,5 +1,6 @@
 """What a visit may do: earlier words, what the visitor is, whether anything of it may leave."""
 
+from proxy.rules import facts
 from proxy.rules.case import Case
 from proxy.rules.identity.visitor_cookie import NONE_FOUND
 from proxy.rules.permission import consent
@@ -41,3 +42,4 @@ def permission(case: Case) -> None:
         is_located=request.client.public,
         is_bot=case.bot is not None,
     )
+    case.facts = facts.of_visit(case)

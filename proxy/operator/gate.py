@@ -1,0 +1,101 @@
+"""Who may ask: whoever has a session or gives the password; without a password, whoever is on this machine.
+
+A session is a cookie, which a browser sends with what other pages make it ask, so writes have to say which page they
+come from, and JSON is a type that no page of a stranger can send without being asked (Fetch, CORS-safelisted).
+"""
+
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+
+from proxy.operator.documents import json_response
+from proxy.operator.origin import WHY, is_foreign, says_where_from
+from proxy.operator.password import OperatorPassword, given_password
+from proxy.operator.sessions import Sessions
+from proxy.operator.wrong_passwords import WrongPasswords
+from proxy.rules.request.sites import host_of
+
+COOKIE = "capi-proxy-session"
+LOGIN = "/login"
+OPEN = frozenset({LOGIN, "/operator-login.js", "/operator-login.css", "/api/session"})
+"""What is answered to everybody: what it takes to log in."""
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_RETRY_SECONDS = "5"
+_MOST_PATH = 2000
+
+
+class Gate:
+    """Refuses who may not ask."""
+
+    def __init__(self, password: OperatorPassword | None, wrong_passwords: WrongPasswords, sessions: Sessions) -> None:
+        """Take what lets somebody in.
+
+        Args:
+            password: None: only requests to a loopback name are answered.
+            wrong_passwords: Delays the answers to guesses.
+            sessions: Who is logged in.
+        """
+        self._password = password
+        self._wrong_passwords = wrong_passwords
+        self._sessions = sessions
+
+    async def refusal(self, request: web.Request) -> web.Response | None:
+        """Return the answer to who may not ask, late if the password was wrong; None lets the request in."""
+        # A page of a stranger, whose name was made to lead here (DNS rebinding), has a Host of its own.
+        if not self._password and host_of(request.headers.get(hdrs.HOST, "")) not in _LOOPBACK:
+            return json_response({"error": "host: accepted: localhost"}, 403)
+        if self._password and request.path not in OPEN and (refusal := await self._unknown(request, self._password)):
+            return refusal
+        return self._bad_write(request) if request.method == hdrs.METH_POST else None
+
+    def has_session(self, request: web.Request) -> bool:
+        """Tell whether a request comes from somebody who is logged in."""
+        return self._sessions.seconds_left(request.cookies.get(COOKIE, "")) > 0
+
+    async def _unknown(self, request: web.Request, password: OperatorPassword) -> web.Response | None:
+        if self.has_session(request):
+            return None
+        if refusal := self.too_many(request):
+            return refusal
+        given = given_password(request)
+        if given is not None and await password.is_right(given):
+            self._wrong_passwords.right(request.remote or "")
+            return None
+        if hdrs.AUTHORIZATION in request.headers:
+            await self._wrong_passwords.wrong(request.remote or "")
+        return _who_are_you(request)
+
+    def too_many(self, request: web.Request) -> web.Response | None:
+        """Return the answer to somebody who guesses, or asks while others do."""
+        if self._wrong_passwords.too_many(request.remote or ""):
+            return json_response(
+                {"error": "password: too many wrong ones; try again later"}, 429, {hdrs.RETRY_AFTER: _RETRY_SECONDS}
+            )
+        return None
+
+    def _bad_write(self, request: web.Request) -> web.Response | None:
+        if is_foreign(request) or (self._relies_on_cookie(request) and not says_where_from(request)):
+            return json_response({"error": WHY}, 403)
+        if request.content_type != "application/json":
+            return json_response({"error": "content-type: accepted: application/json"}, 415)
+        return None
+
+    def _relies_on_cookie(self, request: web.Request) -> bool:
+        return self._password is not None and hdrs.AUTHORIZATION not in request.headers and self.has_session(request)
+
+
+def _who_are_you(request: web.Request) -> web.Response:
+    """Lead a person to the page for logging in; tell a program what it lacks, without a browser asking for it."""
+    accepted = request.headers.get(hdrs.ACCEPT, "")
+    if request.method == hdrs.METH_GET and "text/html" in accepted and hdrs.AUTHORIZATION not in request.headers:
+        return web.Response(status=303, headers={hdrs.LOCATION: _login_for(request)})
+    is_page = "Sec-Fetch-Mode" in request.headers or accepted.startswith(("application/json", "text/event-stream"))
+    scheme = "Session" if is_page else "Basic"
+    return json_response(
+        {"error": "log in, or give the password"}, 401, {hdrs.WWW_AUTHENTICATE: f'{scheme} realm="capi-proxy"'}
+    )
+
+
+def _login_for(request: web.Request) -> str:
+    path = request.raw_path
+    return LOGIN if path == "/" or len(path) > _MOST_PATH else f"{LOGIN}?next={quote(path, safe='')}"

@@ -1,0 +1,91 @@
+"""Logging in and out: a page that asks for the password, and a cookie for 12 hours."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from proxy.operator.documents import BadQueryError, json_object, json_response
+from proxy.operator.gate import COOKIE, Gate
+from proxy.operator.origin import is_secure
+from proxy.operator.password import OperatorPassword
+from proxy.operator.sessions import SESSION_S, Sessions
+from proxy.operator.wrong_passwords import WrongPasswords
+
+_MOST_CHARACTERS = 1024
+
+
+class LoginApi:
+    """Opens and ends sessions."""
+
+    def __init__(
+        self,
+        password: OperatorPassword | None,
+        *,
+        gate: Gate,
+        sessions: Sessions,
+        wrong_passwords: WrongPasswords,
+        now: Callable[[], int],
+    ) -> None:
+        """Take what a session needs.
+
+        Args:
+            password: None where there is none, so nobody needs to log in.
+            gate: Refuses who guesses too often.
+            sessions: Who is logged in.
+            wrong_passwords: Delays the answers to guesses.
+            now: Server clock in milliseconds.
+        """
+        self._password = password
+        self._gate = gate
+        self._sessions = sessions
+        self._wrong_passwords = wrong_passwords
+        self._now = now
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the addresses of this part."""
+        app.router.add_get("/api/session", self._session)
+        app.router.add_post("/api/session", self._open)
+        app.router.add_post("/api/session/end", self._end)
+
+    async def _session(self, request: web.Request) -> web.Response:
+        left = self._sessions.seconds_left(request.cookies.get(COOKIE, ""))
+        return json_response({"password": self._password is not None, "until": self._until(left) if left else None})
+
+    async def _open(self, request: web.Request) -> web.Response:
+        if self._password is None:
+            raise BadQueryError("password: there is none; nobody needs to log in")
+        if refusal := self._gate.too_many(request):
+            return refusal
+        given = (await json_object(request)).get("password")
+        if not isinstance(given, str) or len(given) > _MOST_CHARACTERS:
+            raise BadQueryError('password: accepted: {"password": "…"}')
+        remote = request.remote or ""
+        if not await self._password.is_right(given):
+            await self._wrong_passwords.wrong(remote)
+            return json_response({"error": "password: wrong"}, 401)
+        self._wrong_passwords.right(remote)
+        return self._opened(request)
+
+    def _opened(self, request: web.Request) -> web.Response:
+        """Answer with a new session; the one before, which somebody else may know, is over."""
+        self._sessions.end(request.cookies.get(COOKIE, ""))
+        answer = json_response({"until": self._until(SESSION_S)})
+        answer.set_cookie(
+            COOKIE,
+            self._sessions.open(),
+            max_age=SESSION_S,
+            path="/",
+            httponly=True,
+            samesite="Strict",
+            secure=is_secure(request) or None,
+        )
+        return answer
+
+    async def _end(self, request: web.Request) -> web.Response:
+        self._sessions.end(request.cookies.get(COOKIE, ""))
+        answer = json_response({})
+        answer.del_cookie(COOKIE, path="/")
+        return answer
+
+    def _until(self, seconds: float) -> int:
+        return self._now() + int(seconds * 1000)

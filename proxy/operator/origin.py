@@ -1,0 +1,39 @@
+"""Where a request of a browser comes from: no page of a stranger may write, whatever the browser sends with it."""
+
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+_SITE = "Sec-Fetch-Site"
+_OWN = {"same-origin", "none"}
+WHY = "origin: a page of another address may not write; a server in front has to pass the Host header on"
+
+
+def says_where_from(request: web.Request) -> bool:
+    """Tell whether a request says which page it comes from, as each write of a browser does."""
+    return _SITE in request.headers or hdrs.ORIGIN in request.headers
+
+
+def is_foreign(request: web.Request) -> bool:
+    """Tell whether a request comes from a page that is not ours.
+
+    Browsers send ``Sec-Fetch-Site`` where they trust the connection, and ``Origin`` with every write; no page can
+    change either (Fetch Metadata; Fetch, forbidden request-header). The first is right behind any server in front.
+    """
+    site = request.headers.get(_SITE)
+    if site is not None:
+        return site not in _OWN
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin is not None and _authority(origin) != request.headers.get(hdrs.HOST, "").lower()
+
+
+def is_secure(request: web.Request) -> bool:
+    """Tell whether the page that asks came by https, as its browser says."""
+    return request.headers.get(hdrs.ORIGIN, "").startswith("https://")
+
+
+def _authority(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""

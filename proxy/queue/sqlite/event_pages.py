@@ -1,0 +1,189 @@
+"""Pages of the ledger by arrival, newest first, through filters: a bounded number of rows is looked at for each.
+
+The rows of all days are read through the index of their arrival, a stretch of time after the other, each with a
+bounded number of rows. What rollups know to be empty is passed over by the hour, so that few events among millions
+are found at once. Events with given ids are found through their own index.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import apsw
+
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import LedgerRow
+from proxy.model.rollup import arrival_of
+from proxy.model.units import DAY_MS, HOUR_MS
+from proxy.queue.contract import FROM_SERVER, MOST_IDS, EventPage, Filter
+from proxy.queue.rollup_counts import UNDECIDED
+from proxy.queue.sqlite.copy_updates import joined
+from proxy.queue.sqlite.ledger_rows import COLUMNS
+from proxy.queue.sqlite.ledger_tables import LEDGER, TIME, day_tables, days_of, row_where
+from proxy.queue.sqlite.rollup_pages import hours_with, is_told
+
+STRETCH = 2000
+"""Rows of a table in one stretch."""
+STRETCHES = 8
+"""That are looked at for a page."""
+_ABOVE_ALL = (1 << 62) - 1
+
+
+class Cursor(NamedTuple):
+    """Behind which row a page begins: when it arrived, and its rowid."""
+
+    time: int
+    number: int
+
+    def __str__(self) -> str:
+        """Return it as ``Filter.below`` says it."""
+        return f"{self.time}-{self.number}"
+
+
+def cursor_of(text: str) -> Cursor | None:
+    """Return a cursor; the newest row for an empty text, None for what is no cursor."""
+    if not text:
+        return Cursor(_ABOVE_ALL, _ABOVE_ALL)
+    time, _, number = text.partition("-")
+    if not (len(text) < 40 and time.isascii() and time.isdecimal() and number.isascii() and number.isdecimal()):
+        return None
+    return Cursor(int(time), int(number)) if max(int(time), int(number)) <= _ABOVE_ALL else None
+
+
+class _Found(NamedTuple):
+    """A row that was found."""
+
+    place: Cursor
+    row: LedgerRow
+
+
+class EventPages:
+    """Works on a connection it does not own, within one transaction, whose tables it learns when made."""
+
+    def __init__(self, db: apsw.Connection, first_number: int, counted_from: int) -> None:
+        """Learn which tables there are.
+
+        Args:
+            db: The connection, in the transaction of the page.
+            first_number: See ``row_of``.
+            counted_from: The moment from which on rollups count all that arrived.
+        """
+        self._db = db
+        self._first = first_number
+        self._counted_from = counted_from
+        self._tables = day_tables(db)
+        self._days = days_of(self._tables, LEDGER)
+
+    def page(self, wanted: Filter) -> EventPage:
+        """Return a page of rows."""
+        place = cursor_of(wanted.below)
+        if place is None or not self._days or wanted.limit < 1:
+            return EventPage(())
+        if wanted.until_ms is not None:
+            place = min(place, Cursor(wanted.until_ms, 0))
+        if wanted.ids or wanted.id:
+            return _page(self._of_ids(wanted, place), wanted.limit, None)
+        found: list[_Found] = []
+        following: Cursor | None = None
+        for some, following in islice(self._stretches(wanted, place), STRETCHES):
+            found += some
+            if len(found) > wanted.limit or following is None:
+                break
+        return _page(found, wanted.limit, following)
+
+    def _stretches(self, wanted: Filter, place: Cursor) -> Iterator[tuple[list[_Found], Cursor | None]]:
+        """Yield the wanted rows of each stretch, and where the next begins, if anywhere."""
+        lowest = max(self._oldest(), wanted.since_ms or 0)
+        for top, bottom in self._spans(wanted, place, lowest):
+            at = min(place, Cursor(top, _ABOVE_ALL))
+            while at.time >= bottom:
+                low = max(bottom, self._bottom(at))
+                found = self._rows(wanted, at, low)
+                at = Cursor(low, 0)
+                yield found, at
+                if low == bottom:
+                    break
+        yield [], None
+
+    def _spans(self, wanted: Filter, place: Cursor, lowest: int) -> Iterator[tuple[int, int]]:
+        """Yield the spans of time in which wanted rows may be, latest first, each with its last and its first moment.
+
+        Before everything was counted nothing is passed over.
+        """
+        is_counted = is_told(wanted)
+        counted = max(lowest, self._counted_from) if is_counted else _ABOVE_ALL
+        if is_counted:
+            for hour in hours_with(self._db, wanted, counted // HOUR_MS, place.time // HOUR_MS):
+                yield (hour + 1) * HOUR_MS - 1, max(hour * HOUR_MS, counted)
+        if counted > lowest:
+            yield counted - 1, lowest
+
+    def _oldest(self) -> int:
+        """Return when the oldest row arrived."""
+        ends = " UNION ALL ".join(f"SELECT min({TIME}) AS time FROM {LEDGER}_{day}" for day in self._days)  # noqa: S608 - our own names
+        rows: list[Any] = self._db.execute(f"SELECT min(time) FROM ({ends})").fetchall()  # noqa: S608
+        return int(rows[0][0] or 0)
+
+    def _bottom(self, at: Cursor) -> int:
+        """Return the arrival down to which no table has more than a stretch of rows below a place."""
+        found = 0
+        for table in self._since(0):
+            sql = f"SELECT {TIME} FROM {table} WHERE {TIME}<=? ORDER BY {TIME} DESC LIMIT 1 OFFSET {STRETCH}"  # noqa: S608 - our own names
+            for (time,) in self._db.execute(sql, (at.time,)):
+                found = max(found, int(str(time)))
+        return found
+
+    def _since(self, moment: int) -> list[str]:
+        """Return the tables that may hold rows which arrived at a moment or later: theirs is the day they ended."""
+        return [f"{LEDGER}_{day}" for day in self._days if day >= moment // DAY_MS]
+
+    def _rows(self, wanted: Filter, at: Cursor, low: int) -> list[_Found]:
+        """Return the wanted rows from a place down to a moment, at least as many as are wanted where there are."""
+        condition, values = row_where(wanted)
+        where = f"{TIME}>=? AND {TIME}<=? AND ({TIME}<? OR rowid<?){_copy_where(wanted)}{condition}"
+        most = STRETCH + 1 if wanted.browser_copy else wanted.limit + 1
+        found: list[Any] = []
+        for table in self._since(low):
+            sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {TIME} DESC, rowid DESC LIMIT ?"  # noqa: S608
+            found += self._db.execute(sql, (low, at.time, *at, *values, most)).fetchall()
+        return self._chosen(found, wanted)
+
+    def _of_ids(self, wanted: Filter, place: Cursor) -> list[_Found]:
+        condition, values = row_where(wanted)
+        where = f"id=? AND {TIME}<=? AND ({TIME}<? OR rowid<?){_copy_where(wanted)}{condition}"
+        most, found = wanted.limit + 1 if not wanted.browser_copy else STRETCH, list[Any]()
+        for identity in wanted.ids[:MOST_IDS] or (wanted.id,):
+            for table in self._since(wanted.since_ms or 0):
+                sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {TIME} DESC, rowid DESC LIMIT ?"  # noqa: S608
+                found += self._db.execute(sql, (identity, place.time, *place, *values, most)).fetchall()
+        return self._chosen(found, wanted)
+
+    def _chosen(self, read: Sequence[Any], wanted: Filter) -> list[_Found]:
+        """Return rows with their browser copies, newest first, those whose copy is wanted."""
+        rows = joined(self._db, self._tables, read, self._first)
+        copy = "" if wanted.browser_copy == FROM_SERVER else wanted.browser_copy
+        found = [
+            _Found(Cursor(arrival_of(row), columns[0]), row)
+            for row, columns in zip(rows, read, strict=True)
+            if not wanted.browser_copy or (row.browser_copy or "") == copy
+        ]
+        return sorted(found, key=lambda each: each.place, reverse=True)
+
+
+def _copy_where(wanted: Filter) -> str:
+    """Return what rows with a wanted browser copy have written down themselves."""
+    if not wanted.browser_copy:
+        return ""
+    if wanted.browser_copy == FROM_SERVER:
+        return " AND fate IS NULL"
+    if wanted.browser_copy == BrowserCopy.FIRED:
+        return " AND fate IS NOT NULL"
+    undecided = ", ".join(f"'{each}'" for each in sorted(UNDECIDED))
+    return f" AND fate IN ({undecided})"
+
+
+def _page(found: Sequence[_Found], limit: int, following: Cursor | None) -> EventPage:
+    """Return as many rows as are wanted, and where the rest begins."""
+    if len(found) > limit:
+        following, found = found[limit - 1].place, found[:limit]
+    return EventPage([each.row for each in found], str(following) if following else None)

@@ -1,0 +1,75 @@
+"""Reads of rollups, on the thread that reads."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from proxy.model.ledger import Status
+from proxy.model.rollup import OTHER, Rollup, RollupKey, RollupQuery
+from proxy.queue.contract import FROM_SERVER, Filter
+from proxy.queue.rollup_counts import rollup
+from proxy.queue.sqlite.rollups import HOURS_OF_DAY
+
+_READ = """
+SELECT time, site, pixel, name, status, reason, copy, events, counts FROM {table} CROSS JOIN rollup_kind ON kind=id
+WHERE time>=? AND time<? AND events<>0{condition} ORDER BY time, kind
+"""
+
+
+def rollups(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
+    """Return rollups of hours, or of days by their first hours, in their order.
+
+    Args:
+        db: The connection.
+        wanted: Which.
+    """
+    texts = {"site": wanted.site, "pixel": wanted.pixel, "name": wanted.name}
+    given = {column: text for column, text in texts.items() if text}
+    condition = "".join(f" AND {column}=?" for column in given) + f" AND status<>'{Status.REPLAYED}'"
+    since, until, unit, table = wanted.since_hour, wanted.until_hour, 1, "rollup_hour"
+    if wanted.by_day:
+        since, until, unit, table = since // HOURS_OF_DAY, -(-until // HOURS_OF_DAY), HOURS_OF_DAY, "rollup_day"
+    sql = _READ.format(table=table, condition=condition)
+    rows: list[Any] = db.execute(sql, (since, until, *given.values())).fetchall()
+    return [
+        rollup(RollupKey(time * unit, site, pixel, name, Status(status), reason, copy), events, counts)
+        for time, site, pixel, name, status, reason, copy, events, counts in rows
+    ]
+
+
+def hours_with(db: apsw.Connection, wanted: Filter, since_hour: int, until_hour: int) -> list[int]:
+    """Return the hours of arrival in which rows of a filter may be found, latest first.
+
+    Args:
+        db: The connection.
+        wanted: The filter; of what rollups do not tell it counts as empty.
+        since_hour: The first hour that is looked at.
+        until_hour: The last one.
+    """
+    condition, texts = _where(wanted)
+    kinds: list[Any] = db.execute(f"SELECT id FROM rollup_kind WHERE 1{condition}", texts).fetchall()  # noqa: S608 - our own text
+    if not kinds:
+        return []
+    sql = "SELECT DISTINCT time FROM rollup_hour WHERE time>=? AND time<=? AND events<>0 AND kind IN carray(?)"
+    numbers = apsw.carray(array("q", [kind for (kind,) in kinds]))
+    rows: list[Any] = db.execute(f"{sql} ORDER BY time DESC", (since_hour, until_hour, numbers)).fetchall()
+    return [hour for (hour,) in rows]
+
+
+def is_told(wanted: Filter) -> bool:
+    """Tell whether rollups know of hours that have no row of a filter."""
+    asked = (wanted.site, wanted.pixel, wanted.name, wanted.reason, wanted.browser_copy)
+    # Rows that were counted once and no more are in no rollup.
+    return wanted.status is not Status.REPLAYED and (wanted.status is not None or any(asked))
+
+
+def _where(wanted: Filter) -> tuple[str, Sequence[str]]:
+    exact = {"site": wanted.site, "status": wanted.status or "", "reason": wanted.reason[:60]}
+    bounded = {"pixel": wanted.pixel, "name": wanted.name}
+    texts = [(f" AND {column}=?", [text]) for column, text in exact.items() if text]
+    texts += [(f" AND {column} IN (?, ?)", [text, OTHER]) for column, text in bounded.items() if text]
+    if wanted.browser_copy:
+        texts.append((" AND copy=?", ["" if wanted.browser_copy == FROM_SERVER else wanted.browser_copy]))
+    return "".join(text for text, _ in texts), [value for _, values in texts for value in values]

@@ -1,0 +1,70 @@
+"""What the ledger keeps of events beside their identity: of pages and of servers alike; see ``EventFacts``."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from proxy.model.event import Redaction
+from proxy.model.event_facts import EventFacts, bits_of, parts_of
+from proxy.model.request import Consent
+from proxy.rules.case import Case
+from proxy.rules.payload.pages import CleanPage
+from proxy.rules.policy import Policy
+
+NOT_ASKED = "not_asked"
+"""Of consent, where a server sent the event: whoever owns it answers for that."""
+VISITOR_COOKIE = "visitor_cookie"
+"""Says of consent what the page's earlier word was."""
+# What ``EventFacts(...)`` does, without the call of a function in Python.
+_facts_of = partial(tuple.__new__, EventFacts)
+
+
+def of_visit(case: Case) -> EventFacts:
+    """Return what is alike for all events of a page's request."""
+    consent, source = _consent(case)
+    return _facts_of((case.policy.site.name, 0, consent, source, (), None, ""))
+
+
+def with_keys(facts: EventFacts, user_data: Iterable[str], page: CleanPage) -> EventFacts:
+    """Return facts with what the events of one pixel share.
+
+    Args:
+        facts: Those of their visit.
+        user_data: The match keys that they carry.
+        page: What they say of their page.
+    """
+    redactions = words(page.redactions) if page.redactions else ()
+    return _facts_of((facts[0], bits_of(user_data), facts[2], facts[3], redactions, None, ""))
+
+
+def _consent(case: Case) -> tuple[str, str]:
+    word, policy = case.visit.consent, case.policy
+    if word is Consent.UNKNOWN:
+        is_withdrawn = case.found.visitor_cookie.consent is Consent.REVOKED
+        return (Consent.REVOKED, VISITOR_COOKIE) if is_withdrawn else (word, policy.site.consent)
+    return word, policy.consent_source
+
+
+def of_server(policy: Policy, user_data: Iterable[str] = ()) -> EventFacts:
+    """Return what is alike for all events of a server that carry these match keys."""
+    return EventFacts(policy.site.name, bits_of(user_data), NOT_ASKED, "server")
+
+
+def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str, ...]) -> EventFacts:
+    """Return facts with what an event says of its own.
+
+    Args:
+        facts: What it shares with others.
+        data: Its custom data as they leave.
+        redactions: What was taken out of them.
+    """
+    value = parts_of(data["value"]) if "value" in data else None
+    if value is None:
+        return facts._replace(redactions=facts.redactions + redactions) if redactions else facts
+    currency = data.get("currency", "")
+    return _facts_of((*facts[:4], facts.redactions + redactions, value, currency if isinstance(currency, str) else ""))
+
+
+def words(redactions: Iterable[Redaction]) -> tuple[str, ...]:
+    """Return redactions as the ledger says them."""
+    return tuple([f"{what}:{place}" for what, place in redactions])

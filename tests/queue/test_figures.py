@@ -1,0 +1,286 @@
+"""What any queue tells of many events: rollups, tallies, pages by arrival, and what waits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from clock import NOON
+from support import PIXEL, record, server_record, until
+
+from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.event_facts import EventFacts, bits_of, names_of
+from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
+from proxy.model.record import Record
+from proxy.model.rollup import LAG_BOUNDS_MS, OTHER, RollupQuery, Tally, key_of
+from proxy.model.units import HOUR_MS
+from proxy.model.verdict import Dead, GraphError
+from proxy.queue.contract import (
+    FROM_SERVER,
+    EventPage,
+    Filter,
+    NewDeadLetter,
+    Settlement,
+    WholeQueue,
+    dead_row,
+    dropped_row,
+    ended_row,
+)
+
+pytestmark = pytest.mark.both_engines
+
+HOUR = NOON // HOUR_MS
+FACTS = EventFacts("shop", bits_of(["em", "fbp"]), "granted", "pixel", ("email:url",), 129_900, "EUR")
+ALL = RollupQuery(HOUR - 400 * 24, HOUR + 48)
+
+
+def arrived(number: int, ms: int = 0, **changes: Any) -> Record:
+    """Return an event that arrived so many milliseconds after noon."""
+    return record(number)._replace(facts=FACTS, arrived=NOON + ms)._replace(**changes)
+
+
+def ended(source: Record, status: Status = Status.DELIVERED, after_ms: int = 0, reason: str = "") -> LedgerRow:
+    return ended_row(source, status, reason, source.arrived + after_ms)
+
+
+async def written(queue: WholeQueue, *rows: LedgerRow) -> None:
+    """Note rows, and wait until they are in the ledger."""
+    before = await counted(queue)
+    queue.note(rows)
+
+    async def all_there() -> bool:
+        return await counted(queue) == before + len(rows)
+
+    await until(all_there, what="all rows in the ledger")
+
+
+async def counted(queue: WholeQueue) -> int:
+    return sum(1 for _ in [each async for each in queue.events(Filter(limit=10_000))])
+
+
+async def by_copy(queue: WholeQueue) -> dict[str, int]:
+    return {each.key.browser_copy: each.events for each in await queue.rollups(ALL)}
+
+
+async def all_pages(queue: WholeQueue, wanted: Filter) -> list[EventPage]:
+    """Return all pages of a filter."""
+    pages, below = [], ""
+    while True:
+        page = await queue.event_page(replace(wanted, below=below))
+        pages.append(page)
+        if page.below is None:
+            return pages
+        below = page.below
+
+
+async def ids_of(queue: WholeQueue, **wanted: Any) -> list[str]:
+    """Return the ids of all rows of a filter, page after page."""
+    return [row.id for page in await all_pages(queue, Filter(**wanted)) for row in page.rows]
+
+
+async def test_a_row_says_all_that_was_known_of_its_event(queue: WholeQueue) -> None:
+    """Arrival, facts and Meta's words come back as they were, and none of them is asked of old rows."""
+    source = arrived(1, facts=FACTS._replace(value=-1))
+    error = GraphError(100, 2804050, "Not enough of anna@example.com", "trace")
+    row = dead_row(source, Dead("rejected", error), NOON + 1500, 3)
+    await written(queue, row, ended(record(2), after_ms=NOON))
+    first, second = (await queue.event_page(Filter())).rows
+
+    # Who it was is written as a hash alone.
+    assert {first, second} == {row._replace(visitor=b""), ended(record(2, visitor=b""), after_ms=NOON)}
+    assert (row.code, row.subcode, row.message, row.arrived) == (100, 2804050, "Not enough of […]", NOON)
+    assert names_of(row.facts.match_keys) == ("em", "fbp")
+
+
+async def test_rollups_sum_what_rows_say(queue: WholeQueue) -> None:
+    """Events, values by currency, match keys and lag are counted by the hour of arrival, and by day."""
+    other = FACTS._replace(value=100, currency="USD", match_keys=bits_of(["fbp"]))
+    rows = [
+        ended(arrived(1), after_ms=90),
+        ended(arrived(2), after_ms=100),
+        ended(arrived(3, facts=other), after_ms=101),
+        ended(arrived(4, facts=FACTS._replace(value=None)), after_ms=10**9),
+        ended(arrived(5, HOUR_MS)),
+    ]
+    await written(queue, *rows)
+    first, second = await queue.rollups(ALL)
+    (day,) = await queue.rollups(RollupQuery(HOUR, HOUR + 1, by_day=True))
+
+    assert first.key == key_of(rows[0])
+    assert (first.events, second.events, day.events) == (4, 1, 5)
+    assert first.values == {"EUR": (2, 259_800), "USD": (1, 100)}
+    assert first.match_keys == {"em": 3, "fbp": 4}
+    assert first.lag == (2, 1, *(0,) * (len(LAG_BOUNDS_MS) - 2), 1)
+    assert (day.key.hour, second.key.hour) == (HOUR // 24 * 24, HOUR + 1)
+    assert await queue.rollups(RollupQuery(HOUR + 1, HOUR + 2, site="shop", pixel=PIXEL, name="PageView")) == [second]
+    assert await queue.rollups(RollupQuery(HOUR, HOUR + 2, site="another")) == []
+
+
+async def test_news_of_a_browser_copy_move_its_event(queue: WholeQueue) -> None:
+    """An event that was counted as pending is counted as what its copy became, wherever the news comes first."""
+    await written(queue, *(ended(arrived(number, browser_copy=BrowserCopy.PENDING)) for number in range(4)))
+    assert await by_copy(queue) == {"pending": 4}
+    news = [(0, BrowserCopy.FIRED), (1, BrowserCopy.BLOCKED), (9, BrowserCopy.FIRED), (2, BrowserCopy.PENDING)]
+    updates = [BrowserCopyUpdate("PageView", f"id-{number}", copy) for number, copy in news]
+    queue.note((), updates, [PIXEL], [b"abcd"])
+    await until(lambda: _is(queue, {"pending": 2, "fired": 1, "blocked": 1}), what="the news")
+    await written(queue, ended(arrived(9, browser_copy=BrowserCopy.PENDING)))
+    assert await by_copy(queue) == {"pending": 2, "fired": 2, "blocked": 1}
+
+
+async def test_that_a_pixel_fired_is_final(queue: WholeQueue) -> None:
+    """A blocked copy may fire later, for the Pixel was late; a fired one is not taken back."""
+    await written(queue, *(ended(arrived(number, browser_copy=BrowserCopy.BLOCKED)) for number in range(2)))
+    for copy in (BrowserCopy.FIRED, BrowserCopy.BLOCKED):
+        queue.note((), [BrowserCopyUpdate("PageView", "id-0", copy)], [PIXEL], [b"abcd"])
+        await until(lambda: _is(queue, {"fired": 1, "blocked": 1}), what="the news")
+    assert await ids_of(queue, browser_copy="fired") == ["id-0"]
+
+
+async def _is(queue: WholeQueue, expected: dict[str, int]) -> bool:
+    return {copy: events for copy, events in (await by_copy(queue)).items() if events} == expected
+
+
+async def test_two_visitors_with_one_id_have_a_copy_each(queue: WholeQueue) -> None:
+    """Whoever brings the id of somebody else's order says nothing of that one's browser."""
+    both = [arrived(1, visitor=visitor, browser_copy=BrowserCopy.PENDING) for visitor in (b"anna", b"bert")]
+    await queue.append(both)
+    await written(queue, *map(ended, both))
+    queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"bert"])
+    await until(lambda: _is(queue, {"pending": 1, "blocked": 1}), what="the news")
+    assert sorted(row.browser_copy or "" for row in (await queue.event_page(Filter())).rows) == ["blocked", "pending"]
+
+
+async def test_names_that_are_told_apart_are_bounded(queue: WholeQueue) -> None:
+    """Whoever makes up names makes no row for each; those that came first stay themselves, on that day."""
+    made_up = [ended(arrived(number, name=f"Name{number}")) for number in range(150)]
+    await written(queue, ended(arrived(999)), *made_up)
+    await written(queue, ended(arrived(1000)), ended(arrived(1001, name="Another")))
+    found = {each.key.name: each.events for each in await queue.rollups(ALL)}
+
+    assert (found["PageView"], found[OTHER], len(found)) == (2, 52, 101)
+    assert await ids_of(queue, name="Name149") == ["id-149"], "those beyond the bound are found all the same"
+
+
+async def test_pixels_of_others_count_as_one(queue: WholeQueue) -> None:
+    """A row that stands for many events of pixels that the site does not list counts as many, under no pixel."""
+    stranger = record(1, pixel="777")._replace(arrived=NOON, findings=("events:12",))
+    await written(queue, dropped_row(stranger, DropReason.UNKNOWN_PIXEL, NOON))
+    (found,) = await queue.rollups(ALL)
+    assert (found.key.pixel, found.events) == (OTHER, 12)
+
+
+async def buried(queue: WholeQueue, *records: Record) -> Sequence[int]:
+    """Make dead letters of records, with their rows; return their numbers."""
+    queue.hear_of_work({PIXEL: lambda: None})
+    await queue.append(records)
+    segments = await until(lambda: queue.claim(PIXEL, most=1000), what="a claim")
+    of_all = [each for segment in segments for each in segment.records]
+    letters = [NewDeadLetter(each, "rejected", GraphError(100), 1) for each in of_all]
+    rows = [dead_row(each, Dead("rejected", GraphError(100)), each.arrived + 700, 1) for each in of_all]
+    done = tuple(each.ref for each in segments)
+    await queue.settle(segments, Settlement(done=done, dead=tuple(letters), rows=tuple(rows)))
+    return [letter.id for letter in await queue.dead(Filter())]
+
+
+async def test_a_replayed_letter_is_no_dead_one_any_more(queue: WholeQueue) -> None:
+    """It leaves the rollup of the dead, its row says what became of it, and news of its copy finds the new row."""
+    await buried(queue, arrived(1, browser_copy=BrowserCopy.PENDING), arrived(2, browser_copy=BrowserCopy.PENDING))
+    queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"abcd"])
+    await until(lambda: _is(queue, {"pending": 1, "blocked": 1}), what="the news")
+    letters = {letter.event_id: letter.id for letter in await queue.dead(Filter())}
+    assert await queue.replay([letters["id-1"], letters["id-2"]], not_before_s=0) == 2
+
+    assert await _is(queue, {})
+    assert await ids_of(queue, status=Status.DEAD) == []
+    assert sorted(await ids_of(queue, status=Status.REPLAYED)) == ["id-1", "id-2"]
+    segments = await until(lambda: queue.claim(PIXEL, most=1000), what="a claim")
+    sent = [each for segment in segments for each in segment.records]
+    assert {each.arrived for each in sent} == {NOON}
+    await queue.settle(segments, Settlement(done=tuple(each.ref for each in segments), rows=tuple(map(ended, sent))))
+    assert await _is(queue, {"pending": 1, "blocked": 1})
+    queue.note((), [BrowserCopyUpdate("PageView", "id-2", BrowserCopy.FIRED)], [PIXEL], [b"abcd"])
+    await until(lambda: _is(queue, {"fired": 1, "blocked": 1}), what="the news")
+
+
+PLANTED = [
+    ended(arrived(1)),
+    ended(arrived(2, 1), Status.DROPPED, reason="bot"),
+    ended(arrived(3, HOUR_MS, name="Purchase")),
+    ended(arrived(4, 2 * HOUR_MS, facts=FACTS._replace(site="blog")), after_ms=3 * HOUR_MS),
+    ended(arrived(5, 2 * HOUR_MS, browser_copy=BrowserCopy.BLOCKED)),
+    ended(arrived(6, 3 * HOUR_MS, browser_copy=None)),
+    ended(arrived(7, -9 * HOUR_MS, pixel="777"), Status.DUPLICATE),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        ({}, [6, 5, 4, 3, 2, 1, 7]),
+        ({"status": Status.DROPPED}, [2]),
+        ({"reason": "bot"}, [2]),
+        ({"name": "Purchase"}, [3]),
+        ({"site": "blog"}, [4]),
+        ({"pixel": "777"}, [7]),
+        ({"browser_copy": "blocked"}, [5]),
+        ({"browser_copy": "fired"}, [4, 3, 2, 1, 7]),
+        ({"browser_copy": FROM_SERVER}, [6]),
+        ({"since_ms": NOON + 1, "until_ms": NOON + 2 * HOUR_MS}, [3, 2]),
+        ({"since_ms": NOON + 9 * HOUR_MS}, []),
+        ({"ids": ("id-7", "id-2", "nobody")}, [2, 7]),
+        ({"id": "id-4"}, [4]),
+        ({"id": "id-4", "site": "shop"}, []),
+        ({"name": "Nobody"}, []),
+        ({"below": "no cursor"}, []),
+        ({"status": Status.DELIVERED, "browser_copy": "fired", "site": "shop", "until_ms": NOON + 1}, [1]),
+    ],
+    ids=str,
+)
+async def test_pages_are_chosen(queue: WholeQueue, wanted: dict[str, Any], numbers: list[int]) -> None:
+    """Each filter finds its rows, those that arrived last first, whatever the size of a page."""
+    await written(queue, *PLANTED)
+    for limit in (1, 2, 100):
+        if wanted.get("below"):
+            assert await queue.event_page(Filter(below="no cursor")) == EventPage((), None)
+            continue
+        assert await ids_of(queue, limit=limit, **wanted) == [f"id-{number}" for number in numbers]
+
+
+async def test_rows_of_one_moment_are_all_on_some_page(queue: WholeQueue) -> None:
+    """Thousands that arrived within a millisecond come each once, a page after the other."""
+    await written(queue, *(ended(arrived(number)) for number in range(5000)))
+    found = await ids_of(queue, limit=999)
+    assert (len(found), set(found)) == (5000, {f"id-{number}" for number in range(5000)})
+
+
+async def test_what_waits_is_told(queue: WholeQueue) -> None:
+    """A waiting event is in a list with all that is known of it, found by what it is, and gone when it ended."""
+    held = arrived(2, 5, not_before=NOON + 60_000, name="Lead")
+    await queue.append([arrived(1), held, server_record(3)._replace(arrived=NOON + 9)])
+    found = await queue.waiting(Filter())
+
+    assert [(each.id, each.arrived, each.held_until) for each in found] == [
+        ("id-3", NOON + 9, 0),
+        ("id-2", NOON + 5, NOON + 60_000),
+        ("id-1", NOON, 0),
+    ]
+    assert found[2].facts == FACTS
+    for wanted in (Filter(name="Lead"), Filter(ids=("id-2",)), Filter(since_ms=NOON + 1, until_ms=NOON + 9)):
+        assert [each.id for each in await queue.waiting(wanted)] == ["id-2"]
+    assert [each.id for each in await queue.waiting(Filter(browser_copy=FROM_SERVER))] == ["id-3"]
+    assert len(await queue.waiting(Filter(limit=1))) == 1
+    assert await queue.waiting(Filter(pixel="777")) == []
+
+
+async def test_tallies_add_up_and_are_bounded(queue: WholeQueue) -> None:
+    """A count grows with whatever is added to it, and subjects beyond the bound are one."""
+    await queue.add_tallies([Tally(HOUR, "origin", "https://a.example", 2), Tally(HOUR + 1, "origin", "b", 1)])
+    await queue.add_tallies([Tally(HOUR, "origin", "https://a.example", 3), Tally(HOUR, "tag", "1.0", 1)])
+    assert await queue.tallies(HOUR, HOUR + 1) == [
+        Tally(HOUR, "origin", "https://a.example", 5),
+        Tally(HOUR, "tag", "1.0", 1),
+    ]
+    await queue.add_tallies([Tally(HOUR, "origin", f"https://{number}.example", 1) for number in range(150)])
+    found = {each.subject: each.count for each in await queue.tallies(HOUR, HOUR + 1) if each.kind == "origin"}
+    assert (found[OTHER], found["https://a.example"], len(found)) == (51, 5, 101)
