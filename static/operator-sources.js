@@ -10,14 +10,13 @@ import { table } from "./operator-table.js";
 import { COPIES, REASONS, STATUSES } from "./operator-words.js";
 
 /**
- * @typedef {{ site: string, domains: string[], prefix: string, events: number, statuses: Record<string, number>,
- *   drop_reasons: Record<string, number>, browser_copies: Record<string, number>, bots: number, gpc: number,
- *   consents: { consent: string, source: string, events: number }[], names: { name: string, events: number }[],
- *   last_hour: number | null }} Site
+ * @typedef {{ site: string, domains: string[], prefix: string, events: number, of_pages: number,
+ *   statuses: Record<string, number>, drop_reasons: Record<string, number>, browser_copies: Record<string, number>,
+ *   bots: number, gpc: number, gpc_share: number | null, consents: { consent: string, source: string, events: number }[],
+ *   names: { name: string, events: number }[], last_hour: number | null }} Site
  * @typedef {{ site: string, build: string, is_current: boolean, loads: number, first_hour: number, last_hour: number }} Tag
  * @typedef {{ code: string, origin: string, requests: number, last_hour: number, setting: string }} Refused
- * @typedef {{ site: string, events: number, share: number | null }} Signal
- * @typedef {{ sites: Site[], tags: Tag[], refused: Refused[], signals: { gpc: Signal[], bots: Signal[] } }} Sources
+ * @typedef {{ sites: Site[], tags: Tag[], refused: Refused[] }} Sources
  */
 
 const EVERY_MS = 10_000;
@@ -41,9 +40,9 @@ export const sources = {
       clearRefusalIn(note);
       refused.show(answer.refused);
       tags.show(answer.tags);
-      reconcile(sites, answer.sites.map((site) => ({ site, signals: signalsOf(answer, site.site) })), ({ site }) => site.site, () => make("section"), (card, item) => {
-        card.setAttribute("aria-label", `Site ${item.site.site}`);
-        card.replaceChildren(...siteParts(item.site, item.signals));
+      reconcile(sites, answer.sites, ({ site }) => site, () => make("section"), (card, site) => {
+        card.setAttribute("aria-label", `Site ${site.site}`);
+        card.replaceChildren(...siteParts(site));
       });
     };
     const question = () => {
@@ -60,12 +59,6 @@ export const sources = {
   },
 };
 
-/** @param {Sources} answer @param {string} name */
-const signalsOf = ({ signals }, name) => ({
-  gpc: signals.gpc.find(({ site }) => site == name),
-  bots: signals.bots.find(({ site }) => site == name),
-});
-
 /** @param {Record<string, number>} counts @param {(key: string) => string} words @param {(key: string) => string} [href] */
 const amounts = (counts, words, href) => {
   const pairs = Object.entries(counts).filter(([, amount]) => amount).sort((one, other) => other[1] - one[1]);
@@ -73,11 +66,11 @@ const amounts = (counts, words, href) => {
   return make("ul", { class: "amounts" }, ...pairs.map(([key, amount]) => make("li", {}, href ? link(words(key), href(key)) : words(key), " ", make("strong", {}, count(amount)))));
 };
 
-/** @param {Signal | undefined} signal @param {number} events */
-const signalText = (signal, events) => (signal ? `${count(signal.events)} (${percent(signal.share)} of the events of pages)` : count(events));
+/** @param {number} events @param {number | null} share */
+const partText = (events, share) => (share == null ? count(events) : `${count(events)} (${percent(share)} of the events of pages)`);
 
-/** @param {Site} site @param {{ gpc?: Signal, bots?: Signal }} signals */
-const siteParts = (site, signals) => {
+/** @param {Site} site */
+const siteParts = (site) => {
   const { site: name, domains, prefix, events, statuses, drop_reasons: reasons, browser_copies: copies, consents, names, last_hour: last } = site;
   const head = make("h2", {}, name);
   if (!events) {
@@ -93,8 +86,8 @@ const siteParts = (site, signals) => {
       ["Browser copies", amounts(copies, (key) => (COPIES[key] || [key])[0], (copy) => linkTo("events", { site: name, browser_copy: copy }))],
       ["Dropped because", amounts(reasons, (key) => REASONS[key] || key, (reason) => linkTo("events", { site: name, status: "dropped", reason }))],
       ["Consent", consents.length ? make("ul", { class: "amounts" }, ...consents.map((item) => make("li", {}, consentText({ consent: item.consent, consent_source: item.source }), " ", make("strong", {}, count(item.events))))) : "nothing is known"],
-      ["Global Privacy Control", signalText(signals.gpc, site.gpc)],
-      ["Machines", signalText(signals.bots, site.bots)],
+      ["Global Privacy Control", partText(site.gpc, site.gpc_share)],
+      ["Machines", partText(site.bots, site.of_pages ? site.bots / site.of_pages : null)],
       ["Most frequent events", make("ul", { class: "amounts" }, ...names.map((item) => make("li", {}, link(item.name, linkTo("events", { site: name, name: item.name })), " ", make("strong", {}, count(item.events)))))],
     ]),
   ];
