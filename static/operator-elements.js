@@ -70,7 +70,7 @@ export const button = (text, act, attributes = {}) => {
 
 /** @param {import("./operator-words.js").GraphError} graphError @returns {(HTMLElement | string)[]} */
 export const graphErrorParts = ({ code, subcode, message, fbtrace_id: trace }) => {
-  const parts = [code != null && `code ${code}`, subcode != null && `subcode ${subcode}`, trace && `trace ${trace}`];
+  const parts = [code && `code ${code}`, subcode && `subcode ${subcode}`, trace && `trace ${trace}`];
   const numbers = parts.filter(Boolean).join(", ");
   return [
     message ? make("q", { class: "line" }, message) : "",

@@ -51,7 +51,7 @@ const COLUMNS = [
     label: "Meta’s answer",
     show: ({ message, code, fbtrace_id: trace, attempts, at, status }) => [
       message ? make("q", { class: "line" }, message) : "",
-      code != null ? make("code", { class: "line" }, `code ${code}`) : "",
+      code ? make("code", { class: "line" }, `code ${code}`) : "",
       status == "delivered" && at ? make("span", { class: "line" }, `took it at ${clock(at)}`) : "",
       attempts > 1 || isWaitingTried(status, attempts) ? make("span", { class: "line soft" }, `${count(attempts)} attempts`) : "",
       trace ? make("code", { class: "line" }, trace) : "",

@@ -16,6 +16,7 @@ from servers import served
 
 from proxy.app import Running, running
 from proxy.config import load
+from proxy.queue.contract import MOST_IDS
 from proxy.simulator.graph.app import make_app
 
 PIXEL, OTHER = "1234567890", "2222222222"
@@ -61,12 +62,14 @@ class Office:
 
     async def ended(self, *ids: str) -> None:
         """Wait until events are in the ledger."""
+        for first in range(0, len(ids), MOST_IDS):
+            some = ids[first : first + MOST_IDS]
 
-        async def all_are() -> bool:
-            found = await self.api(f"events?{urlencode([('id', name) for name in ids])}&limit=1000")
-            return {event["id"] for event in found["events"]} >= set(ids)
+            async def all_are(wanted: tuple[str, ...] = some) -> bool:
+                found = await self.api(f"events?{urlencode([('id', name) for name in wanted])}&limit=1000")
+                return {event["id"] for event in found["events"]} >= set(wanted)
 
-        await until(all_are, seconds=60, what=f"the end of {', '.join(ids)}")
+            await until(all_are, seconds=60, what=f"the end of {', '.join(some)}")
 
     async def bury(self, *ids: str) -> None:
         """Let events become dead letters, all of them named Lead."""

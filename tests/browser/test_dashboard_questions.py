@@ -31,7 +31,7 @@ async def find_purchase(desk: Desk, sold: datetime) -> None:
     """Find the Purchase by its name and its time, and open its story."""
     page = desk.page
     await enter(desk, "Events")
-    await page.get_by_label("Name").fill("Purchase")
+    await page.get_by_role("combobox", name="Name").fill("Purchase")
     around = page.get_by_label("Around")
     zone = await page.evaluate("-new Date().getTimezoneOffset()")
     assert zone == 0, "the test's browser is in UTC"
