@@ -1,6 +1,7 @@
 """What the doctor says of a page, and of the tag as it comes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ SOUND_PAGES: dict[str, tuple[str, dict[str, str]]] = {
 }
 FAULTY_PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "page_without_tag": (html(TRAP, PIXEL), {}),
+    "page_other_prefix": (html(TRAP, TAG.replace("shop-tools", "k7f2q3w5"), PIXEL), {}),
     "page_without_pixel": (html(TRAP, TAG), {}),
     "page_pixel_first": (html(PIXEL, TRAP, TAG), {}),
     "page_without_trap": (html(TAG, PIXEL), {}),
@@ -103,6 +105,24 @@ def test_a_sound_page_is_passed_over(body: str, headers: dict[str, str]) -> None
 def test_each_fault_of_a_page_is_found(code: str, case: tuple[str, dict[str, str]]) -> None:
     """What is wrong with a page brings its finding and no other."""
     assert [finding.code for finding in page.findings(HERE, answer(*case))] == [code]
+
+
+@pytest.mark.parametrize(
+    ("src", "code"),
+    [
+        ("https://t.shop.example/k7f2q3w5/m.js", "page_other_prefix"),
+        ("/oldword/m.js", "page_other_prefix"),
+        ("/otherword/m.js", "page_without_tag"),
+        ("https://elsewhere.example/k7f2q3w5/m.js", "page_without_tag"),
+        ("/k7f2q3w5/app.js", "page_without_tag"),
+    ],
+)
+def test_a_tag_of_another_secret_is_told_from_none(src: str, code: str) -> None:
+    """By the shape of derived paths on hosts of the site, or the paths of old secrets; other scripts are others'."""
+    before = replace(HERE, old_prefixes=["/oldword"])
+    found = page.findings(before, answer(html(TRAP, f'<script src="{src}"></script>', PIXEL)))
+
+    assert [finding.code for finding in found] == [code]
 
 
 def test_what_is_pasted_mends_the_page() -> None:

@@ -117,3 +117,13 @@ async def test_a_tag_from_a_stranger_is_not_asked_for(tmp_path: Path) -> None:
 async def test_of_a_name_that_leads_nowhere_nothing_else_is_said(tmp_path: Path) -> None:
     """No certificate, page or tag can be looked at there, and one finding says why."""
     assert await codes(tmp_path, {"other.example": [NEAR]}, {}) == {"name_missing": HOST}
+
+
+async def test_a_site_may_have_its_pages_on_www_alone(tmp_path: Path) -> None:
+    """That the domain itself leads nowhere is right then; that www has no page is nobody's fault otherwise."""
+    alone = await codes(tmp_path, {WWW: [NEAR, NEAR6]}, {f"https://{WWW}": (200, "")})
+    without = await codes(tmp_path, {**ALONE, WWW: [NEAR, NEAR6]}, REDIRECT | {f"https://{HOST}": (200, "")})
+
+    assert "name_missing" not in alone
+    assert alone["page_without_tag"] == "https://www.shop.example/"
+    assert "page_unseen" not in without

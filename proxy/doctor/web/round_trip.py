@@ -82,7 +82,9 @@ def collect_findings(place: PublicPlace, answer: WebAnswer | Unreached) -> Itera
     if isinstance(answer, Unreached) or is_challenge(answer):
         return  # the tag has not come either
     if answer.redirect:
-        yield Finding("collect_redirected", place.collect, f"{answer.status} to {answer.redirect[:200]}")
+        yield Finding(
+            "collect_redirected", place.collect, f"{answer.status} to {answer.redirect.partition('?')[0][:200]}"
+        )
     elif answer.status == 403 and _error(answer).startswith("origin"):
         seen = f"403 for a page of {place.origin}"
         yield Finding("collect_refused", place.collect, seen, f'domains = ["{host_of(place.origin)}"]')
