@@ -1,6 +1,7 @@
 /** The page of pixels: state, Meta's last words, token, and what the operator can do with each. */
 
 import { Refusal, ask, poll, showRefusalIn, clearRefusalIn } from "./operator-ask.js";
+import { now } from "./operator-clock.js";
 import { confirmFirst } from "./operator-confirm.js";
 import { button, chip, facts, graphErrorParts, link, make, momentLine, reconcile, say, why } from "./operator-elements.js";
 import { age, count } from "./operator-format.js";
@@ -161,6 +162,6 @@ const tokenParts = (token, success) => {
   const ends = [expires, access].filter((end) => end != null);
   if (!ends.length) return [chip(["Valid", "good"]), " it does not expire", scope, when];
   const end = Math.min(.../** @type {number[]} */ (ends));
-  const isSoon = end - Date.now() < SOON_MS;
+  const isSoon = end - now() < SOON_MS;
   return [chip(isSoon ? ["Ends soon", "warn"] : ["Valid", "good"]), " ", end == expires ? "it ends " : "its access to data ends ", momentLine(end), scope, when];
 };
