@@ -15,8 +15,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, NamedTuple
 
 from proxy import __version__
-from proxy.alerts.alerter import Alerter
-from proxy.alerts.figures import DayFigures
 from proxy.alerts.start import alerting
 from proxy.config.address import Address
 from proxy.config.load import Config
@@ -46,6 +44,7 @@ from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
 from proxy.telemetry.readiness import Check, QueueCheck, Readiness
 from proxy.telemetry.tallies import TallyCollector
+from proxy.watch.start import watching
 
 
 class Running(NamedTuple):
@@ -136,21 +135,6 @@ def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-def alerts(parts: Parts, readiness: Readiness) -> AbstractAsyncContextManager[Alerter | None]:
-    """Return what tells of conditions as long as it is entered."""
-    installation, queue, _, conditions = parts
-    settings = installation.settings
-    return alerting(
-        settings.alerts,
-        installation.config.data_dir,
-        look=readiness.conditions,
-        figures=DayFigures(queue).lines,
-        board=conditions,
-        shared=queue if settings.queue.engine == "postgres" else None,
-        now=now_ms,
-    )
-
-
 async def listen_to_operator(
     stack: AsyncExitStack, parts: Parts, delivery: Delivery, checks: Sequence[Check] = ()
 ) -> Address:
@@ -170,7 +154,11 @@ async def listen_to_operator(
     install_check = InstallCheckApi(installation.install_checks(), settings.site, installation.prefixes, now_ms)
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
-    alerter = await stack.enter_async_context(alerts(parts, readiness))
+    directory, seen = installation.config.data_dir, readiness.conditions
+    await stack.enter_async_context(watching(settings, directory, queue=queue, board=conditions, now=now_ms))
+    alerter = await stack.enter_async_context(
+        alerting(settings, directory, seen, queue=queue, board=conditions, now=now_ms)
+    )
     shown = Shown(
         password=settings.server.operator_password.get_secret_value(),
         queue=queue,
