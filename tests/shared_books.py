@@ -103,7 +103,7 @@ class Books:
         await self.ledger.make({at // DAY_MS for at, *_ in updates})
 
         async def work(run: Run) -> None:
-            await self.ledger.write_updates(run, keyed)
+            await self.ledger.write(run, (), updates=keyed)
 
         await self.database.transact(Role.BOOKS, work)
 

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.cli.commands import MODULES
 from proxy.model.condition import FAILS_READINESS, ConditionCode
+from proxy.model.condition_advice import ADVICE
 from proxy.model.event import DropReason
 from proxy.queue.contract import Stats
 from proxy.telemetry.metrics import Metrics
@@ -111,3 +112,13 @@ def test_both_commands_stand_in_the_first_screen() -> None:
 
     assert "make demo" in first
     assert "make test" in first
+
+
+@pytest.mark.parametrize("code", get_args(ConditionCode))
+def test_every_condition_has_its_place_to_look_up(code: ConditionCode) -> None:
+    """The page of conditions has a section for each code, with the advice that alerts give too."""
+    page = (ROOT / "docs" / "conditions.md").read_text()
+    section = " ".join(page.partition(f"\n## `{code}`\n")[2].partition("\n## ")[0].split())
+
+    assert f"**{ADVICE[code].title}.**" in section
+    assert f"What to do: {ADVICE[code].to_do}" in section

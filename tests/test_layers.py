@@ -19,17 +19,20 @@ TABLE: dict[str, set[str]] = {
     "__init__": set(),
     "static_files": set(),
     "model": set(),
-    "config": set(),
+    "config": {"model"},
     "graph": {"model"},
     "figures": {"model"},
     "rules": {"model", "config", "graph"},
     "backfill": {"model", "graph"},
     "queue": {"model", "config", "graph"},
     "telemetry": {"model", "rules", "queue"},
+    "watch": {"model", "config", "graph", "queue"},
+    "alerts": {"__init__", "model", "config", "figures", "queue"},
     "delivery": {"__init__", "model", "config", "graph", "queue", "telemetry"},
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {
         "static_files",
+        "alerts",
         "model",
         "config",
         "figures",
@@ -57,6 +60,8 @@ TABLE: dict[str, set[str]] = {
     "app": {
         "__init__",
         "installation",
+        "alerts",
+        "watch",
         "doctor",
         "model",
         "config",
@@ -80,6 +85,7 @@ TABLE: dict[str, set[str]] = {
     "cli": {
         "__init__",
         "static_files",
+        "alerts",
         "model",
         "figures",
         "config",
@@ -99,7 +105,7 @@ TABLE: dict[str, set[str]] = {
 }
 # All but the wiring speak with the queue by its contract; which engine answers is the wiring's business.
 CONTRACT = "proxy.queue.contract"
-BEFORE_THE_QUEUE = {"telemetry", "delivery", "edge", "operator"}
+BEFORE_THE_QUEUE = {"alerts", "watch", "telemetry", "delivery", "edge", "operator"}
 
 
 def room_of(module: str) -> str:

@@ -84,7 +84,7 @@ def check(  # noqa: PLR0913 - its options
     ways = Ways(connect_to, nameserver)
     report = asyncio.run(doctor.examine(config, doctor.Examining(ways, base, offline=offline, send_test=send_test)))
     if as_json:
-        click.echo(printable(orjson.dumps(doctor.report_json(report), option=orjson.OPT_INDENT_2).decode()))
+        click.echo(printable(orjson.dumps(doctor.report_json(report)).decode()))
     else:
         for line in _lines(report):
             click.echo(line)

@@ -12,6 +12,7 @@ from proxy.cli.terminal import Lines
 MODULES: Final = {
     "serve": "serve",
     "demo": "serve",
+    "alerts": "alerts",
     "simulator": "serve",
     "check": "check",
     "snippet": "snippet",

@@ -31,6 +31,7 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the mistakes between the values of a configuration, as read from TOML."""
     yield from _server_contradictions(_table(raw.get("server")))
     yield from _queue_contradictions(_table(raw.get("queue")), _table(raw.get("server")))
+    yield from _alert_contradictions(_table(raw.get("alerts")))
     sites = [_table(site) for site in _list(raw.get("site"))]
     yield from _repeated_names(sites)
     yield from _shared_paths(sites)
@@ -67,6 +68,19 @@ def _queue_contradictions(queue: Mapping[str, Any], server: Mapping[str, Any]) -
         yield Problem("server.secret", "missing", accepted)
     if queue.get("url") and queue.get("engine", "sqlite") == "sqlite":
         yield Problem("queue.url", "a database", 'empty with queue.engine = "sqlite"')
+
+
+def _alert_contradictions(alerts: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield settings of alerts that reach nobody, and passwords that would travel for all to read."""
+    told = [key for key in ("webhook", "email") if _list(alerts.get(key))]
+    if alerts and not told:
+        yield Problem("alerts", "tells nobody", "with [[alerts.webhook]] or [[alerts.email]]")
+    for index, mail in enumerate(map(_table, _list(alerts.get("email")))):
+        if mail.get("user") and mail.get("security") == "none":
+            yield Problem(f"alerts.email[{index}].security", "'none'", '"starttls" or "tls", since there is a user')
+        if bool(mail.get("user")) != bool(mail.get("password")):
+            missing = "password" if mail.get("user") else "user"
+            yield Problem(f"alerts.email[{index}].{missing}", "missing", "user and password, or neither")
 
 
 def _listener(server: Mapping[str, Any], key: str) -> Address | None:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
@@ -10,6 +11,8 @@ from proxy.config.database_url import server_urls
 from proxy.config.hosts import ascii_host
 from proxy.config.password_hash import is_hash, read_hash
 
+_HOOK = re.compile(r"https?://[^/?#\s]+(/\S*)?", re.ASCII)
+_MAIL = re.compile(r"[^@\s<>,;\x00-\x1f]+@[^@\s<>,;\x00-\x1f]+", re.ASCII)
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
@@ -26,6 +29,31 @@ def _resolved(value: object, info: ValidationInfo) -> object:
     context = info.context or {}
     resolve: Resolver = context["resolve"]
     return "" if info.field_name in context.get("unused", ()) else resolve(value)
+
+
+def _resolved_of_alerts(value: object, info: ValidationInfo) -> object:
+    return "" if "alerts" in (info.context or {}).get("unused", ()) else _resolved(value, info)
+
+
+def _hook_address(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text and not _HOOK.fullmatch(text):
+        raise ValueError("not an http(s) address")
+    return value
+
+
+def _mail_address(value: str) -> str:
+    if not _MAIL.fullmatch(value):
+        raise ValueError("not an e-mail address")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, ZoneInfoNotFoundError) as error:
+        raise ValueError("not a time zone of this machine") from error
+    return value
 
 
 def _path_segment(value: str) -> str:
@@ -79,3 +107,8 @@ BlockedKey = Annotated[str, AfterValidator(folded)]
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+AlertSecret = Annotated[SecretStr, BeforeValidator(_resolved_of_alerts)]
+"""A secret that only alerts need: commands that send none leave all of them unread with ``alerts``."""
+HookAddress = Annotated[AlertSecret, AfterValidator(_hook_address)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]

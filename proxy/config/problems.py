@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 from proxy.config.schema import Settings
 
 _SECRETS = {"secret", "old_secrets", "access_token", "app_secret", "operator_password", "access_keys"}
-_DATABASE = ("queue", "url")
-"""May hold a password; the other keys of that name hold none."""
+_SECRETS_IN = {"queue": {"url"}, "alerts": {"url", "user", "password"}}
+"""By table: what may hold a password; other tables have keys of these names that hold none."""
 _REFERENCE = re.compile(r"^(env|file):")
 
 Location = tuple[str | int, ...]
@@ -73,7 +73,7 @@ def _path(location: Location) -> str:
 def _printed_value(location: Location, value: object, message: str) -> str:
     if isinstance(value, dict | list):  # may hold secrets deeper down
         return "a table" if isinstance(value, dict) else f"a list of {len(value)}"
-    if _SECRETS.isdisjoint(location) and location != _DATABASE:
+    if _SECRETS.isdisjoint(location) and _SECRETS_IN.get(str(location[0]), set()).isdisjoint(location):
         return repr(value)
     is_reference = isinstance(value, str) and _REFERENCE.match(value)
     detail = message.removeprefix("Value error, ")

@@ -11,10 +11,11 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator
+from pydantic import AfterValidator, Field, SecretStr, create_model, field_validator
 
 from proxy.config.access_keys import ACCEPTED, AccessKey
 from proxy.config.address import Address
+from proxy.config.alerts import AlertSettings
 from proxy.config.consent_managers import CONSENT_MANAGERS, consent_manager_name
 from proxy.config.field_types import (
     BlockedKey,
@@ -29,6 +30,7 @@ from proxy.config.field_types import (
     Secret,
     Whole,
 )
+from proxy.config.section import Section as _Section
 
 # Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
 _BLOCKED = """
@@ -39,10 +41,6 @@ _BLOCKED = """
 """
 
 ConsentSource = Annotated[str, AfterValidator(consent_manager_name)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class ServerSettings(_Section):
@@ -269,4 +267,5 @@ class Settings(_Section):
     graph: GraphSettings = Field(default_factory=GraphSettings, description="a table")
     queue: QueueSettings = Field(default_factory=QueueSettings, description="a table")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="a table")
+    alerts: AlertSettings = Field(default_factory=AlertSettings, description="a table")
     site: tuple[Site, ...] = Field(min_length=1, description="one [[site]] or more")

@@ -145,15 +145,16 @@ def _public(config: Config, examining: Examining, visitor: Visitor) -> dict[str,
     subjects = {"the public addresses": _told(skipped)}
     try:
         installation = Installation.existing(config)
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return subjects  # a finding about data_dir already
     if not installation.secret:
         unseen = [Finding("probe_unseen", "", "there is no secret yet, and so no path")] if looked_at else []
         return {"the public addresses": _told([*skipped, *unseen])}
     keys, turns = ProbeKeys(installation.secret), asyncio.Semaphore(_AT_ONCE)
     for site in looked_at:
-        place = (site, installation.prefixes(site)[0], keys, _base_of(site, examining))
-        subjects[f"the public addresses of {site.name}"] = _in_turn(SiteLook(visitor, config.settings, *place), turns)
+        prefix, *old_prefixes = installation.prefixes(site)
+        look = SiteLook(visitor, config.settings, site, prefix, keys, _base_of(site, examining), old_prefixes)
+        subjects[f"the public addresses of {site.name}"] = _in_turn(look, turns)
     return subjects
 
 

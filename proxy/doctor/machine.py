@@ -5,6 +5,7 @@ import socket
 import tomllib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from proxy.config.address import Address
 from proxy.config.load import Config
@@ -72,7 +73,7 @@ def _is_secret(value: object) -> bool:
     """Tell whether a value is a secret itself, and of addresses those that hold a password."""
     if not isinstance(value, str) or not value or value.startswith(_REFERENCES):
         return False
-    return not value.startswith(("http://", "https://")) and (":" in value.partition("@")[0] or "://" not in value)
+    return "://" not in value or bool(urlsplit(value).password)
 
 
 def _ports(config: Config) -> Iterator[Finding]:

@@ -9,16 +9,22 @@ from typing import Literal, Protocol, TypeAlias
 ConditionCode: TypeAlias = Literal[
     # Storing
     "queue",
+    "queue_filling",
+    "disk_short",
     "database",
     "housekeeping",
     "ledger_incomplete",
     "order_id_conflict",
     # Delivering
     "pixel_paused",
+    "pixel_stopped",
     "delivery_late",
     "graph_errors",
     "suspects_late",
     "pixel_not_configured",
+    "dead_letters",
+    "token_expiring",
+    "graph_version",
     "clock",
     # Receiving
     "untrusted_forwarding",
@@ -30,14 +36,24 @@ ConditionCode: TypeAlias = Literal[
     "address_full",
     "limited",
     "descriptors",
+    "silence",
+    "tag_not_seen",
+    "pair_rate_fell",
+    "id_reused",
     # The proxy itself
     "operator_password",
     "workers",
+    "alert_not_sent",
     "fault",
 ]
 
 FAILS_READINESS: frozenset[ConditionCode] = frozenset({"queue", "pixel_paused", "delivery_late"})
 """With one of these the proxy is not ready; with any of the rest it is only degraded."""
+OF_ALL_PROXIES: frozenset[ConditionCode] = frozenset({
+    *("queue_filling", "order_id_conflict", "pixel_not_configured", "dead_letters", "graph_version"),
+    *("foreign_origin", "insecure_origin", "unknown_host", "silence", "tag_not_seen", "pair_rate_fell", "id_reused"),
+})  # fmt: skip
+"""Of proxies that share a queue each finds these, so one of them tells of it; the rest is of one machine or lane."""
 
 
 @dataclass(frozen=True, slots=True)

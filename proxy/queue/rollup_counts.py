@@ -22,7 +22,7 @@ UNDECIDED = frozenset({BrowserCopy.PENDING, BrowserCopy.BLOCKED})
 """Browser copies of which later news may come; that a Pixel fired is final."""
 
 
-class Share(NamedTuple):
+class RollupShare(NamedTuple):
     """What one row adds to its rollup."""
 
     events: int
@@ -34,7 +34,7 @@ class Share(NamedTuple):
     currency: str
 
 
-class Counts:
+class RollupSums:
     """Sums of shares; may be less than nothing where more is taken back than was added."""
 
     __slots__ = ("events", "lag", "match_keys", "values")
@@ -46,7 +46,7 @@ class Counts:
         """By bit number."""
         self.lag = [0] * LAG_SLOTS
 
-    def add(self, share: Share, sign: int = 1) -> None:
+    def add(self, share: RollupShare, sign: int = 1) -> None:
         """Add a share, or take it back with a ``sign`` of -1."""
         events, bits, slot, value, currency = share
         number = sign * events
@@ -94,7 +94,7 @@ def rollup(key: RollupKey, events: int, packed: bytes) -> Rollup:
     Args:
         key: What its events have in common.
         events: How many they are.
-        packed: As ``Counts.packed`` wrote it.
+        packed: As ``RollupSums.packed`` wrote it.
     """
     values, keys, lag = _decode(packed)
     carried = {name: number for name, number in zip(MATCH_KEYS, keys, strict=False) if number}
@@ -102,21 +102,21 @@ def rollup(key: RollupKey, events: int, packed: bytes) -> Rollup:
     return Rollup(key, events, {currency: (count, total) for currency, count, total in values}, carried, slots)
 
 
-def share_of(row: LedgerRow) -> Share:
+def share_of(row: LedgerRow) -> RollupShare:
     """Return what a row adds to its rollup."""
     facts = row.facts
-    return Share(events_of(row), facts.match_keys, lag_slot(row), facts.value, facts.currency)
+    return RollupShare(events_of(row), facts.match_keys, lag_slot(row), facts.value, facts.currency)
 
 
-def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, Counts]:
+def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
     """Return rows as rollups, with names that are not bounded, and browser copies as the rows say them."""
-    deltas: dict[RollupKey, Counts] = {}
+    deltas: dict[RollupKey, RollupSums] = {}
     for row in rows:
         if row.status is Status.REPLAYED:
             continue
         key = key_of(row)
         if (counts := deltas.get(key)) is None:
-            counts = deltas[key] = Counts()
+            counts = deltas[key] = RollupSums()
         counts.add(share_of(row))
     return deltas
 

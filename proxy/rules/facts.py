@@ -66,5 +66,5 @@ def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str,
 
 
 def words(redactions: Iterable[Redaction]) -> tuple[str, ...]:
-    """Return redactions as the ledger says them."""
-    return tuple([f"{what}:{place}" for what, place in redactions])
+    """Return redactions as the ledger says them, each once."""
+    return tuple(dict.fromkeys([f"{what}:{place}" for what, place in redactions]))

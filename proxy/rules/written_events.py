@@ -5,6 +5,7 @@ from functools import partial
 
 from proxy.graph import payload
 from proxy.model.event import Event, Redaction
+from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.record import Record
 from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import facts, limits
@@ -26,7 +27,7 @@ _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 _record_of = partial(tuple.__new__, Record)
 # What only servers' events say otherwise, between the part that is shared and the order.
 _OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
-_ALONE = tuple(Record._field_defaults[name] for name in ("order", "not_before", "pending"))
+_ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_before", "pending")))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -114,8 +115,10 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     first_event = None if first_id in case.shared_parts else event(event_case, first_id)
     own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
     size = len(event_case.pixels) * (len(own) + _in_json(findings))
-    twin = twin_of(event_case) if name in ONCE and case.policy.joins_orders else _ALONE
+    of_page = (*_OF_PAGES, *twin_of(event_case)) if name in ONCE and case.policy.joins_orders else _ALONE
     says_more = "value" in data or event_case.redactions
+    alike: EventFacts | None = None
+    told: tuple[EventFacts, int] = (NO_FACTS, 0)
     records: list[Record] = []
     first = None
     for pixel in event_case.pixels:
@@ -127,8 +130,10 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         size += part.noted
         about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
         shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
-        told = facts.with_data(part.facts, data, event_case.redactions) if says_more else part.facts
-        records.append(_record_of((*about, *shared, *_OF_PAGES, *twin, told, case.request.now)))
+        if part.facts is not alike:
+            alike = part.facts
+            told = (facts.with_data(alike, data, event_case.redactions) if says_more else alike, case.request.now)
+        records.append(_record_of(about + shared + of_page + told))
     return records, size
 
 
@@ -144,8 +149,9 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
     case = event_case.case
     person = case.people[pixel_id]
     findings = _findings(case, person)
+    alike = first if first is not None and first.person is person else None
     if first is not None:
-        written = first.written if first.person is person else payload.shared(event(event_case, pixel_id))
+        written = alike.written if alike else payload.shared(event(event_case, pixel_id))
     return SharedPart(
         written,
         person,
@@ -153,7 +159,7 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
         _bot_reason(case),
         size=len(written) + _PERSON * len(person.digests) + _FRAME,
         noted=_in_json(findings),
-        facts=facts.with_keys(case.facts, person.user_data, event_case.page),
+        facts=alike.facts if alike else facts.with_keys(case.facts, person.user_data, event_case.page),
     )
 
 

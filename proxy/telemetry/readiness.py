@@ -37,10 +37,18 @@ class Readiness:
         """Return the conditions that stand on the board, without a new look at anything."""
         return self._conditions.current()
 
+    async def conditions(self) -> Sequence[Condition]:
+        """Return the conditions that stand, after all checks."""
+        return (await self.health()).conditions
+
     async def health(self) -> Health:
         """Return the health after all checks."""
         for part in self._checks:
             await part.check()
+        return self.known_health()
+
+    def known_health(self) -> Health:
+        """Return the health as the board has it, without a new look at anything."""
         current = self._conditions.current()
         failing = any(condition.failing for condition in current)
         return Health("failing" if failing else "degraded" if current else "ready", current)

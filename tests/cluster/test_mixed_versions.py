@@ -19,8 +19,8 @@ _STEPS = tuple(f"ALTER TABLE {table} ADD COLUMN added int2 NOT NULL DEFAULT 0" f
 _CHANGES = {
     "proxy/__init__.py": ('__version__ = "', '__version__ = "1'),
     "proxy/queue/postgres/schema.py": (
-        "\nCURRENT = Layout(1, 1, TABLES, {})\n",
-        f"\nCURRENT = Layout(2, 1, TABLES, {{2: {_STEPS}}})\n",
+        "\nCURRENT = Layout(2, 1, TABLES, {})\n",
+        f"\nCURRENT = Layout(3, 1, TABLES, {{3: {_STEPS}}})\n",
     ),
 }
 

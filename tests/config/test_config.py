@@ -49,7 +49,7 @@ def test_the_example_lists_every_key_with_its_default(path: str, name: str) -> N
     field = models()[path].model_fields[name]
 
     assert name in table
-    is_table = isinstance(table[name], dict) or name in ("webhook", "pixel")
+    is_table = isinstance(table[name], dict) or name in ("webhook", "pixel", "email")
     if not field.is_required() and not is_table and name != "test_event_until":
         assert plain(field.get_default(call_default_factory=True)) == plain(table[name])
 
@@ -64,7 +64,9 @@ def plain(value: Any) -> Any:
 
 def test_the_example_has_no_other_keys() -> None:
     """The example, all of it switched on, is a sound configuration but for what this version refuses."""
-    loaded = load.parse(uncommented(), {"META_TOKEN": "t", "SHOPIFY_SECRET": "s"}, base=Path())
+    loaded = load.parse(
+        uncommented(), {"META_TOKEN": "t", "SHOPIFY_SECRET": "s", "ALERT_HOOK": "https://hook.example"}, base=Path()
+    )
 
     assert loaded.settings.site[0].name == "shop"
 

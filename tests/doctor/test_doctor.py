@@ -42,62 +42,114 @@ def test_nothing_is_said_of_what_is_right(tmp_path: Path) -> None:
     assert [finding for finding in found(tmp_path) if finding.code != "checked_as_root"] == []
 
 
-MISTAKES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "everybody is trusted": ("server.trusted_proxies[0]", {"trusted_proxies": ["0.0.0.0/0"]}, {}),
-    "everybody is trusted, IPv6": ("server.trusted_proxies[1]", {"trusted_proxies": ["127.0.0.1/32", "::/0"]}, {}),
-    "half the internet is trusted": ("server.trusted_proxies[0]", {"trusted_proxies": ["128.0.0.0/1"]}, {}),
-    "a public suffix": ("site[0].domains[0]", {}, {"domains": ["com"]}),
-    "a suffix of two labels": ("site[0].domains[1]", {}, {"domains": ["shop.test", "co.uk"]}),
-    "hosts of one service": ("site[0].domains[0]", {}, {"domains": ["github.io"]}),
-    "the example's domain": ("site[0].domains[0]", {}, {"domains": ["shop.example"]}),
-    "the example's pixel": ("site[0].pixel[0].id", {}, {"pixel": [{"id": "1234567890", "access_token": TOKEN}]}),
-    "a secret that repeats itself": ("server.secret", {"secret": "password" * 4}, {}),
-    "a secret of one letter": ("server.secret", {"secret": "x" * 64}, {}),
+MISTAKES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "everybody is trusted": (
+        "trusted_proxies_wide",
+        "server.trusted_proxies[0]",
+        {"trusted_proxies": ["0.0.0.0/0"]},
+        {},
+    ),
+    "everybody is trusted, IPv6": (
+        "trusted_proxies_wide",
+        "server.trusted_proxies[1]",
+        {"trusted_proxies": ["127.0.0.1/32", "::/0"]},
+        {},
+    ),
+    "half the internet is trusted": (
+        "trusted_proxies_wide",
+        "server.trusted_proxies[0]",
+        {"trusted_proxies": ["128.0.0.0/1"]},
+        {},
+    ),
+    "a public suffix": ("domain_is_public_suffix", "site[0].domains[0]", {}, {"domains": ["com"]}),
+    "a suffix of two labels": (
+        "domain_is_public_suffix",
+        "site[0].domains[1]",
+        {},
+        {"domains": ["shop.test", "co.uk"]},
+    ),
+    "hosts of one service": ("domain_is_public_suffix", "site[0].domains[0]", {}, {"domains": ["github.io"]}),
+    "the example's domain": ("domain_placeholder", "site[0].domains[0]", {}, {"domains": ["shop.example"]}),
+    "the example's pixel": (
+        "pixel_placeholder",
+        "site[0].pixel[0].id",
+        {},
+        {"pixel": [{"id": "1234567890", "access_token": TOKEN}]},
+    ),
+    "a secret that repeats itself": ("secret_weak", "server.secret", {"secret": "password" * 4}, {}),
+    "a secret of one letter": ("secret_weak", "server.secret", {"secret": "x" * 64}, {}),
     "a password to guess": (
+        "password_weak",
         "server.operator_password",
         {"operator_listen": "10.0.0.1:9090", "operator_password": "pw"},
         {},
     ),
     "a password of one letter": (
+        "password_weak",
         "server.operator_password",
         {"operator_listen": "10.0.0.1:9090", "operator_password": "a" * 30},
         {},
     ),
-    "an access key of one word": ("site[0].access_keys[0]", {}, {"access_keys": ["password" * 4]}),
+    "an access key of one word": (
+        "access_key_guessable",
+        "site[0].access_keys[0]",
+        {},
+        {"access_keys": ["password" * 4]},
+    ),
     "an access key from a guide": (
+        "access_key_guessable",
         "site[0].access_keys[0]",
         {},
         {"access_keys": ["put-a-key-of-your-own-here-0123456789"]},
     ),
-    "a directory that is a file": ("server.data_dir", {"data_dir": __file__}, {}),
-    "a directory that cannot be made": ("server.data_dir", {"data_dir": f"{__file__}/data"}, {}),
+    "a directory that is a file": ("data_dir_not_directory", "server.data_dir", {"data_dir": __file__}, {}),
+    "a directory that cannot be made": ("data_dir_unmakeable", "server.data_dir", {"data_dir": f"{__file__}/data"}, {}),
 }
 
 
-@pytest.mark.parametrize(("key", "server", "site"), MISTAKES.values(), ids=MISTAKES)
-def test_what_cannot_be_right_fails(key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("code", "key", "server", "site"), MISTAKES.values(), ids=MISTAKES)
+def test_what_cannot_be_right_fails(
+    code: str, key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path
+) -> None:
     """Each mistake that would lose or leak something fails the check, at its key, and shows no secret."""
     failed = [finding for finding in found(tmp_path, server, **site) if finding.failing]
 
-    assert [finding.subject for finding in failed] == [key]
+    assert [(finding.code, finding.subject) for finding in failed] == [(code, key)]
     assert "password" * 4 not in str(failed[0])
 
 
-DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "open to everybody in plain HTTP": ("server.listen", {"listen": "0.0.0.0:8080"}, {}),
-    "open, and nobody trusted": ("server.listen", {"listen": "[::]:8080", "trusted_proxies": []}, {}),
-    "nobody trusted on loopback": ("server.trusted_proxies", {"trusted_proxies": []}, {}),
-    "no secret": ("server.secret", {"secret": ""}, {}),
-    "a password on loopback": ("server.operator_password", {"operator_password": "pw"}, {}),
-    "no token": ("site[0].pixel[0].access_token", {}, {"pixel": [{"id": "1", "access_token": "token"}]}),
-    "a short access key": ("site[0].access_keys[0]", {}, {"access_keys": ["c3a5e1f09b7d4268"]}),
+DOUBTS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "open to everybody in plain HTTP": ("listener_plain_http", "server.listen", {"listen": "0.0.0.0:8080"}, {}),
+    "open, and nobody trusted": (
+        "listener_plain_http",
+        "server.listen",
+        {"listen": "[::]:8080", "trusted_proxies": []},
+        {},
+    ),
+    "nobody trusted on loopback": ("trusted_proxies_empty", "server.trusted_proxies", {"trusted_proxies": []}, {}),
+    "no secret": ("secret_absent", "server.secret", {"secret": ""}, {}),
+    "a password on loopback": (
+        "password_weak_on_loopback",
+        "server.operator_password",
+        {"operator_password": "pw"},
+        {},
+    ),
+    "no token": ("token_short", "site[0].pixel[0].access_token", {}, {"pixel": [{"id": "1", "access_token": "token"}]}),
+    "a short access key": ("access_key_short", "site[0].access_keys[0]", {}, {"access_keys": ["c3a5e1f09b7d4268"]}),
     "an access key that a query changes": (
+        "access_key_characters",
         "site[0].access_keys[0]",
         {},
         {"access_keys": ["Tx7+kQ2/Zm4=Rw9vLc1YpNe6JsUa0HgB3d"]},
     ),
-    "orders that nobody can send": ("site[0].access_keys", {}, {"orders": {"unknown_people": "ldu"}}),
+    "orders that nobody can send": (
+        "orders_without_server",
+        "site[0].access_keys",
+        {},
+        {"orders": {"unknown_people": "ldu"}},
+    ),
     "people whom nobody asked": (
+        "unknown_people_without_effect",
         "site[0].orders.unknown_people",
         {},
         {
@@ -107,6 +159,7 @@ DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "people of a shop whom nobody asked": (
+        "unknown_people_without_effect",
         "site[0].orders.unknown_people",
         {},
         {
@@ -116,11 +169,13 @@ DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "a test code without an end": (
+        "test_code_endless",
         "site[0].pixel[0].test_event_code",
         {},
         {"pixel": [{"id": "1", "access_token": "token", "test_event_code": "TEST1"}]},
     ),
     "a test code that is over": (
+        "test_code_over",
         "site[0].pixel[0].test_event_code",
         {},
         {"pixel": [{"id": "1", "access_token": "t", "test_event_code": "TEST1", "test_event_until": date(2020, 1, 1)}]},
@@ -128,13 +183,15 @@ DOUBTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("key", "server", "site"), DOUBTS.values(), ids=DOUBTS)
-def test_what_may_be_meant_is_a_note(key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("code", "key", "server", "site"), DOUBTS.values(), ids=DOUBTS)
+def test_what_may_be_meant_is_a_note(
+    code: str, key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path
+) -> None:
     """What is right in some places is told and does not fail the check."""
     tmp_path.chmod(0o700)
     all_found = found(tmp_path, server, **site)
 
-    assert about(key, all_found)
+    assert [(each.code, each.subject) for each in all_found if each.code == code] == [(code, key)]
     assert [finding for finding in all_found if finding.failing] == []
 
 
@@ -171,7 +228,7 @@ def test_a_check_makes_nothing(tmp_path: Path) -> None:
     with unchanged(tmp_path):
         all_found = found(tmp_path, {"data_dir": str(tmp_path / "deep" / "data"), "secret": ""})
 
-    assert any("is not there yet" in str(finding) for finding in all_found)
+    assert "data_dir_missing" in {finding.code for finding in all_found}
     assert [finding for finding in all_found if finding.failing] == []
 
 
@@ -201,9 +258,9 @@ async def test_a_forgotten_old_secret_is_told(server: dict[str, Any], fails: boo
     """Before the proxy refuses to start, the check says that no listed secret opens what rests; and changes nothing."""
     await (await filled(tmp_path, SECRET)).close()
     with unchanged(tmp_path):
-        failed = [str(finding) for finding in found(tmp_path, server) if finding.failing]
+        failed = [finding.code for finding in found(tmp_path, server) if finding.failing]
 
-    assert [("no listed secret opens" in text) for text in failed] == ([True] if fails else [])
+    assert failed == (["old_secret_forgotten"] if fails else [])
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(100)])
@@ -223,7 +280,7 @@ async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
     await queue.close()
     lock.close()
 
-    assert any("in use by a running proxy" in str(finding) for finding in all_found)
+    assert "data_dir_in_use" in {finding.code for finding in all_found}
     assert [finding for finding in all_found if finding.failing] == []
 
 
@@ -233,17 +290,22 @@ def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
     for name in ("lock", "lost+found"):
         (tmp_path / name).touch()
     os.chown(tmp_path, 12345, 12345)
-    failed = [str(finding) for finding in found(tmp_path) if finding.failing]
+    (failed,) = [finding for finding in found(tmp_path) if finding.failing]
 
-    assert failed == [f"server.data_dir: lock in {tmp_path} must belong to user 12345, as the directory does"]
+    assert (failed.code, str(failed)) == (
+        "data_dir_foreign_files",
+        f"server.data_dir: lock in {tmp_path} must belong to user 12345, as the directory does",
+    )
 
 
 def test_a_directory_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data_dir that the user who checks cannot write fails, and both users are named."""
     monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may do anything
-    failed = [str(finding) for finding in found(tmp_path) if finding.failing]
+    (failed,) = [finding for finding in found(tmp_path) if finding.failing]
 
-    assert [("cannot be written by" in text, "belongs to" in text) for text in failed] == [(True, True)]
+    assert failed.code == "data_dir_unwritable"
+    assert "cannot be written by" in failed.seen
+    assert "belongs to" in failed.seen
 
 
 def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> None:
@@ -269,6 +331,7 @@ def test_addresses_that_lists_match_are_told(site: dict[str, Any], key: str, add
     """The finding names the setting at fault, the whole address and what is better; it is a doubt, not a failure."""
     (finding,) = about("site[0]", found(tmp_path, **site))
 
+    assert finding.code == "address_listed"
     assert str(finding).startswith(f"{key}: ")
     assert f"makes {address}, " in str(finding)
     assert "; better: " in str(finding)

@@ -20,7 +20,7 @@ TODAY = NOON // DAY_MS
 # Statements that are put together for what a short life does not bring: notes of a spool, a ledger beyond its bounds,
 # a server's event that is not sent.
 RARE = (
-    ledger_rows.insertion(TODAY, condition=ledger_rows.unknown(TODAY)),
+    ledger_rows.unknown_of(TODAY),
     f"DELETE FROM ledger_{TODAY} WHERE number = ANY(ARRAY(SELECT number FROM ledger_{TODAY} ORDER BY number LIMIT $1))",
     f"DELETE FROM fate_{TODAY} WHERE key = ANY(ARRAY(SELECT key FROM fate_{TODAY} ORDER BY key LIMIT $1))",
     "DELETE FROM seen_0 WHERE key = $1",

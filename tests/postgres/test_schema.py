@@ -76,10 +76,14 @@ async def test_a_secret_with_which_nothing_is_sealed_any_more_may_go(postgres: C
     await greeted(postgres, schema, Sealer(OTHER))
 
 
+NUMBER = CURRENT.number
 NEXT = Layout(
-    2, 1, (*CURRENT.tables, "CREATE TABLE IF NOT EXISTS novelty(key int8)"), {2: ("INSERT INTO novelty VALUES(7)",)}
+    NUMBER + 1,
+    CURRENT.oldest,
+    (*CURRENT.tables, "CREATE TABLE IF NOT EXISTS novelty(key int8)"),
+    {NUMBER + 1: ("INSERT INTO novelty VALUES(7)",)},
 )
-AFTER = Layout(3, 2, NEXT.tables, {**NEXT.steps, 3: ("ALTER TABLE novelty ADD extra int8",)})
+AFTER = Layout(NUMBER + 2, NUMBER + 1, NEXT.tables, {**NEXT.steps, NUMBER + 2: ("ALTER TABLE novelty ADD extra int8",)})
 
 
 async def test_two_versions_work_side_by_side(postgres: Cluster, schema: str) -> None:
@@ -88,7 +92,7 @@ async def test_two_versions_work_side_by_side(postgres: Cluster, schema: str) ->
     await asyncio.gather(*(greeted(postgres, schema, layout=NEXT) for _ in range(4)))
     await greeted(postgres, schema)
 
-    assert listed(postgres, schema) == "2"
+    assert listed(postgres, schema) == str(NEXT.number)
     assert listed(postgres, schema, "SELECT * FROM {}.novelty") == "7"
 
 
@@ -97,11 +101,11 @@ async def test_an_older_one_that_lives_is_not_left_behind(postgres: Cluster, sch
     await greeted(postgres, schema)
     with pytest.raises(MisfitError, match=r"version 1 still runs \(here\)"):
         await greeted(postgres, schema, layout=AFTER)
-    assert listed(postgres, schema) == "1"
+    assert listed(postgres, schema) == str(NUMBER)
 
     psql(postgres, f"UPDATE {schema}.replica SET seen_at = now() - interval '1 hour'", database="capi")
     await greeted(postgres, schema, layout=AFTER)
-    assert listed(postgres, schema) == "3"
+    assert listed(postgres, schema) == str(AFTER.number)
     with pytest.raises(MisfitError, match="newer version of capi-proxy"):
         await greeted(postgres, schema)
 
@@ -109,11 +113,11 @@ async def test_an_older_one_that_lives_is_not_left_behind(postgres: Cluster, sch
 async def test_a_migration_that_fails_changes_nothing(postgres: Cluster, schema: str) -> None:
     """The old layout stands as it was, and the next attempt begins anew."""
     await greeted(postgres, schema)
-    broken = NEXT._replace(steps={2: ("INSERT INTO novelty VALUES(7)", "INSERT INTO nowhere VALUES(7)")})
+    broken = NEXT._replace(steps={NEXT.number: ("INSERT INTO novelty VALUES(7)", "INSERT INTO nowhere VALUES(7)")})
     with pytest.raises(Exception, match="nowhere"):
         await greeted(postgres, schema, layout=broken)
 
-    assert listed(postgres, schema) == "1"
+    assert listed(postgres, schema) == str(NUMBER)
     await greeted(postgres, schema, layout=NEXT)
     assert listed(postgres, schema, "SELECT * FROM {}.novelty") == "7"
 

@@ -1,6 +1,7 @@
 """What the leader of the tending lane does for all: it forgets what is over, and never holds up who appends."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from clock import NOON, Clock
@@ -11,6 +12,7 @@ from support import record
 
 from proxy.config.schema import RetentionSettings
 from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import EventFacts
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import GraphError
@@ -29,7 +31,9 @@ HOUR = 3_600_000
 
 def tending(books: Books, **retention: int) -> Tending:
     settings = RetentionSettings(**{"ledger_days": 7, **retention})
-    return Tending(books.database, steps(books.dead, settings, join_days=7), books.clock, leads=lambda: True)
+    return Tending(
+        books.database, steps(books.dead, books.ledger, settings, join_days=7), books.clock, leads=lambda: True
+    )
 
 
 @pytest.fixture(name="late_database", autouse=True)
@@ -109,7 +113,13 @@ async def test_a_flood_of_updates_costs_no_rows(books: Books) -> None:
 
 async def test_an_estimate_is_what_the_rows_take(books: Books) -> None:
     """So many bytes a row with its indexes are what PostgreSQL has on its disk, within a third."""
-    rows = [row(number)._replace(id=f"{NOON + number}.{number:016}", findings=("em:cut",)) for number in range(20_000)]
+    facts = EventFacts("shop", 99, "granted", "pixel", ("email:url",), 799_000, "EUR")
+    told: dict[str, Any] = {"findings": ("em:cut",), "arrived": NOON, "facts": facts}
+    copies = (BrowserCopy.FIRED, BrowserCopy.FIRED, BrowserCopy.PENDING)
+    rows = [
+        row(number)._replace(id=f"{NOON + number}.{number:016}", browser_copy=copies[number % 3], **told)
+        for number in range(20_000)
+    ]
     for start in range(0, len(rows), 1000):
         await books.write(rows[start : start + 1000])
     await books.update(*((NOON, str(number), b"", BrowserCopy.FIRED) for number in range(20_000)))

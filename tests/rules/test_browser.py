@@ -24,6 +24,7 @@ from proxy.edge.collect import tag_answer
 from proxy.graph import payload
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason, Event
+from proxy.model.event_facts import EventFacts, bits_of, names_of
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.request import Consent
@@ -48,12 +49,13 @@ def take(body: bytes, *, request: Received = FACTS, **changes: Any) -> Decision:
     return ingest(request._replace(body=body), policy(**changes))
 
 
-HIDDEN = {"person_digests", "worth", "shared", "action_source", "fields", "order", "not_before", "pending"}
+HIDDEN = {"person_digests", "worth", "shared", "action_source", "fields", "order", "not_before", "pending", "facts"}
 
 
 def written(record: Record) -> dict[str, Any]:
     outside = {key: value for key, value in record._asdict().items() if key not in HIDDEN}
     outside["mark"] = outside.pop("bot_reason")
+    outside |= {"arrived": record.arrived, "facts": facts_as_golden(record.facts)}
     return outside | {"visitor": record.visitor.hex(), "payload": orjson.loads(record.whole)}
 
 
@@ -69,9 +71,23 @@ def opened(cookie: str) -> str:
     )
 
 
+def facts_as_golden(facts: EventFacts) -> dict[str, Any]:
+    """Those that are not empty, match keys by name."""
+    return {
+        key: names_of(value) if key == "match_keys" else value
+        for key, value in facts._asdict().items()
+        if value not in (0, "", (), None)
+    }
+
+
+# Who it was is never read back, and what Graph and the ledger add comes later.
+OF_LATER = {"visitor", "number", "action_source", "code", "subcode", "message"}
+
+
 def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:
-    """A row as JSON, without the visitor, who is never read back, its source, and the number that the ledger gives."""
-    return {key: value for key, value in row._asdict().items() if key not in {"visitor", "number", "action_source"}}
+    """A row as JSON."""
+    members = {key: value for key, value in row._asdict().items() if key not in OF_LATER}
+    return members | {"facts": facts_as_golden(row.facts)}
 
 
 def as_golden(outcome: Decision) -> Any:
@@ -555,7 +571,8 @@ def test_the_image_obeys_the_same_rules(
     """Consent, Privacy Control, bots and the pixel's list hold for the image as for the tag."""
     expected = LedgerRow(NOW, PIXEL, "PageView", f"{42:032x}", NOW // 1000, Status.DROPPED, reason, findings=findings)
     (dropped,) = ingest_image(asked, policy(**changes)).dropped
-    assert dropped._replace(visitor=b"") == expected
+    consent = EventFacts("shop", 0, "unknown", changes.get("consent", "pixel"))
+    assert dropped._replace(visitor=b"") == expected._replace(arrived=NOW, facts=consent)
 
 
 MAIL = "Anna.Secretova@Mail.Example"
@@ -695,4 +712,7 @@ def test_records_are_what_graphs_language_makes_of_events() -> None:
             findings=record.findings,
         )
     )
-    assert again == record
+    assert again._replace(facts=record.facts, arrived=NOW) == record
+    assert record.facts == EventFacts(
+        "shop", bits_of(sent["user_data"]), "unknown", "pixel", value=10_000, currency="EUR"
+    )

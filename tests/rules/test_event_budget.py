@@ -222,4 +222,8 @@ def test_records_of_browsers_are_whole() -> None:
     firsts = Record._fields.index("shared") + 1
 
     assert records
-    assert records == [Record(*record[:firsts]) for record in records]  # type: ignore[arg-type]
+    plain = [Record(*record[:firsts]) for record in records]  # type: ignore[arg-type]
+    told = [(record.facts, record.arrived) for record in records]
+    assert records == [
+        record._replace(facts=facts, arrived=at) for record, (facts, at) in zip(plain, told, strict=True)
+    ]

@@ -171,6 +171,7 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
             browser_copy=BrowserCopy.FIRED,
             findings=FINDINGS.get(reason, ()),
             visitor=whole.visitor,
+            arrived=NOW,
         )
     ]
 

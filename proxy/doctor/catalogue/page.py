@@ -15,6 +15,12 @@ ROWS = {
         "unless a tag manager adds it, nothing is collected",
         "paste what `capi-proxy snippet` prints",
     ),
+    "page_other_prefix": CatalogueRow(
+        DOUBT,
+        "a tag below a path of another secret",
+        "the path of an earlier secret is served while that is in old_secrets; that of another is not served at all",
+        "print the snippet anew, and paste it",
+    ),
     "page_without_pixel": CatalogueRow(
         NOTE,
         "a page without Meta's base code",

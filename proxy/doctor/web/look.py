@@ -1,5 +1,6 @@
 """The public addresses of one site, looked at one after another: names, TLS, pages, tag, round trip."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from proxy.doctor.web.markup import markup_of
 from proxy.doctor.web.place import PublicPlace, origin_of
 from proxy.doctor.web.tag import ExpectedTag
 from proxy.doctor.web.visitor import Unreached, Visitor, WebAnswer, port_of
+from proxy.doctor.web.ways import NameFacts
 from proxy.edge.tag.build import tag_of, trap_of
 from proxy.model.probe import ProbeKeys
 from proxy.rules.request.sites import belongs, host_of, registrable
@@ -33,6 +35,8 @@ class SiteLook:
     keys: ProbeKeys
     base: str = ""
     """Where pages find the proxy; empty: as the page says, else on the page's own host."""
+    old_prefixes: Sequence[str] = ()
+    """Those that old secrets gave the site."""
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield what is wrong, as it is found."""
@@ -40,28 +44,32 @@ class SiteLook:
         async for finding in self._names(domains):
             yield finding
         sound: set[str] = set()
-        starts = [*(f"https://{domain}/" for domain in domains), *await self._second_names(domains)]
+        first, second = [f"https://{domain}/" for domain in domains], await self._second_names(domains)
+        starts, pages = [*first, *second], dict[str, WebAnswer]()
         for url in [*starts, *([self.base] if self.base else [])]:
             async for finding in self._tls(url, sound):
-                yield finding
-        pages: dict[str, WebAnswer] = {}
+                # Nobody promised that the usual second name serves pages.
+                if url not in second:
+                    yield finding
         for url in starts:
             if origin_of(url) in sound:
                 async for finding in self._page(url, pages):
-                    yield finding
+                    if finding.code != "page_unseen" or url not in second:
+                        yield finding
         async for finding in self._places(pages, starts, sound):
             yield finding
 
     async def _names(self, domains: Sequence[str]) -> AsyncIterator[Finding]:
-        ways = self.visitor.ways
+        ways, host = self.visitor.ways, host_of(self.base)
+        second = {domain: f"www.{domain}" for domain in domains if registrable(domain) == domain}
+        await asyncio.gather(*map(ways.facts, {*domains, *second.values(), *([host] if host else [])}))
         for domain in domains:
             facts = await ways.facts(domain)
-            for finding in names.of_name(facts):
-                yield finding
-            if registrable(domain) == domain:
-                for finding in names.of_www(facts, await ways.facts(f"www.{domain}")):
+            www = await ways.facts(second[domain]) if domain in second else NameFacts("")
+            # A site may have its pages on the other name alone.
+            if facts.addresses or not www.addresses:
+                for finding in (*names.of_name(facts), *names.of_www(facts, www)):
                     yield finding
-        host = host_of(self.base)
         if host and host not in domains:
             facts = await ways.facts(host)
             for finding in (*names.of_name(facts), *names.of_pair(await ways.facts(domains[0]), facts)):
@@ -102,8 +110,6 @@ class SiteLook:
         answer = await self._followed(url)
         if isinstance(answer, Unreached):
             yield Finding("page_unseen", url, answer.why)
-        elif not belongs(self.site, urlsplit(answer.url).hostname or ""):
-            yield Finding("page_unseen", url, f"leads to {answer.url[:200]}, which is no page of the site")
         elif answer.status != 200:
             yield Finding("page_unseen", url, f"{answer.status}")
         else:
@@ -116,7 +122,7 @@ class SiteLook:
                 return answer
             url = answer.redirect
             if not belongs(self.site, urlsplit(url).hostname or ""):
-                return answer if not url.startswith("http") else Unreached(answer.url, f"leads to {url[:200]}")
+                return Unreached(answer.url, f"leads to {answer.leads_to}, which is no page of the site")
         return Unreached(url, "redirects without end")
 
     async def _places(
@@ -124,8 +130,9 @@ class SiteLook:
     ) -> AsyncIterator[Finding]:
         """Yield what is wrong with each page, and with the proxy as each finds it."""
         for answer in pages.values():
-            place = self._place(answer.url, answer)
-            for finding in page.findings(place, answer):
+            place = await asyncio.to_thread(self._place, answer.url, answer)
+            # A large page takes its time, in which visitors shall not wait.
+            for finding in await asyncio.to_thread(list, page.findings(place, answer)):
                 yield finding
             if place.base not in sound and place.base != self.base:
                 async for finding in self._own_host(place, sound):
@@ -148,7 +155,7 @@ class SiteLook:
 
     def _place(self, url: str, answer: WebAnswer | None, base: str = "") -> PublicPlace:
         found = base or self.base or (self._base_in(url, answer) if answer else "") or origin_of(url)
-        return PublicPlace(self.site, self.prefix, url, found, trap_of(self.site))
+        return PublicPlace(self.site, self.prefix, url, found, trap_of(self.site), self.old_prefixes)
 
     def _base_in(self, url: str, answer: WebAnswer) -> str:
         """Return where a page itself has the tag from, if from a host of the site."""
@@ -168,7 +175,7 @@ class SiteLook:
                 yield finding
             passage = await round_trip.ask(self.visitor, place, self.keys, {})
         running = str(passage.seen.get("tag", "")) if isinstance(passage, round_trip.Passage) else ""
-        asset = tag_of(self.site)
+        asset = await asyncio.to_thread(tag_of, self.site)
         for finding in tag.findings(place, came, ExpectedTag(asset.bodies[""], asset.etag, running)):
             yield finding
         if isinstance(passage, str):
@@ -179,5 +186,5 @@ class SiteLook:
                 yield finding
             forged = await round_trip.ask(self.visitor, place, self.keys, round_trip.forged_headers(self.settings))
             if isinstance(forged, round_trip.Passage):
-                for finding in round_trip.forged_findings(place, self.settings, forged):
+                for finding in round_trip.forged_findings(place, self.settings, forged, own):
                     yield finding

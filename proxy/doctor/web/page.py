@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from proxy.doctor.finding import Finding
 from proxy.doctor.web.csp import PagePolicy, hash_source, policies
 from proxy.doctor.web.markup import Markup, PageScript, markup_of
 from proxy.doctor.web.place import PublicPlace
 from proxy.doctor.web.visitor import WebAnswer
+from proxy.rules.request.sites import belongs
 
 _ROCKET = re.compile(r"-text/javascript$|^text/rocketscript$")
 _INIT = re.compile(r"""fbq\(\s*['"]init['"]\s*,\s*['"]?(\d{5,20})""")
 _BASE_CODE = ("fbevents.js", "fbq('init'", 'fbq("init"')
+_DERIVED = re.compile("/[a-z2-7]{8}")
 _META_IMAGE = "facebook.com/tr"
 
 
@@ -45,10 +47,26 @@ def findings(place: PublicPlace, answer: WebAnswer) -> Iterator[Finding]:
     """Yield what is wrong with a page."""
     markup = markup_of(answer.body.decode(errors="replace"))
     tags = tag_scripts(markup, f"{place.prefix}/{place.site.tag_name}", place.page)
-    yield from _tag(place, tags)
+    others = [] if tags else list(_of_other_prefixes(place, markup))
+    if others:
+        tag = place.tag.removeprefix(place.origin)
+        seen = f"the page has {others[0]}, and the current address is {tag}"
+        yield Finding("page_other_prefix", place.page, seen, f'<script async src="{tag}"></script>')
+    else:
+        yield from _tag(place, tags)
     yield from _pixel(place, markup, tags)
     found = policies(answer.headers.getall("Content-Security-Policy", []), markup.policies)
     yield from _policy(place, found, markup, tags)
+
+
+def _of_other_prefixes(place: PublicPlace, markup: Markup) -> Iterator[str]:
+    """Yield addresses of tags below a path that another secret gave, an earlier one or that of another installation."""
+    for script in markup.scripts:
+        parts = urlsplit(address_of(script, markup, place.page))
+        prefix, _, leaf = parts.path.rpartition("/")
+        is_derived = prefix in place.old_prefixes or _DERIVED.fullmatch(prefix)
+        if leaf == place.site.tag_name and is_derived and belongs(place.site, parts.hostname or ""):
+            yield parts.path
 
 
 def _tag(place: PublicPlace, tags: Sequence[PageScript]) -> Iterator[Finding]:

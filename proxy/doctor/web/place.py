@@ -1,5 +1,6 @@
 """One site as it is reached: the page, and where the page's browser finds the proxy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ class PublicPlace:
     """Scheme and host of the proxy."""
     trap: str
     """The script that stands in the page."""
+    old_prefixes: Sequence[str] = ()
+    """Public paths that old secrets gave the site."""
 
     @property
     def tag(self) -> str:

@@ -82,7 +82,9 @@ def collect_findings(place: PublicPlace, answer: WebAnswer | Unreached) -> Itera
     if isinstance(answer, Unreached) or is_challenge(answer):
         return  # the tag has not come either
     if answer.redirect:
-        yield Finding("collect_redirected", place.collect, f"{answer.status} to {answer.redirect[:200]}")
+        yield Finding(
+            "collect_redirected", place.collect, f"{answer.status} to {answer.redirect.partition('?')[0][:200]}"
+        )
     elif answer.status == 403 and _error(answer).startswith("origin"):
         seen = f"403 for a page of {place.origin}"
         yield Finding("collect_refused", place.collect, seen, f'domains = ["{host_of(place.origin)}"]')
@@ -164,15 +166,20 @@ def _address(place: PublicPlace, settings: Settings, passage: Passage, own: froz
             bits = 128 if ":" in peer else 32
             text = f"the proxy sees {address or 'nobody'}, whom it does not trust"
             yield Finding("address_of_web_server", place.base, text, f'trusted_proxies = ["{peer}/{bits}"]')
-    elif not address:
+    elif not address and not _ends_with_own(passage, own):
         text = f"the proxy trusts {peer}, and {server.forwarding_header} says {forwarded!r}"
         yield Finding(
             "address_header_missing", place.base, text, f"proxy_set_header {server.forwarding_header} $remote_addr;"
         )
-    elif address not in own and _is_foreign(settings, passage, own):
+    elif address and address not in own and _is_foreign(settings, passage, own):
         paste = f'client_ip_preset = "{passage.cdn}"' if passage.cdn else ""
         text = f"the proxy sees {address}, and this machine asked by {', '.join(sorted(own)) or 'an unknown address'}"
         yield Finding("address_not_own", place.base, text, paste)
+
+
+def _ends_with_own(passage: Passage, own: frozenset[str]) -> bool:
+    """Tell whether the web server said whom it speaks for: this machine, which the proxy may trust as well."""
+    return str(passage.seen.get("forwarded", "")).rpartition(",")[2].strip() in own
 
 
 def _is_foreign(settings: Settings, passage: Passage, own: frozenset[str]) -> bool:
@@ -190,22 +197,22 @@ def _is_private(address: str) -> bool:
 
 def forged_headers(settings: Settings) -> dict[str, str]:
     """Return what a stranger would write."""
-    forged = {"X-Forwarded-Host": FORGED_HOST, settings.server.forwarding_header: FORGED_ADDRESS}
-    if settings.server.forwarding_header.lower() == "forwarded":
-        forged["Forwarded"] = f"for={FORGED_ADDRESS}"
-    return forged
+    header = settings.server.forwarding_header
+    address = f"for={FORGED_ADDRESS}" if header.lower() == "forwarded" else FORGED_ADDRESS
+    return {"X-Forwarded-Host": FORGED_HOST, header: address}
 
 
-def forged_findings(place: PublicPlace, settings: Settings, passage: Passage) -> Iterator[Finding]:
+def forged_findings(place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]) -> Iterator[Finding]:
     """Yield what the proxy believed of it.
 
     Args:
         place: Where it was asked.
         settings: Whom the proxy believes.
         passage: What it saw.
+        own: The addresses by which this machine asked.
     """
     header = settings.server.forwarding_header
-    if passage.seen.get("address") == FORGED_ADDRESS:
+    if passage.seen.get("address") == FORGED_ADDRESS and not _ends_with_own(passage, own):
         text = f"{header} of a stranger is believed"
         yield Finding("address_forgeable", place.base, text, f"proxy_set_header {header} $remote_addr;")
     if passage.seen.get("host") == FORGED_HOST:

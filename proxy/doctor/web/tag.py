@@ -39,7 +39,7 @@ def findings(place: PublicPlace, answer: WebAnswer | Unreached, tag: ExpectedTag
     if isinstance(answer, Unreached):
         yield Finding("tag_unseen", place.tag, answer.why)
     elif answer.redirect:
-        yield Finding("tag_redirected", place.tag, f"{answer.status} to {answer.redirect[:200]}")
+        yield Finding("tag_redirected", place.tag, f"{answer.status} to {answer.redirect.partition('?')[0][:200]}")
     elif answer.status != 200:
         yield _not_there(place, answer)
     elif answer.kind in {"text/html", "application/xhtml+xml"} or answer.body.lstrip()[:1] == b"<":

@@ -13,6 +13,7 @@ from proxy.doctor.web.visitor import tls_context
 from proxy.doctor.web.ways import Ways
 
 _SOON_DAYS = 14
+_PROTOCOLS = "ssl_protocols TLSv1.2 TLSv1.3;"
 _OVER = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _OTHER_NAME = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 
@@ -37,15 +38,18 @@ async def findings(ways: Ways, host: str, port: int) -> AsyncIterator[Finding]:
     context = await asyncio.to_thread(tls_context, ways)
     look = await _shake_hands(ways, host, port, context)
     name = host if port == 443 else f"{host}:{port}"
+    if look.ends and (left := look.ends - datetime.now(UTC)).days < _SOON_DAYS:
+        yield Finding("tls_ends_soon", name, f"ends on {look.ends:%Y-%m-%d}, in {left.days} days", "certbot renew")
+    old = TlsLook() if isinstance(look.error, TimeoutError) else await _shake_hands(ways, host, port, old_context())
     if look.error:
-        yield _refused(name, look.error)
-    if isinstance(look.error, ssl.SSLError) or look.ends:
-        if look.ends and (left := look.ends - datetime.now(UTC)).days < _SOON_DAYS:
-            yield Finding("tls_ends_soon", name, f"ends on {look.ends:%Y-%m-%d}, in {left.days} days", "certbot renew")
-        old = await _shake_hands(ways, host, port, old_context())
-        if old.ends:
-            paste = "ssl_protocols TLSv1.2 TLSv1.3;"
-            yield Finding("tls_old_protocol", name, "a handshake with TLS 1.1 or older came to its end", paste)
+        # Some servers hang up rather than say that they do not speak a protocol.
+        yield _refused(name, ssl.SSLError("the server hung up") if old.ends and _hung_up(look.error) else look.error)
+    if old.ends:
+        yield Finding("tls_old_protocol", name, "a handshake with TLS 1.1 or older came to its end", _PROTOCOLS)
+
+
+def _hung_up(error: Exception) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
 
 
 def _refused(name: str, error: Exception) -> Finding:
@@ -57,10 +61,11 @@ def _refused(name: str, error: Exception) -> Finding:
             return Finding("tls_wrong_name", name, words, f"certbot certonly -d {name.partition(':')[0]}")
         return Finding("tls_chain", name, words, f"ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;")
     if isinstance(error, ssl.SSLError):
-        if error.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+        said = getattr(error, "reason", None)
+        if said in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
             return Finding("tls_missing", name, "answers, and not in TLS", "listen 443 ssl;")
-        reason = (error.reason or str(error)).lower().replace("_", " ")
-        return Finding("tls_refused", name, reason, "ssl_protocols TLSv1.2 TLSv1.3;")
+        reason = (said or str(error)).lower().replace("_", " ")
+        return Finding("tls_refused", name, reason, _PROTOCOLS)
     return Finding("tls_unseen", name, str(error) or type(error).__name__)
 
 

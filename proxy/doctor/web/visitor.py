@@ -15,7 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from proxy.doctor.web.ways import Ways, own_addresses
 
 AGENT = "Mozilla/5.0 (compatible; capi-proxy check)"
-_MOST_BYTES = 2 << 20
+_MOST_BYTES = 1 << 20
 """Of an answer; a page is cut there."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -42,6 +42,11 @@ class WebAnswer:
             return urljoin(self.url, location) if location else ""
         except ValueError:
             return ""
+
+    @property
+    def leads_to(self) -> str:
+        """The same as it may be shown: a query can hold what lets somebody in."""
+        return without_query(self.redirect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,11 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(read) > _MOST_BYTES:
             break
     return bytes(read)
+
+
+def without_query(url: str) -> str:
+    """Return an address as it may be shown."""
+    return url.partition("?")[0].partition("#")[0][:200]
 
 
 def port_of(url: str) -> int:

@@ -3,6 +3,7 @@
 A test, or an owner before DNS is switched over, leads single names elsewhere.
 """
 
+import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Ways:
             return NameFacts(name, (name,))
         try:
             resolver = self._resolver()
-            answers = [await _answer(resolver, name, kind) for kind in ("A", "AAAA")]
+            answers = await asyncio.gather(*(_answer(resolver, name, kind) for kind in ("A", "AAAA")))
         except dns.exception.Timeout:
             return NameFacts(name, unanswered="no name server answered in time")
         except (dns.exception.DNSException, OSError, UnicodeError) as error:

@@ -14,8 +14,9 @@ from proxy.queue.postgres.books_reader import BooksReader
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.erasing import Erasing
-from proxy.queue.postgres.figures import Figures
+from proxy.queue.postgres.figures import SharedFigures
 from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.pixel_orders import SharedPixelOrders
 from proxy.queue.postgres.replicas import SharedReplicas
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
@@ -38,7 +39,7 @@ class Suppress(Protocol):
         """Durably refuse what is about these people."""
 
 
-class SharedArchive(Figures):
+class SharedArchive(SharedFigures):
     """The part of ``Archive`` that is about the books: ledger, dead letters, lists and erasures."""
 
     def __init__(  # noqa: PLR0913 - all that it shows and changes
@@ -61,14 +62,15 @@ class SharedArchive(Figures):
             suppress: Suppresses whoever is erased.
             now: The server's clock in milliseconds.
         """
-        self._database = database
-        self._sealer = sealer
+        super().__init__(database, sealer, BooksReader(database, ledger, dead))
         self._dead = dead
         self._suppress = suppress
         self._now = now
-        self._reader = BooksReader(database, ledger, dead)
+        self._ledger = ledger
         self._erasing = Erasing(database, sealer)
         self._replicas = SharedReplicas(database)
+        orders = SharedPixelOrders(database)
+        self.pixel_orders, self.order_pixel = orders.pixel_orders, orders.order_pixel
 
     async def replicas(self) -> Sequence[Replica]:
         """See ``Replicas``."""
@@ -113,6 +115,7 @@ class SharedArchive(Figures):
         ]
         if rows:
             await run(segment_table.INSERT, *segment_table.columns(rows))
+            await self._ledger.replayed(run, records)
         return len(records)
 
     async def discard(self, ids: Sequence[int]) -> int:

@@ -73,14 +73,14 @@ class BooksReader:
     async def _newest(self, wanted: Filter) -> AsyncIterator[list[LedgerRow]]:
         place: DayPlace | None = START
         while place:
-            rows, place = await self._page(partial(ledger_pages.newest, wanted=wanted, place=place))
+            rows, place = await self.page(partial(ledger_pages.newest, wanted=wanted, place=place))
             yield rows
 
     async def _above(self, wanted: Filter, number: int) -> AsyncIterator[list[LedgerRow]]:
         above: int | None = number
-        top = await self._page(self._horizon)
+        top = await self.page(self._horizon)
         while above is not None and above < top:
-            rows, above = await self._page(partial(ledger_pages.since, wanted=wanted, number=above, top=top))
+            rows, above = await self.page(partial(ledger_pages.since, wanted=wanted, number=above, top=top))
             yield rows
 
     async def _horizon(self, run: Run) -> int:
@@ -96,7 +96,7 @@ class BooksReader:
         while (left := wanted.limit - len(letters)) > 0:
             before = letters[-1].id if letters else wanted.before
             page = replace(wanted, before=before, limit=min(left, _LETTERS))
-            found = await self._page(partial(self._dead.read, wanted=page))
+            found = await self.page(partial(self._dead.read, wanted=page))
             letters += found
             if len(found) < page.limit:
                 break
@@ -118,15 +118,15 @@ class BooksReader:
         kinds = [kind] if kind else list(SuppressionKind)
         if after is not None:
             names = [each.value for each in kinds]
-            return await self._page(lambda run: _suppressions(run, _AFTER, after, names, limit))
+            return await self.page(lambda run: _suppressions(run, _AFTER, after, names, limit))
 
         async def newest(run: Run) -> list[Suppression]:
             return [row for each in kinds for row in await _suppressions(run, _NEWEST, each.value, limit)]
 
-        found = await self._page(newest)
+        found = await self.page(newest)
         return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
 
-    async def _page(self, read: Callable[[Run], Awaitable[T]]) -> T:
+    async def page(self, read: Callable[[Run], Awaitable[T]]) -> T:
         """Read a page.
 
         Raises:

@@ -84,7 +84,7 @@ class SharedQueue:
         self._ledger = SharedLedger(database, sealer, now, days=retention.ledger_days)
         spool_notes = partial(spool.put, SpoolKind.NOTES) if spool else None
         self._notes = SharedNotes(database, self._ledger, seen.owners_of, spool=spool_notes)
-        chores = steps(dead, retention, join_days=join_days)
+        chores = steps(dead, self._ledger, retention, join_days=join_days)
         self._tending = Tending(database, chores, now, leads=lambda: self._outbox.term(TEND_LANE) != 0)
         tasks: Sequence[LongTask] = (self._notes, self._tending, *beside)
         self._upkeep = Upkeep(database, dead, self._suppressions, tasks=tasks, on_learnt=self._wake_draining)
@@ -140,6 +140,7 @@ class SharedQueue:
         self.dead = self._archive.dead
         self.suppressions = self._archive.suppressions
         self.replicas = self._archive.replicas
+        self.pixel_orders, self.order_pixel = self._archive.pixel_orders, self._archive.order_pixel
         self.lane_reports = self._archive.lane_reports
         self.event_page, self.waiting = self._archive.event_page, self._archive.waiting
         self.rollups, self.tallies = self._archive.rollups, self._archive.tallies

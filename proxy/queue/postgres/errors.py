@@ -35,6 +35,7 @@ _CODES: dict[str, type[QueueError]] = {
     "40P01": ConflictError,
     "57014": ConflictError,  # a person ended the statement before its commit
     "0A000": ConflictError,  # its plan was made before a table was changed: asyncpg has forgotten it by now
+    "42710": ConflictError,
     "42P06": ConflictError,  # somebody else created the same schema or table at the same time
     "42P07": ConflictError,
     "42P01": TableMissingError,

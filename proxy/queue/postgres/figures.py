@@ -1,30 +1,56 @@
-"""Figures of the ledger: rollups, tallies, pages by arrival, and what waits."""
+"""Figures of the shared ledger: pages by arrival, what waits, rollups and tallies."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from proxy.model.rollup import Rollup, RollupQuery, Tally
 from proxy.queue.contract import EventPage, Filter, WaitingEvent
+from proxy.queue.postgres import arrival_pages, rollups, tallies, waiting_events
+from proxy.queue.postgres.books_reader import BooksReader
+from proxy.queue.postgres.database import Database, Role
+from proxy.queue.seal import Sealer
 
 
-class Figures:
+class SharedFigures:
     """The part of ``Archive`` that is about figures."""
+
+    def __init__(self, database: Database, sealer: Sealer, reader: BooksReader) -> None:
+        """Take what is asked.
+
+        Args:
+            database: Where it is.
+            sealer: Opens what waits.
+            reader: Reads pages.
+        """
+        self._database = database
+        self._sealer = sealer
+        self._reader = reader
 
     async def event_page(self, wanted: Filter) -> EventPage:
         """See ``Books``."""
-        raise NotImplementedError
+        return await self._reader.page(partial(arrival_pages.page, wanted=wanted))
 
     async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
         """See ``Books``."""
-        raise NotImplementedError
+        rows = await self._reader.page(partial(waiting_events.segments, wanted=wanted))
+        # Thousands of events may be in them, and others want the event loop.
+        return await asyncio.to_thread(waiting_events.events, rows, self._sealer, wanted)
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
         """See ``Books``."""
-        raise NotImplementedError
+        rows = await self._reader.page(partial(rollups.rows, wanted=wanted))
+        return await asyncio.to_thread(rollups.read, rows)
 
     async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
-        """See ``Books``."""
-        raise NotImplementedError
+        """See ``Books``.
 
-    async def add_tallies(self, tallies: Sequence[Tally]) -> None:
+        Args:
+            since_hour: The first hour.
+            until_hour: The first that is not wanted.
+        """
+        return await self._reader.page(partial(tallies.read, since_hour=since_hour, until_hour=until_hour))
+
+    async def add_tallies(self, counts: Sequence[Tally]) -> None:
         """See ``Archive``."""
-        raise NotImplementedError
+        await self._database.transact(Role.BOOKS, partial(tallies.add, tallies=counts))

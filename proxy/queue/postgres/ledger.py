@@ -1,26 +1,40 @@
 """The shared ledger: what finished is written into the table of its day, within the transaction that ends it.
 
-Rows of a delivery are written by the transaction that settles it; all others by ``notes.py``, a batch at a time.
+Rows of a delivery are written by the transaction that settles it; all others by ``notes.py``, a batch at a time. The
+rollups count them in the same transaction, at its end, as others may wait for the rows it raises (copy_moves.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
+from typing import TypeAlias
 
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
+from proxy.model.rollup import arrival_of
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres import ledger_days, ledger_rows
+from proxy.queue.postgres.copy_moves import CopyMoves
+from proxy.queue.postgres.copy_updates import latest
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.errors import TableMissingError
+from proxy.queue.postgres.ledger_days import UPDATES
+from proxy.queue.postgres.rollup_changes import Changes, CountedRow
+from proxy.queue.postgres.rollups import SharedRollups
 from proxy.queue.postgres.transaction import Run
+from proxy.queue.rollup_counts import UNDECIDED
+from proxy.queue.rollup_counts import latest as known_copy
 from proxy.queue.seal import Sealer
 
-_UPDATES = """
+CopyChange: TypeAlias = tuple[int, bytes, bytes, BrowserCopy]
+"""When an update came, of which event key and visitor, the new status."""
+
+_WRITE_UPDATES = """
 INSERT INTO fate_{day}(key, fate) SELECT * FROM unnest($1::int8[], $2::text[])
-ON CONFLICT (key) DO UPDATE SET fate = excluded.fate
+ON CONFLICT (key) DO UPDATE SET fate = excluded.fate WHERE fate_{day}.fate <> 'fired'
 """
 # Two proxies that make a table at one moment hinder each other once.
 _TRIES = 3
@@ -44,6 +58,8 @@ class SharedLedger:
         self._days = days
         self._made: set[int] = set()
         self._writers = 0
+        self._rollups = SharedRollups()
+        self._moves = CopyMoves()
 
     @property
     def is_written(self) -> bool:
@@ -103,43 +119,107 @@ class SharedLedger:
         """Return the arguments of ``ledger_rows.insertion``."""
         return ledger_rows.values(rows, self._secret)
 
-    async def write(self, run: Run, rows: Iterable[LedgerRow], *, again: bool = False) -> None:
-        """Add finished events within a transaction, whose day tables are known to be there.
+    async def as_known(self, run: Run, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+        """Return rows with what is known by now of browser copies that were undecided.
 
         Args:
-            run: Runs statements of the transaction.
+            run: Runs statements.
             rows: Finished events.
-            again: They may be there already, as an answer was lost.
 
         Raises:
-            QueueError: when they were not written.
+            QueueError: when it could not be read.
         """
-        for day, some in self.of_days(rows).items():
-            condition = ledger_rows.unknown(day) if again else "true"
-            with self._if_missing(day):
-                await run(ledger_rows.insertion(day, condition=condition), *self.values(some))
+        known = list(rows)
+        undecided = [place for place, row in enumerate(known) if row.browser_copy in UNDECIDED]
+        if undecided:
+            copies = [ledger_rows.row_number(known[place], self._secret) for place in undecided]
+            since = min(arrival_of(known[place]) for place in undecided) // DAY_MS
+            updates = await self._updates_since(run, since, copies)
+            for place, copy in zip(undecided, copies, strict=True):
+                if update := updates.get(copy):
+                    browser_copy = known_copy(known[place].browser_copy, update)
+                    known[place] = known[place]._replace(browser_copy=browser_copy)
+        return known
 
-    async def write_updates(self, run: Run, updates: Iterable[tuple[int, bytes, bytes, BrowserCopy]]) -> None:
-        """Add updates of browser copies within a transaction; of several about one copy the last counts.
+    async def _updates_since(self, run: Run, since: int, copies: Sequence[int]) -> Mapping[int, BrowserCopy]:
+        days = range(max(since, self._now() // DAY_MS - self._days), self._now() // DAY_MS + 1)
+        if not self._made.issuperset(days):
+            self._made.update(ledger_days.days_of(await ledger_days.day_tables(run), UPDATES))
+        try:
+            return await latest(run, [day for day in days if day in self._made], copies)
+        except TableMissingError:
+            self._made.clear()
+            raise
+
+    def plain_changes(self, rows: Sequence[LedgerRow], places: Sequence[int]) -> Changes | None:
+        """Return what rows change in the rollups, by what they hang on; None where that needs a transaction.
 
         Args:
-            run: Runs statements of the transaction.
-            updates: When they came, of which event key and visitor, the new status.
+            rows: Finished events, which are written by ``values``.
+            places: Of each what it hangs on; see ``rollup_table.raising``.
+        """
+        return self._rollups.plain_changes([CountedRow(row, 1, place) for row, place in zip(rows, places, strict=True)])
+
+    async def write(
+        self, run: Run, rows: Iterable[LedgerRow], *, updates: Iterable[CopyChange] = (), again: bool = False
+    ) -> None:
+        """Add finished events and updates of browser copies within a transaction, whose day tables are there.
+
+        Args:
+            run: Runs statements of the transaction, of which these are the last.
+            rows: Finished events.
+            updates: Of several about one copy the last counts.
+            again: The events may be there already, as an answer was lost.
 
         Raises:
             QueueError: when they were not written.
         """
+        written: list[LedgerRow] = []
+        for day, some in self.of_days(await self.as_known(run, rows)).items():
+            with self._if_missing(day):
+                new = await self._unknown(run, day, some) if again else some
+                if new:
+                    await run(ledger_rows.insertion(day), *self.values(new))
+                written += new
+        moved = await self._write_updates(run, updates)
+        # Together, in one order of their keys, or two transactions might wait for each other.
+        await self._rollups.count(run, [*map(CountedRow, written), *moved])
+
+    async def _unknown(self, run: Run, day: int, rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:
+        found = await run(ledger_rows.unknown_of(day), *self.values(rows))
+        return [rows[row["ordinal"] - 1] for row in found]
+
+    async def _write_updates(self, run: Run, updates: Iterable[CopyChange]) -> list[CountedRow]:
         by_day: dict[int, dict[int, str]] = {}
         for at, event, visitor, browser_copy in updates:
             number = ledger_rows.copy_number(event, visitor, self._secret)
             by_day.setdefault(at // DAY_MS, {})[number] = browser_copy.value
         first = self._now() // DAY_MS - self._days + 1
+        written: set[int] = set()
         for day, some in sorted(by_day.items()):
             if day >= first:
                 # In the order of the keys, so that two proxies never wait for each other.
                 keys = sorted(some)
                 with self._if_missing(day):
-                    await run(_UPDATES.format(day=day), keys, [some[key] for key in keys])
+                    await run(_WRITE_UPDATES.format(day=day), keys, [some[key] for key in keys])
+                written.update(keys)
+        return await self._moves.move(run, written)
+
+    async def replayed(self, run: Run, records: Sequence[Record]) -> None:
+        """Let the rows of dead letters say that these were put back; the rollups count them no more.
+
+        Args:
+            run: Runs statements of the transaction that puts them back, of which these are the last.
+            records: Of the dead letters.
+        """
+        copies = [ledger_rows.row_number(record, self._secret) for record in records]
+        await self._rollups.count(run, await self._moves.replay(run, copies))
+
+    async def reconcile(self, run: Run) -> bool:
+        """Move what two transactions missed in each other, a slice at a time; tell whether there may be more."""
+        moved, more = await self._moves.reconcile(run)
+        await self._rollups.count(run, moved)
+        return more
 
     @contextmanager
     def _if_missing(self, day: int) -> Iterator[None]:

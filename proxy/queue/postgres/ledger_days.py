@@ -7,16 +7,39 @@ dropping them locks no parent. Whoever writes makes sure of today's and tomorrow
 
 from collections.abc import Iterable
 
+from proxy.queue.postgres.ledger_rows import COLUMNS
 from proxy.queue.postgres.transaction import Run
 
 LEDGER, UPDATES = "ledger", "fate"
 """Kinds of day tables: their names begin so."""
+# What layout 1 had. Pages have room for the next version of rows whose browser copy becomes known.
 _ROWS = """
 CREATE TABLE IF NOT EXISTS ledger_{day}(
     number int8 NOT NULL, at int8 NOT NULL, pixel text NOT NULL, name text NOT NULL, id text NOT NULL,
     time_s int8 NOT NULL, status text NOT NULL, reason text NOT NULL, fate text, fbtrace_id text NOT NULL,
     attempts int4 NOT NULL, findings text NOT NULL, copy int8 NOT NULL, source text NOT NULL
+) WITH (fillfactor = 90)
+"""
+_OLD_COLUMNS = 14
+_NEW_COLUMNS = (*COLUMNS[_OLD_COLUMNS - 1 :], ("replayed", "bool"))
+_ADDED = ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {kind}" for name, kind in _NEW_COLUMNS)
+ARRIVAL = "coalesce(arrived, at)"
+"""When the event of a row arrived; of rows of layout 1, when it ended."""
+RARE = "status <> 'delivered'"
+"""Rows that have an index by status."""
+_ADDITIONS = (
+    "ALTER TABLE ledger_{day} " + _ADDED,
+    "CREATE INDEX IF NOT EXISTS ledger_{day}_arrival ON ledger_{day}((" + ARRIVAL + "), number)",
+    "CREATE INDEX IF NOT EXISTS ledger_{day}_status ON ledger_{day}(status, (" + ARRIVAL + "), number) WHERE " + RARE,
+    # Without the browser copy, so that a new version of a row needs no entry anywhere.
+    "CREATE INDEX IF NOT EXISTS ledger_{day}_copy ON ledger_{day}(copy) WHERE movable",
 )
+# A table that an older version made, at its first upgrade or beside us.
+_OLD = """
+SELECT substr(relname::text, 8)::int8 AS day FROM pg_class c
+WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r'
+  AND relname BETWEEN 'ledger_0' AND 'ledger_9a' AND relname ~ '^ledger_[0-9]+$'
+  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND attname = 'replayed')
 """
 _CREATIONS = (
     _ROWS,
@@ -35,6 +58,19 @@ WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schem
 async def create(run: Run, day: int) -> None:
     """Make the tables of a day where they are missing."""
     for statement in _CREATIONS:
+        await run(statement.format(day=day))
+    if day in await old_days(run):
+        await add_columns(run, day)
+
+
+async def old_days(run: Run) -> list[int]:
+    """Return the days whose tables lack something of this layout, the oldest first."""
+    return sorted([int(row["day"]) for row in await run(_OLD)])
+
+
+async def add_columns(run: Run, day: int) -> None:
+    """Give the table of a day what this layout has; nobody writes it meanwhile, which is short where it is small."""
+    for statement in _ADDITIONS:
         await run(statement.format(day=day))
 
 

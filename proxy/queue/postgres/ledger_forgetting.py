@@ -15,7 +15,7 @@ from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_o
 from proxy.queue.postgres.transaction import Run
 
 # With their indexes; measured.
-ROW_BYTES, UPDATE_BYTES = 250, 70
+ROW_BYTES, UPDATE_BYTES = 380, 70
 # Rows removed in one transaction.
 SLICE = 10_000
 _COUNT_EVERY_S = 600.0

@@ -12,11 +12,12 @@ Only where no other proxy lives, and this one writes no rows at the moment, the 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from proxy.model.event import BrowserCopy
-from proxy.model.ledger import LedgerRow, Status
+from proxy.model.ledger import LedgerRow
 from proxy.queue.contract import Filter
+from proxy.queue.postgres.copy_updates import known_now
 from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_of
-from proxy.queue.postgres.ledger_rows import CLOCK, text
+from proxy.queue.postgres.ledger_filter import condition_of, is_shown
+from proxy.queue.postgres.ledger_rows import CLOCK, FACTS
 from proxy.queue.postgres.transaction import Run
 
 SLICE = 5000
@@ -26,7 +27,6 @@ FOUND = 100
 LAG_US = 6_000_000
 """Longer than any transaction takes from its rows to its commit, as idle ones are ended after 5 s."""
 ABOVE_ALL = (1 << 63) - 1
-_FACTS = "number, at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts, findings, copy, source"
 # Proxies that were silent for a minute write no more; a statement of theirs has ended.
 _HORIZON = f"""
 SELECT CASE
@@ -60,19 +60,21 @@ async def newest(run: Run, wanted: Filter, place: DayPlace = START) -> tuple[lis
     if not days:
         return [], None
     day, below = days[0], place.below if days[0] == place.day else ABOVE_ALL
-    bottom = 0 if wanted.id else await _bottom(run, day, below)
-    condition, values = _where(wanted, 4)
+    by_id = bool(wanted.id or wanted.ids)
+    bottom = 0 if by_id else await _bottom(run, day, below)
+    condition, values = condition_of(wanted, 4)
     most = min(wanted.limit, FOUND)
     # An id is found by its index, whatever the planner thinks of the order.
-    order = "number + 0" if wanted.id else "number"
+    order = "number + 0" if by_id else "number"
     sql = (
-        f"SELECT {_FACTS} FROM ledger_{day} WHERE number >= $1 AND number < $2{condition}"  # noqa: S608 - our own names
+        f"SELECT {FACTS} FROM ledger_{day} WHERE number >= $1 AND number < $2{condition}"  # noqa: S608 - our own names
         f" ORDER BY {order} DESC FETCH FIRST $3 ROWS WITH TIES"
     )
     rows = await run(sql, bottom, below, most, *values)
     lowest = int(rows[-1]["number"]) if len(rows) >= most else bottom
     following = DayPlace(day, lowest) if lowest else DayPlace(day - 1, ABOVE_ALL)
-    return await _joined(run, tables, rows), following if lowest or days[1:] else None
+    found = [row for row in await _joined(run, tables, rows) if is_shown(row, wanted)]
+    return found, following if lowest or days[1:] else None
 
 
 async def _bottom(run: Run, day: int, below: int) -> int:
@@ -118,17 +120,17 @@ async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[L
     if not days:
         return [], None
     last = await _slice_end(run, days, number, top)
-    condition, values = _where(wanted, 4)
+    condition, values = condition_of(wanted, 4)
     parts = " UNION ALL ".join(
-        f"(SELECT {_FACTS} FROM ledger_{day} WHERE number > $1 AND number <= $2{condition}"  # noqa: S608 - our own names
+        f"(SELECT {FACTS} FROM ledger_{day} WHERE number > $1 AND number <= $2{condition}"  # noqa: S608 - our own names
         " ORDER BY number FETCH FIRST $3 ROWS WITH TIES)"
         for day in days
     )
     most = min(wanted.limit, FOUND)
-    sql = f"SELECT {_FACTS} FROM ({parts}) found ORDER BY number FETCH FIRST $3 ROWS WITH TIES"  # noqa: S608
+    sql = f"SELECT {FACTS} FROM ({parts}) found ORDER BY number FETCH FIRST $3 ROWS WITH TIES"  # noqa: S608
     rows = await run(sql, number, top if last is None else last, most, *values)
-    found = await _joined(run, tables, rows)
-    return found, found[-1].number if len(found) >= most else last
+    found = [row for row in await _joined(run, tables, rows) if is_shown(row, wanted)]
+    return found, int(rows[-1]["number"]) if len(rows) >= most else last
 
 
 async def _slice_end(run: Run, days: Sequence[int], number: int, top: int) -> int | None:
@@ -145,36 +147,5 @@ async def _slice_end(run: Run, days: Sequence[int], number: int, top: int) -> in
     return int(rows[0]["number"]) if rows else None
 
 
-def _where(wanted: Filter, first: int) -> tuple[str, list[str]]:
-    fields = {
-        "pixel": wanted.pixel,
-        "name": wanted.name,
-        "id": wanted.id,
-        "reason": wanted.reason,
-        "status": wanted.status.value if wanted.status else "",
-        "source": wanted.action_source,
-    }
-    texts = {column: text(value) for column, value in fields.items() if value}
-    condition = "".join(f" AND {column} = ${number}" for number, column in enumerate(texts, first))
-    return condition, list(texts.values())
-
-
 async def _joined(run: Run, tables: frozenset[str], rows: Sequence[Any]) -> list[LedgerRow]:
-    updates = await _latest(run, sorted(days_of(tables, UPDATES)), [row["copy"] for row in rows])
-    return [_row(row, updates.get(row["copy"])) for row in rows]
-
-
-async def _latest(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[int, BrowserCopy]:
-    """Return the latest updates of browser copies, in one statement for all days."""
-    if not copies or not days:
-        return {}
-    parts = (f"SELECT {day} AS day, key, fate FROM fate_{day} WHERE key = ANY($1::int8[])" for day in days)  # noqa: S608
-    found = await run(f"{' UNION ALL '.join(parts)} ORDER BY day", list(copies))
-    return {row["key"]: BrowserCopy(row["fate"]) for row in found}
-
-
-def _row(row: Any, update: BrowserCopy | None) -> LedgerRow:
-    number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, _, source = row
-    event = (at, pixel, name, identity, time_s, Status(status), reason)
-    copied = (update or BrowserCopy(browser_copy)) if browser_copy else None
-    return LedgerRow(*event, copied, trace, attempts, tuple(findings.split()), b"", source, number=number)
+    return await known_now(run, sorted(days_of(tables, UPDATES)), rows)

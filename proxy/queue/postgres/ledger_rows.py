@@ -7,9 +7,14 @@ visible in another order than that of their numbers: what reads by numbers allow
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from proxy.model.ledger import LedgerRow
+from proxy.model.event import BrowserCopy
+from proxy.model.event_facts import EventFacts
+from proxy.model.ledger import LedgerRow, Status
+from proxy.model.record import Record
 from proxy.queue.keys import copy_key, event_key
+from proxy.queue.rollup_counts import UNDECIDED
 
 COLUMNS = (
     ("at", "int8"),
@@ -25,10 +30,26 @@ COLUMNS = (
     ("findings", "text"),
     ("copy", "int8"),
     ("source", "text"),
+    ("movable", "bool"),
+    ("arrived", "int8"),
+    ("site", "text"),
+    ("match_keys", "int8"),
+    ("consent", "text"),
+    ("consent_source", "text"),
+    ("redactions", "text"),
+    ("value", "int8"),
+    ("currency", "text"),
+    ("code", "int8"),
+    ("subcode", "int8"),
+    ("message", "text"),
 )
-"""All but the number."""
+"""All but the number; from ``movable`` on NULL in rows of layout 1, and where there is nothing to say."""
+FACTS = f"number, {', '.join(name for name, _ in COLUMNS)}, replayed"
+"""What ``row_of`` reads."""
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::int8"
 _NAMES = ", ".join(name for name, _ in COLUMNS)
+# With the number, as layout 1 has them; and with ``replayed``.
+_OLD_COLUMNS, _ALL_COLUMNS = 14, len(COLUMNS) + 2
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _MOST_ATTEMPTS = (1 << 31) - 1
 # Beside a row of the same event and moment, which a statement whose answer was lost may have written.
@@ -36,6 +57,18 @@ _UNKNOWN = (
     "(SELECT count(*) FROM ledger_{day} o WHERE o.id = l.id AND o.at = l.at AND o.copy = l.copy"
     " AND o.status = l.status AND o.reason = l.reason) = 0"
 )
+
+
+_LIST = ", ".join(f"l.{name}" for name, _ in COLUMNS)
+
+
+def unknown_of(day: int) -> str:
+    """Return the SQL that tells by their places, from 1, which rows of one day are not in its table yet."""
+    arguments = ", ".join(f"${number}::{kind}[]" for number, (_, kind) in enumerate(COLUMNS, 1))
+    return (
+        f"SELECT ordinal FROM unnest({arguments}) WITH ORDINALITY l({_NAMES}, ordinal)"  # noqa: S608 - our own names
+        f" WHERE {_UNKNOWN.format(day=day)} ORDER BY ordinal"
+    )
 
 
 def insertion(day: int, first: int = 1, *, condition: str = "true", more: Sequence[tuple[str, str]] = ()) -> str:
@@ -53,14 +86,9 @@ def insertion(day: int, first: int = 1, *, condition: str = "true", more: Sequen
     base = f"SELECT greatest({CLOCK}, coalesce(max(number), 0)) AS number FROM ledger_{day}"  # noqa: S608 - our own names
     return (
         f"INSERT INTO ledger_{day}(number, {_NAMES})"  # noqa: S608 - our own names
-        f" SELECT base.number + l.ordinal, {', '.join(f'l.{name}' for name, _ in COLUMNS)}"
+        f" SELECT base.number + l.ordinal, {_LIST}"
         f" FROM ({base}) base, unnest({arguments}) WITH ORDINALITY l({names}) WHERE {condition}"
     )
-
-
-def unknown(day: int) -> str:
-    """Return the condition that a row is not in the table of a day yet."""
-    return _UNKNOWN.format(day=day)
 
 
 def writable(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
@@ -79,10 +107,29 @@ def values(rows: Sequence[LedgerRow], secret: bytes) -> list[list[object]]:
 
 
 def _columns(row: LedgerRow, secret: bytes) -> tuple[object, ...]:
-    key = event_key_of(row.pixel, row.name, row.id)
+    facts = row.facts
+    # Rollups count it, and may come to count it otherwise: when its browser copy becomes known, or it is put back.
+    is_movable = row.browser_copy in UNDECIDED or row.status is Status.DEAD or None
     event = (row.at, text(row.pixel), text(row.name), text(row.id), row.time_s, row.status.value, text(row.reason))
     delivery = (row.browser_copy, text(row.fbtrace_id), row.attempts, text(" ".join(row.findings)))
-    return (*event, *delivery, copy_number(key, row.visitor, secret), text(row.action_source))
+    copy = (row_number(row, secret), text(row.action_source), is_movable, row.arrived or None)
+    consent = (text(facts.consent) or None, text(facts.consent_source) or None)
+    about = (text(facts.site) or None, facts.match_keys or None, *consent, text(" ".join(facts.redactions)) or None)
+    told = (row.code or None, row.subcode or None, text(row.message) or None)
+    return (*event, *delivery, *copy, *about, facts.value, text(facts.currency) or None, *told)
+
+
+def row_of(found: Any) -> LedgerRow:
+    """Return what ``FACTS`` read first; nobody reads who brought it."""
+    old, (*facts, replayed) = found[:_OLD_COLUMNS], found[_OLD_COLUMNS:_ALL_COLUMNS]
+    number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, _, source = old
+    _, arrived, site, match_keys, consent, consent_source, redactions, value, currency, code, subcode, message = facts
+    event = (at, pixel, name, identity, time_s, Status.REPLAYED if replayed else Status(status), reason)
+    copied = BrowserCopy(browser_copy) if browser_copy else None
+    delivery = (copied, trace, attempts, tuple(findings.split()), b"", source, arrived or 0)
+    about = (site or "", match_keys or 0, consent or "", consent_source or "", tuple((redactions or "").split()))
+    told_of = EventFacts(*about, value, currency or "")
+    return LedgerRow(*event, *delivery, told_of, code or 0, subcode or 0, message or "", number)
 
 
 def event_key_of(pixel: str, name: str, identity: str) -> bytes:
@@ -97,6 +144,11 @@ def event_key_of(pixel: str, name: str, identity: str) -> bytes:
         return event_key(pixel, name, identity)
     except UnicodeEncodeError:
         return event_key(text(pixel), text(name), text(identity))
+
+
+def row_number(event: LedgerRow | Record, secret: bytes) -> int:
+    """Return the ``copy_number`` of a row, or of a record that becomes one."""
+    return copy_number(event_key_of(event.pixel, event.name, event.id), event.visitor, secret)
 
 
 def copy_number(key: bytes, visitor: bytes, secret: bytes) -> int:

@@ -179,9 +179,8 @@ class SharedNotes:
 
     async def _transact(self, rows: Sequence[LedgerRow], updates: Sequence[CopyUpdate], *, again: bool) -> None:
         async def work(run: Run) -> int:
-            await self._ledger.write(run, rows, again=again)
             owned = await self._owned(run, updates) if updates else []
-            await self._ledger.write_updates(run, owned)
+            await self._ledger.write(run, rows, updates=owned, again=again)
             return len(updates) - len(owned)
 
         with self._ledger.writing():

@@ -12,12 +12,24 @@ able to open all of them, or it would leave alone what others sealed.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import dead_letters, lane_table, orders, seen_slots, segment_table, sightings, suppressions
+from proxy.queue.postgres import (
+    dead_letters,
+    lane_table,
+    ledger_days,
+    orders,
+    pixel_orders,
+    rollup_table,
+    seen_slots,
+    segment_table,
+    sightings,
+    suppressions,
+)
 from proxy.queue.postgres.errors import (
     ConflictError,
     DataRefusedError,
@@ -48,12 +60,14 @@ _REPLICA = """CREATE TABLE IF NOT EXISTS replica(
 TABLES: tuple[str, ...] = (
     _REPLICA,
     *lane_table.TABLES,
+    *pixel_orders.TABLES,
     *segment_table.TABLES,
     *seen_slots.TABLES,
     *orders.TABLES,
     *sightings.TABLES,
     *suppressions.TABLES,
     *dead_letters.TABLES,
+    *rollup_table.TABLES,
 )
 """All tables but ``meta``: each part's ``TABLES`` is added here."""
 
@@ -69,7 +83,8 @@ class Layout(NamedTuple):
     """By the layout that they lead to: what brings one layout lower to it."""
 
 
-CURRENT = Layout(1, 1, TABLES, {})
+CURRENT = Layout(2, 1, TABLES, {})
+"""Layout 2 counts what the ledger has, and gives its rows further columns, of which older programs know nothing."""
 
 _ARRIVE = """INSERT INTO replica(id, name, version, layout, started_at, seen_at) VALUES($1, $2, $3, $4, now(), now())
 ON CONFLICT (id) DO UPDATE SET seen_at = now()"""
@@ -154,14 +169,10 @@ class Schema:
         if not await session.fetch("SELECT FROM pg_namespace WHERE nspname = $1", self._name):
             await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._name}"')
         await session.execute(_META)
-        await session.execute("BEGIN; SET LOCAL lock_timeout = '2s'")
-        try:
-            await self._migrate(session)
-        except BaseException:
-            if not session.ended:
-                await session.execute("ROLLBACK")
-            raise
-        await session.execute("COMMIT")
+        for day in await ledger_days.old_days(session.fetch):
+            # Each by itself, so that those who write the ledger meanwhile wait for no more than one of them.
+            await _together(session, partial(ledger_days.add_columns, session.fetch, day))
+        await _together(session, partial(self._migrate, session))
 
     async def _fits(self, session: Session) -> bool:
         """Tell whether nothing has to be done.
@@ -213,3 +224,15 @@ class Schema:
 
     def _proof(self) -> bytes:
         return self._sealer.seal(_PROOF, _PROOF_BOUND)
+
+
+async def _together(session: Session, work: Callable[[], Awaitable[None]]) -> None:
+    """Do something in one transaction, which waits for nobody's table for long."""
+    await session.execute("BEGIN; SET LOCAL lock_timeout = '2s'")
+    try:
+        await work()
+    except BaseException:
+        if not session.ended:
+            await session.execute("ROLLBACK")
+        raise
+    await session.execute("COMMIT")

@@ -6,6 +6,7 @@ second one's changes nothing. What stays is changed only from the number of atte
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +21,8 @@ from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.errors import TableMissingError
 from proxy.queue.postgres.ledger import SharedLedger
-from proxy.queue.postgres.ledger_rows import insertion
+from proxy.queue.postgres.ledger_rows import COLUMNS, insertion
+from proxy.queue.postgres.rollup_table import DAYS, HOURS, raising
 from proxy.queue.postgres.segment_table import SegmentRow
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
@@ -33,11 +35,13 @@ DELETE = "DELETE FROM segment WHERE lane = $1::text AND id = ANY($2::uuid[]) RET
 _WITH_ROWS = """
 WITH gone AS ({delete}),
 taken AS (SELECT place FROM unnest($2::uuid[]) WITH ORDINALITY asked(id, place) WHERE id IN (SELECT id FROM gone)),
-written AS ({insertion})
+written AS ({insertion}),
+hours AS ({hours}),
+days AS ({days})
 SELECT id FROM gone
 """
 _ANY = "(cardinality($2::uuid[]) = 0 OR EXISTS (SELECT FROM gone))"
-_IF_TAKEN = f"l.place IN (SELECT place FROM taken) OR l.place = 0 AND {_ANY}"  # noqa: S608 - our own text
+_IF_TAKEN = f"(place IN (SELECT place FROM taken) OR place = 0 AND {_ANY})"  # noqa: S608 - our own text
 STAY = """
 UPDATE segment s SET attempts = s.attempts + 1, strikes = s.strikes + $4::int4, suspect = coalesce(t.suspect, s.suspect)
 FROM unnest($2::uuid[], $3::int4[], $5::int4[]) t(id, attempts, suspect)
@@ -114,21 +118,25 @@ class Settling:
         with self._ledger.writing():
             rest = (settlement.tried, settlement.suspects, settlement.remainders, settlement.dead)
             if not any(rest) and len(by_day) <= 1:
-                try:
-                    return await self._settle_plainly(segments, settlement, by_day)
-                except TableMissingError:
-                    pass  # the longer way finds out which, and has it made again
+                with suppress(TableMissingError):  # the longer way finds out which, and has it made again
+                    if settled := await self._settle_plainly(segments, settlement, by_day):
+                        return settled
             work = partial(self._settle, segments, settlement, now)
             return await self._database.transact(Role.DELIVER, work)
 
     async def _settle_plainly(
         self, segments: Sequence[Segment], settlement: Settlement, by_day: Mapping[int, Sequence[LedgerRow]]
-    ) -> Settled:
-        """Write in one statement what left whole, as nearly everything does."""
+    ) -> Settled | None:
+        """Write in one statement what left whole, as nearly everything does; None where it takes more."""
         lane, done = _lane(segments), list(settlement.done)
         text, values = DELETE, []
-        for day, rows in by_day.items():
-            text, values = _with_rows(day), [*self._ledger.values(rows), _sources(rows, segments, done)]
+        for day, some in by_day.items():
+            rows = await self._ledger.as_known(partial(self._database.run, Role.DELIVER), some)
+            places = _sources(rows, segments, done)
+            changes = self._ledger.plain_changes(rows, places)
+            if changes is None:
+                return None
+            text, values = _with_rows(day), [*self._ledger.values(rows), places, changes.hours, changes.days]
         gone = await self._database.run(Role.DELIVER, text, lane, done, *values)
         return Settled(frozenset(row["id"] for row in gone), frozenset(), (), 0)
 
@@ -166,7 +174,9 @@ def _lane(segments: Sequence[Segment]) -> str:
 
 def _with_rows(day: int) -> str:
     rows = insertion(day, 3, condition=_IF_TAKEN, more=(("place", "int8"),))
-    return _WITH_ROWS.format(delete=DELETE, insertion=rows)
+    last = 3 + len(COLUMNS)
+    hours, days = (raising(table, last + number, _IF_TAKEN) for number, table in enumerate((HOURS, DAYS), 1))
+    return _WITH_ROWS.format(delete=DELETE, insertion=rows, hours=hours, days=days)
 
 
 async def _stay(run: Run, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:

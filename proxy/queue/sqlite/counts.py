@@ -25,7 +25,7 @@ class SegmentCounts(NamedTuple):
     with_fields: Counter[tuple[str, bytes, bool]]
 
 
-class Tally(Generic[K]):
+class LiveCount(Generic[K]):
     """Numbers by key, apart from the changes of the transaction that is under way."""
 
     def __init__(self, values: Mapping[K, int] | None = None) -> None:
@@ -99,24 +99,24 @@ class Counts:
             suppressions: How many there are of each kind.
             next_due: When the next held segment is due: server clock in milliseconds.
         """
-        self.waiting: Tally[str] = Tally(segments.waiting)
+        self.waiting: LiveCount[str] = LiveCount(segments.waiting)
         """Events, by pixel."""
-        self.held: Tally[str] = Tally(segments.held)
+        self.held: LiveCount[str] = LiveCount(segments.held)
         """Those of them that are not due yet."""
-        self.suspects: Tally[str] = Tally(segments.suspects)
+        self.suspects: LiveCount[str] = LiveCount(segments.suspects)
         """Those of them that are suspects."""
-        self.with_fields: Tally[tuple[str, bytes, bool]] = Tally(segments.with_fields)
+        self.with_fields: LiveCount[tuple[str, bytes, bool]] = LiveCount(segments.with_fields)
         """Those that are due and have request fields, by pixel, ``keys.fields_key`` and whether they are suspects."""
         self.next_due = Moment(next_due)
         """When the next held segment is due, or earlier: whoever is early looks again."""
-        self.withheld: Tally[DropReason] = Tally()
+        self.withheld: LiveCount[DropReason] = LiveCount()
         """Events that waited and were dropped."""
-        self.dead: Tally[str] = Tally({"": dead})
+        self.dead: LiveCount[str] = LiveCount({"": dead})
         """Dead letters, all under one key."""
-        self.suppressions: Tally[SuppressionKind] = Tally(suppressions)
+        self.suppressions: LiveCount[SuppressionKind] = LiveCount(suppressions)
         self.total = sum(segments.waiting.values())
         """Events that wait, of all pixels."""
-        self._tallies: tuple[Tally[Any] | Moment, ...] = (
+        self._tallies: tuple[LiveCount[Any] | Moment, ...] = (
             self.waiting,
             self.held,
             self.suspects,

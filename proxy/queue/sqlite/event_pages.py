@@ -29,7 +29,7 @@ STRETCHES = 8
 _ABOVE_ALL = (1 << 62) - 1
 
 
-class Cursor(NamedTuple):
+class EventCursor(NamedTuple):
     """Behind which row a page begins: when it arrived, and its rowid."""
 
     time: int
@@ -40,20 +40,20 @@ class Cursor(NamedTuple):
         return f"{self.time}-{self.number}"
 
 
-def cursor_of(text: str) -> Cursor | None:
+def cursor_of(text: str) -> EventCursor | None:
     """Return a cursor; the newest row for an empty text, None for what is no cursor."""
     if not text:
-        return Cursor(_ABOVE_ALL, _ABOVE_ALL)
+        return EventCursor(_ABOVE_ALL, _ABOVE_ALL)
     time, _, number = text.partition("-")
     if not (len(text) < 40 and time.isascii() and time.isdecimal() and number.isascii() and number.isdecimal()):
         return None
-    return Cursor(int(time), int(number)) if max(int(time), int(number)) <= _ABOVE_ALL else None
+    return EventCursor(int(time), int(number)) if max(int(time), int(number)) <= _ABOVE_ALL else None
 
 
-class _Found(NamedTuple):
+class _FoundRow(NamedTuple):
     """A row that was found."""
 
-    place: Cursor
+    place: EventCursor
     row: LedgerRow
 
 
@@ -80,32 +80,32 @@ class EventPages:
         if place is None or not self._days or wanted.limit < 1:
             return EventPage(())
         if wanted.until_ms is not None:
-            place = min(place, Cursor(wanted.until_ms, 0))
+            place = min(place, EventCursor(wanted.until_ms, 0))
         if wanted.ids or wanted.id:
             return _page(self._of_ids(wanted, place), wanted.limit, None)
-        found: list[_Found] = []
-        following: Cursor | None = None
+        found: list[_FoundRow] = []
+        following: EventCursor | None = None
         for some, following in islice(self._stretches(wanted, place), STRETCHES):
             found += some
             if len(found) > wanted.limit or following is None:
                 break
         return _page(found, wanted.limit, following)
 
-    def _stretches(self, wanted: Filter, place: Cursor) -> Iterator[tuple[list[_Found], Cursor | None]]:
+    def _stretches(self, wanted: Filter, place: EventCursor) -> Iterator[tuple[list[_FoundRow], EventCursor | None]]:
         """Yield the wanted rows of each stretch, and where the next begins, if anywhere."""
         lowest = max(self._oldest(), wanted.since_ms or 0)
         for top, bottom in self._spans(wanted, place, lowest):
-            at = min(place, Cursor(top, _ABOVE_ALL))
+            at = min(place, EventCursor(top, _ABOVE_ALL))
             while at.time >= bottom:
                 low = max(bottom, self._bottom(at))
                 found = self._rows(wanted, at, low)
-                at = Cursor(low, 0)
+                at = EventCursor(low, 0)
                 yield found, at
                 if low == bottom:
                     break
         yield [], None
 
-    def _spans(self, wanted: Filter, place: Cursor, lowest: int) -> Iterator[tuple[int, int]]:
+    def _spans(self, wanted: Filter, place: EventCursor, lowest: int) -> Iterator[tuple[int, int]]:
         """Yield the spans of time in which wanted rows may be, latest first, each with its last and its first moment.
 
         Before everything was counted nothing is passed over.
@@ -124,7 +124,7 @@ class EventPages:
         rows: list[Any] = self._db.execute(f"SELECT min(time) FROM ({ends})").fetchall()  # noqa: S608
         return int(rows[0][0] or 0)
 
-    def _bottom(self, at: Cursor) -> int:
+    def _bottom(self, at: EventCursor) -> int:
         """Return the arrival down to which no table has more than a stretch of rows below a place."""
         found = 0
         for table in self._since(0):
@@ -137,7 +137,7 @@ class EventPages:
         """Return the tables that may hold rows which arrived at a moment or later: theirs is the day they ended."""
         return [f"{LEDGER}_{day}" for day in self._days if day >= moment // DAY_MS]
 
-    def _rows(self, wanted: Filter, at: Cursor, low: int) -> list[_Found]:
+    def _rows(self, wanted: Filter, at: EventCursor, low: int) -> list[_FoundRow]:
         """Return the wanted rows from a place down to a moment, at least as many as are wanted where there are."""
         condition, values = row_where(wanted)
         where = f"{TIME}>=? AND {TIME}<=? AND ({TIME}<? OR rowid<?){_copy_where(wanted)}{condition}"
@@ -148,7 +148,7 @@ class EventPages:
             found += self._db.execute(sql, (low, at.time, *at, *values, most)).fetchall()
         return self._chosen(found, wanted)
 
-    def _of_ids(self, wanted: Filter, place: Cursor) -> list[_Found]:
+    def _of_ids(self, wanted: Filter, place: EventCursor) -> list[_FoundRow]:
         condition, values = row_where(wanted)
         where = f"id=? AND {TIME}<=? AND ({TIME}<? OR rowid<?){_copy_where(wanted)}{condition}"
         most, found = wanted.limit + 1 if not wanted.browser_copy else STRETCH, list[Any]()
@@ -158,12 +158,12 @@ class EventPages:
                 found += self._db.execute(sql, (identity, place.time, *place, *values, most)).fetchall()
         return self._chosen(found, wanted)
 
-    def _chosen(self, read: Sequence[Any], wanted: Filter) -> list[_Found]:
+    def _chosen(self, read: Sequence[Any], wanted: Filter) -> list[_FoundRow]:
         """Return rows with their browser copies, newest first, those whose copy is wanted."""
         rows = joined(self._db, self._tables, read, self._first)
         copy = "" if wanted.browser_copy == FROM_SERVER else wanted.browser_copy
         found = [
-            _Found(Cursor(arrival_of(row), columns[0]), row)
+            _FoundRow(EventCursor(arrival_of(row), columns[0]), row)
             for row, columns in zip(rows, read, strict=True)
             if not wanted.browser_copy or (row.browser_copy or "") == copy
         ]
@@ -182,7 +182,7 @@ def _copy_where(wanted: Filter) -> str:
     return f" AND fate IN ({undecided})"
 
 
-def _page(found: Sequence[_Found], limit: int, following: Cursor | None) -> EventPage:
+def _page(found: Sequence[_FoundRow], limit: int, following: EventCursor | None) -> EventPage:
     """Return as many rows as are wanted, and where the rest begins."""
     if len(found) > limit:
         following, found = found[limit - 1].place, found[:limit]

@@ -25,7 +25,7 @@ class Read(Protocol):
         """Return what the look finds; it raises QueueError when it cannot be read."""
 
 
-class Figures:
+class LocalFigures:
     """Reads that return what they find at once."""
 
     def __init__(self, db: apsw.Connection, sealer: Sealer, read: Read, first_number: int) -> None:

@@ -20,13 +20,14 @@ from itertools import groupby
 import apsw
 
 from proxy.model.event import BrowserCopy
-from proxy.model.ledger import LedgerRow, Status
+from proxy.model.ledger import LedgerRow
 from proxy.model.units import DAY_MS
 from proxy.queue.keys import copy_key
-from proxy.queue.rollup_counts import UNDECIDED, latest
+from proxy.queue.rollup_counts import UNDECIDED
 from proxy.queue.sqlite import ledger_rows, rollups
-from proxy.queue.sqlite.copy_updates import joined, known_updates
+from proxy.queue.sqlite.copy_updates import known_updates
 from proxy.queue.sqlite.dead_letters import TakenLetter
+from proxy.queue.sqlite.ledger_replays import mark_replayed
 from proxy.queue.sqlite.ledger_tables import LEDGER, UPDATES, creation, day_tables, days_of, indexes
 
 # Rows forgotten in one transaction: about 2 ms.
@@ -153,27 +154,11 @@ class Ledger:
 
     def replayed(self, letters: Iterable[TakenLetter]) -> None:
         """Mark the rows of dead letters that were put back, and count them no more."""
+        counted_from = self._number(f"SELECT value FROM meta WHERE key='{COUNTED_FROM}'")  # noqa: S608 - our own names
         for letter in letters:
-            number, row, copy = self._dead_row(letter)
-            if number is None or number >= self._number(f"SELECT value FROM meta WHERE key='{COUNTED_FROM}'"):  # noqa: S608
-                self.rollups.uncount(row, copy)
-
-    def _dead_row(self, letter: TakenLetter) -> tuple[int | None, LedgerRow, bytes]:
-        """Return the number and the row of a dead letter, which is marked; the letter's own row where it is gone."""
-        record, row = letter.record, letter.row()
-        (copy,) = ledger_rows.copies_of([row], self._secret)
-        which = "id=? AND pixel=? AND name=? AND copy=? AND status=? ORDER BY rowid DESC LIMIT 1"
-        for day in self.days():
-            table = f"{LEDGER}_{day}"
-            sql = f"SELECT rowid, {ledger_rows.COLUMNS} FROM {table} WHERE {which}"  # noqa: S608 - our own names
-            found = self._db.execute(sql, (record.id, record.pixel, record.name, copy, Status.DEAD)).fetchall()
-            if found:
-                ((number, *_),) = found
-                (row,) = joined(self._db, self._tables, found, 0)
-                self._db.execute(f"UPDATE {table} SET status=? WHERE rowid=?", (Status.REPLAYED, number))  # noqa: S608
-                return int(str(number)), row, copy
-        known = known_updates(self._db, self._tables, [copy]).get(copy)
-        return None, row._replace(browser_copy=latest(row.browser_copy, known)), copy
+            marked = mark_replayed(self._db, self._tables, letter, self._secret)
+            if marked.number is None or marked.number >= counted_from:
+                self.rollups.uncount(marked.row, marked.copy)
 
     def _updates(self, table: str) -> int:
         """Return how many updates a table holds; in tables of older layouts nobody counted them."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import apsw
 
 from proxy.model.ledger import LedgerRow
+from proxy.model.pixel_order import PixelOrder
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import (
     DeadLetter,
@@ -31,9 +32,10 @@ from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.arrivals import oldest
 from proxy.queue.sqlite.connection import FATAL, advice
 from proxy.queue.sqlite.dead_letters import DeadLetters
-from proxy.queue.sqlite.figures import Figures
+from proxy.queue.sqlite.figures import LocalFigures
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.ledger_pages import START, LedgerPages, Place
+from proxy.queue.sqlite.pixel_orders import read_orders
 from proxy.queue.sqlite.suppressions import SuppressionTable
 
 T = TypeVar("T")
@@ -63,7 +65,7 @@ class Reader:
         self._busy_since: float | None = None
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "queue-reader")
-        figures = Figures(db, sealer, self._read, self._first_number)
+        figures = LocalFigures(db, sealer, self._read, self._first_number)
         self.event_page, self.waiting = figures.event_page, figures.waiting
         self.rollups, self.tallies = figures.rollups, figures.tallies
 
@@ -149,6 +151,14 @@ class Reader:
             QueueError: when it cannot be read.
         """
         return await self._read(partial(Lanes(self._db).read, pixel))
+
+    async def pixel_orders(self) -> dict[str, PixelOrder]:
+        """Return what the operator ordered, by pixel.
+
+        Raises:
+            QueueError: when it cannot be read.
+        """
+        return await self._read(partial(read_orders, self._db))
 
     async def close(self) -> None:
         """Finish the page that is being read, then close the connection."""

@@ -18,7 +18,7 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.rollup import OTHER, RollupKey, key_of
 from proxy.model.units import DAY_MS, HOUR_MS
-from proxy.queue.rollup_counts import UNDECIDED, Counts, Share, latest, share_of
+from proxy.queue.rollup_counts import UNDECIDED, RollupShare, RollupSums, latest, share_of
 
 SCHEMA = """
 CREATE TABLE rollup_kind(
@@ -52,7 +52,7 @@ _TABLES = ("rollup_hour", "rollup_day")
 _Kind: TypeAlias = tuple[str, str, str, str, str, str]
 
 
-class _Place(NamedTuple):
+class _SumPlace(NamedTuple):
     """A sum: of an hour or a day (``table``), and a kind."""
 
     table: str
@@ -68,7 +68,7 @@ class Rollups:
         self._kinds: dict[_Kind, int] = {}
         self._fields: dict[int, _Kind] = {}
         self._names: dict[tuple[str, int], set[str]] = {}
-        self._sums: dict[_Place, Counts] = {}
+        self._sums: dict[_SumPlace, RollupSums] = {}
 
     def _trim(self) -> None:
         """Give up what is in memory where it is much, between two changes: then all of it is in the tables."""
@@ -90,7 +90,7 @@ class Rollups:
             updates: What is known by these keys already of browser copies.
         """
         self._trim()
-        added: defaultdict[tuple[int, int], Counts] = defaultdict(Counts)
+        added: defaultdict[tuple[int, int], RollupSums] = defaultdict(RollupSums)
         undecided = []
         for row, copy in rows:
             if row.status is Status.REPLAYED:
@@ -114,15 +114,15 @@ class Rollups:
         self._trim()
         sql = "SELECT * FROM rollup_open WHERE copy IN carray(?)"
         found: list[Any] = self._db.execute(sql, (apsw.carray(tuple(updates)),)).fetchall()
-        added: defaultdict[tuple[int, int], Counts] = defaultdict(Counts)
+        added: defaultdict[tuple[int, int], RollupSums] = defaultdict(RollupSums)
         for number, _, copy, hour, kind, *share in found:
             *rest, before = self._kind_fields(kind)
             after = updates[copy]
             if after == before:
                 continue
             moved = self._kind(RollupKey(hour, rest[0], rest[1], rest[2], Status(rest[3]), rest[4], after))
-            added[hour, kind].add(Share(*share), -1)
-            added[hour, moved].add(Share(*share))
+            added[hour, kind].add(RollupShare(*share), -1)
+            added[hour, moved].add(RollupShare(*share))
             if after in UNDECIDED:
                 self._db.execute("UPDATE rollup_open SET kind=? WHERE id=?", (moved, number))
             else:
@@ -134,19 +134,19 @@ class Rollups:
         self._trim()
         key, share = key_of(row), share_of(row)
         kind = self._kind(key)
-        added = Counts()
+        added = RollupSums()
         added.add(share, -1)
         self._add({(key.hour, kind): added})
         wanted = "copy=? AND hour=? AND kind=? AND slot=? AND value IS ? LIMIT 1"
         sql = f"DELETE FROM rollup_open WHERE id=(SELECT id FROM rollup_open WHERE {wanted})"  # noqa: S608 - our own text
         self._db.execute(sql, (copy, key.hour, kind, share.slot, share.value))
 
-    def _add(self, added: Mapping[tuple[int, int], Counts]) -> None:
+    def _add(self, added: Mapping[tuple[int, int], RollupSums]) -> None:
         """Add to the sums of hours, and of their days."""
-        changed: dict[_Place, Counts] = {}
+        changed: dict[_SumPlace, RollupSums] = {}
         for (hour, kind), counts in added.items():
             for table, time in zip(_TABLES, (hour, hour // HOURS_OF_DAY), strict=True):
-                place = _Place(table, time, kind)
+                place = _SumPlace(table, time, kind)
                 changed[place] = sums = self._sum(place)
                 sums.merge(counts)
         for table in _TABLES:
@@ -158,12 +158,12 @@ class Rollups:
             if rows:
                 self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES(?, ?, ?, ?)", rows)
 
-    def _sum(self, place: _Place) -> Counts:
+    def _sum(self, place: _SumPlace) -> RollupSums:
         found = self._sums.get(place)
         if found is None:
             sql = f"SELECT events, counts FROM {place.table} WHERE time=? AND kind=?"  # noqa: S608 - our own names
             rows: list[Any] = self._db.execute(sql, place[1:]).fetchall()
-            found = self._sums[place] = Counts.unpacked(*rows[0]) if rows else Counts()
+            found = self._sums[place] = RollupSums.unpacked(*rows[0]) if rows else RollupSums()
         return found
 
     def _kind(self, key: RollupKey) -> int:

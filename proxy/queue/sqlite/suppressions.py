@@ -17,7 +17,7 @@ from proxy.model.units import DAY_MS
 from proxy.queue.contract import Suppression
 from proxy.queue.refusal import refusal
 from proxy.queue.sieve import PREFIX, Sieve
-from proxy.queue.sqlite.counts import Tally
+from proxy.queue.sqlite.counts import LiveCount
 
 SCHEMA = """
 CREATE TABLE mark(digest BLOB, kind TEXT, at INTEGER NOT NULL, PRIMARY KEY(digest, kind)) WITHOUT ROWID;
@@ -39,7 +39,7 @@ class SuppressionTable:
     A rollback may leave the sieve with a digest that the table lacks, which costs a look and changes no answer.
     """
 
-    def __init__(self, db: apsw.Connection, counts: Tally[SuppressionKind], sieve: Sieve) -> None:
+    def __init__(self, db: apsw.Connection, counts: LiveCount[SuppressionKind], sieve: Sieve) -> None:
         """Begin with what the file holds.
 
         Args:

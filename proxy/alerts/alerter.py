@@ -1,0 +1,243 @@
+"""Watches the board and tells whoever is to be told; a task of its own, which nothing waits for."""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from proxy.alerts.book import AlertBook, News
+from proxy.alerts.keeping import StateFile, StateLane
+from proxy.alerts.message import AlertSender, alert_message, check_message, summary_message
+from proxy.alerts.post import Post, Sent
+from proxy.alerts.receivers import AlertReceiver, ReceiverAnswer
+from proxy.alerts.state import Alert, AlertState
+from proxy.config.alerts import AlertSettings
+from proxy.model.condition import OF_ALL_PROXIES, Condition, ConditionBoard
+from proxy.model.units import DAY_MS
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 10.0
+_LOOK_S = 10.0
+_CLOSE_S = 2.0
+_MOST_SENT = 50
+
+Look = Callable[[], Awaitable[Sequence[Condition]]]
+"""Returns the conditions that stand, after a new look at everything."""
+Figures = Callable[[int, int], Awaitable[Sequence[str]]]
+"""Returns lines about what happened between two moments in milliseconds."""
+
+
+class Alerter:
+    """Tells receivers of conditions, once each."""
+
+    def __init__(  # noqa: PLR0913 - what it looks at, and where it remembers
+        self,
+        settings: AlertSettings,
+        receivers: Sequence[AlertReceiver],
+        *,
+        look: Look,
+        figures: Figures,
+        board: ConditionBoard,
+        file: StateFile,
+        lane: StateLane | None,
+        sender: AlertSender,
+        now: Callable[[], int],
+    ) -> None:
+        """Go on as the last process left it.
+
+        Args:
+            settings: Of what somebody is told, and when.
+            receivers: Who is told.
+            look: Returns the conditions.
+            figures: Returns what a summary says.
+            board: Hears when a receiver takes nothing.
+            file: Where this machine's state rests.
+            lane: Where the state rests of what several proxies find; None where one process has the queue to itself.
+            sender: What the messages say of the proxy.
+            now: Server clock in milliseconds.
+        """
+        self._settings = settings
+        self._look = look
+        self._figures = figures
+        self._file = file
+        self._lane = lane
+        self._sender = sender
+        self._now = now
+        self.sent: deque[Sent] = deque(maxlen=_MOST_SENT)
+        """What became of the last messages, the oldest first."""
+        names = _names(receivers)
+        self.posts = [
+            Post(name, receiver, board=board, now=now, sent=self.sent)
+            for name, receiver in zip(names, receivers, strict=True)
+        ]
+        self._own = self._book(file.read())
+        self._shared: AlertBook | None = None
+        self._term = 0
+        self._testing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            try:
+                await self.tick()
+            except Exception:
+                # A task that ends would be silent for ever.
+                log.exception("a fault of ours in the alerts")
+            await asyncio.sleep(EVERY_S)
+
+    async def tick(self) -> None:
+        """Look once, and begin to tell whoever has not heard."""
+        conditions = await self._conditions()
+        now = self._now()
+        if self._lane:
+            await self._share(self._lane, [each for each in conditions if each.code in OF_ALL_PROXIES], now)
+            conditions = [each for each in conditions if each.code not in OF_ALL_PROXIES]
+        self._own.look(conditions, now)
+        for post in self.posts:
+            if post.is_free():
+                await self._tell(post, now)
+        await self._keep()
+
+    async def close(self) -> None:
+        """Give up what is under way; what was not taken is told after the next start."""
+        for post in self.posts:
+            await post.close()
+        self._file.keep(self._own.state)
+        await self._file.close(_CLOSE_S)
+
+    async def test(self) -> Mapping[str, ReceiverAnswer]:
+        """Send each receiver a test, and return what it answered."""
+        async with self._testing:
+            message = check_message(secrets.token_hex(12), self._sender, self._now())
+            answers = await asyncio.gather(*(post.try_now(message) for post in self.posts))
+        return {post.name: answer for post, answer in zip(self.posts, answers, strict=True)}
+
+    def alerts(self) -> list[Alert]:
+        """Return what stands or is on its way to it, the oldest first."""
+        books = [self._own, *([self._shared] if self._shared else [])]
+        alerts = [alert for book in books for alert in book.state.alerts.values()]
+        return sorted(alerts, key=lambda alert: (alert.since, alert.key))
+
+    def is_waiting(self, post: Post) -> bool:
+        """Tell whether a receiver has not heard everything."""
+        return bool(self._news(post, self._now()))
+
+    # -- a look
+
+    async def _conditions(self) -> Sequence[Condition]:
+        async with asyncio.timeout(_LOOK_S):
+            return await self._look()
+
+    async def _share(self, lane: StateLane, conditions: Sequence[Condition], now: int) -> None:
+        """Tell of what all proxies find, while this is the proxy that does."""
+        term = lane.term
+        if term != self._term:
+            self._shared, self._term = None, term
+        if not term:
+            await lane.wish()
+        elif self._shared is None and (state := await lane.read()) and lane.term == term:
+            self._shared = self._book(state)
+        if self._shared:
+            self._shared.look(conditions, now)
+
+    def _book(self, state: AlertState) -> AlertBook:
+        return AlertBook(self._settings, [post.key for post in self.posts], state, self._now())
+
+    async def _keep(self) -> None:
+        self._file.keep(self._own.state)
+        if self._lane and self._shared:
+            await self._lane.keep(self._shared.state)
+
+    # -- to tell
+
+    def _news(self, post: Post, now: int) -> News:
+        news = self._own.news(post.key, now)
+        if self._shared:
+            news = news.joined(self._shared.news(post.key, now))
+        # That it takes nothing is no news to a receiver that takes something.
+        return News(
+            [alert for alert in news.began if not _is_about(alert, post)],
+            [alert for alert in news.still if not _is_about(alert, post)],
+            news.over,
+            [told for told in news.missed if not _is_about(told.alert, post)],
+        )
+
+    async def _tell(self, post: Post, now: int) -> None:
+        news = self._news(post, now)
+        if news:
+            identity = _identity(post.key, news)
+            books = ((self._own, _part(news, of_all=False)), (self._shared, _part(news, of_all=True)))
+            if not self._lane:
+                books = ((self._own, news), (None, News()))
+            post.send(alert_message(identity, self._sender, news, now), lambda: self._heard(post, books))
+        elif (book := self._shared if self._lane else self._own) and (day := self._summary_day(book, post, now)):
+            standing = [alert for alert in self.alerts() if alert.fired_at]
+            identity = _identity(post.key, day)
+            message = summary_message(identity, self._sender, await self._lines(now), standing, now)
+            post.send(message, lambda: book.state.summaries.update({post.key: day}))
+
+    def _heard(self, post: Post, books: Sequence[tuple[AlertBook | None, News]]) -> None:
+        for book, news in books:
+            if book:
+                book.heard(post.key, news, self._now())
+        self._file.keep(self._own.state)
+
+    # -- the summary
+
+    def _summary_day(self, book: AlertBook, post: Post, now: int) -> str:
+        """Return the day whose summary is due; empty where none is."""
+        if not self._settings.summary_at:
+            return ""
+        local = datetime.fromtimestamp(now / 1000, ZoneInfo(self._settings.time_zone))
+        day, time = local.strftime("%Y-%m-%d"), local.strftime("%H:%M")
+        last = book.state.summaries.get(post.key)
+        if last is None:  # a start after the hour does not bring a summary at once
+            book.state.summaries[post.key] = day if time >= self._settings.summary_at else "begun"
+            return ""
+        return day if time >= self._settings.summary_at and last != day else ""
+
+    async def _lines(self, now: int) -> Sequence[str]:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                return await self._figures(now - DAY_MS, now)
+        except Exception as error:  # noqa: BLE001 - a summary without figures still says what stands
+            log.warning("no figures for the summary (%s)", type(error).__name__)
+            return ("The figures of the day cannot be read now.",)
+
+
+def _identity(receiver: str, told: News | str) -> str:
+    """Return a name for a message, the same for all tries of it."""
+    facts = told
+    if isinstance(told, News):
+        begun = [(alert.key, alert.fired_at) for alert in (*told.began, *told.still)]
+        facts = repr((begun, [(each.alert.key, each.ended_at) for each in (*told.over, *told.missed)]))
+    return hashlib.sha256(f"{receiver} {facts}".encode()).hexdigest()[:24]
+
+
+def _is_about(alert: Alert, post: Post) -> bool:
+    return alert.code == "alert_not_sent" and alert.subject == post.name
+
+
+def _part(news: News, *, of_all: bool) -> News:
+    """Return the news of what all proxies find, or the others."""
+
+    def is_part(alert: Alert) -> bool:
+        return (alert.code in OF_ALL_PROXIES) == of_all
+
+    told = ([each for each in part if is_part(each.alert)] for part in (news.over, news.missed))
+    return News(list(filter(is_part, news.began)), list(filter(is_part, news.still)), *told)
+
+
+def _names(receivers: Sequence[AlertReceiver]) -> list[str]:
+    """Return a name for each receiver, all different."""
+    names: list[str] = []
+    for receiver in receivers:
+        times = sum(name.partition(" (")[0] == receiver.name for name in names)
+        names.append(f"{receiver.name} ({times + 1})" if times else receiver.name)
+    return names

@@ -1,0 +1,171 @@
+"""Who is told: webhooks and people with an e-mail address. Whatever a receiver does becomes an answer in our words.
+
+A receiver's address may be its secret, and so may be what its server repeats of it: neither is shown or logged.
+"""
+
+import asyncio
+import hashlib
+import json
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+import aiosmtplib
+from aiohttp import hdrs
+
+from proxy import __version__
+from proxy.alerts.message import Message
+from proxy.alerts.shapes import hook_body, mail
+from proxy.config.alerts import AlertHook, AlertMail, AlertSettings
+
+SECONDS: Final = 20.0
+"""For one message, to the last word of the answer."""
+_MOST_ANSWER = 2_000
+_MOST_SHOWN = 200
+_LONG_SECRET = 6
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+
+class ReceiverAnswer(NamedTuple):
+    """What became of a message."""
+
+    taken: bool
+    text: str
+    """In our words, with what the receiver said."""
+    retry_seconds: float = 0.0
+    """How long it asks to be left alone."""
+
+
+class AlertReceiver(Protocol):
+    """Takes messages."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by; no secret."""
+
+    @property
+    def key(self) -> str:
+        """What the state knows it by."""
+
+    async def send(self, message: Message) -> ReceiverAnswer:
+        """Hand over a message; nothing is raised, whatever the receiver does."""
+
+
+def receivers_of(settings: AlertSettings) -> list[AlertReceiver]:
+    """Return the receivers of a configuration."""
+    return [*map(HookReceiver, settings.webhook), *map(MailReceiver, settings.email)]
+
+
+class HookReceiver:
+    """Posts to an address."""
+
+    def __init__(self, settings: AlertHook) -> None:
+        self._kind = settings.kind
+        self._url = settings.url.get_secret_value()
+        self.name = f"{settings.kind} {urlsplit(self._url).hostname or 'webhook'}"
+        self.key = _key("hook", self._url)
+
+    async def send(self, message: Message) -> ReceiverAnswer:
+        """See ``AlertReceiver``."""
+        try:
+            async with asyncio.timeout(SECONDS), _session() as session:
+                return await self._post(session, json.dumps(hook_body(self._kind, message)).encode())
+        except TimeoutError:
+            return ReceiverAnswer(False, f"no answer within {SECONDS:.0f} s")
+        except aiohttp.ClientSSLError as error:
+            return ReceiverAnswer(False, f"no trusted TLS connection ({type(error).__name__})")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return ReceiverAnswer(False, f"cannot be reached ({type(error).__name__})")
+
+    async def _post(self, session: aiohttp.ClientSession, body: bytes) -> ReceiverAnswer:
+        headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.USER_AGENT: f"capi-proxy/{__version__}"}
+        # What answers behind a redirect is not what the owner named.
+        async with session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+            said = (await answer.content.read(_MOST_ANSWER)).decode(errors="replace")
+            parts = urlsplit(self._url)
+            secrets = (self._url, parts.path, parts.query, *parts.path.split("/"), parts.password or "")
+            text = f"HTTP {answer.status}{_quoted(said, secrets)}"
+            if 300 <= answer.status < 400:
+                text = f"HTTP {answer.status}: redirects are not followed"
+            taken = 200 <= answer.status < 300
+            return ReceiverAnswer(taken, text, _seconds(answer.headers.get(hdrs.RETRY_AFTER, "")))
+
+
+class MailReceiver:
+    """Sends an e-mail by SMTP."""
+
+    def __init__(self, settings: AlertMail, tls: ssl.SSLContext | None = None) -> None:
+        """Take whom to write to.
+
+        Args:
+            settings: The server, and the people.
+            tls: Whose certificates are trusted; without it, those that this machine trusts.
+        """
+        self._settings = settings
+        self._tls = tls
+        self.name = f"email {settings.host}"
+        self.key = _key("mail", settings.host, settings.sender, *settings.to)
+
+    async def send(self, message: Message) -> ReceiverAnswer:
+        """See ``AlertReceiver``."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                refused, said = await self._hand_over(message)
+        except (TimeoutError, aiosmtplib.SMTPTimeoutError):
+            return ReceiverAnswer(False, f"no answer within {SECONDS:.0f} s")
+        except aiosmtplib.SMTPRecipientsRefused:
+            return ReceiverAnswer(False, "the mail server refuses all recipients")
+        except aiosmtplib.SMTPResponseException as error:
+            return ReceiverAnswer(False, f"SMTP {error.code}{self._quoted(error.message)}")
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            return ReceiverAnswer(False, f"no SMTP connection ({type(error).__name__})")
+        if refused:
+            return ReceiverAnswer(True, f"taken, but not for {len(refused)} of {len(self._settings.to)} recipients")
+        return ReceiverAnswer(True, f"taken{self._quoted(said)}")
+
+    async def _hand_over(self, message: Message) -> tuple[dict[str, aiosmtplib.SMTPResponse], str]:
+        settings = self._settings
+        # ``send`` would ask for the machine's full name, which may wait for DNS within the event loop.
+        return await aiosmtplib.send(
+            mail(message, settings),
+            hostname=settings.host,
+            port=settings.port or _PORTS[settings.security],
+            username=settings.user.get_secret_value() or None,
+            password=settings.password.get_secret_value() or None,
+            use_tls=settings.security == "tls",
+            start_tls=settings.security == "starttls",
+            tls_context=self._tls,
+            local_hostname=socket.gethostname() or "localhost",
+            timeout=SECONDS,
+        )
+
+    def _quoted(self, said: str) -> str:
+        settings = self._settings
+        hidden = (settings.sender, *settings.to, settings.user.get_secret_value(), settings.password.get_secret_value())
+        return _quoted(said, hidden)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS), cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _key(kind: str, *texts: str) -> str:
+    """Return a name for a receiver that reveals nothing of it."""
+    return f"{kind}-{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]}"
+
+
+def _quoted(said: str, secrets: Iterable[str]) -> str:
+    """Return what a receiver said, after a colon, without what must not be shown."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _LONG_SECRET:
+            said = said.replace(secret, "…")
+    text = "".join(c if c.isprintable() else " " for c in said).strip()[:_MOST_SHOWN]
+    return f": {text}" if text else ""
+
+
+def _seconds(retry_after: str) -> float:
+    """Return how long to wait, as far as it is said in seconds; a day at most."""
+    return float(min(int(retry_after), 86_400)) if retry_after.isdecimal() and len(retry_after) < 9 else 0.0

@@ -1,0 +1,102 @@
+"""Pages of the shared ledger by arrival: those finished events first whose requests came last.
+
+A page looks at a bounded number of rows, by the index of arrivals of each day's table, or at all rows with some ids, or
+at those of a rare status by an index of their own. It goes on behind a cursor: the arrival and the number of a row.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+from proxy.model.ledger import Status
+from proxy.model.units import DAY_MS
+from proxy.queue.contract import EventPage, Filter
+from proxy.queue.postgres.copy_updates import known_now
+from proxy.queue.postgres.ledger_days import ARRIVAL, LEDGER, UPDATES, day_tables, days_of
+from proxy.queue.postgres.ledger_filter import bounded, condition_of, is_shown
+from proxy.queue.postgres.ledger_rows import FACTS
+from proxy.queue.postgres.transaction import Run
+
+SLICE = 5000
+"""Rows that a page looks at."""
+FOUND = 200
+"""Rows that it returns, but for those that share the last one's place."""
+_NEWEST_FIRST = "arrival DESC, number DESC"
+_COLUMNS = f"{FACTS}, {ARRIVAL} AS arrival"
+
+
+class ArrivalPlace(NamedTuple):
+    """Behind which row a page begins."""
+
+    arrival: int
+    number: int
+
+    @classmethod
+    def read(cls, written: str) -> Self | None:
+        """Return what ``str`` wrote, or None if it is not that."""
+        arrival, _, number = written.partition(".")
+        if not all(each.isascii() and each.isdecimal() and len(each) < 20 for each in (arrival, number)):
+            return None
+        return cls(bounded(int(arrival)), bounded(int(number)))
+
+    def __str__(self) -> str:
+        """Write it as a word."""
+        return f"{self.arrival}.{self.number}"
+
+
+START = ArrivalPlace(bounded(1 << 63), bounded(1 << 63))
+_END = ArrivalPlace(-1, -1)
+
+
+async def page(run: Run, wanted: Filter) -> EventPage:
+    """Return a page of wanted events.
+
+    Args:
+        run: Runs statements of the page's transaction.
+        wanted: The filter.
+    """
+    start = ArrivalPlace.read(wanted.below) if wanted.below else START
+    tables = await day_tables(run)
+    # Clocks of two proxies may differ; nothing ends before it came.
+    first = (wanted.since_ms or 0) // DAY_MS - 1
+    days = [day for day in days_of(tables, LEDGER) if day >= first]
+    if not days or start is None:
+        return EventPage(())
+    bottom = _END if wanted.id or wanted.ids else await _bottom(run, days, wanted, start)
+    most = max(1, min(wanted.limit, FOUND))
+    rows = await _found(run, days, wanted, (start, bottom), most)
+    last = ArrivalPlace(rows[-1]["arrival"], rows[-1]["number"]) if len(rows) >= most else bottom
+    found = await known_now(run, sorted(days_of(tables, UPDATES)), rows)
+    return EventPage([row for row in found if is_shown(row, wanted)], None if last == _END else str(last))
+
+
+async def _bottom(run: Run, days: Sequence[int], wanted: Filter, start: ArrivalPlace) -> ArrivalPlace:
+    """Return the place down to which a page looks, itself included."""
+    looked = Filter(since_ms=wanted.since_ms, until_ms=wanted.until_ms, status=_rare(wanted.status))
+    condition = condition_of(looked, 3)
+    parts = _parts(days, f"{ARRIVAL} AS arrival, number", condition.sql)
+    sql = f"SELECT arrival, number FROM ({parts}) n ORDER BY {_NEWEST_FIRST} OFFSET {SLICE - 1} LIMIT 1"  # noqa: S608
+    rows = await run(sql, *start, *condition.values)
+    return ArrivalPlace(*rows[0]) if rows else _END
+
+
+def _rare(status: Status | None) -> Status | None:
+    return None if status is Status.DELIVERED else status
+
+
+async def _found(
+    run: Run, days: Sequence[int], wanted: Filter, between: tuple[ArrivalPlace, ArrivalPlace], most: int
+) -> Sequence[Any]:
+    start, bottom = between
+    condition = condition_of(wanted, 6)
+    # Rows with an id are found by its index, whatever the planner thinks of the order.
+    by_id = bool(wanted.id or wanted.ids)
+    above = f" AND ({ARRIVAL}{' + 0' * by_id}, number) >= ($3::int8, $4::int8)"
+    parts = _parts(days, _COLUMNS, above + condition.sql, by_id=by_id)
+    sql = f"SELECT * FROM ({parts}) n ORDER BY {_NEWEST_FIRST} FETCH FIRST $5 ROWS WITH TIES"  # noqa: S608
+    return await run(sql, *start, *bottom, most, *condition.values)
+
+
+def _parts(days: Sequence[int], columns: str, condition: str, *, by_id: bool = False) -> str:
+    """Return the SQL of what is below ``$1`` and ``$2`` on all days."""
+    below = f"({ARRIVAL}{' + 0' * by_id}, number) < ($1::int8, $2::int8)"
+    return " UNION ALL ".join(f"SELECT {columns} FROM ledger_{day} WHERE {below}{condition}" for day in days)  # noqa: S608

@@ -1,0 +1,45 @@
+"""Later updates of browser copies, as the tables of days have them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from proxy.model.event import BrowserCopy
+from proxy.model.ledger import LedgerRow
+from proxy.queue.postgres.ledger_rows import row_of
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.rollup_counts import latest as known_copy
+
+
+async def latest(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[int, BrowserCopy]:
+    """Return what updates say of browser copies, in one statement for all days: the latest, but that it fired is final.
+
+    Args:
+        run: Runs the statement.
+        days: Days with a table, in order.
+        copies: Numbers of copies; see ``ledger_rows.copy_number``.
+    """
+    if not copies or not days:
+        return {}
+    parts = (f"SELECT {day} AS day, key, fate FROM fate_{day} WHERE key = ANY($1::int8[])" for day in days)  # noqa: S608
+    found = await run(f"{' UNION ALL '.join(parts)} ORDER BY day", list(copies))
+    told: dict[int, BrowserCopy] = {}
+    for _, key, word in found:
+        told[key] = known_copy(told.get(key, BrowserCopy.PENDING), BrowserCopy(word)) or BrowserCopy.PENDING
+    return told
+
+
+async def known_now(run: Run, days: Sequence[int], rows: Sequence[Any]) -> list[LedgerRow]:
+    """Return what ``FACTS`` read, with the browser copies as they are known now; those of servers have none.
+
+    Args:
+        run: Runs the statement.
+        days: Days with a table, in order.
+        rows: Rows of the ledger.
+    """
+    updates = await latest(run, days, [row["copy"] for row in rows])
+    found = []
+    for row in rows:
+        each = row_of(row)
+        browser_copy = known_copy(each.browser_copy, updates.get(row["copy"]))
+        found.append(each._replace(browser_copy=browser_copy) if browser_copy is not each.browser_copy else each)
+    return found

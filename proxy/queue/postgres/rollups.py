@@ -1,0 +1,100 @@
+"""The rollups of the shared queue: raised within the transactions that write the rows they count, read by the hour."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from proxy.model.event_facts import MATCH_KEYS
+from proxy.model.ledger import Status
+from proxy.model.rollup import Rollup, RollupKey, RollupQuery, key_of
+from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.rollup_changes import DAY_HOURS, Changes, CountedRow, changes, cleaned
+from proxy.queue.postgres.rollup_kinds import SharedKinds
+from proxy.queue.postgres.rollup_names import SharedNames
+from proxy.queue.postgres.rollup_table import DAYS, HOURS, KIND, RAISE_DAYS, RAISE_HOURS, SUMS
+from proxy.queue.postgres.transaction import Run
+
+_MOST_HOUR = (1 << 31) - 1
+_SUMS = ", ".join(f"r.{name}" for name, _ in SUMS)
+_KIND = ", ".join(f"k.{name}" for name in KIND)
+_READ = """
+SELECT r.hour, {kind}, {sums} FROM {table} r JOIN rollup_kind k ON k.kind = r.kind
+WHERE r.hour >= $1 AND r.hour < $2{condition} ORDER BY r.hour, r.kind
+"""
+# Of a row that was read: where its sums begin, and within these where match keys and lag do.
+_FIRST_SUM, _FIRST_MATCHED = 1 + len(KIND), 3
+_FIRST_LAGGED = _FIRST_MATCHED + len(MATCH_KEYS)
+
+
+class SharedRollups:
+    """Counts rows."""
+
+    def __init__(self) -> None:
+        self._names = SharedNames()
+        self._kinds = SharedKinds()
+
+    def plain_changes(self, counted: Sequence[CountedRow]) -> Changes | None:
+        """Return what rows change, where names and kinds are known to be there; else None."""
+        names = self._names.knows({cleaned(key_of(each.row)) for each in counted})
+        found = changes(counted, names.of) if names else None
+        return found if found and self._kinds.has(found.kinds) else None
+
+    async def count(self, run: Run, counted: Sequence[CountedRow]) -> None:
+        """Count rows at the end of the transaction that writes them, once."""
+        if not counted:
+            return
+        names = await self._names.named(run, dict.fromkeys(cleaned(key_of(each.row)) for each in counted))
+        found = changes(counted, names.of)
+        await self._kinds.add(run, found.kinds)
+        await run(RAISE_HOURS, found.hours)
+        await run(RAISE_DAYS, found.days)
+
+
+async def rows(run: Run, wanted: RollupQuery) -> Sequence[Any]:
+    """Return the wanted rows, as ``read`` takes them."""
+    since, table = wanted.since_hour, HOURS
+    if wanted.by_day:
+        since, table = since - since % DAY_HOURS, DAYS
+    fields = {"site": wanted.site, "pixel": wanted.pixel, "name": wanted.name}
+    texts = {column: text(value) for column, value in fields.items() if value}
+    condition = "".join(f" AND k.{column} = ${number}" for number, column in enumerate(texts, 3))
+    sql = _READ.format(kind=_KIND, sums=_SUMS, table=table, condition=condition)
+    return await run(sql, _bounded(since), _bounded(wanted.until_hour), *texts.values())
+
+
+def _bounded(hour: int) -> int:
+    return max(0, min(hour, _MOST_HOUR))
+
+
+def read(found: Iterable[Any]) -> list[Rollup]:
+    """Return the rollups of which there are events, in the order of their hours; no database is needed."""
+    together: dict[tuple[Any, ...], list[Any]] = {}
+    for row in found:
+        together.setdefault(row[: _FIRST_SUM - 1], []).append(row)
+    return [rollup for key, some in together.items() for rollup in _rollup(key, some)]
+
+
+def _rollup(key: tuple[Any, ...], rows: Sequence[Any]) -> Iterable[Rollup]:
+    """Yield the rollup of rows that differ in the currency of their values, if there are events."""
+    sums: Sequence[int | None] = rows[0][_FIRST_SUM:]
+    if len(rows) > 1:
+        sums = [sum(filter(None, column)) for column in zip(*(row[_FIRST_SUM:] for row in rows), strict=True)]
+    if not sums[0]:
+        return
+    hour, site, pixel, name, status, reason, browser_copy = key
+    matched = sums[_FIRST_MATCHED:_FIRST_LAGGED]
+    yield Rollup(
+        RollupKey(hour, site, pixel, name, Status(status), reason, browser_copy),
+        sums[0],
+        _values(rows),
+        {word: count for word, count in zip(MATCH_KEYS, matched, strict=True) if count},
+        tuple([count or 0 for count in sums[_FIRST_LAGGED:]]),
+    )
+
+
+def _values(rows: Sequence[Any]) -> Mapping[str, tuple[int, int]]:
+    found = {}
+    for row in rows:
+        currency, _, valued, amount = row[_FIRST_SUM - 1 : _FIRST_SUM + 3]
+        if valued:
+            found[currency] = (valued, int(amount or 0))
+    return found

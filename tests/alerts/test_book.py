@@ -1,0 +1,223 @@
+"""When a condition becomes an alert and when it is over: once each, whatever the board and the clock do."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from clock import NOON
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.alerts.book import AlertBook, News
+from proxy.alerts.state import AlertState, decoded, encoded
+from proxy.config.alerts import AlertSettings
+from proxy.model.condition import Condition
+from proxy.model.units import DAY_MS
+
+SECOND, MINUTE = 1000, 60_000
+PAUSED = Condition("pixel_paused", "55", "token; Meta says: expired", NOON)
+LIMITED = Condition("limited", "rate", "too many", NOON)
+
+
+@dataclass
+class Reader:
+    """A book, its clock and its one receiver."""
+
+    book: AlertBook
+    now: int = NOON
+
+    @classmethod
+    def new(cls, **settings: Any) -> "Reader":
+        return cls(_book(AlertState(), NOON - DAY_MS, **settings))
+
+    def see(self, *conditions: Condition, after: int = 0) -> "Reader":
+        self.now += after
+        self.book.look(conditions, self.now)
+        return self
+
+    def read(self) -> dict[str, list[str]]:
+        """Return the news by part, and take note of them."""
+        news = self.book.news("hook", self.now)
+        self.book.heard("hook", news, self.now)
+        return told(news)
+
+    def restart(self, **settings: Any) -> None:
+        self.book = _book(decoded(encoded(self.book.state)), self.now, **settings)
+
+
+def _book(state: AlertState, started: int, **settings: Any) -> AlertBook:
+    return AlertBook(AlertSettings(**settings), ["hook"], state, started)
+
+
+def told(news: News) -> dict[str, list[str]]:
+    ended = {"over": news.over, "missed": news.missed}
+    parts = {"began": news.began, "still": news.still} | {
+        name: [each.alert for each in part] for name, part in ended.items()
+    }
+    return {name: [alert.key for alert in part] for name, part in parts.items() if part}
+
+
+@pytest.mark.parametrize(("condition", "hold"), [(PAUSED, 60), (LIMITED, 300)])
+def test_it_fires_when_it_has_stood_long_enough_and_once(condition: Condition, hold: int) -> None:
+    """Not a moment before its time, which is shorter where readiness fails, and never again while it stands."""
+    reader = Reader.new().see(condition)
+    early = reader.see(condition, after=hold * SECOND - 1).read()
+    first = reader.see(condition, after=1).read()
+    later = [reader.see(condition, after=MINUTE).read() for _ in range(100)]
+
+    assert (early, first) == ({}, {"began": [f"{condition.code} {condition.subject}"]})
+    assert not any(later)
+
+
+def test_it_is_over_once_and_may_begin_again() -> None:
+    """What has been away for its time is told as over, and what comes after that is a new alert."""
+    reader = Reader.new().see(PAUSED).see(PAUSED, after=MINUTE)
+    began = reader.read()
+    away = reader.see(after=1).see(after=5 * MINUTE - 1).read()
+    over = reader.see(after=1).read()
+    silent = reader.see(after=MINUTE).read()
+    again = reader.see(PAUSED, after=MINUTE).see(PAUSED, after=MINUTE).read()
+
+    assert (began, away, over) == ({"began": ["pixel_paused 55"]}, {}, {"over": ["pixel_paused 55"]})
+    assert (silent, again) == ({}, began)
+
+
+def test_a_blip_is_no_alert() -> None:
+    """What comes now and then, each time for less than its time, with longer pauses between, is not told."""
+    reader = Reader.new()
+    for _ in range(20):
+        reader.see(LIMITED, after=MINUTE).see(after=MINUTE).see(after=6 * MINUTE)
+
+    assert reader.read() == {}
+
+
+def test_what_flaps_is_one_alert() -> None:
+    """What goes and comes back within its time never went: one message, however often."""
+    reader = Reader.new()
+    heard = []
+    for _ in range(50):
+        heard.append(reader.see(PAUSED, after=30 * SECOND).read())
+        heard.append(reader.see(after=30 * SECOND).read())
+
+    assert [news for news in heard if news] == [{"began": ["pixel_paused 55"]}]
+
+
+def test_a_restart_repeats_nothing_and_forgets_nothing() -> None:
+    """What was told is not told again after a restart, and its end is told once, when there was time to find it."""
+    reader = Reader.new().see(PAUSED).see(PAUSED, after=MINUTE)
+    began = reader.read()
+    reader.restart()
+    found_late = reader.see(after=MINUTE).see(after=10 * MINUTE).see(PAUSED, after=MINUTE).read()
+    reader.restart()
+    gone = [reader.see(after=MINUTE).read() for _ in range(40)]
+
+    assert (began, found_late) == ({"began": ["pixel_paused 55"]}, {})
+    assert [news for news in gone if news] == [{"over": ["pixel_paused 55"]}]
+
+
+def test_what_ended_before_anybody_could_be_told_is_told_as_such() -> None:
+    """A receiver that was away hears what stands, and what began and ended meanwhile, the last 20 of it."""
+    reader = Reader.new(conditions=["*"])
+    many = [replace(LIMITED, subject=str(number)) for number in range(15)]
+    for _ in range(2):
+        reader.see(*many, after=DAY_MS).see(*many, after=5 * MINUTE).see(after=1).see(after=5 * MINUTE)
+    reader.see(PAUSED).see(PAUSED, after=MINUTE)
+    first, second = reader.read(), reader.read()
+
+    assert (first["began"], len(first["missed"]), second) == (["pixel_paused 55"], 20, {})
+
+
+def test_it_is_told_again_after_the_hours_that_were_asked_for() -> None:
+    """A reminder comes for what still stands, each time after the time that the owner chose."""
+    reader = Reader.new(repeat_hours=4).see(PAUSED).see(PAUSED, after=MINUTE)
+    heard = [reader.read()] + [reader.see(PAUSED, after=60 * MINUTE).read() for _ in range(8)]
+
+    still = {"still": ["pixel_paused 55"]}
+    assert heard == [{"began": ["pixel_paused 55"]}, {}, {}, {}, still, {}, {}, {}, still]
+
+
+@pytest.mark.parametrize(
+    ("settings", "codes"),
+    [
+        ({}, ["pixel_paused", "limited"]),
+        ({"least": "failing"}, ["pixel_paused"]),
+        ({"conditions": ["*", "!pixel_paused"]}, ["limited"]),
+        ({"conditions": ["limited"]}, ["limited"]),
+        ({"conditions": []}, []),
+    ],
+)
+def test_only_what_the_owner_wants_is_told(settings: dict[str, Any], codes: list[str]) -> None:
+    """Codes can be chosen and left out, and what does not fail readiness too."""
+    reader = Reader.new(**settings).see(PAUSED, LIMITED).see(PAUSED, LIMITED, after=5 * MINUTE)
+
+    assert [key.partition(" ")[0] for key in reader.read().get("began", [])] == codes
+
+
+def test_a_stranger_cannot_make_a_storm() -> None:
+    """Of what strangers can make up three alerts fire in a day, and of any code twenty."""
+    origins = [Condition("foreign_origin", f"{number}.example", "refused", NOON) for number in range(20)]
+    pixels = [replace(PAUSED, subject=str(number)) for number in range(50)]
+    reader = Reader.new().see(*origins, *pixels).see(*origins, *pixels, after=5 * MINUTE)
+    first = reader.read()["began"]
+    same_day = reader.see(*origins, *pixels, after=DAY_MS - 10 * MINUTE).read()
+    next_day = reader.see(*origins, *pixels, after=11 * MINUTE).read()["began"]
+
+    assert sum(key.startswith("foreign_origin") for key in first) == 3
+    assert (len(first), same_day, len(next_day)) == (23, {}, 23)
+    assert set(first).isdisjoint(next_day)
+
+
+def test_a_clock_that_steps_back_keeps_nobody_waiting() -> None:
+    """After a step back by a day what stands fires in its time, and what is gone is over in its time."""
+    reader = Reader.new().see(PAUSED)
+    began = reader.see(PAUSED, after=-DAY_MS).see(PAUSED, after=MINUTE).read()
+    over = reader.see(after=MINUTE).see(after=-DAY_MS).see(after=5 * MINUTE).see(after=DAY_MS).read()
+
+    assert (began, over) == ({"began": ["pixel_paused 55"]}, {"over": ["pixel_paused 55"]})
+
+
+def test_what_changes_while_a_message_is_on_its_way_is_not_lost() -> None:
+    """An alert that ends between sending and the answer is told as over with the next message."""
+    reader = Reader.new().see(PAUSED).see(PAUSED, after=MINUTE)
+    on_its_way = reader.book.news("hook", reader.now)
+    reader.see(after=1).see(after=5 * MINUTE)
+    reader.book.heard("hook", on_its_way, reader.now)
+
+    assert told(on_its_way) == {"began": ["pixel_paused 55"]}
+    assert [reader.read(), reader.read()] == [{"over": ["pixel_paused 55"]}, {}]
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"alerts": {"x": 1}}', b'{"alerts": {"a b": {"code": "gone"}}}'])
+def test_a_state_that_cannot_be_read_begins_anew(text: bytes) -> None:
+    """Whatever stands in the file, alerts go on."""
+    assert decoded(text) == AlertState()
+
+
+CONDITIONS = [PAUSED, LIMITED, replace(PAUSED, subject="77")]
+STEPS = st.lists(
+    st.tuples(
+        st.sets(st.sampled_from(range(len(CONDITIONS)))),
+        st.integers(0, 20 * MINUTE),
+        st.sampled_from(["hears", "is away", "restarts"]),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_began_and_over_take_turns(steps: list[tuple[set[int], int, str]]) -> None:
+    """Whatever comes, goes and restarts, a receiver hears of each condition that it begins and ends, in turns."""
+    reader = Reader.new()
+    standing: set[str] = set()
+    for numbers, after, what in steps:
+        if what == "restarts":
+            reader.restart()
+        reader.see(*(CONDITIONS[number] for number in numbers), after=after)
+        if what == "is away":
+            continue
+        news = reader.read()
+        assert standing.isdisjoint(set(news.get("began", ())) - set(news.get("over", ())))
+        assert standing.issuperset(news.get("over", ()))
+        assert set(news.get("missed", ())).isdisjoint(standing)
+        standing = (standing - set(news.get("over", ()))) | set(news.get("began", ()))
+    assert standing == set(reader.book.state.receipts["hook"].told)
