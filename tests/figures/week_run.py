@@ -19,6 +19,7 @@ from proxy.delivery.lane_state import Cooldown, LaneState, Wait
 from proxy.delivery.segment_delivery import SegmentDelivery
 from proxy.delivery.settler import Settler
 from proxy.edge.admission import Admission
+from proxy.edge.reused_ids import ReusedIds
 from proxy.edge.storing import DecisionStore
 from proxy.graph import payload, verdict
 from proxy.model.record import Record
@@ -119,8 +120,14 @@ class Run:
         keys = VisitorCookieKeys("s" * 32)
         self._policies = {name: Policy(site, keys, (b"k" * 32,)) for name, site in SITES.items()}
         metrics, conditions = Metrics(), Conditions(clock)
-        admission = cast("Admission", None)  # nothing is charged to anybody here
-        self._store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wakes={})
+        self._store = DecisionStore(
+            queue,
+            admission=cast("Admission", None),  # nothing is charged to anybody here
+            metrics=metrics,
+            conditions=conditions,
+            reused_ids=ReusedIds(conditions, clock),
+            wakes={},
+        )
         self.graph = FakeGraph(clock, poisoned)
         self._deliveries = [self._delivery(pixel, metrics, conditions) for pixel in (SHOP, FEW, CLUB)]
 

@@ -199,7 +199,7 @@ async def test_a_servers_copy_behind_a_pages_is_remembered(queue: WholeQueue, cl
 
 
 async def test_one_page_of_an_order_stands_for_its_browser_copy(queue: WholeQueue, clock: Clock) -> None:
-    """The first behind the server's event is marked; those that tell of the order later are not, after weeks neither."""
+    """The first behind the server's event is marked; those that tell of it later are not, nor after weeks."""
     await queue.append([sale(1, "1001")])
     marks = []
     for number, days in ((2, 0), (2, 0), (3, 1), (2, 20)):
