@@ -121,7 +121,8 @@ const buttonsOf = ({ pixel, state, test }, act) => {
   }, { "aria-label": `Pause… pixel ${pixel}` });
   const resume = button(state == "paused" ? "Try again now" : "Resume", () => act(pixel, "resume", {}, `Pixel ${pixel} is delivered again.`), { "aria-label": `${state == "paused" ? "Try again now:" : "Resume"} pixel ${pixel}` });
   const end = button("End test", () => act(pixel, "test", { code: "" }, `Events of pixel ${pixel} count again.`), { "aria-label": `End test of pixel ${pixel}` });
-  return [...(state == "stopped" || state == "paused" ? [resume] : []), ...(state == "stopped" ? [] : [stop]), ...(test?.until ? [end] : [])];
+  const token = button("Ask about the token", () => act(pixel, "token", {}, `What Meta says of the token of pixel ${pixel} stands below.`), { "aria-label": `Ask about the token of pixel ${pixel}` });
+  return [token, ...(state == "stopped" || state == "paused" ? [resume] : []), ...(state == "stopped" ? [] : [stop]), ...(test?.until ? [end] : [])];
 };
 
 /** @param {Pixel} pixel */
