@@ -2,6 +2,8 @@
 
 Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests
 while the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
+
+More than 250 lines: whoever looks for what is joined to what finds it in one place.
 """
 
 import asyncio
@@ -19,9 +21,8 @@ from proxy.alerts.start import alerting
 from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.config.schema import LimitSettings
-from proxy.delivery.lanes import LaneGroup
 from proxy.delivery.lateness import LatenessCheck
-from proxy.delivery.start import delivering
+from proxy.delivery.start import Delivery, delivering
 from proxy.edge.net.application import application
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
@@ -32,8 +33,8 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.model.probe import ProbeKeys
-from proxy.operator.install_check import InstallCheckApi
 from proxy.operator.listener import Operator
+from proxy.operator.shown import Shown
 from proxy.queue.contract import Intake, WholeQueue
 from proxy.queue.sieve import Sieve
 from proxy.rules import tables
@@ -43,6 +44,7 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
 from proxy.telemetry.readiness import Check, QueueCheck, Readiness
+from proxy.telemetry.tallies import TallyCollector
 
 
 class Running(NamedTuple):
@@ -80,9 +82,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
         installation = stack.enter_context(locked(config))
         watch = QueueWatch()
         parts = await opened(stack, installation, watch)
-        lanes = await stack.enter_async_context(delivery(parts))
-        operator = await listen_to_operator(stack, parts, lanes)
-        public_parts = PublicParts(installation, parts.queue, parts.metrics, parts.conditions, lanes.wakes)
+        at_work = await stack.enter_async_context(delivery(parts))
+        operator = await listen_to_operator(stack, parts, at_work)
+        public_parts = PublicParts(installation, parts.queue, parts.metrics, parts.conditions, at_work.lanes.wakes)
         public, public_address = await listen_to_public(stack, public_parts, installation.settings.limits)
         yield Running(public_address, operator, parts.queue, watch.broken)
         public.stop_accepting()
@@ -126,7 +128,7 @@ def report_faults(stack: AsyncExitStack, faults: FaultReporter) -> None:
     stack.callback(loop.set_exception_handler, None)
 
 
-def delivery(parts: Parts) -> AbstractAsyncContextManager[LaneGroup]:
+def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
     """Return what delivers events as long as it is entered."""
     installation, queue, metrics, conditions = parts
     pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
@@ -149,40 +151,45 @@ def alerts(parts: Parts, readiness: Readiness) -> AbstractAsyncContextManager[Al
 
 
 async def listen_to_operator(
-    stack: AsyncExitStack, parts: Parts, lanes: LaneGroup, checks: Sequence[Check] = ()
+    stack: AsyncExitStack, parts: Parts, delivery: Delivery, checks: Sequence[Check] = ()
 ) -> Address:
     """Answer the operator until the stack unwinds; return the address.
 
     Args:
         stack: Of everything that the process does.
         parts: What is shown.
-        lanes: Likewise.
+        delivery: Likewise, and what takes orders.
         checks: Further ones than those of queue and lanes.
 
     Raises:
         OSError: when the address cannot be listened on.
     """
     installation, queue, metrics, conditions = parts
-    settings, keys = installation.settings, installation.person_keys()
-    install_check = InstallCheckApi(installation.install_checks(), settings.site, installation.prefixes, now_ms)
+    settings, lanes = installation.settings, delivery.lanes
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
     alerter = await stack.enter_async_context(alerts(parts, readiness))
-    operator = Operator(
-        settings.server.operator_password.get_secret_value(),
+    shown = Shown(
+        password=settings.server.operator_password.get_secret_value(),
         queue=queue,
         metrics=metrics,
         lanes=lanes,
+        orders=delivery.orders,
+        tokens=delivery.tokens,
         conditions=conditions,
         readiness=readiness,
         alerter=alerter,
         now=now_ms,
         examine=lambda: examined(installation.config),
-        person_keys=keys,
-        parts=[install_check],
+        sites=settings.site,
+        prefixes={site.name: installation.prefixes(site)[0] for site in settings.site},
+        install_checks=installation.install_checks(),
+        person_keys=installation.person_keys(),
     )
-    terms = Terms("operator", few_connections(settings.limits), conditions, metrics)
-    return await listen(stack, operator.app(), settings.server.operator_listen, terms)
+    tallies = TallyCollector(metrics.tallies, queue, now_ms)
+    await stack.enter_async_context(tallies.collecting())
+    terms = Terms("operator", few_connections(installation.settings.limits), conditions, metrics)
+    return await listen(stack, Operator(shown).app(), settings.server.operator_listen, terms)
 
 
 async def examined(config: Config) -> Mapping[str, Any]:

@@ -152,6 +152,11 @@ export const advice = ({ code, subject, detail }) => {
         `Pixel ${subject} is paused: ${detailText(detail)}. Its events wait and none is lost. ` +
         "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
       );
+    case "pixel_stopped":
+      return (
+        `Nothing is sent for pixel ${subject}: ${detail}. Its events wait until you resume it; ` +
+        "what grows older than 7 days becomes a dead letter."
+      );
     case "graph_errors":
       return `Events of pixel ${subject} wait: ${detailText(detail)}. The proxy tries again by itself, and none is lost.`;
     case "pixel_not_configured":

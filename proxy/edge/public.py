@@ -95,7 +95,7 @@ class Public:
         )
         self._metrics = metrics
         self._turns = Turns(gives_way=gives_way)
-        self._foreign = ForeignNames(conditions, now)
+        self._foreign = ForeignNames(conditions, now, metrics.tallies)
         self._faults = FaultReporter(conditions, metrics)
         self._under_way = UnderWay()
         self._health, self._gpc, self._probe = HealthDoor(queue), GpcDoor(entry.sites), probe
@@ -103,7 +103,7 @@ class Public:
         reader = RequestReader(self._turns, clock_ns=clock_ns, random_numbers=random_numbers)
         store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wakes=wakes)
         self._behind: dict[Door, Answering] = {
-            Door.TAG: TagDoor(entry.sites, self._turns, checks=entry.checks, now=now),
+            Door.TAG: TagDoor(entry.sites, self._turns, metrics.tallies, checks=entry.checks, now=now),
             Door.COLLECT: CollectDoor(
                 entry.policies, reader=reader, turns=self._turns, store=store, checks=entry.checks
             ),

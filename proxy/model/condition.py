@@ -17,6 +17,7 @@ ConditionCode: TypeAlias = Literal[
     "order_id_conflict",
     # Delivering
     "pixel_paused",
+    "pixel_stopped",
     "delivery_late",
     "graph_errors",
     "suspects_late",

@@ -35,6 +35,16 @@ def oldest_arrived(age_ms: int) -> str:
     return f"the oldest arrived {age_ms // 60_000} min ago"
 
 
+def stopped_since(ago_ms: int) -> str:
+    """Return how long ago the operator paused a pixel."""
+    return f"you paused it {ago_ms // 60_000} min ago"
+
+
+def token_ends(days: int) -> str:
+    """Return in how many days an access token ends, as Meta says."""
+    return "the access token has ended" if days < 0 else f"the access token ends in {days} days"
+
+
 def events_wait(events: int) -> str:
     """Return how many events wait."""
     return f"{events} event{'' if events == 1 else 's'} wait{'s' if events == 1 else ''}"

@@ -18,6 +18,7 @@ from proxy.queue.contract import Stats, Stored
 from proxy.telemetry.gauges import Gauges
 from proxy.telemetry.loop_counter import LoopCounter, LoopCounters
 from proxy.telemetry.loop_histogram import LoopHistogram
+from proxy.telemetry.tallies import CONSENT, SIGNAL, TallyCounters
 
 _CONFLICT = "id:conflict"
 # Seconds; most answers take some milliseconds, and a disk or a database that is slow some hundred.
@@ -34,6 +35,8 @@ class Metrics:
         """Begin to count; ``version`` is that of the program."""
         self.registry = CollectorRegistry()
         self.counters = LoopCounters()
+        self.tallies = TallyCounters(self.counters)
+        """Small counts that are kept, and not shown as metrics."""
         self._lost_in_fronts = 0
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
         self._limited = self._counter("limited", "Requests refused for their number or size, unread", "reason")
@@ -148,6 +151,16 @@ class Metrics:
         for what, place in decision.redactions:
             self._redacted.inc(what, place)
         self._count_rarities(decision, stored)
+        self._tally(decision)
+
+    def _tally(self, decision: Decision) -> None:
+        """Count what the visitors of arriving events had said."""
+        kept = [record.facts for record in decision.records]
+        for facts in kept + [row.facts for row in decision.dropped]:
+            if facts.site:
+                self.tallies.count(CONSENT, facts.site, facts.consent, facts.consent_source)
+                if decision.gpc:
+                    self.tallies.count(SIGNAL, facts.site, "gpc")
 
     def _count_dropped(self, row: LedgerRow, unknown_pixels: int) -> None:
         """Count a row; one that stands for many events of unknown pixels has no findings but their number."""

@@ -14,6 +14,8 @@ from proxy.app import running
 from proxy.config import load
 from proxy.edge.foreign import ForeignNames
 from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.loop_counter import LoopCounters
+from proxy.telemetry.tallies import TallyCounters
 
 pytestmark = pytest.mark.usefixtures("front")
 
@@ -85,7 +87,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
 def test_only_plain_names_are_told(origin: str) -> None:
     """No address, no control characters and no long text of a stranger reaches the board or the log."""
     conditions = Conditions(lambda: 0)
-    foreign = ForeignNames(conditions, lambda: 0)
+    foreign = ForeignNames(conditions, lambda: 0, TallyCounters(LoopCounters()))
     for _ in range(10):
         foreign.origin(origin, "shop")
 
@@ -97,7 +99,7 @@ def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = ForeignNames(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0], TallyCounters(LoopCounters()))
     for number in range(10_000):
         clock[0] += 100
         for _ in range(3):
@@ -113,7 +115,7 @@ def test_a_name_is_forgotten_after_an_hour() -> None:
     """A condition of this kind ends an hour after the last such request."""
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = ForeignNames(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0], TallyCounters(LoopCounters()))
     for _ in range(3):
         foreign.origin("https://www.shop.test", "shop")
     before = len(conditions.current())

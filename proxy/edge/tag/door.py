@@ -1,5 +1,6 @@
 """The tag door: the script of a site, prepared once at start, as caches may keep it."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from proxy.config.schema import Site
@@ -9,7 +10,10 @@ from proxy.edge.tag.build import checked_tag_of, tag_of
 from proxy.edge.turns import Turns
 from proxy.rules.permission.install_check import InstallChecks
 from proxy.static_files import Asset
+from proxy.telemetry.tallies import TAG, TallyCounters
 
+_SHOWN = 8
+_BUILD = re.compile(r'"([0-9a-f]{20})(?:-br|-gzip)?"')
 _HEADERS = {
     "Content-Type": "text/javascript; charset=utf-8",
     "Cache-Control": "public, max-age=3600",
@@ -23,15 +27,25 @@ _HEADERS = {
 class TagDoor:
     """Answers any page: what the tag holds is no secret, and a cache must not keep it for one page alone."""
 
-    def __init__(self, sites: Sequence[Site], turns: Turns, *, checks: InstallChecks, now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        sites: Sequence[Site],
+        turns: Turns,
+        tallies: TallyCounters,
+        *,
+        checks: InstallChecks,
+        now: Callable[[], int],
+    ) -> None:
         """Prepare the tags of the sites.
 
         Args:
-            sites: Whose tags are served.
-            turns: Whose turn it is to be sent one.
+            sites: Their settings stand in their tags.
+            turns: Each client is answered in its turn.
+            tallies: Count which builds browsers have.
             checks: Know the owner's browser, which is sent another.
             now: Server clock in milliseconds.
         """
+        self._tallies = tallies
         self._checks = checks
         self._now = now
         self._tags = {site.name: tag_of(site) for site in sites}
@@ -48,7 +62,19 @@ class TagDoor:
             return HttpAnswer(
                 200, checked_tag_of(site, shown_ms, end), _HEADERS | {"Cache-Control": "private, no-store"}
             )
-        return _script(self._tags[site.name], arrival.request)
+        asset, request = self._tags[site.name], arrival.request
+        self._count(site.name, asset, request.headers.get("if-none-match", ""))
+        return _script(asset, request)
+
+    def _count(self, site: str, asset: Asset, known: str) -> None:
+        """Count the build that a browser has from now on, and the older one that it had until now.
+
+        The tag is cached for an hour at most, and then its browser says by the ETag which build it has had. So the
+        builds in use are known, and the tag need not say anything.
+        """
+        self._tallies.count(TAG, site, asset.etag[:_SHOWN], "current")
+        if (found := _BUILD.search(known)) and found[1] != asset.etag:
+            self._tallies.count(TAG, site, found[1][:_SHOWN], "before")
 
 
 def _script(asset: Asset, request: HttpRequest) -> HttpAnswer:
