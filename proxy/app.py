@@ -15,8 +15,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, NamedTuple
 
 from proxy import __version__
-from proxy.alerts.alerter import Alerter
-from proxy.alerts.figures import DayFigures
 from proxy.alerts.start import alerting
 from proxy.config.address import Address
 from proxy.config.load import Config
@@ -33,6 +31,7 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.model.probe import ProbeKeys
+from proxy.operator.install_check import InstallCheckApi
 from proxy.operator.listener import Operator
 from proxy.operator.shown import Shown
 from proxy.queue.contract import Intake, WholeQueue
@@ -45,6 +44,7 @@ from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
 from proxy.telemetry.readiness import Check, QueueCheck, Readiness
 from proxy.telemetry.tallies import TallyCollector
+from proxy.watch.start import watching
 
 
 class Running(NamedTuple):
@@ -135,21 +135,6 @@ def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-def alerts(parts: Parts, readiness: Readiness) -> AbstractAsyncContextManager[Alerter | None]:
-    """Return what tells of conditions as long as it is entered."""
-    installation, queue, _, conditions = parts
-    settings = installation.settings
-    return alerting(
-        settings.alerts,
-        installation.config.data_dir,
-        look=readiness.conditions,
-        figures=DayFigures(queue).lines,
-        board=conditions,
-        shared=queue if settings.queue.engine == "postgres" else None,
-        now=now_ms,
-    )
-
-
 async def listen_to_operator(
     stack: AsyncExitStack, parts: Parts, delivery: Delivery, checks: Sequence[Check] = ()
 ) -> Address:
@@ -166,9 +151,14 @@ async def listen_to_operator(
     """
     installation, queue, metrics, conditions = parts
     settings, lanes = installation.settings, delivery.lanes
+    install_check = InstallCheckApi(installation.install_checks(), settings.site, installation.prefixes, now_ms)
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
-    alerter = await stack.enter_async_context(alerts(parts, readiness))
+    directory, seen = installation.config.data_dir, readiness.conditions
+    await stack.enter_async_context(watching(settings, directory, queue=queue, board=conditions, now=now_ms))
+    alerter = await stack.enter_async_context(
+        alerting(settings, directory, seen, queue=queue, board=conditions, now=now_ms)
+    )
     shown = Shown(
         password=settings.server.operator_password.get_secret_value(),
         queue=queue,
@@ -183,8 +173,8 @@ async def listen_to_operator(
         examine=lambda: examined(installation.config),
         sites=settings.site,
         prefixes={site.name: installation.prefixes(site)[0] for site in settings.site},
-        install_checks=installation.install_checks(),
         person_keys=installation.person_keys(),
+        parts=[install_check],
     )
     tallies = TallyCollector(metrics.tallies, queue, now_ms)
     await stack.enter_async_context(tallies.collecting())

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
+from proxy.config.schema import Site
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionCode
 from proxy.rules.request.sites import host_of
@@ -40,10 +41,12 @@ class ForeignNames:
         self._times: OrderedDict[tuple[ConditionCode, str], int] = OrderedDict()
         self._next_at = 0
 
-    def origin(self, page: str, site: str) -> None:
+    def origin(self, page: str, site: Site) -> None:
         """Note a page, by its Origin or Referer, whose host a site does not list."""
         if page.startswith(("https://", "http://")):
-            self._note("foreign_origin", host_of(page), partial(details.unlisted_origin, site=site))
+            host = host_of(page)
+            detail = partial(details.unlisted_origin, site=site.name, domains=site.domains, host=host)
+            self._note("foreign_origin", host, detail)
 
     def insecure(self, page: str, site: str) -> None:
         """Note a page of a site that came by plain http, while the site is served by https."""

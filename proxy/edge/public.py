@@ -19,6 +19,7 @@ from proxy.edge.install_check import InstallCheckDoor
 from proxy.edge.opt_out import OptOutDoor
 from proxy.edge.pages import StrangerRefusal, is_page_of
 from proxy.edge.probe import ProbeDoor
+from proxy.edge.reused_ids import ReusedIds
 from proxy.edge.server.body import BodyRoom, ServerBodyReader
 from proxy.edge.server.door import ServerEventDoor
 from proxy.edge.server.hooks import HookDoor, open_hooks
@@ -101,9 +102,16 @@ class Public:
         self._health, self._gpc, self._probe = HealthDoor(queue), GpcDoor(entry.sites), probe
         self._install_check = InstallCheckDoor(entry.checks, entry.routes, now)
         reader = RequestReader(self._turns, clock_ns=clock_ns, random_numbers=random_numbers)
-        store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wakes=wakes)
+        store = DecisionStore(
+            queue,
+            admission=admission,
+            metrics=metrics,
+            conditions=conditions,
+            reused_ids=ReusedIds(conditions, now),
+            wakes=wakes,
+        )
         self._behind: dict[Door, Answering] = {
-            Door.TAG: TagDoor(entry.sites, self._turns, metrics.tallies, checks=entry.checks, now=now),
+            Door.TAG: TagDoor(entry.sites, self._turns, checks=entry.checks, tallies=metrics.tallies, now=now),
             Door.COLLECT: CollectDoor(
                 entry.policies, reader=reader, turns=self._turns, store=store, checks=entry.checks
             ),

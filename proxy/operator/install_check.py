@@ -20,18 +20,22 @@ class InstallCheckApi:
     """Answers the owner, whose browser the link is for."""
 
     def __init__(
-        self, checks: InstallChecks, *, sites: Sequence[Site], prefixes: Mapping[str, str], now: Callable[[], int]
+        self,
+        checks: InstallChecks,
+        sites: Sequence[Site],
+        prefixes: Callable[[Site], Sequence[str]],
+        now: Callable[[], int],
     ) -> None:
         """Take what a link is made of.
 
         Args:
             checks: Sign it.
             sites: Whose pages may be looked at.
-            prefixes: By the name of a site, where its public paths begin.
+            prefixes: Tell the public paths of a site, the current one first.
             now: Server clock in milliseconds.
         """
         self._checks = checks
-        self._paths = {site.name: (site, prefixes[site.name]) for site in sites}
+        self._paths = {site.name: (site, prefixes(site)[0]) for site in sites}
         self._now = now
 
     def add_to(self, app: web.Application) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from aiohttp import web
 
@@ -15,7 +14,6 @@ from proxy.operator.feed import LiveFeed
 from proxy.operator.gate import Gate
 from proxy.operator.headers import add_security_headers
 from proxy.operator.health import HealthApi
-from proxy.operator.install_check import InstallCheckApi
 from proxy.operator.login import LoginApi
 from proxy.operator.overview import OverviewApi
 from proxy.operator.page import Page
@@ -23,7 +21,7 @@ from proxy.operator.password import OperatorPassword
 from proxy.operator.persons import PersonApi
 from proxy.operator.pixels import PixelApi
 from proxy.operator.sessions import Sessions
-from proxy.operator.shown import Shown
+from proxy.operator.shown import Part, Shown
 from proxy.operator.sources import SourceApi
 from proxy.operator.status import StatusApi
 from proxy.operator.stream import StreamApi
@@ -31,13 +29,6 @@ from proxy.operator.wrong_passwords import WrongPasswords
 from proxy.queue.contract import QueueError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Part(Protocol):
-    """A part of what the listener answers."""
-
-    def add_to(self, app: web.Application) -> None:
-        """Add the addresses of the part."""
 
 
 class Operator:
@@ -66,7 +57,7 @@ class Operator:
             AlertApi(shown.alerter),
             PersonApi(queue, shown.metrics, now=now, person_keys=shown.person_keys),
             DoctorApi(shown.examine, now),
-            InstallCheckApi(shown.install_checks, sites=shown.sites, prefixes=shown.prefixes, now=now),
+            *shown.parts,
         )
 
     def app(self) -> web.Application:

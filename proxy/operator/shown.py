@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
 
 from proxy.alerts.alerter import Alerter
 from proxy.config.schema import Site
@@ -10,10 +13,16 @@ from proxy.delivery.order_book import OrderBook
 from proxy.delivery.token_watch import TokenWatch
 from proxy.operator.doctor import Examine
 from proxy.queue.contract import Archive
-from proxy.rules.permission.install_check import InstallChecks
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.readiness import Readiness
+
+
+class Part(Protocol):
+    """A part of what the listener answers."""
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the addresses of the part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +47,8 @@ class Shown:
     sites: Sequence[Site]
     prefixes: Mapping[str, str]
     """By the name of a site, where its public paths begin."""
-    install_checks: InstallChecks
-    """Sign what shows the owner's browser what the tag does."""
+    parts: Sequence[Part] = ()
+    """What answers beside the parts that are made of all this."""
     alerter: Alerter | None = None
     """Tells of conditions; None where nobody is to be told."""
     person_keys: Sequence[bytes] = ()

@@ -7,16 +7,19 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 from servers import simulator
 from support import Installation, get_json, installation, page_views, raw_config
 
 from proxy.app import running
 from proxy.config import load
+from proxy.config.schema import Pixel, Site
 from proxy.edge.foreign import ForeignNames
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.loop_counter import LoopCounters
 from proxy.telemetry.tallies import TallyCounters
 
+SHOP = Site(name="shop", domains=("shop.example",), pixel=(Pixel.model_construct(id="1", access_token=SecretStr("")),))
 pytestmark = pytest.mark.usefixtures("front")
 
 
@@ -42,6 +45,7 @@ async def test_a_page_of_a_missing_domain_is_named(shop: Installation, caplog: p
     assert (condition["code"], condition["subject"]) == ("foreign_origin", "www.shop.test")
     assert "site.domains" in condition["detail"]
     assert condition["detail"].startswith("5 requests")
+    assert condition["detail"].endswith('domains = ["shop.example", "www.shop.test"]')
     assert not condition["failing"]
     assert 'capi_proxy_requests_total{endpoint="collect",status="403"} 5.0' in metrics
     assert sum("www.shop.test" in record.message for record in caplog.records) == 1
@@ -89,7 +93,7 @@ def test_only_plain_names_are_told(origin: str) -> None:
     conditions = Conditions(lambda: 0)
     foreign = ForeignNames(conditions, lambda: 0, TallyCounters(LoopCounters()))
     for _ in range(10):
-        foreign.origin(origin, "shop")
+        foreign.origin(origin, SHOP)
 
     assert [condition.subject for condition in conditions.current()] in ([], ["b.example"])
 
@@ -103,7 +107,7 @@ def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> 
     for number in range(10_000):
         clock[0] += 100
         for _ in range(3):
-            foreign.origin(f"https://host{number}.example", "shop")
+            foreign.origin(f"https://host{number}.example", SHOP)
             foreign.host(f"host{number}.example")
 
     assert len(caplog.records) <= 10_000 * 100 / 10_000 + 1
@@ -117,7 +121,7 @@ def test_a_name_is_forgotten_after_an_hour() -> None:
     conditions = Conditions(lambda: clock[0])
     foreign = ForeignNames(conditions, lambda: clock[0], TallyCounters(LoopCounters()))
     for _ in range(3):
-        foreign.origin("https://www.shop.test", "shop")
+        foreign.origin("https://www.shop.test", SHOP)
     before = len(conditions.current())
     clock[0] = 60 * 60_000
 

@@ -31,18 +31,18 @@ class TagDoor:
         self,
         sites: Sequence[Site],
         turns: Turns,
-        tallies: TallyCounters,
         *,
         checks: InstallChecks,
+        tallies: TallyCounters,
         now: Callable[[], int],
     ) -> None:
         """Prepare the tags of the sites.
 
         Args:
-            sites: Their settings stand in their tags.
-            turns: Each client is answered in its turn.
-            tallies: Count which builds browsers have.
+            sites: Whose tags are served.
+            turns: Whose turn it is to be sent one.
             checks: Know the owner's browser, which is sent another.
+            tallies: Count which builds browsers have.
             now: Server clock in milliseconds.
         """
         self._tallies = tallies
@@ -62,9 +62,9 @@ class TagDoor:
             return HttpAnswer(
                 200, checked_tag_of(site, shown_ms, end), _HEADERS | {"Cache-Control": "private, no-store"}
             )
-        asset, request = self._tags[site.name], arrival.request
-        self._count(site.name, asset, request.headers.get("if-none-match", ""))
-        return _script(asset, request)
+        asset = self._tags[site.name]
+        self._count(site.name, asset, arrival.request.headers.get("if-none-match", ""))
+        return _script(asset, arrival.request)
 
     def _count(self, site: str, asset: Asset, known: str) -> None:
         """Count the build that a browser has from now on, and the older one that it had until now.
