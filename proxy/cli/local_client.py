@@ -55,26 +55,31 @@ class LocalClient:
         if self._reader:
             await self._reader.close()
             self._reader = None
-        if self._only_reads:
-            raise OperatorClientError(self._unreadable())
+        if self._only_reads and (why := self._unreadable()):
+            raise OperatorClientError(why)
         if not self._opened:
             self._opened = await open_books(self._installation, now_ms)
         return self._opened
 
     def _unreadable(self) -> str:
-        """Return why nothing can be read without opening the queue, which needs its secrets."""
+        """Return why nothing can be read without opening the queue, which needs its secrets; empty where it can."""
         config = self._installation.config
         if self._installation.settings.queue.engine == "sqlite":
             if not (config.data_dir / DATABASE_FILE).exists():
                 return f"{config.data_dir}: no events yet; has the proxy ever run with this configuration?"
             return f"{config.data_dir}: of another version, or damaged; only a start of the proxy can tell"
-        wanting = ", ".join(f"{key} is {reference}" for key, reference in config.missing.items())
-        return f"no proxy runs here, and the database cannot be read without its secrets: {wanting}, not set here"
+        wanting = ", ".join(f"{key} is {config.missing[key]}" for key in ("secret", "url") if key in config.missing)
+        return (
+            wanting
+            and f"no proxy runs here, and the database cannot be read without its secrets: {wanting}, not set here"
+        )
 
-    def _need_secret(self, what: str) -> None:
-        if self._only_reads and not self._installation.secret:
-            reference = self._installation.config.missing.get("secret", "not set")
-            raise OperatorClientError(f"{what} is sealed, and server.secret is {reference}, which is not known here")
+    def _sealed(self, what: str) -> str:
+        """Return why something cannot be opened; empty where it can."""
+        if self._installation.secret:
+            return ""
+        reference = self._installation.config.missing.get("secret", "not set")
+        return f"{what} is sealed, and server.secret is {reference}, which is not known here"
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         """See ``OperatorClient``."""
@@ -91,7 +96,8 @@ class LocalClient:
 
     async def waiting(self, wanted: Filter) -> list[dict[str, Any]]:
         """See ``OperatorClient``."""
-        self._need_secret("what waits")
+        if sealed := self._sealed("what waits"):
+            raise OperatorClientError(sealed)
         return [waiting_json(event) for event in await (await self._archive()).waiting(wanted)]
 
     async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
@@ -105,7 +111,10 @@ class LocalClient:
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         """See ``OperatorClient``."""
-        return [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
+        letters = [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
+        if sealed := self._sealed("the event"):
+            return [{**letter, "event": {"sealed": sealed}} for letter in letters]
+        return letters
 
     async def replay(self, ids: Sequence[int]) -> int:
         """See ``OperatorClient``."""

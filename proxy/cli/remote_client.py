@@ -1,6 +1,7 @@
 """The operator's data by the API of the running proxy."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -24,9 +25,16 @@ class RemoteClient:
         self._away = away
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
-        """See ``OperatorClient``."""
-        events: list[dict[str, Any]] = (await self._ask("GET", "/api/events", params=_query(wanted)))["events"]
-        return events
+        """See ``OperatorClient``; a long search answers in parts."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._ask(
+                "GET", "/api/events", params=_query(replace(wanted, limit=wanted.limit - len(found)))
+            )
+            found += page["events"]
+            if not page.get("below") or len(found) >= wanted.limit:
+                return found
+            wanted = replace(wanted, below=page["below"])
 
     async def waiting(self, wanted: Filter) -> list[dict[str, Any]]:
         """See ``OperatorClient``."""
@@ -107,6 +115,7 @@ def _error(status: int, body: bytes) -> object:
 def _query(wanted: Filter) -> dict[str, str]:
     texts = {"pixel": wanted.pixel, "name": wanted.name, "id": wanted.id, "reason": wanted.reason, "site": wanted.site}
     texts |= {"action_source": wanted.action_source, "status": wanted.status or "", "browser_copy": wanted.browser_copy}
+    texts["below"] = wanted.below
     numbers = {"since": wanted.since, "from": wanted.since_ms, "to": wanted.until_ms, "before": wanted.before or None}
     fields = {**texts, **{key: f"{number}" for key, number in numbers.items() if number is not None}}
     return {key: value for key, value in fields.items() if value} | {"limit": f"{wanted.limit}"}

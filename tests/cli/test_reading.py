@@ -7,16 +7,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
+from aiohttp import web
 from click.testing import CliRunner, Result
 from filled import fill
 from machine import SECRET, free_port
+from servers import served
 from support import PIXEL, record
 
 from proxy.app import running
 from proxy.cli.commands import main
 from proxy.cli.local_client import LocalClient
+from proxy.cli.remote_client import RemoteClient
 from proxy.config import load
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.installation import Installation
@@ -128,6 +132,16 @@ def test_what_is_sealed_says_so(days: Path) -> None:
     assert "what waits is sealed" in without.stderr
     assert "env:A_SECRET_THAT_IS_NOT_HERE" in without.stderr
     assert [orjson.loads(line)["id"] for line in known.stdout.splitlines()] == ["id-77"]
+
+
+def test_a_dead_letter_says_that_its_event_is_sealed(filled: Path) -> None:
+    """Without the secret Graph's words are listed, and in place of the event what it takes to open it."""
+    options = ("dead", "list", "--json", "--limit", "1", "--config", config_file(filled))
+    without, known = (orjson.loads(invoke(*options, **secrets).stdout) for secrets in ({}, KNOWN))
+
+    assert without["message"] == known["message"] == "Graph's words"
+    assert "env:A_SECRET_THAT_IS_NOT_HERE" in without["event"]["sealed"]
+    assert known["event"]["event_name"] == "PageView"
 
 
 @pytest.mark.parametrize("secrets", [{}, KNOWN], ids=["without the secret", "with it"])
@@ -242,3 +256,36 @@ async def test_a_page_of_the_ledger_may_come_in_parts(days: Path) -> None:
     await client.close()
 
     assert [len(rows) for rows in found] == [1, 24, 24]
+
+
+async def test_a_shared_queue_without_its_address_says_what_is_missing(tmp_path: Path) -> None:
+    """Where no proxy runs, a database can be read with its secrets alone, which are named."""
+    path = tmp_path / "c.toml"
+    queue = '[queue]\nengine = "postgres"\nurl = "env:A_URL_THAT_IS_NOT_HERE"\n[[site]]'
+    path.write_text(CONFIG.format(port=free_port(), more="").replace("[[site]]", queue))
+    (tmp_path / "data").mkdir()
+    done = await asyncio.to_thread(invoke, "events", "--config", str(path))
+
+    assert done.exit_code == 1
+    assert "secret is env:A_SECRET_THAT_IS_NOT_HERE" in done.stderr
+    assert "url is env:A_URL_THAT_IS_NOT_HERE" in done.stderr
+
+
+async def test_a_long_search_goes_on_where_it_stopped() -> None:
+    """The running proxy may answer with fewer than are wanted, and says where to go on."""
+    asked: list[str] = []
+    parts = {"": ([1, 2], "a"), "a": ([], "b"), "b": ([3], "c"), "c": ([4, 5, 6], None)}
+
+    async def events(request: web.Request) -> web.Response:
+        numbers, below = parts[request.query.get("below", "")]
+        asked.append(request.query["limit"])
+        rows = [{"number": number} for number in numbers][: int(request.query["limit"])]
+        return web.json_response({"events": rows, "below": below})
+
+    app = web.Application()
+    app.router.add_get("/api/events", events)
+    async with served(app) as address, aiohttp.ClientSession(address) as session:
+        found = await RemoteClient(session, "away").events(Filter(limit=5))
+
+    assert [row["number"] for row in found] == [1, 2, 3, 4, 5]
+    assert asked == ["5", "3", "3", "2"]
