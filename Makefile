@@ -42,6 +42,7 @@ lint: $(VENV)/.dev ## ruff's rules and format
 types: $(VENV)/.dev node_modules/.done ## mypy, and TypeScript's check of static/
 	$(VENV)/bin/mypy
 	npx --no-install tsc -p static
+	npx --no-install tsc -p static/check
 	npx --no-install tsc -p static/tsconfig.pages.json
 
 unit: $(VENV)/.dev node_modules/.done .chromium .firefox .postgres .servers .promtool .wrk ## all tests

@@ -2,6 +2,8 @@
 
 Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests
 while the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
+
+More than 250 lines: whoever looks for what is joined to what finds it in one place.
 """
 
 import asyncio
@@ -13,15 +15,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, NamedTuple
 
 from proxy import __version__
-from proxy.alerts.alerter import Alerter
-from proxy.alerts.figures import DayFigures
 from proxy.alerts.start import alerting
 from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.config.schema import LimitSettings
-from proxy.delivery.lanes import LaneGroup
 from proxy.delivery.lateness import LatenessCheck
-from proxy.delivery.start import delivering
+from proxy.delivery.start import Delivery, delivering
 from proxy.edge.net.application import application
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
@@ -32,7 +31,9 @@ from proxy.edge.public import Entry, Public
 from proxy.edge.random_bits import random_numbers
 from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
 from proxy.model.probe import ProbeKeys
+from proxy.operator.install_check import InstallCheckApi
 from proxy.operator.listener import Operator
+from proxy.operator.shown import Shown
 from proxy.queue.contract import Intake, WholeQueue
 from proxy.queue.sieve import Sieve
 from proxy.rules import tables
@@ -42,6 +43,8 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.queue_watch import QueueWatch
 from proxy.telemetry.readiness import Check, QueueCheck, Readiness
+from proxy.telemetry.tallies import TallyCollector
+from proxy.watch.start import watching
 
 
 class Running(NamedTuple):
@@ -79,9 +82,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
         installation = stack.enter_context(locked(config))
         watch = QueueWatch()
         parts = await opened(stack, installation, watch)
-        lanes = await stack.enter_async_context(delivery(parts))
-        operator = await listen_to_operator(stack, parts, lanes)
-        public_parts = PublicParts(installation, parts.queue, parts.metrics, parts.conditions, lanes.wakes)
+        at_work = await stack.enter_async_context(delivery(parts))
+        operator = await listen_to_operator(stack, parts, at_work)
+        public_parts = PublicParts(installation, parts.queue, parts.metrics, parts.conditions, at_work.lanes.wakes)
         public, public_address = await listen_to_public(stack, public_parts, installation.settings.limits)
         yield Running(public_address, operator, parts.queue, watch.broken)
         public.stop_accepting()
@@ -125,67 +128,63 @@ def report_faults(stack: AsyncExitStack, faults: FaultReporter) -> None:
     stack.callback(loop.set_exception_handler, None)
 
 
-def delivery(parts: Parts) -> AbstractAsyncContextManager[LaneGroup]:
+def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
     """Return what delivers events as long as it is entered."""
     installation, queue, metrics, conditions = parts
     pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
-def alerts(parts: Parts, readiness: Readiness) -> AbstractAsyncContextManager[Alerter | None]:
-    """Return what tells of conditions as long as it is entered."""
-    installation, queue, _, conditions = parts
-    settings = installation.settings
-    return alerting(
-        settings.alerts,
-        installation.config.data_dir,
-        look=readiness.conditions,
-        figures=DayFigures(queue).lines,
-        board=conditions,
-        shared=queue if settings.queue.engine == "postgres" else None,
-        now=now_ms,
-    )
-
-
 async def listen_to_operator(
-    stack: AsyncExitStack, parts: Parts, lanes: LaneGroup, checks: Sequence[Check] = ()
+    stack: AsyncExitStack, parts: Parts, delivery: Delivery, checks: Sequence[Check] = ()
 ) -> Address:
     """Answer the operator until the stack unwinds; return the address.
 
     Args:
         stack: Of everything that the process does.
         parts: What is shown.
-        lanes: Likewise.
+        delivery: Likewise, and what takes orders.
         checks: Further ones than those of queue and lanes.
 
     Raises:
         OSError: when the address cannot be listened on.
     """
     installation, queue, metrics, conditions = parts
-    server, keys = installation.settings.server, installation.person_keys()
+    settings, lanes = installation.settings, delivery.lanes
+    install_check = InstallCheckApi(installation.install_checks(), settings.site, installation.prefixes, now_ms)
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
-    alerter = await stack.enter_async_context(alerts(parts, readiness))
-    operator = Operator(
-        server.operator_password.get_secret_value(),
+    directory, seen = installation.config.data_dir, readiness.conditions
+    await stack.enter_async_context(watching(settings, directory, queue=queue, board=conditions, now=now_ms))
+    alerter = await stack.enter_async_context(
+        alerting(settings, directory, seen, queue=queue, board=conditions, now=now_ms)
+    )
+    shown = Shown(
+        password=settings.server.operator_password.get_secret_value(),
         queue=queue,
         metrics=metrics,
         lanes=lanes,
+        orders=delivery.orders,
+        tokens=delivery.tokens,
         conditions=conditions,
         readiness=readiness,
         alerter=alerter,
         now=now_ms,
         examine=lambda: examined(installation.config),
-        person_keys=keys,
+        sites=settings.site,
+        prefixes={site.name: installation.prefixes(site)[0] for site in settings.site},
+        person_keys=installation.person_keys(),
+        parts=[install_check],
     )
+    tallies = TallyCollector(metrics.tallies, queue, now_ms)
+    await stack.enter_async_context(tallies.collecting())
     terms = Terms("operator", few_connections(installation.settings.limits), conditions, metrics)
-    return await listen(stack, operator.app(), server.operator_listen, terms)
+    return await listen(stack, Operator(shown).app(), settings.server.operator_listen, terms)
 
 
 async def examined(config: Config) -> Mapping[str, Any]:
     """Return the report of an examination of the proxy that runs in this process."""
-    # Only whoever asks needs what it is made of.
-    from proxy import doctor  # noqa: PLC0415
+    from proxy import doctor  # noqa: PLC0415 - only whoever asks needs what it is made of
 
     return doctor.report_json(await doctor.examine(config, doctor.Examining(is_own=True)))
 
@@ -227,7 +226,8 @@ async def listen_to_public(
     installation, queue, metrics, conditions, wakes, has_writer = public_parts
     settings, trusted = installation.settings, installation.trusted()
     server, limits = settings.server, affordable_limits(limits, conditions)
-    entry = Entry(installation.routes(), installation.policies(), settings.site, trusted, server.forwarding_header)
+    routes, policies, checks = installation.routes(), installation.policies(), installation.install_checks()
+    entry = Entry(routes, policies, settings.site, trusted, server.forwarding_header, checks)
     public = Public(
         entry,
         limits,

@@ -29,6 +29,7 @@ from proxy.queue.spool.spool import Spool
 from proxy.queue.sqlite.data_dir import DataDirLock
 from proxy.queue.sqlite.engine import LocalQueue
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
+from proxy.rules.permission.install_check import InstallChecks
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks
 from proxy.rules.request.routes import Routes
@@ -109,6 +110,10 @@ class Installation:
     def person_keys(self) -> Sequence[bytes]:
         """Return the keys of person digests, the current one first."""
         return [person_key(secret) for secret in (self.secret, *self.old_secrets)]
+
+    def install_checks(self) -> InstallChecks:
+        """Return what shows the owner's browser what the tag does."""
+        return InstallChecks([self.secret, *self.old_secrets])
 
     def sealer(self) -> Sealer:
         """Return what seals and opens the events that wait."""

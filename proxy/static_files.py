@@ -2,13 +2,20 @@
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import brotli
 
 _PACKAGE = Path(__file__).resolve().parent
+_DIRECTORIES = (_PACKAGE / "static", _PACKAGE.parent / "static")
+
+
+def static_names(pattern: str) -> Sequence[str]:
+    """Return the names of files of ``static/`` that match a pattern, in order."""
+    found = (path.name for directory in _DIRECTORIES for path in directory.glob(pattern))
+    return sorted(set(found))
 
 
 def static_file(name: str) -> bytes:
@@ -17,7 +24,7 @@ def static_file(name: str) -> bytes:
     Raises:
         FileNotFoundError: when the package is incomplete.
     """
-    for directory in (_PACKAGE / "static", _PACKAGE.parent / "static"):
+    for directory in _DIRECTORIES:
         if (directory / name).is_file():
             return (directory / name).read_bytes()
     raise FileNotFoundError(f"static/{name} is missing: the installation is incomplete")

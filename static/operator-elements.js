@@ -1,6 +1,6 @@
 /** Elements of the operator's page. What visitors or Meta wrote goes in as text, never as markup. */
 
-import { clock, day } from "./operator-words.js";
+import { clock, day, relative } from "./operator-format.js";
 
 /** @typedef {string | Node} Content */
 
@@ -12,7 +12,7 @@ import { clock, day } from "./operator-words.js";
 /** @param {string} id @returns {any} */
 export const byId = (id) => document.getElementById(id);
 
-/** @param {string} tag @param {Record<string, string>} [attributes] @param {Content[]} content */
+/** @param {string} tag @param {Record<string, string>} [attributes] @param {Content[]} content @returns {HTMLElement} */
 export const make = (tag, attributes = {}, ...content) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -28,14 +28,35 @@ export const say = (element, text) => {
 /** Return a small label in the colour of its kind. @param {[text: string, kind: string]} label */
 export const chip = ([text, kind]) => make("span", { class: `chip ${kind}` }, text);
 
-/** @param {number} ms */
-export const moment = (ms) =>
+/** @param {string} text */
+export const why = (text) => make("span", { class: "why" }, text);
+
+/** @param {string} text @param {string} href @param {Record<string, string>} [attributes] */
+export const link = (text, href, attributes = {}) => make("a", { href, ...attributes }, text);
+
+/** Return how long ago something was, which keeps up with the time. @param {number} ms */
+export const since = (ms) => make("span", { class: "soft", "data-since": `${ms}` }, relative(ms));
+
+/** Let all that says how long ago something was keep up with the time. */
+export const keepUp = () => {
+  for (const element of document.querySelectorAll("[data-since]")) {
+    say(element, relative(Number(element.getAttribute("data-since"))));
+  }
+};
+
+/** @param {number} ms @param {Content[]} more */
+export const moment = (ms, ...more) =>
   make(
     "time",
     { datetime: new Date(ms).toISOString() },
     make("span", { class: "line" }, clock(ms)),
     make("span", { class: "line soft" }, day(ms)),
+    ...more,
   );
+
+/** Return a moment on one line, with how long ago it was. @param {number} ms */
+export const momentLine = (ms) =>
+  make("span", {}, make("time", { datetime: new Date(ms).toISOString() }, `${day(ms)}, ${clock(ms)}`), " (", since(ms), ")");
 
 /** @param {string} name @param {string} id */
 export const title = (name, id) => [make("span", { class: "line" }, name), make("code", { class: "line" }, id)];
@@ -49,13 +70,46 @@ export const button = (text, act, attributes = {}) => {
 
 /** @param {import("./operator-words.js").GraphError} graphError @returns {(HTMLElement | string)[]} */
 export const graphErrorParts = ({ code, subcode, message, fbtrace_id: trace }) => {
-  const parts = [code != null && `code ${code}`, subcode != null && `subcode ${subcode}`, trace && `trace ${trace}`];
+  const parts = [code && `code ${code}`, subcode && `subcode ${subcode}`, trace && `trace ${trace}`];
   const numbers = parts.filter(Boolean).join(", ");
   return [
     message ? make("q", { class: "line" }, message) : "",
     numbers ? make("code", { class: "line" }, numbers) : "",
   ];
 };
+
+/** Return pairs of term and description, without those that have none. @param {[term: string, text: Content | Content[]][]} pairs */
+export const facts = (pairs) => {
+  const rows = pairs
+    .map(([term, text]) => /** @type {const} */ ([term, [text].flat().filter((part) => part !== "")]))
+    .filter(([, parts]) => parts.length)
+    .map(([term, parts]) => make("div", {}, make("dt", {}, term), make("dd", {}, ...parts)));
+  return make("dl", { class: "facts" }, ...rows);
+};
+
+/** Return a section with a heading. @param {string} id @param {string} heading @param {Content[]} content */
+export const section = (id, heading, ...content) =>
+  make("section", { id, "aria-labelledby": `${id}-title` }, make("h2", { id: `${id}-title`, tabindex: "-1" }, heading), ...content);
+
+const FOCUSABLE = "a[href], button, input, select, summary, [tabindex]";
+
+/** Fill an element again, and leave the focus where it was within it. @param {Element} element @param {() => void} fill */
+export const keepFocus = (element, fill) => {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused ? [...element.querySelectorAll(FOCUSABLE)].indexOf(focused) : -1;
+  fill();
+  if (place < 0 || focused?.isConnected) return;
+  const now = [...element.querySelectorAll(FOCUSABLE)];
+  /** @type {HTMLElement | undefined} */ (now[place] || now[now.length - 1])?.focus({ preventScroll: true });
+};
+
+/** Let a list of links hold these. @param {Element} parent @param {{ text: string, href: string, id: string }[]} links */
+export const fillLinks = (parent, links) =>
+  reconcile(parent, links, ({ id }) => id, () => make("a"), (anchor, { text, href, id }) => {
+    anchor.id = id;
+    anchor.setAttribute("href", href);
+    say(anchor, text);
+  });
 
 /** @type {WeakMap<Element, Map<string, { element: Element, face: string }>>} */
 const shown = new WeakMap();
@@ -76,7 +130,7 @@ export const reconcile = (parent, items, keyOf, create, fill) => {
     while (after.has(key)) key += "+";
     const face = JSON.stringify(item);
     const entry = before.get(key) || { element: create(), face: "" };
-    if (entry.face != face) fill(entry.element, item);
+    if (entry.face != face) keepFocus(entry.element, () => fill(entry.element, item));
     after.set(key, { element: entry.element, face });
   }
   for (const [key, { element }] of before) if (!after.has(key)) element.remove();
@@ -86,35 +140,4 @@ export const reconcile = (parent, items, keyOf, create, fill) => {
     else parent.insertBefore(element, next);
   }
   shown.set(parent, after);
-};
-
-/**
- * @template Item
- * @param {HTMLElement} body @param {Item[]} items @param {Column<Item>[]} columns @param {(item: Item) => string} keyOf
- */
-export const fillTable = (body, items, columns, keyOf) => {
-  const head = /** @type {Element} */ (body.previousElementSibling);
-  if (!head.firstChild) {
-    const labels = columns.map(({ label }) => make("th", { scope: "col", role: "columnheader" }, label));
-    head.append(make("tr", { role: "row" }, ...labels));
-  }
-  reconcile(
-    body,
-    items,
-    keyOf,
-    () => make("tr", { role: "row" }),
-    (row, item) => row.replaceChildren(...columns.map((column) => cell(column, item))),
-  );
-};
-
-/** @template Item @param {Column<Item>} column @param {Item} item */
-const cell = ({ label, show, kind = "" }, item) => {
-  const content = [show(item)].flat().filter((part) => part !== "");
-  const absent = content.length ? "" : " absent";
-  const tag = kind == "name" ? "th" : "td";
-  const role = kind == "name" ? "rowheader" : "cell";
-  // One box for the content, so that a narrow screen can set the label beside it.
-  const box = make(tag, { "data-label": label, class: kind + absent, role }, make("div", {}, ...content));
-  if (kind == "name") box.setAttribute("scope", "row");
-  return box;
 };

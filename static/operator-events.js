@@ -1,24 +1,43 @@
-/** The table of events, its filters and its totals. */
+/** The page of events: what waits and what ended, live, with filters, page by page. */
 
 import { ask, poll, showRefusalIn } from "./operator-ask.js";
-import { byId, chip, fillTable, make, moment, reconcile, say, title } from "./operator-elements.js";
-import { pixels, waitingEvents } from "./operator-health.js";
-import { COPIES, STATUSES, count, findingTexts, reasonText } from "./operator-words.js";
+import { byId, chip, fillLinks, link, make, moment, say, why } from "./operator-elements.js";
+import { WAITING_FIELDS, eventQuery, fillFilters, filterForm, isFiltered, isWanted, offerNames } from "./operator-filters.js";
+import { clock, count, money } from "./operator-format.js";
+import { storyLink } from "./operator-page.js";
+import { rangeWords, spanOf } from "./operator-range.js";
+import { current, linkTo, linkWith } from "./operator-router.js";
+import { table } from "./operator-table.js";
+import { COPIES, STATUSES, findingTexts, reasonText } from "./operator-words.js";
 
 /** @typedef {import("./operator-words.js").Row} Row */
 
-const TYPING_MS = 300;
+const LIMIT = 50;
+const MOST_ROWS = 200;
+const STREAMED_MS = 30_000;
+const UNSTREAMED_MS = 2000;
+const QUIET_MS = 10_000;
+const TOGETHER_MS = 100;
+
+/** @param {Row} row */
+const keyOf = ({ pixel, name, id, arrived, at }) => JSON.stringify([pixel, name, id, arrived || at]);
+
+/** @param {Row} row */
+const isWaiting = ({ status }) => status == "waiting";
 
 /** @type {import("./operator-elements.js").Column<Row>[]} */
 const COLUMNS = [
-  { label: "Time", show: ({ at }) => moment(at) },
-  { label: "Event", kind: "name", show: ({ name, id }) => title(name, id) },
-  { label: "Pixel", show: ({ pixel }) => pixel },
+  { label: "Arrived", show: ({ arrived, at }) => moment(arrived || at) },
+  {
+    label: "Event",
+    kind: "name",
+    show: (row) => [make("span", { class: "line" }, storyLink(row)), make("code", { class: "line" }, row.id)],
+  },
   {
     label: "Result",
     show: (row) => {
       const texts = [reasonText(row), ...findingTexts(row)].filter(Boolean);
-      return [chip(STATUSES[row.status] || [row.status, ""]), ...texts.map((text) => make("span", { class: "why" }, text))];
+      return [chip(STATUSES[row.status] || [row.status, ""]), ...texts.map(why)];
     },
   },
   {
@@ -26,116 +45,180 @@ const COLUMNS = [
     show: ({ browser_copy: status, action_source: source }) =>
       status ? chip(COPIES[status] || [status, ""]) : `server, ${source.replaceAll("_", " ")}`,
   },
-  { label: "Attempts", kind: "number-cell", show: ({ attempts }) => (attempts ? count(attempts) : "") },
-  { label: "Meta’s trace", show: ({ fbtrace_id: trace }) => trace && make("code", {}, trace) },
+  { label: "Value", kind: "number-cell", show: ({ value, currency }) => (value == null ? "" : money(value, currency)) },
+  { label: "Pixel", show: ({ pixel, site }) => [make("span", { class: "line" }, pixel), make("span", { class: "line soft" }, site || "")] },
+  {
+    label: "Meta’s answer",
+    show: ({ message, code, fbtrace_id: trace, attempts, at, status }) => [
+      message ? make("q", { class: "line" }, message) : "",
+      code ? make("code", { class: "line" }, `code ${code}`) : "",
+      status == "delivered" && at ? make("span", { class: "line" }, `took it at ${clock(at)}`) : "",
+      attempts > 1 || isWaitingTried(status, attempts) ? make("span", { class: "line soft" }, `${count(attempts)} attempts`) : "",
+      trace ? make("code", { class: "line" }, trace) : "",
+    ],
+  },
 ];
 
-/** @param {Row[]} rows @returns {{ label: string, number: string, meaning: string }[]} */
-const totalsOf = (rows) => {
-  /** @param {(row: Row) => unknown} chosen */
-  const amount = (chosen) => rows.filter(chosen).length;
-  const delivered = amount(({ status }) => status == "delivered");
-  const fromPages = amount(({ status, browser_copy }) => status == "delivered" && browser_copy);
-  const paired = amount(({ status, browser_copy }) => status == "delivered" && browser_copy == "fired");
-  const recovered = amount(({ status, browser_copy }) => status == "delivered" && browser_copy == "blocked");
-  return [
-    { label: "Delivered", number: count(delivered), meaning: "counted by Meta" },
-    { label: "Recovered", number: count(recovered), meaning: "delivered, browser copy blocked" },
-    {
-      label: "In pairs",
-      number: fromPages ? `${Math.round((100 * paired) / fromPages)} %` : "–",
-      meaning: `${count(paired)} of ${count(fromPages)} with a browser copy`,
-    },
-    { label: "Dropped", number: count(amount(({ status }) => status == "dropped")), meaning: "knowingly not sent" },
-    { label: "Duplicates", number: count(amount(({ status }) => status == "duplicate")), meaning: "sent before" },
-    { label: "Dead", number: count(amount(({ status }) => status == "dead")), meaning: "refused for good" },
-  ];
+/** @param {string} status @param {number} attempts */
+const isWaitingTried = (status, attempts) => status == "waiting" && attempts > 0;
+
+/** @type {import("./operator-page.js").Page} */
+export const events = {
+  title: "Events",
+  isListed: true,
+  open: (main, { isStreaming }) => {
+    const form = filterForm();
+    const note = make("p", { id: "events-note", class: "note", role: "status" });
+    const found = table("Table of events", COLUMNS, keyOf, { id: "events-table" });
+    const place = make("div", { id: "events-found" });
+    const paging = make("nav", { id: "paging", class: "paging", "aria-label": "Pages of events" });
+    main.append(
+      make("p", { class: "hint" }, "Each event from its arrival on, newest first. Its name leads to its story, from the call in the page to Meta’s answer."),
+      make("section", { "aria-label": "Events" }, form, note, place, paging),
+    );
+    place.append(make("p", { class: "loading soft" }, "Asking for events…"));
+
+    /** @type {Row[]} */
+    let rows = [];
+    /** @type {string | null} */
+    let below = null;
+    let announcedAt = 0;
+    let showing = 0;
+    let unannounced = 0;
+
+    const isNewest = () => !current().parameters.get("below") && spanOf(current().parameters).isLive;
+
+    const show = () => {
+      const { parameters } = current();
+      offerNames(rows);
+      if (rows.length) found.fill(rows, captionOf(rows.length, parameters, isNewest()));
+      const content = rows.length ? found.element : emptiness(parameters);
+      if (!rows.length || place.firstElementChild != content) place.replaceChildren(content);
+      fillLinks(paging, pageLinks(parameters, below, rows.length));
+      paging.hidden = !paging.childElementCount;
+    };
+
+    /** Show soon: events that come at once are shown at once. */
+    const showSoon = () => {
+      showing ||= setTimeout(() => {
+        showing = 0;
+        show();
+      }, TOGETHER_MS);
+    };
+
+    const question = async () => {
+      const { parameters } = current();
+      const status = parameters.get("status");
+      const waits = !parameters.get("below") && !parameters.get("reason") && !parameters.get("browser_copy") && (!status || status == "waiting");
+      const query = eventQuery(parameters);
+      query.set("limit", `${LIMIT}`);
+      if (parameters.get("below")) query.set("below", `${parameters.get("below")}`);
+      const [waiting, ended] = await Promise.allSettled([
+        waits ? ask(`api/waiting?${eventQuery(parameters, WAITING_FIELDS)}&limit=${LIMIT}`) : { waiting: [] },
+        status == "waiting" ? { events: [], below: null } : ask(`api/events?${query}`),
+      ]);
+      if (ended.status == "rejected") throw ended.reason;
+      // What ended is worth showing even while the queue cannot tell what waits.
+      const isPart = waiting.status == "rejected";
+      return { rows: [...(isPart ? [] : waiting.value.waiting), ...ended.value.events], below: ended.value.below, isPart };
+    };
+
+    const list = poll(
+      question,
+      (answer) => {
+        ({ rows, below } = answer);
+        show();
+        say(note, answer.isPart ? "What waits cannot be listed at this moment; what ended can." : "");
+      },
+      (error) => {
+        place.querySelector(".loading")?.remove();
+        showRefusalIn(note)(error);
+      },
+      () => (isStreaming() ? STREAMED_MS : UNSTREAMED_MS),
+    );
+
+    /** Say that events came, but not more often than one can bear to hear. */
+    const announce = () => {
+      unannounced++;
+      if (Date.now() - announcedAt < QUIET_MS) return;
+      announcedAt = Date.now();
+      say(byId("announce"), unannounced == 1 ? "A new event" : `${count(unannounced)} new events`);
+      unannounced = 0;
+    };
+
+    return {
+      look: () => void list.now(),
+      rest: list.stop,
+      leave: () => {
+        clearTimeout(showing);
+        list.stop();
+      },
+      learn: () => fillFilters(form, current().parameters),
+      follow: (parameters) => {
+        fillFilters(form, parameters);
+        list.now();
+      },
+      hear: (/** @type {Row} */ row) => {
+        if (!isNewest()) return;
+        rows = withRow(rows, row, isWanted(row), below == null).slice(0, MOST_ROWS);
+        showSoon();
+        if (isWanted(row)) announce();
+      },
+    };
+  },
 };
 
-/** @param {Row[]} rows */
-const showTotals = (rows) => {
-  const list = byId("totals");
-  list.hidden = !rows.length;
-  reconcile(
-    list,
-    totalsOf(rows),
-    ({ label }) => label,
-    () => make("div"),
-    (box, { label, number, meaning }) =>
-      box.replaceChildren(
-        make("dt", {}, label),
-        make("dd", { class: "number" }, number),
-        make("dd", { class: "meaning" }, meaning),
-      ),
+/**
+ * Return the rows with an event that arrived or ended, which replaces what was known of it.
+ *
+ * @param {Row[]} rows @param {Row} row @param {boolean} isIn whether it is asked for @param {boolean} isLast whether no page follows
+ */
+const withRow = (rows, row, isIn, isLast) => {
+  const same = (/** @type {Row} */ other) =>
+    other.pixel == row.pixel && other.name == row.name && other.id == row.id && other.arrived == row.arrived;
+  const before = rows.findIndex((other) => same(other) && (isWaiting(other) || isWaiting(row) || other.number == row.number));
+  if (before >= 0 && isWaiting(row) && !isWaiting(rows[before])) return rows;
+  const others = rows.filter((_, index) => index != before);
+  if (!isIn) return others;
+  const place = others.findIndex((other) => (other.arrived || other.at) <= (row.arrived || row.at));
+  // What is older than the whole page belongs to one of the next pages.
+  if (place < 0 && !isLast && before < 0) return others;
+  return others.toSpliced(place < 0 ? others.length : place, 0, row);
+};
+
+/** @param {number} listed @param {URLSearchParams} parameters @param {boolean} isNewest */
+const captionOf = (listed, parameters, isNewest) => {
+  const events = `${count(listed)} ${listed == 1 ? "event" : "events"}`;
+  const which = isFiltered(parameters) ? ` that ${listed == 1 ? "matches" : "match"}` : "";
+  const live = isNewest ? " New ones appear by themselves." : "";
+  return `${events}${which} of ${rangeWords(parameters)}, in your local time.${live}`;
+};
+
+/** @param {URLSearchParams} parameters @param {string | null} below @param {number} listed */
+const pageLinks = (parameters, below, listed) => {
+  const newest = parameters.get("below") ? [{ text: "Newest events", href: linkWith({ below: "" }), id: "newest" }] : [];
+  const older = below && listed ? [{ text: "Older events", href: linkWith({ below: `${below}` }), id: "older" }] : [];
+  return [...newest, ...older];
+};
+
+/** Say why nothing is listed, and what to do next. @param {URLSearchParams} parameters */
+const emptiness = (parameters) => {
+  const range = spanOf(parameters).isLive && parameters.get("range") != "400d";
+  const wider = range ? [make("p", {}, link("Look through the last 400 days", linkWith({ range: "400d", below: "" })))] : [];
+  if (isFiltered(parameters) || !range) {
+    return make("div", { id: "events-none", class: "empty" }, make("p", {}, `No event of ${rangeWords(parameters)} matches. Names and ids must match exactly.`), ...wider);
+  }
+  return make(
+    "div",
+    { id: "events-empty", class: "empty" },
+    make("p", {}, make("strong", {}, `No events in ${rangeWords(parameters)}.`), " To see the first one:"),
+    make(
+      "ol",
+      {},
+      make("li", {}, "Run ", make("code", {}, "capi-proxy snippet --config FILE"), " and paste what it prints into your site, before Meta’s base code."),
+      make("li", {}, "Open a page of the site. Its PageView appears here within a second."),
+      make("li", {}, "If it does not, ", link("Sources", linkTo("sources")), " lists origins that were refused, and ", link("Doctor", linkTo("doctor")), " looks at the whole way."),
+    ),
+    ...wider,
   );
 };
-
-const filters = /** @type {HTMLFormElement} */ (byId("filters"));
-
-const query = () => {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of new FormData(filters)) if (`${value}`.trim()) parameters.set(name, `${value}`.trim());
-  return parameters;
-};
-
-const isFiltered = () => [...query().keys()].some((name) => name != "limit");
-
-/** @param {Row[]} events */
-const offerNames = (events) => {
-  const names = [...new Set(events.map(({ name }) => name))].sort();
-  reconcile(byId("names"), names, String, () => make("option"), (option, name) => option.setAttribute("value", name));
-};
-
-/** @param {number} listed */
-const captionOf = (listed) => {
-  const events = listed == 1 ? "event" : `${count(listed)} events`;
-  const filtered = isFiltered() ? ` that ${listed == 1 ? "matches" : "match"}` : "";
-  return `The newest ${events}${filtered}, in your local time.`;
-};
-
-/** @param {{ events: Row[] }} answer */
-const showEvents = ({ events }) => {
-  const none = !events.length;
-  const waiting = waitingEvents();
-  const isLate = none && waiting > 0 && !isFiltered();
-  delete byId("events-note").dataset.refusal;
-  const wait = waiting == 1 ? "1 event waits for delivery; it is" : `${count(waiting)} events wait for delivery; they are`;
-  say(byId("events-note"), isLate ? `${wait} listed once Meta has answered.` : "");
-  byId("events-empty").hidden = !none || isFiltered() || waiting > 0;
-  byId("events-none").hidden = !none || !isFiltered();
-  byId("events-table").hidden = none;
-  say(byId("events-caption"), captionOf(events.length));
-  showTotals(events);
-  offerNames(events);
-  fillTable(byId("rows"), events, COLUMNS, ({ at, pixel, name, id, status }) => JSON.stringify([at, pixel, name, id, status]));
-};
-
-export const ledger = poll(() => ask(`api/events?${query()}`), showEvents, showRefusalIn(byId("events-note")));
-
-/** Offer the configured pixels as a filter, beside the one that the address of this page asks for. */
-export const offerPixels = () => {
-  const select = byId("pixel-choices");
-  const offered = new Set([...select.options].map(({ value }) => value));
-  for (const pixel of pixels()) if (!offered.has(pixel)) select.append(make("option", { value: pixel }, pixel));
-};
-
-const filter = () => {
-  history.replaceState(null, "", `?${query()}${location.hash}`);
-  ledger.now();
-};
-
-let typing = 0;
-filters.addEventListener("submit", (event) => event.preventDefault());
-filters.addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(filter, TYPING_MS);
-});
-// The fields are empty only after the event.
-filters.addEventListener("reset", () => setTimeout(filter));
-
-// The address of this page remembers the filters, so that a reload or a bookmark keeps them.
-for (const [name, value] of new URLSearchParams(location.search)) {
-  const field = /** @type {any} */ (filters.elements.namedItem(name));
-  if (name == "pixel" && value) field.append(make("option", { value }, value));
-  if (field) field.value = value;
-}

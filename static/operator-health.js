@@ -1,80 +1,74 @@
-/** The banner and the table of pixels: whether the proxy is ready, and how each pixel is delivered. */
+/** The banner of all pages: whether the proxy is ready, and what most needs the owner. */
 
 import { Refusal } from "./operator-ask.js";
-import { byId, chip, fillTable, graphErrorParts, make, reconcile, say } from "./operator-elements.js";
-import { TITLES, advice, age, causeText, clock, count, replicasText } from "./operator-words.js";
+import { byId, say } from "./operator-elements.js";
+import { clock, count } from "./operator-format.js";
+import { linkTo } from "./operator-router.js";
+import { TITLES } from "./operator-words.js";
 
-/** @typedef {import("./operator-words.js").Lane} Lane */
 /** @typedef {import("./operator-words.js").State} State */
 
-/** @type {import("./operator-elements.js").Column<Lane>[]} */
-const COLUMNS = [
-  { label: "Pixel", kind: "name", show: ({ pixel }) => pixel },
-  {
-    label: "State",
-    show: ({ paused, failures, waiting, held, replica }) => {
-      const by = replica ? make("span", { class: "why" }, `by ${replica}`) : "";
-      if (paused) return [chip(["Paused", "bad"]), make("span", { class: "why" }, `${causeText(paused)}; its events wait`), by];
-      if (failures) return [chip(["Trying again", "warn"]), by];
-      return [chip([waiting > held ? "Delivering" : held ? "Holding" : "All delivered", "good"]), by];
-    },
-  },
-  {
-    label: "Waiting",
-    kind: "number-cell",
-    show: ({ waiting, held, suspects, oldest, oldest_suspect: oldestSuspect }) => [
-      `${count(waiting)} ${waiting == 1 ? "event" : "events"}`,
-      held ? make("span", { class: "why" }, `${count(held)} of them held until due`) : "",
-      suspects ? make("span", { class: "why" }, `${count(suspects)} of them refused together, searched for the bad ones`) : "",
-      waiting > held ? make("span", { class: "why" }, `the oldest for ${age(Math.max(oldest, oldestSuspect))}`) : "",
-    ],
-  },
-  { label: "Failures", kind: "number-cell", show: ({ failures }) => count(failures) },
-  {
-    label: "Last error",
-    show: ({ last_error: error, graph_error: graphError }) =>
-      error ? [make("span", { class: "line" }, causeText(error)), ...graphErrorParts(graphError)] : "none",
-  },
-];
-
-/** @type {Lane[]} */
-let lanes = [];
+/** @type {State | null} */
+let latest = null;
 let answeredAt = 0;
 
+/** The state of the proxy as it was last told, if it was. */
+export const latestState = () => latest;
+
+/** The names of the sites. @returns {string[]} */
+export const siteNames = () => latest?.sites || [];
+
 /** The ids of the configured pixels. */
-export const pixels = () => lanes.map(({ pixel }) => pixel);
+export const pixelIds = () => (latest?.lanes || []).map(({ pixel }) => pixel);
 
-/** How many events wait, of all pixels. */
-export const waitingEvents = () => lanes.reduce((sum, { waiting }) => sum + waiting, 0);
-
-/** @param {string} state @param {string} text @param {string[]} reasons */
-const showBanner = (state, text, reasons) => {
-  const list = byId("banner-reasons");
+/** @param {string} state @param {string} text @param {{ advice?: string, amount?: number }} [more] */
+const showBanner = (state, text, { advice = "", amount = 0 } = {}) => {
   byId("banner").dataset.state = state;
   say(byId("banner-title"), text);
-  reconcile(list, reasons, String, () => make("li"), say);
-  list.hidden = !reasons.length;
+  say(byId("banner-advice"), advice);
+  byId("banner-advice").hidden = !advice;
+  byId("banner-link").hidden = !amount;
+  byId("banner-link").setAttribute("href", linkTo("overview"));
+  say(byId("banner-link"), amount == 1 ? "See what it is" : `See all ${count(amount)}`);
   document.body.classList.toggle("silent", state == "silent");
-  document.title = state == "ready" ? "capi-proxy" : `(${state == "silent" ? "no answer" : state}) capi-proxy`;
+  showTitle();
 };
+
+/** Name page and state in the tab. */
+export const showTitle = () => {
+  const { state = "" } = byId("banner").dataset;
+  const mark = ["ready", "unknown"].includes(state) ? "" : `(${state == "silent" ? "no answer" : state}) `;
+  const page = document.querySelector("h1")?.textContent;
+  document.title = `${mark}${page ? `${page} – ` : ""}capi-proxy`;
+};
+
+let pulse = "";
+
+/** Say whether the page hears of events by itself, or rests. @param {string} word */
+export const showPulse = (word) => {
+  pulse = word;
+  showUpdated();
+};
+
+const showUpdated = () => say(byId("updated"), pulse || (answeredAt ? `Updated ${clock(answeredAt)}` : ""));
 
 /** @param {State} state */
 export const showHealth = (state) => {
   answeredAt = Date.now();
-  lanes = state.lanes;
-  showBanner(state.status, TITLES[state.status] || state.status, state.conditions.map(advice));
-  say(byId("updated"), `Updated ${clock(answeredAt)}`);
-  fillTable(byId("lanes"), lanes, COLUMNS, ({ pixel }) => pixel);
-  byId("replicas").hidden = !state.replicas.length;
-  say(byId("replicas"), replicasText(state.replicas));
-  byId("dead-count").hidden = !state.dead;
-  say(byId("dead-count"), `(${count(state.dead)})`);
+  latest = state;
+  showBanner(state.status, TITLES[state.status] || state.status, { amount: state.conditions.length });
+  showUpdated();
+  const amount = /** @type {HTMLElement | null} */ (document.querySelector('[data-page="dead"] ~ .amount'));
+  if (!amount) return;
+  amount.hidden = !state.dead;
+  say(amount, count(state.dead));
 };
 
 /** @param {unknown} error */
 export const showSilence = (error) => {
-  const since = answeredAt ? ` since ${clock(answeredAt)}; what you see below is from then` : "";
-  const text = error instanceof Refusal ? error.message : `The proxy does not answer${since}.`;
-  const advice = ["This page keeps trying. Does the process run, and can it be reached?"];
-  showBanner("silent", text, error instanceof Refusal ? [] : advice);
+  const when = answeredAt ? ` since ${clock(answeredAt)}; what you see below is from then` : "";
+  if (error instanceof Refusal) return showBanner("silent", `The proxy refuses: ${error.message}`);
+  showBanner("silent", `The proxy does not answer${when}.`, {
+    advice: "This page keeps trying. Does the process run, and can it be reached?",
+  });
 };

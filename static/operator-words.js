@@ -1,5 +1,7 @@
 /** What the operator's page calls things: statuses, reasons, findings and conditions in words for the owner. */
 
+import { age } from "./operator-format.js";
+
 /**
  * @typedef {{ code: number | null, subcode: number | null, message: string, fbtrace_id: string }} GraphError
  * @typedef {{ pixel: string, replica: string, waiting: number, held: number, suspects: number, oldest: number, oldest_suspect: number,
@@ -7,10 +9,14 @@
  * @typedef {{ code: string, subject: string, detail: string, since: number, failing: boolean }} Condition
  * @typedef {{ name: string, version: string, started: number, seen: number, silent: number, answers: boolean }} Replica Of
  *   the proxies that share one queue; times by the database's clock.
- * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number, replicas: Replica[] }} State
- * @typedef {{ at: number, pixel: string, name: string, id: string, time_s: number, status: string, reason: string,
- *   browser_copy: string, action_source: string, fbtrace_id: string, attempts: number, findings: string[] }} Row Of a
- *   server’s event the browser copy is empty.
+ * @typedef {{ status: string, conditions: Condition[], lanes: Lane[], dead: number, replicas: Replica[],
+ *   sites: string[] }} State
+ * @typedef {{ at: number, arrived: number, pixel: string, site: string, name: string, id: string, time_s: number,
+ *   status: string, reason: string, browser_copy: string, action_source: string, fbtrace_id: string, attempts: number,
+ *   code: number | null, subcode: number | null, message: string, findings: string[], match_keys: string[], consent: string,
+ *   consent_source: string, redactions: string[], value: number | null, currency: string, number: number,
+ *   held_until?: number | null, suspect?: boolean }} Row An event that waits or ended. Of a server’s event the browser copy
+ *   is empty.
  * @typedef {{ id: number, at: number, pixel: string, name: string, event_id: string, time_s: number, reason: string,
  *   code: number | null, subcode: number | null, message: string, fbtrace_id: string, attempts: number,
  *   event: Record<string, unknown> }} DeadLetter
@@ -76,12 +82,17 @@ const CAUSES = {
   network: "Meta cannot be reached",
 };
 
+/** @type {Record<string, string>} Why an event was not sent, or was given up. */
+export const REASONS = { ...DROPPED, ...DEAD };
+
 /** @type {Record<string, [text: string, kind: string]>} */
 export const STATUSES = {
+  waiting: ["Waiting", "warn"],
   delivered: ["Delivered", "good"],
   dropped: ["Dropped", ""],
   duplicate: ["Duplicate", ""],
   dead: ["Dead", "bad"],
+  replayed: ["Replayed", ""],
 };
 
 /** @type {Record<string, [text: string, kind: string]>} */
@@ -108,9 +119,6 @@ const detailText = (detail) => {
   return causeText(reason) + (graphError ? ` (${graphError})` : "");
 };
 
-/** @param {number} ms */
-export const age = (ms) => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`);
-
 // A proxy says that it lives every few seconds.
 const SILENT_MS = 30_000;
 
@@ -125,16 +133,18 @@ export const replicasText = (replicas) => {
 };
 
 /** @param {Row} row */
-export const reasonText = ({ status, reason, browser_copy }) => {
+export const reasonText = ({ status, reason, browser_copy, held_until: until, suspect }) => {
+  if (status == "waiting") return suspect ? "Meta refused it together with others; the bad ones are looked for" : until ? "held until due" : "stored; on its way to Meta";
   if (status == "dropped") return DROPPED[reason] || reason;
   if (status == "dead") return DEAD[reason] || reason;
+  if (status == "replayed") return "it was dead and was put back; what became of it then stands by itself";
   if (status == "duplicate") return "the same visitor sent this name and id before";
   if (MACHINES[reason]) return `sent, but ${MACHINES[reason]}`;
   return reason || (browser_copy == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
 };
 
-/** @param {Row} row */
-export const findingTexts = ({ reason, findings }) =>
+/** @param {{ reason?: string, findings?: string[] }} row */
+export const findingTexts = ({ reason, findings = [] }) =>
   findings
     .filter((finding) => finding != reason)
     .map((finding) => {
@@ -151,6 +161,11 @@ export const advice = ({ code, subject, detail }) => {
       return (
         `Pixel ${subject} is paused: ${detailText(detail)}. Its events wait and none is lost. ` +
         "Mend it in Events Manager or in the configuration (then restart); the proxy also tries again by itself."
+      );
+    case "pixel_stopped":
+      return (
+        `Nothing is sent for pixel ${subject}: ${detail}. Its events wait until you resume it; ` +
+        "what grows older than 7 days becomes a dead letter."
       );
     case "graph_errors":
       return `Events of pixel ${subject} wait: ${detailText(detail)}. The proxy tries again by itself, and none is lost.`;
@@ -233,11 +248,3 @@ export const advice = ({ code, subject, detail }) => {
       return [code, subject, detail].filter(Boolean).join(" · ");
   }
 };
-
-export const count = new Intl.NumberFormat("en").format;
-
-/** @param {number} ms */
-export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
-
-/** @param {number} ms */
-export const day = (ms) => new Date(ms).toLocaleDateString("en-GB", { day: "numeric", month: "short" });

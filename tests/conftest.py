@@ -25,7 +25,7 @@ LONG = tuple(
 
 # The shop and its page that the browser tests share: fixtures "lab" and "here"; a queue: "queue" and its "clock"; and a
 # server of PostgreSQL: "postgres", with a "schema" and a "database" for each test.
-pytest_plugins = ["lab", "stage", "postgres_server", "queues", "shared_books"]
+pytest_plugins = ["lab", "stage", "dashboard", "postgres_server", "queues", "shared_books"]
 
 Say: TypeAlias = Callable[[str], None]
 # The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.

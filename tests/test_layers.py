@@ -26,7 +26,8 @@ TABLE: dict[str, set[str]] = {
     "backfill": {"model", "graph"},
     "queue": {"model", "config", "graph"},
     "telemetry": {"model", "rules", "queue"},
-    "alerts": {"__init__", "model", "config", "queue"},
+    "watch": {"model", "config", "graph", "queue"},
+    "alerts": {"__init__", "model", "config", "figures", "queue"},
     "delivery": {"__init__", "model", "config", "graph", "queue", "telemetry"},
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {
@@ -60,6 +61,7 @@ TABLE: dict[str, set[str]] = {
         "__init__",
         "installation",
         "alerts",
+        "watch",
         "doctor",
         "model",
         "config",
@@ -103,7 +105,7 @@ TABLE: dict[str, set[str]] = {
 }
 # All but the wiring speak with the queue by its contract; which engine answers is the wiring's business.
 CONTRACT = "proxy.queue.contract"
-BEFORE_THE_QUEUE = {"alerts", "telemetry", "delivery", "edge", "operator"}
+BEFORE_THE_QUEUE = {"alerts", "watch", "telemetry", "delivery", "edge", "operator"}
 
 
 def room_of(module: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.config.consent_managers import CONSENT_MANAGERS
 from proxy.config.schema import Site
-from proxy.edge.tag.build import tag_of, trap_of
+from proxy.edge.tag.build import checked_tag_of, tag_of, trap_of
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "static"
@@ -31,6 +31,8 @@ def test_the_committed_tag_is_fresh() -> None:
     [
         ("tag.min.js", ["ORDERS", "SITE"]),
         ("tag.extras.min.js", ["EXTRAS", "ORDERS", "SITE"]),
+        ("tag.check.min.js", ["ORDERS", "SITE"]),
+        ("tag.extras.check.min.js", ["EXTRAS", "ORDERS", "SITE"]),
         ("trap.min.js", ["ORDERS"]),
     ],
 )
@@ -81,6 +83,19 @@ def test_extras_cost_only_the_sites_that_use_them() -> None:
     assert b"Object.assign((" not in tag_of(site()).bodies[""]
     assert b"Object.assign((" in tag_of(site(forwarded_pixel=True)).bodies[""]
     assert b"LDU" in tag_of(site(gpc="ldu")).bodies[""]
+
+
+@pytest.mark.parametrize("settings", [{}, {"gpc": "ldu"}, {"load_pixel": True}])
+def test_only_the_owners_tag_tells_what_it_does(settings: dict[str, Any]) -> None:
+    """The tag of visitors has no trace of the overlay, whatever the site asks for; the owner's has it whole."""
+    usual = tag_of(site(**settings)).bodies[""]
+    checked = checked_tag_of(site(**settings), 1000, "/k/end")
+
+    assert b"watch" not in usual
+    assert b"attachShadow" not in usual
+    assert checked.count(b"attachShadow") == 1
+    assert checked.count(b"watch.call(") == 1
+    assert usual.count(b"fbevents.js") == checked.count(b"fbevents.js")
 
 
 BUDGET = 2200

@@ -5,14 +5,17 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
-from proxy.alerts.alerter import Alerter, Figures, Look
+from proxy.alerts.alerter import Alerter, Look
+from proxy.alerts.figures import DayFigures
 from proxy.alerts.keeping import StateFile, StateLane
 from proxy.alerts.message import AlertSender
 from proxy.alerts.receivers import receivers_of
 from proxy.config.alerts import AlertSettings
+from proxy.config.schema import Settings
 from proxy.model.condition import ConditionBoard
-from proxy.queue.contract import Outbox
+from proxy.queue.contract import Archive, Outbox
 
 
 def sender_of(settings: AlertSettings) -> AlertSender:
@@ -21,15 +24,18 @@ def sender_of(settings: AlertSettings) -> AlertSender:
     return AlertSender(name, settings.dashboard_url, settings.time_zone)
 
 
+class AlertQueue(Archive, Outbox, Protocol):
+    """What alerts ask of the queue."""
+
+
 @asynccontextmanager
 async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
-    settings: AlertSettings,
+    settings: Settings,
     data_dir: Path,
-    *,
     look: Look,
-    figures: Figures,
+    *,
+    queue: AlertQueue,
     board: ConditionBoard,
-    shared: Outbox | None,
     now: Callable[[], int],
 ) -> AsyncIterator[Alerter | None]:
     """Tell whoever is to be told until the context ends; None where nobody is.
@@ -38,24 +44,23 @@ async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
         settings: Who is told of what.
         data_dir: Where this machine's state rests.
         look: Returns the conditions.
-        figures: Returns what a summary says.
+        queue: Has the figures of a summary; where several proxies share it, they agree by it on who tells.
         board: Hears when a receiver takes nothing.
-        shared: The queue, where several proxies share it.
         now: Server clock in milliseconds.
     """
-    receivers = receivers_of(settings)
+    receivers = receivers_of(settings.alerts)
     if not receivers:
         yield None
         return
     alerter = Alerter(
-        settings,
+        settings.alerts,
         receivers,
         look=look,
-        figures=figures,
+        figures=DayFigures(queue).lines,
         board=board,
         file=StateFile(data_dir),
-        lane=StateLane(shared) if shared else None,
-        sender=sender_of(settings),
+        lane=StateLane(queue) if settings.queue.engine == "postgres" else None,
+        sender=sender_of(settings.alerts),
         now=now,
     )
     task = asyncio.create_task(alerter.run(), name="alerts")

@@ -1,10 +1,7 @@
 """How commands reach events, dead letters and persons: through the running proxy, or in data_dir when none runs."""
 
-import os
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from getpass import getpass
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -12,13 +9,13 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
+from proxy.cli.known_password import PasswordUnknownError, known_password
 from proxy.config.load import Config
-from proxy.config.password_hash import is_hash
 from proxy.graph.law import MAX_AGE_MS
 from proxy.installation import Installation, locked, now_ms, open_books
 from proxy.model.suppression import SuppressionKind
-from proxy.operator.api import dead_letter_json, event_json
 from proxy.operator.documents import BadQueryError
+from proxy.operator.event_json import dead_letter_json, event_json
 from proxy.operator.overview import asked_of, overview_json
 from proxy.operator.persons import suppression_json
 from proxy.queue.contract import ClosedBooks, Erased, Filter
@@ -27,7 +24,6 @@ from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
 from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
 
-_VARIABLE = "CAPI_PROXY_OPERATOR_PASSWORD"
 _ANSWER_S = 60
 _ERASE_S = 3600
 """An erasure reads all that waits."""
@@ -100,26 +96,14 @@ async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
 @asynccontextmanager
 async def _remote_client(config: Config) -> AsyncIterator[OperatorClient]:
     server = config.settings.server
-    password = _password(server.operator_password.get_secret_value())
+    try:
+        password = known_password(server.operator_password.get_secret_value())
+    except PasswordUnknownError as error:
+        raise OperatorClientError(str(error)) from None
     base = f"http://{server.operator_listen.from_here.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
     async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session:
         yield _RemoteClient(session)
-
-
-def _password(configured: str) -> str:
-    """Return the password, which the configuration may have as a hash alone.
-
-    Raises:
-        OperatorClientError: when nobody can be asked for it.
-    """
-    if not is_hash(configured):
-        return configured
-    if given := os.environ.get(_VARIABLE):
-        return given
-    if not sys.stdin.isatty():
-        raise OperatorClientError(f"operator_password is a hash; put the password into {_VARIABLE}")
-    return getpass("The operator's password: ")
 
 
 class _LocalClient:

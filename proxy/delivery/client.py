@@ -1,6 +1,6 @@
 """The socket to Graph: a batch goes out, a verdict comes back."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -9,8 +9,10 @@ import aiohttp
 from proxy import __version__
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.graph import payload, verdict
+from proxy.graph.token_health import TokenHealth, token_health
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
+from proxy.model.pixel_order import PixelOrder
 from proxy.model.record import Record
 from proxy.model.server_request import RequestFields
 from proxy.model.verdict import Retry, Verdict
@@ -45,6 +47,8 @@ class GraphClient:
         self._session = session
         self._base = f"{settings.url.rstrip('/')}/{settings.version}"
         self._now = now
+        self.orders: Mapping[str, PixelOrder] = {}
+        """What the operator ordered, by pixel."""
 
     async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
         """Send one batch, of records with the same request fields, and judge the answer."""
@@ -68,6 +72,20 @@ class GraphClient:
         except (aiohttp.ClientError, OSError):
             return Retry("network")
 
+    async def token_health(self, pixel: Pixel) -> TokenHealth:
+        """Return what Graph says of a pixel's access token; the token goes there alone, and no answer holds it."""
+        token, now = pixel.access_token.get_secret_value(), self._now()
+        query = {"input_token": token, "access_token": token}
+        if secret := pixel.app_secret.get_secret_value():
+            query["appsecret_proof"] = payload.proof(token, secret)
+        try:
+            async with self._session.get(f"{self._base}/debug_token", params=query, allow_redirects=False) as response:
+                return token_health(response.status, await _read(response), now)
+        except TimeoutError:
+            return TokenHealth(now, error="timeout")
+        except (aiohttp.ClientError, OSError) as error:
+            return TokenHealth(now, error=f"network: {type(error).__name__}")
+
     def _fields(self, pixel: Pixel, fields: RequestFields) -> RequestFields:
         """Return what goes beside the events: what their sender said; where it said nothing, what is ours to say."""
         test_event_code = fields.test_event_code or self.test_code(pixel)
@@ -80,7 +98,9 @@ class GraphClient:
             self._conditions.clear("clock")
 
     def test_code(self, pixel: Pixel) -> str:
-        """Return the pixel's test event code while it is valid."""
+        """Return the pixel's test event code while it is valid: the operator's before that of the configuration."""
+        if ordered := self.orders.get(pixel.id, PixelOrder()).test_code_at(self._now()):
+            return ordered
         today = datetime.fromtimestamp(self._now() / 1000, UTC).date()
         over = pixel.test_event_until is not None and today > pixel.test_event_until
         return "" if over else pixel.test_event_code

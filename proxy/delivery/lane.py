@@ -5,6 +5,8 @@ tries again while Graph is unwell. Behind it, helpers claim the oldest events wh
 well, more of them as Graph answers well, fewer when it throttles or slows down. What was refused together leaves this
 way: the worker for suspects finds the bad events among them while Graph is well, a few requests at a time, and fresh
 events never wait for it. What the queue holds until a moment wakes the lane by itself.
+
+More than 250 lines: who may send when is one question, and its answers stand together.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from proxy.delivery.lane_state import Cooldown, LaneState, Wait
 from proxy.delivery.segment_delivery import IDLE, SegmentDelivery
 from proxy.delivery.settler import Settler
 from proxy.model.condition import ConditionBoard
+from proxy.model.pixel_order import PixelOrder
 from proxy.model.verdict import Pause, Retry
 from proxy.queue.contract import DeliveryState, Outbox, QueueError
 from proxy.telemetry.metrics import Metrics
@@ -74,6 +77,7 @@ class Lane:
         )
         # What the worker for suspects met: the leader waits and tries again for both.
         self._search_halt: Pause | Retry | None = None
+        self._order, self._is_reordered = PixelOrder(), False
 
     @property
     def state(self) -> DeliveryState:
@@ -86,6 +90,11 @@ class Lane:
         return self._queue.term(self.pixel.id) != 0
 
     @property
+    def order(self) -> PixelOrder:
+        """What the operator ordered of it."""
+        return self._order
+
+    @property
     def _is_in_office(self) -> bool:
         """Whether it leads, and the leader knows."""
         return self._term != 0 and self._queue.term(self.pixel.id) == self._term
@@ -94,6 +103,18 @@ class Lane:
         """Say that there may be work, or that another process leads from now on, or this one."""
         if self._queue.term(self.pixel.id) != self._term:
             self._turnover.set()
+        self.work.set()
+
+    def obey(self, order: PixelOrder) -> None:
+        """Send nothing while the operator wants it so; afterwards look at once whether Graph takes events."""
+        was_paused, self._order = self._order.is_paused, order
+        if order.is_paused != was_paused:
+            self.probe()
+
+    def probe(self) -> None:
+        """Try again now, whatever was to be waited for."""
+        self._is_reordered = True
+        self._turnover.set()
         self.work.set()
 
     def stop(self) -> None:
@@ -119,7 +140,7 @@ class Lane:
     async def _lead(self) -> None:
         while not self._stopping.is_set():
             self.work.clear()
-            if not await self._leads():
+            if not await self._leads() or self._order.is_paused:
                 await self.work.wait()
                 continue
             halt, self._search_halt = self._search_halt, None
@@ -136,6 +157,9 @@ class Lane:
     async def _leads(self) -> bool:
         """Tell whether this process leads and goes on; where it begins to, resume what the one before it kept."""
         term = self._queue.term(self.pixel.id)
+        if self._is_reordered and not self._stopping.is_set():
+            self._is_reordered = False
+            self._turnover.clear()
         if term != self._term:
             self._turnover.clear()
             self._term, self._search_halt = term, None
@@ -178,13 +202,15 @@ class Lane:
         pacing = self._delivery.pacing
         return (
             self._is_in_office
+            and not self._order.is_paused
             and pacing.is_well
             and rank < pacing.window
             and self._delivery.fresh_events() > pacing.batch * (rank + 1)
         )
 
     def _may_search(self) -> bool:
-        return self._is_in_office and not self.state.failures and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
+        may_send = self._is_in_office and not self._order.is_paused and not self.state.failures
+        return may_send and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
 
     async def _notify(self) -> None:
         """Let workers look whether their turn has come."""

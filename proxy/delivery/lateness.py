@@ -43,8 +43,9 @@ class LatenessCheck:
 
     def _look_at(self, lane: Lane, oldest: Oldest) -> None:
         # A pause, and errors of Graph, are conditions of their own; who does not lead knows neither.
-        fresh = oldest.fresh if lane.is_led and not lane.state.paused else None
-        suspect = oldest.suspect if lane.is_led and not lane.state.failures else None
+        is_led = lane.is_led and not lane.order.is_paused
+        fresh = oldest.fresh if is_led and not lane.state.paused else None
+        suspect = oldest.suspect if is_led and not lane.state.failures else None
         self._compare("delivery_late", lane.pixel.id, fresh, _LATE_MS)
         self._compare("suspects_late", lane.pixel.id, suspect, _SUSPECTS_LATE_MS)
 

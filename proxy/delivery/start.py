@@ -3,17 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
 from proxy.delivery.lane import Lane
 from proxy.delivery.lanes import LaneGroup
+from proxy.delivery.order_book import OrderBook
+from proxy.delivery.token_watch import TokenWatch
 from proxy.model.condition import ConditionBoard
-from proxy.queue.contract import Outbox
+from proxy.queue.contract import DeliveryQueue
 from proxy.telemetry.metrics import Metrics
 
 _GRACE_S = 10.0
+
+
+class Delivery(NamedTuple):
+    """What delivers, and by what orders."""
+
+    lanes: LaneGroup
+    orders: OrderBook
+    tokens: TokenWatch
 
 
 @asynccontextmanager
@@ -21,12 +32,12 @@ async def delivering(  # noqa: PLR0913 - what its parts need
     pixels: Sequence[Pixel],
     settings: GraphSettings,
     *,
-    queue: Outbox,
+    queue: DeliveryQueue,
     metrics: Metrics,
     conditions: ConditionBoard,
     now: Callable[[], int],
     chance: Callable[[], float],
-) -> AsyncIterator[LaneGroup]:
+) -> AsyncIterator[Delivery]:
     """Deliver until the context ends; then let attempts under way finish, and keep the rest in the queue.
 
     Args:
@@ -46,12 +57,16 @@ async def delivering(  # noqa: PLR0913 - what its parts need
         )
         expiry = Expiry(lanes, queue=queue, metrics=metrics, conditions=conditions, now=now)
         queue.hear_of_work({pixel: lane.wake for pixel, lane in lanes.items()})
+        orders = OrderBook(queue, lanes=lanes, graph=graph, conditions=conditions, now=now)
+        await orders.look()
         lanes.start()
-        expiring = asyncio.create_task(expiry.run(), name="expiry")
+        tokens = TokenWatch(lanes, graph=graph, conditions=conditions, now=now)
+        tasks = [asyncio.create_task(part.run(), name=type(part).__name__) for part in (expiry, orders, tokens)]
         try:
-            yield lanes
+            yield Delivery(lanes, orders, tokens)
         finally:
-            await _cancel(expiring)
+            for task in tasks:
+                await _cancel(task)
             await lanes.stop(_GRACE_S)
 
 

@@ -31,6 +31,8 @@ def findings(config: Config, *, is_own: bool = False) -> Iterator[Finding]:
             yield from _to_be_made(directory)
     except OSError as error:
         yield Finding("data_dir_unreadable", _KEY, f"{directory} cannot be looked at ({error.strerror})")
+    except UnicodeDecodeError:
+        yield Finding("data_dir_unreadable", _KEY, f"{directory / SECRET_FILE} is no text")
 
 
 def _to_be_made(directory: Path) -> Iterator[Finding]:

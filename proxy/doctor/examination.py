@@ -145,7 +145,7 @@ def _public(config: Config, examining: Examining, visitor: Visitor) -> dict[str,
     subjects = {"the public addresses": _told(skipped)}
     try:
         installation = Installation.existing(config)
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return subjects  # a finding about data_dir already
     if not installation.secret:
         unseen = [Finding("probe_unseen", "", "there is no secret yet, and so no path")] if looked_at else []

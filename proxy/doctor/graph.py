@@ -9,7 +9,8 @@ import aiohttp
 from proxy.config.load import Config
 from proxy.config.schema import Pixel, Settings
 from proxy.delivery.client import GraphClient, graph_session
-from proxy.doctor.finding import Finding
+from proxy.doctor import ends
+from proxy.doctor.finding import Finding, is_for_meta
 from proxy.graph import payload
 from proxy.graph.verdict import clock_ahead
 from proxy.installation import now_ms
@@ -27,21 +28,43 @@ TEST_EVENT = "CapiProxyCheck"
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """Yield what stands between this machine and Graph."""
-    url = settings.graph.url
+    for finding in ends.of_version(settings.graph.version, now_ms()):
+        yield finding
+    async with graph_session(_MOST_SECONDS) as session:
+        found = await _reached(session, settings.graph.url)
+        if found:
+            yield found
+        # A simulator has no tokens of Meta's.
+        if is_for_meta(settings) and (found is None or found.code != "graph_unseen"):
+            async for finding in token_findings(
+                GraphClient(session, settings.graph, now_ms, Conditions(now_ms)), settings
+            ):
+                yield finding
+
+
+async def _reached(session: aiohttp.ClientSession, url: str) -> Finding | None:
     try:
-        async with graph_session(_MOST_SECONDS) as session, session.get(f"{url}/", allow_redirects=False) as answer:
+        async with session.get(f"{url}/", allow_redirects=False) as answer:
             ahead = clock_ahead(answer.headers, now_ms())
     except TimeoutError:
-        yield Finding("graph_unseen", "graph.url", f"{url}: no answer in time")
-        return
+        return Finding("graph_unseen", "graph.url", f"{url}: no answer in time")
     except (aiohttp.ClientError, OSError) as error:
-        yield Finding("graph_unseen", "graph.url", f"{url}: {str(error) or type(error).__name__}"[:200])
-        return
+        return Finding("graph_unseen", "graph.url", f"{url}: {str(error) or type(error).__name__}"[:200])
     if ahead is None:
-        yield Finding("graph_unseen", "graph.url", f"{url} answers without a Date")
-    elif abs(ahead) > _MOST_AHEAD_S:
-        seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Meta's"
-        yield Finding("clock_off", "", f"this machine's clock is {seen}", "timedatectl set-ntp true")
+        return Finding("graph_unseen", "graph.url", f"{url} answers without a Date")
+    if abs(ahead) <= _MOST_AHEAD_S:
+        return None
+    seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Meta's"
+    return Finding("clock_off", "", f"this machine's clock is {seen}", "timedatectl set-ntp true")
+
+
+async def token_findings(client: GraphClient, settings: Settings) -> AsyncIterator[Finding]:
+    """Ask Graph for each pixel's token, once, and yield what is wrong with it."""
+    for pixel in {pixel.id: pixel for site in settings.site for pixel in site.pixel}.values():
+        health, token = await client.token_health(pixel), pixel.access_token.get_secret_value()
+        shown = health._replace(error=health.error.replace(token, "(the token)") if token else health.error)
+        for finding in ends.of_token(pixel.id, shown, now_ms()):
+            yield finding
 
 
 async def send_tests(config: Config) -> AsyncIterator[Finding]:

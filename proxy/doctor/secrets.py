@@ -40,7 +40,7 @@ def findings(config: Config) -> Iterator[Finding]:
 def _secret(config: Config) -> Iterator[Finding]:
     try:
         installation = Installation.existing(config)
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return  # a finding about data_dir already
     secret = installation.secret
     if secret and len(zlib.compress(secret.encode(), 9)) < _LEAST_COMPRESSED:

@@ -31,7 +31,7 @@ def findings(config: Config) -> Iterator[Finding]:
 def _prefix(config: Config, site: Site) -> str:
     try:
         installation = Installation.existing(config)
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         installation = Installation(config, "")  # a finding about data_dir already
     return installation.prefixes(site)[0]
 

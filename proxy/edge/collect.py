@@ -15,6 +15,7 @@ from proxy.model.request import BrowserRequest
 from proxy.rules.browser import ingest_parts
 from proxy.rules.effort import Parts
 from proxy.rules.limits import BODY
+from proxy.rules.permission.install_check import InstallChecks
 from proxy.rules.policy import Policy
 
 _MOST_NAMED = 20
@@ -74,7 +75,13 @@ class CollectDoor:
     """Answers pages of the sites."""
 
     def __init__(
-        self, policies: Mapping[str, Policy], *, reader: RequestReader, turns: Turns, store: DecisionStore
+        self,
+        policies: Mapping[str, Policy],
+        *,
+        reader: RequestReader,
+        turns: Turns,
+        store: DecisionStore,
+        checks: InstallChecks,
     ) -> None:
         """Open the door.
 
@@ -83,7 +90,9 @@ class CollectDoor:
             reader: Reads bodies.
             turns: Whose part of a large request is next.
             store: Makes decisions durable.
+            checks: Know the owner's browser, which hears more.
         """
+        self._checks = checks
         self._policies = policies
         self._reader = reader
         self._turns = turns
@@ -98,6 +107,8 @@ class CollectDoor:
         while (decision := next_part(parts)) is None:
             await self._turns.mine(admitted.network)
         status, body = tag_answer(decision)
+        if status < 300 and self._checks.shown_ms(request.cookie, admitted.site.name, request.now):
+            status, body = 200, _told_to_owner(decision, body)
         content = HttpAnswer(status, body, dict(JSON) if body else {})
         return await self._store.answered(admitted.network, decision, content, at=request.now)
 
@@ -110,6 +121,12 @@ def next_part(parts: Parts[Decision]) -> Decision | None:
         decision: Decision = end.value
         return decision
     return None
+
+
+def _told_to_owner(decision: Decision, body: bytes) -> bytes:
+    """Return the answer to the owner's browser: also which events were knowingly left out, and why."""
+    dropped = [{"name": row.name, "id": row.id, "reason": row.reason} for row in decision.dropped]
+    return orjson.dumps({**orjson.loads(body or b'{"refused": []}'), "dropped": dropped})
 
 
 class TagAnswer(NamedTuple):

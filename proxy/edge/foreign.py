@@ -9,10 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
+from proxy.config.schema import Site
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionCode
 from proxy.rules.request.sites import host_of
 from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.tallies import REFUSED, TallyCounters
 
 _LEAST_TIMES = 3
 _MOST_NAMES = 256
@@ -25,16 +27,26 @@ _HOST = re.compile(r"(?=.{1,100}\Z)(?:[a-z0-9_-]{1,63}\.)*(?=[a-z0-9-]*[a-z])[a-
 class ForeignNames:
     """Counts host names, at most 256; the name that came longest ago is forgotten first."""
 
-    def __init__(self, conditions: Conditions, now: Callable[[], int]) -> None:
+    def __init__(self, conditions: Conditions, now: Callable[[], int], tallies: TallyCounters) -> None:
+        """Know none yet.
+
+        Args:
+            conditions: Hear of names that come again.
+            now: Server clock in milliseconds.
+            tallies: Count their requests.
+        """
         self._conditions = conditions
+        self._tallies = tallies
         self._now = now
         self._times: OrderedDict[tuple[ConditionCode, str], int] = OrderedDict()
         self._next_at = 0
 
-    def origin(self, page: str, site: str) -> None:
+    def origin(self, page: str, site: Site) -> None:
         """Note a page, by its Origin or Referer, whose host a site does not list."""
         if page.startswith(("https://", "http://")):
-            self._note("foreign_origin", host_of(page), partial(details.unlisted_origin, site=site))
+            host = host_of(page)
+            detail = partial(details.unlisted_origin, site=site.name, domains=site.domains, host=host)
+            self._note("foreign_origin", host, detail)
 
     def insecure(self, page: str, site: str) -> None:
         """Note a page of a site that came by plain http, while the site is served by https."""
@@ -50,6 +62,8 @@ class ForeignNames:
         times = self._times[code, name] = self._times.pop((code, name), 0) + 1
         if len(self._times) > _MOST_NAMES:
             self._times.popitem(last=False)
+        if times >= _LEAST_TIMES:
+            self._tallies.count(REFUSED, code, name, by=times if times == _LEAST_TIMES else 1)
         if times >= _LEAST_TIMES and self._may_report(code, name):
             self._conditions.report(code, name, detail(times), lasts_ms=_LASTS_MS)
 

@@ -34,7 +34,7 @@ class StrangerRefusal:
         """Return 403, which names the header that a page of the site would have sent."""
         page, site = _page(admitted.arrival), admitted.site
         if not belongs(site, host_of(page)):
-            self._foreign.origin(page, site.name)
+            self._foreign.origin(page, site)
         elif page.startswith("http://"):
             self._foreign.insecure(page, site.name)
         return refusal(403, f"{header}: not a page of this site")

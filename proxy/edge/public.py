@@ -15,9 +15,11 @@ from proxy.edge.foreign import ForeignNames
 from proxy.edge.gpc import GpcDoor
 from proxy.edge.health import HealthDoor
 from proxy.edge.image import ImageDoor
+from proxy.edge.install_check import InstallCheckDoor
 from proxy.edge.opt_out import OptOutDoor
 from proxy.edge.pages import StrangerRefusal, is_page_of
 from proxy.edge.probe import ProbeDoor
+from proxy.edge.reused_ids import ReusedIds
 from proxy.edge.server.body import BodyRoom, ServerBodyReader
 from proxy.edge.server.door import ServerEventDoor
 from proxy.edge.server.hooks import HookDoor, open_hooks
@@ -29,6 +31,7 @@ from proxy.edge.under_way import UnderWay
 from proxy.queue.contract import Intake
 from proxy.rules.fairness import client_network
 from proxy.rules.limits import BODY
+from proxy.rules.permission.install_check import InstallChecks
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks
 from proxy.rules.request.routes import Door, Entrance, Routes
@@ -50,6 +53,8 @@ class Entry:
     trusted: Networks
     client_ip_header: str
     """The name of the header that carries the visitor's address."""
+    checks: InstallChecks
+    """Know the owner's browser while it checks the installation."""
 
 
 class Public:
@@ -91,15 +96,25 @@ class Public:
         )
         self._metrics = metrics
         self._turns = Turns(gives_way=gives_way)
-        self._foreign = ForeignNames(conditions, now)
+        self._foreign = ForeignNames(conditions, now, metrics.tallies)
         self._faults = FaultReporter(conditions, metrics)
         self._under_way = UnderWay()
         self._health, self._gpc, self._probe = HealthDoor(queue), GpcDoor(entry.sites), probe
+        self._install_check = InstallCheckDoor(entry.checks, entry.routes, now)
         reader = RequestReader(self._turns, clock_ns=clock_ns, random_numbers=random_numbers)
-        store = DecisionStore(queue, admission=admission, metrics=metrics, conditions=conditions, wakes=wakes)
+        store = DecisionStore(
+            queue,
+            admission=admission,
+            metrics=metrics,
+            conditions=conditions,
+            reused_ids=ReusedIds(conditions, now),
+            wakes=wakes,
+        )
         self._behind: dict[Door, Answering] = {
-            Door.TAG: TagDoor(entry.sites, self._turns),
-            Door.COLLECT: CollectDoor(entry.policies, reader=reader, turns=self._turns, store=store),
+            Door.TAG: TagDoor(entry.sites, self._turns, checks=entry.checks, tallies=metrics.tallies, now=now),
+            Door.COLLECT: CollectDoor(
+                entry.policies, reader=reader, turns=self._turns, store=store, checks=entry.checks
+            ),
             Door.IMAGE: ImageDoor(entry.policies, reader=reader, store=store),
             Door.CHOICE: OptOutDoor(entry.policies, reader=reader, queue=queue, metrics=metrics),
         }
@@ -187,6 +202,8 @@ class Public:
         request, host = arrival.request, arrival.headers.get("host", "")
         if self._gpc.leads_to(request):
             return self._gpc.answer(host) or refusal(404, "nothing here")
+        if answer := self._install_check.answer(arrival):
+            return answer
         if self._entry.routes.knows(request.path):
             self._foreign.host(host)
         return refusal(404, "nothing here")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
+from proxy.edge.reused_ids import ReusedIds
 from proxy.model import condition_details as details
 from proxy.model.decision import Decision
 from proxy.model.join import Sighting
@@ -26,13 +27,14 @@ _AT_ONCE = 32
 class DecisionStore:
     """Stores what the rules decided of requests."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who is told of what was stored
         self,
         queue: Intake,
         *,
         admission: Admission,
         metrics: Metrics,
         conditions: Conditions,
+        reused_ids: ReusedIds,
         wakes: Mapping[str, Callable[[], None]],
     ) -> None:
         """Store into a queue.
@@ -42,12 +44,14 @@ class DecisionStore:
             admission: Where the events of a request are charged to its client.
             metrics: Where decisions are counted.
             conditions: Where the operator is told of troubles.
+            reused_ids: Counts ids that several visitors brought.
             wakes: By pixel, what tells its lane that there is something to deliver.
         """
         self._queue = queue
         self._admission = admission
         self._metrics = metrics
         self._conditions = conditions
+        self._reused_ids = reused_ids
         self._faults = FaultReporter(conditions, metrics)
         self._wakes = wakes
 
@@ -148,6 +152,8 @@ class DecisionStore:
         if rows or decision.copy_updates:
             self._queue.note(rows, decision.copy_updates, decision.pixels, decision.visitors)
         self._metrics.decision(decision, stored)
+        if decision.records:
+            self._reused_ids.note(decision.records[0].facts.site, len(decision.records), stored.reused)
         if decision.faults:
             self._faults.report_places(decision.faults, lost="what led to it was refused, its neighbours were stored")
         for record in stored.conflicts:

@@ -6,7 +6,25 @@ Meta Pixel reference, standard events; [messaging] business messaging; [sdk] Met
 parameter builder libraries; [codes] Graph API error handling, and recorded answers of live calls.
 """
 
+from collections.abc import Mapping
+from datetime import date
+
 from proxy.model.units import DAY_MS
+
+# -- the API
+
+VERSION_ENDS: Mapping[str, date | None] = {
+    "v26.0": None,
+    "v25.0": date(2028, 7, 29),
+    "v24.0": date(2028, 2, 18),
+    "v23.0": date(2027, 10, 8),
+    "v22.0": date(2027, 5, 20),
+    "v21.0": date(2027, 1, 21),
+    "v20.0": date(2026, 9, 24),
+    "v19.0": date(2026, 5, 21),
+}
+"""Until when Meta serves a version of the Graph API, which the Conversions API follows; None: not told yet, and two
+years from the start of a version at least (Meta, Graph API changelog)."""
 
 # -- a request
 

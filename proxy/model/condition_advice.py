@@ -59,6 +59,11 @@ ADVICE: Final[Mapping[ConditionCode, ConditionAdvice]] = {
         "The oldest has waited for more than 15 minutes. See the pixel's last error on the dashboard, and the load of "
         "this machine.",
     ),
+    "pixel_stopped": ConditionAdvice(
+        "You paused a pixel",
+        "Resume it on the dashboard, under Pixels. Its events wait; what grows older than 7 days becomes a dead "
+        "letter.",
+    ),
     "graph_errors": ConditionAdvice(
         "Meta's API fails",
         "The proxy tries again by itself, and no event is lost. If Meta's status page shows nothing, see to the "

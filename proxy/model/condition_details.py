@@ -4,7 +4,8 @@ A detail stands after the code and the subject in the log, and within a sentence
 capital nor a full stop.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Final
 
 IDS_IN_CONFLICT: Final = "two visitors brought a Purchase under one id with different values"
@@ -12,6 +13,7 @@ NO_DESCRIPTOR: Final = "no file descriptor is left (ulimit -n)"
 NO_PROXY_HEADER: Final = "a trusted peer sent no header of the PROXY protocol (server.proxy_protocol)"
 ROWS_TOO_FAST: Final = "rows come faster than the disk takes them"
 UNTRUSTED_PROXY: Final = "a forwarding header came from a private address that server.trusted_proxies does not list"
+_MOST_DOMAINS: Final = 5
 LIMITED: Final[Mapping[str, str]] = {
     "rate": "an address sends more than limits.requests_per_second, or than its part of a queue that fills",
     "share": "an address has more requests in progress than its share",
@@ -33,6 +35,16 @@ def clock_differs(ahead_s: float) -> str:
 def oldest_arrived(age_ms: int) -> str:
     """Return how long the oldest waiting event has waited."""
     return f"the oldest arrived {age_ms // 60_000} min ago"
+
+
+def stopped_since(ago_ms: int) -> str:
+    """Return how long ago the operator paused a pixel."""
+    return f"you paused it {ago_ms // 60_000} min ago"
+
+
+def token_ends(days: int) -> str:
+    """Return in how many days an access token ends, as Meta says."""
+    return "the access token has ended" if days < 0 else f"the access token ends in {days} days"
 
 
 def events_wait(events: int) -> str:
@@ -61,9 +73,19 @@ def wrong_passwords(times: int) -> str:
     return f"{times} wrong passwords were given"
 
 
-def unlisted_origin(times: int, site: str) -> str:
-    """Return that pages of a host may not send to a site."""
-    return f"{times} requests were refused, as site.domains of site {site} does not list this host"
+def unlisted_origin(times: int, site: str, domains: Sequence[str], host: str) -> str:
+    """Return that pages of a host may not send to a site, and the line of the configuration that would let them.
+
+    Args:
+        times: How often it was tried.
+        site: Its name.
+        domains: Those that it lists.
+        host: The one that it does not.
+    """
+    line = ", ".join(f'"{domain}"' for domain in (*domains, host))
+    wanted = f"domains = [{line}]" if len(domains) <= _MOST_DOMAINS else f'"{host}" in domains'
+    why = f"site.domains of site {site} does not list this host"
+    return f"{times} requests were refused, as {why}; if it is yours: {wanted}"
 
 
 def insecure_origin(times: int, site: str) -> str:
@@ -100,6 +122,53 @@ def few_descriptors(allowed: int, most: int, wanted: int) -> str:
         wanted: Connections that the settings want.
     """
     return f"{allowed} files may be open (ulimit -n), so {most} connections instead of {wanted} (limits.connections)"
+
+
+def queue_fills(part: float, full_in: str) -> str:
+    """Return how full the queue is, and how soon it will be full; empty where that is not known."""
+    return f"{part:.0%} of its bounds are used" + (f", all of them in {full_in} at this rate" if full_in else "")
+
+
+def disk_short(free: int, full_in: str) -> str:
+    """Return how much disk is free, and how soon it is too little; empty where that is not known."""
+    return f"{free // 1_048_576} MiB are free" + (f", too little in {full_in} at this rate" if full_in else "")
+
+
+def silent(missed: int, since: int) -> str:
+    """Return since when nothing comes, in milliseconds, and how many events usually come in that time."""
+    moment = datetime.fromtimestamp(since / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"none since {moment}, where usually some {missed} come"
+
+
+def tag_missing(days: int) -> str:
+    """Return that no page has sent anything."""
+    return f"none in the last {days} days" if days else "none yet"
+
+
+def pair_rate_fell(now: float, usual: float, hours: int) -> str:
+    """Return how far the pair rate fell.
+
+    Args:
+        now: The part of browser copies that fired.
+        usual: What it is at these hours.
+        hours: Over which it was looked at.
+    """
+    return f"in the last {hours} h {now:.0%} fired, where usually {usual:.0%} do"
+
+
+def ids_reused(reused: int, events: int) -> str:
+    """Return how many events came with an id that another visitor had brought."""
+    return f"{reused} of {events} events within an hour came with an id of another visitor"
+
+
+def dead_in_a_day(dead: int, ended: int) -> str:
+    """Return how many events ended as dead letters."""
+    return f"{dead} of {ended} events of the last 24 hours are dead letters"
+
+
+def ends_on(day: date, days: int) -> str:
+    """Return when something ends, and in how many days that is."""
+    return f"it ended on {day}" if days < 0 else f"it ends on {day}, in {days} day{'' if days == 1 else 's'}"
 
 
 def alert_not_taken(times: int, answer: str) -> str:

@@ -44,6 +44,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """What the records would have leaked: of addresses once, of custom data once for each event."""
     untrusted_forwarding: bool = False
     """A forwarding header came from a peer nobody trusts, on a private network: most likely a mistake."""
+    gpc: bool = False
+    """The browser asked for Global Privacy Control, whatever came of it."""
     sightings: tuple[Sighting, ...] = ()
     """What the events leave of their visitor for servers' events of the same orders."""
     faults: tuple[str, ...] = ()

@@ -52,6 +52,11 @@ class Gate:
         """Tell whether a request comes from somebody who is logged in."""
         return self._sessions.seconds_left(request.cookies.get(COOKIE, "")) > 0
 
+    def is_over(self, request: web.Request) -> bool:
+        """Tell whether somebody who was let in by a session has none any more."""
+        came_by_session = self._password is not None and hdrs.AUTHORIZATION not in request.headers
+        return came_by_session and not self.has_session(request)
+
     async def _unknown(self, request: web.Request, password: OperatorPassword) -> web.Response | None:
         if self.has_session(request):
             return None

@@ -1,17 +1,16 @@
 """The operator listener: who may ask, and which parts answer."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from proxy.alerts.alerter import Alerter
-from proxy.delivery.lane import Lane
 from proxy.operator.alerts import AlertApi
-from proxy.operator.api import DeliveryApi
-from proxy.operator.doctor import DoctorApi, Examine
+from proxy.operator.dead import DeadLetterApi
+from proxy.operator.doctor import DoctorApi
 from proxy.operator.documents import BadQueryError, json_response
+from proxy.operator.events import EventApi
+from proxy.operator.feed import LiveFeed
 from proxy.operator.gate import Gate
 from proxy.operator.headers import add_security_headers
 from proxy.operator.health import HealthApi
@@ -20,66 +19,45 @@ from proxy.operator.overview import OverviewApi
 from proxy.operator.page import Page
 from proxy.operator.password import OperatorPassword
 from proxy.operator.persons import PersonApi
+from proxy.operator.pixels import PixelApi
 from proxy.operator.sessions import Sessions
+from proxy.operator.shown import Part, Shown
+from proxy.operator.sources import SourceApi
+from proxy.operator.status import StatusApi
+from proxy.operator.stream import StreamApi
 from proxy.operator.wrong_passwords import WrongPasswords
-from proxy.queue.contract import Archive, QueueError
-from proxy.telemetry.conditions import Conditions
-from proxy.telemetry.metrics import Metrics
-from proxy.telemetry.readiness import Readiness
+from proxy.queue.contract import QueueError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Part(Protocol):
-    """A part of what the listener answers."""
-
-    def add_to(self, app: web.Application) -> None:
-        """Add the addresses of the part."""
 
 
 class Operator:
     """Answers the owner, and nobody else."""
 
-    def __init__(  # noqa: PLR0913 - everything the owner may look at
-        self,
-        password: str,
-        *,
-        queue: Archive,
-        metrics: Metrics,
-        lanes: Mapping[str, Lane],
-        conditions: Conditions,
-        readiness: Readiness,
-        now: Callable[[], int],
-        examine: Examine,
-        person_keys: Sequence[bytes] = (),
-        alerter: Alerter | None = None,
-    ) -> None:
-        """Take what the owner may look at.
-
-        Args:
-            password: In clear or hashed; without one, only requests to a loopback name are answered.
-            queue: Where events wait, and what is kept of them.
-            metrics: The counters.
-            lanes: By pixel id.
-            conditions: Hear of wrong passwords.
-            readiness: Says whether the proxy is ready.
-            now: Server clock in milliseconds.
-            examine: Looks at configuration, machine and public addresses.
-            person_keys: Keys of the digests of persons, the current one first.
-            alerter: Tells of conditions; None where nobody is to be told.
-        """
-        known = OperatorPassword(password) if password else None
-        wrong_passwords, sessions = WrongPasswords(conditions, now), Sessions(time.monotonic)
+    def __init__(self, shown: Shown) -> None:
+        """Take what the owner may look at and order."""
+        queue, lanes, now = shown.queue, shown.lanes, shown.now
+        known = OperatorPassword(shown.password) if shown.password else None
+        wrong_passwords, sessions = WrongPasswords(shown.conditions, now), Sessions(time.monotonic)
         self._gate = gate = Gate(known, wrong_passwords, sessions)
+        status = StatusApi(
+            queue, lanes=lanes, readiness=shown.readiness, sites=[site.name for site in shown.sites], now=now
+        )
         self._parts: Sequence[Part] = (
             Page(),
             LoginApi(known, gate=gate, sessions=sessions, wrong_passwords=wrong_passwords, now=now),
-            HealthApi(readiness, metrics, queue),
-            DeliveryApi(queue, lanes=lanes, readiness=readiness, now=now),
+            HealthApi(shown.readiness, shown.metrics, queue),
+            status,
+            EventApi(queue, lanes, now),
+            StreamApi(LiveFeed(queue, status.known), gate),
+            DeadLetterApi(queue, lanes, now),
+            PixelApi(queue, lanes=lanes, orders=shown.orders, tokens=shown.tokens, sites=shown.sites, now=now),
+            SourceApi(queue, sites=shown.sites, prefixes=shown.prefixes, now=now),
             OverviewApi(queue, now),
-            PersonApi(queue, metrics, now=now, person_keys=person_keys),
-            AlertApi(alerter),
-            DoctorApi(examine, now),
+            AlertApi(shown.alerter),
+            PersonApi(queue, shown.metrics, now=now, person_keys=shown.person_keys),
+            DoctorApi(shown.examine, now),
+            *shown.parts,
         )
 
     def app(self) -> web.Application:

@@ -3,24 +3,13 @@
 from aiohttp import web
 
 from proxy.operator.headers import PAGE_POLICY
-from proxy.static_files import static_file
+from proxy.static_files import static_file, static_names
 
-_SCRIPTS = (
-    "operator.js",
-    "operator-ask.js",
-    "operator-dead.js",
-    "operator-elements.js",
-    "operator-events.js",
-    "operator-health.js",
-    "operator-login.js",
-    "operator-words.js",
-)
-_STYLES = ("operator.css", "operator-base.css", "operator-login.css", "operator-tables.css")
+_KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FILES = {
     "/": ("operator.html", "text/html"),
     "/login": ("operator-login.html", "text/html"),
-    **{f"/{name}": (name, "text/javascript") for name in _SCRIPTS},
-    **{f"/{name}": (name, "text/css") for name in _STYLES},
+    **{f"/{name}": (name, kind) for suffix, kind in _KINDS.items() for name in static_names(f"operator*{suffix}")},
 }
 
 

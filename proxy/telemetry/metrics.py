@@ -3,13 +3,11 @@
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import get_args
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
-from proxy.model.condition import Condition, ConditionCode
+from proxy.model.condition import Condition
 from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.join import Sighting
@@ -17,8 +15,10 @@ from proxy.model.ledger import LedgerRow
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import Verdict
 from proxy.queue.contract import Stats, Stored
+from proxy.telemetry.gauges import Gauges
 from proxy.telemetry.loop_counter import LoopCounter, LoopCounters
 from proxy.telemetry.loop_histogram import LoopHistogram
+from proxy.telemetry.tallies import CONSENT, SIGNAL, TallyCounters
 
 _CONFLICT = "id:conflict"
 # Seconds; most answers take some milliseconds, and a disk or a database that is slow some hundred.
@@ -35,6 +35,8 @@ class Metrics:
         """Begin to count; ``version`` is that of the program."""
         self.registry = CollectorRegistry()
         self.counters = LoopCounters()
+        self.tallies = TallyCounters(self.counters)
+        """Small counts that are kept, and not shown as metrics."""
         self._lost_in_fronts = 0
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
         self._limited = self._counter("limited", "Requests refused for their number or size, unread", "reason")
@@ -78,47 +80,8 @@ class Metrics:
         self._graph_latency = self._histogram(
             "graph_request_seconds", "From a request to Graph to its answer", _GRAPH_S, "pixel"
         )
-        self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=self.registry)
-        self._held = Gauge(
-            "capi_proxy_held_events", "Events that wait until they are due", ["pixel"], registry=self.registry
-        )
-        self._suspects = Gauge(
-            "capi_proxy_suspect_events",
-            "Events that wait because Graph refused a batch with them",
-            ["pixel"],
-            registry=self.registry,
-        )
-        self._withheld = Gauge(
-            "capi_proxy_withheld_events",
-            "Events since start that waited and were dropped, by why",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._suppressions = Gauge(
-            "capi_proxy_suppressions", "Opt-outs, withdrawals and erasures remembered", ["kind"], registry=self.registry
-        )
         self._suppression_changes = self._counter("suppression_changes", "Suppressions by change", "kind", "change")
-        self._dead = Gauge("capi_proxy_dead_letters", "Dead letters kept", registry=self.registry)
-        self._lost_notes = Gauge(
-            "capi_proxy_lost_ledger_rows",
-            "Rows and updates of browser copies since start that were left out of the ledger",
-            registry=self.registry,
-        )
-        self._foreign_copy_updates = Gauge(
-            "capi_proxy_foreign_copy_updates",
-            "Updates since start of browser copies of another visitor's events, which were ignored",
-            registry=self.registry,
-        )
-
-        self._spooled = Gauge(
-            "capi_proxy_spooled_events", "Events that the shared database lacks", registry=self.registry
-        )
-        info = Gauge("capi_proxy_info", "Always 1; the version is in the label", ["version"], registry=self.registry)
-        info.labels(version).set(1)
-        ProcessCollector(registry=self.registry)
-        self._conditions = Gauge(
-            "capi_proxy_conditions", "Conditions that stand at this moment", ["code"], registry=self.registry
-        )
+        self._gauges = Gauges(self.registry, version)
 
     def _counter(self, name: str, text: str, *labels: str) -> LoopCounter:
         counter = LoopCounter(f"capi_proxy_{name}", text, labels)
@@ -188,6 +151,16 @@ class Metrics:
         for what, place in decision.redactions:
             self._redacted.inc(what, place)
         self._count_rarities(decision, stored)
+        self._tally(decision)
+
+    def _tally(self, decision: Decision) -> None:
+        """Count what the visitors of arriving events had said."""
+        kept = [record.facts for record in decision.records]
+        for facts in kept + [row.facts for row in decision.dropped]:
+            if facts.site:
+                self.tallies.count(CONSENT, facts.site, facts.consent, facts.consent_source)
+                if decision.gpc:
+                    self.tallies.count(SIGNAL, facts.site, "gpc")
 
     def _count_dropped(self, row: LedgerRow, unknown_pixels: int) -> None:
         """Count a row; one that stands for many events of unknown pixels has no findings but their number."""
@@ -255,24 +228,5 @@ class Metrics:
 
     def render(self, stats: Stats, conditions: Iterable[Condition] = ()) -> bytes:
         """Return all metrics in the Prometheus text format, the gauges from the figures of the queue and the board."""
-        self._waiting.clear()
-        for pixel, events in stats.waiting.items():
-            self._waiting.labels(pixel).set(events)
-        self._held.clear()
-        for pixel, events in stats.held.items():
-            self._held.labels(pixel).set(events)
-        self._suspects.clear()
-        for pixel, events in stats.suspects.items():
-            self._suspects.labels(pixel).set(events)
-        for reason, events in stats.withheld.items():
-            self._withheld.labels(reason).set(events)
-        for kind in SuppressionKind:
-            self._suppressions.labels(kind).set(stats.suppressions.get(kind, 0))
-        self._dead.set(stats.dead)
-        self._lost_notes.set(stats.lost_notes + self._lost_in_fronts)
-        self._foreign_copy_updates.set(stats.foreign_updates)
-        self._spooled.set(stats.spooled)
-        codes = Counter(condition.code for condition in conditions)
-        for code in get_args(ConditionCode):
-            self._conditions.labels(code).set(codes[code])
+        self._gauges.set(stats, conditions, lost_in_fronts=self._lost_in_fronts)
         return generate_latest(self.registry)

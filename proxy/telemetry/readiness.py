@@ -45,6 +45,10 @@ class Readiness:
         """Return the health after all checks."""
         for part in self._checks:
             await part.check()
+        return self.known_health()
+
+    def known_health(self) -> Health:
+        """Return the health as the board has it, without a new look at anything."""
         current = self._conditions.current()
         failing = any(condition.failing for condition in current)
         return Health("failing" if failing else "degraded" if current else "ready", current)

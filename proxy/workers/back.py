@@ -44,10 +44,10 @@ async def back(shared: Shared) -> AsyncIterator[RunningBack]:
         queue = parts.queue
         if not isinstance(queue, GroupTaker):
             raise QueueError("this engine takes no events of front processes (server.workers)")
-        lanes = await stack.enter_async_context(delivery(parts))
+        at_work = await stack.enter_async_context(delivery(parts))
         fronts = ConnectedFronts(shared.fronts, parts.metrics, parts.conditions)
-        operator = await listen_to_operator(stack, parts, lanes, [fronts])
-        door = Back(queue, shared.token, watch=fronts, wake=partial(_wake, lanes.wakes))
+        operator = await listen_to_operator(stack, parts, at_work, [fronts])
+        door = Back(queue, shared.token, watch=fronts, wake=partial(_wake, at_work.lanes.wakes))
         await door.start(shared.address)
         stack.push_async_callback(door.close, _FRONTS_S)
         yield RunningBack(operator, watch.broken)

@@ -34,6 +34,7 @@ const hear = (call, queued, at = now()) => {
     if (heard.has(call) || !heard.add(call)) return;
     const flat = call[0].trim;
     const [command, ...values] = flat ? call : call[0];
+    if (CHECK) watch.call(values, command);
     const [track, report, single] = /^report(.+)|^track(Single)?(Custom)?$/.exec(command) || [];
     if (!track) return commands[command](...values);
     const index = report ? 1 : single ? 3 : 2;
@@ -76,6 +77,7 @@ const hear = (call, queued, at = now()) => {
       // The Pixel puts a call back on its queue while it waits for consent or for its config.
       mirrored[key]._waits = () => waiting.includes(call);
     });
+    if (CHECK) watch.event(values, event);
   })();
   return call;
 };

@@ -1,9 +1,7 @@
 """The demo, clicked through in a real browser: every event counted exactly once, and nothing before consent."""
 
 import os
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import USER_AGENT
-from playwright.async_api import Browser, Page, Route, expect
+from demo_page import as_a_proxy_would, four_free_ports
+from playwright.async_api import Browser, Page, expect
 from support import VISITOR_ADDRESS, get_json, until
 
 from proxy.cli.demo import Demo, run_demo
@@ -23,21 +22,6 @@ CLICK_ID = "IwAR2_Click-Id"
 # What the shop's pages fire on the way from the front page to the thank-you page.
 PAGES = ["PageView"] * 5
 ACTIONS = ["ViewContent", "AddToCart", "InitiateCheckout", "Purchase"]
-
-
-@contextmanager
-def four_free_ports() -> Iterator[int]:
-    """Find four free ports in a row, as the demo takes them."""
-    for port in range(20_000, 30_000, 4):
-        try:
-            for step in range(4):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port + step))
-        except OSError:
-            continue
-        yield port
-        return
-    pytest.fail("no four free ports in a row")
 
 
 @dataclass(frozen=True)
@@ -108,11 +92,6 @@ class Visit:
     async def server_events(self) -> list[dict[str, Any]]:
         found = await get_json(self.session, f"{self.demo.simulator}/sim/events?source=server")
         return [entry["event"] for entry in found["events"]]
-
-
-async def as_a_proxy_would(route: Route) -> None:
-    """Say whom the request comes from, as a proxy in front does; loopback itself is no address to send."""
-    await route.continue_(headers={**route.request.headers, "X-Forwarded-For": VISITOR_ADDRESS})
 
 
 @pytest.fixture(name="visit")

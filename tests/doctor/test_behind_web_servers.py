@@ -1,10 +1,14 @@
 """The doctor through real nginx, Caddy and HAProxy: set up as printed, and set up wrongly."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
 import pytest
 from aiohttp import web
 from certificates import make_certificate
@@ -23,6 +27,7 @@ from proxy.doctor.web.ways import Ways
 from proxy.edge.tag.build import trap_of
 from proxy.simulator.graph.app import make_app
 
+ROOT = Path(__file__).resolve().parents[2]
 HOST, OWN_HOST = "shop.example", "t.shop.example"
 ZONE: Zone = {name: ["A 93.184.216.34", "AAAA 2606:2800:220:1::7"] for name in (HOST, OWN_HOST)}
 PUBLIC = {"names", "tls", "tag", "page", "round_trip"}
@@ -213,3 +218,58 @@ async def test_a_set_up_is_told_from_a_broken_one(case: Case, tmp_path: Path) ->
     all_found = await found(case, tmp_path)
 
     assert sorted(finding.code for finding in all_found) == sorted(case.codes), [str(each) for each in all_found]
+
+
+CONFIG = """
+[server]
+listen = "127.0.0.1:{public}"
+operator_listen = "127.0.0.1:{operator}"
+trusted_proxies = ["127.0.0.1/32"]
+secret = "4f1c0b6e9d2a8375c1e0f9b8a7d6e5c4b3a291807f6e5d4c3b2a190817263544"
+[graph]
+url = "{graph}"
+[[site]]
+name = "shop"
+domains = ["shop.example"]
+prefix = "{prefix}"
+public_url = "https://shop.example"
+[[site.pixel]]
+id = "1234567890"
+access_token = "a-token"
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "code"), [(nginx_good, 0), (nginx_without_rule, 1)], ids=["as printed", "without the rule"]
+)
+async def test_the_command_goes_the_way_of_visitors(
+    run: Callable[[ServerSetup], list[str]], code: int, tmp_path: Path
+) -> None:
+    """``check`` on a file, beside the running proxy and through its web server, ends with a true last line."""
+    make_certificate(tmp_path, HOST)
+    path = tmp_path / "config.toml"
+    async with served(make_app()) as graph, site_of_pages("", {}) as site, redirecting() as plain:
+        path.write_text(CONFIG.format(public=free_port(), operator=free_port(), graph=graph, prefix=PREFIX))
+        path.chmod(0o600)
+        config = load.load(path, {})
+        tag = f'<script async src="{PREFIX}/m.js"></script><script>fbq("init", "1234567890")</script>'
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "index.html").write_text(f"<script>{trap_of(config.settings.site[0])}</script>{tag}")
+        async with running(config) as proxy, name_server(ZONE) as (address, port):
+            setup = ServerSetup(tmp_path, free_port(), proxy.public.authority, site)
+            async with started(setup, run(setup)):
+                ends = [f"{HOST}:443:127.0.0.1:{setup.port}", f"{HOST}:80:127.0.0.1:{plain}"]
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "proxy", "check", "--config", str(path), "--json"),
+                    *(part for end in ends for part in ("--connect-to", end)),
+                    *("--nameserver", f"{address}:{port}"),
+                    env={**os.environ, "SSL_CERT_FILE": str(setup.certificate), "PYTHONPATH": str(ROOT)},
+                    stdout=asyncio.subprocess.PIPE,
+                )
+                out, _ = await process.communicate()
+    report = orjson.loads(out)
+    public = {each["code"] for each in report["findings"] if each["group"] in PUBLIC}
+
+    assert process.returncode == code
+    assert bool(report["counts"]["failure"]) is bool(code)
+    assert public == (set() if code == 0 else {"tag_not_found", "collect_not_proxied", "probe_unseen"})

@@ -46,7 +46,8 @@ raw = {
     "site": [{"name": "shop", "domains": ["shop.test"], "pixel": [{"id": "1", "access_token": "t"}]}],
 }
 config = load.parse(raw, {}, base=pathlib.Path(sys.argv[1]))
-print(*asyncio.run(doctor.database_findings(config)))
+(finding,) = asyncio.run(doctor.database_findings(config))
+print(finding, finding.paste, sep="\\n")
 """
 STRICT = DatabaseBounds(held_s=0, held_transactions=0, large_seen_bytes=0)
 _SETTINGS = {"max_prepared_transactions": "2", "wal_level": "logical", "shared_buffers": "32MB"}
@@ -471,10 +472,10 @@ def test_the_check_ends_with_a_sentence_when_no_server_is_there(tmp_path: Path) 
         f'[server]\nsecret = "{SECRET}"\n[queue]\nengine = "postgres"\nurl = "{url}"\n'
         '[[site]]\nname = "shop"\ndomains = ["shop.test"]\n[[site.pixel]]\nid = "1"\naccess_token = "t"\n'
     )
-    done = CliRunner().invoke(main, ["check", "--config", str(file)])
+    done = CliRunner().invoke(main, ["check", "--offline", "--config", str(file)])
 
     assert done.exit_code == 1
-    assert "FAILED: queue.url: no server takes writes" in done.output
+    assert "queue.url: no server takes writes" in done.output
     assert "tr0ub4dor" not in done.output
 
 
@@ -484,9 +485,10 @@ def test_a_missing_driver_is_told(tmp_path: Path) -> None:
         [sys.executable, "-c", _WITHOUT_DRIVER, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
     )
 
-    assert (
-        done.stdout.strip() == "queue.engine: the driver for PostgreSQL is missing: pip install 'capi-proxy[postgres]'"
-    )
+    assert done.stdout.splitlines() == [
+        "queue.engine: the driver for PostgreSQL is missing",
+        "pip install 'capi-proxy[postgres]'",
+    ]
 
 
 async def test_a_password_is_never_told(pair: Cluster) -> None:

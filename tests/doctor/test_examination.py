@@ -123,7 +123,7 @@ async def test_a_simulator_has_no_public_name_unless_it_is_given(tmp_path: Path)
 
 async def test_without_a_secret_there_is_no_path_to_look_at(tmp_path: Path) -> None:
     """Before the first start made one, the public addresses are not known, which is no pass."""
-    raw = raw_config("https://graph.facebook.com", tmp_path / "data", prefix="", domains=["shop.test"])
+    raw = raw_config("http://127.0.0.1:9", tmp_path / "data", prefix="", public_url="https://t.shop.example")
     raw["server"]["secret"] = ""
     examined = await examine(load.parse(raw, {}, base=tmp_path), Examining(seconds=10))
 

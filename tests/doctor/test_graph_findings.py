@@ -11,12 +11,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 from machine import TOKEN, free_port
+from proxy.graph.token_health import TokenHealth
 from servers import served, simulator
 from support import get_json, raw_config
 
 from proxy.config import load
 from proxy.config.load import Config
-from proxy.doctor import Finding, graph
+from proxy.delivery.client import GraphClient
+from proxy.doctor import Finding, ends, graph
+from proxy.installation import now_ms
+from proxy.telemetry.conditions import Conditions
 
 
 def config(url: str, **pixel: Any) -> Config:
@@ -112,3 +116,63 @@ async def test_a_test_event_without_an_answer_is_no_pass() -> None:
     (finding,) = await sent(f"http://127.0.0.1:{free_port()}")
 
     assert (finding.code, finding.failing) == ("test_event_unsent", False)
+
+
+NOW = 1_790_000_000_000  # 2026-09-21
+DAY = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("version", "codes"),
+    [
+        ("v26.0", []),
+        ("v25.0", []),
+        ("v20.0", ["version_ends_soon"]),
+        ("v19.0", ["version_over"]),
+        ("v12.0", ["version_over"]),
+        ("v99.0", ["version_unknown"]),
+    ],
+)
+def test_how_long_a_version_lives_is_told(version: str, codes: list[str]) -> None:
+    """By Meta's own table: over, within 90 days, unknown, or nothing to speak of."""
+    assert [finding.code for finding in ends.of_version(version, NOW)] == codes
+
+
+@pytest.mark.parametrize(
+    ("health", "codes"),
+    [
+        (TokenHealth(NOW, is_valid=True), []),
+        (TokenHealth(NOW, is_valid=True, expires_at=NOW + 60 * DAY), []),
+        (TokenHealth(NOW, is_valid=True, expires_at=NOW + 5 * DAY), ["token_ends_soon"]),
+        (TokenHealth(NOW, is_valid=True, data_access_expires_at=NOW + 5 * DAY), ["token_ends_soon"]),
+        (TokenHealth(NOW, is_valid=True, expires_at=NOW - 5 * DAY), ["token_refused"]),
+        (TokenHealth(NOW, is_valid=False, error="code 190: session has expired"), ["token_refused"]),
+        (TokenHealth(NOW, error="code 190: Invalid OAuth access token"), ["token_refused"]),
+        (TokenHealth(NOW, error="code 100: must be an app"), ["token_unseen"]),
+        (TokenHealth(NOW, error="timeout"), ["token_unseen"]),
+        (TokenHealth(NOW), ["token_unseen"]),
+    ],
+)
+def test_how_a_token_stands_is_told(health: TokenHealth, codes: list[str]) -> None:
+    """Refused, near its end, not told, or nothing to speak of."""
+    assert [finding.code for finding in ends.of_token("1", health, NOW)] == codes
+
+
+async def test_each_token_is_asked_for_once() -> None:
+    """A pixel of several sites is one question, and no token is shown."""
+    asked: list[str] = []
+
+    async def debug(request: web.Request) -> web.Response:
+        asked.append(request.query["input_token"])
+        return web.json_response({"data": {"is_valid": False, "error": {"code": 190, "message": f"{TOKEN} is over"}}})
+
+    app = web.Application()
+    app.router.add_get("/v26.0/debug_token", debug)
+    async with served(app) as url, aiohttp.ClientSession() as session:
+        settings = config(url).settings
+        twice = settings.model_copy(update={"site": (*settings.site, *settings.site)})
+        client = GraphClient(session, settings.graph, now_ms, Conditions(now_ms))
+        found = [finding async for finding in graph.token_findings(client, twice)]
+
+    assert ([finding.code for finding in found], len(asked)) == (["token_refused"], 1)
+    assert TOKEN not in str(found)

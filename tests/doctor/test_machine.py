@@ -17,6 +17,7 @@ from proxy.config import load
 from proxy.config.load import Config
 from proxy.doctor import data_dir, disk, machine, network, secrets
 from proxy.doctor.finding import Finding
+from proxy.installation import UnsafeInstallationError
 
 META = "https://graph.facebook.com"
 
@@ -139,7 +140,7 @@ def test_a_missing_parser_is_told(directory: Path, monkeypatch: pytest.MonkeyPat
     """Where the proxy would refuse to start, the check fails."""
 
     def missing() -> None:
-        raise machine.UnsafeInstallationError("aiohttp was installed without its C parser")
+        raise UnsafeInstallationError("aiohttp was installed without its C parser")
 
     monkeypatch.setattr(machine, "require_c_parser", missing)
 

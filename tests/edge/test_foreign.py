@@ -7,14 +7,19 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 from servers import simulator
 from support import Installation, get_json, installation, page_views, raw_config
 
 from proxy.app import running
 from proxy.config import load
+from proxy.config.schema import Pixel, Site
 from proxy.edge.foreign import ForeignNames
 from proxy.telemetry.conditions import Conditions
+from proxy.telemetry.loop_counter import LoopCounters
+from proxy.telemetry.tallies import TallyCounters
 
+SHOP = Site(name="shop", domains=("shop.example",), pixel=(Pixel.model_construct(id="1", access_token=SecretStr("")),))
 pytestmark = pytest.mark.usefixtures("front")
 
 
@@ -40,6 +45,7 @@ async def test_a_page_of_a_missing_domain_is_named(shop: Installation, caplog: p
     assert (condition["code"], condition["subject"]) == ("foreign_origin", "www.shop.test")
     assert "site.domains" in condition["detail"]
     assert condition["detail"].startswith("5 requests")
+    assert condition["detail"].endswith('domains = ["shop.example", "www.shop.test"]')
     assert not condition["failing"]
     assert 'capi_proxy_requests_total{endpoint="collect",status="403"} 5.0' in metrics
     assert sum("www.shop.test" in record.message for record in caplog.records) == 1
@@ -85,9 +91,9 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
 def test_only_plain_names_are_told(origin: str) -> None:
     """No address, no control characters and no long text of a stranger reaches the board or the log."""
     conditions = Conditions(lambda: 0)
-    foreign = ForeignNames(conditions, lambda: 0)
+    foreign = ForeignNames(conditions, lambda: 0, TallyCounters(LoopCounters()))
     for _ in range(10):
-        foreign.origin(origin, "shop")
+        foreign.origin(origin, SHOP)
 
     assert [condition.subject for condition in conditions.current()] in ([], ["b.example"])
 
@@ -97,11 +103,11 @@ def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = ForeignNames(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0], TallyCounters(LoopCounters()))
     for number in range(10_000):
         clock[0] += 100
         for _ in range(3):
-            foreign.origin(f"https://host{number}.example", "shop")
+            foreign.origin(f"https://host{number}.example", SHOP)
             foreign.host(f"host{number}.example")
 
     assert len(caplog.records) <= 10_000 * 100 / 10_000 + 1
@@ -113,9 +119,9 @@ def test_a_name_is_forgotten_after_an_hour() -> None:
     """A condition of this kind ends an hour after the last such request."""
     clock = [0]
     conditions = Conditions(lambda: clock[0])
-    foreign = ForeignNames(conditions, lambda: clock[0])
+    foreign = ForeignNames(conditions, lambda: clock[0], TallyCounters(LoopCounters()))
     for _ in range(3):
-        foreign.origin("https://www.shop.test", "shop")
+        foreign.origin("https://www.shop.test", SHOP)
     before = len(conditions.current())
     clock[0] = 60 * 60_000
 

@@ -9,7 +9,7 @@ from queues import open_queue
 from support import record, server_record
 
 from proxy.model.event import DropReason
-from proxy.operator.api import event_json
+from proxy.operator.event_json import event_json
 from proxy.queue.contract import Filter, Settlement, dropped_row
 from proxy.queue.sqlite.engine import LocalQueue
 

@@ -197,10 +197,9 @@ def _is_private(address: str) -> bool:
 
 def forged_headers(settings: Settings) -> dict[str, str]:
     """Return what a stranger would write."""
-    forged = {"X-Forwarded-Host": FORGED_HOST, settings.server.forwarding_header: FORGED_ADDRESS}
-    if settings.server.forwarding_header.lower() == "forwarded":
-        forged["Forwarded"] = f"for={FORGED_ADDRESS}"
-    return forged
+    header = settings.server.forwarding_header
+    address = f"for={FORGED_ADDRESS}" if header.lower() == "forwarded" else FORGED_ADDRESS
+    return {"X-Forwarded-Host": FORGED_HOST, header: address}
 
 
 def forged_findings(place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]) -> Iterator[Finding]:

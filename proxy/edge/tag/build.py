@@ -16,12 +16,34 @@ def tag_of(site: Site) -> Asset:
     Raises:
         ValueError: when a built script lacks a placeholder.
     """
+    tag = _tag(site, "")
+    return Asset.of(tag + _base_code(site) if site.load_pixel else tag.strip(b";\n"))
+
+
+def checked_tag_of(site: Site, shown_ms: int, end: str) -> bytes:
+    """Return the tag that shows the owner in the page what it does; no other browser is sent it.
+
+    Args:
+        site: Whose tag.
+        shown_ms: For how many milliseconds it is shown.
+        end: The path that ends it, on the host that the tag comes from.
+
+    Raises:
+        ValueError: when a built script lacks a placeholder.
+    """
+    # The tag's own `fetch` is the overlay's, which passes on what it is given; the page's stays what it is.
+    address = f"new URL({_quoted(end)},document.currentScript.src).href"
+    overlay = static_file("overlay.min.js").decode().strip()
+    script = f"((watch,fetch)=>{{{_tag(site, '.check').decode()}}})(...({overlay})({shown_ms},{address}));\n"
+    return script.encode() + (_base_code(site) if site.load_pixel else b"")
+
+
+def _tag(site: Site, build: str) -> bytes:
+    """Return the script of a build of the tag with a site's settings in it."""
     expressions = {"__SITE__": _settings(site), "__ORDERS__": _order_id_start(site)}
     if site.gpc == "ldu" or site.forwarded_pixel or (site.consent_from and not site.load_pixel):
-        tag = _filled("tag.extras.min.js", expressions | {"__EXTRAS__": _extras(site)})
-    else:
-        tag = _filled("tag.min.js", expressions)
-    return Asset.of(tag + _base_code(site) if site.load_pixel else tag.strip(b";\n"))
+        return _filled(f"tag.extras{build}.min.js", expressions | {"__EXTRAS__": _extras(site)})
+    return _filled(f"tag{build}.min.js", expressions)
 
 
 def trap_of(site: Site) -> str:

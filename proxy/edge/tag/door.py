@@ -1,14 +1,19 @@
 """The tag door: the script of a site, prepared once at start, as caches may keep it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 from proxy.config.schema import Site
 from proxy.edge.arrival import AdmittedRequest
 from proxy.edge.exchange import HttpAnswer, HttpRequest
-from proxy.edge.tag.build import tag_of
+from proxy.edge.tag.build import checked_tag_of, tag_of
 from proxy.edge.turns import Turns
+from proxy.rules.permission.install_check import InstallChecks
 from proxy.static_files import Asset
+from proxy.telemetry.tallies import TAG, TallyCounters
 
+_SHOWN = 8
+_BUILD = re.compile(r'"([0-9a-f]{20})(?:-br|-gzip)?"')
 _HEADERS = {
     "Content-Type": "text/javascript; charset=utf-8",
     "Cache-Control": "public, max-age=3600",
@@ -22,15 +27,54 @@ _HEADERS = {
 class TagDoor:
     """Answers any page: what the tag holds is no secret, and a cache must not keep it for one page alone."""
 
-    def __init__(self, sites: Sequence[Site], turns: Turns) -> None:
-        """Prepare the tags of the sites, to be sent to each client in its turn."""
+    def __init__(
+        self,
+        sites: Sequence[Site],
+        turns: Turns,
+        *,
+        checks: InstallChecks,
+        tallies: TallyCounters,
+        now: Callable[[], int],
+    ) -> None:
+        """Prepare the tags of the sites.
+
+        Args:
+            sites: Whose tags are served.
+            turns: Whose turn it is to be sent one.
+            checks: Know the owner's browser, which is sent another.
+            tallies: Count which builds browsers have.
+            now: Server clock in milliseconds.
+        """
+        self._tallies = tallies
+        self._checks = checks
+        self._now = now
         self._tags = {site.name: tag_of(site) for site in sites}
         self._turns = turns
 
     async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer with the site's tag."""
         await self._turns.mine(admitted.network)
-        return _script(self._tags[admitted.site.name], admitted.arrival.request)
+        arrival, site, now = admitted.arrival, admitted.site, self._now()
+        shown_ms = self._checks.shown_ms(arrival.headers.get("cookie", ""), site.name, now)
+        if shown_ms:
+            path = arrival.request.path.rpartition("/")[0]
+            end = f"{path}/{self._checks.end(site.name, now + shown_ms)}"
+            return HttpAnswer(
+                200, checked_tag_of(site, shown_ms, end), _HEADERS | {"Cache-Control": "private, no-store"}
+            )
+        asset = self._tags[site.name]
+        self._count(site.name, asset, arrival.request.headers.get("if-none-match", ""))
+        return _script(asset, arrival.request)
+
+    def _count(self, site: str, asset: Asset, known: str) -> None:
+        """Count the build that a browser has from now on, and the older one that it had until now.
+
+        The tag is cached for an hour at most, and then its browser says by the ETag which build it has had. So the
+        builds in use are known, and the tag need not say anything.
+        """
+        self._tallies.count(TAG, site, asset.etag[:_SHOWN], "current")
+        if (found := _BUILD.search(known)) and found[1] != asset.etag:
+            self._tallies.count(TAG, site, found[1][:_SHOWN], "before")
 
 
 def _script(asset: Asset, request: HttpRequest) -> HttpAnswer:

@@ -30,10 +30,11 @@ from proxy.queue.contract.outbox import (
     SegmentRef,
     Settlement,
 )
+from proxy.queue.contract.pixel_orders import PixelOrders
 from proxy.queue.contract.replicas import LaneReport, Replica, Replicas
 from proxy.queue.contract.rows import dead_row, dropped_row, duplicate_row, ended_row
 from proxy.queue.contract.suppressing import Suppressing, Suppression
-from proxy.queue.contract.whole import WholeQueue
+from proxy.queue.contract.whole import DeliveryQueue, WholeQueue
 
 __all__ = [
     "FROM_SERVER",
@@ -43,6 +44,7 @@ __all__ = [
     "Books",
     "ClosedBooks",
     "DeadLetter",
+    "DeliveryQueue",
     "DeliveryState",
     "Erased",
     "EventPage",
@@ -53,6 +55,7 @@ __all__ = [
     "NewDeadLetter",
     "Oldest",
     "Outbox",
+    "PixelOrders",
     "QueueBrokenError",
     "QueueError",
     "QueueFullError",

@@ -11,6 +11,7 @@ from proxy.model.rollup import Rollup, RollupQuery, Tally
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import GraphError
 from proxy.queue.contract.backlog import Backlog
+from proxy.queue.contract.pixel_orders import PixelOrders
 from proxy.queue.contract.replicas import Replicas
 from proxy.queue.contract.suppressing import Suppressing, Suppression
 
@@ -174,7 +175,7 @@ class ClosedBooks(Books, Protocol):
         """Finish what was asked, then close."""
 
 
-class Archive(Backlog, Books, Replicas, Protocol):
+class Archive(Backlog, Books, Replicas, PixelOrders, Protocol):
     """All that is asked about a queue while it works."""
 
     async def add_tallies(self, tallies: Sequence[Tally]) -> None:

@@ -16,6 +16,7 @@ from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.erasing import Erasing
 from proxy.queue.postgres.figures import SharedFigures
 from proxy.queue.postgres.ledger import SharedLedger
+from proxy.queue.postgres.pixel_orders import SharedPixelOrders
 from proxy.queue.postgres.replicas import SharedReplicas
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
@@ -68,6 +69,8 @@ class SharedArchive(SharedFigures):
         self._ledger = ledger
         self._erasing = Erasing(database, sealer)
         self._replicas = SharedReplicas(database)
+        orders = SharedPixelOrders(database)
+        self.pixel_orders, self.order_pixel = orders.pixel_orders, orders.order_pixel
 
     async def replicas(self) -> Sequence[Replica]:
         """See ``Replicas``."""

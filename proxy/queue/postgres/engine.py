@@ -140,6 +140,7 @@ class SharedQueue:
         self.dead = self._archive.dead
         self.suppressions = self._archive.suppressions
         self.replicas = self._archive.replicas
+        self.pixel_orders, self.order_pixel = self._archive.pixel_orders, self._archive.order_pixel
         self.lane_reports = self._archive.lane_reports
         self.event_page, self.waiting = self._archive.event_page, self._archive.waiting
         self.rollups, self.tallies = self._archive.rollups, self._archive.tallies

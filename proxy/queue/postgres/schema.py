@@ -23,6 +23,7 @@ from proxy.queue.postgres import (
     lane_table,
     ledger_days,
     orders,
+    pixel_orders,
     rollup_table,
     seen_slots,
     segment_table,
@@ -59,6 +60,7 @@ _REPLICA = """CREATE TABLE IF NOT EXISTS replica(
 TABLES: tuple[str, ...] = (
     _REPLICA,
     *lane_table.TABLES,
+    *pixel_orders.TABLES,
     *segment_table.TABLES,
     *seen_slots.TABLES,
     *orders.TABLES,

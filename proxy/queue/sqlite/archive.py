@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from proxy.model.ledger import LedgerRow
+from proxy.model.pixel_order import PixelOrder
 from proxy.model.rollup import Rollup, RollupQuery, Tally
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import (
@@ -19,6 +20,7 @@ from proxy.queue.contract import (
     Suppression,
     WaitingEvent,
 )
+from proxy.queue.sqlite.pixel_orders import keep_order
 from proxy.queue.sqlite.reader import Reader
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.writer import Writer
@@ -56,6 +58,14 @@ class LocalArchive:
     async def lane_reports(self) -> Mapping[str, LaneReport]:
         """See ``Replicas``."""
         return {}
+
+    async def pixel_orders(self) -> Mapping[str, PixelOrder]:
+        """See ``PixelOrders``."""
+        return await self._readable().pixel_orders()
+
+    async def order_pixel(self, pixel: str, order: PixelOrder) -> None:
+        """See ``PixelOrders``."""
+        await self._writer.do(lambda: keep_order(self._store.tables.db, pixel, order))
 
     async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
         """See ``Backlog``."""

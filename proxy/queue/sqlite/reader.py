@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import apsw
 
 from proxy.model.ledger import LedgerRow
+from proxy.model.pixel_order import PixelOrder
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import (
     DeadLetter,
@@ -34,6 +35,7 @@ from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.figures import LocalFigures
 from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.ledger_pages import START, LedgerPages, Place
+from proxy.queue.sqlite.pixel_orders import read_orders
 from proxy.queue.sqlite.suppressions import SuppressionTable
 
 T = TypeVar("T")
@@ -149,6 +151,14 @@ class Reader:
             QueueError: when it cannot be read.
         """
         return await self._read(partial(Lanes(self._db).read, pixel))
+
+    async def pixel_orders(self) -> dict[str, PixelOrder]:
+        """Return what the operator ordered, by pixel.
+
+        Raises:
+            QueueError: when it cannot be read.
+        """
+        return await self._read(partial(read_orders, self._db))
 
     async def close(self) -> None:
         """Finish the page that is being read, then close the connection."""

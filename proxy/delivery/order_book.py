@@ -1,0 +1,86 @@
+"""The operator's orders: read from the queue, obeyed by the lanes of this process, changed for those of all."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from proxy.delivery.client import GraphClient
+from proxy.delivery.lane import Lane
+from proxy.model import condition_details as details
+from proxy.model.condition import ConditionBoard
+from proxy.model.pixel_order import PixelOrder
+from proxy.queue.contract import PixelOrders, QueueError
+
+_EVERY_S = 2.0
+"""How soon a proxy obeys what was ordered at another that shares its queue."""
+
+
+class OrderBook:
+    """What was ordered of each pixel."""
+
+    def __init__(
+        self,
+        queue: PixelOrders,
+        *,
+        lanes: Mapping[str, Lane],
+        graph: GraphClient,
+        conditions: ConditionBoard,
+        now: Callable[[], int],
+    ) -> None:
+        """Take who obeys.
+
+        Args:
+            queue: Where the orders are kept.
+            lanes: By pixel id.
+            graph: Sends test event codes along.
+            conditions: Hear of ``pixel_stopped``.
+            now: Server clock in milliseconds.
+        """
+        self._queue = queue
+        self._lanes = lanes
+        self._graph = graph
+        self._conditions = conditions
+        self._now = now
+        self._turn = asyncio.Lock()
+
+    def of(self, pixel: str) -> PixelOrder:
+        """Return what is ordered of a pixel."""
+        return self._graph.orders.get(pixel, PixelOrder())
+
+    async def change(self, pixel: str, **changes: Any) -> None:
+        """Change what is ordered of a pixel, durably; the lanes here obey at once.
+
+        Args:
+            pixel: Its id.
+            **changes: Members of ``PixelOrder``.
+
+        Raises:
+            QueueError: when it could not be kept.
+        """
+        async with self._turn:
+            order = (await self._queue.pixel_orders()).get(pixel, PixelOrder())._replace(**changes)
+            await self._queue.order_pixel(pixel, order)
+            await self._look()
+
+    async def look(self) -> None:
+        """Obey what is ordered now; while the queue cannot tell, what was ordered before."""
+        with suppress(QueueError):
+            async with self._turn:
+                await self._look()
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            await self.look()
+
+    async def _look(self) -> None:
+        self._graph.orders = await self._queue.pixel_orders()
+        for pixel, lane in self._lanes.items():
+            order = self.of(pixel)
+            lane.obey(order)
+            if order.is_paused:
+                self._conditions.report("pixel_stopped", pixel, details.stopped_since(self._now() - order.paused_at))
+            else:
+                self._conditions.clear("pixel_stopped", pixel)

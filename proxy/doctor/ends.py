@@ -1,0 +1,56 @@
+"""Whether Meta takes the tokens of the configuration, and for how long it takes them and the version of Graph."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+from proxy.doctor.finding import Finding
+from proxy.graph.law import VERSION_ENDS
+from proxy.graph.token_health import TokenHealth
+
+_VERSION_DAYS, _TOKEN_DAYS = 90, 14
+_OF_TOKENS = ("code 190", "code 102")
+"""By which Graph says that the token itself is wrong (Graph API, error codes)."""
+
+
+def of_version(version: str, now: int) -> Iterator[Finding]:
+    """Yield what is wrong with a version of Graph; ``now`` is this clock in milliseconds."""
+    newest, *_, oldest = VERSION_ENDS
+    # What is older than the oldest that is known ended before it.
+    end = VERSION_ENDS.get(version) or (VERSION_ENDS[oldest] if _number(version) < _number(oldest) else None)
+    paste = f'version = "{newest}"'
+    if end and (days := (end - _day(now)).days) <= _VERSION_DAYS:
+        seen = f"{version}: Meta serves it until {end} at the latest"
+        yield Finding("version_over" if days < 0 else "version_ends_soon", "graph.version", seen, paste)
+    elif version not in VERSION_ENDS and end is None:
+        seen = f"{version} is not among {', '.join(VERSION_ENDS)}"
+        yield Finding("version_unknown", "graph.version", seen, paste)
+
+
+def of_token(pixel: str, health: TokenHealth, now: int) -> Iterator[Finding]:
+    """Yield what is wrong with the token of a pixel.
+
+    Args:
+        pixel: Its id.
+        health: What Graph said of the token.
+        now: This clock in milliseconds.
+    """
+    subject = f"pixel {pixel}"
+    if health.is_valid is False or health.error.startswith(_OF_TOKENS):
+        yield Finding("token_refused", subject, health.error or "Meta says that it is not valid")
+    elif health.is_valid is None:
+        yield Finding("token_unseen", subject, health.error or "Meta does not tell")
+    elif health.ends_at and (days := (_day(health.ends_at) - _day(now)).days) <= _TOKEN_DAYS:
+        code = "token_refused" if days < 0 else "token_ends_soon"
+        yield Finding(code, subject, f"its token ends on {_day(health.ends_at)}")
+
+
+def _day(moment: int) -> date:
+    """Return the day of a moment in milliseconds; what lies beyond the calendar is its last day."""
+    try:
+        return datetime.fromtimestamp(moment / 1000, UTC).date()
+    except (ValueError, OverflowError, OSError):
+        return date.max
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.removeprefix("v").split("."))

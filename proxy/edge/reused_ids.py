@@ -1,0 +1,46 @@
+"""Event ids that several visitors brought, counted for each site: how a page that is cached with its ids shows."""
+
+from collections import deque
+from collections.abc import Callable
+
+from proxy.model import condition_details as details
+from proxy.model.condition import ConditionBoard
+
+_SLOT_MS = 10 * 60_000
+_SLOTS = 6
+_LEAST, _ONE_OF = 20, 50
+
+
+class ReusedIds:
+    """Counts within the last hour; sites are those of the configuration, so their number is bounded."""
+
+    def __init__(self, board: ConditionBoard, now: Callable[[], int]) -> None:
+        self._board = board
+        self._now = now
+        self._slots: dict[str, deque[list[int]]] = {}
+
+    def note(self, site: str, events: int, reused: int) -> None:
+        """Count the events of a request.
+
+        Args:
+            site: Whose pages or servers brought them.
+            events: How many there are.
+            reused: How many of them have an id that another visitor had brought.
+        """
+        slots = self._slots.get(site)
+        if slots is None:
+            slots = self._slots[site] = deque(maxlen=_SLOTS)
+        slot = self._now() // _SLOT_MS
+        if not slots or slots[-1][0] != slot:
+            slots.append([slot, 0, 0])
+        newest = slots[-1]
+        newest[1] += events
+        newest[2] += reused
+        if reused:
+            self._judge(site, slots, slot)
+
+    def _judge(self, site: str, slots: deque[list[int]], slot: int) -> None:
+        recent = [counted for counted in slots if slot - _SLOTS < counted[0] <= slot]
+        events, reused = (sum(counted[place] for counted in recent) for place in (1, 2))
+        if reused >= _LEAST and reused * _ONE_OF >= events:
+            self._board.report("id_reused", site, details.ids_reused(reused, events), lasts_ms=_SLOT_MS * _SLOTS)

@@ -1,0 +1,235 @@
+"""What happens, as it happens: a single reader of the queue for all pages that listen; without any, nothing is read.
+
+The newest events are read again and again, and what was told already is left out. So it is the same whatever the order
+in which several proxies write, and an event whose browser copy becomes known meanwhile is told again.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeAlias
+
+import orjson
+
+from proxy.model.ledger import LedgerRow
+from proxy.operator.event_json import event_json, waiting_json
+from proxy.queue.contract import Archive, Filter, QueueError
+
+EVERY_S = 0.4
+MOST_SUBSCRIBERS = 16
+_STATUS_EVERY_S = 1.0
+_ROWS, _WAITING = 200, 100
+_REMEMBERED = 4 * (_ROWS + _WAITING)
+_MOST_UNREAD = 1000
+_UNTOLD = {"oldest", "oldest_suspect", "silent", "seen", "detail", "reasons"}
+"""Members of a status whose changes alone tell nobody anything new."""
+Key: TypeAlias = tuple[Any, ...]
+
+
+class StreamMessage(NamedTuple):
+    """One server-sent event."""
+
+    event: str
+    data: str
+    id: str | None = None
+
+
+class Subscriber:
+    """One page that listens."""
+
+    def __init__(self, is_gone: Callable[[], bool], cut: Callable[[], None]) -> None:
+        """Begin to listen.
+
+        Args:
+            is_gone: Tells whether nobody reads any more, or may.
+            cut: Ends the connection, even while something is being sent.
+        """
+        self._unread: asyncio.Queue[StreamMessage | None] = asyncio.Queue(_MOST_UNREAD)
+        self.is_gone = is_gone
+        self._cut = cut
+
+    def tell(self, message: StreamMessage) -> None:
+        """Have a message sent; whoever reads too slowly is hung up on."""
+        try:
+            self._unread.put_nowait(message)
+        except asyncio.QueueFull:
+            self.hang_up()
+
+    async def next(self) -> StreamMessage | None:
+        """Return the next message; None when there will be none any more."""
+        return await self._unread.get()
+
+    def end(self) -> None:
+        """Let the connection end after what is being sent."""
+        while not self._unread.empty():
+            self._unread.get_nowait()
+        self._unread.put_nowait(None)
+
+    def hang_up(self) -> None:
+        """End the connection at once."""
+        self.end()
+        self._cut()
+
+
+class LiveFeed:
+    """Tells all subscribers what happens."""
+
+    def __init__(self, queue: Archive, status: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
+        """Begin without subscribers.
+
+        Args:
+            queue: Is read.
+            status: Returns how all stands.
+        """
+        self._queue = queue
+        self._status = status
+        self._subscribers: set[Subscriber] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._told: OrderedDict[Key, str] = OrderedDict()
+        self._begun = asyncio.Event()
+        self._is_closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may listen."""
+        return self._is_closed or len(self._subscribers) >= MOST_SUBSCRIBERS
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Tell a subscriber what happens from now on."""
+        self._subscribers.add(subscriber)
+        if not self._reading:
+            self._begun = asyncio.Event()
+            self._reading = asyncio.create_task(self._read_on(), name="live feed")
+
+    async def greet(self, subscriber: Subscriber, last: int | None) -> None:
+        """Tell a new subscriber how all stands, and what happened since an event's number.
+
+        Whoever asks for events after that word misses none: what ends later is told.
+
+        Args:
+            subscriber: Whom to tell.
+            last: The number of the last event that it was told; None: it wants nothing of before.
+        """
+        await self._begun.wait()
+        with suppress(QueueError):
+            if last is not None:
+                await self._tell_missed(subscriber, last)
+            subscriber.tell(_status_message(await self._status()))
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber; after the last one nothing is read."""
+        self._subscribers.discard(subscriber)
+        if not self._subscribers and self._reading:
+            self._reading.cancel()
+            self._reading = None
+            self._told.clear()
+
+    async def close(self) -> None:
+        """End all connections."""
+        self._is_closed = True
+        reading = self._reading
+        for subscriber in list(self._subscribers):
+            subscriber.end()
+            self.leave(subscriber)
+        if reading:
+            with suppress(asyncio.CancelledError):
+                await reading
+
+    async def _tell_missed(self, subscriber: Subscriber, last: int) -> None:
+        rows = [row async for row in self._queue.events(Filter(limit=_MOST_UNREAD // 2))]
+        missed = [row for row in rows if row.number > last]
+        if len(missed) == len(rows) and rows:
+            subscriber.tell(StreamMessage("gap", "{}"))
+        for row in reversed(missed):
+            subscriber.tell(_row_message(event_json(row)))
+
+    async def _read_on(self) -> None:
+        """Read until nobody listens; a fault ends all connections, and pages come again."""
+        looked, status, is_first = 0.0, b"", True
+        try:
+            while True:
+                self._drop_gone()
+                with suppress(QueueError):
+                    await self._tell_events(is_first=is_first)
+                    is_first = False
+                self._begun.set()
+                if time.monotonic() - looked >= _STATUS_EVERY_S:
+                    looked, status = time.monotonic(), await self._tell_status(status)
+                await asyncio.sleep(EVERY_S)
+        finally:
+            for subscriber in list(self._subscribers):
+                subscriber.end()
+
+    def _drop_gone(self) -> None:
+        for subscriber in list(self._subscribers):
+            if subscriber.is_gone():
+                subscriber.hang_up()
+
+    async def _tell_events(self, *, is_first: bool) -> None:
+        rows = [row async for row in self._queue.events(Filter(limit=_ROWS))]
+        waiting = await self._queue.waiting(Filter(limit=_WAITING))
+        if not is_first and len(rows) == _ROWS and not any(_key(row) in self._told for row in rows):
+            self._tell(StreamMessage("gap", "{}"))
+        finished = [(_key(row), _row_message(event_json(row))) for row in reversed(rows)]
+        arrived = [
+            ((event.pixel, event.name, event.id, event.arrived), StreamMessage("row", _text(waiting_json(event))))
+            for event in reversed(waiting)
+        ]
+        for message in self._news((*arrived, *finished)):
+            if not is_first:
+                self._tell(message)
+
+    def _news(self, messages: Iterable[tuple[Key, StreamMessage]]) -> list[StreamMessage]:
+        """Return those that were not told yet, or otherwise; of waiting events the first word alone."""
+        news = []
+        for key, message in messages:
+            before = self._told.get(key)
+            if before is None or (message.id and before != message.data):
+                news.append(message)
+            self._told[key] = message.data
+            self._told.move_to_end(key)
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return news
+
+    async def _tell_status(self, before: bytes) -> bytes:
+        status = await self._status()
+        now = orjson.dumps(_lasting(status))
+        if now != before and before:
+            self._tell(_status_message(status))
+        return now
+
+    def _tell(self, message: StreamMessage) -> None:
+        for subscriber in list(self._subscribers):
+            subscriber.tell(message)
+
+
+def _key(row: LedgerRow) -> Key:
+    return (row.number, row.pixel, row.name, row.id, row.at)
+
+
+def _row_message(row: Mapping[str, Any]) -> StreamMessage:
+    return StreamMessage("row", _text(row), str(row["number"]))
+
+
+def _status_message(status: Mapping[str, Any]) -> StreamMessage:
+    return StreamMessage("status", _text(status))
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return orjson.dumps(document).decode()
+
+
+def _lasting(document: Any) -> Any:
+    """Return a status without what changes with every look."""
+    match document:
+        case Mapping():
+            return {key: _lasting(value) for key, value in document.items() if key not in _UNTOLD}
+        case str() | bytes():
+            return document
+        case list() | tuple():
+            return [_lasting(value) for value in document]
+        case _:
+            return document

@@ -1,0 +1,90 @@
+"""What the watch keeps of rollups: a few counts for each hour, of five weeks. No I/O, no clock."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.ledger import REPEATS_SERVER, Status
+from proxy.model.rollup import Rollup
+
+WEEK: Final = 7 * 24
+"""Hours."""
+KEPT: Final = 5 * WEEK
+
+
+@dataclass(slots=True)
+class Hour:
+    """The events that arrived within an hour, as far as they have ended."""
+
+    pages: Counter[str] = field(default_factory=Counter)
+    """By site: events of pages, whatever became of them; no machines."""
+    servers: Counter[str] = field(default_factory=Counter)
+    """By site: events of its servers, likewise."""
+    fired: Counter[str] = field(default_factory=Counter)
+    """By site: of the events that were to be sent, those whose browser copy fired."""
+    blocked: Counter[str] = field(default_factory=Counter)
+    delivered: Counter[str] = field(default_factory=Counter)
+    """By pixel."""
+    dead: Counter[str] = field(default_factory=Counter)
+
+    def add(self, rollup: Rollup) -> None:
+        """Count a rollup of this hour."""
+        key, events = rollup.key, rollup.events
+        if key.reason != DropReason.BOT and not key.reason.startswith("bot:"):
+            (self.pages if key.browser_copy else self.servers)[key.site] += events
+        if key.status in {Status.DELIVERED, Status.DEAD}:
+            (self.delivered if key.status is Status.DELIVERED else self.dead)[key.pixel] += events
+        elif key.status is not Status.DUPLICATE or key.reason != REPEATS_SERVER:
+            return
+        if key.browser_copy == BrowserCopy.FIRED:
+            self.fired[key.site] += events
+        elif key.browser_copy == BrowserCopy.BLOCKED:
+            self.blocked[key.site] += events
+
+
+class Hours:
+    """The hours of the last five weeks."""
+
+    def __init__(self) -> None:
+        self._hours: dict[int, Hour] = {}
+
+    def replace(self, since: int, until: int, rollups: Sequence[Rollup]) -> None:
+        """Take what was read of some hours in the place of what was known of them.
+
+        Args:
+            since: The first hour: hours since 1970, UTC.
+            until: The first hour that was not read.
+            rollups: All of these hours.
+        """
+        found: dict[int, Hour] = {}
+        for rollup in rollups:
+            found.setdefault(rollup.key.hour, Hour()).add(rollup)
+        for hour in range(since, until):
+            self._hours.pop(hour, None)
+        self._hours |= found
+        for hour in [hour for hour in self._hours if hour < until - KEPT]:
+            del self._hours[hour]
+
+    def of(self, hour: int) -> Hour:
+        """Return an hour; an empty one where nothing is known of it."""
+        return self._hours.get(hour) or Hour()
+
+    def pages(self, site: str) -> Mapping[int, int]:
+        """Return by hour how many events came from the pages of a site; hours without any are left out."""
+        return {number: count for number, hour in self._hours.items() if (count := hour.pages[site])}
+
+    def servers(self, site: str) -> Mapping[int, int]:
+        """Return by hour how many events came from the servers of a site."""
+        return {number: count for number, hour in self._hours.items() if (count := hour.servers[site])}
+
+    def copies(self, site: str, hours: Iterable[int]) -> tuple[int, int]:
+        """Return how many browser copies of a site fired in some hours, and how many were blocked."""
+        found = [self._hours[hour] for hour in hours if hour in self._hours]
+        return sum(hour.fired[site] for hour in found), sum(hour.blocked[site] for hour in found)
+
+    def ended(self, pixel: str, hours: Iterable[int]) -> tuple[int, int]:
+        """Return how many events of a pixel were delivered in some hours, and how many are dead letters."""
+        found = [self._hours[hour] for hour in hours if hour in self._hours]
+        return sum(hour.delivered[pixel] for hour in found), sum(hour.dead[pixel] for hour in found)

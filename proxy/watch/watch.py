@@ -1,0 +1,206 @@
+"""Looks at the figures once a minute, and reports to the board what they show."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from proxy.model import condition_details as details
+from proxy.model.condition import ConditionBoard, ConditionCode
+from proxy.model.rollup import RollupQuery
+from proxy.model.units import HOUR_MS
+from proxy.queue.contract import Archive, QueueError
+from proxy.watch.filling import Trend, in_words
+from proxy.watch.graph_versions import version_end
+from proxy.watch.hours import KEPT, WEEK, Hours
+from proxy.watch.pair_rate import fall
+from proxy.watch.silence import silence
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 60.0
+_DISK_S = 5.0
+_DAY = 24
+_SLICE = 24
+"""Hours of one read, so that a long history keeps nobody waiting."""
+_UP_FOR_SILENCE_MS, _UP_FOR_TAG_MS = 10 * 60_000, HOUR_MS
+_FULL, _FULL_OVER = 0.8, 0.7
+_FILLING, _FILLING_OVER = 0.05, 0.04
+_FREE_TIMES, _FREE_OVER, _FREE_FOR_TREND = 4, 1.25, 10
+_LEAST_FREE = 64 << 20
+_DEAD_OF, _DEAD_OF_OVER = 1000, 2000
+
+
+class Watched(NamedTuple):
+    """What the watch is about."""
+
+    sites: Mapping[str, Sequence[str]]
+    """The ids of each site's pixels, by its name."""
+    version: str
+    """Of the Graph API."""
+    min_free_bytes: int
+
+
+class WatchedQueue(Archive, Protocol):
+    """What the watch asks of the queue."""
+
+    def fullness(self) -> float:
+        """See ``Intake``."""
+
+
+class Watch:
+    """Reports what the figures show; a condition begins at one bound and is over at another."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        *,
+        queue: WatchedQueue,
+        board: ConditionBoard,
+        free_bytes: Callable[[], int],
+        now: Callable[[], int],
+    ) -> None:
+        """Know nothing yet.
+
+        Args:
+            watched: What it is about.
+            queue: Has the figures.
+            board: Hears what they show.
+            free_bytes: Measures the free space on the disk of data_dir; may take its time.
+            now: Server clock in milliseconds.
+        """
+        self._watched = watched
+        self._queue = queue
+        self._board = board
+        self._free_bytes = free_bytes
+        self._now = now
+        self._started = now()
+        self._hours = Hours()
+        self._read_until = 0  # the hour after the last one that was read for good
+        self._standing: set[tuple[ConditionCode, str]] = set()
+        self._queue_trend, self._disk_trend = Trend(), Trend()
+        self._measuring: asyncio.Task[int] | None = None
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                # A task that ends would be silent for ever.
+                log.exception("a fault of ours in the watch")
+            await asyncio.sleep(EVERY_S)
+
+    async def look(self) -> None:
+        """Look once at everything."""
+        now = self._now()
+        self._look_at_version(now)
+        self._look_at_queue(now)
+        await self._look_at_disk(now)
+        try:
+            await self._read(now // HOUR_MS)
+        except QueueError as error:
+            log.info("the figures cannot be read (%s)", error)  # what stood before stands
+            return
+        for site, pixels in self._watched.sites.items():
+            self._look_at_site(site, pixels, now)
+        for pixel in {pixel for pixels in self._watched.sites.values() for pixel in pixels}:
+            self._look_at_dead(pixel, now // HOUR_MS)
+
+    # -- figures
+
+    async def _read(self, hour: int) -> None:
+        """Read what is new: all at first, later the last hours; what ended late comes with a look back each hour."""
+        back = 1 if hour < self._read_until else _DAY if self._read_until else KEPT
+        since = hour - back
+        for begin in range(since, hour + 1, _SLICE):
+            end = min(begin + _SLICE, hour + 1)
+            self._hours.replace(begin, end, await self._queue.rollups(RollupQuery(begin, end)))
+        self._read_until = hour + 1
+
+    def _look_at_site(self, site: str, pixels: Sequence[str], now: int) -> None:
+        pages, servers = self._hours.pages(site), self._hours.servers(site)
+        self._look_at_silence(site, pixels, pages, now)
+        self._look_at_silence(f"{site} servers", pixels, servers, now)
+        self._look_for_tag(site, pages, servers, now)
+        stands = ("pair_rate_fell", site) in self._standing
+        fell = fall(partial(self._hours.copies, site), now // HOUR_MS, stands=stands)
+        self._tell("pair_rate_fell", site, details.pair_rate_fell(fell.now, fell.usual, fell.hours) if fell else "")
+
+    def _look_at_silence(self, subject: str, pixels: Sequence[str], counts: Mapping[int, int], now: int) -> None:
+        stats = self._queue.stats()
+        # Figures count what has ended; what waits has come all the same.
+        waits = any(stats.waiting.get(pixel, 0) > stats.held.get(pixel, 0) for pixel in pixels)
+        is_up = now - self._started >= _UP_FOR_SILENCE_MS
+        found = silence(counts, now) if is_up and not waits else None
+        self._tell("silence", subject, details.silent(found.missed, found.since) if found else "")
+
+    def _look_for_tag(self, site: str, pages: Mapping[int, int], servers: Mapping[int, int], now: int) -> None:
+        is_missing = (
+            now - self._started >= _UP_FOR_TAG_MS
+            and not any(hour > now // HOUR_MS - WEEK for hour in pages)
+            and (pages or not servers)
+            and ("silence", site) not in self._standing
+        )
+        waits = any(self._queue.stats().waiting.get(pixel) for pixel in self._watched.sites[site])
+        detail = details.tag_missing(WEEK // _DAY if pages else 0)
+        self._tell("tag_not_seen", site, detail if is_missing and not waits else "")
+
+    def _look_at_dead(self, pixel: str, hour: int) -> None:
+        delivered, dead = self._hours.ended(pixel, range(hour - _DAY + 1, hour + 1))
+        times = _DEAD_OF_OVER if ("dead_letters", pixel) in self._standing else _DEAD_OF
+        is_much = dead * times >= delivered + dead and dead > 0 and self._queue.stats().dead > 0
+        self._tell("dead_letters", pixel, details.dead_in_a_day(dead, delivered + dead) if is_much else "")
+
+    # -- what needs no figures
+
+    def _look_at_version(self, now: int) -> None:
+        version = self._watched.version
+        end = version_end(version, now)
+        self._tell("graph_version", version, details.ends_on(*end) if end else "")
+
+    def _look_at_queue(self, now: int) -> None:
+        stands = ("queue_filling", "") in self._standing
+        part = self._queue.fullness()
+        self._queue_trend.add(now, part)
+        fills = part >= (_FILLING_OVER if stands else _FILLING) and self._queue_trend.reaches_soon(1.0, stands=stands)
+        is_full = part >= (_FULL_OVER if stands else _FULL)
+        detail = details.queue_fills(part, _when(self._queue_trend, 1.0))
+        self._tell("queue_filling", "", detail if is_full or fills else "")
+
+    async def _look_at_disk(self, now: int) -> None:
+        """Measure the free space; a disk that does not answer is asked once, and is not waited for."""
+        if self._measuring is None:
+            self._measuring = asyncio.create_task(asyncio.to_thread(self._free_bytes))
+        await asyncio.wait([self._measuring], timeout=_DISK_S)
+        if not self._measuring.done():
+            return
+        measured, self._measuring = self._measuring, None
+        with suppress(OSError):  # the queue says that of itself
+            self._judge_disk(measured.result(), now)
+
+    def _judge_disk(self, free: int, now: int) -> None:
+        stands = ("disk_short", "") in self._standing
+        least = self._watched.min_free_bytes
+        bound = _FREE_TIMES * max(least, _LEAST_FREE)
+        self._disk_trend.add(now, free)
+        shrinks = free < bound * _FREE_FOR_TREND and self._disk_trend.reaches_soon(least, stands=stands)
+        is_short = free < (bound * _FREE_OVER if stands else bound)
+        detail = details.disk_short(free, _when(self._disk_trend, least))
+        self._tell("disk_short", "", detail if is_short or shrinks else "")
+
+    def _tell(self, code: ConditionCode, subject: str, detail: str) -> None:
+        """Report a condition, or clear it where there is nothing to say."""
+        if detail:
+            self._standing.add((code, subject))
+            self._board.report(code, subject, detail)
+        else:
+            self._standing.discard((code, subject))
+            self._board.clear(code, subject)
+
+
+def _when(trend: Trend, bound: float) -> str:
+    reached = trend.reaches(bound)
+    return in_words(reached) if reached is not None else ""

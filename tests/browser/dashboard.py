@@ -1,0 +1,190 @@
+"""The dashboard before a real proxy that delivers to the simulator, and what a person at it can do."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
+from polling import until
+from servers import served
+
+from proxy.app import Running, running
+from proxy.config import load
+from proxy.queue.contract import MOST_IDS
+from proxy.simulator.graph.app import make_app
+
+PIXEL, OTHER = "1234567890", "2222222222"
+SHOP = "http://shop.test"
+DESKTOP, PHONE = 1280, 390
+USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+PAGES = ("overview", "events", "pixels", "sources", "dead", "doctor")
+
+
+@dataclass(frozen=True)
+class Office:
+    """A proxy, the Meta it delivers to, and a way to send events to it."""
+
+    http: aiohttp.ClientSession
+    proxy: Running
+    graph: str
+
+    @property
+    def origin(self) -> str:
+        """Where the dashboard is."""
+        return f"http://127.0.0.1:{self.proxy.operator.port}"
+
+    async def send(self, *events: Mapping[str, Any], copy_updates: tuple[Mapping[str, Any], ...] = ()) -> None:
+        """Send events as the tag does."""
+        now = int(time.time() * 1000)
+        full = [{"at": now, "pixels": [PIXEL], "pixel": "fired", **event} for event in events]
+        facts = {"url": f"{SHOP}/p", "fbp": "fb.1.1764000000000.123456789", "consent": "granted"}
+        body = {"v": 1, "sent": now, **facts, "events": full, "fates": list(copy_updates)}
+        url = f"http://127.0.0.1:{self.proxy.public.port}/k/e"
+        async with self.http.post(url, json=body, headers={"Origin": SHOP, "User-Agent": USER_AGENT}) as answer:
+            assert answer.status == 204, await answer.text()
+
+    async def fault(self, **order: Any) -> None:
+        """Order a fault of the simulator."""
+        async with self.http.post(f"{self.graph}/sim/faults", json=order) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def api(self, path: str) -> dict[str, Any]:
+        """Ask the operator API."""
+        async with self.http.get(f"{self.origin}/api/{path}") as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    async def ended(self, *ids: str) -> None:
+        """Wait until events are in the ledger."""
+        for first in range(0, len(ids), MOST_IDS):
+            some = ids[first : first + MOST_IDS]
+
+            async def all_are(wanted: tuple[str, ...] = some) -> bool:
+                found = await self.api(f"events?{urlencode([('id', name) for name in wanted])}&limit=1000")
+                return {event["id"] for event in found["events"]} >= set(wanted)
+
+            await until(all_are, seconds=60, what=f"the end of {', '.join(some)}")
+
+    async def bury(self, *ids: str) -> None:
+        """Let events become dead letters, all of them named Lead."""
+        await self.fault(mode="poison", match="poison")
+        await self.send(*({"name": "Lead", "id": f"poison-{event_id}"} for event_id in ids))
+        await self.ended(*(f"poison-{event_id}" for event_id in ids))
+        await self.fault(mode="none")
+
+
+@dataclass
+class Desk:
+    """A page that shows the dashboard, what it asked for, and what its browser complained of."""
+
+    page: Page
+    office: Office
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> Locator:
+        """The listed events."""
+        return self.page.locator("#events-table tbody tr")
+
+    def row(self, text: str) -> Locator:
+        """Find the row of an event."""
+        return self.page.locator("#events-table tbody tr", has_text=text)
+
+    def listen(self) -> None:
+        """Hear what the browser complains of: violations of the policy and errors of scripts, too."""
+
+        def heard(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"}:
+                self.complaints.append(message.text)
+
+        def asked(request: Request) -> None:
+            self.asked.append(request.url)
+
+        self.page.on("console", heard)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", asked)
+
+    async def open(self, address: str = "overview") -> None:
+        """Open an address of the dashboard afresh, and wait for its first answers."""
+        await self.page.goto("about:blank")
+        await self.page.goto(f"{self.office.origin}/#/{address}")
+        await self.loaded()
+
+    async def loaded(self) -> None:
+        """Wait until nothing on the page is still being asked for."""
+        await expect(self.page.locator("#banner")).not_to_have_attribute("data-state", "unknown")
+        await expect(self.page.locator("#main .loading:visible")).to_have_count(0)
+
+    async def live(self) -> None:
+        """Wait until the page hears of events by itself."""
+        await expect(self.page.locator("#updated")).to_have_text("Live")
+
+
+def configuration(directory: Path, graph: str, **server: Any) -> load.Config:
+    """Return the configuration of a shop with two pixels."""
+    raw = {
+        "server": {
+            "listen": "127.0.0.1:0",
+            "operator_listen": "127.0.0.1:0",
+            "data_dir": str(directory),
+            "secret": "a secret that is long enough for this test",
+            **server,
+        },
+        "graph": {"url": graph, "timeout": 5.0},
+        "site": [
+            {
+                "name": "shop",
+                "domains": ["shop.test"],
+                "prefix": "/k",
+                "pixel": [{"id": pixel, "access_token": "a token"} for pixel in (PIXEL, OTHER)],
+            }
+        ],
+    }
+    return load.parse(raw, {}, base=directory)
+
+
+@asynccontextmanager
+async def open_office(directory: Path, **server: Any) -> AsyncIterator[Office]:
+    """Run a simulator and a proxy."""
+    async with AsyncExitStack() as stack:
+        graph = await stack.enter_async_context(served(make_app()))
+        proxy = await stack.enter_async_context(running(configuration(directory, graph, **server)))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Office(http, proxy, graph)
+
+
+@pytest.fixture(name="office", scope="module")
+async def _office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    async with open_office(tmp_path_factory.mktemp("office")) as office:
+        yield office
+
+
+@pytest.fixture(name="sight")
+async def _sight(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """Open a browser as wide as a desk."""
+    context = await browser.new_context(viewport={"width": DESKTOP, "height": 900})
+    yield context
+    await context.close()
+
+
+@pytest.fixture(name="loud")
+async def _loud(sight: BrowserContext, office: Office) -> Desk:
+    """Sit at the dashboard of a proxy that may refuse something."""
+    desk = Desk(await sight.new_page(), office)
+    desk.listen()
+    return desk
+
+
+@pytest.fixture(name="desk")
+async def _desk(loud: Desk) -> AsyncIterator[Desk]:
+    """Hold that a dashboard whose proxy is well complains of nothing and asks nobody else."""
+    yield loud
+    assert loud.complaints == []
+    assert [url for url in loud.asked if not url.startswith((f"{loud.office.origin}/", "about:"))] == []

@@ -1,0 +1,43 @@
+"""A page that is cached with its ids shows itself; a few repeats by chance do not."""
+
+import pytest
+from clock import Clock
+
+from proxy.edge.reused_ids import ReusedIds
+from proxy.telemetry.conditions import Conditions
+
+MINUTE = 60_000
+
+
+@pytest.mark.parametrize(
+    ("events", "reused", "found"),
+    [(1000, 20, True), (1001, 20, False), (19, 19, False), (20, 20, True), (100_000, 1_999, False)],
+)
+def test_it_takes_twenty_and_one_in_fifty(events: int, reused: int, *, found: bool) -> None:
+    """Fewer are chance, or a visitor who shares a link."""
+    clock = Clock()
+    board = Conditions(clock, say=lambda _line: None)
+    ids = ReusedIds(board, clock)
+    ids.note("shop", events - reused, 0)
+    for _ in range(reused):
+        ids.note("shop", 1, 1)
+
+    assert [(each.code, each.subject) for each in board.current()] == [("id_reused", "shop")] * found
+
+
+def test_it_is_over_an_hour_after_the_last_time() -> None:
+    """What was counted more than an hour ago counts no more, and sites are counted apart."""
+    clock = Clock()
+    board = Conditions(clock, say=lambda _line: None)
+    ids = ReusedIds(board, clock)
+    for site in ("shop", "blog"):
+        ids.note(site, 19, 19)
+    clock.now += 61 * MINUTE
+    ids.note("shop", 10, 10)
+    early = board.current()
+    ids.note("shop", 10, 10)
+    (found,) = board.current()
+    clock.now += 60 * MINUTE
+
+    assert (early, found.subject, board.current()) == ([], "shop", [])
+    assert found.detail == "20 of 20 events within an hour came with an id of another visitor"

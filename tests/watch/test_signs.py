@@ -1,0 +1,232 @@
+"""What the figures of weeks show: each sign where it is, and silent where it is not. Pure functions, no clock."""
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+
+import pytest
+
+from proxy.graph.law import VERSION_ENDS
+from proxy.model.units import HOUR_MS
+from proxy.watch.filling import Trend, in_words
+from proxy.watch.graph_versions import version_end
+from proxy.watch.pair_rate import fall
+from proxy.watch.silence import MISSED, silence
+
+# A Monday, at midnight UTC.
+MONDAY = int(datetime(2026, 11, 23, tzinfo=UTC).timestamp()) // 3600
+MINUTE = 60_000
+Rate = Callable[[int], float]
+
+
+def shop(hour: int) -> float:
+    """Return how many events an hour of a shop brings: by day, more in the evening, none at night."""
+    time = hour % 24
+    return 0.0 if time < 6 else 40.0 if time < 18 else 90.0
+
+
+def office(hour: int) -> float:
+    """Return likewise for a site that people use at work."""
+    weekday = (hour - MONDAY) // 24 % 7
+    return 60.0 if weekday < 5 and 8 <= hour % 24 < 18 else 0.0
+
+
+def tiny(_hour: int) -> float:
+    """Return likewise for a site with three events a day, at any time."""
+    return 0.125
+
+
+def past(rate: Rate, until: int, weeks: int = 5, seed: int = 7) -> dict[int, int]:
+    """Return events by hour, of independent visitors, of whole weeks before an hour."""
+    chance = random.Random(seed)  # noqa: S311 - repeats by its seed
+    counts = {}
+    for hour in range(until - weeks * 168, until):
+        # A sum of many rare chances is as good as a Poisson number.
+        events = sum(chance.random() < rate(hour) / 400 for _ in range(400))
+        if events:
+            counts[hour] = events
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("rate", "stops", "hours", "found"),
+    [
+        (shop, 12, 0.99, True),  # 40 events an hour, at noon
+        (shop, 12, 0.5, False),  # half an hour: 20 events
+        (shop, 0, 6, False),  # the night
+        (shop, 0, 8, True),  # the night, and two hours of the morning
+        (office, 18, 14, False),  # from Monday's closing time to Tuesday's opening
+        (office, 18, 15, True),  # and an hour of Tuesday
+        (office, 4 * 24 + 18, 62, False),  # the weekend
+        (office, 4 * 24 + 18, 64, True),  # and an hour of Monday
+        (tiny, 12, 3 * 24, False),  # three days without the usual three events a day
+        (tiny, 12, 15 * 24, True),  # more than two weeks
+    ],
+)
+def test_silence_is_told_by_time_of_day_and_week(rate: Rate, stops: int, hours: float, *, found: bool) -> None:
+    """After as many events were missed as count, and neither at night, at weekends nor for a tiny site."""
+    until = MONDAY + stops
+    counts = past(rate, until) | {until - 1: 1}
+
+    assert (silence(counts, int((until + hours) * HOUR_MS)) is not None) == found
+
+
+def test_silence_says_since_when_and_how_much() -> None:
+    """The end of the hour of the last event, and how many events usually come since then."""
+    until = MONDAY + 12
+    found = silence(past(shop, until), int((until + 2.5) * HOUR_MS))
+
+    assert found is not None
+    assert found.since == until * HOUR_MS
+    assert 85 <= found.missed <= 110
+
+
+def test_an_event_ends_the_silence() -> None:
+    """With the first event of the hour nothing is silent any more."""
+    until = MONDAY + 12
+    counts = past(shop, until) | {until + 4: 1}
+
+    assert silence(counts, int((until + 4.5) * HOUR_MS)) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rate", [shop, office, tiny])
+def test_there_is_no_false_alarm_in_a_month(rate: Rate, seed: int) -> None:
+    """Looked at every hour of four weeks, a site as it always was is never silent."""
+    counts = past(rate, MONDAY, weeks=9, seed=seed)
+    month = range(MONDAY - 4 * 168, MONDAY)
+    known = ({number: n for number, n in counts.items() if hour - 5 * 168 < number <= hour} for hour in month)
+
+    assert not [hour for hour, seen in zip(month, known, strict=True) if silence(seen, hour * HOUR_MS + 59 * MINUTE)]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{}, {MONDAY: 10}, {MONDAY + 400: 5}, dict.fromkeys(range(MONDAY - 24 * 6, MONDAY), 100)],
+    ids=["nothing", "one hour", "the future", "six days"],
+)
+def test_what_is_usual_must_be_known(counts: Mapping[int, int]) -> None:
+    """Without a week of history nothing is said."""
+    assert silence(counts, (MONDAY + 48) * HOUR_MS) is None
+
+
+def test_one_campaign_is_not_what_is_usual() -> None:
+    """An evening of a hundred thousand events a week ago makes no alarm of today's quiet evening."""
+    until = MONDAY + 6
+    counts = {hour: 1 for hour in range(until - 4 * 168, until) if hour % 24 == 5}
+    counts[until - 7 * 24 + 3] = 100_000
+
+    assert silence(counts, int((until + 20) * HOUR_MS)) is None
+
+
+def test_a_quarter_of_an_hour_is_the_least() -> None:
+    """However many events a site has, the first minutes of an hour are no silence."""
+    counts = dict.fromkeys(range(MONDAY - 4 * 168, MONDAY), 1000000)
+    early, late = (silence(counts, MONDAY * HOUR_MS + minutes * MINUTE) for minutes in (14, 15))
+
+    assert early is None
+    assert late is not None
+    assert late.missed > MISSED
+
+
+def copies(now: float, before: float, events: int = 400, wobble: float = 0.0) -> Callable[[range], tuple[int, int]]:
+    """Return what is known of browser copies: fired shares of today and of the days before, which differ a little."""
+
+    def known(hours: range) -> tuple[int, int]:
+        share = now if hours.stop > MONDAY - 24 else before + wobble * (-1) ** (hours.start // 24)
+        fired = round(events * len(hours) * share)
+        return fired, events * len(hours) - fired
+
+    return known
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "wobble", "stands", "found"),
+    [
+        (0.70, 0.70, 0.02, False, False),  # as ever
+        (0.62, 0.70, 0.0, False, False),  # significant, and too little to matter
+        (0.40, 0.70, 0.02, False, True),
+        (0.0, 0.70, 0.02, False, True),  # the Pixel is gone
+        (0.55, 0.70, 0.10, False, False),  # it always moves so much
+        (0.64, 0.70, 0.0, True, True),  # it fell and has not recovered
+        (0.66, 0.70, 0.0, True, False),  # it has
+        (0.95, 0.70, 0.0, False, False),  # a rise
+    ],
+)
+def test_a_fall_of_the_pair_rate_is_told(
+    now: float, before: float, wobble: float, *, stands: bool, found: bool
+) -> None:
+    """A fall by a tenth and more than chance and the days' own spread make; over when half of it is left."""
+    known = copies(now, before, wobble=wobble)
+
+    assert (fall(known, MONDAY, stands=stands) is not None) == found
+
+
+@pytest.mark.parametrize(("events", "found"), [(400, 3), (70, 3), (20, 12), (10, 24), (8, None), (0, None)])
+def test_a_fall_needs_enough_events(events: int, found: int | None) -> None:
+    """The shortest window with two hundred copies counts; a site without so many in a day is left alone."""
+    known = copies(0.1, 0.9, events)
+    fell = fall(known, MONDAY, stands=False)
+
+    assert (fell.hours if fell else None) == found
+
+
+@pytest.mark.parametrize(
+    ("version", "day", "days"),
+    [
+        ("v25.0", date(2026, 11, 27), None),
+        ("v25.0", date(2028, 4, 29), None),
+        ("v25.0", date(2028, 4, 30), 90),
+        ("v25.0", date(2028, 7, 30), -1),
+        ("v20.0", date(2026, 11, 27), -64),
+        ("v3.2", date(2026, 11, 27), -190),
+        ("v26.0", date(2030, 1, 1), None),
+        ("v99.0", date(2030, 1, 1), None),
+    ],
+)
+def test_the_end_of_a_version_is_told_90_days_before(version: str, day: date, days: int | None) -> None:
+    """What is near its end, or past it; nothing of versions whose end nobody knows."""
+    now = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)
+    end = version_end(version, now)
+
+    assert (end.days if end else None) == days
+
+
+def test_the_table_of_versions_is_in_order() -> None:
+    """A newer version does not end before an older one, so that a slip of the pen shows."""
+    ends = [end for end in VERSION_ENDS.values() if end]
+
+    assert ends == sorted(ends, reverse=True)
+
+
+def test_a_trend_says_when_a_bound_is_reached() -> None:
+    """From what was measured in the last half hour, once that is ten minutes; a step back of the clock begins anew."""
+    trend = Trend()
+    for minute in range(10):
+        trend.add(minute * MINUTE, minute / 100)
+    too_early = trend.reaches(1.0)
+    trend.add(10 * MINUTE, 0.10)
+    reached = trend.reaches(1.0)
+    away, past_it = trend.reaches(-1.0), trend.reaches(0.05)
+    trend.add(5 * MINUTE, 0.10)
+
+    assert (too_early, away, past_it, trend.reaches(1.0)) == (None, None, None, None)
+    assert reached == pytest.approx(90 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "stands", "soon"),
+    [(23 * 60, False, True), (25 * 60, False, False), (25 * 60, True, True), (49 * 60, True, False)],
+)
+def test_soon_is_a_day_and_for_what_stands_two(minutes: int, *, stands: bool, soon: bool) -> None:
+    """Begins at one bound and is over at another, so nothing flaps between."""
+    trend = Trend()
+    trend.add(0, 0.0)
+    trend.add(20 * MINUTE, 20.0)
+
+    assert trend.reaches_soon(20.0 + minutes, stands=stands) == soon
+
+
+def test_a_time_to_come_is_told_roughly() -> None:
+    """Minutes below two hours, then hours."""
+    assert [in_words(minutes * MINUTE) for minutes in (5, 119, 150)] == ["5 min", "119 min", "2 h"]
