@@ -81,7 +81,7 @@ def test_a_mistake_in_the_settings_is_named_without_its_secret(tmp_path: Path, l
 def test_other_commands_need_no_secret_of_alerts(tmp_path: Path) -> None:
     """What only prints or reads works where the receivers' secrets are not set."""
     file = tmp_path / "config.toml"
-    file.write_text(BASE + f'[server]\nsecret = "{SECRET}\n[[alerts.webhook]]\nurl = "env:NOT_SET"\n')
+    file.write_text(BASE + f'[server]\nsecret = "{SECRET}"\n[[alerts.webhook]]\nurl = "env:NOT_SET"\n')
     result = CliRunner().invoke(main, ["snippet", "--config", str(file)])
 
     assert result.exit_code == 0, result.output

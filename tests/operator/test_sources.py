@@ -6,9 +6,13 @@ from typing import Any
 from support import Installation, browser_headers, get_json, installation, page_views, until, wire
 
 from proxy.model.rollup import OTHER, Tally
-from proxy.queue.contract import QueueError
+from proxy.queue.contract import QueueError, Stats
+from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.loop_counter import LoopCounters
+from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.tallies import CONSENT, REFUSED, TallyCollector, TallyCounters
+from proxy.workers.relay import FrontConditions, FrontReports
+from proxy.workers.watch import ConnectedFronts
 
 
 async def _tag(shop: Installation, **headers: str) -> str:
@@ -99,3 +103,21 @@ def test_subjects_of_strangers_are_bounded() -> None:
     assert len(totals) <= 301
     assert sum(totals.values()) == 100_000
     assert totals[REFUSED, OTHER] > 99_000
+
+
+def test_fronts_tell_the_back_what_they_tallied() -> None:
+    """What fronts count is added up at the back, each once."""
+    back = Metrics()
+    watch = ConnectedFronts(2, back, Conditions(lambda: 0))
+    for number in (1, 2):
+        front = Metrics()
+        reports = FrontReports(front, FrontConditions(lambda: 0))
+        front.tallies.count(CONSENT, "shop", "granted", "pixel", by=number)
+        for _ in range(2):
+            report = reports.report(0)
+            if report:
+                watch.report(number, report)
+            reports.answered()
+
+    assert back.tallies.totals() == {(CONSENT, "shop\tgranted\tpixel"): 3}
+    assert b"tally" not in back.render(Stats({}, 0))

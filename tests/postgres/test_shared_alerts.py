@@ -34,6 +34,7 @@ class Member:
             settings,
             receivers_of(settings),
             look=self._look,
+            known=self.board.current,
             figures=self._figures,
             board=self.board,
             file=StateFile(directory),
