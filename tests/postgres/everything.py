@@ -184,7 +184,7 @@ async def _keeps_books(queue: WholeQueue, clock: Clock) -> None:
     await queue.dead(Filter(before=1 << 60, id="id-1"))
     ids = [letter.id for letter in letters]
     dead = [_row(each) for each in _records(1)]
-    changes = {"id": letters[0].event_id, "status": Status.DEAD, "browser_copy": BrowserCopy.PENDING}
+    changes: dict[str, Any] = {"id": letters[0].event_id, "status": Status.DEAD, "browser_copy": BrowserCopy.PENDING}
     queue.note([each._replace(**changes) for each in dead])
     queue.note((), [BrowserCopyUpdate("PageView", letters[0].event_id, BrowserCopy.BLOCKED)], [PIXEL], [b"abcd"])
     await until(lambda: _is_moved(queue), what="the news of a dead letter's browser copy")
