@@ -39,7 +39,7 @@ def stats(path: Path, *, since: int, until: int | None, by: str | None, as_json:
         "offset": f"{int(offset.total_seconds() // 60) if offset else 0}",
         **({"step": by} if by else {}),
     }
-    found: dict[str, Any] = ask(path, lambda client: client.overview(asked))
+    found: dict[str, Any] = ask(path, lambda client: client.overview(asked), reads=True)
     if as_json:
         click.echo(printable(orjson.dumps(found).decode()))
     else:
