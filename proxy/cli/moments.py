@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-_AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+_AGO = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 ACCEPTED = "24h, 7d and the like (s, m, h, d, w ago), or a date: 2026-11-01, 2026-11-01T14:03"

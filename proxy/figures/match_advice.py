@@ -39,16 +39,18 @@ _OF_SERVERS: Mapping[str, str] = MappingProxyType(
 _NOT_IN_HAND = frozenset({"fbc", "fb_login_id", "lead_id"})
 
 
-def advice_on(gains: Mapping[str, float], sums: Sums, name: str) -> tuple[Advice, ...]:
+def advice_on(gains: Mapping[str, int], sums: Sums, name: str) -> tuple[Advice, ...]:
     """Return what to do, what helps most first.
 
     Args:
-        gains: By match key: by how much the estimate would rise.
+        gains: By match key: by how many hundredths the estimate would rise.
         sums: The events, which say whether pages or servers leave the key out.
         name: What the events are called, where all have one name.
     """
     in_hand = sorted((-gain, key) for key, gain in gains.items() if key not in _NOT_IN_HAND)
-    return tuple(Advice(key, -loss, _text(key, name, is_servers=_lack_servers(sums, key))) for loss, key in in_hand)
+    return tuple(
+        Advice(key, -loss / 100, _text(key, name, is_servers=_lack_servers(sums, key))) for loss, key in in_hand
+    )
 
 
 def _lack_servers(sums: Sums, key: str) -> bool:

@@ -17,12 +17,12 @@ from proxy.figures.sums import Sums
 
 # Meta's order (help centre, event match quality): high email and click id; medium login id, birth date, country, phone,
 # external id and browser id; low lead id, names, city, zip. Its best practices name email, address, names and phone.
-_HIGH = {"em": 0.55, "fbc": 0.5, "ph": 0.45}
-_MEDIUM = {"fb_login_id": 0.3, "fbp": 0.25, "external_id": 0.2, "client_ip_address": 0.15, "db": 0.15, "ln": 0.1}
-_LOW = {"fn": 0.08, "zp": 0.08, "country": 0.05, "ct": 0.05, "client_user_agent": 0.05, "lead_id": 0.05, "st": 0.03}
-WEIGHTS: Mapping[str, float] = MappingProxyType(_HIGH | _MEDIUM | _LOW | {"ge": 0.02})
-"""Keys that are not here, those of apps and messages, count nothing: Meta's score is about events of websites."""
-_LEAST_GAIN = 0.05
+_HIGH = {"em": 55, "fbc": 50, "ph": 45}
+_MEDIUM = {"fb_login_id": 30, "fbp": 25, "external_id": 20, "client_ip_address": 15, "db": 15, "ln": 10}
+_LOW = {"fn": 8, "zp": 8, "country": 5, "ct": 5, "client_user_agent": 5, "lead_id": 5, "st": 3, "ge": 2}
+WEIGHTS: Mapping[str, int] = MappingProxyType(_HIGH | _MEDIUM | _LOW)
+"""In hundredths. Keys that are not here, those of apps and messages, count nothing: Meta's score is about websites."""
+_LEAST_GAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +57,18 @@ def match_quality(sums: Sums, name: str = "") -> MatchQuality:
     events = _delivered(sums)
     if not events:
         return MatchQuality(0, None, (), ())
-    found, coverage = key_counts(sums), _coverage(sums, events)
-    order = sorted(WEIGHTS.keys() | found.keys(), key=lambda key: (-WEIGHTS.get(key, 0.0), key))
-    keys = tuple(KeyCoverage(key, found.get(key, 0), coverage.get(key, 0.0)) for key in order)
-    gains = {key: gain for key in WEIGHTS if (gain := _gain(coverage, key)) >= _LEAST_GAIN}
-    return MatchQuality(events, score(coverage), keys, advice_on(gains, sums, name))
+    found = key_counts(sums)
+    order = sorted(WEIGHTS.keys() | found.keys(), key=lambda key: (-WEIGHTS.get(key, 0), key))
+    keys = tuple(KeyCoverage(key, found.get(key, 0), found.get(key, 0) / events) for key in order)
+    now = score(found, events)
+    gains = {key: gain for key in WEIGHTS if (gain := score({**found, key: events}, events) - now) >= _LEAST_GAIN}
+    return MatchQuality(events, now / 100, keys, advice_on(gains, sums, name))
 
 
 def score_of(sums: Sums) -> float | None:
     """Return the estimate for a group; None without delivered events."""
     events = _delivered(sums)
-    return score(_coverage(sums, events)) if events else None
+    return score(key_counts(sums), events) / 100 if events else None
 
 
 def key_counts(sums: Sums) -> dict[str, int]:
@@ -75,19 +76,18 @@ def key_counts(sums: Sums) -> dict[str, int]:
     return dict(Counter(sums.page_keys) + Counter(sums.server_keys))
 
 
+def score(counts: Mapping[str, int], events: int) -> int:
+    """Return the estimate in hundredths, 0 to 1000, in whole numbers so that it is the same on every machine.
+
+    Args:
+        counts: How many of the events have each match key.
+        events: How many there are, at least one.
+    """
+    weighed = [WEIGHTS[key] * count for key, count in counts.items() if count and key in WEIGHTS]
+    unmatched: int = prod(100 * events - part for part in weighed)
+    everything: int = (100 * events) ** len(weighed)
+    return (2000 * (everything - unmatched) + everything) // (2 * everything)
+
+
 def _delivered(sums: Sums) -> int:
     return sums.delivered(by_servers=True) + sums.delivered(by_servers=False)
-
-
-def _coverage(sums: Sums, events: int) -> dict[str, float]:
-    return {key: count / events for key, count in key_counts(sums).items()}
-
-
-def score(coverage: Mapping[str, float]) -> float:
-    """Return the estimate for keys of which each part of the events has one, 0 to 1."""
-    return round(10 * (1 - prod(1 - weight * coverage.get(key, 0.0) for key, weight in WEIGHTS.items())), 2)
-
-
-def _gain(coverage: Mapping[str, float], key: str) -> float:
-    """Return by how much the estimate rises if all events have a key."""
-    return round(score({**coverage, key: 1.0}) - score(coverage), 2)

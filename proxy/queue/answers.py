@@ -6,7 +6,7 @@ from proxy.model.event import DropReason
 from proxy.model.record import Record
 from proxy.queue.contract import Stored
 from proxy.queue.group import Group, Member
-from proxy.queue.order_copies import doubted
+from proxy.queue.order_copies import doubted, served
 from proxy.queue.past import Past
 
 _PLAIN = Stored()
@@ -39,5 +39,10 @@ def answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tup
 def _answer(found: Mapping[Past, Sequence[Record]], refused: Sequence[tuple[Record, DropReason]]) -> Stored:
     conflicts = tuple(found.get(Past.CONFLICT, ()))
     reused = len(found.get(Past.REUSED, ())) + len(conflicts)
-    repeats = (*found.get(Past.REPEAT, ()), *map(doubted, found.get(Past.CONTRADICTION, ())))
+    repeats = (
+        *found.get(Past.REPEAT, ()),
+        *map(doubted, found.get(Past.CONTRADICTION, ())),
+        *map(served, found.get(Past.SERVED, ())),
+        *map(served, map(doubted, found.get(Past.SERVED_OTHERWISE, ()))),
+    )
     return Stored(repeats, reused, tuple(refused), conflicts)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from proxy.model.join import Twin
 from proxy.model.order import ORDER_KEY
 from proxy.model.record import Record
+from proxy.queue.contract.rows import SERVED
 from proxy.queue.group import Member
 from proxy.queue.past import UNSTORED, Past
 
@@ -33,7 +34,9 @@ class OrderKeys(NamedTuple):
     def past(self, worth: bytes, met: Mapping[bytes, bytes]) -> Past:
         """Return what is said of a repeat of this worth."""
         differs = worth and any(met.get(key) not in {None, b"", worth} for key in self.others)
-        return Past.CONTRADICTION if differs else Past.REPEAT
+        if self.is_of_server or any(key in met for key in self.own):
+            return Past.CONTRADICTION if differs else Past.REPEAT
+        return Past.SERVED_OTHERWISE if differs else Past.SERVED
 
     def takes_over(self, met: Collection[bytes], unsent: Collection[bytes]) -> bool:
         """Tell whether this is the first of servers, and only pages whose copies are not sent told of it before."""
@@ -130,16 +133,30 @@ def merged(seen: Mapping[int, Past], orders: Mapping[int, Past]) -> dict[int, Pa
         if past is Past.TAKEOVER:
             known.pop(number, None)
         else:
-            known[number] = Past.CONTRADICTION if known.get(number) in _CONTRADICTED else past
+            known[number] = _merged(known.get(number), past)
     return known
 
 
-_CONTRADICTED = (Past.CONFLICT, Past.CONTRADICTION)
+def _merged(seen: Past | None, past: Past) -> Past:
+    """Return what is known of a record of both memories; one that its visitor brings again is served only once."""
+    if seen is Past.REPEAT:
+        return _AGAIN.get(past, past)
+    return _OTHERWISE.get(past, past) if seen in _CONTRADICTED else past
+
+
+_AGAIN = {Past.SERVED: Past.REPEAT, Past.SERVED_OTHERWISE: Past.CONTRADICTION}
+_OTHERWISE = {Past.REPEAT: Past.CONTRADICTION, Past.SERVED: Past.SERVED_OTHERWISE}
+_CONTRADICTED = (Past.CONFLICT, Past.CONTRADICTION, Past.SERVED_OTHERWISE)
 
 
 def doubted(record: Record) -> Record:
     """Return a Purchase with the finding that a copy of it has another value."""
     return record._replace(findings=(*record.findings, "id:conflict"))
+
+
+def served(record: Record) -> Record:
+    """Return a page's event with the mark of one of which a server told: ``duplicate_row`` makes a reason of it."""
+    return record._replace(findings=(*record.findings, SERVED))
 
 
 def parts_of(orders: bytes) -> list[bytes]:

@@ -19,14 +19,18 @@ class Past(Enum):
     CONFLICT = 3
     """As REUSED, and another visitor's value is another one."""
     CONTRADICTION = 4
-    """As REPEAT of what a server brings or brought, and its value is another one."""
+    """As REPEAT of what a server brings, or once more of what it brought, and its value is another one."""
     COPY = 5
     """As REPEAT, of a server's event that so far only pages brought."""
     TAKEOVER = 6
     """Of a server's event: it is new, and takes the place of pages' copies that are not sent yet; see orders.py."""
+    SERVED = 7
+    """As REPEAT, of an event that a page brings for the first time, as far as is remembered, and a server before it."""
+    SERVED_OTHERWISE = 8
+    """As SERVED, and its value is another one."""
 
 
-UNSTORED = (Past.REPEAT, Past.CONTRADICTION, Past.COPY)
+UNSTORED = (Past.REPEAT, Past.CONTRADICTION, Past.COPY, Past.SERVED, Past.SERVED_OTHERWISE)
 """What is said of events that are not stored."""
 
 
@@ -69,8 +73,9 @@ def _other_past(member: Member, by_whom: int, brought: Mapping[bytes, bytes], co
     differs = worth and any(other and other != worth for other in brought.values())
     differs = differs or key + worth in contradicted
     if key == server or by_whom & BY_SERVER or server in brought:
-        repeat = Past.COPY if key == server else Past.REPEAT
-        return Past.CONTRADICTION if differs else repeat
+        if key == server:
+            return Past.CONTRADICTION if differs else Past.COPY
+        return Past.SERVED_OTHERWISE if differs else Past.SERVED
     return Past.CONFLICT if differs else Past.REUSED
 
 

@@ -16,7 +16,7 @@ from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
 from proxy.queue.contract import dropped_row, duplicate_row
 from proxy.queue.joining import joined
-from proxy.queue.order_copies import doubted, parts_of
+from proxy.queue.order_copies import doubted, parts_of, served
 
 Sighted: TypeAlias = Mapping[bytes, Mapping[Any, Sighting]]
 """By each key the sightings that have it, each with what tells it from others."""
@@ -51,7 +51,7 @@ def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -
         return CopyOutcome(record._replace(pending=None, order=b""), orders)
     ours = _worth(record)
     differs = ours and not worths <= {ours, b""}
-    return CopyOutcome(duplicate_row(doubted(record) if differs else record, now), orders)
+    return CopyOutcome(duplicate_row(served(doubted(record) if differs else record), now), orders)
 
 
 def of_server(

@@ -26,26 +26,27 @@ def test_the_weights_are_those_of_the_page() -> None:
     """The page about figures names each weight, and keys that Graph knows."""
     written = re.findall(r"\| `(\w+)` \| (0\.\d\d) ", FIGURES.read_text())
 
-    assert {key: float(weight) for key, weight in written} == WEIGHTS
+    assert {key: round(float(weight) * 100) for key, weight in written} == WEIGHTS
     assert WEIGHTS.keys() <= set(MATCH_KEYS)
 
 
 @pytest.mark.parametrize(
-    ("coverage", "expected"),
+    ("counts", "expected"),
     [
-        ({}, 0.0),
-        ({"client_ip_address": 1.0, "external_id": 1.0}, 3.2),
-        ({"fbp": 1.0, "client_ip_address": 1.0, "client_user_agent": 1.0}, 3.94),
-        ({"em": 1.0}, 5.5),
-        ({"em": 0.5}, 2.75),
-        ({"em": 1.0, "fbp": 1.0, "client_ip_address": 1.0, "client_user_agent": 1.0}, 7.27),
-        (dict.fromkeys(WEIGHTS, 1.0), 9.78),
-        ({"madid": 1.0, "ctwa_clid": 1.0}, 0.0),
+        ({}, 0),
+        ({"client_ip_address": 2, "external_id": 2}, 320),
+        ({"fbp": 2, "client_ip_address": 2, "client_user_agent": 2}, 394),
+        ({"em": 2}, 550),
+        ({"em": 1}, 275),
+        ({"client_ip_address": 2, "client_user_agent": 2}, 193),  # 192.5 exactly
+        ({"em": 2, "fbp": 2, "client_ip_address": 2, "client_user_agent": 2}, 727),
+        (dict.fromkeys(WEIGHTS, 2), 978),
+        ({"madid": 2, "ctwa_clid": 2}, 0),
     ],
 )
-def test_the_estimate_is_the_formula_of_the_page(coverage: dict[str, float], expected: float) -> None:
-    """Worked out by hand: ten times the part that at least one key matches."""
-    assert score(coverage) == expected
+def test_the_estimate_is_the_formula_of_the_page(counts: dict[str, int], expected: int) -> None:
+    """Worked out by hand: ten times the part that at least one key matches, in hundredths, for two events."""
+    assert score(counts, 2) == expected
 
 
 def test_coverage_is_counted_over_delivered_events_of_pages_and_servers() -> None:
@@ -75,8 +76,8 @@ def test_advice_comes_in_the_order_of_its_effect() -> None:
     gains = [each.gain for each in found.advice]
 
     assert found.advice[0].text == "pass em to fbq('init') at checkout"
-    assert found.score is not None
-    assert found.advice[0].gain == round(score({**dict.fromkeys(BROWSER, 1.0), "ph": 0.5, "em": 1.0}) - found.score, 2)
+    with_mail = score({**BROWSER, "ph": 5, "em": 10}, 10)
+    assert found.advice[0].gain == (with_mail - score({**BROWSER, "ph": 5}, 10)) / 100
     assert gains == sorted(gains, reverse=True)
     assert {each.key for each in found.advice}.isdisjoint({*BROWSER, "fbc", "fb_login_id", "lead_id"})
 
@@ -115,10 +116,10 @@ def test_what_a_page_gives_by_itself_has_advice_of_its_own(key: str, setting: st
     assert setting in texts[key]
 
 
-_COVERAGE = st.dictionaries(st.sampled_from(sorted(WEIGHTS)), st.floats(0, 1), max_size=len(WEIGHTS))
+_COUNTS = st.dictionaries(st.sampled_from(sorted(WEIGHTS)), st.integers(0, 1000), max_size=len(WEIGHTS))
 
 
-@given(_COVERAGE, st.sampled_from(sorted(WEIGHTS)))
-def test_more_of_a_key_never_lowers_the_estimate(coverage: dict[str, float], key: str) -> None:
+@given(_COUNTS, st.sampled_from(sorted(WEIGHTS)))
+def test_more_of_a_key_never_lowers_the_estimate(counts: dict[str, int], key: str) -> None:
     """The estimate stays on its scale, and rises with each key."""
-    assert 0 <= score(coverage) <= score({**coverage, key: 1.0}) < 10
+    assert 0 <= score(counts, 1000) <= score({**counts, key: 1000}, 1000) < 1000

@@ -14,6 +14,7 @@ from proxy.model.order import order_key
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import QueueError, WholeQueue
+from proxy.queue.contract.rows import SERVED
 from proxy.queue.sqlite.engine import LocalQueue
 
 pytestmark = pytest.mark.both_engines
@@ -197,11 +198,23 @@ async def test_a_servers_copy_behind_a_pages_is_remembered(queue: WholeQueue, cl
     assert await queue.met_orders(PIXEL, [order_key("shop", "Purchase", "1001")])
 
 
+async def test_one_page_of_an_order_stands_for_its_browser_copy(queue: WholeQueue, clock: Clock) -> None:
+    """The first behind the server's event is marked; those that tell of it later are not, nor after weeks."""
+    await queue.append([sale(1, "1001")])
+    marks = []
+    for number, days in ((2, 0), (2, 0), (3, 1), (2, 20)):
+        clock.now += days * DAY
+        (repeat,) = (await queue.append([of_page(number, "1001")])).duplicates
+        marks.append(SERVED in repeat.findings)
+
+    assert marks == [True, False, False, False]
+
+
 CONFLICTS: list[tuple[Record, Record, tuple[str, ...]]] = [
     (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b"2222"), ("id:conflict",)),
     (worth(of_page(1, "1001"), b"1111"), worth(sale(1, "1001"), b"2222"), ("id:conflict",)),
-    (worth(sale(1, "1001"), b"1111"), worth(of_page(2, "1001"), b"2222"), ("id:conflict",)),
-    (worth(sale(1, "1001"), b"1111"), worth(of_page(1, "1001"), b"2222"), ("id:conflict",)),
+    (worth(sale(1, "1001"), b"1111"), worth(of_page(2, "1001"), b"2222"), ("id:conflict", SERVED)),
+    (worth(sale(1, "1001"), b"1111"), worth(of_page(1, "1001"), b"2222"), ("id:conflict", SERVED)),
     (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b"1111"), ()),
     (worth(of_page(1, "1001"), b""), worth(sale(2, "1001"), b"2222"), ()),
     (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b""), ()),

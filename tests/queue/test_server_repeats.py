@@ -8,10 +8,11 @@ from clock import NOON, Clock
 from support import PIXEL, record, server_record, until
 
 from proxy.model.event import BrowserCopy
-from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
+from proxy.model.ledger import REPEATS_SERVER, BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Filter, WholeQueue, duplicate_row
+from proxy.queue.contract.rows import SERVED
 from proxy.queue.keys import SERVER as SERVERS_HASH
 
 pytestmark = pytest.mark.both_engines
@@ -141,10 +142,10 @@ async def test_a_servers_event_is_about_a_person_too(queue: WholeQueue) -> None:
 
 VALUES: list[tuple[str, str, tuple[bytes, bytes], tuple[str, ...]]] = [
     (ANNA, SERVER, (b"1111", b"2222"), ("id:conflict",)),
-    (SERVER, ANNA, (b"1111", b"2222"), ("id:conflict",)),
+    (SERVER, ANNA, (b"1111", b"2222"), ("id:conflict", SERVED)),
     (ANNA, SERVER, (b"1111", b"1111"), ()),
     (ANNA, SERVER, (b"1111", b""), ()),
-    (SERVER, ANNA, (b"", b"2222"), ()),
+    (SERVER, ANNA, (b"", b"2222"), (SERVED,)),
 ]
 
 
@@ -162,6 +163,19 @@ async def test_copies_that_disagree_say_so(
     assert [one.findings for one in stored.duplicates] == [findings]
     assert (stored.conflicts, stored.reused) == ((), 0)
     assert await waiting(queue) == {"order-1": 1}
+
+
+async def test_a_page_behind_its_server_is_marked_once(queue: WholeQueue) -> None:
+    """Its row says that a server's event stands for it; of what it brings again, and of servers' repeats, none does."""
+    await queue.append([brought(SERVER, "order-1")])
+    marks = []
+    for who in (ANNA, ANNA, SERVER, BERT):
+        (repeat,) = (await queue.append([brought(who, "order-1")])).duplicates
+        row = duplicate_row(repeat, NOON)
+        marks.append((SERVED in repeat.findings, row.reason, row.findings))
+
+    plain = (False, "", ())
+    assert marks == [(True, REPEATS_SERVER, ()), plain, plain, (True, REPEATS_SERVER, ())]
 
 
 async def test_no_browser_can_pass_for_a_server(queue: WholeQueue) -> None:

@@ -2,9 +2,13 @@
 
 from proxy.graph.error_text import meta_words
 from proxy.model.event import DropReason
-from proxy.model.ledger import LedgerRow, Status
+from proxy.model.ledger import REPEATS_SERVER, LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.verdict import Dead
+
+SERVED = "copy:server"
+"""Among the findings of a duplicate: a server's event of the same order is sent in place of this page's. It becomes the
+reason of its ledger row, and no finding there."""
 
 
 def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:
@@ -25,7 +29,10 @@ def duplicate_row(record: Record, now: int) -> LedgerRow:
         record: The repeat.
         now: Server clock in milliseconds.
     """
-    return ended_row(record, Status.DUPLICATE, "", now)
+    if SERVED not in record.findings:
+        return ended_row(record, Status.DUPLICATE, "", now)
+    findings = tuple(finding for finding in record.findings if finding != SERVED)
+    return ended_row(record._replace(findings=findings), Status.DUPLICATE, REPEATS_SERVER, now)
 
 
 def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRow:

@@ -193,8 +193,8 @@ def _pasts(members: Sequence[Member], by_key: Mapping[bytes, tuple[bool, bool, b
         if key in brought or (is_again and not has_others):
             pasts.append((member, Past.REPEAT))
         elif is_again:
-            copy = Past.COPY if key[PREFIX:] == SERVER else Past.REPEAT
-            pasts.append((member, Past.CONTRADICTION if differs else copy))
+            of_server, of_page = (Past.COPY, Past.CONTRADICTION), (Past.SERVED, Past.SERVED_OTHERWISE)
+            pasts.append((member, (of_server if key[PREFIX:] == SERVER else of_page)[differs]))
         elif has_others or key[:PREFIX] in events:
             pasts.append((member, Past.REUSED))
         brought.add(key)

@@ -1,0 +1,144 @@
+"""A scripted week: what the proxy says of it is what happened, to the last event, what is not known included.
+
+A thousand visitors, of whom 30 % block the Pixel, 10 % are offline for hours, 5 % are machines and 8 % send Global
+Privacy Control; a page that a cache holds with its ids; orders opened on two devices; a club whose server tells of
+orders too; an hour in which Graph fails; events that Graph refuses.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner
+from clock import Clock
+from queues import open_queue
+from support import SECRET
+from week_run import Run, ended, moments
+from week_script import CLUB, DAY, FEW, HOUR, MONDAY, SHOP, VISITORS, Script
+from week_truth import Ended, Question, answer
+
+from proxy.cli.commands import main
+from proxy.operator.overview import OverviewApi
+
+WEEK = Question(MONDAY, MONDAY + 7 * DAY)
+OUTAGE_DAY = Question(MONDAY + 2 * DAY, MONDAY + 3 * DAY, step="hour")
+
+
+class Lived(NamedTuple):
+    """The week behind us."""
+
+    client: TestClient[web.Request, web.Application]
+    truth: list[Ended]
+    directory: Path
+
+
+@pytest.fixture(name="lived", scope="module")
+async def _lived(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lived]:
+    directory = tmp_path_factory.mktemp("week")
+    script, clock = Script(seed=16), Clock()
+    requests = script.requests()
+    looks = moments(requests)
+    clock.now = MONDAY
+    queue = open_queue(directory, clock)
+    await Run(queue, clock, script.poisoned).go(requests, looks)
+    await queue.close()
+    # A restart changes no figure.
+    queue = open_queue(directory, clock)
+    app = web.Application()
+    OverviewApi(queue, clock).add_to(app)
+    async with TestClient(TestServer(app)) as client:
+        yield Lived(client, ended(requests, looks), directory)
+    await queue.close()
+
+
+async def _said(lived: Lived, question: Question) -> dict[str, Any]:
+    async with lived.client.get("/api/overview", params=question.parameters) as response:
+        found: dict[str, Any] = await response.json()
+    for quality in (found["match_quality"], *found["match_quality_by_name"]):
+        for advice in quality["advice"]:
+            assert advice.pop("text")
+    return found
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        WEEK,
+        WEEK._replace(offset=120),
+        WEEK._replace(offset=-570),
+        WEEK._replace(pixel=SHOP),
+        WEEK._replace(pixel=FEW, name="Purchase"),
+        WEEK._replace(site="club"),
+        WEEK._replace(name="ViewContent"),
+        WEEK._replace(step="hour"),
+        OUTAGE_DAY,
+        Question(MONDAY + 4 * DAY, MONDAY + 4 * DAY + HOUR, step="hour"),
+        Question(MONDAY - 7 * DAY, MONDAY),
+    ],
+    ids=["week", "Berlin", "Marquesas", "pixel", "name", "club", "seen", "hours", "outage", "cached", "before"],
+)
+async def test_every_figure_is_what_happened(lived: Lived, question: Question) -> None:
+    """Totals, the period before, every bucket, site, pixel and name, what was left out, match quality: all of it."""
+    said, truth = await _said(lived, question), answer(question, lived.truth)
+
+    for member, expected in truth.items():
+        assert said[member] == expected, member
+    assert said.keys() == truth.keys()
+
+
+async def test_the_script_is_what_it_is_said_to_be(lived: Lived) -> None:
+    """Everything that the week is about happens in it, so that the test above cannot pass for want of events."""
+    del lived
+    script = Script(seed=16)
+    counts = [
+        sum(getattr(visitor, trouble) for visitor in script.visitors)
+        for trouble in ("is_blocked", "is_offline", "is_bot", "has_gpc")
+    ]
+    requests = script.requests()
+    truth = ended(requests, moments(requests))
+    kinds = Counter((each.what.status, each.what.reason) for each in truth)
+
+    assert (len(script.visitors), counts) == (VISITORS, [300, 100, 50, 80])
+    for kind in (
+        ("delivered", ""),
+        ("dead", "rejected"),
+        ("duplicate", ""),
+        ("duplicate", "server_copy"),
+        *(("dropped", reason) for reason in ("bot", "gpc", "excluded", "missing_value", "unknown_pixel")),
+    ):
+        assert kinds[kind] > 5, kind
+    sent = [each for each in truth if each.what.status == "delivered"]
+    assert {each.what.browser_copy for each in sent} == {"", "fired", "blocked", "pending"}
+    assert {each.what.pixel for each in sent} == {SHOP, FEW, CLUB}
+    assert max(each.lag for each in sent) > 2 * HOUR > 250 > min(each.lag for each in sent)
+
+
+@pytest.mark.parametrize("question", [WEEK, WEEK._replace(pixel=FEW)], ids=["week", "pixel"])
+async def test_the_command_says_the_same(lived: Lived, question: Question, tmp_path: Path) -> None:
+    """``stats`` beside the same files prints what the page shows, as JSON, and the main figures as tables."""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[server]\ndata_dir = "{lived.directory}"\nsecret = "{SECRET}"\n'
+        f'[[site]]\nname = "shop"\ndomains = ["shop.example"]\n[[site.pixel]]\nid = "{SHOP}"\naccess_token = "t"\n'
+    )
+    chosen = ["--pixel", question.pixel] if question.pixel else []
+    period = ["--since", "2026-09-28T00:00Z", "--until", "2026-10-05T00:00Z"]
+    runner = CliRunner()
+    command = ["stats", "--config", str(config), *period, *chosen]
+    printed = await asyncio.to_thread(runner.invoke, main, [*command, "--json"])
+    tables = await asyncio.to_thread(runner.invoke, main, command)
+
+    assert (printed.exit_code, tables.exit_code) == (0, 0), printed.output + tables.output
+    said = orjson.loads(printed.stdout)
+    truth = answer(question, lived.truth)
+    assert said["total"] == truth["total"]
+    assert said["names"] == truth["names"]
+    assert f"{truth['total']['copies']['recovered']}" in tables.stdout
+    for money in truth["total"]["recovered_value"]:
+        assert f"{money['value']} recovered" in tables.stdout
