@@ -154,10 +154,10 @@ async def listen_to_operator(
     install_check = InstallCheckApi(installation.install_checks(), settings.site, installation.prefixes, now_ms)
     late = LatenessCheck(lanes, queue=queue, conditions=conditions, now=now_ms)
     readiness = Readiness(conditions, [QueueCheck(queue, conditions), late, *checks])
-    directory, seen = installation.config.data_dir, readiness.conditions
+    directory = installation.config.data_dir
     await stack.enter_async_context(watching(settings, directory, queue=queue, board=conditions, now=now_ms))
     alerter = await stack.enter_async_context(
-        alerting(settings, directory, seen, queue=queue, board=conditions, now=now_ms)
+        alerting(settings, directory, readiness.conditions, readiness.known, queue=queue, board=conditions, now=now_ms)
     )
     shown = Shown(
         password=settings.server.operator_password.get_secret_value(),

@@ -7,18 +7,21 @@ import { advice, replicasText } from "./operator-words.js";
 /** @typedef {import("./operator-words.js").Condition} Condition */
 /** @typedef {import("./operator-words.js").State} State */
 
-/** Where a condition is looked into, by the beginning of its code. @type {[RegExp, string, string][]} */
-const PLACES = [
-  [/^(pixel_|graph_|token|delivery|suspects)/, "pixels", "Look at the pixel"],
-  [/^(foreign_origin|insecure_origin|unknown_host|untrusted|proxy_protocol|silence|pair_rate|id_reused|origin)/, "sources", "Look at the sources"],
-  [/^dead/, "dead", "Look at the dead letters"],
-  [/^order_id/, "events", "Look at the events"],
-];
+/** Where a condition is looked into; all others at the doctor. @type {Record<string, string[]>} */
+const PLACES = {
+  pixels: ["pixel_paused", "pixel_stopped", "pixel_not_configured", "delivery_late", "graph_errors", "suspects_late", "token_expiring"],
+  sources: ["foreign_origin", "insecure_origin", "unknown_host", "silence", "tag_not_seen", "pair_rate_fell", "untrusted_forwarding"],
+  events: ["order_id_conflict", "id_reused"],
+  dead: ["dead_letters"],
+};
+
+/** @type {Record<string, string>} */
+const INVITATIONS = { pixels: "Look at the pixel", sources: "Look at the sources", events: "Look at the events", dead: "Look at the dead letters", doctor: "Ask the doctor" };
 
 /** @param {Condition} condition */
-const placeOf = ({ code }) => {
-  const [, page, text] = PLACES.find(([pattern]) => pattern.test(code)) || [null, "doctor", "Ask the doctor"];
-  return link(text, linkTo(page));
+const placeOf = ({ code, subject }) => {
+  const [page] = Object.entries(PLACES).find(([, codes]) => codes.includes(code)) || ["doctor"];
+  return link(INVITATIONS[page], linkTo(page, page == "pixels" && subject ? { pixel: subject } : {}));
 };
 
 /** Return the section of conditions. */

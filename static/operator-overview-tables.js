@@ -13,6 +13,7 @@ import { REASONS } from "./operator-words.js";
 /** @typedef {import("./operator-figures.js").Overview} Overview */
 
 const MOST_NAMES = 20;
+const MOST_ADVICE = 5;
 
 /** @param {Overview} answer @returns {{ label: string, number: string, meanings: string[] }[]} */
 const keysOf = ({ total, before }) => {
@@ -107,7 +108,7 @@ export const qualityParts = () => {
     for (const part of [score, advice, byName.element]) part.hidden = !isKnown;
     if (!isKnown) return;
     score.replaceChildren(make("strong", {}, `${scoreText(all.score)} of 10`), " is our estimate of what Meta calls event match quality. ", all.advice.length ? "What would raise it, the strongest first:" : "Nothing we know of would raise it.");
-    reconcile(advice, all.advice, ({ key, text }) => `${key} ${text}`, () => make("li"), (item, { text, gain }) => item.replaceChildren(text, " ", make("span", { class: "soft" }, `+${gain.toFixed(1)}`)));
+    reconcile(advice, all.advice.slice(0, MOST_ADVICE), ({ key, text }) => `${key} ${text}`, () => make("li"), (item, { text, gain }) => item.replaceChildren(text, " ", make("span", { class: "soft" }, `+${gain.toFixed(1)}`)));
     byName.fill(names.slice(0, current().parameters.get("names") ? names.length : MOST_NAMES), "Which part of the delivered events carried which match key.");
   };
   return { element, show };

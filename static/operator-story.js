@@ -109,7 +109,7 @@ const copyParts = ({ copies }) => {
     const who = copies.length > 1 ? `Visitor ${index + 1}: ` : "";
     /** @type {Record<string, string>} */
     const words = {
-      fired: "the browser’s own copy was not blocked: the Pixel took the call, so Meta gets both copies and counts them once.",
+      fired: "the browser’s own copy was not blocked: the Pixel took the call. Of two copies with this id Meta counts one.",
       blocked: "the browser’s own copy was blocked: Meta knows of this event by the server copy alone.",
       pending: "whether the browser’s own copy was blocked is not known: the page was left before it could tell, or has not told yet.",
     };

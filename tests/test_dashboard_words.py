@@ -1,10 +1,12 @@
 """The dashboard has words for whatever the program may show there, and makes no markup of what others wrote."""
 
 import re
+from typing import get_args
 
 import pytest
 
 from proxy.graph import law
+from proxy.model.condition import ConditionCode
 from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.event_facts import MATCH_KEYS
 from proxy.model.ledger import Status
@@ -42,3 +44,11 @@ def test_no_markup_is_made_of_text(name: str) -> None:
 
     assert re.findall(makers, text) == []
     assert re.findall(r"https?://[^\s\"']*", text) == []
+
+
+def test_every_place_of_a_condition_is_of_one() -> None:
+    """The overview sends nobody anywhere for a condition that is gone."""
+    script = static_file("operator-conditions.js").decode()
+    listed = script[script.index("PLACES = {") : script.index("};")]
+
+    assert set(re.findall(r'"(\w+)"', listed)) - set(get_args(ConditionCode)) == set()

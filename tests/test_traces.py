@@ -8,6 +8,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 import pytest
+from alert_receivers import hook
 from backend_traces import server_events
 from conftest import Say
 from machine import Machine
@@ -32,7 +33,7 @@ from planted import (
 )
 from servers import simulator
 from support import PIXEL, SECRET, TOKEN, browser_headers, get_json, until, wire
-from traces import Traces, fault, files, paused, said, told_by_operator
+from traces import Traces, fault, files, overheard, paused, said, stories, told_by_operator
 
 from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
@@ -42,6 +43,15 @@ id = "555"
 access_token = "{TOKEN}"
 app_secret = "{APP_SECRET}"
 events = ["!Lead"]
+"""
+
+
+ALERTS = """
+[alerts]
+after_seconds = 0
+failing_after_seconds = 0
+[[alerts.webhook]]
+url = "{}"
 """
 
 
@@ -116,6 +126,30 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
     return answers
 
 
+async def _ordered(session: aiohttp.ClientSession, machine: Machine) -> bytes:
+    """Give every order about a pixel, good and bad, and return what was answered."""
+    answers = b""
+    for word, order in (
+        *(("pause", {}), ("resume", {}), ("token", {}), ("test", {"code": "TEST1"}), ("test", {"code": ""})),
+        *(("test", {"code": EMAIL}), ("pause", {"note": EMAIL})),
+    ):
+        async with session.post(f"{machine.operator}/api/pixels/{PIXEL}/{word}", json=order) as answer:
+            answers += await answer.read()
+    async with session.post(f"{machine.operator}/api/pixels/{PIXEL}/resume", json={}) as answer:
+        return answers + await answer.read()
+
+
+async def _seek_to_be_tallied(session: aiohttp.ClientSession, machine: Machine) -> None:
+    """Come from pages that are refused, and with a tag that nobody made, each named after a person."""
+    for _ in range(4):
+        assert await _post(session, machine, _visit("foreign"), Origin=f"https://{EMAIL}") == 403
+        assert await _post(session, machine, _visit("address"), Origin=f"https://{ADDRESS}") == 403
+        assert await _post(session, machine, _visit("tallied", gpc=True)) == 204
+        headers = browser_headers(If_None_Match=f'"{EMAIL}", "{OTHER_TOKEN}"', Referer=f"https://shop.example/{EMAIL}")
+        async with session.get(f"{machine.public}/shop-tools/m.js", headers=headers) as answer:
+            assert answer.status == 200
+
+
 async def _malformed(machine: Machine) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
     writer.write(f"BREW /{EMAIL}?token={OTHER_TOKEN} HTTP/1.1\r\nCookie: {SESSION}\x00\r\n\r\n".encode())
@@ -130,18 +164,25 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
     headers = {"Authorization": aiohttp.encode_basic_auth("operator", PASSWORD)}
     async with (
         simulator() as graph,
+        hook() as receiver,
         aiohttp.ClientSession() as session,
         aiohttp.ClientSession(headers=headers) as owner,
     ):
         machine = Machine(directory, graph)
         text = machine.config.read_text().replace("[graph]", f'operator_password = "{PASSWORD}"\n[graph]')
         text = text.replace('name = "shop"', f'name = "shop"\naccess_keys = ["{ACCESS_KEY}"]')
-        machine.config.write_text(text + CONFIG)
+        machine.config.write_text(text + CONFIG + ALERTS.format(receiver.url))
         await machine.start()
-        answers = await _live(owner, machine, graph)
+        async with overheard(owner, machine) as heard:
+            answers = await _live(owner, machine, graph)
+            orders = await _ordered(owner, machine)
+            await until(lambda: b'"waiting"' in heard, what="a waiting event in the stream")
+            await until(lambda: receiver.bodies, what="an alert")
         async with session.get(f"{graph}/sim/events") as answer:
             at_graph = await answer.read()
-        places = {"answers": answers} | await told_by_operator(owner, machine) | files(directory / "data", "at work")
+        places = {"answers": answers, "stream": bytes(heard), "orders": orders}
+        places |= await told_by_operator(owner, machine) | await stories(owner, machine)
+        places |= files(directory / "data", "at work")
         places["erase"] = await said(machine, "erase", "--email", f"nobody.{EMAIL}")
         places["wrong erase"] = await said(machine, "erase", "--phone", f"{PHONE}999999")
         await machine.kill()
@@ -150,6 +191,13 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
         places["dead list"] = await said(machine, "dead", "list", "--json")
         places["check"] = await said(machine, "check")
         await machine.start()
+        # What is tallied is written when the proxy ends in order.
+        await _seek_to_be_tallied(owner, machine)
+        assert await machine.terminate() == 0
+        places["alerts"] = repr(receiver.bodies).encode()
+        await machine.start()
+        tallied = await told_by_operator(owner, machine)
+        places |= {f"{path} at last": told for path, told in tallied.items()}
         assert await machine.terminate() == 0
         places |= files(directory / "data", "at rest")
         places["log"] = machine.log().encode()
@@ -175,6 +223,12 @@ def test_the_run_was_real(traces: Traces) -> None:
         "/api/events?limit=1000": (b'"delivered"', b'"dead"', b'"dropped"', b'"duplicate"', b'"gpc"'),
         "/api/dead?limit=1000": (b"dead-letter",),
         "/api/status": (b'"waiting":1',),
+        "/api/sources at last": (b'"gpc":', b'"is_current":true', b'"mail.example"'),
+        "/api/pixels": (b'"state":"paused"', b'"code":190'),
+        "/api/waiting?limit=1000": (b'"waiting"',),
+        "stream": (b'"delivered"', b'"dead"', b'"waiting"'),
+        "story of Lead delivered 1234567890": (b'"happened"', b'"arrived"', b'"delivered"'),
+        "alerts": (b"pixel_paused",),
         "/metrics": (b'result="refused"', b'endpoint="collect",status="403"'),
         "erase": (b"0 waiting events",),
         "log": (b"paused",),

@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +13,11 @@ import aiohttp
 from machine import ROOT, Machine
 from support import get_json, until
 
-OPERATOR = ("/", "/metrics", "/readyz", "/api/status", "/api/events?limit=1000", "/api/dead?limit=1000")
+OPERATOR = (
+    *("/", "/login", "/metrics", "/readyz", "/api/session", "/api/status", "/api/overview", "/api/alerts"),
+    *("/api/events?limit=1000", "/api/waiting?limit=1000", "/api/dead?limit=1000", "/api/dead/export"),
+    *("/api/pixels", "/api/sources", "/api/suppressions?limit=1000"),
+)
 """All that the operator's listener tells."""
 
 
@@ -53,6 +58,36 @@ async def told_by_operator(session: aiohttp.ClientSession, machine: Machine) -> 
         async with session.get(machine.operator + path) as answer:
             told[path] = await answer.read()
     return told
+
+
+async def stories(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
+    """Ask for the story of each event that is listed, finished or waiting."""
+    told = {}
+    for kind in ("events", "waiting"):
+        for event in (await get_json(session, f"{machine.operator}/api/{kind}?limit=1000"))[kind]:
+            query = {key: event[key] for key in ("pixel", "name", "id")}
+            async with session.get(f"{machine.operator}/api/event", params=query) as answer:
+                told[f"story of {event['name']} {event['id']} {event['pixel']}"] = await answer.read()
+    return told
+
+
+@asynccontextmanager
+async def overheard(session: aiohttp.ClientSession, machine: Machine) -> AsyncIterator[bytearray]:
+    """Listen to what the operator's listener tells as it happens."""
+    heard = bytearray()
+
+    async def listen(answer: aiohttp.ClientResponse) -> None:
+        async for chunk in answer.content.iter_any():
+            heard.extend(chunk)
+
+    async with session.get(f"{machine.operator}/api/stream") as answer:
+        listening = asyncio.create_task(listen(answer))
+        await until(lambda: b"event: status" in heard, what="the stream's first word")
+        try:
+            yield heard
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
 
 async def fault(session: aiohttp.ClientSession, graph: str, **order: object) -> None:

@@ -28,7 +28,6 @@ _CLOSE_S = 2.0
 _MOST_SENT = 50
 
 Look = Callable[[], Awaitable[Sequence[Condition]]]
-"""Returns the conditions that stand, after a new look at everything."""
 Figures = Callable[[int, int], Awaitable[Sequence[str]]]
 """Returns lines about what happened between two moments in milliseconds."""
 
@@ -42,6 +41,7 @@ class Alerter:
         receivers: Sequence[AlertReceiver],
         *,
         look: Look,
+        known: Callable[[], Sequence[Condition]],
         figures: Figures,
         board: ConditionBoard,
         file: StateFile,
@@ -54,7 +54,8 @@ class Alerter:
         Args:
             settings: Of what somebody is told, and when.
             receivers: Who is told.
-            look: Returns the conditions.
+            look: Returns the conditions, after a new look at everything.
+            known: Returns those that stand on the board, without one.
             figures: Returns what a summary says.
             board: Hears when a receiver takes nothing.
             file: Where this machine's state rests.
@@ -64,6 +65,7 @@ class Alerter:
         """
         self._settings = settings
         self._look = look
+        self._known = known
         self._figures = figures
         self._file = file
         self._lane = lane
@@ -131,8 +133,13 @@ class Alerter:
     # -- a look
 
     async def _conditions(self) -> Sequence[Condition]:
-        async with asyncio.timeout(_LOOK_S):
-            return await self._look()
+        """Look anew; what cannot be looked at, as a disk or a database hangs, is no reason to tell nothing."""
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                return await self._look()
+        except Exception as error:  # noqa: BLE001 - whatever a look meets
+            log.warning("alerts go by what was found before (%s)", type(error).__name__)
+            return self._known()
 
     async def _share(self, lane: StateLane, conditions: Sequence[Condition], now: int) -> None:
         """Tell of what all proxies find, while this is the proxy that does."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from proxy.alerts.message import AlertSender
 from proxy.alerts.receivers import receivers_of
 from proxy.config.alerts import AlertSettings
 from proxy.config.schema import Settings
-from proxy.model.condition import ConditionBoard
+from proxy.model.condition import Condition, ConditionBoard
 from proxy.queue.contract import Archive, Outbox
 
 
@@ -33,6 +33,7 @@ async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
     settings: Settings,
     data_dir: Path,
     look: Look,
+    known: Callable[[], Sequence[Condition]],
     *,
     queue: AlertQueue,
     board: ConditionBoard,
@@ -43,7 +44,8 @@ async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
     Args:
         settings: Who is told of what.
         data_dir: Where this machine's state rests.
-        look: Returns the conditions.
+        look: Returns the conditions, after a new look at everything.
+        known: Returns those that stand on the board, without one.
         queue: Has the figures of a summary; where several proxies share it, they agree by it on who tells.
         board: Hears when a receiver takes nothing.
         now: Server clock in milliseconds.
@@ -56,6 +58,7 @@ async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
         settings.alerts,
         receivers,
         look=look,
+        known=known,
         figures=DayFigures(queue).lines,
         board=board,
         file=StateFile(data_dir),

@@ -10,13 +10,13 @@ import click
 from proxy.alerts.message import check_message
 from proxy.alerts.receivers import ReceiverAnswer, receivers_of
 from proxy.alerts.start import sender_of
-from proxy.cli.options import TOKENS, config_option, load_or_exit
+from proxy.cli.options import config_option, load_or_exit
 from proxy.cli.output import fail
 from proxy.cli.terminal import printable
 from proxy.config.alerts import AlertSettings
 from proxy.installation import now_ms
 
-_OTHER_SECRETS = (*TOKENS, "operator_password", "secret", "old_secrets")
+_OTHER_SECRETS = ("access_token", "app_secret", "access_keys", "operator_password", "secret", "old_secrets")
 
 
 @click.group()

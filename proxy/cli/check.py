@@ -12,6 +12,7 @@ import orjson
 from proxy import doctor
 from proxy.cli.options import config_option, load_or_exit
 from proxy.cli.terminal import printable
+from proxy.config.field_types import is_origin
 from proxy.doctor.catalogue import GROUP_OF
 from proxy.doctor.catalogue.row import Seriousness
 from proxy.doctor.web.ways import Endpoint, Ways
@@ -24,7 +25,6 @@ _HEADINGS = {
 }
 _CONNECT_TO = re.compile(r"(?P<host>[^:\[\]]+):(?P<port>\d{1,5}):(?P<to>\[[0-9a-fA-F:.]+\]|[0-9.]+):(?P<at>\d{1,5})")
 _NAMESERVER = re.compile(r"(?P<to>\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(?P<at>\d{1,5}))?")
-_ORIGIN = re.compile(r"https?://[^/?#@\s]+/?")
 
 
 def _connections(
@@ -47,9 +47,10 @@ def _nameserver(_context: click.Context, _option: click.Parameter, value: str) -
 
 
 def _origin(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    if value and not _ORIGIN.fullmatch(value):
+    origin = value.rstrip("/").lower()
+    if value and not is_origin(origin):
         raise click.BadParameter(f"{value!r}; accepted: scheme and host such as https://t.shop.example")
-    return value.rstrip("/").lower()
+    return origin
 
 
 @click.command()

@@ -10,8 +10,8 @@ import click
 from proxy.config import load
 from proxy.config.problems import ConfigError
 
-TOKENS = ("access_token", "app_secret", "access_keys")
-"""Secrets that only delivery needs; commands that send nothing leave them unread."""
+TOKENS = ("access_token", "app_secret", "access_keys", "alerts")
+"""Secrets that only delivery and alerts need; commands that send nothing leave them unread."""
 
 _VARIABLE = "CAPI_PROXY_CONFIG"
 _USUAL_FILES = (Path("config.toml"), Path("/etc/capi-proxy/config.toml"))

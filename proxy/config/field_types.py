@@ -83,9 +83,17 @@ def _password(value: SecretStr) -> SecretStr:
 
 def _origin(value: str) -> str:
     origin = value.rstrip("/").lower()
-    if value and not _ORIGIN.fullmatch(origin):
+    if value and not is_origin(origin):
         raise ValueError("not an origin")
     return origin
+
+
+def is_origin(text: str) -> bool:
+    """Tell whether a text in lower case is scheme, host and port as a URL has them."""
+    if not _ORIGIN.fullmatch(text):
+        return False
+    port = text.rpartition(":")[2]
+    return not port.isdecimal() or int(port) < 65536
 
 
 def folded(name: str) -> str:

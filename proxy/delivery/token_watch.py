@@ -71,7 +71,8 @@ class TokenWatch:
     async def _ask(self, pixel: str) -> None:
         health = await self._graph.token_health(self._lanes[pixel].pixel)
         self._known[pixel] = health
-        left = None if health.ends_at is None else health.ends_at - self._now()
+        # Events may be sent when the access to people's data is over, so that is shown, and no condition.
+        left = None if health.expires_at is None else health.expires_at - self._now()
         if left is not None and left < _WARNED_MS:
             self._conditions.report("token_expiring", pixel, details.token_ends(left // DAY_MS))
         else:

@@ -26,7 +26,7 @@ class TokenHealth(NamedTuple):
 
     @property
     def ends_at(self) -> int | None:
-        """When it is of no use any more; None where that is not known, or never."""
+        """When it is of no use any more, or of less; None where that is not known, or never."""
         ends = [moment for moment in (self.expires_at, self.data_access_expires_at) if moment]
         return min(ends, default=None)
 

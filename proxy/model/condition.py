@@ -50,7 +50,7 @@ ConditionCode: TypeAlias = Literal[
 FAILS_READINESS: frozenset[ConditionCode] = frozenset({"queue", "pixel_paused", "delivery_late"})
 """With one of these the proxy is not ready; with any of the rest it is only degraded."""
 OF_ALL_PROXIES: frozenset[ConditionCode] = frozenset({
-    *("queue_filling", "order_id_conflict", "pixel_not_configured", "dead_letters", "graph_version"),
+    *("queue_filling", "order_id_conflict", "pixel_not_configured", "dead_letters", "graph_version", "pixel_stopped"),
     *("foreign_origin", "insecure_origin", "unknown_host", "silence", "tag_not_seen", "pair_rate_fell", "id_reused"),
 })  # fmt: skip
 """Of proxies that share a queue each finds these, so one of them tells of it; the rest is of one machine or lane."""

@@ -3,7 +3,6 @@
 They hold no personal data and no id, and are kept for 400 days.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -45,7 +44,7 @@ class Rollup:
     values: Mapping[str, tuple[int, int]]
     """By currency: how many of them have a value, and its sum in ten-thousandths."""
     match_keys: Mapping[str, int]
-    """By match key: how many of them carry it."""
+    """By match key: how many of them carry it; keys that are not there are carried by none."""
     lag: tuple[int, ...]
     """How many took how long from arrival to end: a slot for each of ``LAG_BOUNDS_MS``, and one for longer."""
 
@@ -74,11 +73,6 @@ class Tally:
     kind: str
     subject: str
     count: int
-
-
-def lag_slot(row: LedgerRow) -> int:
-    """Return the slot of ``Rollup.lag`` that a row counts in."""
-    return bisect_left(LAG_BOUNDS_MS, row.at - arrival_of(row))
 
 
 def arrival_of(row: LedgerRow) -> int:

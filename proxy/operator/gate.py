@@ -72,7 +72,7 @@ class Gate:
 
     def too_many(self, request: web.Request) -> web.Response | None:
         """Return the answer to somebody who guesses, or asks while others do."""
-        if self._wrong_passwords.too_many(request.remote or ""):
+        if self._wrong_passwords.too_many(request.remote or "") or (self._password and self._password.is_busy):
             return json_response(
                 {"error": "password: too many wrong ones; try again later"}, 429, {hdrs.RETRY_AFTER: _RETRY_SECONDS}
             )

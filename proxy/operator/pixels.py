@@ -1,6 +1,7 @@
 """Pixels: how each is delivered, what Meta says of its token, and the operator's orders."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
@@ -21,7 +22,7 @@ from proxy.queue.contract import Archive, DeliveryState, Filter, Oldest
 
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _MOST_MINUTES = 24 * 60
-_COUNTED = (Status.DELIVERED, Status.DEAD, Status.DROPPED, Status.DUPLICATE)
+_COUNTED = tuple(map(str, (Status.DELIVERED, Status.DEAD, Status.DROPPED, Status.DUPLICATE)))
 
 
 class PixelApi:
@@ -64,7 +65,8 @@ class PixelApi:
 
     async def _pixels(self, request: web.Request) -> web.Response:
         wanted = time_range(request.query, self._now())
-        return json_response({"pixels": [await self._pixel_json(lane, wanted) for lane in self._lanes.values()]})
+        counts = await self._counts(wanted)
+        return json_response({"pixels": [await self._pixel_json(lane, counts) for lane in self._lanes.values()]})
 
     async def _pause(self, request: web.Request) -> web.Response:
         lane = await self._ordered(request)
@@ -105,10 +107,10 @@ class PixelApi:
         return lane
 
     async def _answer(self, lane: Lane) -> web.Response:
-        now = self._now()
-        return json_response(await self._pixel_json(lane, time_range({}, now)))
+        counts = await self._counts(time_range({}, self._now()))
+        return json_response(await self._pixel_json(lane, counts))
 
-    async def _pixel_json(self, lane: Lane, wanted: TimeRange) -> dict[str, Any]:
+    async def _pixel_json(self, lane: Lane, counts: Mapping[tuple[str, str], int]) -> dict[str, Any]:
         pixel, stats = lane.pixel.id, self._queue.stats()
         state = state_of(lane, (await self._queue.lane_reports()).get(pixel))
         order, oldest = self._orders.of(pixel), (await self._queue.oldest([pixel])).get(pixel, Oldest())
@@ -126,7 +128,7 @@ class PixelApi:
             "test": self._test_json(lane.pixel),
             "last_success": await self._last_success(pixel),
             "token": self._tokens.known(pixel)._asdict(),
-            **await self._counts(pixel, wanted),
+            **{status: counts.get((pixel, status), 0) for status in _COUNTED},
         }
 
     def _test_json(self, pixel: Pixel) -> dict[str, Any] | None:
@@ -145,12 +147,13 @@ class PixelApi:
         rows = (await self._queue.event_page(wanted)).rows
         return rows[0].at if rows else None
 
-    async def _counts(self, pixel: str, wanted: TimeRange) -> dict[str, int]:
-        counts = dict.fromkeys(_COUNTED, 0)
-        for rollup in await self._queue.rollups(RollupQuery(wanted.since_hour, wanted.until_hour, pixel=pixel)):
-            if rollup.key.status in counts:
-                counts[rollup.key.status] += rollup.events
-        return {str(status): events for status, events in counts.items()}
+    async def _counts(self, wanted: TimeRange) -> Mapping[tuple[str, str], int]:
+        """Return how many events of each pixel ended how."""
+        counts: Counter[tuple[str, str]] = Counter()
+        query = RollupQuery(wanted.since_hour, wanted.until_hour, by_day=wanted.is_long)
+        for rollup in await self._queue.rollups(query):
+            counts[rollup.key.pixel, rollup.key.status] += rollup.events
+        return counts
 
 
 def _word_of(state: DeliveryState, *, is_stopped: bool) -> str:

@@ -14,6 +14,7 @@ from proxy.queue.contract import FROM_SERVER, MOST_IDS, Filter
 _COPIES = (*BrowserCopy, FROM_SERVER)
 _MOST_MS = 1 << 52
 _DAY_MS = 24 * HOUR_MS
+_LONG_MS = 8 * _DAY_MS
 _MOST_WORD, _MOST_ID = 200, 400
 
 
@@ -22,6 +23,11 @@ class TimeRange(NamedTuple):
 
     since: int
     until: int
+
+    @property
+    def is_long(self) -> bool:
+        """Whether days are told in place of hours, as hours would be too many."""
+        return self.until - self.since > _LONG_MS
 
     @property
     def since_hour(self) -> int:

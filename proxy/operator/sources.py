@@ -12,11 +12,13 @@ from proxy.model.ledger import Status
 from proxy.model.rollup import OTHER, Rollup, RollupQuery, Tally
 from proxy.model.units import HOUR_MS
 from proxy.operator.documents import json_response
-from proxy.operator.queries import time_range
+from proxy.operator.queries import TimeRange, time_range
 from proxy.queue.contract import Archive
 from proxy.telemetry.tallies import BETWEEN, CONSENT, REFUSED, SIGNAL, TAG
 
 _MOST_NAMES = 10
+_MOST_TALLY_HOURS = 31 * 24
+"""Small counts are told of so many hours at most; of more there would be too many to read at once."""
 _SETTINGS = {
     "foreign_origin": "site.domains",
     "insecure_origin": "the page's address: https",
@@ -49,12 +51,18 @@ class SourceApi:
 
     async def _sources(self, request: web.Request) -> web.Response:
         wanted, site = time_range(request.query, self._now()), request.query.get("site", "")[:200]
-        rollups = await self._queue.rollups(RollupQuery(wanted.since_hour, wanted.until_hour, site=site))
-        tallies = await self._queue.tallies(wanted.since_hour, wanted.until_hour)
+        query = RollupQuery(wanted.since_hour, wanted.until_hour, site=site, by_day=wanted.is_long)
+        rollups = await self._queue.rollups(query)
+        told_from = max(wanted.since_hour, wanted.until_hour - _MOST_TALLY_HOURS)
+        tallies = await self._queue.tallies(told_from, wanted.until_hour)
         sites = [each for each in self._sites if not site or each.name == site]
         consents, signals = _by_site(tallies, CONSENT, 3), _by_site(tallies, SIGNAL, 2)
         return json_response({
-            "sites": [self._site_json(each, rollups, consents.get(each.name, []), signals) for each in sites],
+            "sites": [
+                _with_share(self._site_json(each, rollups, consents.get(each.name, []), signals), told_from, wanted)
+                for each in sites
+            ],
+            "tallied_from": told_from * HOUR_MS,
             "tags": _tags([tally for tally in tallies if tally.kind == TAG], {each.name for each in sites}),
             "refused": _refused([tally for tally in tallies if tally.kind == REFUSED]),
         })  # fmt: skip
@@ -79,11 +87,16 @@ class SourceApi:
             "browser_copies": _counted(mine, lambda rollup: rollup.key.browser_copy),
             "bots": bots,
             "gpc": gpc,
-            "gpc_share": min(1.0, gpc / of_pages) if of_pages else None,
             "consents": _consents(consents),
             "names": _most_frequent(_counted(mine, lambda rollup: rollup.key.name)),
             "last_hour": max((rollup.key.hour * HOUR_MS for rollup in mine), default=None),
         }
+
+
+def _with_share(site: dict[str, Any], told_from: int, wanted: TimeRange) -> dict[str, Any]:
+    """Add the share of events with GPC, where both were counted over the same time."""
+    is_known = told_from == wanted.since_hour and site["of_pages"]
+    return {**site, "gpc_share": min(1.0, site["gpc"] / site["of_pages"]) if is_known else None}
 
 
 def _counted(rollups: Iterable[Rollup], word: Callable[[Rollup], str]) -> dict[str, int]:

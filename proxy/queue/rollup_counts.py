@@ -5,8 +5,10 @@ match keys: how many carry each, in the order of ``MATCH_KEYS``. Of the lag: how
 a list are left out.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Self
 
 import msgspec
@@ -14,7 +16,8 @@ import msgspec
 from proxy.model.event import BrowserCopy
 from proxy.model.event_facts import MATCH_KEYS
 from proxy.model.ledger import LedgerRow, Status
-from proxy.model.rollup import LAG_SLOTS, Rollup, RollupKey, events_of, key_of, lag_slot
+from proxy.model.rollup import LAG_BOUNDS_MS, LAG_SLOTS, Rollup, RollupKey, events_of, key_of
+from proxy.model.units import HOUR_MS
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[tuple[str, int, int]], list[int], list[int]]).decode
@@ -34,6 +37,11 @@ class RollupShare(NamedTuple):
     currency: str
 
 
+_ZEROS = (0,) * LAG_SLOTS
+# What ``RollupShare(...)`` does, without the call of a function in Python.
+_share_of = partial(tuple.__new__, RollupShare)
+
+
 class RollupSums:
     """Sums of shares; may be less than nothing where more is taken back than was added."""
 
@@ -46,10 +54,10 @@ class RollupSums:
         """By bit number."""
         self.lag = [0] * LAG_SLOTS
 
-    def add(self, share: RollupShare, sign: int = 1) -> None:
-        """Add a share, or take it back with a ``sign`` of -1."""
+    def add(self, share: RollupShare, times: int = 1) -> None:
+        """Add a share so many times, or take it back with -1."""
         events, bits, slot, value, currency = share
-        number = sign * events
+        number = times * events
         self.events += number
         self.lag[slot] += number
         while bits:
@@ -58,7 +66,7 @@ class RollupSums:
             bits ^= bit
         if value is not None:
             count, total = self.values.get(currency, (0, 0))
-            self.values[currency] = (count + sign, total + sign * value)
+            self.values[currency] = (count + times, total + times * value)
 
     def merge(self, other: Self) -> None:
         """Add what others added up."""
@@ -97,28 +105,61 @@ def rollup(key: RollupKey, events: int, packed: bytes) -> Rollup:
         packed: As ``RollupSums.packed`` wrote it.
     """
     values, keys, lag = _decode(packed)
-    carried = {name: number for name, number in zip(MATCH_KEYS, keys, strict=False) if number}
-    slots = (*lag, *(0,) * (LAG_SLOTS - len(lag)))
-    return Rollup(key, events, {currency: (count, total) for currency, count, total in values}, carried, slots)
+    summed = {currency: (count, total) for currency, count, total in values} if values else {}
+    return Rollup(key, events, summed, dict(zip(MATCH_KEYS, keys)), (*lag, *_ZEROS[len(lag) :]))  # noqa: B905 - shortened
 
 
 def share_of(row: LedgerRow) -> RollupShare:
     """Return what a row adds to its rollup."""
-    facts = row.facts
-    return RollupShare(events_of(row), facts.match_keys, lag_slot(row), facts.value, facts.currency)
+    at, arrived, reason, facts = row.at, row.arrived, row.reason, row.facts
+    events = events_of(row) if reason == "unknown_pixel" else 1
+    slot = bisect_left(LAG_BOUNDS_MS, at - (arrived or at))
+    return _share_of((events, facts.match_keys, slot, facts.value, facts.currency))
+
+
+class RollupGroup(NamedTuple):
+    """Rows of one key."""
+
+    key: RollupKey
+    """Its name is not bounded yet."""
+    shares: Counter[RollupShare]
+    """What each of them adds, and how often."""
+    undecided: list[tuple[RollupShare, int, bytes]]
+    """Of those whose browser copy may still change what they add, when they ended, and their ``copy_key``."""
+
+
+def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, BrowserCopy]) -> Iterable[RollupGroup]:
+    """Return rows by their keys, without those that were replayed.
+
+    Args:
+        rows: The rows, each with its ``copy_key``.
+        updates: What is known by these keys already of browser copies.
+    """
+    groups: dict[tuple[object, ...], RollupGroup] = {}
+    for row, copy in rows:
+        if row.status is Status.REPLAYED:
+            continue
+        known = latest(row.browser_copy, updates.get(copy)) if updates else row.browser_copy
+        facts = row.facts
+        # The key of nearly all rows is met before in the same transaction.
+        alike = ((row.arrived or row.at) // HOUR_MS, facts.site, row.pixel, row.name, row.status, row.reason, known)
+        if (group := groups.get(alike)) is None:
+            key = key_of(row)._replace(browser_copy=known or "")
+            group = groups[alike] = RollupGroup(key, Counter(), [])
+        share = share_of(row)
+        group.shares[share] += 1
+        if known in UNDECIDED:
+            group.undecided.append((share, row.at, copy))
+    return groups.values()
 
 
 def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
     """Return rows as rollups, with names that are not bounded, and browser copies as the rows say them."""
-    deltas: dict[RollupKey, RollupSums] = {}
-    for row in rows:
-        if row.status is Status.REPLAYED:
-            continue
-        key = key_of(row)
-        if (counts := deltas.get(key)) is None:
-            counts = deltas[key] = RollupSums()
-        counts.add(share_of(row))
-    return deltas
+    sums: defaultdict[RollupKey, RollupSums] = defaultdict(RollupSums)
+    for group in grouped(((row, b"") for row in rows), {}):
+        for share, times in group.shares.items():
+            sums[group.key].add(share, times)
+    return sums
 
 
 def latest(browser_copy: BrowserCopy | None, update: BrowserCopy | None) -> BrowserCopy | None:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 60.0
 _DISK_S = 5.0
 _DAY = 24
-_SLICE = 24
+_SLICE = 6
 """Hours of one read, so that a long history keeps nobody waiting."""
 _UP_FOR_SILENCE_MS, _UP_FOR_TAG_MS = 10 * 60_000, HOUR_MS
 _FULL, _FULL_OVER = 0.8, 0.7
@@ -106,6 +106,7 @@ class Watch:
             return
         for site, pixels in self._watched.sites.items():
             self._look_at_site(site, pixels, now)
+            await asyncio.sleep(0)  # with many sites, requests have their turns between
         for pixel in {pixel for pixels in self._watched.sites.values() for pixel in pixels}:
             self._look_at_dead(pixel, now // HOUR_MS)
 

@@ -47,6 +47,7 @@ class Stage:
             settings,
             receivers_of(settings),
             look=self._look,
+            known=self.board.current,
             figures=self._figures,
             board=self.board,
             file=StateFile(self.directory),
@@ -265,19 +266,38 @@ async def test_a_test_asks_everybody_and_says_what_each_answered(tmp_path: Path)
         assert titles(made.hooks[0]) == ["Test of the alerts"]
 
 
-async def test_a_look_that_fails_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of a look is logged, and the next look happens."""
-    looks: list[int] = []
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_look_that_fails_or_hangs_keeps_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
+    """While a disk or a database lets no look end, what stands on the board is told."""
+    monkeypatch.setattr("proxy.alerts.alerter._LOOK_S", 0.01)
+
+    async def look() -> Sequence[Any]:
+        if hangs:
+            await asyncio.Event().wait()
+        raise OSError("of the test")
 
     async with stage(tmp_path) as made:
-
-        async def look() -> Sequence[Any]:
-            looks.append(1)
-            raise OSError("of the test")
-
-        monkeypatch.setattr("proxy.alerts.alerter.EVERY_S", 0.01)
         made.alerter._look = look
+        made.board.report("queue", detail="the disk hangs")
+        await made.pass_time(2)
+
+        assert titles(made.hooks[0]) == ["Events cannot be stored"]
+
+
+async def test_a_fault_in_a_tick_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error nobody foresaw is logged, and the next tick happens."""
+    ticks: list[int] = []
+
+    async def tick() -> None:
+        ticks.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("proxy.alerts.alerter.EVERY_S", 0.01)
+    async with stage(tmp_path) as made:
+        made.alerter.tick = tick  # type: ignore[method-assign]
         task = asyncio.create_task(made.alerter.run())
-        await until(lambda: len(looks) > 2, what="three looks")
+        await until(lambda: len(ticks) > 2, what="three ticks")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

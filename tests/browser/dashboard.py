@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from aiohttp import web
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 from polling import until
 from servers import served
@@ -150,11 +151,30 @@ def configuration(directory: Path, graph: str, **server: Any) -> load.Config:
     return load.parse(raw, {}, base=directory)
 
 
+def _graph(token_days: int) -> web.Application:
+    """Return the simulator, which beside its two endpoints tells when a token ends, as Meta does."""
+
+    async def token(_request: web.Request) -> web.Response:
+        ends = int(time.time()) + token_days * 86_400 + 3600
+        scopes = ["ads_management", "business_management"]
+        return web.json_response({"data": {"is_valid": True, "expires_at": ends, "scopes": scopes}})
+
+    app = make_app()
+    app.router.add_get("/{version}/debug_token", token)
+    return app
+
+
 @asynccontextmanager
-async def open_office(directory: Path, **server: Any) -> AsyncIterator[Office]:
-    """Run a simulator and a proxy."""
+async def open_office(directory: Path, token_days: int = 60, **server: Any) -> AsyncIterator[Office]:
+    """Run a simulator and a proxy.
+
+    Args:
+        directory: Where the proxy keeps what it has.
+        token_days: When Meta says that the tokens end.
+        server: Settings of ``[server]``.
+    """
     async with AsyncExitStack() as stack:
-        graph = await stack.enter_async_context(served(make_app()))
+        graph = await stack.enter_async_context(served(_graph(token_days)))
         proxy = await stack.enter_async_context(running(configuration(directory, graph, **server)))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield Office(http, proxy, graph)

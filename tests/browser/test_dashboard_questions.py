@@ -1,11 +1,19 @@
 """The five questions of a site owner, answered at the dashboard by somebody who clicks and reads."""
 
 import re
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 import pytest
-from dashboard import PIXEL, Desk, Office
+from dashboard import PIXEL, Desk, Office, open_office
 from playwright.async_api import expect
+
+
+@pytest.fixture(name="office", scope="module")
+async def _office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    """Run a proxy whose tokens end soon."""
+    async with open_office(tmp_path_factory.mktemp("office"), token_days=9) as office:
+        yield office
 
 
 @pytest.fixture(name="sold", scope="module")
@@ -81,9 +89,12 @@ async def test_what_share_is_recovered_by_day(desk: Desk) -> None:
 
 @pytest.mark.usefixtures("sold")
 async def test_is_my_token_about_to_die(desk: Desk) -> None:
-    """The pixel's card says what Meta tells of the token, or that Meta does not tell, with the last success."""
+    """The pixel's card says when the token ends and what it may; as that is soon, the overview warns of it too."""
     await enter(desk, "Pixels")
     card = desk.page.get_by_role("region", name=f"Pixel {PIXEL}")
+    await expect(card).to_contain_text(re.compile(r"Ends soon it ends .*\(in 9 days\)"))
+    await expect(card).to_contain_text("may: ads_management")
 
-    await expect(card).to_contain_text(re.compile(r"Token\s*(Valid|Ends soon|Not told|Not valid)"))
-    await expect(card).to_contain_text(re.compile(r"last success was|does not expire|it ends"))
+    await enter(desk, "Overview")
+
+    await expect(desk.page.locator("#attention")).to_contain_text(re.compile(f"{PIXEL}.*9 days"))

@@ -1,6 +1,7 @@
 """The demo, clicked through in a real browser: every event counted exactly once, and nothing before consent."""
 
 import os
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,3 +219,18 @@ async def test_the_pairs_page_shows_what_happened(visit: Visit, tmp_path: Path) 
     await expect(page.get_by_text("counted once").first).to_be_visible()
     await expect(page.get_by_text("recovered").first).to_be_visible()
     assert picture.stat().st_size > 10_000
+
+
+async def test_the_dashboard_shows_what_visits_came_to(visit: Visit, tmp_path: Path) -> None:
+    """After a visit with a blocked Pixel and another with a working one, the overview counts both halves."""
+    page = visit.page
+    await visit.click_through(f"pixel=blocked&tag=trap&consent=granted&fbclid={CLICK_ID}")
+    await visit.click_through("pixel=normal&tag=trap&consent=granted")
+    await page.set_viewport_size({"width": 1200, "height": 1180})
+    await page.goto(f"{visit.demo.dashboard}/#/overview?range=1h")
+
+    await expect(page.locator("#totals")).to_contain_text(re.compile(r"Delivered\s*18.*Recovered\s*9"), timeout=90_000)
+    await expect(page.locator("#updated")).to_have_text("Live")
+    pictured = PICTURE.with_name("dashboard.png") if os.environ.get("CAPI_PROXY_PICTURE") else tmp_path / "d.png"
+    await page.screenshot(path=pictured)
+    assert pictured.stat().st_size > 10_000

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from proxy.cli.commands import main
 
+SECRET = "s" * 32
 BASE = '[[site]]\nname = "shop"\ndomains = ["shop.example"]\n[[site.pixel]]\nid = "1"\naccess_token = "env:NOT_SET"\n'
 
 
@@ -75,3 +76,12 @@ def test_a_mistake_in_the_settings_is_named_without_its_secret(tmp_path: Path, l
     assert result.exit_code == 2
     assert problem in result.output
     assert "KEEP-OUT" not in result.output
+
+
+def test_other_commands_need_no_secret_of_alerts(tmp_path: Path) -> None:
+    """What only prints or reads works where the receivers' secrets are not set."""
+    file = tmp_path / "config.toml"
+    file.write_text(BASE + f'[server]\nsecret = "{SECRET}"\n[[alerts.webhook]]\nurl = "env:NOT_SET"\n')
+    result = CliRunner().invoke(main, ["snippet", "--config", str(file)])
+
+    assert result.exit_code == 0, result.output

@@ -176,6 +176,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "gpc word": (minimal(gpc="honour"), "site[0].gpc", '"ldu"'),
     "flag as text": (minimal(load_pixel="true"), "site[0].load_pixel", "true or false"),
     "deep prefix": (minimal(prefix="/a/b"), "site[0].prefix", "one plain word"),
+    "a public_url with a path": (
+        minimal(public_url="https://t.shop.example/x"),
+        "site[0].public_url",
+        "scheme and host",
+    ),
+    "a public_url without scheme": (minimal(public_url="t.shop.example"), "site[0].public_url", "scheme and host"),
+    "a public_url that cannot be": (minimal(public_url="https://a.example:99999"), "site[0].public_url", "scheme and"),
     "bad leaf": (minimal(tag_name="a/b"), "site[0].tag_name", "one path segment"),
     "same leaves": (minimal(tag_name="e"), "site[0].collect_name", "different"),
     "domain with scheme": (minimal(domains=["https://a"]), "site[0].domains[0]", "host names"),

@@ -199,7 +199,7 @@ async def test_no_two_examinations_run_at_once() -> None:
 
 
 async def test_a_running_proxy_examines_itself(tmp_path: Path) -> None:
-    """Over the operator listener: it does not take itself for another program, and answers visitors meanwhile."""
+    """Over the operator listener: it does not take itself for another program."""
     async with installation(tmp_path) as proxy:
         async with proxy.session.post(f"{proxy.operator}/api/doctor", json={}) as answer:
             assert answer.status == 202

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from machine import TOKEN, free_port
-from proxy.graph.token_health import TokenHealth
 from servers import served, simulator
 from support import get_json, raw_config
 
@@ -19,6 +18,7 @@ from proxy.config import load
 from proxy.config.load import Config
 from proxy.delivery.client import GraphClient
 from proxy.doctor import Finding, ends, graph
+from proxy.graph.token_health import TokenHealth
 from proxy.installation import now_ms
 from proxy.telemetry.conditions import Conditions
 

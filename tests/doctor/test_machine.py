@@ -283,3 +283,17 @@ def test_a_data_dir_that_cannot_be_looked_at_is_told(directory: Path, monkeypatc
     found = codes(data_dir.findings(config(directory), is_own=True))
 
     assert found == ["data_dir_unreadable"]
+
+
+@pytest.mark.parametrize(("user", "is_own", "expected"), [(0, False, 1), (0, True, 0), (1000, False, 0)])
+def test_a_check_by_root_is_told(
+    user: int,
+    is_own: bool,  # noqa: FBT001
+    expected: int,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Root may do what the proxy's user may not; a proxy that itself runs as root is looked at as who it is."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+
+    assert codes(data_dir.findings(config(directory), is_own=is_own)).count("checked_as_root") == expected

@@ -106,9 +106,10 @@ async def test_the_page_says_where_the_proxy_is(tmp_path: Path) -> None:
     assert found["address_far"] == found["ipv6_of_proxy_missing"] == OWN
 
 
-async def test_a_tag_from_a_stranger_is_not_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("base", ["https://evil.example", "https://shop.example:99999", "https://[shop", "javascript:"])
+async def test_a_tag_from_a_stranger_is_not_asked_for(base: str, tmp_path: Path) -> None:
     """Only a host of the site can be the proxy's, whatever stands in the page."""
-    body = '<script async src="https://evil.example/shop-tools/m.js"></script>'
+    body = f'<script async src="{base}/shop-tools/m.js"></script>'
     found = await codes(tmp_path, ALONE, REDIRECT | {f"https://{HOST}": (200, body)})
 
     assert found["tag_not_found"] == "https://shop.example/shop-tools/m.js"

@@ -1,5 +1,6 @@
 """Logging in: a session for a browser, and no way in, nor any write, for a page of somebody else."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
@@ -11,6 +12,7 @@ from support import Installation, installation
 
 from proxy.config.password_hash import hash_of, read_hash
 from proxy.operator.gate import COOKIE
+from proxy.operator.password import OperatorPassword
 from proxy.operator.sessions import SESSION_S, Sessions
 
 PASSWORD = "the right one of the owner: é"
@@ -243,3 +245,16 @@ def test_a_hash_tells_its_password_and_no_other() -> None:
     assert not read_hash(str(first)).matches(PASSWORD + " ")
     assert first.key != second.key
     assert PASSWORD not in str(first)
+
+
+async def test_a_crowd_of_guesses_is_turned_away_before_it_costs_anything() -> None:
+    """While several passwords wait for the costly check of a hash, further ones get 429 unread, and sessions go on."""
+    password = OperatorPassword(str(hash_of(PASSWORD, b"0123456789abcdef")))
+    checks = [asyncio.create_task(password.is_right(f"guess {number}")) for number in range(8)]
+    await asyncio.sleep(0)
+    was_busy = password.is_busy
+    answers = await asyncio.gather(*checks)
+
+    assert (was_busy, password.is_busy) == (True, False)
+    assert answers == [False] * 8
+    assert await password.is_right(PASSWORD)

@@ -12,8 +12,22 @@ from proxy.model.record import Record
 from proxy.queue.seal import Sealer
 
 
+def write_as_layout_8(db: apsw.Connection) -> None:
+    """Take from a file what layout 8 did not know: rollups, tallies, and facts of the ledger's rows."""
+    for table in ("rollup_kind", "rollup_hour", "rollup_day", "rollup_open", "tally"):
+        db.execute(f"DROP TABLE {table}")
+    for (index,) in db.execute("SELECT name FROM sqlite_schema WHERE type='index' AND name LIKE 'ledger_%'").fetchall():
+        db.execute(f"DROP INDEX {index}")
+    for (ledger,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
+        for column in ("arrived", "site", "facts", "error"):
+            db.execute(f"ALTER TABLE {ledger} DROP COLUMN {column}")
+    db.execute("DELETE FROM meta WHERE key LIKE 'rollup_%'")
+    db.pragma("user_version", 8)
+
+
 def write_as_layout_7(db: apsw.Connection) -> None:
     """Take from a file what layout 7 did not know: indexes for what is held and what is due, and the join of copies."""
+    write_as_layout_8(db)
     db.execute("DROP INDEX segment_held; DROP INDEX segment_lane")
     db.execute("CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at, not_before)")
     for table in ("sighting", "sighting_slot", "unsent_order"):

@@ -69,15 +69,16 @@ async def test_rows_of_servers_are_told_apart(queue: WholeQueue) -> None:
 
 async def test_updates_join_the_event_of_the_visitor_alone(queue: WholeQueue) -> None:
     """Who brought the event speaks for its browser copy, before it is finished or after; nobody else does."""
-    await queue.append([record(1), record(2), record(3)])
+    events = [record(number)._replace(browser_copy=BrowserCopy.PENDING) for number in (1, 2, 3)]
+    await queue.append(events)
     for number, visitors in ((1, (b"abcd",)), (2, (b"evil",)), (3, (b"none", b"abcd"))):
         update = BrowserCopyUpdate("PageView", f"id-{number}", BrowserCopy.BLOCKED)
         queue.note([], [update], [PIXEL], visitors)
-    await noted(queue, *(dropped(number) for number in (1, 2, 3)))
+    await noted(queue, *(dropped_row(event, DropReason.BOT, NOON) for event in events))
     await until(lambda: queue.stats().foreign_updates == 1, what="the foreign update is counted")
     found = {each.id: each.browser_copy for each in await listed(queue, Filter())}
 
-    assert found == {"id-1": BrowserCopy.BLOCKED, "id-2": BrowserCopy.FIRED, "id-3": BrowserCopy.BLOCKED}
+    assert found == {"id-1": BrowserCopy.BLOCKED, "id-2": BrowserCopy.PENDING, "id-3": BrowserCopy.BLOCKED}
 
 
 async def test_a_letter_is_replayed_once_by_two_people(queue: WholeQueue) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from clock import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 from sighted import key, left
 from support import PIXEL, SECRET, record, server_record
 
 from proxy.model.event import BrowserCopy, DropReason
+from proxy.model.event_facts import EventFacts
 from proxy.model.join import Join, JoinKind, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import RequestFields
@@ -55,6 +57,8 @@ RECORDS = st.builds(
     order=st.sampled_from([b"", b"o" * 16]),
     not_before=st.sampled_from([0, 5]),
     pending=st.sampled_from(PENDING),
+    facts=st.builds(EventFacts, st.sampled_from(["", "shop"]), st.integers(0, 99), value=st.none() | st.integers(0, 9)),
+    arrived=st.sampled_from([0, NOON]),
 )
 APPENDS = st.lists(
     st.builds(

@@ -20,7 +20,7 @@ from proxy.simulator.graph.app import make_app
 WRITTEN = Path(__file__).with_name("upgrade")
 SECRET = "a secret of this test, and of no installation"
 UP, DOWN = "1111111111", "2222222222"
-CASES = [(layout, end) for layout in (2, 5, 6, 7) for end in ("orderly", "killed")]
+CASES = [(layout, end) for layout in (2, 5, 6, 7, 8) for end in ("orderly", "killed")]
 
 
 @dataclass

@@ -206,7 +206,7 @@ async def test_a_batch_of_lone_events_takes_a_few_statements(queue: LocalQueue, 
     assert [len(claim) for claim in in_flight] == [1000, 500]
     assert ids(batch) == [f"id-{number}" for number in expected]
     assert claiming <= 4
-    assert settling <= 30
+    assert settling <= 40
     assert queue.stats().waiting == {PIXEL: 2000}
 
 

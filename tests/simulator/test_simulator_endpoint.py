@@ -158,7 +158,9 @@ async def test_admitted(guarded: Client, extra: dict[str, str]) -> None:
         ("POST", "/latest/123/events", 400, (2500, None)),
         ("POST", "/v26.0", 400, (100, None)),
         ("POST", "/v26.0/app/instruments", 400, (2500, None)),
-        ("GET", "/v26.0/debug_token", 400, (2500, None)),
+        ("GET", "/v26.0/debug_token", 400, (104, None)),
+        ("GET", "/v26.0/debug_token?access_token=a", 400, (100, None)),
+        ("POST", "/v26.0/debug_token", 400, (100, 33)),
     ],
 )
 async def test_wrong_addresses(client: Client, method: str, path: str, status: int, code: tuple[int, int]) -> None:

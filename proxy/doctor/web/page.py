@@ -38,9 +38,11 @@ def address_of(script: PageScript, markup: Markup, page: str) -> str:
         page: The page's address.
     """
     try:
-        return urljoin(urljoin(page, markup.base), script.src) if script.src else ""
+        address = urljoin(urljoin(page, markup.base), script.src) if script.src else ""
+        urlsplit(address).port  # noqa: B018 - raises for none that could be
     except ValueError:
         return ""
+    return address
 
 
 def findings(place: PublicPlace, answer: WebAnswer) -> Iterator[Finding]:

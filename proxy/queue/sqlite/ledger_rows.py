@@ -5,6 +5,7 @@ statements have few sizes, as each is prepared once.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -73,6 +74,7 @@ def values(rows: Sequence[LedgerRow], copies: Sequence[bytes], last: int, total:
     return bound, total
 
 
+@lru_cache(maxsize=1024)
 def _facts_text(facts: EventFacts) -> str | None:
     """Return all facts but the site, which has a column of its own."""
     return orjson.dumps(facts[1:]).decode() if facts[1:] != NO_FACTS[1:] else None

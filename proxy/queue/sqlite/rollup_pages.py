@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import apsw
@@ -12,10 +13,10 @@ from proxy.queue.contract import FROM_SERVER, Filter
 from proxy.queue.rollup_counts import rollup
 from proxy.queue.sqlite.rollups import HOURS_OF_DAY
 
-_READ = """
-SELECT time, site, pixel, name, status, reason, copy, events, counts FROM {table} CROSS JOIN rollup_kind ON kind=id
-WHERE time>=? AND time<? AND events<>0{condition} ORDER BY time, kind
-"""
+_KINDS = "SELECT id, site, pixel, name, status, reason, copy FROM rollup_kind WHERE status<>'replayed'"
+_READ = "SELECT time, kind, events, counts FROM {} WHERE time>=? AND time<? AND events<>0 ORDER BY time, kind"
+# What ``RollupKey(...)`` does, without the call of a function in Python: a year has thousands of them.
+_key_of = partial(tuple.__new__, RollupKey)
 
 
 def rollups(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
@@ -27,15 +28,20 @@ def rollups(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
     """
     texts = {"site": wanted.site, "pixel": wanted.pixel, "name": wanted.name}
     given = {column: text for column, text in texts.items() if text}
-    condition = "".join(f" AND {column}=?" for column in given) + f" AND status<>'{Status.REPLAYED}'"
+    condition = "".join(f" AND {column}=?" for column in given)
+    found: list[Any] = db.execute(_KINDS + condition, tuple(given.values())).fetchall()
+    kinds = {
+        number: (site, pixel, name, Status(status), reason, copy)
+        for number, site, pixel, name, status, reason, copy in found
+    }
     since, until, unit, table = wanted.since_hour, wanted.until_hour, 1, "rollup_hour"
     if wanted.by_day:
         since, until, unit, table = since // HOURS_OF_DAY, -(-until // HOURS_OF_DAY), HOURS_OF_DAY, "rollup_day"
-    sql = _READ.format(table=table, condition=condition)
-    rows: list[Any] = db.execute(sql, (since, until, *given.values())).fetchall()
+    rows: list[Any] = db.execute(_READ.format(table), (since, until)).fetchall()
     return [
-        rollup(RollupKey(time * unit, site, pixel, name, Status(status), reason, copy), events, counts)
-        for time, site, pixel, name, status, reason, copy, events, counts in rows
+        rollup(_key_of((time * unit, *kinds[kind])), events, counts)
+        for time, kind, events, counts in rows
+        if kind in kinds
     ]
 
 

@@ -8,17 +8,19 @@ Of a pixel and a day a bounded number of names is told apart, those that came fi
 whenever it comes. What is in memory is a copy of what was written last, and is given up with a transaction.
 """
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import apsw
+import orjson
 
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.rollup import OTHER, RollupKey, key_of
 from proxy.model.units import DAY_MS, HOUR_MS
-from proxy.queue.rollup_counts import UNDECIDED, RollupShare, RollupSums, latest, share_of
+from proxy.queue.rollup_counts import UNDECIDED, RollupShare, RollupSums, grouped, share_of
 
 SCHEMA = """
 CREATE TABLE rollup_kind(
@@ -34,7 +36,7 @@ CREATE TABLE rollup_day(
     PRIMARY KEY(time, kind)
 ) WITHOUT ROWID;
 CREATE TABLE rollup_open(
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, copy BLOB NOT NULL, hour INTEGER NOT NULL, kind INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, copy INTEGER NOT NULL, hour INTEGER NOT NULL, kind INTEGER NOT NULL,
     events INTEGER NOT NULL, match_keys INTEGER NOT NULL, slot INTEGER NOT NULL, value INTEGER, currency TEXT NOT NULL
 );
 CREATE INDEX rollup_open_copy ON rollup_open(copy);
@@ -49,6 +51,17 @@ _FORGOTTEN = 1000
 # Sums, kinds and days that are kept in memory.
 _REMEMBERED = 2000
 _TABLES = ("rollup_hour", "rollup_day")
+# Each call into SQLite gives up the interpreter's lock, so all rows of a transaction are written by one.
+_INSERT_OPEN = """
+INSERT INTO rollup_open(at, copy, hour, kind, events, match_keys, slot, value, currency)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8
+FROM json_each(?)
+"""
+_INSERT_SUMS = """
+INSERT OR REPLACE INTO {} SELECT value->>0, value->>1, value->>2, unhex(value->>3) FROM json_each(?)
+"""
+# Stands for the kind of rows that change no more.
+_DECIDED = 0
 _Kind: TypeAlias = tuple[str, str, str, str, str, str]
 
 
@@ -92,42 +105,41 @@ class Rollups:
         self._trim()
         added: defaultdict[tuple[int, int], RollupSums] = defaultdict(RollupSums)
         undecided = []
-        for row, copy in rows:
-            if row.status is Status.REPLAYED:
-                continue
-            known = latest(row.browser_copy, updates.get(copy)) if updates else row.browser_copy
-            key = key_of(row)._replace(browser_copy=known or "")
-            kind, share = self._kind(key), share_of(row)
-            added[key.hour, kind].add(share)
-            if known in UNDECIDED:
-                undecided.append((row.at, copy, key.hour, kind, *share))
+        for group in grouped(rows, updates):
+            kind = self._kind(group.key)
+            sums = added[group.key.hour, kind]
+            for share, at, copy in group.undecided:
+                undecided.append((at, _number(copy), group.key.hour, kind, *share))
+            for share, times in group.shares.items():
+                sums.add(share, times)
         self._add(added)
         if undecided:
-            places = ", ".join("?" * 9)
-            columns = "(at, copy, hour, kind, events, match_keys, slot, value, currency)"
-            self._db.executemany(f"INSERT INTO rollup_open{columns} VALUES({places})", undecided)
+            self._db.execute(_INSERT_OPEN, (orjson.dumps(undecided).decode(),))
 
     def move(self, updates: Mapping[bytes, BrowserCopy]) -> None:
         """Move what is counted of browser copies, by ``copy_key``, to what is known of them now."""
         if not updates:
             return
         self._trim()
+        news = {_number(copy): known for copy, known in updates.items()}
         sql = "SELECT * FROM rollup_open WHERE copy IN carray(?)"
-        found: list[Any] = self._db.execute(sql, (apsw.carray(tuple(updates)),)).fetchall()
+        found: list[Any] = self._db.execute(sql, (apsw.carray(array("q", news)),)).fetchall()
         added: defaultdict[tuple[int, int], RollupSums] = defaultdict(RollupSums)
+        changed: defaultdict[int, list[int]] = defaultdict(list)
         for number, _, copy, hour, kind, *share in found:
             *rest, before = self._kind_fields(kind)
-            after = updates[copy]
+            after = news[copy]
             if after == before:
                 continue
             moved = self._kind(RollupKey(hour, rest[0], rest[1], rest[2], Status(rest[3]), rest[4], after))
             added[hour, kind].add(RollupShare(*share), -1)
             added[hour, moved].add(RollupShare(*share))
-            if after in UNDECIDED:
-                self._db.execute("UPDATE rollup_open SET kind=? WHERE id=?", (moved, number))
-            else:
-                self._db.execute("DELETE FROM rollup_open WHERE id=?", (number,))
+            changed[moved if after in UNDECIDED else _DECIDED].append(number)
         self._add(added)
+        for kind, numbers in changed.items():
+            change = "DELETE FROM rollup_open" if kind == _DECIDED else "UPDATE rollup_open SET kind=?2"
+            values = (apsw.carray(array("q", numbers)), *(() if kind == _DECIDED else (kind,)))
+            self._db.execute(f"{change} WHERE id IN carray(?1)", values)
 
     def uncount(self, row: LedgerRow, copy: bytes) -> None:
         """Take back what a row added that counts no more, with its browser copy as it is known now."""
@@ -139,7 +151,7 @@ class Rollups:
         self._add({(key.hour, kind): added})
         wanted = "copy=? AND hour=? AND kind=? AND slot=? AND value IS ? LIMIT 1"
         sql = f"DELETE FROM rollup_open WHERE id=(SELECT id FROM rollup_open WHERE {wanted})"  # noqa: S608 - our own text
-        self._db.execute(sql, (copy, key.hour, kind, share.slot, share.value))
+        self._db.execute(sql, (_number(copy), key.hour, kind, share.slot, share.value))
 
     def _add(self, added: Mapping[tuple[int, int], RollupSums]) -> None:
         """Add to the sums of hours, and of their days."""
@@ -151,12 +163,12 @@ class Rollups:
                 sums.merge(counts)
         for table in _TABLES:
             rows = [
-                (place.time, place.kind, sums.events, sums.packed())
+                (place.time, place.kind, sums.events, sums.packed().hex())
                 for place, sums in changed.items()
                 if place.table == table
             ]
             if rows:
-                self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES(?, ?, ?, ?)", rows)
+                self._db.execute(_INSERT_SUMS.format(table), (orjson.dumps(rows).decode(),))
 
     def _sum(self, place: _SumPlace) -> RollupSums:
         found = self._sums.get(place)
@@ -229,3 +241,8 @@ class Rollups:
         oldest = f"SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} LIMIT {_FORGOTTEN}"  # noqa: S608 - our own text
         self._db.execute(f"DELETE FROM {table} WHERE ({key}) IN ({oldest})", (value,))  # noqa: S608
         return self._db.changes()
+
+
+def _number(copy: bytes) -> int:
+    """Return the key of a browser copy as SQLite keeps it in eight bytes."""
+    return int.from_bytes(copy, "big", signed=True)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from proxy.simulator.graph import endpoints, panel
+from proxy.simulator.graph import tokens as token_endpoint
 from proxy.simulator.graph.answers import ApiError, no_object
 from proxy.simulator.graph.edge import EventsEdge
 from proxy.simulator.graph.faults import ActiveFaults
@@ -43,7 +44,7 @@ def make_app(
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_graph_errors])
     memory = Memory()
     app[SIMULATOR] = Simulator(EventsEdge(tokens, app_secrets or {}, memory, now), memory, ActiveFaults(clock))
-    app.router.add_routes([*endpoints.ROUTES, *panel.ROUTES])
+    app.router.add_routes([*endpoints.ROUTES, *token_endpoint.ROUTES, *panel.ROUTES])
     app.on_response_prepare.append(_open_to_all)
     app.on_shutdown.append(_let_go)
     return app

@@ -133,6 +133,10 @@ class ActiveFaults:
         fault = self._active.get(pixel) or self._active.get(None)
         return fault if fault and self.left(fault) > 0 and fault.strikes() else None
 
+    def in_force(self, mode: str) -> bool:
+        """Tell whether a fault of a kind is in force for any pixel; nothing is counted as hit."""
+        return any(fault.order.mode == mode and self.left(fault) > 0 for fault in self._active.values())
+
     def left(self, fault: Fault) -> float:
         """Return how many seconds a fault still lasts; 0 when it is over."""
         return 0 if fault.over.is_set() else max(0, fault.ends - self._clock())

@@ -1,0 +1,32 @@
+"""The operator's orders, kept by both engines."""
+
+import pytest
+from queues import Opener
+
+from proxy.model.pixel_order import PixelOrder
+
+pytestmark = pytest.mark.both_engines
+
+
+async def test_orders_outlive_the_process_and_are_told_to_all(opener: Opener) -> None:
+    """What was ordered of a pixel is read after a reopening; an order that orders nothing is no order."""
+    queue = await opener()
+    assert await queue.pixel_orders() == {}
+    await queue.order_pixel("1", PixelOrder(paused_at=5))
+    await queue.order_pixel("2", PixelOrder(0, "TEST1", 9))
+    await queue.order_pixel("1", PixelOrder(7, "TEST2", 8))
+    await queue.close()
+    again = await opener()
+    first = dict(await again.pixel_orders())
+    await again.order_pixel("1", PixelOrder())
+    second = (await again.pixel_orders()).get("1", PixelOrder())
+
+    assert first == {"1": PixelOrder(7, "TEST2", 8), "2": PixelOrder(0, "TEST1", 9)}
+    assert second == PixelOrder()
+
+
+def test_a_test_code_ends() -> None:
+    """A test event code is of no use from its end on."""
+    order = PixelOrder(test_code="TEST1", test_until=10)
+
+    assert [order.test_code_at(now) for now in (0, 9, 10, 11)] == ["TEST1", "TEST1", "", ""]
