@@ -1,10 +1,13 @@
 """Moments as people write them on a command line: how long ago, or a date."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+
+from proxy.installation import now_ms
 
 _AGO = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -17,13 +20,9 @@ class MomentType(click.ParamType[int]):
 
     name = "moment"
 
-    def __init__(self, *, now: Any = None) -> None:
-        """Take the clock.
-
-        Args:
-            now: Returns the current time in milliseconds; None: the clock of this machine.
-        """
-        self._now = now or (lambda: int(datetime.now(UTC).timestamp() * 1000))
+    def __init__(self, now: Callable[[], int] = now_ms) -> None:
+        """Take the clock, which tells milliseconds."""
+        self._now = now
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the moment in milliseconds since 1970.
@@ -37,7 +36,7 @@ class MomentType(click.ParamType[int]):
             return value
         text = str(value).strip()
         if ago := _AGO.fullmatch(text.lower()):
-            return max(0, int(self._now()) - int(ago[1]) * _UNITS_MS[ago[2]])
+            return max(0, self._now() - int(ago[1]) * _UNITS_MS[ago[2]])
         try:
             moment = datetime.fromisoformat(text).astimezone()
         except (ValueError, OverflowError, OSError):
