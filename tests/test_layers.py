@@ -56,6 +56,7 @@ TABLE: dict[str, set[str]] = {
         "delivery",
         "edge",
         "installation",
+        "watch",
     },
     "app": {
         "__init__",

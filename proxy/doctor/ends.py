@@ -6,22 +6,20 @@ from datetime import UTC, date, datetime
 from proxy.doctor.finding import Finding
 from proxy.graph.law import VERSION_ENDS
 from proxy.graph.token_health import TokenHealth
+from proxy.watch.graph_versions import version_end
 
-_VERSION_DAYS, _TOKEN_DAYS = 90, 14
+_TOKEN_DAYS = 14
 _OF_TOKENS = ("code 190", "code 102")
 """By which Graph says that the token itself is wrong (Graph API, error codes)."""
 
 
 def of_version(version: str, now: int) -> Iterator[Finding]:
     """Yield what is wrong with a version of Graph; ``now`` is this clock in milliseconds."""
-    newest, *_, oldest = VERSION_ENDS
-    # What is older than the oldest that is known ended before it.
-    end = VERSION_ENDS.get(version) or (VERSION_ENDS[oldest] if _number(version) < _number(oldest) else None)
-    paste = f'version = "{newest}"'
-    if end and (days := (end - _day(now)).days) <= _VERSION_DAYS:
-        seen = f"{version}: Meta serves it until {end} at the latest"
-        yield Finding("version_over" if days < 0 else "version_ends_soon", "graph.version", seen, paste)
-    elif version not in VERSION_ENDS and end is None:
+    paste = f'version = "{next(iter(VERSION_ENDS))}"'
+    if end := version_end(version, now):
+        code = "version_over" if end.days < 0 else "version_ends_soon"
+        yield Finding(code, "graph.version", f"{version}: Meta serves it until {end.day} at the latest", paste)
+    elif version not in VERSION_ENDS:
         seen = f"{version} is not among {', '.join(VERSION_ENDS)}"
         yield Finding("version_unknown", "graph.version", seen, paste)
 
@@ -50,7 +48,3 @@ def _day(moment: int) -> date:
         return datetime.fromtimestamp(moment / 1000, UTC).date()
     except (ValueError, OverflowError, OSError):
         return date.max
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.removeprefix("v").split("."))
