@@ -278,6 +278,16 @@ async def test_what_waits_is_told(queue: WholeQueue) -> None:
     assert await queue.waiting(Filter(pixel="777")) == []
 
 
+async def test_of_very_many_the_newest_and_the_oldest_are_told(queue: WholeQueue) -> None:
+    """However much waits, the list shows both ends of it, also where each event came alone."""
+    for number in range(120):
+        await queue.append([arrived(number, number)])
+    await queue.append([arrived(number, number) for number in range(1000, 9000)])
+    found = {each.id for each in await queue.waiting(Filter(limit=10_000))}
+    assert {"id-0", "id-119", "id-8999"} <= found
+    assert [each.id for each in await queue.waiting(Filter(ids=("id-60",)))] == ["id-60"]
+
+
 async def test_tallies_add_up_and_are_bounded(queue: WholeQueue) -> None:
     """A count grows with whatever is added to it, and subjects beyond the bound are one."""
     await queue.add_tallies([Tally(HOUR, "origin", "https://a.example", 2), Tally(HOUR + 1, "origin", "b", 1)])
