@@ -58,9 +58,6 @@ export const moment = (ms, ...more) =>
 export const momentLine = (ms) =>
   make("span", {}, make("time", { datetime: new Date(ms).toISOString() }, `${day(ms)}, ${clock(ms)}`), " (", since(ms), ")");
 
-/** @param {string} name @param {string} id */
-export const title = (name, id) => [make("span", { class: "line" }, name), make("code", { class: "line" }, id)];
-
 /** @param {string} text @param {() => void} act @param {Record<string, string>} [attributes] */
 export const button = (text, act, attributes = {}) => {
   const element = make("button", { type: "button", ...attributes }, text);
