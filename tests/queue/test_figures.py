@@ -31,6 +31,7 @@ from proxy.queue.contract import (
     dropped_row,
     ended_row,
 )
+from proxy.queue.rollup_counts import RollupShare, RollupSums, rollup
 
 pytestmark = pytest.mark.both_engines
 
@@ -165,6 +166,14 @@ async def test_names_that_are_told_apart_are_bounded(queue: WholeQueue) -> None:
 
     assert (found["PageView"], found[OTHER], len(found)) == (2, 52, 101)
     assert await ids_of(queue, name="Name149") == ["id-149"], "those beyond the bound are found all the same"
+
+
+def test_sums_beyond_64_bits_are_bounded() -> None:
+    """Made-up values, however many, make no sum that cannot be written."""
+    sums = RollupSums()
+    sums.add(RollupShare(1, 1, 0, 10**13, "EUR"), 10**9)
+    key = key_of(ended(arrived(1)))
+    assert rollup(key, sums.events, sums.packed()).values == {"EUR": (10**9, (1 << 63) - 1)}
 
 
 async def test_pixels_of_others_count_as_one(queue: WholeQueue) -> None:
