@@ -287,6 +287,7 @@ async def test_what_waits_is_told(queue: WholeQueue) -> None:
     assert await queue.waiting(Filter(pixel="777")) == []
 
 
+@pytest.mark.only_sqlite
 async def test_of_very_many_the_newest_and_the_oldest_are_told(queue: WholeQueue) -> None:
     """However much waits, the list shows both ends of it, also where each event came alone."""
     for number in range(120):
