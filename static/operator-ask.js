@@ -1,5 +1,6 @@
 /** Questions to the proxy: one answer, or answers again and again while somebody may look. */
 
+import { setClock } from "./operator-clock.js";
 import { say } from "./operator-elements.js";
 
 const EVERY_MS = 2000;
@@ -16,6 +17,7 @@ export const ask = async (path, order) => {
   const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) };
   const signal = AbortSignal.timeout(PATIENCE_MS);
   const answer = await patiently(fetch(path, { cache: "no-store", signal, ...(order ? post : {}) }));
+  setClock(answer.headers.get("Date"));
   if (answer.status == 401 && path != "api/session") signIn();
   const body = await bodyOf(answer);
   if (body.error || !answer.ok) throw new Refusal(body.error || `HTTP ${answer.status}`);

@@ -1,6 +1,7 @@
 /** The page of dead letters, and what can be done with them. */
 
 import { Refusal, ask, clearRefusalIn, poll, showRefusalIn } from "./operator-ask.js";
+import { now } from "./operator-clock.js";
 import { confirmFirst } from "./operator-confirm.js";
 import { button, byId, fillLinks, graphErrorParts, link, make, moment, say, section, why } from "./operator-elements.js";
 import { count } from "./operator-format.js";
@@ -129,7 +130,7 @@ const columnsOf = (act, confirmDiscard) => [
     label: "Act",
     show: (deadLetter) => {
       const name = `${deadLetter.name} ${deadLetter.event_id}`;
-      const isOld = Date.now() / 1000 - deadLetter.time_s > MAX_AGE_S;
+      const isOld = now() / 1000 - deadLetter.time_s > MAX_AGE_S;
       const replay = button("Replay", () => act("replay", [deadLetter]), { "aria-label": `Replay ${name}` });
       const discard = button("Discard…", () => confirmDiscard([deadLetter]), { "aria-label": `Discard… ${name}`, class: "danger" });
       const buttons = make("div", { class: "actions" }, ...(isOld ? [] : [replay]), discard);

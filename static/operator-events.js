@@ -148,6 +148,7 @@ export const events = {
 
     return {
       look: () => void list.now(),
+      catchUp: () => void list.now(),
       rest: list.stop,
       leave: () => {
         clearTimeout(showing);

@@ -1,5 +1,7 @@
 /** Figures, amounts of money and moments as people read them. */
 
+import { now } from "./operator-clock.js";
+
 export const count = new Intl.NumberFormat("en").format;
 
 /** @param {number | null | undefined} share From 0 to 1; not known where there is none. */
@@ -23,9 +25,9 @@ export const age = (ms) => {
   return ms < 172_800_000 ? `${Math.round(ms / 3_600_000)} h` : `${count(Math.round(ms / 86_400_000))} days`;
 };
 
-/** @param {number} ms @param {number} [now] */
-export const relative = (ms, now = Date.now()) => {
-  const past = now - ms;
+/** @param {number} ms */
+export const relative = (ms) => {
+  const past = now() - ms;
   if (Math.abs(past) < 1500) return "just now";
   // Parts of a second are for figures, not for what moves on while one reads it.
   const rounded = Math.max(1000, Math.round(Math.abs(past) / 1000) * 1000);

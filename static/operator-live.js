@@ -21,6 +21,7 @@ import { ask, isWatched, poll } from "./operator-ask.js";
 const OPEN_MS = 15_000;
 const SHUT_MS = 2000;
 const AGAIN_MS = 3000;
+const GAP_MS = 2000;
 
 /** @param {Listener} listener */
 export const listen = ({ onState, onSilence, onPulse, onEvent, onGap }) => {
@@ -28,6 +29,15 @@ export const listen = ({ onState, onSilence, onPulse, onEvent, onGap }) => {
   let source = null;
   let isOpen = false;
   let timer = 0;
+  let gapTimer = 0;
+
+  /** Many gaps, as when events rain, are worth a question every now and then. */
+  const gap = () => {
+    gapTimer ||= setTimeout(() => {
+      gapTimer = 0;
+      onGap();
+    }, GAP_MS);
+  };
 
   const state = poll(() => ask("api/status"), onState, onSilence, () => (isOpen ? OPEN_MS : SHUT_MS));
 
@@ -49,12 +59,14 @@ export const listen = ({ onState, onSilence, onPulse, onEvent, onGap }) => {
       if (source?.readyState == EventSource.CLOSED && isWatched()) timer = setTimeout(open, AGAIN_MS);
     };
     source.addEventListener("row", ({ data }) => onEvent(JSON.parse(data)));
-    source.addEventListener("gap", onGap);
+    source.addEventListener("gap", gap);
     source.addEventListener("status", ({ data }) => onState(JSON.parse(data)));
   };
 
   const rest = () => {
     clearTimeout(timer);
+    clearTimeout(gapTimer);
+    gapTimer = 0;
     source?.close();
     source = null;
     isOpen = false;

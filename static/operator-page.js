@@ -11,6 +11,7 @@ import { link } from "./operator-elements.js";
  * @typedef {object} View A page that is open.
  * @property {(parameters: URLSearchParams) => void} follow shows what an address asks for
  * @property {() => void} look asks the proxy, now and on
+ * @property {() => void} [catchUp] asks what happened while the page heard nothing
  * @property {() => void} rest asks nothing more for now
  * @property {() => void} leave
  * @property {(event: any) => void} [hear] takes an event that arrived or ended

@@ -1,6 +1,7 @@
 /** The page of pixels: state, Meta's last words, token, and what the operator can do with each. */
 
 import { Refusal, ask, poll, showRefusalIn, clearRefusalIn } from "./operator-ask.js";
+import { now } from "./operator-clock.js";
 import { confirmFirst } from "./operator-confirm.js";
 import { button, chip, facts, graphErrorParts, link, make, momentLine, reconcile, say, why } from "./operator-elements.js";
 import { age, count } from "./operator-format.js";
@@ -120,7 +121,8 @@ const buttonsOf = ({ pixel, state, test }, act) => {
   }, { "aria-label": `Pause… pixel ${pixel}` });
   const resume = button(state == "paused" ? "Try again now" : "Resume", () => act(pixel, "resume", {}, `Pixel ${pixel} is delivered again.`), { "aria-label": `${state == "paused" ? "Try again now:" : "Resume"} pixel ${pixel}` });
   const end = button("End test", () => act(pixel, "test", { code: "" }, `Events of pixel ${pixel} count again.`), { "aria-label": `End test of pixel ${pixel}` });
-  return [...(state == "stopped" || state == "paused" ? [resume] : []), ...(state == "stopped" ? [] : [stop]), ...(test?.until ? [end] : [])];
+  const token = button("Ask about the token", () => act(pixel, "token", {}, `What Meta says of the token of pixel ${pixel} stands below.`), { "aria-label": `Ask about the token of pixel ${pixel}` });
+  return [token, ...(state == "stopped" || state == "paused" ? [resume] : []), ...(state == "stopped" ? [] : [stop]), ...(test?.until ? [end] : [])];
 };
 
 /** @param {Pixel} pixel */
@@ -161,6 +163,6 @@ const tokenParts = (token, success) => {
   const ends = [expires, access].filter((end) => end != null);
   if (!ends.length) return [chip(["Valid", "good"]), " it does not expire", scope, when];
   const end = Math.min(.../** @type {number[]} */ (ends));
-  const isSoon = end - Date.now() < SOON_MS;
+  const isSoon = end - now() < SOON_MS;
   return [chip(isSoon ? ["Ends soon", "warn"] : ["Valid", "good"]), " ", end == expires ? "it ends " : "its access to data ends ", momentLine(end), scope, when];
 };

@@ -1,5 +1,6 @@
 /** The time range that all pages share: a preset that ends now, or two moments. */
 
+import { now } from "./operator-clock.js";
 import { byId, make, reconcile, say } from "./operator-elements.js";
 import { current, go, linkWith } from "./operator-router.js";
 import { moments } from "./operator-format.js";
@@ -19,13 +20,13 @@ export const PRESETS = {
   "400d": { text: "400 d", words: "the last 400 days", ms: 400 * DAY },
 };
 
-/** @param {URLSearchParams} parameters @param {number} [now] @returns {Span} */
-export const spanOf = (parameters, now = Date.now()) => {
+/** @param {URLSearchParams} parameters @returns {Span} */
+export const spanOf = (parameters) => {
   const from = Date.parse(parameters.get("from") || "");
   const to = Date.parse(parameters.get("to") || "");
   if (from < to) return { from, to, isLive: false };
   const { ms } = PRESETS[parameters.get("range") || USUAL] || PRESETS[USUAL];
-  return { from: now - ms, to: now, isLive: true };
+  return { from: now() - ms, to: now(), isLive: true };
 };
 
 /** Return what the API takes of a range. @param {URLSearchParams} parameters @returns {Record<string, string>} */

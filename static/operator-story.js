@@ -70,6 +70,7 @@ export const story = {
     );
     return {
       look: () => void asked.now(),
+      catchUp: () => void asked.now(),
       rest: asked.stop,
       leave: asked.stop,
       follow: () => void asked.now(),

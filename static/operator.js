@@ -39,7 +39,7 @@ const live = listen({
   onSilence: showSilence,
   onPulse: showPulse,
   onEvent: (event) => view?.hear?.(event),
-  onGap: () => view?.look(),
+  onGap: () => view?.catchUp?.(),
 });
 
 const showPages = () => {
@@ -122,8 +122,12 @@ byId("pause").addEventListener("click", () => {
   lookOrRest();
 });
 byId("sign-out").addEventListener("click", async () => {
-  await ask("api/session/end", {});
-  location.assign("login");
+  try {
+    await ask("api/session/end", {});
+    location.assign("login");
+  } catch (error) {
+    showSilence(error);
+  }
 });
 byId("skip").addEventListener("click", (/** @type {Event} */ event) => {
   event.preventDefault();

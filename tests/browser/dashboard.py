@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 from polling import until
 from servers import served
@@ -152,15 +153,17 @@ def configuration(directory: Path, graph: str, **server: Any) -> load.Config:
 
 
 def _graph(token_days: int) -> web.Application:
-    """Return the simulator, which beside its two endpoints tells when a token ends, as Meta does."""
+    """Return the simulator, whose tokens end."""
 
-    async def token(_request: web.Request) -> web.Response:
+    @web.middleware
+    async def token(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.endswith("/debug_token"):
+            return await handler(request)
         ends = int(time.time()) + token_days * 86_400 + 3600
-        scopes = ["ads_management", "business_management"]
-        return web.json_response({"data": {"is_valid": True, "expires_at": ends, "scopes": scopes}})
+        return web.json_response({"data": {"is_valid": True, "expires_at": ends, "scopes": ["ads_management"]}})
 
     app = make_app()
-    app.router.add_get("/{version}/debug_token", token)
+    app.middlewares.append(token)
     return app
 
 

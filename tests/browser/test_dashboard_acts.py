@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -32,6 +33,18 @@ async def test_a_newcomer_is_told_what_to_do_next(desk: Desk) -> None:
     await desk.open("doctor")
     await expect(desk.page.locator("#doctor-summary")).to_contain_text("Nothing was examined")
     await expect(desk.page.locator("#alerts")).to_contain_text("Nobody is told")
+
+
+async def test_a_viewer_whose_clock_is_hours_off_sees_the_proxys_time(desk: Desk) -> None:
+    """The last hour is that of the proxy's clock, and what just happened is not hours ahead."""
+    await desk.page.clock.install(time=time.time() - 3 * 3600)
+    await desk.office.send({"name": "Lead", "id": "now"})
+    await desk.office.ended("now")
+    await desk.open("overview?range=1h")
+    await expect(desk.page.locator("#totals")).to_contain_text(re.compile(r"Delivered\s*[1-9]"))
+    await desk.open(f"event?pixel={PIXEL}&name=Lead&id=now")
+
+    await expect(desk.page.locator("#timeline")).to_contain_text(re.compile(r"\((just now|\d+ s ago)\)"))
 
 
 async def test_a_dead_letter_is_replayed(desk: Desk) -> None:
@@ -86,7 +99,9 @@ async def test_dead_letters_outside_of_the_time_range_are_not_forgotten(desk: De
     path = await (await saving.value).path()
 
     assert '"poison-e"' in await asyncio.to_thread(path.read_text)
-    await desk.office.http.post(f"{desk.office.origin}/api/dead/discard", json={"ids": [1]})
+    await desk.page.get_by_role("button", name="Discard all listed").click()
+    await desk.page.get_by_role("button", name="Discard", exact=True).click()
+    await expect(desk.page.locator("#dead-note")).to_have_text("1 dead letter discarded.")
 
 
 async def test_a_pixel_is_paused_and_resumed(desk: Desk) -> None:

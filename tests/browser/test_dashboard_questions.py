@@ -92,6 +92,7 @@ async def test_is_my_token_about_to_die(desk: Desk) -> None:
     """The pixel's card says when the token ends and what it may; as that is soon, the overview warns of it too."""
     await enter(desk, "Pixels")
     card = desk.page.get_by_role("region", name=f"Pixel {PIXEL}")
+    await card.get_by_role("button", name=f"Ask about the token of pixel {PIXEL}").click()
     await expect(card).to_contain_text(re.compile(r"Ends soon it ends .*\(in 9 days\)"))
     await expect(card).to_contain_text("may: ads_management")
 
