@@ -11,7 +11,7 @@ from proxy.graph.law import MAX_AGE_MS
 from proxy.operator.documents import BadQueryError, json_object, json_response
 from proxy.operator.event_json import dead_letter_json
 from proxy.operator.queries import dead_filter
-from proxy.queue.contract import Archive
+from proxy.queue.contract import Archive, QueueError
 
 _AT_ONCE = 500
 
@@ -53,9 +53,13 @@ class DeadLetterApi:
             }
         )
         await response.prepare(request)
-        while letters:
-            await response.write(b"".join(orjson.dumps(dead_letter_json(letter)) + b"\n" for letter in letters))
-            letters = await self._queue.dead(replace(wanted, before=letters[-1].id))
+        try:
+            while letters:
+                await response.write(b"".join(orjson.dumps(dead_letter_json(letter)) + b"\n" for letter in letters))
+                letters = await self._queue.dead(replace(wanted, before=letters[-1].id))
+        except QueueError as error:
+            # A file that ends early has to look broken, and no second answer may follow within the first.
+            raise ConnectionError("the queue failed within an answer") from error
         await response.write_eof()
         return response
 

@@ -4,8 +4,12 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
+from queues import local
 from support import PIXEL, Installation, get_json, installation, page_views, until, wire
+
+from proxy.queue.contract import DeadLetter, Filter, QueueError
 
 NOW_MS = time.time_ns() // 1_000_000
 OTHER_VISITOR = "fb.1.1700000000000.654321"
@@ -200,3 +204,24 @@ async def test_a_dead_letter_is_saved_without_match_values(shop: Installation) -
     assert "93.184.216.34" not in text
     assert (story["state"], story["timeline"][-2]["what"]) == ("dead", "dead")
     assert story["dead"][0]["event"]["user_data"]
+
+
+async def test_a_file_of_dead_letters_that_ends_early_looks_broken(
+    shop: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the queue fails within a saved list the connection breaks, so that nobody takes a part for the whole."""
+    queue = local(shop.proxy.queue)
+    dead, asked = queue.dead, [0]
+
+    async def fails_later(wanted: Filter) -> list[DeadLetter]:
+        asked[0] += 1
+        if asked[0] > 1:
+            raise QueueError("the disk is gone")
+        return await dead(wanted)
+
+    monkeypatch.setattr(queue, "dead", fails_later)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        async with shop.session.get(f"{shop.operator}/api/dead/export") as answer:
+            await answer.read()
+    async with shop.session.get(f"{shop.operator}/api/dead/export") as answer:
+        assert answer.status == 503

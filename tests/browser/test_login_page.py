@@ -1,0 +1,69 @@
+"""The page for logging in, in a real browser: it lets in with the password alone, and leads to no other host."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+from support import Installation, installation
+
+from proxy.config.password_hash import hash_of
+
+PASSWORD = "the right one of the owner: é"
+
+
+@pytest.fixture(name="shop", scope="module")
+async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    settings = {"operator_password": str(hash_of(PASSWORD, b"0123456789abcdef"))}
+    async with installation(tmp_path_factory.mktemp("shop"), more={"server": settings}) as shop:
+        yield shop
+
+
+@pytest.fixture(name="page")
+async def _page(browser: Browser) -> AsyncIterator[Page]:
+    context: BrowserContext = await browser.new_context()
+    yield await context.new_page()
+    await context.close()
+
+
+async def _log_in(page: Page, password: str) -> None:
+    """Do it by the keyboard alone: the field has the focus, and Enter sends."""
+    await expect(page.locator("#password")).to_be_focused()
+    await page.keyboard.type(password)
+    await page.keyboard.press("Enter")
+
+
+async def test_a_person_logs_in_and_out(shop: Installation, page: Page) -> None:
+    """A wrong password is told and leads nowhere; the right one leads to where the person wanted to go."""
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto(f"{shop.operator}/#pixels")
+    await expect(page).to_have_url(f"{shop.operator}/login#pixels")
+    await _log_in(page, "a guess")
+    await expect(page.locator("#note")).to_have_text("That is not the password.")
+    assert await page.context.cookies() == []
+    await _log_in(page, PASSWORD)
+    await expect(page).to_have_url(f"{shop.operator}/#pixels")
+    (cookie,) = await page.context.cookies()
+    await page.locator("#sign-out").click()
+    await expect(page).to_have_url(f"{shop.operator}/login")
+    await page.goto(shop.operator)
+    await expect(page).to_have_url(f"{shop.operator}/login")
+
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert await page.evaluate("document.cookie") == ""
+    assert complaints == []
+
+
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example/x", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"]
+)
+async def test_no_link_leads_from_the_login_to_another_host(shop: Installation, page: Page, wanted: str) -> None:
+    """Whatever a link to the login says, the browser stays at this proxy."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(f"{shop.operator}/login?next={wanted.replace('/', '%2F').replace(':', '%3A')}")
+    await _log_in(page, PASSWORD)
+    await page.wait_for_url(lambda url: "/login" not in url)
+
+    assert page.url.startswith(f"{shop.operator}/")
+    assert [url for url in asked if not url.startswith(f"{shop.operator}/")] == []
