@@ -2,7 +2,7 @@
 
 A proxy runs on ``--rows`` finished events of seven days and 400 days of rollups, with SQLite and with PostgreSQL. Each
 page's data is asked for in turn, as the dashboard does. Then events are appended and delivered as fast as that goes, in
-turn without anybody looking and beside a live dashboard and a search that asks for one page after the other.
+turn without anybody looking and beside a live dashboard, its charts, and a search that goes on page after page.
 """
 
 import asyncio
@@ -206,7 +206,7 @@ def _rows(_context: click.Context, _parameter: click.Parameter, value: str) -> i
 def main(*, rows: int, quick: bool, engines: tuple[str, ...]) -> None:
     """Pages on a large ledger, and the proxy's work beside them."""
     start()
-    size = Size(200_000, 5, 2, 2) if quick else Size(rows, 15, 7, 5)
+    size = Size(200_000, 5, 2, 2) if quick else Size(rows, 9, 5, 4)
     asyncio.run(bench(size, engines))
 
 

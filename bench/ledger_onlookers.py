@@ -14,6 +14,8 @@ from proxy.model.units import DAY_MS
 # How often the dashboard asks while nothing is streamed to it.
 _POLL_S = 0.5
 _OVERVIEW_S = 10.0
+# Between two pages of a search.
+_READING_S = 1.0
 
 
 async def fetched(session: aiohttp.ClientSession, path: str) -> bytes:
@@ -65,8 +67,9 @@ async def _overview(session: aiohttp.ClientSession) -> None:
 
 
 async def _search(session: aiohttp.ClientSession) -> None:
-    """Ask for events that are rare, one page after the other, and begin anew behind the last."""
+    """Ask for events that are rare, page after page as fast as a person reads, and begin anew behind the last."""
     below = ""
     while True:
         page = json.loads(await fetched(session, f"/api/events?name=Schedule&reason=bot&limit=100&below={below}"))
         below = page.get("below") or ""
+        await asyncio.sleep(_READING_S)

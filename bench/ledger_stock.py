@@ -28,7 +28,8 @@ from proxy.queue.postgres.rollup_kinds import SharedKinds, kind_of, number_of
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.rollup_counts import RollupShare, RollupSums
 from proxy.queue.seal import Sealer
-from proxy.queue.sqlite.ledger_tables import LEDGER, creation
+from proxy.queue.sqlite.ledger_rows import INDEXES
+from proxy.queue.sqlite.ledger_tables import LEDGER, creation, indexes
 
 DAYS, ROLLUP_DAYS = 7, 400
 PIXEL, SITE = "1001", "shop"
@@ -177,9 +178,16 @@ async def fill_postgres(url: str, stock: Stock) -> None:
 
 
 async def _fill_day(stock: Stock, back: int, run: Run) -> None:
-    await ledger_days.create(run, stock.day(back)[0])
+    day = stock.day(back)[0]
+    await ledger_days.create(run, day)
+    # Indexes are made quicker of rows that are there.
+    for index in ("number", "id", "arrival", "status", "copy"):
+        await run(f"DROP INDEX ledger_{day}_{index}")
     await run("SET LOCAL synchronous_commit = off")
+    await run("SET LOCAL maintenance_work_mem = '256MB'")
     await run(_insertion(_POSTGRES, stock, back))
+    await ledger_days.create(run, day)
+    await ledger_days.add_columns(run, day)
 
 
 async def _rollups(stock: Stock, run: Run) -> None:
@@ -213,8 +221,12 @@ def _fill_file(path: Path, stock: Stock) -> None:
         db.execute("PRAGMA synchronous=OFF; PRAGMA cache_size=-400000")
         for back in reversed(range(DAYS)):
             with db:
-                db.execute(creation(LEDGER, f"{LEDGER}_{stock.day(back)[0]}"))
+                name = f"{LEDGER}_{stock.day(back)[0]}"
+                db.execute(creation(LEDGER, name))
+                for index in INDEXES:
+                    db.execute(f"DROP INDEX {name}_{index}")
                 db.execute(_insertion(_SQLITE, stock, back))
+                db.execute(indexes(name))
         with db:
             _file_rollups(db, stock)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

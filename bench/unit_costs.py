@@ -54,7 +54,7 @@ WAL = _bytes("WAL, from the append to the ledger", 1710, 472, _POSTGRES)
 WAL_GIVEN = _bytes("more WAL of an id that the page gave, at 10,000,000 keys", 5300, 0, _TRIAL)
 WAITING = _bytes("a waiting event, PostgreSQL", 1200, 0, _POSTGRES)
 SEEN = _bytes("duplicate memory, PostgreSQL", 85, 0, _POSTGRES)
-LEDGER = _bytes("a row of the ledger", 240, 0, _POSTGRES)
+LEDGER = _bytes("a row of the ledger", 380, 0, _POSTGRES)
 SQLITE_WAITING = _bytes("a waiting event, SQLite", 1200, 0, _BACKLOG)
 SQLITE_SEEN = _bytes("duplicate memory, SQLite", 40, 0, _BACKLOG)
 

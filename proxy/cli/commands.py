@@ -18,6 +18,7 @@ MODULES: Final = {
     "snippet": "snippet",
     "events": "events",
     "stats": "stats",
+    "tail": "tail",
     "dead": "dead",
     "send": "send",
     "erase": "persons",

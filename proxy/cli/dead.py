@@ -33,7 +33,7 @@ def dead() -> None:
 @json_option
 def dead_list(path: Path, *, as_json: bool, **chosen: Any) -> None:
     """List dead letters with Graph's words, newest first."""
-    print_rows(ask(path, lambda client: client.dead(Filter(**chosen))), _COLUMNS, as_json=as_json)
+    print_rows(ask(path, lambda client: client.dead(Filter(**chosen)), reads=True), _COLUMNS, as_json=as_json)
 
 
 @dead.command("replay")

@@ -34,7 +34,7 @@ def export(path: Path, directory: Path) -> None:
         fail(f"{directory} cannot be made: {error.strerror}")
     if there := [name for name in _PARTS if (directory / name).exists()]:
         fail(f"{directory / there[0]} exists already; choose another directory")
-    for name, count in ask(path, lambda client: _export(client, directory)).items():
+    for name, count in ask(path, lambda client: _export(client, directory), reads=True).items():
         click.echo(f"{directory / name}: {count} lines")
 
 

@@ -51,10 +51,16 @@ def event_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def load_or_exit(path: Path, unused: Collection[str] = ()) -> load.Config:
-    """Read a configuration, or end with exit code 2 and every mistake; ``unused`` secrets are not looked for."""
+def load_or_exit(path: Path, unused: Collection[str] = (), *, may_lack_secrets: bool = False) -> load.Config:
+    """Read a configuration, or end with exit code 2 and every mistake.
+
+    Args:
+        path: The file.
+        unused: Keys of secrets that are not looked for.
+        may_lack_secrets: Whether the others may be missing too.
+    """
     try:
-        return load.load(path, os.environ, unused)
+        return load.load(path, os.environ, unused, may_lack_secrets=may_lack_secrets)
     except ConfigError as error:
         click.echo(f"{path}: {len(error.problems)} mistake(s)", err=True)
         for problem in error.problems:

@@ -21,7 +21,7 @@ _ENOUGH = 20
 # A file or a pipe has no width; what reads it wants each row on one line.
 _NO_WIDTH = 10_000
 _TIMES = {"at", "arrived", "since", "held_until"}
-_STYLES = {"delivered": "green", "dropped": "yellow", "duplicate": "dim", "dead": "bold red", "waiting": "cyan"}
+STYLES = {"delivered": "green", "dropped": "yellow", "duplicate": "dim", "dead": "bold red", "waiting": "cyan"}
 
 
 def fail(why: str) -> NoReturn:
@@ -71,7 +71,7 @@ def cell_text(column: str, value: object) -> str:
         value: What the row has there.
     """
     if column in _TIMES and isinstance(value, int):
-        return local_time(value)
+        return local_time(value) if value else "-"
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
     return printable(text[:_MOST_CHARACTERS]) or "-"
 
@@ -104,7 +104,7 @@ def _print_table(console: Console, widths: Mapping[str, int], cells: Iterable[Se
     for column, width in widths.items():
         table.add_column(Text(column), no_wrap=True, overflow="ellipsis", max_width=width)
     for line in cells:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in line[: len(widths)]))
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in line[: len(widths)]))
     if console.is_terminal:
         console.print(table)
         return

@@ -94,7 +94,7 @@ def suppressions() -> None:
 def suppressions_list(path: Path, kind: str | None, limit: int, *, as_json: bool) -> None:
     """List suppressions, newest first."""
     wanted = SuppressionKind(kind) if kind else None
-    print_rows(ask(path, lambda client: client.suppressions(wanted, limit)), _COLUMNS, as_json=as_json)
+    print_rows(ask(path, lambda client: client.suppressions(wanted, limit), reads=True), _COLUMNS, as_json=as_json)
 
 
 @suppressions.command("lift")

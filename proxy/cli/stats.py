@@ -13,13 +13,13 @@ from proxy.cli.questions import ask
 from proxy.cli.stats_tables import print_stats
 from proxy.cli.terminal import printable
 
-_MOMENT = MomentType()
+_BEGIN, _END = MomentType(), MomentType(is_end=True)
 
 
 @click.command()
 @config_option
-@click.option("--since", default="24h", show_default=True, type=_MOMENT, help="From when on: 24h, 7d, 2026-11-01, …")
-@click.option("--until", type=_MOMENT, help="Until when; without it, until now.")
+@click.option("--since", default="24h", show_default=True, type=_BEGIN, help="From when on: 24h, 7d, 2026-11-01, …")
+@click.option("--until", type=_END, help="Until when, of a date to its end; without it, until now.")
 @click.option("--site", default="", help="Name of a site.")
 @click.option("--pixel", default="", help="Pixel id.")
 @click.option("--name", default="", help="Event name; values are then those of its events.")
@@ -39,7 +39,7 @@ def stats(path: Path, *, since: int, until: int | None, by: str | None, as_json:
         "offset": f"{int(offset.total_seconds() // 60) if offset else 0}",
         **({"step": by} if by else {}),
     }
-    found: dict[str, Any] = ask(path, lambda client: client.overview(asked))
+    found: dict[str, Any] = ask(path, lambda client: client.overview(asked), reads=True)
     if as_json:
         click.echo(printable(orjson.dumps(found).decode()))
     else:

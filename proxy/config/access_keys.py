@@ -13,7 +13,8 @@ _SHAPE = re.compile(r"[!-~]{16,256}")
 
 def _fit(key: SecretStr, info: ValidationInfo) -> SecretStr:
     text = key.get_secret_value()
-    is_unread = not text and info.field_name in (info.context or {}).get("unused", ())
+    context = info.context or {}
+    is_unread = not text and info.field_name in {*context.get("unused", ()), *(context.get("missing") or ())}
     if not is_unread and not _SHAPE.fullmatch(text):
         raise ValueError("empty" if not text else "too short, too long, or not of visible ASCII characters")
     return key

@@ -28,7 +28,16 @@ def _resolved(value: object, info: ValidationInfo) -> object:
         raise ValueError("not a text")  # noqa: TRY004 - pydantic collects ValueError only
     context = info.context or {}
     resolve: Resolver = context["resolve"]
-    return "" if info.field_name in context.get("unused", ()) else resolve(value)
+    if info.field_name in context.get("unused", ()):
+        return ""
+    try:
+        return resolve(value)
+    except ValueError:
+        missing: dict[str, str] | None = context.get("missing")
+        if missing is None:
+            raise
+        missing[info.field_name or ""] = value
+        return ""
 
 
 def _resolved_of_alerts(value: object, info: ValidationInfo) -> object:

@@ -5,7 +5,7 @@ With ``secrets.py`` the only place that reads the environment and secret files, 
 
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,22 @@ class Config:
 
     settings: Settings
     data_dir: Path
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Where secrets may be missing: by the key of the setting the reference that was not found: ``env:NAME``."""
     file: Path | None = None
     """Where it was read from; None when it was made up."""
 
 
-def load(path: Path, environment: Mapping[str, str], unused: Collection[str] = ()) -> Config:
+def load(
+    path: Path, environment: Mapping[str, str], unused: Collection[str] = (), *, may_lack_secrets: bool = False
+) -> Config:
     """Read and check a configuration file.
 
     Args:
         path: The TOML file.
         environment: The variables that ``env:NAME`` may name.
         unused: Keys of secrets that are left empty without looking for them.
+        may_lack_secrets: Leave empty what is not found, rather than call it a mistake.
 
     Raises:
         ConfigError: with every mistake found.
@@ -43,11 +48,17 @@ def load(path: Path, environment: Mapping[str, str], unused: Collection[str] = (
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([Problem(str(path), f"cannot be read ({error})", "a readable TOML file")]) from error
-    return replace(parse(raw, environment, base=path.parent, unused=unused), file=path)
+    config = parse(raw, environment, base=path.parent, unused=unused, may_lack_secrets=may_lack_secrets)
+    return replace(config, file=path)
 
 
 def parse(
-    raw: Mapping[str, Any], environment: Mapping[str, str], *, base: Path, unused: Collection[str] = ()
+    raw: Mapping[str, Any],
+    environment: Mapping[str, str],
+    *,
+    base: Path,
+    unused: Collection[str] = (),
+    may_lack_secrets: bool = False,
 ) -> Config:
     """Check a configuration already read from TOML.
 
@@ -56,12 +67,14 @@ def parse(
         environment: The variables that ``env:NAME`` may name.
         base: The directory where relative paths begin.
         unused: Keys of secrets that are left empty without looking for them.
+        may_lack_secrets: Leave empty what is not found, rather than call it a mistake.
 
     Raises:
         ConfigError: with every mistake found.
     """
     problems = list(contradictions(raw))
-    context = {"resolve": SecretReader(environment, base), "unused": unused}
+    missing: dict[str, str] | None = {} if may_lack_secrets else None
+    context = {"resolve": SecretReader(environment, base), "unused": unused, "missing": missing}
     try:
         settings = Settings.model_validate(raw, context=context)
     except ValidationError as error:
@@ -69,4 +82,4 @@ def parse(
     problems += repeated_keys(settings)
     if problems:
         raise ConfigError(problems)
-    return Config(settings, base / settings.server.data_dir)
+    return Config(settings, base / settings.server.data_dir, missing=missing or {})

@@ -9,6 +9,7 @@ import aiohttp
 from proxy import __version__
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.graph import payload, verdict
+from proxy.graph.error_text import without_secret
 from proxy.graph.token_health import TokenHealth, token_health
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
@@ -66,7 +67,8 @@ class GraphClient:
                 allow_redirects=False,
             ) as response:
                 self._compare_clocks(verdict.clock_ahead(response.headers, self._now()) or 0.0)
-                return verdict.judge(response.status, await _read(response), response.headers, len(records))
+                judged = verdict.judge(response.status, await _read(response), response.headers, len(records))
+                return without_secret(judged, pixel.access_token.get_secret_value())
         except TimeoutError:
             return Retry("timeout")
         except (aiohttp.ClientError, OSError):

@@ -12,9 +12,12 @@ from proxy.figures.left_out import LeftOutEvents, left_out
 from proxy.figures.match_quality import MatchQuality, key_counts, match_quality, score_of
 from proxy.figures.money import Money, amounts
 from proxy.figures.period import Period
-from proxy.figures.sums import SOLD, Sums, by_bucket, by_cell, by_word, merged
+from proxy.figures.sums import SOLD, Sums, by_bucket, by_cell, by_word, largest, merged
 from proxy.model.ledger import Status
 from proxy.model.rollup import Rollup
+
+MOST_WORDS = 100
+"""Names, pixels or sites that are told apart, those of the most events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def overview(period: Period, found: Sequence[Rollup], *, name: str = "") -> Over
     priced = name or SOLD
     rollups = within(period, found)
     cells = by_cell(rollups)
-    total, names = merged(cells.values(), priced), by_word(cells, "name")
+    total, names = merged(cells.values(), priced), largest(by_word(cells, "name"), MOST_WORDS)
     return Overview(
         period=period,
         total=figures_of(total),
@@ -112,9 +115,7 @@ def overview(period: Period, found: Sequence[Rollup], *, name: str = "") -> Over
         left_out=left_out(total),
         match_quality=match_quality(total, name),
         match_quality_by_name=tuple(
-            NameQuality(word, quality)
-            for word in _largest_first(names)
-            if (quality := match_quality(names[word], word)).events
+            NameQuality(word, quality) for word in names if (quality := match_quality(names[word], word)).events
         ),
     )
 
@@ -152,8 +153,4 @@ def _bucket(at: int, sums: Sums) -> Bucket:
 
 
 def _groups(sums: Mapping[str, Sums]) -> tuple[WordFigures, ...]:
-    return tuple(WordFigures(word, figures_of(sums[word])) for word in _largest_first(sums))
-
-
-def _largest_first(sums: Mapping[str, Sums]) -> list[str]:
-    return sorted(sums, key=lambda word: (-sums[word].events, word))
+    return tuple(WordFigures(word, figures_of(group)) for word, group in largest(sums, MOST_WORDS).items())

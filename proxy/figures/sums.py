@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from proxy.figures.period import Period
 from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.ledger import REPEATS_SERVER, Status
-from proxy.model.rollup import LAG_SLOTS, Rollup
+from proxy.model.rollup import LAG_SLOTS, OTHER, Rollup
 
 K = TypeVar("K")
 Values: TypeAlias = dict[tuple[str, str], tuple[int, int]]
@@ -166,6 +166,25 @@ def by_word(cells: Mapping[Cell, Sums], word: str, priced: str = "") -> dict[str
         text = getattr(cell, word)
         groups.setdefault(text, Sums(priced or text)).merge(sums)
     return groups
+
+
+def largest(groups: Mapping[str, Sums], most: int) -> dict[str, Sums]:
+    """Return the groups with the most events, and one for all others, so that made-up words cannot fill an answer.
+
+    Args:
+        groups: By word.
+        most: How many at the most, that of the others included, whose values are added up for none.
+    """
+    order = _largest_first(groups)
+    if len(order) <= most:
+        return {word: groups[word] for word in order}
+    listed = {word: groups[word] for word in [word for word in order if word != OTHER][: most - 1]}
+    listed[OTHER] = merged((groups[word] for word in order if word not in listed), OTHER)
+    return {word: listed[word] for word in _largest_first(listed)}
+
+
+def _largest_first(groups: Mapping[str, Sums]) -> list[str]:
+    return sorted(groups, key=lambda word: (-groups[word].events, word))
 
 
 def _add_counts(sums: dict[K, int], counts: Mapping[K, int]) -> None:

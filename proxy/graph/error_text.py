@@ -1,8 +1,9 @@
 """Graph errors for people: text from outside, so it is cut, made printable, and freed of the token it may repeat."""
 
 import re
+from dataclasses import replace
 
-from proxy.model.verdict import GraphError
+from proxy.model.verdict import Delivered, GraphError, Verdict
 
 _MOST = 200
 # "Malformed access token EAAB…" repeats the token; nothing else that long is worth reading.
@@ -24,6 +25,13 @@ def without_token(graph_error: GraphError, token: str) -> GraphError:
     """Return a Graph error whose message holds no access token."""
     message = graph_error.message.replace(token, "[token]") if token else graph_error.message
     return GraphError(graph_error.code, graph_error.subcode, _TOKEN_LIKE.sub("[long]", message), graph_error.fbtrace_id)
+
+
+def without_secret(verdict: Verdict, token: str) -> Verdict:
+    """Return a verdict that does not repeat the token, as Graph's words about a bad one do: dead letters keep them."""
+    if isinstance(verdict, Delivered) or not token or token not in verdict.graph_error.message:
+        return verdict
+    return replace(verdict, graph_error=without_token(verdict.graph_error, token))
 
 
 def meta_words(graph_error: GraphError) -> str:

@@ -12,6 +12,7 @@ from proxy.figures.overview import overview
 from proxy.figures.period import BadPeriodError, Period, period_of
 from proxy.model.rollup import Rollup, RollupQuery
 from proxy.model.units import DAY_MS
+from proxy.operator.costly_answers import CostlyAnswers
 from proxy.operator.documents import BadQueryError, whole_number
 
 
@@ -51,13 +52,15 @@ class OverviewApi:
         """
         self._queue = queue
         self._now = now
+        self._answers = CostlyAnswers()
 
     def add_to(self, app: web.Application) -> None:
         """Add the address of this part."""
         app.router.add_get("/api/overview", self._overview)
 
     async def _overview(self, request: web.Request) -> web.Response:
-        body = await overview_json(self._queue, asked_of(request.query, self._now()))
+        asked = asked_of(request.query, self._now())
+        body = await self._answers.of(asked, lambda: overview_json(self._queue, asked))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "application/json"})
 
 

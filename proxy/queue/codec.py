@@ -1,22 +1,20 @@
 """Records as the bytes of one segment, and back.
 
 A segment is what one commit wrote for one pixel: records of browsers, or records of servers that have their request
-fields and their action source in common (``kind_of``). This version writes layout 6; older ones may wait on disk.
+fields and their action source in common (``kind_of``).
 
 Layout 3: the byte 3, the length of the index (32 bits, big-endian), the index as JSON, the shared parts, the payloads.
-The index has two lists. Of each shared part: visitor, bot reason, person digests, length. Of each record: name, id,
-time, browser copy, findings, the number of its shared part, length of the payload.
+The index has several lists. Of each shared part: visitor, bot reason, person digests, length. Of each record: name, id,
+time, browser copy, findings, the number of its shared part, length of the payload. Then what all records have in
+common: the action source, and the request fields by name, those that are not empty. Then all different ``EventFacts``,
+of each record the number of its facts, and of each shared part when it arrived.
 
-Layout 4, of servers' records, begins with the byte 4, and its index has a third list: the action source, then the
-request fields by name, those that are not empty. A browser copy is null there.
+Layout 4, of servers' records, begins with the byte 4; a browser copy is null there. Older versions wrote the first two
+lists, in layout 4 three, and read what they know of what this one writes: two versions may share a database.
 
 Layout 5, where something is looked up for a record when it is claimed, is the byte 5, the length of what follows (32
-bits, big-endian), a list as MessagePack, then another layout. The list has of each record its ``Join`` or null, its
+bits, big-endian), a list as MessagePack, then layout 3 or 4. The list has of each record its ``Join`` or null, its
 ``Twin`` or null, and the keys of its order.
-
-Layout 6, of all records, begins with the byte 6. Its index has the lists of layout 3, a list of all different
-``EventFacts``, and of servers' records the last list of layout 4. Of each shared part it says when it arrived, before
-the length, and of each record the number of its facts.
 
 Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
 JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
@@ -24,7 +22,7 @@ JSON list of what the queue must know, the whole payload. Their first byte is 0,
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -35,16 +33,15 @@ from proxy.model.join import Join, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
-_PENDING_LAYOUT, _LAYOUT = b"\x05", b"\x06"
-_OLD_LAYOUTS = frozenset({b"\x03", b"\x04"})
+_LAYOUT, _SERVER_LAYOUT, _PENDING_LAYOUT = b"\x03", b"\x04", b"\x05"
+_INDEXED = frozenset({_LAYOUT, _SERVER_LAYOUT})
 _INDEX = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
 _COPIES: dict[str | None, BrowserCopy | None] = {None: None, **{member.value: member for member in BrowserCopy}}
-_OF_BROWSERS = ("website", NO_FIELDS)
-_Lists: TypeAlias = tuple[Sequence[Any], Sequence[Any], Sequence[EventFacts], Sequence[Any]]
 _PENDING = msgspec.msgpack.Decoder(list[tuple[Join | None, Twin | None, bytes]]).decode
 # A claim takes whole segments, so a segment is at most half of what one request to Graph may carry.
 _MOST_RECORDS = 500
+_OF_BROWSERS = "website"
 MOST_BYTES = 2 << 20
 """Bytes of all payloads of a segment as Graph gets them."""
 DIGEST = 16
@@ -101,28 +98,28 @@ def pack(records: Sequence[Record]) -> bytes:
     """Write the records of one pixel and kind, each different shared part once; the pixel stands beside the segment."""
     numbers: dict[tuple[Any, ...], int] = {}
     facts: dict[EventFacts, int] = {}
-    entries, payloads = [], []
+    entries, told, payloads = [], [], []
     is_pending = False
     for record in records:
         alike = (record.shared, record.visitor, record.bot_reason, record.person_digests, record.arrived)
         number = numbers.setdefault(alike, len(numbers))
-        fact = facts.setdefault(record.facts, len(facts))
         about = (record.name, record.id, record.time_s, record.browser_copy, record.findings)
-        entries.append((*about, number, fact, len(record.payload)))
+        entries.append((*about, number, len(record.payload)))
+        told.append(facts.setdefault(record.facts, len(facts)))
         payloads.append(record.payload)
         is_pending = is_pending or record.pending is not None
     parts = [
-        (visitor.hex(), bot_reason, b"".join(person_digests).hex(), arrived, len(part))
-        for part, visitor, bot_reason, person_digests, arrived in numbers
+        (visitor.hex(), bot_reason, b"".join(person_digests).hex(), len(part))
+        for part, visitor, bot_reason, person_digests, _ in numbers
     ]
+    kind = kind_of(records[0]) if records else None
+    fields = {name: text for name, text in kind.fields._asdict().items() if text} if kind else {}
+    common = (kind.action_source if kind else _OF_BROWSERS, fields)
     # A named tuple is no list to the writer of JSON.
-    lists: list[Any] = [parts, entries, [tuple(each) for each in facts]]
-    if records and (kind := kind_of(records[0])):
-        fields = {name: text for name, text in kind.fields._asdict().items() if text}
-        lists.append((kind.action_source, fields))
-    index = orjson.dumps(lists)
+    index = orjson.dumps((parts, entries, common, list(map(tuple, facts)), told, [alike[-1] for alike in numbers]))
     head = _pending_head(records) if is_pending else b""
-    return b"".join((head, _LAYOUT, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
+    layout = _SERVER_LAYOUT if kind else _LAYOUT
+    return b"".join((head, layout, _INDEX.pack(len(index)), index, *(alike[0] for alike in numbers), *payloads))
 
 
 def _pending_head(records: Sequence[Record]) -> bytes:
@@ -141,7 +138,7 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
         ValueError: when the bytes are not a segment.
     """
     try:
-        if packed[:1] == _LAYOUT or packed[:1] in _OLD_LAYOUTS:
+        if packed[:1] in _INDEXED:
             return _records(packed, pixel)
         if packed[:1] == _PENDING_LAYOUT:
             return _pending_records(packed, pixel)
@@ -153,19 +150,18 @@ def unpack(packed: bytes, pixel: str) -> tuple[Record, ...]:
 def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
     start = len(_LAYOUT) + _INDEX.size
     at = start + int.from_bytes(packed[len(_LAYOUT) : start], "big")
-    lists = orjson.loads(packed[start:at])
-    parts, entries, facts, kinds = _lists_of(lists) if packed[:1] == _LAYOUT else _old_lists_of(lists)
+    parts, entries, *more = orjson.loads(packed[start:at])
     if at + sum([part[-1] for part in parts]) + sum([entry[-1] for entry in entries]) != len(packed):
         raise ValueError("a segment has not the length that its index says")
+    common, facts, told, arrivals = _more(more, len(entries), len(parts))
     shared = []
-    for visitor, bot_reason, person_digests, arrived, length in parts:
+    for (visitor, bot_reason, person_digests, length), arrived in zip(parts, arrivals, strict=True):
         digests = _digests(person_digests)
         shared.append((packed[at : at + length], bytes.fromhex(visitor), bot_reason, digests, arrived))
         at += length
     records = []
-    # What only servers say comes from the kind of all.
-    source, fields = _kind(*kinds[0]) if kinds else _OF_BROWSERS
-    for name, identity, time_s, browser_copy, findings, number, fact, length in entries:
+    source, fields = _kind(*common)
+    for (name, identity, time_s, browser_copy, findings, number, length), fact in zip(entries, told, strict=True):
         part, visitor, bot_reason, person_digests, arrived = shared[number]
         end = at + length
         whose = (pixel, name, identity, time_s, visitor, _COPIES[browser_copy], bot_reason)
@@ -175,20 +171,18 @@ def _records(packed: bytes, pixel: str) -> tuple[Record, ...]:
     return tuple(records)
 
 
-def _lists_of(lists: Sequence[Any]) -> _Lists:
-    parts, entries, facts, *kinds = lists
+def _more(
+    lists: Sequence[Any], records: int, parts: int
+) -> tuple[Any, Sequence[EventFacts], Sequence[int], Sequence[int]]:
+    """Return the last four lists of an index, of which an older version wrote the first or none."""
+    if len(lists) <= 1:
+        return lists[0] if lists else (_OF_BROWSERS, {}), [NO_FACTS], [0] * records, [0] * parts
+    common, facts, told, arrivals = lists
     read = [
         EventFacts(site, keys, consent, source, tuple(out), *money)
         for site, keys, consent, source, out, *money in facts
     ]
-    return parts, entries, read, kinds
-
-
-def _old_lists_of(lists: Sequence[Any]) -> _Lists:
-    """Return the lists of layout 3 or 4 as those of layout 6."""
-    parts, entries, *kinds = lists
-    dated = [(*rest, 0, length) for *rest, length in parts]
-    return dated, [(*rest, 0, length) for *rest, length in entries], [NO_FACTS], kinds
+    return common, read, told, arrivals
 
 
 def _pending_records(packed: bytes, pixel: str) -> tuple[Record, ...]:

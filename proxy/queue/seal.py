@@ -24,6 +24,10 @@ class SealError(Exception):
     """No listed secret opens this text, or it was changed."""
 
 
+class UnlistedSecretError(SealError):
+    """The secret that sealed this text is not among those that are known here."""
+
+
 class Sealer:
     """Seals with the current secret; opens with any listed one."""
 
@@ -71,7 +75,7 @@ class Sealer:
 
     def _cipher_of(self, secret_id: bytes, salt: bytes) -> AESGCM:
         if secret_id not in self._secrets:
-            raise SealError("sealed with a secret that is not listed")
+            raise UnlistedSecretError("sealed with a secret that is not listed")
         return AESGCM(derive(self._secrets[secret_id], "seal", salt=salt))
 
 

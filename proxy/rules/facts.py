@@ -1,7 +1,7 @@
 """What the ledger keeps of events beside their identity: of pages and of servers alike; see ``EventFacts``."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from proxy.model.event import Redaction
@@ -22,7 +22,7 @@ _facts_of = partial(tuple.__new__, EventFacts)
 def of_visit(case: Case) -> EventFacts:
     """Return what is alike for all events of a page's request."""
     consent, source = _consent(case)
-    return _facts_of((case.policy.site.name, 0, consent, source, (), None, ""))
+    return _alike(case.policy.site.name, consent, source, (), ())
 
 
 def with_keys(facts: EventFacts, user_data: Iterable[str], page: CleanPage) -> EventFacts:
@@ -33,8 +33,15 @@ def with_keys(facts: EventFacts, user_data: Iterable[str], page: CleanPage) -> E
         user_data: The match keys that they carry.
         page: What they say of their page.
     """
-    redactions = words(page.redactions) if page.redactions else ()
-    return _facts_of((facts[0], bits_of(user_data), facts[2], facts[3], redactions, None, ""))
+    return _alike(facts.site, facts.consent, facts.consent_source, tuple(user_data), page.redactions)
+
+
+@lru_cache(maxsize=1024)
+def _alike(
+    site: str, consent: str, source: str, user_data: tuple[str, ...], redactions: tuple[Redaction, ...]
+) -> EventFacts:
+    """Return facts that most visits have in common with others: nothing of them is of one visitor."""
+    return EventFacts(site, bits_of(user_data), consent, source, words(redactions))
 
 
 def _consent(case: Case) -> tuple[str, str]:
@@ -47,7 +54,7 @@ def _consent(case: Case) -> tuple[str, str]:
 
 def of_server(policy: Policy, user_data: Iterable[str] = ()) -> EventFacts:
     """Return what is alike for all events of a server that carry these match keys."""
-    return EventFacts(policy.site.name, bits_of(user_data), NOT_ASKED, "server")
+    return _alike(policy.site.name, NOT_ASKED, "server", tuple(user_data), ())
 
 
 def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str, ...]) -> EventFacts:

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from rolled import HOUR, rollup
 
 from proxy.figures.money import Money, decimal
-from proxy.figures.overview import Overview, overview
+from proxy.figures.overview import MOST_WORDS, Overview, overview
 from proxy.figures.period import period_of
 from proxy.model.event import DropReason
 from proxy.model.ledger import Status
-from proxy.model.rollup import Rollup
+from proxy.model.rollup import OTHER, Rollup
 from proxy.model.units import HOUR_MS
 
 DAY = period_of((HOUR - 23) * HOUR_MS, (HOUR + 1) * HOUR_MS)
@@ -99,6 +99,17 @@ def test_shares_are_of_what_pages_brought() -> None:
     assert (found.bots.share, found.gpc.share, found.consent.share) == (0.30, 0.15, 0.05)
     assert list(found.reasons.items()) == [("unknown_pixel", 70), ("bot", 20), ("gpc", 15), ("no_consent", 5)]
     assert found.dead == {"too_old": 3}
+
+
+def test_made_up_names_cannot_fill_the_answer() -> None:
+    """Of a thousand names the largest are listed, and all others as one: none is lost."""
+    named = [rollup(1 + number % 7, name=f"name-{number}") for number in range(1000)]
+    found = figures(*named, rollup(3, name=OTHER), rollup(1000, name="Purchase"))
+
+    assert len(found.names) == MOST_WORDS
+    assert [group.word for group in found.names[:2]] == [OTHER, "Purchase"]
+    assert [each.name for each in found.match_quality_by_name] == [group.word for group in found.names]
+    assert sum(group.figures.events for group in found.names) == found.total.events
 
 
 _ROLLUPS = st.lists(

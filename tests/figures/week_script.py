@@ -15,7 +15,7 @@ SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 MONDAY = 1_790_553_600_000
 """A midnight of UTC."""
 VISITORS, BLOCKED, OFFLINE, BOTS, GPC = 1000, 300, 100, 50, 80
-SLOT = 10 * MINUTE
+SLOT = 30 * MINUTE
 """What comes within one is stored together; behind it is delivered."""
 OUTAGE = (MONDAY + 2 * DAY + 9 * HOUR, MONDAY + 2 * DAY + 12 * HOUR)
 """When Graph answers 500."""

@@ -6,16 +6,17 @@ from typing import Any, Literal
 
 from clock import NOON, Clock
 from sighted import key, left, order, told
-from support import PIXEL, record, server_record
+from support import PIXEL, record, server_record, until
 
 from proxy.model.event import BrowserCopy
 from proxy.model.join import JoinKind, Twin
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.order import order_key
 from proxy.model.record import Record
+from proxy.model.rollup import RollupQuery, Tally
 from proxy.model.server_request import RequestFields
 from proxy.model.suppression import SuppressionKind
-from proxy.model.units import DAY_MS
+from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import (
     DeliveryState,
@@ -88,10 +89,12 @@ async def _delivers(queue: WholeQueue, clock: Clock) -> None:
     suspects = await queue.claim(PIXEL, most=1000, suspect=True)
     await queue.settle(suspects, _partial(suspects))
     await queue.settle(suspects, _partial(suspects))
-    await queue.append(_records(*range(200, 220)))
-    rest = await _claimed(queue)
-    rows = tuple(_row(each) for segment in rest for each in segment.records)
-    await queue.settle(rest, Settlement(done=tuple(each.ref for each in rest), rows=rows))
+    # Names and kinds of events are new at first, then found, then remembered.
+    for start in (200, 207, 214):
+        await queue.append(_records(*range(start, start + 6)))
+        rest = await _claimed(queue)
+        rows = tuple(_row(each) for segment in rest for each in segment.records)
+        await queue.settle(rest, Settlement(done=tuple(each.ref for each in rest), rows=rows))
     state = DeliveryState("token", 3, NOON + 1000, "paused", _ERROR)
     await queue.keep_lane_state(PIXEL, state)
     assert await queue.lane_state(PIXEL) == state
@@ -165,13 +168,33 @@ async def _keeps_books(queue: WholeQueue, clock: Clock) -> None:
         Filter(pixel=PIXEL, name="PageView", status=Status.DELIVERED, reason="x", action_source="website"),
         Filter(since=0),
         Filter(since=1, id="id-1"),
+        Filter(ids=("id-1",), browser_copy="server", since_ms=NOON - DAY_MS, until_ms=NOON + DAY_MS),
+        Filter(status=Status.DEAD, site="shop", browser_copy="fired", below=f"{NOON}.{NOON * 1000}"),
     ):
         _ = [row async for row in queue.events(wanted)]
+        await queue.event_page(wanted)
+        await queue.waiting(wanted)
+    hour = NOON // HOUR_MS
+    for by_day in (False, True):
+        await queue.rollups(RollupQuery(hour - 48, hour + 1, "shop", PIXEL, "PageView", by_day=by_day))
+    for _ in range(2):
+        await queue.add_tallies([Tally(hour, "origin", "https://a.example", 1)])
+    await queue.tallies(hour - 24, hour + 1)
     letters = await queue.dead(Filter(pixel=PIXEL, name="PageView", id="", reason="rejected", limit=5))
     await queue.dead(Filter(before=1 << 60, id="id-1"))
     ids = [letter.id for letter in letters]
+    dead = [_row(each) for each in _records(1)]
+    changes: dict[str, Any] = {"id": letters[0].event_id, "status": Status.DEAD, "browser_copy": BrowserCopy.PENDING}
+    queue.note([each._replace(**changes) for each in dead])
+    queue.note((), [BrowserCopyUpdate("PageView", letters[0].event_id, BrowserCopy.BLOCKED)], [PIXEL], [b"abcd"])
+    await until(lambda: _is_moved(queue), what="the news of a dead letter's browser copy")
     await queue.replay(ids[:1], not_before_s=NOON // 1000 - 7 * _DAY_S)
     await queue.discard(ids[1:2])
     await queue.append(_records(400, 401, person_digests=(ERASED,)))
     await queue.erase([ERASED], clock())
     queue.stats()
+
+
+async def _is_moved(queue: WholeQueue) -> bool:
+    page = await queue.event_page(Filter(status=Status.DEAD, browser_copy="blocked"))
+    return bool(page.rows)

@@ -17,7 +17,7 @@ from typing import Any
 from proxy.queue.postgres.session import Session
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "proxy" / "queue" / "postgres"
-SMALL_TABLES = {"lane", "meta", "replica"}
+SMALL_TABLES = {"lane", "meta", "pixel_order", "replica"}
 """A row for each pixel, fact and process: reading all of them is what their statements are for."""
 COUNTS = {"SELECT count(*) AS letters FROM dead", "SELECT kind, count(*) AS count FROM mark GROUP BY kind"}
 """Once a minute somebody counts dead letters and suppressions, by an index but for all of it."""

@@ -107,7 +107,7 @@ def test_records_come_back_as_they_were(records: list[Record]) -> None:
 
 
 def indexed(records: Sequence[Record]) -> bytes:
-    """What layouts 3 and 4 wrote: shared parts, and no facts."""
+    """What layouts 3 and 4 were at first: shared parts, and no facts."""
     parts = [
         (each.visitor.hex(), each.bot_reason, b"".join(each.person_digests).hex(), len(each.shared)) for each in records
     ]
@@ -124,9 +124,29 @@ def indexed(records: Sequence[Record]) -> bytes:
 
 @given(RECORDS | from_servers())
 def test_segments_without_facts_are_read(records: list[Record]) -> None:
-    """Layouts 3 and 4 come back with all they had; facts and arrival of their events are not known."""
+    """What layouts 3 and 4 had at first comes back; facts and arrival of these events are not known."""
     before = [record._replace(facts=NO_FACTS, arrived=0) for record in records]
     assert unpack(indexed(before), "1") == tuple(before)
+
+
+def index_of(packed: bytes) -> Any:
+    """The index of a segment, of which nothing is looked up."""
+    return orjson.loads(packed[5 : 5 + int.from_bytes(packed[1:5], "big")])
+
+
+@given(RECORDS | from_servers())
+def test_an_older_version_reads_what_it_knows(records: list[Record]) -> None:
+    """Of two versions that share a database either reads the other's segments: the older one skips what came later."""
+    packed = pack(records)
+    parts, entries, *kinds = index_of(packed)
+    assert packed[:1] in {b"\x03", b"\x04"}
+    assert all(len(part) == len(("visitor", "bot", "people", "length")) for part in parts)
+    facts = [(name, identity, time_s) for name, identity, time_s, _, _, _, _ in entries]
+    source, fields = kinds[0]
+
+    assert facts == [(each.name, each.id, each.time_s) for each in records]
+    assert {part for *_, part, _ in entries} == set(range(len(parts)))
+    assert {(source, RequestFields(**fields))} >= {(each.action_source, each.fields) for each in records}
 
 
 @given(RECORDS)
@@ -170,7 +190,7 @@ def test_what_waits_for_nothing_costs_nothing() -> None:
     plain = sample(1)
 
     assert pack([plain._replace(order=b"k" * 16)]) == pack([plain])
-    assert pack([plain])[:1] == b"\x06"
+    assert pack([plain])[:1] == b"\x03"
     assert pack([plain, plain._replace(pending=Twin(b"k" * 16))])[:1] == b"\x05"
 
 
@@ -190,8 +210,8 @@ def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -
 def test_a_record_of_no_shared_part_is_noticed() -> None:
     """An index that names a part which is not there is damage like any other, and no fault of the claim."""
     packed = pack([sample(1)])
-    (_, ((*_, length),), _) = orjson.loads(packed[5 : 5 + int.from_bytes(packed[1:5], "big")])
-    assert packed.count(b",0,0,%d]" % length) == 1
+    (_, ((*_, length),), *_) = index_of(packed)
+    assert packed.count(b",0,%d]" % length) == 1
 
     with pytest.raises(ValueError, match="not the form"):
-        unpack(packed.replace(b",0,0,%d]" % length, b",9,0,%d]" % length), "1")
+        unpack(packed.replace(b",0,%d]" % length, b",9,%d]" % length), "1")

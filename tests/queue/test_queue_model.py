@@ -24,9 +24,11 @@ from support import record
 from proxy.model.event import DropReason
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
+from proxy.model.rollup import RollupQuery
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import Filter, NewDeadLetter, Remainder, Segment, Settlement
+from proxy.queue.rollup_counts import counted
 
 ENDED = {Status.DELIVERED, Status.DEAD, Status.DROPPED}
 WAYS = ("done", "dead", "part", "tried", "suspect")
@@ -245,6 +247,9 @@ class QueueModel(RuleBasedStateMachine):
         rows = self.run_async(self.rows())
         ends = Counter(of(row) for row in rows if row.status in ENDED)
         assert ends == Counter(self.ended), "rows of the ledger"
+        found = self.run_async(self.queue.rollups(RollupQuery(0, 1 << 30, pixel=self.pixel)))
+        told = {each.key: each.events for each in found}
+        assert told == {key: sums.events for key, sums in counted(rows).items()}, "rollups"
         assert self.ended <= self.stored | self.possible
         assert {event for event in self.stored if event.person not in self.suppressed} <= self.ended, "lost"
 

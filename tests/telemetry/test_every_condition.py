@@ -92,8 +92,8 @@ PROOFS: dict[ConditionCode, tuple[str, str]] = {
         "watch/test_signs.py::test_a_fall_of_the_pair_rate_is_told",
     ),
     "id_reused": (
+        "telemetry/test_sound_proxy.py::test_a_page_that_is_cached_with_its_ids_is_told",
         "edge/test_reused_ids.py::test_it_takes_twenty_and_one_in_fifty",
-        "edge/test_reused_ids.py::test_it_is_over_an_hour_after_the_last_time",
     ),
     "operator_password": (
         "operator/test_password.py::test_wrong_passwords_are_told_once",

@@ -79,6 +79,16 @@ async def test_a_pixel_that_the_owner_stopped_is_told(shop: Installation) -> Non
     assert told == [True, False]
 
 
+async def test_a_page_that_is_cached_with_its_ids_is_told(shop: Installation) -> None:
+    """When a fiftieth of an hour's events, and twenty, have an id of another visitor, its site is named."""
+    told = []
+    for visitor in range(21):
+        await shop.post({**page_views(["cached"]), "fbp": f"fb.1.1700000000000.{1000 + visitor}"})
+        told.append(("id_reused", "shop") in await codes(shop))
+
+    assert told == [False] * 20 + [True]
+
+
 @pytest.mark.parametrize(("ahead_s", "found"), [(0, 0), (55, 0), (90, 1), (-90, 1)])
 async def test_a_clock_that_differs_from_metas_is_told(ahead_s: int, found: int) -> None:
     """By more than a minute in either direction, and over with the next answer that fits."""

@@ -5,6 +5,7 @@ at those of a rare status by an index of their own. It goes on behind a cursor: 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 from proxy.model.ledger import Status
@@ -20,6 +21,8 @@ SLICE = 5000
 """Rows that a page looks at."""
 FOUND = 200
 """Rows that it returns, but for those that share the last one's place."""
+# The planner does not know that a page ends early; so it reads in the order of an index, and sorts nothing large.
+_BY_INDEX = ("SET LOCAL enable_sort = off", "SET LOCAL enable_bitmapscan = off")
 _NEWEST_FIRST = "arrival DESC, number DESC"
 _COLUMNS = f"{FACTS}, {ARRIVAL} AS arrival"
 
@@ -55,13 +58,21 @@ async def page(run: Run, wanted: Filter) -> EventPage:
         wanted: The filter.
     """
     start = ArrivalPlace.read(wanted.below) if wanted.below else START
+    if start is None:
+        return EventPage(())
+    if wanted.until_ms is not None:
+        start = min(start, ArrivalPlace(bounded(wanted.until_ms), -1))
     tables = await day_tables(run)
     # Clocks of two proxies may differ; nothing ends before it came.
     first = (wanted.since_ms or 0) // DAY_MS - 1
-    days = [day for day in days_of(tables, LEDGER) if day >= first]
-    if not days or start is None:
+    days: Sequence[int] = [day for day in days_of(tables, LEDGER) if day >= first]
+    if not days:
         return EventPage(())
-    bottom = _END if wanted.id or wanted.ids else await _bottom(run, days, wanted, start)
+    bottom = _END
+    if not (wanted.id or wanted.ids):
+        for setting in _BY_INDEX:
+            await run(setting)
+        days, bottom = await _slice(run, days, wanted, start)
     most = max(1, min(wanted.limit, FOUND))
     rows = await _found(run, days, wanted, (start, bottom), most)
     last = ArrivalPlace(rows[-1]["arrival"], rows[-1]["number"]) if len(rows) >= most else bottom
@@ -69,12 +80,28 @@ async def page(run: Run, wanted: Filter) -> EventPage:
     return EventPage([row for row in found if is_shown(row, wanted)], None if last == _END else str(last))
 
 
+async def _slice(
+    run: Run, days: Sequence[int], wanted: Filter, start: ArrivalPlace
+) -> tuple[Sequence[int], ArrivalPlace]:
+    """Return the days that a page looks at, and the place down to which it looks, itself included.
+
+    No event of an older day came after that day, so the day before is asked only where the newer ones have too little.
+    """
+    count, bottom = sum(day > start.arrival // DAY_MS for day in days), _END
+    while count < len(days):
+        count += 1
+        bottom = await _bottom(run, days[:count], wanted, start)
+        if bottom.arrival >= days[count - 1] * DAY_MS:
+            return days[:count], bottom
+    return days, bottom
+
+
 async def _bottom(run: Run, days: Sequence[int], wanted: Filter, start: ArrivalPlace) -> ArrivalPlace:
-    """Return the place down to which a page looks, itself included."""
-    looked = Filter(since_ms=wanted.since_ms, until_ms=wanted.until_ms, status=_rare(wanted.status))
+    """Return the last place of a slice of the rows of some days, the end where these have fewer."""
+    looked = Filter(since_ms=wanted.since_ms, status=_rare(wanted.status))
     condition = condition_of(looked, 3)
-    parts = _parts(days, f"{ARRIVAL} AS arrival, number", condition.sql)
-    sql = f"SELECT arrival, number FROM ({parts}) n ORDER BY {_NEWEST_FIRST} OFFSET {SLICE - 1} LIMIT 1"  # noqa: S608
+    part = _Part(f"{ARRIVAL} AS arrival, number", condition.sql, f"LIMIT {SLICE}")
+    sql = f"SELECT arrival, number FROM ({part.of(days)}) n ORDER BY {_NEWEST_FIRST} OFFSET {SLICE - 1} LIMIT 1"  # noqa: S608
     rows = await run(sql, *start, *condition.values)
     return ArrivalPlace(*rows[0]) if rows else _END
 
@@ -87,16 +114,31 @@ async def _found(
     run: Run, days: Sequence[int], wanted: Filter, between: tuple[ArrivalPlace, ArrivalPlace], most: int
 ) -> Sequence[Any]:
     start, bottom = between
-    condition = condition_of(wanted, 6)
+    if wanted.since_ms is not None:
+        bottom = max(bottom, ArrivalPlace(bounded(wanted.since_ms), -1))
+    # Of each bound one: of two the index would not choose the closer one.
+    condition = condition_of(replace(wanted, since_ms=None, until_ms=None), 6)
     # Rows with an id are found by its index, whatever the planner thinks of the order.
-    by_id = bool(wanted.id or wanted.ids)
-    above = f" AND ({ARRIVAL}{' + 0' * by_id}, number) >= ($3::int8, $4::int8)"
-    parts = _parts(days, _COLUMNS, above + condition.sql, by_id=by_id)
-    sql = f"SELECT * FROM ({parts}) n ORDER BY {_NEWEST_FIRST} FETCH FIRST $5 ROWS WITH TIES"  # noqa: S608
+    arrival = f"{ARRIVAL} + 0" if wanted.id or wanted.ids else ARRIVAL
+    above = f" AND ({arrival}, number) >= ($3::int8, $4::int8)"
+    part = _Part(_COLUMNS, above + condition.sql, "FETCH FIRST $5 ROWS WITH TIES", arrival)
+    sql = f"SELECT * FROM ({part.of(days)}) n ORDER BY {_NEWEST_FIRST} FETCH FIRST $5 ROWS WITH TIES"  # noqa: S608
     return await run(sql, *start, *bottom, most, *condition.values)
 
 
-def _parts(days: Sequence[int], columns: str, condition: str, *, by_id: bool = False) -> str:
-    """Return the SQL of what is below ``$1`` and ``$2`` on all days."""
-    below = f"({ARRIVAL}{' + 0' * by_id}, number) < ($1::int8, $2::int8)"
-    return " UNION ALL ".join(f"SELECT {columns} FROM ledger_{day} WHERE {below}{condition}" for day in days)  # noqa: S608
+class _Part(NamedTuple):
+    """What is read of each day: the first rows below ``$1`` and ``$2``, in order, which one index has."""
+
+    columns: str
+    condition: str
+    limit: str
+    arrival: str = ARRIVAL
+
+    def of(self, days: Sequence[int]) -> str:
+        """Return the SQL of all days together."""
+        below = f"({self.arrival}, number) < ($1::int8, $2::int8){self.condition}"
+        order = f"ORDER BY {self.arrival} DESC, number DESC {self.limit}"
+        return " UNION ALL ".join(
+            f"(SELECT {self.columns} FROM ledger_{day} WHERE {below} {order})"  # noqa: S608 - our own text
+            for day in days
+        )

@@ -22,11 +22,12 @@ SLICE = 5000
 """Rows that ``reconcile`` looks at in one transaction."""
 _BEHIND_US = 60_000_000
 _COPIES = "copy = ANY($1::int8[]) AND movable"
-_COPIES = "copy = ANY($1::int8[]) AND movable"
-# That a Pixel fired is final.
+# The list of copies beside the join lets no plan read the whole index, whatever is known of the table's size. That a
+# Pixel fired is final.
 _OTHERWISE = """
 SELECT {facts} FROM unnest($1::int8[], $2::text[]) u(key, now_known)
-JOIN ledger_{day} l ON l.copy = u.key AND l.movable AND l.fate <> u.now_known AND l.fate <> 'fired'
+JOIN ledger_{day} l ON l.copy = u.key AND l.fate <> u.now_known AND l.fate <> 'fired'
+WHERE l.copy = ANY($1::int8[]) AND l.movable
 ORDER BY copy, number FOR UPDATE OF l
 """
 _DEAD = """
@@ -35,11 +36,11 @@ ORDER BY copy, number FOR UPDATE
 """
 _MOVED = """
 UPDATE ledger_{day} l SET fate = u.fate FROM unnest($1::int8[], $2::int8[], $3::text[]) u(copy, number, fate)
-WHERE l.copy = u.copy AND l.movable AND l.number = u.number
+WHERE l.copy = ANY($1::int8[]) AND l.movable AND l.copy = u.copy AND l.number = u.number
 """
 _REPLAYED = """
 UPDATE ledger_{day} l SET replayed = true, movable = NULL FROM unnest($1::int8[], $2::int8[]) u(copy, number)
-WHERE l.copy = u.copy AND l.movable AND l.number = u.number
+WHERE l.copy = ANY($1::int8[]) AND l.movable AND l.copy = u.copy AND l.number = u.number
 """
 _MARK = "SELECT number FROM meta WHERE key = 'copies_moved'"
 _KEEP = "INSERT INTO meta(key, number) VALUES('copies_moved', $1) ON CONFLICT (key) DO UPDATE SET number = $1"

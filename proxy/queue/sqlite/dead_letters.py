@@ -13,7 +13,7 @@ from proxy.model.record import Record
 from proxy.model.verdict import GraphError
 from proxy.queue.codec import pack, unpack
 from proxy.queue.contract import DeadLetter, Filter, NewDeadLetter, ended_row
-from proxy.queue.seal import Sealer, SealError
+from proxy.queue.seal import Sealer, SealError, UnlistedSecretError
 from proxy.queue.sqlite.ledger_tables import where
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,8 @@ class DeadLetters:
         """Return the record of a letter, or None when it was damaged on disk, so that it hides no other letter."""
         try:
             return unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0]
+        except UnlistedSecretError:
+            return None  # whoever reads without the secret knows that; a start without it is refused
         except (SealError, ValueError, IndexError):
             log.exception("dead letter %d of pixel %s was damaged on disk", number, pixel)
             return None

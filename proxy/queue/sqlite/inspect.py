@@ -2,13 +2,15 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.connection import log_is_empty, open_stopped
-from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
+from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE, DataDirBusyError
 from proxy.queue.sqlite.layout import SCHEMA_VERSION
 from proxy.queue.sqlite.reader import Reader
 
@@ -51,11 +53,41 @@ def is_opened_by(directory: Path, sealer: Sealer) -> bool:
         return True
 
 
-def reader_of(directory: Path, sealer: Sealer) -> Reader | None:
+@contextmanager
+def kept_still(directory: Path) -> Iterator[None]:
+    """Keep other processes from working in a data_dir while it is read; nothing is written.
+
+    Raises:
+        DataDirBusyError: when one works there.
+        OSError: when the directory cannot be read.
+    """
+    try:
+        file = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        next(directory.iterdir(), None)  # a directory that is not there, or may not be read, is another matter
+        yield
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataDirBusyError(f"{directory}: a capi-proxy works here") from None
+    else:
+        yield
+    finally:
+        os.close(file)
+
+
+def reader_of(directory: Path, sealer: Sealer, *, may_lack_secrets: bool = False) -> Reader | None:
     """Return a reader of a data_dir in which no process works.
 
-    None where only a start can tell: there is no file, it cannot be read, it has an older or a newer layout, or it
-    holds what the listed secrets do not open.
+    Args:
+        directory: The data_dir.
+        sealer: Opens what rests.
+        may_lack_secrets: Read also what stands beside texts that the sealer cannot open.
+
+    Returns:
+        None where only a start can tell: there is no file, it cannot be read, it has an older or a newer layout, or it
+        holds what the listed secrets do not open.
     """
     path = directory / DATABASE_FILE
     if not path.exists():
@@ -65,7 +97,7 @@ def reader_of(directory: Path, sealer: Sealer) -> Reader | None:
     except apsw.Error:
         return None
     try:
-        if db.pragma("user_version") == SCHEMA_VERSION and _knows_all(db, sealer):
+        if db.pragma("user_version") == SCHEMA_VERSION and (may_lack_secrets or _knows_all(db, sealer)):
             return Reader(db, sealer)
     except (apsw.Error, ValueError):
         pass

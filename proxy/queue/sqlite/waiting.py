@@ -11,9 +11,9 @@ from proxy.queue.contract import FROM_SERVER, Filter, WaitingEvent
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite.segment_table import without
 
-# Segments that are opened, half of them the newest; a segment has up to 500 events.
-_SEGMENTS = 40
-_COLUMNS = "id, pixel, attempts, at, suspect, not_before, sealed, skip"
+# What is opened from either end. A segment has up to 500 events, and of a quiet shop a single event.
+_EVENTS, _SEGMENTS = 3000, 1500
+_COLUMNS = "id, n, pixel, attempts, at, suspect, not_before, sealed, skip"
 
 
 def waiting(db: apsw.Connection, sealer: Sealer, wanted: Filter) -> list[WaitingEvent]:
@@ -32,14 +32,18 @@ def _segments(db: apsw.Connection, wanted: Filter) -> list[Any]:
     condition, values = (" WHERE pixel=?", (wanted.pixel,)) if wanted.pixel else ("", ())
     rows: dict[int, Any] = {}
     for order in ("DESC", "ASC"):
-        sql = f"SELECT {_COLUMNS} FROM segment{condition} ORDER BY id {order} LIMIT {_SEGMENTS // 2}"  # noqa: S608 - our own text
-        found: list[Any] = db.execute(sql, values).fetchall()
-        rows |= {row[0]: row for row in found}
+        sql = f"SELECT {_COLUMNS} FROM segment{condition} ORDER BY id {order} LIMIT {_SEGMENTS}"  # noqa: S608 - our own text
+        events = 0
+        for row in iter(db.execute(sql, values)):
+            if events >= _EVENTS or row[0] in rows:
+                break
+            rows[row[0]] = row
+            events += row[1]
     return list(rows.values())
 
 
 def _events(row: Any, sealer: Sealer) -> Iterator[WaitingEvent]:
-    _, pixel, attempts, at, suspect, not_before, sealed, skip = row
+    _, _, pixel, attempts, at, suspect, not_before, sealed, skip = row
     try:
         records = without(unpack(sealer.open(sealed, pixel.encode()), pixel), skip)
     except (SealError, ValueError):

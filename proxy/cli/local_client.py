@@ -1,0 +1,147 @@
+"""The operator's data in ``data_dir``, or in a shared queue, where no proxy runs beside the command."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from proxy.cli.client_error import OperatorClientError
+from proxy.graph.law import MAX_AGE_MS
+from proxy.installation import Installation, now_ms, open_books
+from proxy.model.suppression import SuppressionKind
+from proxy.operator.documents import BadQueryError
+from proxy.operator.event_json import dead_letter_json, event_json, waiting_json
+from proxy.operator.overview import asked_of, overview_json
+from proxy.operator.persons import suppression_json
+from proxy.queue.contract import ClosedBooks, Erased, Filter
+from proxy.queue.sqlite.data_dir import DATABASE_FILE
+from proxy.queue.sqlite.inspect import reader_of
+from proxy.queue.sqlite.reader import Reader
+from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
+
+
+class LocalClient:
+    """Reads the files of a proxy that does not run as they stand; opens its queue only to change something.
+
+    A shared queue it reads where that is, whoever else works on it.
+    """
+
+    def __init__(self, installation: Installation, *, only_reads: bool = False) -> None:
+        """Take an installation that no other process works in.
+
+        Args:
+            installation: Where the data is.
+            only_reads: Change nothing, and read what stands beside what cannot be opened.
+        """
+        self._installation = installation
+        self._only_reads = only_reads
+        # Beside a shared queue a file is what is left of an older engine, and nothing of it is shown.
+        is_in_file = installation.settings.queue.engine == "sqlite"
+        data_dir, sealer = installation.config.data_dir, installation.sealer()
+        self._reader = reader_of(data_dir, sealer, may_lack_secrets=only_reads) if is_in_file else None
+        self._opened: ClosedBooks | None = None
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        for part in (self._reader, self._opened):
+            if part:
+                await part.close()
+
+    async def _archive(self) -> ClosedBooks | Reader:
+        return self._reader or await self._queue()
+
+    async def _queue(self) -> ClosedBooks:
+        if self._reader:
+            await self._reader.close()
+            self._reader = None
+        if self._only_reads and (why := self._unreadable()):
+            raise OperatorClientError(why)
+        if not self._opened:
+            self._opened = await open_books(self._installation, now_ms)
+        return self._opened
+
+    def _unreadable(self) -> str:
+        """Return why nothing can be read without opening the queue, which needs its secrets; empty where it can."""
+        config = self._installation.config
+        if self._installation.settings.queue.engine == "sqlite":
+            if not (config.data_dir / DATABASE_FILE).exists():
+                return f"{config.data_dir}: no events yet; has the proxy ever run with this configuration?"
+            return f"{config.data_dir}: of another version, or damaged; only a start of the proxy can tell"
+        wanting = ", ".join(f"{key} is {config.missing[key]}" for key in ("secret", "url") if key in config.missing)
+        return (
+            wanting
+            and f"no proxy runs here, and the database cannot be read without its secrets: {wanting}, not set here"
+        )
+
+    def _sealed(self, what: str) -> str:
+        """Return why something cannot be opened; empty where it can."""
+        if self._installation.secret:
+            return ""
+        reference = self._installation.config.missing.get("secret", "not set")
+        return f"{what} is sealed, and server.secret is {reference}, which is not known here"
+
+    async def events(self, wanted: Filter) -> list[dict[str, Any]]:
+        """See ``OperatorClient``."""
+        archive = await self._archive()
+        if wanted.since is not None:
+            return [event_json(row) async for row in archive.events(wanted)]
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await archive.event_page(replace(wanted, limit=wanted.limit - len(found)))
+            found += map(event_json, page.rows)
+            if page.below is None or len(found) >= wanted.limit:
+                return found
+            wanted = replace(wanted, below=page.below)
+
+    async def waiting(self, wanted: Filter) -> list[dict[str, Any]]:
+        """See ``OperatorClient``."""
+        if sealed := self._sealed("what waits"):
+            raise OperatorClientError(sealed)
+        return [waiting_json(event) for event in await (await self._archive()).waiting(wanted)]
+
+    async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """See ``OperatorClient``."""
+        try:
+            wanted = asked_of(asked, now_ms())
+        except BadQueryError as error:
+            raise OperatorClientError(str(error)) from None
+        found: dict[str, Any] = orjson.loads(await overview_json(await self._archive(), wanted))
+        return found
+
+    async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
+        """See ``OperatorClient``."""
+        letters = [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
+        if sealed := self._sealed("the event"):
+            return [{**letter, "event": {"sealed": sealed}} for letter in letters]
+        return letters
+
+    async def replay(self, ids: Sequence[int]) -> int:
+        """See ``OperatorClient``."""
+        return await (await self._queue()).replay(ids, not_before_s=(now_ms() - MAX_AGE_MS) // 1000)
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        """See ``OperatorClient``."""
+        return await (await self._queue()).discard(ids)
+
+    async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
+        """See ``OperatorClient``."""
+        return await (await self._queue()).erase(self._person_digests(person), now_ms())
+
+    async def suppressions(
+        self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
+    ) -> list[dict[str, Any]]:
+        """See ``OperatorClient``."""
+        found = await (await self._archive()).suppressions(kind, limit=limit, after=after)
+        return list(map(suppression_json, found))
+
+    async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
+        """See ``OperatorClient``."""
+        kinds = [kind] if kind else list(SuppressionKind)
+        return len(await (await self._queue()).lift(self._person_digests(person), kinds, now_ms()))
+
+    def _person_digests(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
+        try:
+            return people_of(person, self._installation.person_keys())
+        except UnknownPersonError as error:
+            raise OperatorClientError(f"{error}; accepted: {ACCEPTED}") from None
