@@ -99,7 +99,7 @@ class LiveFeed:
     def join(self, subscriber: Subscriber) -> None:
         """Tell a subscriber what happens from now on."""
         self._subscribers.add(subscriber)
-        if not self._reading:
+        if not self._reading or self._reading.done():
             self._begun = asyncio.Event()
             self._reading = asyncio.create_task(self._read_on(), name="live feed")
 
@@ -158,9 +158,11 @@ class LiveFeed:
                 if time.monotonic() - looked >= _STATUS_EVERY_S:
                     looked, status = time.monotonic(), await self._tell_status(status)
                 await asyncio.sleep(EVERY_S)
-        finally:
+        except Exception:
+            # Not when it is cancelled: whoever is there by then listens to the next reader.
             for subscriber in list(self._subscribers):
                 subscriber.end()
+            raise
 
     def _drop_gone(self) -> None:
         for subscriber in list(self._subscribers):

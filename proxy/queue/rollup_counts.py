@@ -37,6 +37,8 @@ class RollupShare(NamedTuple):
     currency: str
 
 
+# Whoever makes up values reaches it in minutes, and shall not keep others' events from being settled.
+_MOST_SUM = (1 << 63) - 1
 _ZEROS = (0,) * LAG_SLOTS
 # What ``RollupShare(...)`` does, without the call of a function in Python.
 _share_of = partial(tuple.__new__, RollupShare)
@@ -80,7 +82,11 @@ class RollupSums:
 
     def packed(self) -> bytes:
         """Return all but the events as they rest."""
-        values = [(currency, *sums) for currency, sums in sorted(self.values.items()) if sums != (0, 0)]
+        values = [
+            (currency, count, max(-_MOST_SUM, min(total, _MOST_SUM)))
+            for currency, (count, total) in sorted(self.values.items())
+            if count or total
+        ]
         keys = [self.match_keys[bit] for bit in range(len(MATCH_KEYS))]
         return _encode((values, _shortened(keys), _shortened(self.lag)))
 

@@ -204,3 +204,25 @@ async def test_the_stream_ends_with_the_session_and_with_the_proxy(tmp_path: Pat
     # The session of the test is closed by now, and with it the connection; the proxy has not waited for either.
     await asyncio.wait_for(asyncio.gather(reading, return_exceptions=True), 10)
     open_stream.close()
+
+
+async def test_a_fault_of_the_reader_ends_connections_and_the_next_page_is_served(
+    shop: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an error that nobody foresaw pages are hung up on, and find the stream at work when they come again."""
+    queue = local(shop.proxy.queue)
+    waiting, broken = queue.waiting, [False]
+
+    async def breaks(wanted: Any) -> Any:
+        if broken[0]:
+            broken[0] = False
+            raise ZeroDivisionError
+        return await waiting(wanted)
+
+    monkeypatch.setattr(queue, "waiting", breaks)
+    async with listening(shop) as page:
+        broken[0] = True
+        await until(page.answer.content.at_eof, what="the end of the stream")
+    async with listening(shop) as page:
+        await shop.post(page_views(["after-the-fault"]))
+        await until(told(page, "after-the-fault", "delivered"), what="an event after the fault")

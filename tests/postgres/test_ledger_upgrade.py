@@ -11,6 +11,7 @@ from support import PIXEL, SECRET, until
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.rollup import RollupQuery
+from proxy.model.units import DAY_MS
 from proxy.queue.contract import Filter
 from proxy.queue.keys import event_key
 from proxy.queue.postgres.database import Database, Role
@@ -140,12 +141,17 @@ async def test_a_table_that_an_older_version_made_beside_is_completed(new: Books
     old.writes(TODAY + 1)
     for kind in ("ledger", "fate"):
         old.run(f"ALTER TABLE {{schema}}.{kind}_{TODAY + 1} OWNER TO capi")
+    # Before it is completed, it hinders no page and no update.
+    pending = row(2, at=NOON)._replace(arrived=NOON - DAY_MS)
+    await new.write([pending])
+    await new.update((NOON, pending.id, b"", BrowserCopy.BLOCKED))
+    assert pending.id in {each.id for each in (await new.archive.event_page(Filter())).rows}
     await new.ledger.prepare()
     assert await new.database.transact(Role.BOOKS, old_days) == []
-    tomorrow: LedgerRow = row(1, at=NOON + 86_400_000)
+    tomorrow: LedgerRow = row(1, at=NOON + DAY_MS)
     await new.write([tomorrow])
 
-    assert len(await new.archive.rollups(EVER)) == 1
+    assert len(await new.archive.rollups(EVER)) == 2
     assert sorted(old.reads(TODAY + 1)) == ["1:1", "old-1", "old-2"]
 
 
@@ -163,3 +169,16 @@ async def test_a_table_that_somebody_reads_for_long_delays_the_start(
     await dump.close()
     await until(lambda: database.here, what="the database, once nobody reads the table")
     await database.close()
+
+
+async def test_tables_of_older_versions_are_completed_at_each_start(new: Books, old: OldProgram, clock: Clock) -> None:
+    """Also those that an upgrade which was taken back left to older programs alone."""
+    old.writes(TODAY - 3)
+    for kind in ("ledger", "fate"):
+        old.run(f"ALTER TABLE {{schema}}.{kind}_{TODAY - 3} OWNER TO capi")
+    before = len(await new.listed())
+    new.database.leave("as after a fail-over")
+    await until(lambda: new.database.here, what="the database again")
+
+    assert clock() == NOON
+    assert (before, len(await new.listed())) == (4, 6)

@@ -31,6 +31,7 @@ from proxy.queue.contract import (
     dropped_row,
     ended_row,
 )
+from proxy.queue.rollup_counts import RollupShare, RollupSums, rollup
 
 pytestmark = pytest.mark.both_engines
 
@@ -167,6 +168,14 @@ async def test_names_that_are_told_apart_are_bounded(queue: WholeQueue) -> None:
     assert await ids_of(queue, name="Name149") == ["id-149"], "those beyond the bound are found all the same"
 
 
+def test_sums_beyond_64_bits_are_bounded() -> None:
+    """Made-up values, however many, make no sum that cannot be written."""
+    sums = RollupSums()
+    sums.add(RollupShare(1, 1, 0, 10**13, "EUR"), 10**9)
+    key = key_of(ended(arrived(1)))
+    assert rollup(key, sums.events, sums.packed()).values == {"EUR": (10**9, (1 << 63) - 1)}
+
+
 async def test_pixels_of_others_count_as_one(queue: WholeQueue) -> None:
     """A row that stands for many events of pixels that the site does not list counts as many, under no pixel."""
     stranger = record(1, pixel="777")._replace(arrived=NOON, findings=("events:12",))
@@ -278,6 +287,7 @@ async def test_what_waits_is_told(queue: WholeQueue) -> None:
     assert await queue.waiting(Filter(pixel="777")) == []
 
 
+@pytest.mark.only_sqlite
 async def test_of_very_many_the_newest_and_the_oldest_are_told(queue: WholeQueue) -> None:
     """However much waits, the list shows both ends of it, also where each event came alone."""
     for number in range(120):

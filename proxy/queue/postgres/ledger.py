@@ -57,6 +57,8 @@ class SharedLedger:
         self._now = now
         self._days = days
         self._made: set[int] = set()
+        # Days with a table of updates, whichever version made it; one of rows it may have to complete.
+        self._updated_days: set[int] = set()
         self._writers = 0
         self._rollups = SharedRollups()
         self._moves = CopyMoves()
@@ -143,12 +145,12 @@ class SharedLedger:
 
     async def _updates_since(self, run: Run, since: int, copies: Sequence[int]) -> Mapping[int, BrowserCopy]:
         days = range(max(since, self._now() // DAY_MS - self._days), self._now() // DAY_MS + 1)
-        if not self._made.issuperset(days):
-            self._made.update(ledger_days.days_of(await ledger_days.day_tables(run), UPDATES))
+        if not self._updated_days.issuperset(days):
+            self._updated_days = set(ledger_days.days_of(await ledger_days.day_tables(run), UPDATES))
         try:
-            return await latest(run, [day for day in days if day in self._made], copies)
+            return await latest(run, [day for day in days if day in self._updated_days], copies)
         except TableMissingError:
-            self._made.clear()
+            self._updated_days = set()
             raise
 
     def plain_changes(self, rows: Sequence[LedgerRow], places: Sequence[int]) -> Changes | None:

@@ -49,9 +49,10 @@ _CREATIONS = (
 )
 # By the index of the catalogue, whose names are compared byte by byte.
 _NAMES = """
-SELECT relname::text AS name FROM pg_class
+SELECT relname::text AS name FROM pg_class c
 WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r'
-  AND (relname BETWEEN 'ledger_0' AND 'ledger_9a' OR relname BETWEEN 'fate_0' AND 'fate_9a')
+  AND (relname BETWEEN 'fate_0' AND 'fate_9a' OR relname BETWEEN 'ledger_0' AND 'ledger_9a'
+    AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND attname = 'replayed'))
 """
 
 
@@ -75,7 +76,7 @@ async def add_columns(run: Run, day: int) -> None:
 
 
 async def day_tables(run: Run) -> frozenset[str]:
-    """Return the names of all day tables there are."""
+    """Return the names of all day tables, but for those of rows that an older version made and nobody completed yet."""
     names = [str(row["name"]) for row in await run(_NAMES)]
     return frozenset(name for name in names if name.partition("_")[2].isdecimal())
 

@@ -29,7 +29,7 @@ EVERY_S = 0.25
 # Of one transaction.
 _NOTES = 1000
 # So often the day tables are looked after.
-_PREPARE_S = 600.0
+_PREPARE_S = 60.0
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[LedgerRow], list[CopyUpdate]]).decode
 

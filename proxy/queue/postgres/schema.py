@@ -165,14 +165,19 @@ class Schema:
 
     async def _make_fit(self, session: Session) -> None:
         if await self._fits(session):
+            # Programs of an older layout may have worked here alone since.
+            await self._complete_days(session)
             return
         if not await session.fetch("SELECT FROM pg_namespace WHERE nspname = $1", self._name):
             await session.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._name}"')
         await session.execute(_META)
+        await self._complete_days(session)
+        await _together(session, partial(self._migrate, session))
+
+    async def _complete_days(self, session: Session) -> None:
         for day in await ledger_days.old_days(session.fetch):
             # Each by itself, so that those who write the ledger meanwhile wait for no more than one of them.
             await _together(session, partial(ledger_days.add_columns, session.fetch, day))
-        await _together(session, partial(self._migrate, session))
 
     async def _fits(self, session: Session) -> bool:
         """Tell whether nothing has to be done.
