@@ -100,7 +100,7 @@ async def _bottom(run: Run, days: Sequence[int], wanted: Filter, start: ArrivalP
     """Return the last place of a slice of the rows of some days, the end where these have fewer."""
     looked = Filter(since_ms=wanted.since_ms, status=_rare(wanted.status))
     condition = condition_of(looked, 3)
-    part = _Part(f"{ARRIVAL} AS arrival, number", condition.sql, f"LIMIT {SLICE}")
+    part = _DayPart(f"{ARRIVAL} AS arrival, number", condition.sql, f"LIMIT {SLICE}")
     sql = f"SELECT arrival, number FROM ({part.of(days)}) n ORDER BY {_NEWEST_FIRST} OFFSET {SLICE - 1} LIMIT 1"  # noqa: S608
     rows = await run(sql, *start, *condition.values)
     return ArrivalPlace(*rows[0]) if rows else _END
@@ -121,12 +121,12 @@ async def _found(
     # Rows with an id are found by its index, whatever the planner thinks of the order.
     arrival = f"{ARRIVAL} + 0" if wanted.id or wanted.ids else ARRIVAL
     above = f" AND ({arrival}, number) >= ($3::int8, $4::int8)"
-    part = _Part(_COLUMNS, above + condition.sql, "FETCH FIRST $5 ROWS WITH TIES", arrival)
+    part = _DayPart(_COLUMNS, above + condition.sql, "FETCH FIRST $5 ROWS WITH TIES", arrival)
     sql = f"SELECT * FROM ({part.of(days)}) n ORDER BY {_NEWEST_FIRST} FETCH FIRST $5 ROWS WITH TIES"  # noqa: S608
     return await run(sql, *start, *bottom, most, *condition.values)
 
 
-class _Part(NamedTuple):
+class _DayPart(NamedTuple):
     """What is read of each day: the first rows below ``$1`` and ``$2``, in order, which one index has."""
 
     columns: str
