@@ -1,5 +1,7 @@
 """Makes a large ledger with SQL: finished events of the last days, and rollups of the last 400, in either engine.
 
+More than 250 lines: the same stock is written twice, in the tables of each engine.
+
 Of an ordinary shop: ten event names, nine in ten events delivered, of a quarter the browser copy blocked. Rows go
 straight into the tables of a queue that was opened once; nothing else of it is passed by.
 """

@@ -27,8 +27,9 @@ def helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
     context = click.Context(command, info_name=name)
     yield name, command.get_help(context)
     if isinstance(command, click.Group):
-        for part, below in command.commands.items():
-            yield from helps(below, f"{name} {part}")
+        for part in command.list_commands(context):
+            if below := command.get_command(context, part):
+                yield from helps(below, f"{name} {part}")
 
 
 HELPS = dict(helps(main, "capi-proxy"))

@@ -1,5 +1,7 @@
 """The script of a week of a shop: who comes, what each page sends and when, and what must become of every event.
 
+More than 250 lines: the whole week stands in one place, as a table of what visitors do.
+
 It knows nothing of the proxy's rules and figures: what it expects is written down as it is made up.
 """
 

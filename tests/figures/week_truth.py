@@ -1,5 +1,7 @@
 """What every figure of the week must be, counted from the script alone.
 
+More than 250 lines: one independent count of every figure.
+
 Written without a look at how the proxy makes its figures: plain loops over a list of what must have happened.
 """
 

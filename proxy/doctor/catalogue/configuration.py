@@ -120,7 +120,7 @@ ROWS = {
     "test_code_endless": CatalogueRow(
         DOUBT,
         "a test code without an end",
-        "test events count in reports and reach audiences, and a forgotten code marks every real event",
+        "test events count in reports and reach audiences, and with a forgotten code every real event is a test event",
         "give it an end",
     ),
     "test_code_over": CatalogueRow(
