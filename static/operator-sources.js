@@ -32,7 +32,7 @@ export const sources = {
     const refused = refusedPart();
     const tags = tagsPart();
     const content = make("div", { hidden: "" }, refused.element, tags.element, sites);
-    main.append(make("p", { class: "hint" }, "Where events come from, which tag brings them, and what is refused or left out."), note, loading, content);
+    main.append(make("p", { class: "hint" }, "Where events come from, which tag brings them, and what is refused or left out. Tags, refusals and consent are counted once a minute."), note, loading, content);
     /** @param {Sources} answer */
     const show = (answer) => {
       loading.hidden = true;
