@@ -4,6 +4,8 @@ More than 250 lines: the same stock is written twice, in the tables of each engi
 
 Of an ordinary shop: ten event names, nine in ten events delivered, of a quarter the browser copy blocked. Rows go
 straight into the tables of a queue that was opened once; nothing else of it is passed by.
+
+More than 250 lines: one shop, said to two engines in the same words.
 """
 
 import itertools
