@@ -44,16 +44,27 @@ async def _export(client: OperatorClient, directory: Path) -> Mapping[str, int]:
 
 async def _written(pages: _Pages, path: Path) -> int:
     """Write a file that appears whole or not at all; return how many lines it has."""
-    count, temporary = 0, path.with_name(f"{path.name}.new")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "wb") as lines, tqdm(desc=path.name, unit=" lines", disable=None) as bar:
+    temporary = path.with_name(f"{path.name}.new")
+    try:
+        count = await _lines(pages, temporary)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(path)
+    return count
+
+
+async def _lines(pages: _Pages, path: Path) -> int:
+    """Write pages durably into a file; return how many lines they are."""
+    count = 0
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(file, "wb") as lines, tqdm(desc=path.stem, unit=" lines", disable=None) as bar:
         async for page in pages:
             lines.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in page)
             count += len(page)
             bar.update(len(page))
         lines.flush()
         os.fsync(lines.fileno())
-    temporary.replace(path)
     return count
 
 
