@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import apsw
 import pytest
@@ -43,11 +44,15 @@ VISITORS = (b"anna", b"bert")
 def as_counted(rows: Iterable[LedgerRow]) -> list[Rollup]:
     """Return rows as the rollups of their hours, in their order."""
     found = (rollup(key, sums.events, sums.packed()) for key, sums in counted(rows).items())
-    return sorted((each for each in found if each.events), key=lambda each: each.key)
+    return in_order(each for each in found if each.events)
 
 
 def in_order(found: Iterable[Rollup]) -> list[Rollup]:
-    return sorted(found, key=lambda each: each.key)
+    """Sort rollups; a match key that no event carries may stand there with a zero or not at all."""
+    carried = (
+        replace(each, match_keys={key: count for key, count in each.match_keys.items() if count}) for each in found
+    )
+    return sorted(carried, key=lambda each: each.key)
 
 
 def of_days(found: Iterable[Rollup]) -> dict[tuple[object, ...], int]:
