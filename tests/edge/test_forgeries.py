@@ -20,7 +20,7 @@ async def _shop(tmp_path: Path) -> AsyncIterator[Installation]:
 
 async def buy(shop: Installation, fbp: str, value: float, order: str = "order-shop-1002") -> None:
     data = {"value": value, "currency": "EUR", "order_id": order.rpartition("-")[2]}
-    status, _, _ = await shop.post(wire({"name": "Purchase", "id": order, "data": data, "pixel": "fired"}, fbp=fbp))
+    status, _, _ = await shop.post(wire({"name": "Purchase", "id": order, "data": data, "pixel": "pending"}, fbp=fbp))
     assert status == 204
 
 
@@ -89,5 +89,5 @@ async def test_a_stranger_does_not_tell_of_the_buyers_browser(shop: Installation
         return bool(row["browser_copy"] == "blocked")
 
     await until(joined, what="the buyer's own updates")
-    assert forged["browser_copy"] == "fired"
+    assert forged["browser_copy"] == "pending"
     assert "visitor" not in forged

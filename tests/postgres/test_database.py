@@ -9,7 +9,7 @@ async def test_a_statement_is_a_transaction(database: Database) -> None:
     """What one role wrote is there for another, and a uuid is 16 bytes on both ways."""
     rows = await database.run(Role.BOOKS, "SELECT id, layout FROM replica WHERE id = $1", database.replica)
 
-    assert [(row["id"], row["layout"]) for row in rows] == [(database.replica, 1)]
+    assert [(row["id"], row["layout"]) for row in rows] == [(database.replica, 2)]
 
 
 async def failing(database: Database) -> None:
