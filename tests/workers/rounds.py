@@ -37,8 +37,12 @@ async def steady_load(machine: Machine, name: str, *, clients: int = 16) -> Asyn
 
 
 async def all_here(machine: Machine) -> dict[str, int]:
-    """Wait until all processes of a machine run; return their ids by name."""
+    """Wait until all processes of a machine run; return their ids by name.
+
+    Until the parent has told of its start, the end of any of them ends all.
+    """
     names = {"back", *(f"front-{number}" for number in range(1, machine.workers + 1))}
+    await until(lambda: "\nworkers " in machine.log(), what="the parent's word that all are ready")
     await until(lambda: machine.children().keys() == names, what="all processes")
     return machine.children()
 

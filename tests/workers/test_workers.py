@@ -53,6 +53,8 @@ async def test_connections_that_wait_at_a_dead_front_are_served_by_the_next(tmp_
         await machine.start()
         first = (await all_here(machine))["front-1"]
         kill(first, signal.SIGSTOP)
+        state = Path(f"/proc/{first}/stat")
+        await until(lambda: state.read_text().rpartition(") ")[2].startswith("T"), what="the front to stand still")
         waiting = [asyncio.create_task(post(machine, f"waiting-{number}")) for number in range(24)]
         # The kernel spreads connections over both; those of the other front are answered.
         await until(lambda: sum(task.done() for task in waiting) > 2, what="the answers of the other front")
