@@ -8,6 +8,7 @@ from proxy.model.event import Redaction
 from proxy.model.event_facts import EventFacts, bits_of, parts_of
 from proxy.model.request import Consent
 from proxy.rules.case import Case
+from proxy.rules.payload.money import currencies
 from proxy.rules.payload.pages import CleanPage
 from proxy.rules.policy import Policy
 
@@ -69,7 +70,9 @@ def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str,
     if value is None:
         return facts._replace(redactions=facts.redactions + redactions) if redactions else facts
     currency = data.get("currency", "")
-    return _facts_of((*facts[:4], facts.redactions + redactions, value, currency if isinstance(currency, str) else ""))
+    # Servers may say what they like, and each word would be a sum of its own.
+    code = currency.upper() if isinstance(currency, str) else ""
+    return _facts_of((*facts[:4], facts.redactions + redactions, value, code if code in currencies() else ""))
 
 
 def words(redactions: Iterable[Redaction]) -> tuple[str, ...]:
