@@ -72,6 +72,8 @@ class Lab:
     retry_after: str = "0"
     batches: list[Batch] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
+    earlier: set[str] = field(default_factory=set)
+    """Ids of events of pages that a test has done with."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the Pixel's script may come."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,7 +90,17 @@ class Lab:
     @property
     def events(self) -> list[dict[str, Any]]:
         """All events that were taken."""
-        return [event for batch in self.batches if batch.status < 300 for event in batch.events]
+        return [event for batch in self.batches if batch.status < 300 for event in self.new(batch)]
+
+    def new(self, batch: Batch) -> list[dict[str, Any]]:
+        """Return the events of a batch, without those of earlier pages."""
+        return [event for event in batch.events if event["id"] not in self.earlier]
+
+    def begin_again(self) -> None:
+        """Forget what arrived; what a page that is left sends once more, as it was not answered yet, counts no more."""
+        self.earlier |= {event["id"] for batch in self.batches for event in batch.events}
+        self.fired.clear()
+        self.batches.clear()
 
     @property
     def mirrored_pairs(self) -> list[Pair]:

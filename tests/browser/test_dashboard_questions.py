@@ -32,6 +32,7 @@ async def enter(desk: Desk, page: str) -> None:
     """Open the dashboard as by its plain address, and go to a page by the list of pages."""
     await desk.page.goto(f"{desk.office.origin}/")
     await desk.page.get_by_role("navigation", name="Pages").get_by_role("link", name=page).click()
+    await expect(desk.page.get_by_role("heading", level=1)).to_have_text(page)
     await desk.loaded()
 
 

@@ -69,8 +69,7 @@ ROUTES: dict[str, tuple[list[str], list[str]]] = {
 async def test_each_route_is_one_page_view_with_an_id(page: Page, lab: Lab, placement: str) -> None:
     """Each new address is one PageView of each pixel that hears `track`, and with the tag it has an id."""
     for name, (steps, wanted) in ROUTES.items():
-        lab.fired.clear()
-        lab.batches.clear()
+        lab.begin_again()
         two = script(
             "fbq('init', '111')",
             "fbq('init', '222')",
@@ -85,7 +84,7 @@ async def test_each_route_is_one_page_view_with_an_id(page: Page, lab: Lab, plac
         assert sorted([("111", "/"), *(("111", place) for place in wanted)]) == sorted(views(lab)), name
         if placement != "none":
             assert lab.fired_pairs == lab.mirrored_pairs, name
-            told = {event["id"]: batch.body["url"] for batch in lab.batches for event in batch.events}
+            told = {event["id"]: batch.body["url"] for batch in lab.batches for event in lab.new(batch)}
             assert {hit["eid"]: hit["dl"] for hit in lab.fired} == told, name
 
 
@@ -101,8 +100,7 @@ OWN = {
 async def test_a_page_that_tells_its_routes_is_left_to_it(page: Page, lab: Lab, placement: str) -> None:
     """Where the page itself sends the PageView of an address, the tag sends none for it."""
     for name, step in OWN.items():
-        lab.fired.clear()
-        lab.batches.clear()
+        lab.begin_again()
         await show(page, lab, head(lab, placement), BASE, CALLS)
         await page.evaluate(f"async () => {{ {step} await {NEXT}; await {NEXT} }}")
         await end(page, lab, placement)
