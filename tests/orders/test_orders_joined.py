@@ -16,7 +16,7 @@ from world import WAIT_S, Sent, World, policy
 
 ORDERS = int(os.environ.get("CAPI_PROXY_ORDERS", "2500"))
 """Of ``make faults`` ten thousand."""
-# In other worlds are two guests of one address of whom nobody can tell whose order it is: docs/server-events.md has them.
+# Other worlds have two guests of one address whom nobody can tell apart: docs/server-events.md names them.
 SEED = 15 if ORDERS < 10_000 else 14
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a directory of the test's own is made there
 
