@@ -1,6 +1,7 @@
 """The commands as an owner meets them: where they look, what they need, what they print."""
 
 import asyncio
+import gc
 import logging
 import os
 import subprocess
@@ -20,6 +21,7 @@ from servers import served
 from support import SECRET, until
 
 from proxy.app import running
+from proxy.cli import commands
 from proxy.cli.commands import main
 from proxy.cli.terminal import Lines, printable
 from proxy.config import load
@@ -55,6 +57,21 @@ def invoke(*arguments: str) -> Result:
 def config_file(path: Path, text: str = SOUND) -> str:
     path.write_text(text)
     return str(path)
+
+
+def test_the_collector_rests_while_a_command_is_imported_and_not_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No import pays for looking through the ones before it; collection goes on behind it, and behind a failed one."""
+    seen = []
+
+    def fail(_name: str) -> None:
+        seen.append(gc.isenabled())
+        raise ImportError("no such module")
+
+    monkeypatch.setattr(commands, "import_module", fail)
+    result = invoke("check")
+
+    assert isinstance(result.exception, ImportError)
+    assert (seen, gc.isenabled()) == ([False], True)
 
 
 def test_the_configuration_is_found_by_itself(tmp_path: Path) -> None:
