@@ -49,9 +49,6 @@ export const DEAD = {
   not_received: "Meta answered three times that it counted nothing",
 };
 
-/** @type {Record<string, string>} Why an event is a duplicate, where it is no plain repeat. */
-const REPEATS = { server_copy: "the event of the shop’s server is sent in its place" };
-
 /** @type {Record<string, string>} What gives a machine away. */
 const MACHINES = {
   "bot:crawler": "the user agent is a crawler’s",
@@ -141,7 +138,7 @@ export const reasonText = ({ status, reason, browser_copy, held_until: until, su
   if (status == "dropped") return DROPPED[reason] || reason;
   if (status == "dead") return DEAD[reason] || reason;
   if (status == "replayed") return "it was dead and was put back; what became of it then stands by itself";
-  if (status == "duplicate") return REPEATS[reason] || "the same visitor sent this name and id before";
+  if (status == "duplicate") return reason == "server_copy" ? "the event of the shop’s server is sent in its place" : "the same visitor sent this name and id before";
   if (MACHINES[reason]) return `sent, but ${MACHINES[reason]}`;
   return reason || (browser_copy == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
 };
