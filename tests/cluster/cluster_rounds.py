@@ -120,18 +120,25 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    directory: Path, *, hold_s: float, cut_s: float, lines: Sequence[str] = (), impatient: bool = True
+    directory: Path,
+    *,
+    hold_s: float = 0.0,
+    cut_s: float = 0.0,
+    lines: Sequence[str] = (),
+    proxies: int = PROXIES,
+    impatient: bool = True,
 ) -> AsyncIterator[Stage]:
-    """Run three servers, three proxies that share them, and the simulator.
+    """Run three servers, proxies that share them, and the simulator.
 
     Args:
         directory: Of the proxies.
         hold_s: How long a fault lasts, in seconds.
         cut_s: How long a cut of the network lasts.
         lines: More lines of ``[queue]``.
+        proxies: How many.
         impatient: The proxies come back to the database at once, however often it left.
     """
-    async with simulator() as graph, trio(PROXIES) as servers, aiohttp.ClientSession() as session:
-        addresses = [servers.address(client) for client in range(PROXIES)]
-        async with fleet(directory, graph, addresses, "\n".join(lines), impatient=impatient) as proxies:
-            yield Stage(servers, proxies, graph, session, hold_s, cut_s, impatient)
+    async with simulator() as graph, trio(proxies) as servers, aiohttp.ClientSession() as session:
+        addresses = [servers.address(client) for client in range(proxies)]
+        async with fleet(directory, graph, addresses, "\n".join(lines), impatient=impatient) as running:
+            yield Stage(servers, running, graph, session, hold_s, cut_s, impatient)

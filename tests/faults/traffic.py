@@ -67,7 +67,7 @@ class Account:
 
 
 async def settled_account(
-    session: aiohttp.ClientSession, graph: str, acknowledged: set[str], *, seconds: float = 60.0, pixel: str = PIXEL
+    session: aiohttp.ClientSession, graph: str, acknowledged: set[str], *, seconds: float = 120.0, pixel: str = PIXEL
 ) -> Account:
     """Wait until every acknowledged event arrived, or no more arrive for a while; return the account.
 
