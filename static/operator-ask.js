@@ -10,7 +10,13 @@ const PATIENCE_MS = 30_000;
 const SLOW_MS = 700;
 
 /** The proxy answered, but not with what was asked. */
-export class Refusal extends Error {}
+export class Refusal extends Error {
+  /** @param {string} message @param {number} [status] of HTTP */
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status;
+  }
+}
 
 /** @param {string} path @param {unknown} [order] what to POST */
 export const ask = async (path, order) => {
@@ -20,7 +26,7 @@ export const ask = async (path, order) => {
   setClock(answer.headers.get("Date"));
   if (answer.status == 401 && path != "api/session") signIn();
   const body = await bodyOf(answer);
-  if (body.error || !answer.ok) throw new Refusal(body.error || `HTTP ${answer.status}`);
+  if (body.error || !answer.ok) throw new Refusal(body.error || `HTTP ${answer.status}`, answer.status);
   return body;
 };
 

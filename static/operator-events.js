@@ -2,7 +2,8 @@
 
 import { ask, poll, showRefusalIn } from "./operator-ask.js";
 import { byId, chip, fillLinks, link, make, moment, say, why } from "./operator-elements.js";
-import { WAITING_FIELDS, eventQuery, fillFilters, filterForm, isFiltered, isWanted, offerNames } from "./operator-filters.js";
+import { WAITING_FIELDS, eventQuery, fillFilters, filterForm, isFiltered, isWanted, offerNames, stopTyping } from "./operator-filters.js";
+import { inOrder, isWaiting, keyOf, withRow } from "./operator-event-rows.js";
 import { clock, count, money } from "./operator-format.js";
 import { storyLink } from "./operator-page.js";
 import { rangeWords, spanOf } from "./operator-range.js";
@@ -16,14 +17,9 @@ const LIMIT = 50;
 const MOST_ROWS = 200;
 const STREAMED_MS = 30_000;
 const UNSTREAMED_MS = 2000;
+const LONG_MS = 1000;
 const QUIET_MS = 10_000;
 const TOGETHER_MS = 100;
-
-/** @param {Row} row */
-const keyOf = ({ pixel, name, id, arrived, at }) => JSON.stringify([pixel, name, id, arrived || at]);
-
-/** @param {Row} row */
-const isWaiting = ({ status }) => status == "waiting";
 
 /** @type {import("./operator-elements.js").Column<Row>[]} */
 const COLUMNS = [
@@ -82,8 +78,17 @@ export const events = {
     let rows = [];
     /** @type {string | null} */
     let below = null;
+    /** What was heard since the latest question, whose answer may not know of it. @type {Row[]} */
+    let heard = [];
+    let askedAt = 0;
+    let isAsking = false;
+    /** Whether more happened than the answer will say that is under way. */
+    let isLate = false;
+    /** Whether rows were left out that the link to older events would pass over. */
+    let isCut = false;
     let announcedAt = 0;
     let showing = 0;
+    let filling = 0;
     let unannounced = 0;
 
     const isNewest = () => !current().parameters.get("below") && spanOf(current().parameters).isLive;
@@ -91,10 +96,10 @@ export const events = {
     const show = () => {
       const { parameters } = current();
       offerNames(rows);
-      if (rows.length) found.fill(rows, captionOf(rows.length, parameters, isNewest()));
+      if (rows.length) found.fill(rows, captionOf(rows, parameters, isNewest()));
       const content = rows.length ? found.element : emptiness(parameters);
       if (!rows.length || place.firstElementChild != content) place.replaceChildren(content);
-      fillLinks(paging, pageLinks(parameters, below, rows.length));
+      fillLinks(paging, pageLinks(parameters, isCut ? null : below, rows.length));
       paging.hidden = !paging.childElementCount;
     };
 
@@ -106,10 +111,21 @@ export const events = {
       }, TOGETHER_MS);
     };
 
+    /** Put an event that was heard of where it belongs. @param {Row} row */
+    const put = (row) => {
+      const more = withRow(rows, row, isWanted(row), below == null);
+      isCut ||= more.length > MOST_ROWS;
+      rows = more.slice(0, MOST_ROWS);
+    };
+
     const question = async () => {
+      heard = [];
+      askedAt = Date.now();
+      isAsking = true;
+      isLate = false;
       const { parameters } = current();
       const status = parameters.get("status");
-      const waits = !parameters.get("below") && !parameters.get("reason") && !parameters.get("browser_copy") && (!status || status == "waiting");
+      const waits = !parameters.get("below") && !parameters.get("reason") && (!status || status == "waiting");
       const query = eventQuery(parameters);
       query.set("limit", `${LIMIT}`);
       if (parameters.get("below")) query.set("below", `${parameters.get("below")}`);
@@ -120,22 +136,34 @@ export const events = {
       if (ended.status == "rejected") throw ended.reason;
       // What ended is worth showing even while the queue cannot tell what waits.
       const isPart = waiting.status == "rejected";
-      return { rows: [...(isPart ? [] : waiting.value.waiting), ...ended.value.events], below: ended.value.below, isPart };
+      return { rows: inOrder(isPart ? [] : waiting.value.waiting, ended.value.events), below: ended.value.below, isPart };
     };
 
     const list = poll(
       question,
       (answer) => {
+        isAsking = false;
         ({ rows, below } = answer);
+        isCut = false;
+        heard.forEach(put);
         show();
         say(note, answer.isPart ? "What waits cannot be listed at this moment; what ended can." : "");
       },
       (error) => {
+        isAsking = false;
         place.querySelector(".loading")?.remove();
         showRefusalIn(note)(error);
       },
-      () => (isStreaming() ? STREAMED_MS : UNSTREAMED_MS),
+      () => (isStreaming() && !isLate ? STREAMED_MS : UNSTREAMED_MS),
     );
+
+    /** Ask again; a question that takes long has its answer first, or there would be none while events rain. */
+    const catchUp = () => {
+      clearTimeout(filling);
+      filling = 0;
+      isLate = isAsking && Date.now() - askedAt > LONG_MS;
+      if (!isLate) list.now();
+    };
 
     /** Say that events came, but not more often than one can bear to hear. */
     const announce = () => {
@@ -146,13 +174,20 @@ export const events = {
       unannounced = 0;
     };
 
+    const rest = () => {
+      clearTimeout(filling);
+      filling = 0;
+      list.stop();
+    };
+
     return {
       look: () => void list.now(),
-      catchUp: () => void list.now(),
-      rest: list.stop,
+      catchUp,
+      rest,
       leave: () => {
         clearTimeout(showing);
-        list.stop();
+        stopTyping(form);
+        rest();
       },
       learn: () => fillFilters(form, current().parameters),
       follow: (parameters) => {
@@ -161,38 +196,25 @@ export const events = {
       },
       hear: (/** @type {Row} */ row) => {
         if (!isNewest()) return;
-        rows = withRow(rows, row, isWanted(row), below == null).slice(0, MOST_ROWS);
+        heard.push(row);
+        if (heard.length > MOST_ROWS) heard.shift();
+        put(row);
         showSoon();
+        if (isCut) filling ||= setTimeout(catchUp, UNSTREAMED_MS);
         if (isWanted(row)) announce();
       },
     };
   },
 };
 
-/**
- * Return the rows with an event that arrived or ended, which replaces what was known of it.
- *
- * @param {Row[]} rows @param {Row} row @param {boolean} isIn whether it is asked for @param {boolean} isLast whether no page follows
- */
-const withRow = (rows, row, isIn, isLast) => {
-  const same = (/** @type {Row} */ other) =>
-    other.pixel == row.pixel && other.name == row.name && other.id == row.id && other.arrived == row.arrived;
-  const before = rows.findIndex((other) => same(other) && (isWaiting(other) || isWaiting(row) || other.number == row.number));
-  if (before >= 0 && isWaiting(row) && !isWaiting(rows[before])) return rows;
-  const others = rows.filter((_, index) => index != before);
-  if (!isIn) return others;
-  const place = others.findIndex((other) => (other.arrived || other.at) <= (row.arrived || row.at));
-  // What is older than the whole page belongs to one of the next pages.
-  if (place < 0 && !isLast && before < 0) return others;
-  return others.toSpliced(place < 0 ? others.length : place, 0, row);
-};
-
-/** @param {number} listed @param {URLSearchParams} parameters @param {boolean} isNewest */
-const captionOf = (listed, parameters, isNewest) => {
+/** @param {Row[]} rows @param {URLSearchParams} parameters @param {boolean} isNewest */
+const captionOf = (rows, parameters, isNewest) => {
+  const listed = rows.length;
   const events = `${count(listed)} ${listed == 1 ? "event" : "events"}`;
   const which = isFiltered(parameters) ? ` that ${listed == 1 ? "matches" : "match"}` : "";
   const live = isNewest ? " New ones appear by themselves." : "";
-  return `${events}${which} of ${rangeWords(parameters)}, in your local time.${live}`;
+  const most = rows.filter(isWaiting).length >= LIMIT ? " More may wait than are listed; Pixels says how many." : "";
+  return `${events}${which} of ${rangeWords(parameters)}, in your local time.${live}${most}`;
 };
 
 /** @param {URLSearchParams} parameters @param {string | null} below @param {number} listed */

@@ -11,6 +11,8 @@ import { COPIES, REASONS, STATUSES } from "./operator-words.js";
 const TYPING_MS = 300;
 const CHOOSING_MS = 1000;
 const AROUND_MS = 5 * 60_000;
+/** What the API calls the browser copy of a server's event, which has none. */
+const NO_COPY = "server";
 const FIELDS = ["status", "browser_copy", "site", "pixel", "name", "id", "reason", "action_source"];
 
 /** @param {string} label @param {string} name @param {[value: string, text: string][]} options */
@@ -26,7 +28,7 @@ const parts = () => [
   make("datalist", { id: "names" }),
   make("label", {}, "Around", make("input", { name: "around", type: "datetime-local", "aria-describedby": "around-hint" })),
   choice("Status", "status", labels(STATUSES)),
-  choice("Browser copy", "browser_copy", labels(COPIES)),
+  choice("Browser copy", "browser_copy", [...labels(COPIES), [NO_COPY, "None: a server’s event"]]),
   choice("Why", "reason", Object.entries(REASONS)),
   choice("Site", "site", []),
   choice("Pixel", "pixel", []),
@@ -37,11 +39,9 @@ const parts = () => [
 /** Return the form. */
 export const filterForm = () => {
   const form = /** @type {HTMLFormElement} */ (make("form", { id: "filters", class: "filters", "aria-label": "Filter events", autocomplete: "off" }, ...parts()));
-  let typing = 0;
   /** @param {(hash: string) => void} lead @param {Record<string, string>} [range] */
   const settle = (lead, range = {}) => {
-    clearTimeout(typing);
-    delete form.dataset.typing;
+    stopTyping(form);
     lead(linkWith({ ...valuesOf(form), ...range, below: "" }));
   };
   const showAround = () => settle(go, around(Date.parse(form.around.value)));
@@ -51,21 +51,27 @@ export const filterForm = () => {
     else settle(go);
   });
   form.addEventListener("input", ({ target }) => {
-    clearTimeout(typing);
-    form.dataset.typing = "";
+    stopTyping(form);
     const { name, value } = /** @type {HTMLInputElement} */ (target);
+    const isAround = name == "around";
     // A year that is being typed is a year of the first millennium.
-    if (name == "around") typing = Date.parse(value) > 0 ? setTimeout(showAround, CHOOSING_MS) : 0;
-    else typing = setTimeout(() => settle(replace), TYPING_MS);
+    const isWhole = !isAround || Date.parse(value) > 0;
+    const timer = isWhole ? setTimeout(isAround ? showAround : () => settle(replace), isAround ? CHOOSING_MS : TYPING_MS) : 0;
+    form.dataset.typing = `${timer}`;
   });
   form.addEventListener("reset", (event) => {
     event.preventDefault();
-    clearTimeout(typing);
-    delete form.dataset.typing;
+    stopTyping(form);
     go(linkWith({ ...Object.fromEntries(FIELDS.map((name) => [name, ""])), below: "" }));
     for (const field of form.querySelectorAll("input, select")) /** @type {HTMLInputElement} */ (field).value = "";
   });
   return form;
+};
+
+/** Change nothing by what is being typed. @param {HTMLFormElement} form */
+export const stopTyping = (form) => {
+  clearTimeout(Number(form.dataset.typing));
+  delete form.dataset.typing;
 };
 
 /** @param {number} ms */
@@ -116,8 +122,8 @@ export const eventQuery = (parameters, names = FIELDS) => {
   return query;
 };
 
-/** What the API takes for events that wait. */
-export const WAITING_FIELDS = ["site", "pixel", "name", "id", "action_source"];
+/** What tells events that wait from each other. */
+export const WAITING_FIELDS = ["site", "pixel", "name", "id", "browser_copy", "action_source"];
 
 /** Whether an event is among those that the address asks for. @param {Record<string, any>} event */
 export const isWanted = (event) => {
@@ -126,5 +132,7 @@ export const isWanted = (event) => {
   const { from, to } = rangeQuery(parameters);
   if (event.arrived < Number(from) || event.arrived >= Number(to || Infinity)) return false;
   if (ids.length && !ids.includes(event.id)) return false;
-  return FIELDS.every((name) => name == "id" || !parameters.get(name) || parameters.get(name) == event[name]);
+  /** @type {Record<string, any>} */
+  const words = { ...event, browser_copy: event.browser_copy || NO_COPY };
+  return FIELDS.every((name) => name == "id" || !parameters.get(name) || parameters.get(name) == words[name]);
 };

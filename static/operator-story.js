@@ -5,7 +5,7 @@ import { chip, facts, graphErrorParts, link, make, momentLine, reconcile, sectio
 import { age, clock, count, dayAndClock, money } from "./operator-format.js";
 import { MATCH_KEYS, consentText, redactionText } from "./operator-names.js";
 import { current, linkTo } from "./operator-router.js";
-import { COPIES, DEAD, REASONS, STATUSES, causeText, findingTexts } from "./operator-words.js";
+import { COPIES, DEAD, REASONS, STATUSES, causeText, findingTexts, reasonText } from "./operator-words.js";
 
 /** @typedef {import("./operator-words.js").Row} Row */
 
@@ -30,8 +30,9 @@ export const story = {
     const answer = make("p", { id: "answer", class: "answer" });
     const copy = make("p", { id: "copy-answer", class: "answer" });
     const line = make("ol", { id: "timeline", class: "timeline" });
+    const proofTitle = make("h3");
     const proof = make("div");
-    const found = section("story", "", answer, copy, make("h3", {}, "From the page to Meta"), line, make("h3", {}, "What was sent, and why it was allowed"), proof);
+    const found = section("story", "", answer, copy, make("h3", {}, "From the page to Meta"), line, proofTitle, proof);
     found.hidden = true;
     main.append(make("p", { class: "hint" }, link("All events", linkTo("events"))), note, found);
     let isDecided = false;
@@ -49,6 +50,7 @@ export const story = {
       answer.replaceChildren(...answerParts(told));
       copy.replaceChildren(...copyParts(told));
       reconcile(line, stepsOf(told), ({ key }) => key, () => make("li"), (item, step) => item.replaceChildren(...stepParts(step)));
+      proofTitle.textContent = ["dropped", "duplicate"].includes(told.state) ? "What was known when it came" : "What was sent, and why it was allowed";
       proof.replaceChildren(proofFacts(told));
     };
 
@@ -64,7 +66,8 @@ export const story = {
         if (!(error instanceof Refusal)) return;
         found.hidden = true;
         face = "";
-        note.textContent = `Nothing is known of this event: ${error.message}. The ledger forgets events after some days.`;
+        const isUnknown = error.status == 404;
+        note.textContent = isUnknown ? "Nothing is known of this event. The ledger forgets events after some days." : `The proxy refuses: ${error.message}`;
       },
       () => (isDecided ? DECIDED_MS : UNDECIDED_MS),
     );
@@ -95,23 +98,29 @@ const answerParts = ({ state, rows, waiting, dead }) => {
     const held = until ? ` It is held until ${clock(until)}.` : "";
     return [label, " ", make("strong", {}, "Not yet"), `: it is stored and waits for Meta${attempts ? `, after ${count(attempts)} attempts` : ""}.${held}`];
   }
-  const last = rows[rows.length - 1];
-  const reason = last ? REASONS[last.reason] || last.reason : "";
-  if (state == "dead" || dead.length) return [label, " ", make("strong", {}, "No, Meta refused it"), `: ${DEAD[last?.reason || ""] || reason}. It is kept among the `, link("dead letters", linkTo("dead")), "."];
+  // A repeat says nothing of what became of the event.
+  const last = rows.findLast(({ status }) => status != "duplicate");
+  const reason = last?.reason || dead[0]?.reason || "";
+  if (state == "dead") {
+    const end = reason == "too_old" ? "No, it was given up" : "No, Meta refused it";
+    const kept = dead.length ? [" It is kept among the ", link("dead letters", linkTo("dead")), "."] : [];
+    return [label, " ", make("strong", {}, end), `: ${DEAD[reason] || reason}.`, ...kept];
+  }
   if (state == "replayed") return [label, " ", make("strong", {}, "Not yet"), ": it was refused, and was put back to be delivered."];
-  if (state == "dropped") return [label, " ", make("strong", {}, "No, it was not sent"), `: ${reason}.`];
-  return [label, " ", make("strong", {}, "It was not sent again"), ": the same visitor sent this name and id before."];
+  if (state == "dropped") return [label, " ", make("strong", {}, "No, it was not sent"), `: ${REASONS[reason] || reason}.`];
+  return [label, " ", make("strong", {}, "It was not sent again"), `: ${reasonText(rows[rows.length - 1])}.`];
 };
 
 /** Say what became of the browser copy. @param {Story} story @returns {import("./operator-elements.js").Content[]} */
-const copyParts = ({ copies }) => {
+const copyParts = ({ copies, rows }) => {
   if (!copies.length) return ["A server sent it, so there is no browser copy."];
+  const hasMeta = rows.some(({ status }) => status == "delivered");
   return copies.flatMap(({ browser_copy: copy }, index) => {
     const who = copies.length > 1 ? `Visitor ${index + 1}: ` : "";
     /** @type {Record<string, string>} */
     const words = {
-      fired: "the browser’s own copy was not blocked: the Pixel took the call. Of two copies with this id Meta counts one.",
-      blocked: "the browser’s own copy was blocked: Meta knows of this event by the server copy alone.",
+      fired: `the browser’s own copy was not blocked: the Pixel took the call.${hasMeta ? " Of two copies with this id Meta counts one." : ""}`,
+      blocked: `the browser’s own copy was blocked${hasMeta ? ": Meta knows of this event by the server copy alone" : ""}.`,
       pending: "whether the browser’s own copy was blocked is not known: the page was left before it could tell, or has not told yet.",
     };
     const text = words[copy] || copy;
@@ -139,7 +148,7 @@ const stepParts = (step) => {
     copy ? chip(COPIES[copy] || [copy, ""]) : "",
     reason ? why(REASONS[reason] || causeText(reason)) : "",
     until ? why(`until ${dayAndClock(until)}`) : "",
-    attempts ? why(attempts == 1 ? "at the first attempt" : `after ${count(attempts)} attempts`) : "",
+    attempts && what != "attempted" ? why(attempts == 1 ? "at the first attempt" : `after ${count(attempts)} attempts`) : "",
     ...graphErrorParts({ code: step.code ?? null, subcode: step.subcode ?? null, message: step.message || "", fbtrace_id: step.fbtrace_id || "" }),
   ];
   const when = at ? [momentLine(at), after >= 1 ? make("span", { class: "soft" }, ` + ${age(after)}`) : ""] : [make("span", { class: "soft" }, "now")];

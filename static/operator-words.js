@@ -105,7 +105,7 @@ export const COPIES = {
 /** @type {Record<string, string>} */
 export const TITLES = {
   ready: "Ready: events are taken and delivered.",
-  degraded: "Working, but something is set up wrongly.",
+  degraded: "Working, but something needs a look.",
   failing: "Something needs you.",
 };
 
@@ -138,7 +138,7 @@ export const reasonText = ({ status, reason, browser_copy, held_until: until, su
   if (status == "dropped") return DROPPED[reason] || reason;
   if (status == "dead") return DEAD[reason] || reason;
   if (status == "replayed") return "it was dead and was put back; what became of it then stands by itself";
-  if (status == "duplicate") return "the same visitor sent this name and id before";
+  if (status == "duplicate") return reason == "server_copy" ? "the event of the shop’s server is sent in its place" : "the same visitor sent this name and id before";
   if (MACHINES[reason]) return `sent, but ${MACHINES[reason]}`;
   return reason || (browser_copy == "blocked" ? "recovered: the browser’s own copy was blocked" : "");
 };

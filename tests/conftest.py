@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeAlias
 
@@ -10,6 +11,9 @@ import support
 from hypothesis import settings
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+# Without it each of the hundreds of processes that tests start would compile the program anew: a third of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # The dashboard asks more rarely where the machine is slow, and the tests share it with others.
 expect.set_options(timeout=60_000)
 # A time limit for each example would say more about the others on the machine than about the code.

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from proxy.model.event import BrowserCopy
 from proxy.model.event_facts import EventFacts
-from proxy.model.ledger import LedgerRow, Status
+from proxy.model.ledger import REPEATS_SERVER, LedgerRow, Status
 from proxy.operator.event_json import dead_letter_json, event_json, facts_json, waiting_json
 from proxy.queue.contract import DeadLetter, DeliveryState, WaitingEvent
 
@@ -22,10 +23,15 @@ _ORDER = (
     "browser_copy",
     "paused",
 )
+_END_WORDS = {
+    Status.DELIVERED: "Meta took it.",
+    Status.REPLAYED: "It had become a dead letter and was put back.",
+    Status.DEAD: "It became a dead letter.",
+}
 _COPY_WORDS = {
-    "fired": "The Pixel in this browser took the call and reports it too.",
-    "blocked": "The Pixel in this browser was blocked; Meta knows of the event by the server copy alone.",
-    "pending": "It is not known whether the Pixel in this browser took the call.",
+    BrowserCopy.FIRED: "The Pixel in this browser took the call and reports it too.",
+    BrowserCopy.BLOCKED: "The Pixel in this browser was blocked.",
+    BrowserCopy.PENDING: "It is not known whether the Pixel in this browser took the call.",
 }
 
 
@@ -57,7 +63,7 @@ def story_json(
         "name": name,
         "id": event_id,
         "site": next((facts.site for facts in _facts(rows, waiting) if facts.site), ""),
-        "state": "waiting" if waiting else str(rows[-1].status) if rows else "dead",
+        "state": "waiting" if waiting else _state(rows),
         "timeline": sorted(moments, key=lambda moment: (moment["at"], _ORDER.index(moment["what"]))),
         "rows": list(map(event_json, rows)),
         "waiting": list(map(waiting_json, waiting)),
@@ -67,24 +73,36 @@ def story_json(
     }
 
 
+def _state(rows: Sequence[LedgerRow]) -> str:
+    """Return how the event ended: a repeat says nothing of that, unless nothing else is known."""
+    told = [row for row in rows if row.status is not Status.DUPLICATE] or rows
+    return str(told[-1].status) if told else str(Status.DEAD)
+
+
+def _own_copy(row: LedgerRow) -> BrowserCopy | None:
+    """Return the browser copy of a visitor; what came again has none of its own."""
+    is_repeat = row.status is Status.DUPLICATE and row.reason != REPEATS_SERVER
+    return None if is_repeat else row.browser_copy
+
+
 def _of_rows(rows: Sequence[LedgerRow]) -> Iterator[Moment]:
     visitor = 0
     for place, row in enumerate(rows):
-        is_page = row.browser_copy is not None
-        visitor += is_page and row.status is not Status.DUPLICATE
+        is_page, copy = row.browser_copy is not None, _own_copy(row)
+        visitor += copy is not None
         if not place or row.time_s != rows[place - 1].time_s:
             yield _happened(row.time_s, is_page=is_page)
         if row.arrived:
             yield _arrived(row.arrived, visitor if is_page else None)
         yield from _end(row)
-        if row.browser_copy is not None and row.status is not Status.DUPLICATE:
-            yield _copy(row.at, visitor, row.browser_copy)
+        if copy is not None:
+            yield _copy(row.at, visitor, copy)
 
 
 def _of_waiting(
     waiting: Sequence[WaitingEvent], rows: Sequence[LedgerRow], lane: DeliveryState | None, now: int
 ) -> Iterator[Moment]:
-    visitor = sum(row.browser_copy is not None and row.status is not Status.DUPLICATE for row in rows)
+    visitor = sum(_own_copy(row) is not None for row in rows)
     for event in waiting:
         is_page = event.browser_copy is not None
         visitor += is_page
@@ -111,10 +129,8 @@ def _arrived(at: int, visitor: int | None) -> Moment:
 
 def _end(row: LedgerRow) -> Iterator[Moment]:
     if row.status not in _TAKEN:
-        is_repeat = row.status is Status.DUPLICATE
-        words = "It came again and is not sent again." if is_repeat else f"It is not sent: {row.reason}."
         at = row.arrived or row.at
-        yield {"at": at, "what": "decided", "words": words, "status": row.status, "reason": row.reason}
+        yield {"at": at, "what": "decided", "words": _decision(row), "status": row.status, "reason": row.reason}
         return
     if row.attempts > 1:
         words = f"It was sent {_times(row.attempts)} in all."
@@ -122,34 +138,30 @@ def _end(row: LedgerRow) -> Iterator[Moment]:
     yield {
         "at": row.at,
         "what": str(row.status),
-        "words": _end_words(row),
+        "words": _END_WORDS[row.status],
         **{key: getattr(row, key) for key in ("attempts", "reason", "code", "subcode", "message", "fbtrace_id")},
     }
 
 
-def _end_words(row: LedgerRow) -> str:
-    said = f" Meta says: {row.message}" if row.message else ""
-    match row.status:
-        case Status.DELIVERED:
-            return "Meta took it."
-        case Status.REPLAYED:
-            return f"It had become a dead letter ({row.reason}) and was put back.{said}"
-        case _:
-            return f"It became a dead letter ({row.reason}).{said}"
+def _decision(row: LedgerRow) -> str:
+    if row.status is not Status.DUPLICATE:
+        return "It is not sent."
+    if row.reason == REPEATS_SERVER:
+        return "The event of the shop's server is sent in its place."
+    return "It came again and is not sent again."
 
 
-def _copy(at: int, visitor: int, browser_copy: str) -> Moment:
+def _copy(at: int, visitor: int, browser_copy: BrowserCopy) -> Moment:
     words = _COPY_WORDS[browser_copy]
     return {"at": at, "what": "browser_copy", "words": words, "visitor": visitor, "browser_copy": browser_copy}
 
 
 def _paused(lane: DeliveryState, now: int) -> Moment:
     error = lane.graph_error
-    said = f" Meta says: {error.message}" if error.message else ""
     return {
         "at": now,
         "what": "paused",
-        "words": f"The pixel is paused ({lane.paused}).{said}",
+        "words": "The pixel is paused.",
         "reason": lane.paused,
         "code": error.code,
         "subcode": error.subcode,
@@ -158,8 +170,8 @@ def _paused(lane: DeliveryState, now: int) -> Moment:
 
 
 def _copies(rows: Sequence[LedgerRow], waiting: Sequence[WaitingEvent]) -> list[Mapping[str, Any]]:
-    """Return the browser copy of each visitor; what came again is the same visitor's."""
-    first = [(row.arrived or row.at, row.browser_copy) for row in rows if row.status is not Status.DUPLICATE]
+    """Return the browser copy of each visitor."""
+    first = [(row.arrived or row.at, _own_copy(row)) for row in rows]
     first += [(event.arrived, event.browser_copy) for event in waiting]
     of_pages = [(arrived, copy) for arrived, copy in first if copy is not None]
     return [

@@ -152,12 +152,25 @@ def _names(entry: "pycountry.db.Country") -> Iterator[str]:
 def _foreign_countries() -> Mapping[str, str]:
     """Return names in the larger languages; a word that means two countries is left out."""
     meanings: dict[str, set[str]] = {}
+    for name, codes in _translated_countries().items():
+        # Many a name is the same in several languages, and making it plain is what takes time here.
+        meanings.setdefault(plain_latin(bare(name)), set()).update(codes)
+    return {word: codes.pop() for word, codes in meanings.items() if len(codes) == 1}
+
+
+def _translated_countries() -> Mapping[str, set[str]]:
+    """Return the codes of the countries that have a name in one of the larger languages."""
+    english = [(name, entry.alpha_2.lower()) for entry in pycountry.countries for name in _common_names(entry)]
+    codes: dict[str, set[str]] = {}
     for language in _LANGUAGES.split():
         names = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=[language], fallback=True)
-        for entry in pycountry.countries:
-            for name in (entry.name, getattr(entry, "common_name", entry.name)):
-                meanings.setdefault(plain_latin(bare(names.gettext(name))), set()).add(entry.alpha_2.lower())
-    return {word: codes.pop() for word, codes in meanings.items() if len(codes) == 1}
+        for name, code in english:
+            codes.setdefault(names.gettext(name), set()).add(code)
+    return codes
+
+
+def _common_names(entry: "pycountry.db.Country") -> set[str]:
+    return {entry.name, getattr(entry, "common_name", entry.name)}
 
 
 @lru_cache(maxsize=2)
