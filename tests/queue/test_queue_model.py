@@ -75,6 +75,8 @@ class QueueModel(RuleBasedStateMachine):
         self.attempts: list[Attempt] = []
         self.touched: set[Any] = set()
         """Segments that are not as they were when they were claimed first, or gone."""
+        self.is_new = False
+        """Whether anything happened since the last crash: another one at once would show nothing."""
 
     def run_async(self, work: Any) -> Any:
         return type(self).run_on(work)
@@ -107,6 +109,7 @@ class QueueModel(RuleBasedStateMachine):
         loss=st.sampled_from(LOSSES),
     )
     def append(self, events: Sequence[tuple[int, int]], loss: str | None) -> None:
+        self.is_new = True
         brought = [Event(f"event-{number}", person) for number, person in events]
         records = [self.made(event) for event in brought]
         stored = self.run_async(self.engine.append(records, loss))
@@ -137,6 +140,7 @@ class QueueModel(RuleBasedStateMachine):
         loss=st.sampled_from(LOSSES),
     )
     def claim(self, most: int, loss: str | None, *, newest: bool, suspect: bool) -> None:
+        self.is_new = True
         self.engine.lose(loss)
         segments = self.run_async(self.queue.claim(self.pixel, most=most, newest=newest, suspect=suspect))
         self.engine.lose(None)
@@ -160,6 +164,7 @@ class QueueModel(RuleBasedStateMachine):
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), loss=st.sampled_from(LOSSES))
     def settle(self, data: st.DataObject, loss: str | None) -> None:
+        self.is_new = True
         attempt = self.attempts.pop(data.draw(st.integers(0, len(self.attempts) - 1), label="which"))
         ways = ["done" if attempt.dead else data.draw(st.sampled_from(WAYS)) for _ in attempt.segments]
         settlement = self.settlement(attempt.segments, ways)
@@ -216,10 +221,12 @@ class QueueModel(RuleBasedStateMachine):
         self.attempts.remove(attempt)
         self.run_async(self.queue.release(attempt.segments))
 
+    @precondition(lambda self: self.is_new)
     @rule(now=st.sampled_from([True, False, False, False]))
     def crash(self, *, now: bool) -> None:
         if not now:
             return
+        self.is_new = False
         dead = self.run_async(self.engine.crash())
         late = [attempt._replace(dead=dead) for attempt in self.attempts if attempt.dead is None]
         going_on = [attempt for attempt in self.attempts if attempt.dead and not attempt.dead.is_ended]
@@ -231,6 +238,7 @@ class QueueModel(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, PEOPLE - 1))
     def suppress(self, number: int) -> None:
+        self.is_new = True
         self.suppressed.add(number)
         now = self.engine.clock()
         self.run_async(self.queue.suppress([self.person(number)], SuppressionKind.OPT_OUT, now))
@@ -306,4 +314,4 @@ def test_a_queue_in_sqlite_is_like_a_dictionary(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_queue_in_postgresql_is_like_a_dictionary(postgres: Cluster, schema: str) -> None:
     """Whatever happens, and whatever a dead leader settles later."""
-    run_model(PostgresEngine(postgres, schema), 10)
+    run_model(PostgresEngine(postgres, schema), 20)
