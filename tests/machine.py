@@ -68,8 +68,8 @@ class Machine:
     graph: str
     pixels: Sequence[str] = (PIXEL,)
     prefix: str = "/shop-tools"
-    timeout: float = 2.0
-    """Seconds for a whole request to Graph."""
+    timeout: float = 30.0
+    """Seconds for a whole request to Graph: so many that a busy machine is not taken for a Graph that hangs."""
     limited: bool = False
     """With the usual limits for one address, where most tests and benches send all they can from one."""
     workers: int = 1

@@ -23,6 +23,8 @@ class Load:
     acknowledged: set[str] = field(default_factory=set)
     refused: int = 0
     number: int = 0
+    pause_s: float = 0.0
+    """Of each client between two requests."""
 
     async def client(self) -> None:
         while True:
@@ -41,6 +43,7 @@ class Load:
                 self.acknowledged.update(ids)
             else:
                 self.refused += 1
+            await asyncio.sleep(self.pause_s)
 
 
 @asynccontextmanager
