@@ -26,6 +26,10 @@ class Load:
     pause_s: float = 0.0
     """Of each client between two requests."""
 
+    def has(self, goal: int) -> bool:
+        """Tell whether so many events are acknowledged."""
+        return len(self.acknowledged) >= goal
+
     async def client(self) -> None:
         while True:
             ids = [f"{self.name}-{self.number + step}" for step in range(3)]
