@@ -125,7 +125,7 @@ class Run:
             admission=cast("Admission", None),  # nothing is charged to anybody here
             metrics=metrics,
             conditions=conditions,
-            reused_ids=ReusedIds(conditions, clock),
+            reused_ids=ReusedIds(conditions),
             wakes={},
         )
         self.graph = FakeGraph(clock, poisoned)
