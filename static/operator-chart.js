@@ -87,7 +87,7 @@ export const chart = (id, heading, unit, empty) => {
 
   /** @param {Drawing} drawing @param {boolean} isTable */
   const show = (drawing, isTable) => {
-    const known = drawing.starts.some((_, index) => !isMissing(drawing, index));
+    const known = hasFigures(drawing);
     drawn = drawing;
     say(summary, known ? drawing.summary : "");
     none.hidden = known;
@@ -100,6 +100,9 @@ export const chart = (id, heading, unit, empty) => {
   };
   return { element, show };
 };
+
+/** Whether there is anything to see: of counts one that is not zero, of other figures one that is known. @param {Drawing} drawing */
+const hasFigures = ({ kind, series }) => series.some(({ values }) => values.some((value) => (kind == "bars" ? value : value != null)));
 
 /** @param {Drawing} drawing @param {number} index */
 const timeOf = ({ starts, end }, index) => {

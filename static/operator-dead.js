@@ -4,7 +4,7 @@ import { Refusal, ask, clearRefusalIn, poll, showRefusalIn } from "./operator-as
 import { now } from "./operator-clock.js";
 import { confirmFirst } from "./operator-confirm.js";
 import { button, byId, fillLinks, graphErrorParts, link, make, moment, say, section, why } from "./operator-elements.js";
-import { count } from "./operator-format.js";
+import { count, countOf } from "./operator-format.js";
 import { storyLink, viewOf } from "./operator-page.js";
 import { rangeQuery, rangeWords } from "./operator-range.js";
 import { current, linkWith } from "./operator-router.js";
@@ -18,7 +18,7 @@ const MAX_AGE_S = 7 * 24 * 60 * 60;
 const FILTERS = ["pixel", "name", "id", "reason", "before"];
 
 /** @param {number} number */
-const amount = (number) => `${count(number)} dead ${number == 1 ? "letter" : "letters"}`;
+const amount = (number) => countOf(number, "dead letter");
 
 /** @type {import("./operator-page.js").Page} */
 export const deadLetters = {

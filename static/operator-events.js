@@ -4,7 +4,7 @@ import { ask, poll, showRefusalIn } from "./operator-ask.js";
 import { byId, chip, fillLinks, link, make, moment, say, why } from "./operator-elements.js";
 import { WAITING_FIELDS, eventQuery, fillFilters, filterForm, isFiltered, isWanted, offerNames, stopTyping } from "./operator-filters.js";
 import { inOrder, isWaiting, keyOf, withRow } from "./operator-event-rows.js";
-import { clock, count, money } from "./operator-format.js";
+import { clock, count, countOf, money } from "./operator-format.js";
 import { storyLink } from "./operator-page.js";
 import { rangeWords, spanOf } from "./operator-range.js";
 import { current, linkTo, linkWith } from "./operator-router.js";
@@ -209,12 +209,10 @@ export const events = {
 
 /** @param {Row[]} rows @param {URLSearchParams} parameters @param {boolean} isNewest */
 const captionOf = (rows, parameters, isNewest) => {
-  const listed = rows.length;
-  const events = `${count(listed)} ${listed == 1 ? "event" : "events"}`;
-  const which = isFiltered(parameters) ? ` that ${listed == 1 ? "matches" : "match"}` : "";
+  const which = isFiltered(parameters) ? ` that ${rows.length == 1 ? "matches" : "match"}` : "";
   const live = isNewest ? " New ones appear by themselves." : "";
   const most = rows.filter(isWaiting).length >= LIMIT ? " More may wait than are listed; Pixels says how many." : "";
-  return `${events}${which} of ${rangeWords(parameters)}, in your local time.${live}${most}`;
+  return `${countOf(rows.length, "event")}${which} of ${rangeWords(parameters)}, in your local time.${live}${most}`;
 };
 
 /** @param {URLSearchParams} parameters @param {string | null} below @param {number} listed */

@@ -15,7 +15,7 @@ import { age, money, percent } from "./operator-format.js";
  *   advice: { key: string, gain: number, text: string }[] }} MatchQuality
  * @typedef {{ events: number, share: number | null }} Part
  * @typedef {Figures & { at: number, match_keys: Record<string, number> }} Bucket
- * @typedef {{ from: number, to: number, step: "hour" | "day", day_starts: string, lag_bounds: number[], total: Figures,
+ * @typedef {{ from: number, to: number, name: string, step: "hour" | "day", day_starts: string, lag_bounds: number[], total: Figures,
  *   before: (Figures & { from: number, to: number }) | null, buckets: Bucket[], sites: (Figures & { site: string })[],
  *   pixels: (Figures & { pixel: string })[], names: (Figures & { name: string })[],
  *   left_out: { reasons: Record<string, number>, dead: Record<string, number>, from_pages: number, bots: Part, gpc: Part, consent: Part },

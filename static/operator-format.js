@@ -4,8 +4,17 @@ import { now } from "./operator-clock.js";
 
 export const count = new Intl.NumberFormat("en").format;
 
-/** @param {number | null | undefined} share From 0 to 1; not known where there is none. */
-export const percent = (share) => (share == null ? "not known" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
+/** Return a share from 0 to 1, of which only nothing is 0 % and only all is 100 %; not known where there is none. @param {number | null | undefined} share */
+export const percent = (share) => {
+  if (share == null) return "not known";
+  if (share > 0 && share < 0.001) return "under 0.1 %";
+  if (share > 0.999 && share < 1) return "over 99.9 %";
+  const isNearEnd = (share > 0 && share < 0.1) || (share >= 0.995 && share < 1);
+  return `${(100 * share).toFixed(isNearEnd ? 1 : 0)} %`;
+};
+
+/** Return an amount and what there is so much of. @param {number} amount @param {string} one @param {string} more */
+export const countOf = (amount, one, more = `${one}s`) => `${count(amount)} ${amount == 1 ? one : more}`;
 
 /** @param {number} value @param {string} currency */
 export const money = (value, currency) => {

@@ -3,7 +3,7 @@
 import { chart } from "./operator-chart.js";
 import { section } from "./operator-elements.js";
 import { lagText, recoveredShare, shareText } from "./operator-figures.js";
-import { age, count, percent } from "./operator-format.js";
+import { age, count, countOf, percent } from "./operator-format.js";
 
 /** @typedef {import("./operator-figures.js").Bucket} Bucket */
 /** @typedef {import("./operator-figures.js").Overview} Overview */
@@ -44,7 +44,7 @@ const copies = (answer) => {
     ]),
     format: whole,
     isWhole: true,
-    summary: `${count(total.recovered)} events were recovered: blocked in the browser, delivered by the server.`,
+    summary: `${countOf(total.recovered, "event was", "events were")} recovered: blocked in the browser, delivered by the server.`,
   };
 };
 

@@ -2,7 +2,7 @@
 
 import { fillLinks, link, make, reconcile, section, why } from "./operator-elements.js";
 import { boundsText, lagText, moneyTexts, recoveredShare, scoreText, shareText } from "./operator-figures.js";
-import { count, percent } from "./operator-format.js";
+import { count, countOf, percent } from "./operator-format.js";
 import { MATCH_KEYS } from "./operator-names.js";
 import { current, linkTo, linkWith } from "./operator-router.js";
 import { table } from "./operator-table.js";
@@ -16,20 +16,23 @@ const MOST_NAMES = 20;
 const MOST_ADVICE = 5;
 
 /** @param {Overview} answer @returns {{ label: string, number: string, meanings: string[] }[]} */
-const keysOf = ({ total, before }) => {
+const keysOf = ({ name, total, before }) => {
   const { copies, outcomes } = total;
   const known = copies.fired + copies.blocked;
+  const share = recoveredShare(copies);
+  /** @param {number} part */
+  const ofKnown = (part) => (known ? `${count(part)} of ${countOf(known, "known browser copy", "known browser copies")}` : "of no browser copy is it known");
   const values = moneyTexts(total.recovered_value);
   return [
     { label: "Delivered", number: count(outcomes.delivered || 0), meanings: ["taken by Meta", beforeText(before?.outcomes.delivered)] },
-    { label: "Recovered", number: count(copies.recovered), meanings: [`${percent(recoveredShare(copies))} of delivered events of pages`, beforeText(before?.copies.recovered)] },
-    { label: "Recovered value", number: values[0] || "–", meanings: [...values.slice(1), "of recovered Purchases"] },
-    { label: "Blocked", number: shareText(copies.blocked_share), meanings: [`${count(copies.blocked)} of ${count(known)} known browser copies`, boundsText(copies.blocked_share)] },
-    { label: "In pairs", number: shareText(copies.pair_rate), meanings: [`${count(copies.pairs)} of ${count(known)} known browser copies`, boundsText(copies.pair_rate)] },
+    { label: "Recovered", number: count(copies.recovered), meanings: [share == null ? "no event of a page was delivered" : `${percent(share)} of delivered events of pages`, beforeText(before?.copies.recovered)] },
+    { label: "Recovered value", number: values[0] || "–", meanings: [...values.slice(1), `of recovered ${name ? "events of this name" : "Purchases"}`] },
+    { label: "Blocked", number: shareText(copies.blocked_share), meanings: [ofKnown(copies.blocked), boundsText(copies.blocked_share)] },
+    { label: "In pairs", number: shareText(copies.pair_rate), meanings: [ofKnown(copies.pairs), boundsText(copies.pair_rate)] },
     { label: "Not known", number: count(copies.not_known), meanings: ["browser copies whose end no page told"] },
     { label: "Match quality", number: scoreText(total.score), meanings: ["of 10, our estimate", before?.score == null ? "" : `in the period before: ${scoreText(before.score)}`] },
     { label: "Delivery lag", number: lagText(total.lag?.median), meanings: ["half of the events", total.lag ? `95 %: ${lagText(total.lag.p95)}` : ""] },
-    { label: "Dropped", number: count(outcomes.dropped || 0), meanings: ["knowingly not sent", `and ${count(outcomes.duplicate || 0)} duplicates`] },
+    { label: "Dropped", number: count(outcomes.dropped || 0), meanings: ["knowingly not sent", `and ${countOf(outcomes.duplicate || 0, "duplicate")}`] },
     { label: "Dead", number: count(outcomes.dead || 0), meanings: ["refused for good", beforeText(before?.outcomes.dead)] },
   ];
 };
@@ -57,7 +60,7 @@ const splitColumns = (label, name) => [
   { label, kind: "name", show: name },
   { label: "Events", kind: "number-cell", show: ({ events }) => count(events) },
   { label: "Delivered", kind: "number-cell", show: ({ outcomes }) => count(outcomes.delivered || 0) },
-  { label: "Recovered", kind: "number-cell", show: ({ copies }) => [count(copies.recovered), why(percent(recoveredShare(copies)))] },
+  { label: "Recovered", kind: "number-cell", show: ({ copies }) => [count(copies.recovered), recoveredShare(copies) == null ? "" : why(percent(recoveredShare(copies)))] },
   { label: "Recovered value", kind: "number-cell", show: ({ recovered_value: amounts }) => moneyTexts(amounts).map((text) => make("span", { class: "line" }, text)) },
   { label: "Blocked", kind: "number-cell", show: ({ copies }) => shareText(copies.blocked_share) },
   { label: "In pairs", kind: "number-cell", show: ({ copies }) => shareText(copies.pair_rate) },
@@ -129,7 +132,7 @@ export const leftOutTable = () => {
     ({ reason, status }) => `${status} ${reason}`,
     { id: "left-out-table" },
   );
-  const none = make("p", { class: "soft" }, "Every event of this period was sent.");
+  const none = make("p", { class: "soft" });
   const element = section("left-out", "Not sent, and why", none, reasons.element);
   /** @param {Overview} answer */
   const show = ({ left_out: { reasons: dropped, dead }, total: { events } }) => {
@@ -138,6 +141,7 @@ export const leftOutTable = () => {
       ...Object.entries(dead).map(([reason, amount]) => ({ reason, status: "dead", events: amount, share: amount / events })),
     ];
     none.hidden = rows.length > 0;
+    none.textContent = events ? "Every event of this period was sent." : "No event ended in this period.";
     reasons.element.hidden = !rows.length;
     reasons.fill(rows, "Dropped before sending, or refused by Meta for good. A reason leads to its events.");
   };

@@ -5,7 +5,7 @@ import { conditionList } from "./operator-conditions.js";
 import { keyFigures, leftOutTable, qualityParts, splitTables } from "./operator-overview-tables.js";
 import { overviewCharts } from "./operator-overview-charts.js";
 import { link, make, reconcile, say, section } from "./operator-elements.js";
-import { count, zone } from "./operator-format.js";
+import { countOf, zone } from "./operator-format.js";
 import { latestState, pixelIds, siteNames } from "./operator-health.js";
 import { rangeWords, spanOf } from "./operator-range.js";
 import { current, linkTo, linkWith, go } from "./operator-router.js";
@@ -84,7 +84,7 @@ export const overview = {
 /** @param {Overview} answer @param {URLSearchParams} parameters */
 const periodText = ({ step, day_starts: dayStarts, total }, parameters) => {
   const days = step == "day" && dayStarts == "UTC" ? " Days begin at midnight UTC." : "";
-  return `${count(total.events)} ${total.events == 1 ? "event" : "events"} of ${rangeWords(parameters)}, counted by ${step == "day" ? "days" : "whole hours"}; times in ${zone()}.${days}`;
+  return `${countOf(total.events, "event")} of ${rangeWords(parameters)}, counted by ${step == "day" ? "days" : "whole hours"}; times in ${zone()}.${days}`;
 };
 
 const firstSteps = () => [

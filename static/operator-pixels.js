@@ -4,7 +4,7 @@ import { Refusal, ask, poll, showRefusalIn, clearRefusalIn } from "./operator-as
 import { now } from "./operator-clock.js";
 import { confirmFirst } from "./operator-confirm.js";
 import { button, chip, facts, graphErrorParts, link, make, momentLine, reconcile, say, why } from "./operator-elements.js";
-import { age, count } from "./operator-format.js";
+import { age, count, countOf } from "./operator-format.js";
 import { rangeQuery, rangeWords } from "./operator-range.js";
 import { current, linkTo } from "./operator-router.js";
 import { causeText } from "./operator-words.js";
@@ -139,7 +139,7 @@ const pixelFacts = (pixel) => {
     ["Failures in a row", failures ? count(failures) : ""],
     ["Paused by you", stopped ? momentLine(stopped) : ""],
     ["Waiting", [
-      `${count(waiting)} ${waiting == 1 ? "event" : "events"}`,
+      countOf(waiting, "event"),
       held ? why(`${count(held)} of them held until due`) : "",
       suspects ? why(`${count(suspects)} of them refused together, searched for the bad ones`) : "",
       waiting > held && oldest ? why(`the oldest for ${age(oldest)}`) : "",

@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PIXEL = "1234567890"
 TOKEN = "token-of-the-pixel-KEEP-OUT"
 SECRET = "a secret for tests that is long enough"
-START_S = 90.0
-END_S = 60.0
-COMMAND_S = 60.0
+START_S = 180.0
+END_S = 120.0
+COMMAND_S = 120.0
 _ANSWER_S = 10.0
 # Above the only larger port that browsers refuse, 10080 (Fetch, port blocking).
 _LOWEST_PORT = 12_000

@@ -140,3 +140,28 @@ async def test_scales_are_round_and_follow_the_calendar(desk: Desk) -> None:
     assert marks["months"][0] == "1 Feb"
     assert all(text.startswith("1 ") for text in marks["months"])
     assert marks["hours"][0] == "15 Jan"
+
+
+async def test_figures_of_nothing_say_so(desk: Desk) -> None:
+    """Where nothing was counted no chart is drawn, and no figure is said to be a part of nothing."""
+    await desk.open("overview?range=24h&name=NeverSeen")
+    page = desk.page
+    await expect(page.locator("#chart-outcomes")).to_contain_text("No event ended in this period.")
+    await expect(page.locator("#chart-copies")).to_contain_text("No page sent an event in this period.")
+    await expect(page.locator("#left-out")).to_contain_text("No event ended in this period.")
+    await expect(page.locator(".plot:visible")).to_have_count(0)
+    said = await page.locator("#totals").inner_text()
+    assert "0 of 0" not in said
+    assert "not known of" not in said
+    assert "of recovered events of this name" in said
+
+
+async def test_only_nothing_and_all_are_said_to_be_so(desk: Desk) -> None:
+    """No share is rounded to 0 % or to 100 % that is neither."""
+    await desk.open("doctor")
+    shares = [None, 0, 0.00004, 0.004, 0.0949, 0.5, 0.994, 0.9968, 0.99996, 1]
+    script = "async (shares) => shares.map((await import('/operator-format.js')).percent)"
+
+    assert await desk.page.evaluate(script, shares) == [
+        "not known", "0 %", "under 0.1 %", "0.4 %", "9.5 %", "50 %", "99 %", "99.7 %", "over 99.9 %", "100 %",
+    ]  # fmt: skip

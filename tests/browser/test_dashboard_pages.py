@@ -217,3 +217,25 @@ async def test_an_unknown_address_shows_the_overview(desk: Desk) -> None:
     for address in ("constructor", "nothing?range=soon", ""):
         await desk.open(address)
         await expect(desk.page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+@pytest.mark.parametrize("address", ["overview", "events", "dead", "sources"])
+async def test_the_longest_name_leaves_room_for_all_else(desk: Desk, address: str) -> None:
+    """At a desk no table is wider than its place, however long names and ids are."""
+    await desk.open(address)
+    wide = "[...document.querySelectorAll('.table')].filter((box) => box.scrollWidth > box.clientWidth)"
+
+    assert await desk.page.evaluate(f"{wide}.map(({{ id }}) => id)") == []
+
+
+async def test_letters_from_right_to_left_move_no_figure(desk: Desk) -> None:
+    """A count stands on the right of its name also where the name is written from right to left."""
+    await desk.office.send({"name": "شراء", "id": "pages-right"})
+    await desk.office.ended("pages-right")
+    await desk.open("sources")
+    item = desk.page.locator("#sites li", has_text="شراء")
+    name, figure = await item.locator("a").bounding_box(), await item.locator("strong").bounding_box()
+
+    assert name
+    assert figure
+    assert figure["x"] > name["x"]
