@@ -110,7 +110,8 @@ class CollectDoor:
             while (decision := next_part(parts)) is None:
                 await turns.mine(admitted.network)
             status, body = tag_answer(decision)
-            if status < 300 and self._checks.shown_ms(request.cookie, admitted.site.name, request.now):
+            may_be_owner = self._checks.cookie_name in request.cookie and status < 300
+            if may_be_owner and self._checks.shown_ms(request.cookie, admitted.site.name, request.now):
                 status, body = 200, _told_to_owner(decision, body)
             content = HttpAnswer(status, body, dict(JSON) if body else {})
             return await self._store.answered(admitted.network, decision, content, at=request.now)
