@@ -53,6 +53,7 @@ coverage: $(VENV)/.dev .postgres .servers .promtool .wrk ## a table of the lines
 
 faults: $(VENV)/.dev .postgres ## the long runs against crashes, power cuts, a broken Graph and a broken PostgreSQL (two hours)
 	CAPI_PROXY_KILLS=500 CAPI_PROXY_CUTS=120 $(PY) -m pytest tests/faults -n 2
+	CAPI_PROXY_KILLS=12 CAPI_PROXY_ORDERS=10000 $(PY) -m pytest tests/orders -n 2
 	CAPI_PROXY_ROUNDS=100 $(PY) -m pytest tests/cluster -n 0
 
 soak: $(VENV)/.dev ## mixed faults under load for MINUTES (30), with an account after each round

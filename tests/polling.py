@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def until(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "condition") -> Any:
+async def until(condition: Callable[[], Any], *, seconds: float = 120.0, what: str = "condition") -> Any:
     """Poll until the condition is truthy and return its value.
 
     Args:

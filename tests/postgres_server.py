@@ -5,6 +5,7 @@ The programs are Debian's. They refuse to run as root, so then the server runs a
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -90,7 +91,8 @@ def started(cluster: Cluster, settings: dict[str, str]) -> Iterator[subprocess.P
             wait_until_ready(cluster)
             yield server
         finally:
-            server.terminate()
+            # Whoever is still connected, as after a failed test, is not waited for.
+            server.send_signal(signal.SIGINT)
             server.wait()
 
 

@@ -117,7 +117,7 @@ class Installation:
         async with self.session.post(f"{self.graph}/sim/faults", json=fault) as answer:
             assert answer.status == 200, await answer.text()
 
-    async def counted(self, count: int, *, seconds: float = 20.0) -> dict[str, Any]:
+    async def counted(self, count: int, *, seconds: float = 120.0) -> dict[str, Any]:
         """Wait until the simulator counts so many events."""
 
         async def enough() -> dict[str, Any] | None:

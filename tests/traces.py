@@ -2,15 +2,17 @@
 
 import asyncio
 import base64
-import sys
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
-from machine import ROOT, Machine
+from commands_here import invoke_beside
+from machine import Machine
 from support import get_json, until
 
 OPERATOR = (
@@ -46,8 +48,11 @@ def disguises(text: str) -> Iterator[bytes]:
 def sought(planted: Mapping[str, str], haystack: bytes) -> set[str]:
     """Return what of the planted, by its name, stands in some bytes, in whatever disguise and case."""
     lower = haystack.lower()
+    # What has capitals is base64, in which they count, or a digest.
     return {
-        what for what, text in planted.items() if any(form in haystack or form in lower for form in disguises(text))
+        what
+        for what, text in planted.items()
+        if any(form in (lower if form == form.lower() else haystack) for form in disguises(text))
     }
 
 
@@ -107,15 +112,23 @@ async def paused(session: aiohttp.ClientSession, machine: Machine) -> None:
 
 
 async def said(machine: Machine, *words: str) -> bytes:
-    """Run a command and return all it prints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", *words, "--config", str(machine.config)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    return out
+    """Run a command and return all it prints and logs."""
+    with _logged() as lines:
+        done = await invoke_beside(*words, "--config", str(machine.config))
+    return f"{done.output}{lines.getvalue()}".encode()
+
+
+@contextmanager
+def _logged() -> Iterator[StringIO]:
+    lines, root = StringIO(), logging.getLogger()
+    handler, level = logging.StreamHandler(lines), root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
 
 
 def files(directory: Path, when: str) -> dict[str, bytes]:

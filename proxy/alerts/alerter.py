@@ -170,7 +170,7 @@ class Alerter:
         # That it takes nothing is no news to a receiver that takes something.
         return News(
             [alert for alert in news.began if not _is_about(alert, post)],
-            [alert for alert in news.still if not _is_about(alert, post)],
+            [told for told in news.still if not _is_about(told.alert, post)],
             news.over,
             [told for told in news.missed if not _is_about(told.alert, post)],
         )
@@ -222,8 +222,10 @@ def _identity(receiver: str, told: News | str) -> str:
     """Return a name for a message, the same for all tries of it."""
     facts = told
     if isinstance(told, News):
-        begun = [(alert.key, alert.fired_at) for alert in (*told.began, *told.still)]
-        facts = repr((begun, [(each.alert.key, each.ended_at) for each in (*told.over, *told.missed)]))
+        begun = [(alert.key, alert.fired_at) for alert in told.began]
+        # With the time of the last reminder, or each would pass for a repeat of the message before.
+        still = [(each.alert.key, each.at) for each in told.still]
+        facts = repr((begun, still, [(each.alert.key, each.ended_at) for each in (*told.over, *told.missed)]))
     return hashlib.sha256(f"{receiver} {facts}".encode()).hexdigest()[:24]
 
 
@@ -237,8 +239,8 @@ def _part(news: News, *, of_all: bool) -> News:
     def is_part(alert: Alert) -> bool:
         return (alert.code in OF_ALL_PROXIES) == of_all
 
-    told = ([each for each in part if is_part(each.alert)] for part in (news.over, news.missed))
-    return News(list(filter(is_part, news.began)), list(filter(is_part, news.still)), *told)
+    told = ([each for each in part if is_part(each.alert)] for part in (news.still, news.over, news.missed))
+    return News(list(filter(is_part, news.began)), *told)
 
 
 def _names(receivers: Sequence[AlertReceiver]) -> list[str]:

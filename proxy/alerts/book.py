@@ -26,8 +26,8 @@ class News(NamedTuple):
     """What a receiver has not heard yet."""
 
     began: Sequence[Alert] = ()
-    still: Sequence[Alert] = ()
-    """ToldAlert of before, and due to be told of again."""
+    still: Sequence[ToldAlert] = ()
+    """Told of before, and due to be told of again."""
     over: Sequence[ToldAlert] = ()
     missed: Sequence[ToldAlert] = ()
 
@@ -62,6 +62,7 @@ class AlertBook:
         self._started = started
         self.state = state
         state.receipts = {key: state.receipts.get(key, Receipts()) for key in receivers}
+        self._forget_unwanted()
 
     def look(self, conditions: Sequence[Condition], now: int) -> None:
         """Compare the alerts with the conditions that stand now."""
@@ -81,7 +82,11 @@ class AlertBook:
             key=lambda alert: (not alert.failing, alert.since, alert.key),
         )
         told = receipts.told
-        due = [alert for alert in fired if alert.key in told and now - told[alert.key].at >= repeat_ms]
+        due = [
+            ToldAlert(alert, earlier.at)
+            for alert in fired
+            if (earlier := told.get(alert.key)) and now - earlier.at >= repeat_ms
+        ]
         return News(
             [alert for alert in fired if alert.key not in told],
             due if repeat_ms else [],
@@ -98,7 +103,7 @@ class AlertBook:
             now: Server clock in milliseconds.
         """
         receipts = self.state.receipts[receiver]
-        for alert in (*news.began, *news.still):
+        for alert in (*news.began, *(each.alert for each in news.still)):
             is_over = self.state.alerts.get(alert.key) is not alert
             receipts.told[alert.key] = ToldAlert(alert, now, now if is_over else 0)
             receipts.missed = [each for each in receipts.missed if each.alert is not alert]
@@ -106,6 +111,16 @@ class AlertBook:
             if receipts.told.get(each.alert.key) is each and each.ended_at:
                 del receipts.told[each.alert.key]
         receipts.missed = [each for each in receipts.missed if not any(each is told for told in news.missed)]
+
+    def _forget_unwanted(self) -> None:
+        """Forget what the settings have left out since: it may stand still, so nobody is told that it is over."""
+        self.state.alerts = {key: alert for key, alert in self.state.alerts.items() if self._wants(alert)}
+        for receipts in self.state.receipts.values():
+            receipts.told = {key: told for key, told in receipts.told.items() if self._wants(told.alert)}
+            receipts.missed = [told for told in receipts.missed if self._wants(told.alert)]
+
+    def _wants(self, alert: Alert) -> bool:
+        return self._settings.wants(alert.code, failing=alert.failing)
 
     def _stands(self, alert: Alert, found: Alert, now: int) -> None:
         alert.detail, alert.failing, alert.gone_at = found.detail, found.failing, 0

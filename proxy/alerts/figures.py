@@ -16,31 +16,32 @@ class DayFigures:
         self._queue = queue
 
     async def lines(self, since_ms: int, until_ms: int) -> Sequence[str]:
-        """Return what happened between two moments, of whole hours, a line each.
+        """Return what happened between two moments, a line each: of the hours that begin and end there or before.
+
+        So what a summary leaves out, as its hour is not over, is in the next.
 
         Raises:
             QueueError: when it cannot be read.
         """
-        query = RollupQuery(since_ms // HOUR_MS + 1, until_ms // HOUR_MS + 1)
+        query = RollupQuery(since_ms // HOUR_MS, until_ms // HOUR_MS)
         found = figures_of(merged(by_cell(await self._queue.rollups(query)).values()))
         stats = self._queue.stats()
         return (
             *_lines(found),
-            f"Now {sum(stats.waiting.values())} events wait, and {stats.dead} dead letters are kept.",
+            f"Now: events that wait: {sum(stats.waiting.values())}, dead letters: {stats.dead}.",
         )
 
 
 def _lines(found: GroupFigures) -> Sequence[str]:
     ended, copies = found.outcomes, found.copies
-    sold = [
-        f"{money.value} {money.currency} in {money.events} Purchases of pixel {money.pixel}" for money in found.sold
-    ]
+    sold = [f"{money.value} {money.currency} of pixel {money.pixel}, Purchases: {money.events}" for money in found.sold]
     won = [f"{money.value} {money.currency} of pixel {money.pixel}" for money in found.recovered_value]
     value = f" ({', '.join(won)})" if won else ""
-    left_out = f"{ended.dropped} dropped, {ended.duplicate} were repeats, {ended.dead} became dead letters"
+    left_out = f"dropped: {ended.dropped}, repeats: {ended.duplicate}, dead letters: {ended.dead}"
+    recovered = f"Recovered, as their browser copy was blocked: {copies.recovered}{value}"
     return (
-        "In the last 24 hours:",
-        f"{ended.delivered} events were delivered, {left_out}.",
-        f"{copies.recovered} were recovered, as their browser copy was blocked{value}; not known: {copies.not_known}.",
+        "In the last 24 whole hours:",
+        f"Events delivered: {ended.delivered}, {left_out}.",
+        f"{recovered}; browser copy not known: {copies.not_known}.",
         *(f"Sold: {text}." for text in sold[:5]),
     )

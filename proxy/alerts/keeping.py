@@ -25,6 +25,7 @@ class StateFile:
         self._latest: bytes | None = None
         self._written: bytes | None = None
         self._task: asyncio.Task[None] | None = None
+        self._fails = False
 
     def read(self) -> AlertState:
         """Return the state as it was written last; an empty one where there is none, or none that can be read."""
@@ -52,9 +53,11 @@ class StateFile:
                 await asyncio.to_thread(self._replace, latest)
             except OSError as error:
                 # A full disk is what alerts may be about: they go on, and a restart would repeat some.
-                log.warning("the state of alerts cannot be written (%s)", error.strerror)
+                if not self._fails:
+                    log.warning("the state of alerts cannot be written (%s)", error.strerror)
+                self._fails = True
                 return
-            self._written = latest
+            self._written, self._fails = latest, False
 
     def _replace(self, text: bytes) -> None:
         temporary = self._path.with_suffix(".new")

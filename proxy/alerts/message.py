@@ -73,7 +73,7 @@ def alert_message(identity: str, sender: AlertSender, news: News, now: int) -> M
         news: What is told.
         now: Server clock in milliseconds.
     """
-    began, still = list(map(_item, news.began)), list(map(_item, news.still))
+    began, still = list(map(_item, news.began)), [_item(told.alert) for told in news.still]
     over, missed = ([_item(told.alert, told.ended_at) for told in part] for part in (news.over, news.missed))
     return Message(identity, "alert", now, sender, _title(began, still, over, missed), (), began, still, over, missed)
 

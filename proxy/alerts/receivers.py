@@ -28,6 +28,13 @@ _MOST_SHOWN = 200
 _LONG_SECRET = 6
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
+_CAUSES: Final = {
+    ssl.SSLCertVerificationError: "its certificate is not trusted",
+    ssl.SSLError: "what answers does not speak TLS as it should",
+    socket.gaierror: "its name leads nowhere",
+    ConnectionRefusedError: "nothing listens there",
+}
+
 
 class ReceiverAnswer(NamedTuple):
     """What became of a message."""
@@ -75,10 +82,8 @@ class HookReceiver:
                 return await self._post(session, json.dumps(hook_body(self._kind, message)).encode())
         except TimeoutError:
             return ReceiverAnswer(False, f"no answer within {SECONDS:.0f} s")
-        except aiohttp.ClientSSLError as error:
-            return ReceiverAnswer(False, f"no trusted TLS connection ({type(error).__name__})")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return ReceiverAnswer(False, f"cannot be reached ({type(error).__name__})")
+            return ReceiverAnswer(False, f"cannot be reached ({_cause(error)})")
 
     async def _post(self, session: aiohttp.ClientSession, body: bytes) -> ReceiverAnswer:
         headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.USER_AGENT: f"capi-proxy/{__version__}"}
@@ -121,7 +126,9 @@ class MailReceiver:
         except aiosmtplib.SMTPResponseException as error:
             return ReceiverAnswer(False, f"SMTP {error.code}{self._quoted(error.message)}")
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            return ReceiverAnswer(False, f"no SMTP connection ({type(error).__name__})")
+            # That the server lacks STARTTLS or logins is said in the text of the plainest class alone.
+            lacks = str(error) if type(error) is aiosmtplib.SMTPException else ""
+            return ReceiverAnswer(False, f"no SMTP connection ({lacks or _cause(error)})")
         if refused:
             return ReceiverAnswer(True, f"taken, but not for {len(refused)} of {len(self._settings.to)} recipients")
         return ReceiverAnswer(True, f"taken{self._quoted(said)}")
@@ -146,6 +153,13 @@ class MailReceiver:
         settings = self._settings
         hidden = (settings.sender, *settings.to, settings.user.get_secret_value(), settings.password.get_secret_value())
         return _quoted(said, hidden)
+
+
+def _cause(error: Exception) -> str:
+    """Return why there is no connection; an error's own text may hold the address."""
+    causes = [getattr(error, "certificate_error", None), getattr(error, "os_error", None), error.__cause__, error]
+    cause = next(cause for cause in causes if cause)
+    return next((words for kind, words in _CAUSES.items() if isinstance(cause, kind)), type(cause).__name__)
 
 
 def _session() -> aiohttp.ClientSession:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import click
@@ -23,8 +24,10 @@ _HEADINGS = {
     Seriousness.DOUBT: "Doubtful: right in some places, a loss in others",
     Seriousness.NOTE: "To know",
 }
-_CONNECT_TO = re.compile(r"(?P<host>[^:\[\]]+):(?P<port>\d{1,5}):(?P<to>\[[0-9a-fA-F:.]+\]|[0-9.]+):(?P<at>\d{1,5})")
-_NAMESERVER = re.compile(r"(?P<to>\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::(?P<at>\d{1,5}))?")
+_ENDPOINT = r"(?P<to>\[[0-9a-fA-F:.]+\]|[0-9.]+)"
+_CONNECT_TO = re.compile(rf"(?P<host>[^:\[\]]+):(?P<port>\d{{1,5}}):{_ENDPOINT}:(?P<at>\d{{1,5}})", re.ASCII)
+_NAMESERVER = re.compile(rf"{_ENDPOINT}(?::(?P<at>\d{{1,5}}))?", re.ASCII)
+_MOST_PORT = 65_535
 
 
 def _connections(
@@ -33,17 +36,30 @@ def _connections(
     found: dict[Endpoint, Endpoint] = {}
     for value in values:
         match = _CONNECT_TO.fullmatch(value)
-        if match is None:
+        endpoint = _endpoint(match["to"], int(match["at"])) if match else None
+        if match is None or endpoint is None:
             raise click.BadParameter(f"{value!r}; accepted: HOST:PORT:ADDRESS:PORT")
-        found[match["host"].lower(), int(match["port"])] = (match["to"].strip("[]"), int(match["at"]))
+        found[match["host"].lower(), int(match["port"])] = endpoint
     return found
 
 
 def _nameserver(_context: click.Context, _option: click.Parameter, value: str) -> Endpoint | None:
     match = _NAMESERVER.fullmatch(value)
-    if value and match is None:
+    endpoint = _endpoint(match["to"], int(match["at"] or 53)) if match else None
+    if value and endpoint is None:
         raise click.BadParameter(f"{value!r}; accepted: an address, or ADDRESS:PORT")
-    return (match["to"].strip("[]"), int(match["at"] or 53)) if match else None
+    return endpoint
+
+
+def _endpoint(written: str, port: int) -> Endpoint | None:
+    """Return an address, with brackets if it is of IPv6, and a port; None where there can be no such."""
+    try:
+        address = ip_address(written.strip("[]"))
+    except ValueError:
+        return None
+    return (
+        (str(address), port) if 0 < port <= _MOST_PORT and written.startswith("[") == (address.version == 6) else None
+    )
 
 
 def _origin(_context: click.Context, _option: click.Parameter, value: str) -> str:

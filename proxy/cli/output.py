@@ -14,7 +14,7 @@ from rich.text import Text
 
 from proxy.cli.terminal import printable
 
-_MOST_CHARACTERS = 80
+_MOST_CHARACTERS = 120
 _GAP = 2
 # Longer columns are cut before another is left out.
 _ENOUGH = 20
@@ -64,7 +64,7 @@ def terminal() -> Console:
 
 
 def cell_text(column: str, value: object) -> str:
-    """Return a value as a table shows it: times by the clock of this machine, ``-`` for nothing.
+    """Return a value as a table shows it: times by the clock of this machine, ``-`` for nothing, ``…`` where it is cut.
 
     Args:
         column: The key of the value, which says whether it is a time.
@@ -73,7 +73,7 @@ def cell_text(column: str, value: object) -> str:
     if column in _TIMES and isinstance(value, int):
         return local_time(value) if value else "-"
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
-    return printable(text[:_MOST_CHARACTERS]) or "-"
+    return printable(text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…") or "-"
 
 
 def local_time(at_ms: int) -> str:

@@ -130,18 +130,18 @@ def _print_quality(found: Document) -> None:
         {
             "name": each["name"],
             "score": _score(each["score"]),
-            "what would raise it most": "; ".join(
-                f"{advice['text']}: +{advice['gain']:.1f}" for advice in each["advice"][:1]
-            ),
+            "could rise by": "".join(_gain(advice) for advice in each["advice"][:1]),
+            "what would raise it most": "".join(advice["text"] for advice in each["advice"][:1]),
         }
         for each in found["match_quality_by_name"]
     ]
     if not rows:
         return
     _print_title("Match quality, an estimate on Meta's scale of 0 to 10")
-    print_rows(rows[:_MOST_LINES], ("name", "score", "what would raise it most"), as_json=False)
-    advice = found["match_quality"]["advice"][:_MOST_ADVICE]
-    _print_pairs("What would raise it, of all events", ((each["text"], f"+{each['gain']:.1f}") for each in advice))
+    print_rows(rows[:_MOST_LINES], ("name", "score", "could rise by", "what would raise it most"), as_json=False)
+    advice = [{"by": _gain(each), "": each["text"]} for each in found["match_quality"]["advice"][:_MOST_ADVICE]]
+    _print_title("What would raise it, of all events")
+    print_rows(advice, ("by", ""), as_json=False)
 
 
 def _money(amounts: Sequence[Document]) -> str:
@@ -150,6 +150,10 @@ def _money(amounts: Sequence[Document]) -> str:
     return ", ".join(
         f"{each['value']} {each['currency']}" + (f" ({each['pixel']})" if several else "") for each in amounts
     )
+
+
+def _gain(advice: Document) -> str:
+    return f"+{advice['gain']:.1f}"
 
 
 def _score(score: float | None) -> str:

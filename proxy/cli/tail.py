@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -18,7 +19,6 @@ from proxy.queue.contract import Filter
 
 _EVERY_S, _AWAY_S = 0.5, 1.0
 _PAGE = 1000
-_LEAST = 100
 _COLUMNS = ("reason", "name", "id", "site", "pixel", "browser_copy", "findings")
 _WORDS = ("pixel", "name", "id", "site", "reason", "action_source")
 
@@ -95,10 +95,11 @@ class Tail:
         Raises:
             OperatorClientError: when they cannot be read.
         """
-        newest = await self._client.events(Filter(limit=max(lines, _LEAST)))
+        newest = await self._client.events(Filter(limit=_PAGE))
         self._number = max((int(row["number"]) for row in newest), default=0)
-        chosen = [row for row in newest if _is_wanted(row, self._wanted)]
-        return sorted(chosen, key=lambda row: int(row["number"]))[len(chosen) - min(lines, len(chosen)) :]
+        found = await self._client.events(replace(self._wanted, limit=lines)) if lines else []
+        # What has come between the two answers is shown as what is new.
+        return sorted((row for row in found if row["number"] <= self._number), key=lambda row: int(row["number"]))
 
     async def more(self) -> Sequence[Row]:
         """Return what ended since, in its order.

@@ -34,9 +34,9 @@ def findings(config: Config, mounts: Path = _MOUNTS, slow_s: float = _SLOW_S) ->
         mounts: What the system says of its file systems, as ``/proc/self/mountinfo``.
         slow_s: From how many seconds for one flush on the disk is slow.
     """
-    directory = config.data_dir.absolute()
-    place = next(each for each in (directory, *directory.parents) if each.exists())
+    directory = place = config.data_dir.absolute()
     try:
+        place = next(each for each in (directory, *directory.parents) if each.exists())
         yield from _kind(place, mounts)
         yield from _room(config, place)
         if directory.is_dir() and os.access(directory, os.W_OK):

@@ -9,6 +9,8 @@ from proxy.graph.token_health import TokenHealth
 from proxy.watch.graph_versions import version_end
 
 _TOKEN_DAYS = 14
+_WRITING = ("ads_management", "business_management")
+"""Scopes of which tokens for the Conversions API have one or both; Meta's page on it names none."""
 _OF_TOKENS = ("code 190", "code 102")
 """By which Graph says that the token itself is wrong (Graph API, error codes)."""
 
@@ -37,9 +39,17 @@ def of_token(pixel: str, health: TokenHealth, now: int) -> Iterator[Finding]:
         yield Finding("token_refused", subject, health.error or "Meta says that it is not valid")
     elif health.is_valid is None:
         yield Finding("token_unseen", subject, health.error or "Meta does not tell")
-    elif health.ends_at and (days := (_day(health.ends_at) - _day(now)).days) <= _TOKEN_DAYS:
+    elif not _may_write(health):
+        seen = f"it may {', '.join(health.scopes)}, and neither {' nor '.join(_WRITING)}"
+        yield Finding("token_scopes", subject, seen)
+    if health.is_valid and health.ends_at and (days := (_day(health.ends_at) - _day(now)).days) <= _TOKEN_DAYS:
         code = "token_refused" if days < 0 else "token_ends_soon"
         yield Finding(code, subject, f"its token ends on {_day(health.ends_at)}")
+
+
+def _may_write(health: TokenHealth) -> bool:
+    """Tell whether a token may write, as far as is known: where Meta tells no scopes, nothing is."""
+    return not health.scopes or any(scope in _WRITING for scope in health.scopes)
 
 
 def _day(moment: int) -> date:

@@ -15,7 +15,12 @@ from proxy.queue.sqlite.inspect import is_held
 
 _RESERVE = 256
 """Descriptors that the proxy keeps for Graph, its operator and its files."""
-_SECRET_KEYS = {"secret", "old_secrets", "operator_password", "access_token", "app_secret", "access_keys", "url"}
+_SECRET_KEYS = {
+    *("secret", "old_secrets", "operator_password", "access_token", "app_secret", "access_keys", "url"),
+    *("user", "password"),
+}
+_HOOK = ("webhook", "url")
+"""A table and its key: who has the address of a webhook can write there."""
 _REFERENCES = ("env:", "file:")
 _CONNECT_S = 0.5
 
@@ -57,23 +62,25 @@ def _config_file(config: Config) -> Iterator[Finding]:
         yield Finding("config_file_open", "", seen, f"chmod 600 {config.file}")
 
 
-def _written_out(table: dict[str, Any]) -> Iterator[str]:
-    """Yield the keys of secrets whose values stand in the file itself."""
+def _written_out(table: dict[str, Any], name: str = "") -> Iterator[str]:
+    """Yield the keys of secrets whose values stand in the file itself, in a table of a name."""
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _written_out(value)
+            yield from _written_out(value, key)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for each in value:
-                yield from _written_out(each)
-        elif key in _SECRET_KEYS and any(map(_is_secret, value if isinstance(value, list) else [value])):
-            yield key
+                yield from _written_out(each, key)
+        elif key in _SECRET_KEYS:
+            values = value if isinstance(value, list) else [value]
+            if any(_is_secret(each, is_address=(name, key) != _HOOK) for each in values):
+                yield key
 
 
-def _is_secret(value: object) -> bool:
-    """Tell whether a value is a secret itself, and of addresses those that hold a password."""
+def _is_secret(value: object, *, is_address: bool) -> bool:
+    """Tell whether a value is a secret itself; of what may be a mere address, whether it holds a password."""
     if not isinstance(value, str) or not value or value.startswith(_REFERENCES):
         return False
-    return "://" not in value or bool(urlsplit(value).password)
+    return "://" not in value or not is_address or bool(urlsplit(value).password)
 
 
 def _ports(config: Config) -> Iterator[Finding]:

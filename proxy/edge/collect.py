@@ -103,14 +103,22 @@ class CollectDoor:
         if (admitted.arrival.headers.get("content-encoding") or "identity").lower() != "identity":
             return refusal(415, "content-encoding: accepted: identity")
         request = await self._reader.read(admitted)
-        parts = ingest_parts(request, self._policies[admitted.site.name])
-        while (decision := next_part(parts)) is None:
-            await self._turns.mine(admitted.network)
-        status, body = tag_answer(decision)
-        if status < 300 and self._checks.shown_ms(request.cookie, admitted.site.name, request.now):
-            status, body = 200, _told_to_owner(decision, body)
-        content = HttpAnswer(status, body, dict(JSON) if body else {})
-        return await self._store.answered(admitted.network, decision, content, at=request.now)
+        turns = self._turns
+        turns.visitors += 1
+        try:
+            parts = ingest_parts(request, self._policies[admitted.site.name])
+            while (decision := next_part(parts)) is None:
+                await turns.mine(admitted.network)
+            status, body = tag_answer(decision)
+            may_be_owner = self._checks.cookie_name in request.cookie and status < 300
+            if may_be_owner and self._checks.shown_ms(request.cookie, admitted.site.name, request.now):
+                status, body = 200, _told_to_owner(decision, body)
+            content = HttpAnswer(status, body, dict(JSON) if body else {})
+            return await self._store.answered(admitted.network, decision, content, at=request.now)
+        finally:
+            turns.visitors -= 1
+            if turns.patient:
+                turns.visitors_left()
 
 
 def next_part(parts: Parts[Decision]) -> Decision | None:

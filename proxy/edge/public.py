@@ -107,7 +107,7 @@ class Public:
             admission=admission,
             metrics=metrics,
             conditions=conditions,
-            reused_ids=ReusedIds(conditions, now),
+            reused_ids=ReusedIds(conditions),
             wakes=wakes,
         )
         self._behind: dict[Door, Answering] = {

@@ -1,7 +1,6 @@
 """Event ids that several visitors brought, counted for each site: how a page that is cached with its ids shows."""
 
 from collections import deque
-from collections.abc import Callable
 
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
@@ -14,30 +13,31 @@ _LEAST, _ONE_OF = 20, 50
 class ReusedIds:
     """Counts within the last hour; sites are those of the configuration, so their number is bounded."""
 
-    def __init__(self, board: ConditionBoard, now: Callable[[], int]) -> None:
+    def __init__(self, board: ConditionBoard) -> None:
         self._board = board
-        self._now = now
         self._slots: dict[str, deque[list[int]]] = {}
 
-    def note(self, site: str, events: int, reused: int) -> None:
+    def note(self, site: str, events: int, reused: int, at: int) -> None:
         """Count the events of a request.
 
         Args:
             site: Whose pages or servers brought them.
             events: How many there are.
             reused: How many of them have an id that another visitor had brought.
+            at: When the request was read: server clock in milliseconds.
         """
         slots = self._slots.get(site)
         if slots is None:
             slots = self._slots[site] = deque(maxlen=_SLOTS)
-        slot = self._now() // _SLOT_MS
-        if not slots or slots[-1][0] != slot:
+        slot = at // _SLOT_MS
+        # A request that was read just before the newest slot began counts there; a clock that was set back begins anew.
+        if not slots or slots[-1][0] not in (slot, slot + 1):
             slots.append([slot, 0, 0])
         newest = slots[-1]
         newest[1] += events
         newest[2] += reused
         if reused:
-            self._judge(site, slots, slot)
+            self._judge(site, slots, newest[0])
 
     def _judge(self, site: str, slots: deque[list[int]], slot: int) -> None:
         recent = [counted for counted in slots if slot - _SLOTS < counted[0] <= slot]

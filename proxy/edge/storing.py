@@ -1,4 +1,4 @@
-"""What was decided is made durable, and only then answered; ledger and metrics are told behind that."""
+"""What was decided is made durable, and only then answered; ``StoredNews`` tells everybody else in between."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -7,21 +7,20 @@ from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
 from proxy.edge.reused_ids import ReusedIds
-from proxy.model import condition_details as details
+from proxy.edge.stored_news import StoredNews
 from proxy.model.decision import Decision
 from proxy.model.join import Sighting
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
-from proxy.model.units import DAY_MS
-from proxy.queue.contract import Intake, QueueError, Stored, dropped_row, duplicate_row
+from proxy.queue.contract import Intake, QueueError, Stored
 from proxy.rules.fairness import ClientNetwork
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
-# Records of one append, whose sealing takes some 1 ms, and storing them 1.5 ms.
-_AT_ONCE = 32
+# Records of one append, and bytes of their payloads: sealing them takes some 0.5 ms, and storing them 1 ms.
+_AT_ONCE, _BYTES_AT_ONCE = 32, 64 * 1024
 
 
 class DecisionStore:
@@ -51,9 +50,8 @@ class DecisionStore:
         self._admission = admission
         self._metrics = metrics
         self._conditions = conditions
-        self._reused_ids = reused_ids
         self._faults = FaultReporter(conditions, metrics)
-        self._wakes = wakes
+        self._news = StoredNews(queue, metrics=metrics, conditions=conditions, reused_ids=reused_ids, wakes=wakes)
 
     async def answered(self, network: ClientNetwork, decision: Decision, content: HttpAnswer, *, at: int) -> HttpAnswer:
         """Return the answer to a request, with its cookies, after the records are durable; 503 if they are not.
@@ -73,16 +71,24 @@ class DecisionStore:
         content.headers["Cache-Control"] = "no-store"
         return content
 
-    async def is_stored(self, decision: Decision, at: int) -> bool:
+    async def is_stored(
+        self, decision: Decision, at: int, *, turn: Callable[[], Awaitable[None]] | None = None
+    ) -> bool:
         """Make what was decided of a request durable; tell whether all of it is.
 
         What of a large request was stored before the queue failed is known by its ids when the request comes again.
-        ``at`` is when the request was read: server clock in milliseconds.
+
+        Args:
+            decision: What the rules decided.
+            at: When the request was read: server clock in milliseconds.
+            turn: Awaited between parts of a large request.
         """
+        stored, seconds = Stored(), None
         try:
             if decision.withdrawn or decision.granted:
                 await self._store_consent(decision, at)
-            stored = await self._timed(self._stored(decision)) if decision.records or decision.sightings else Stored()
+            if decision.records or decision.sightings:
+                stored, seconds = await self._timed(self._stored(decision, turn))
         except QueueError as error:
             # Cleared by the queue, or by whoever next asks for readiness and finds it well.
             self._conditions.report("queue", detail=str(error))
@@ -90,39 +96,44 @@ class DecisionStore:
         except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
             self._faults.report(error, lost="events are not stored, and pages try again")
             return False
-        try:
-            self._tell(decision, stored, at)
-        except Exception as error:  # noqa: BLE001 - what was stored stays stored, and the answer says so
-            self._faults.report(error, lost="ledger and metrics lack what was stored")
+        self._news.tell(decision, stored, seconds, at)
         return True
 
-    async def _timed(self, storing: Awaitable[Stored]) -> Stored:
+    async def _timed(self, storing: Awaitable[Stored]) -> tuple[Stored, float]:
+        """Store; return also how many seconds that took, for the news. What was refused waited as well."""
         started = time.perf_counter()
         try:
-            return await storing
-        finally:
+            return await storing, time.perf_counter() - started
+        except BaseException:
             self._metrics.committed(time.perf_counter() - started)
+            raise
 
-    def _stored(self, decision: Decision) -> Awaitable[Stored]:
+    def _stored(self, decision: Decision, turn: Callable[[], Awaitable[None]] | None) -> Awaitable[Stored]:
         records, sightings = decision.records, decision.sightings
-        if sightings or len(records) > _AT_ONCE:
-            return self._stored_in_parts(records, sightings)
+        if sightings or len(records) > _AT_ONCE or turn:
+            return self._stored_in_parts(records, sightings, turn)
         return self._queue.append(records)
 
-    async def _stored_in_parts(self, records: Sequence[Record], sightings: Sequence[Sighting]) -> Stored:
+    async def _stored_in_parts(
+        self, records: Sequence[Record], sightings: Sequence[Sighting], turn: Callable[[], Awaitable[None]] | None
+    ) -> Stored:
         """Append a part of a large request at a time: sealing a thousand records at once kept visitors waiting.
 
         Args:
             records: None where all events of a request were dropped.
             sightings: They go with the first part: no event of theirs shall be stored before them.
+            turn: Awaited between two parts.
         """
         parts = []
+        first, *others = _parts(records) or [records]
         try:
-            parts.append(await self._queue.append(records[:_AT_ONCE], sightings=sightings))
-            for start in range(_AT_ONCE, len(records), _AT_ONCE):
-                parts.append(await self._queue.append(records[start : start + _AT_ONCE]))  # noqa: PERF401 - awaits
+            parts.append(await self._queue.append(first, sightings=sightings))
+            for part in others:
+                if turn:
+                    await turn()
+                parts.append(await self._queue.append(part))
         finally:
-            self._wake(records)  # what was stored before a failure shall not wait for the next request
+            self._news.wake(records)  # what was stored before a failure shall not wait for the next request
         self._metrics.sightings(sightings)
         return Stored(
             duplicates=tuple(record for part in parts for record in part.duplicates),
@@ -139,24 +150,14 @@ class DecisionStore:
         if decision.granted and (lifted := await self._queue.lift(decision.granted, [kind], at)):
             self._metrics.lifted(lifted)
 
-    def _wake(self, records: Sequence[Record]) -> None:
-        for pixel in {record.pixel for record in records}:
-            if wake := self._wakes.get(pixel):
-                wake()
 
-    def _tell(self, decision: Decision, stored: Stored, at: int) -> None:
-        self._wake(decision.records)
-        duplicates = tuple(duplicate_row(record, at) for record in stored.duplicates)
-        refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)
-        rows = (*decision.dropped, *duplicates, *refused)
-        if rows or decision.copy_updates:
-            self._queue.note(rows, decision.copy_updates, decision.pixels, decision.visitors)
-        self._metrics.decision(decision, stored)
-        if decision.records:
-            self._reused_ids.note(decision.records[0].facts.site, len(decision.records), stored.reused)
-        if decision.faults:
-            self._faults.report_places(decision.faults, lost="what led to it was refused, its neighbours were stored")
-        for record in stored.conflicts:
-            self._conditions.report("order_id_conflict", record.pixel, details.IDS_IN_CONFLICT, lasts_ms=DAY_MS)
-        if decision.untrusted_forwarding:
-            self._conditions.report("untrusted_forwarding", detail=details.UNTRUSTED_PROXY)
+def _parts(records: Sequence[Record]) -> list[Sequence[Record]]:
+    """Return records as parts of what is appended at once, each of at least one."""
+    parts: list[Sequence[Record]] = []
+    start = size = 0
+    for at, record in enumerate(records):
+        if at > start and (at - start == _AT_ONCE or size + len(record.payload) > _BYTES_AT_ONCE):
+            parts.append(records[start:at])
+            start, size = at, 0
+        size += len(record.payload)
+    return [*parts, records[start:]] if records else parts

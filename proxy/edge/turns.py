@@ -5,6 +5,9 @@ Without it a client with sixty requests ready would have all of them worked on b
 Each round also gives way to the queue's writer thread. The interpreter has one lock, and an event loop that is never
 idle lets go of it only for moments, too short for a thread of the same core to wake. A commit then waits up to 5 ms
 (``sys.getswitchinterval``) at its start and again after its fsync, and with it everybody who waits for that group.
+
+What servers ask for comes behind visitors altogether. A visitor's request takes several steps, and each of them would
+wait for a part of a large request; now only the first does, and a commit has the processor to itself.
 """
 
 import asyncio
@@ -17,6 +20,8 @@ CLIENTS = 8
 """Clients whose turn may come in one round, each once: four requests of the same client in a round made visitors beside
 a flood wait twice as long; those of different clients are worked on together, as a round of its own costs each of them.
 """
+PATIENCE_S = 0.005
+"""How long a part of a server's request waits for visitors; there may be no moment without any."""
 
 
 class Turns:
@@ -35,6 +40,31 @@ class Turns:
         self._served: list[ClientNetwork] = []
         """Whose turn it has been in this round."""
         self._is_armed = False
+        self.visitors = 0
+        """Visitors who wait for an answer; who counts the last one out calls ``visitors_left`` if anybody is patient.
+
+        Counted where they are answered, without a call: that costs each event of each visitor."""
+        self.patient: dict[asyncio.Future[None], None] = {}
+        """Parts of servers' requests that wait for visitors, the longest waiting first."""
+
+    def visitors_left(self) -> None:
+        """Let one server's request go on, now that no visitor waits."""
+        if not self.visitors:
+            _end(next(iter(self.patient)))
+
+    async def without_visitors(self) -> None:
+        """Return when no visitor waits for an answer, or when that has taken too long."""
+        if not self.visitors:
+            return
+        loop = asyncio.get_running_loop()
+        gone = loop.create_future()
+        self.patient[gone] = None
+        timer = loop.call_later(PATIENCE_S, _end, gone)
+        try:
+            await gone
+        finally:
+            timer.cancel()
+            del self.patient[gone]
 
     def place(self, network: ClientNetwork) -> asyncio.Future[None] | None:
         """Return the place in the circle of a client's request; None when its turn is now, the first of this round."""
@@ -76,5 +106,9 @@ class Turns:
             self._circle.append(network)
         else:
             del self._waiting[network]
-        if not place.done():
-            place.set_result(None)
+        _end(place)
+
+
+def _end(wait: asyncio.Future[None]) -> None:
+    if not wait.done():
+        wait.set_result(None)

@@ -44,7 +44,7 @@ def stopped_since(ago_ms: int) -> str:
 
 def token_ends(days: int) -> str:
     """Return in how many days an access token ends, as Meta says."""
-    return "the access token has ended" if days < 0 else f"the access token ends in {days} days"
+    return "the access token has ended" if days < 0 else f"the access token ends {_in_days(days)}"
 
 
 def events_wait(events: int) -> str:
@@ -70,7 +70,7 @@ def database_away(why: str, events: int) -> str:
 
 def wrong_passwords(times: int) -> str:
     """Return how many wrong passwords were given."""
-    return f"{times} wrong passwords were given"
+    return "a wrong password was given" if times == 1 else f"{times} wrong passwords were given"
 
 
 def unlisted_origin(times: int, site: str, domains: Sequence[str], host: str) -> str:
@@ -85,17 +85,17 @@ def unlisted_origin(times: int, site: str, domains: Sequence[str], host: str) ->
     line = ", ".join(f'"{domain}"' for domain in (*domains, host))
     wanted = f"domains = [{line}]" if len(domains) <= _MOST_DOMAINS else f'"{host}" in domains'
     why = f"site.domains of site {site} does not list this host"
-    return f"{times} requests were refused, as {why}; if it is yours: {wanted}"
+    return f"{_requests_were(times)} refused, as {why}; if it is yours: {wanted}"
 
 
 def insecure_origin(times: int, site: str) -> str:
     """Return that pages of a host come by http."""
-    return f"{times} requests were refused, as pages of site {site} came by http and their events by https"
+    return f"{_requests_were(times)} refused, as pages of site {site} came by http and their events by https"
 
 
 def unknown_host(times: int) -> str:
     """Return that a host belongs to no site."""
-    return f"{times} requests were refused: no site.domains lists this host, or the Host header is not passed on"
+    return f"{_requests_were(times)} refused: no site.domains lists this host, or the Host header is not passed on"
 
 
 def connections_full(most: int) -> str:
@@ -168,7 +168,15 @@ def dead_in_a_day(dead: int, ended: int) -> str:
 
 def ends_on(day: date, days: int) -> str:
     """Return when something ends, and in how many days that is."""
-    return f"it ended on {day}" if days < 0 else f"it ends on {day}, in {days} day{'' if days == 1 else 's'}"
+    return f"it ended on {day}" if days < 0 else f"it ends on {day}, {_in_days(days)}"
+
+
+def _in_days(days: int) -> str:
+    return f"in {days} day{'' if days == 1 else 's'}" if days else "today"
+
+
+def _requests_were(times: int) -> str:
+    return "a request was" if times == 1 else f"{times} requests were"
 
 
 def alert_not_taken(times: int, answer: str) -> str:

@@ -19,8 +19,6 @@ Their order is fixed: bits that rest in files are counted by it, so a new one go
 PARTS: Final = 10_000
 """Of one unit of a currency, in which values are counted, so that sums are exact."""
 _BITS: Final = {name: 1 << place for place, name in enumerate(MATCH_KEYS)}
-# Beyond, a value is a mistake, and sums of a year would leave 64 bits.
-_MOST_UNITS = 10**9
 
 
 class EventFacts(NamedTuple):
@@ -58,10 +56,3 @@ def bits_of(names: Iterable[str]) -> int:
 def names_of(bits: int) -> tuple[str, ...]:
     """Return the names of match keys, in the order of ``MATCH_KEYS``."""
     return tuple([name for name, bit in _BITS.items() if bits & bit])
-
-
-def parts_of(value: object) -> int | None:
-    """Return a value of custom data in ten-thousandths; None of what is no number, or too large to be meant."""
-    if not isinstance(value, int | float) or not -_MOST_UNITS < value < _MOST_UNITS:
-        return None
-    return round(value * PARTS)

@@ -160,7 +160,7 @@ class PixelApi:
         """Return how many events of each pixel ended how."""
         counts: Counter[tuple[str, str]] = Counter()
         query = RollupQuery(wanted.since_hour, wanted.until_hour, by_day=wanted.is_long)
-        for rollup in await self._queue.rollups(query):
+        for rollup in await self._queue.event_counts(query):
             counts[rollup.key.pixel, rollup.key.status] += rollup.events
         return counts
 

@@ -18,7 +18,6 @@ from proxy.rules.faults import fault
 from proxy.rules.identity import steps as identity_steps
 from proxy.rules.payload.labels import public_updates
 from proxy.rules.permission import steps as permission_steps
-from proxy.rules.permission.consent import signals_gpc
 from proxy.rules.policy import Policy
 from proxy.rules.request import steps as request_steps
 from proxy.rules.wire_members import Malformed
@@ -122,7 +121,7 @@ def decision(case: Case) -> Decision:
         pixels=case.policy.pixel_ids,
         redactions=tuple(case.redactions),
         untrusted_forwarding=case.request.client.untrusted_forwarding,
-        gpc=signals_gpc(case.request.gpc, visit),
+        gpc=case.gpc,
         sightings=case.sightings,
         faults=tuple(case.faults),
     )

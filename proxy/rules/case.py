@@ -18,6 +18,7 @@ from proxy.rules.identity.person import Person
 from proxy.rules.identity.visitor_cookie import NONE_FOUND, FoundCookie, VisitorCookie
 from proxy.rules.limits import RECORDS
 from proxy.rules.match.keys import MatchKeys
+from proxy.rules.payload.custom_data import CheckedData
 from proxy.rules.payload.pages import CleanPage
 from proxy.rules.payload.redact import CleanData
 from proxy.rules.policy import Policy
@@ -70,6 +71,8 @@ class Case(msgspec.Struct):
     forbidden: DropReason | None = None
     """Set when nothing of the visit may leave."""
     options: Options | None = None
+    gpc: bool = False
+    """The browser asks for Global Privacy Control."""
     # identity
     visitor: bytes = b""
     """Four bytes that tell visitors apart."""
@@ -86,7 +89,7 @@ class Case(msgspec.Struct):
     stranger: Person | None = None
     """Who the visitor is for each pixel of which the page told nothing."""
     shared_parts: dict[str, SharedPart] = {}
-    checked_data: dict[tuple[str, bytes], tuple[Mapping[str, Any], tuple[str, ...]]] = {}
+    checked_data: dict[tuple[str, bytes], CheckedData] = {}
     """By name and custom data of an event, the latter as JSON: what of them may be sent, and findings."""
     clean_data: dict[tuple[str, bytes], CleanData] = {}
     """By the same."""
@@ -128,6 +131,9 @@ class EventCase(msgspec.Struct):
     """The custom data as JSON, where they have been written already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
+    value: int | None = None
+    """What the ledger sums of them, as ``custom_data.summed`` says it; likewise ``currency``."""
+    currency: str = ""
     redactions: tuple[str, ...] = ()
     """What was taken out of them, as its facts say it."""
     page: CleanPage = _NO_PAGE

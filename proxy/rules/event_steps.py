@@ -18,7 +18,7 @@ from proxy.rules.faults import fault
 from proxy.rules.joins import sightings
 from proxy.rules.orders import ONCE
 from proxy.rules.payload import labels
-from proxy.rules.payload.custom_data import checked
+from proxy.rules.payload.custom_data import CheckedData, read
 from proxy.rules.payload.shape_patterns import has_suspects_of_ids
 from proxy.rules.people import person_for
 from proxy.rules.selection import wants
@@ -116,7 +116,7 @@ def custom_data(event_case: EventCase) -> None:
     claimed = hit.data
     if event_case.case.policy.site.sensitive == "restricted":
         claimed = {key: claimed[key] for key in _RESTRICTED_DATA if key in claimed}
-    event_case.data, event_case.findings = _checked(event_case, claimed)
+    event_case.data, event_case.findings, event_case.value, event_case.currency = _checked(event_case, claimed)
     if hit.name != "Purchase":
         return
     if "value" not in event_case.data:
@@ -125,15 +125,15 @@ def custom_data(event_case: EventCase) -> None:
         _drop_all(event_case, DropReason.MISSING_CURRENCY, event_case.findings)
 
 
-def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> CheckedData:
     """Check an event's custom data; what a page says alike of several events is checked, and later cleaned, once."""
     case, name = event_case.case, event_case.hit.name
     if not claimed or len(case.visit.hits) == 1 or len(case.checked_data) == _MOST_REMEMBERED:
-        return checked(name, claimed)
+        return read(name, claimed)
     key = event_case.data_key = (name, orjson.dumps(claimed, default=str))
     found = case.checked_data.get(key)
     if found is None:
-        found = case.checked_data[key] = checked(name, claimed)
+        found = case.checked_data[key] = read(name, claimed)
     return found
 
 

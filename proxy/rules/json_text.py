@@ -17,6 +17,8 @@ _HALF = re.compile(rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_
 _BACKSLASH, _MASK = rb"\\", b"\x00\x00"
 # Numbers of 64 bits have 19 digits or more; beyond them the faster reader makes a fraction.
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# What stands before a number and within no word; digests in hexadecimal digits begin with a quote.
+_OPEN_NUMBER = re.compile(rb"[:,\[\s]-?[0-9]{19}")
 # Looking for them takes up to 50 ms for a megabyte, and is done before anybody knows who sent it.
 _MOST_MASKED = 1024 * 1024
 
@@ -43,7 +45,7 @@ def exactly(body: bytes) -> Any:
         ValueError: when it is no JSON, or a number is beyond all measure.
         RecursionError: when it is nested too deep.
     """
-    if not _LONG_NUMBER.search(body):
+    if not (_LONG_NUMBER.search(body) and _OPEN_NUMBER.search(b" " + body)):
         return parsed(body)
     text = (whole_characters(body) or body).decode()
     return json.loads(text, parse_float=_finite, parse_constant=_no_number)

@@ -15,7 +15,8 @@ from proxy.rules.joins import sightings
 from proxy.rules.joins.waits import twin_of
 from proxy.rules.orders import ONCE
 from proxy.rules.payload.addresses import REASONS
-from proxy.rules.payload.pages import clean_page
+from proxy.rules.payload.custom_data import summed
+from proxy.rules.payload.pages import CleanPage, clean_page
 from proxy.rules.payload.redact import clean_data
 
 # What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
@@ -23,8 +24,10 @@ _FRAME = 100
 # A digest of a person in hex, with quotes.
 _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
-# What ``Record(...)`` does, without the call of a function in Python: a request may come to hundreds.
+# What ``Record(...)`` and ``EventFacts(...)`` do, without the call of a function in Python: a request may come to
+# hundreds.
 _record_of = partial(tuple.__new__, Record)
+_facts_of = partial(tuple.__new__, EventFacts)
 # What only servers' events say otherwise, between the part that is shared and the order.
 _OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
 _ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_before", "pending")))
@@ -53,6 +56,7 @@ def redaction(event_case: EventCase) -> None:
             found_there = [_IN_DATA[what] for what in removed]
             case.redactions += found_there
             event_case.redactions = facts.words(found_there)
+            event_case.value, event_case.currency = summed(event_case.data)
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
         case.redactions += case.page.redactions
@@ -116,7 +120,7 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
     size = len(event_case.pixels) * (len(own) + _in_json(findings))
     of_page = (*_OF_PAGES, *twin_of(event_case)) if name in ONCE and case.policy.joins_orders else _ALONE
-    says_more = "value" in data or event_case.redactions
+    says_more = event_case.value is not None or event_case.redactions
     alike: EventFacts | None = None
     told: tuple[EventFacts, int] = (NO_FACTS, 0)
     records: list[Record] = []
@@ -132,7 +136,7 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
         shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
         if part.facts is not alike:
             alike = part.facts
-            told = (facts.with_data(alike, data, event_case.redactions) if says_more else alike, case.request.now)
+            told = (_with_own(alike, event_case) if says_more else alike, case.request.now)
         records.append(_record_of(about + shared + of_page + told))
     return records, size
 
@@ -159,8 +163,19 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
         _bot_reason(case),
         size=len(written) + _PERSON * len(person.digests) + _FRAME,
         noted=_in_json(findings),
-        facts=alike.facts if alike else facts.with_keys(case.facts, person.user_data, event_case.page),
+        facts=alike.facts if alike else _with_keys(case.facts, person, event_case.page),
     )
+
+
+def _with_keys(said: EventFacts, person: Person, page: CleanPage) -> EventFacts:
+    """Return the facts of a visit with what the events of one pixel share."""
+    return facts.in_common(said.site, said.consent, said.consent_source, tuple(person.user_data), page.redactions)
+
+
+def _with_own(shared: EventFacts, event_case: EventCase) -> EventFacts:
+    """Return facts with what an event says of its own."""
+    redactions = shared.redactions + event_case.redactions
+    return _facts_of((*shared[:4], redactions, event_case.value, event_case.currency))
 
 
 def _findings(case: Case, person: Person) -> tuple[str, ...]:

@@ -18,6 +18,19 @@ OTHER: Final = "(other)"
 """Stands in all labels for the sets beyond the most there may be."""
 
 
+class LabelCounts(dict[tuple[str, ...], float]):
+    """Figures by the values of labels; each begins at 0, and is known to have begun then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.since: dict[tuple[str, ...], float] = {}
+        """When each began, Unix time in seconds."""
+
+    def __missing__(self, values: tuple[str, ...]) -> float:
+        self.since[values] = time.time()
+        return 0
+
+
 class LoopCounter(Collector):
     """Counts on the event loop; register it, and its figures are shown as those of any other counter."""
 
@@ -30,32 +43,22 @@ class LoopCounter(Collector):
             labels: Their names; the values are ours, so there are few.
         """
         self._name, self._text, self._labelnames = name, text, labels
-        self._counts: dict[tuple[str, ...], float] = {}
-        self._since: dict[tuple[str, ...], float] = {}
-        """When each began, Unix time in seconds."""
+        self.counts = LabelCounts()
+        """The figures as they stand. Whoever counts under words of our code alone adds to them at once."""
         if not labels:
             self.inc(by=0)
 
     def inc(self, *values: str, by: float = 1) -> None:
         """Count under these values of the labels."""
-        counts = self._counts
-        if values in counts:
-            counts[values] += by
-            return
-        if len(counts) >= MOST_LABEL_SETS:
+        counts = self.counts
+        if values not in counts and len(counts) >= MOST_LABEL_SETS:
             values = (OTHER,) * len(values)
-        counts[values] = counts.get(values, 0) + by
-        self._since.setdefault(values, time.time())
+        counts[values] += by
 
     @property
     def name(self) -> str:
         """The name of the metric, without ``_total``."""
         return self._name
-
-    @property
-    def counts(self) -> Mapping[tuple[str, ...], float]:
-        """The figures as they stand, by the values of the labels."""
-        return self._counts
 
     @property
     def labels(self) -> Sequence[str]:
@@ -69,8 +72,8 @@ class LoopCounter(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield the figures as they stand."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labelnames)
-        for values, count in self._counts.items():
-            family.add_metric([str(value) for value in values], float(count), created=self._since[values])
+        for values, count in self.counts.items():
+            family.add_metric([str(value) for value in values], float(count), created=self.counts.since[values])
         yield family
 
 

@@ -12,13 +12,14 @@ from proxy.model.decision import Decision
 from proxy.model.event import DropReason
 from proxy.model.join import Sighting
 from proxy.model.ledger import LedgerRow
+from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import Verdict
 from proxy.queue.contract import Stats, Stored
 from proxy.telemetry.gauges import Gauges
 from proxy.telemetry.loop_counter import LoopCounter, LoopCounters
 from proxy.telemetry.loop_histogram import LoopHistogram
-from proxy.telemetry.tallies import CONSENT, SIGNAL, TallyCounters
+from proxy.telemetry.tallies import BETWEEN, SIGNAL, TallyCounters
 
 _CONFLICT = "id:conflict"
 # Seconds; most answers take some milliseconds, and a disk or a database that is slow some hundred.
@@ -101,14 +102,14 @@ class Metrics:
 
     def request(self, endpoint: str, status: int) -> None:
         """Count an answer of the public listener."""
-        self._requests.inc(endpoint, str(status))
+        self._requests.counts[endpoint, str(status)] += 1
 
     def answered(self, endpoint: str, seconds: float) -> None:
         """Count how long an answer of the public listener took."""
         self._ingest.observe(seconds, endpoint)
 
     def committed(self, seconds: float) -> None:
-        """Count how long it took to make events durable that came together."""
+        """Count how long events that came together waited until they were durable, or refused."""
         self._commit.observe(seconds)
 
     def webhook(self, kind: str, result: str) -> None:
@@ -128,24 +129,26 @@ class Metrics:
         """Count a connection that was refused or ended early."""
         self._connections.inc(listener, reason)
 
-    def decision(self, decision: Decision, stored: Stored) -> None:
-        """Count what was decided of one request, and what storing it showed."""
-        duplicates = len(stored.duplicates)
-        self._events.inc("stored", "", by=len(decision.records) - duplicates - len(stored.refused))
-        if duplicates:
-            self._events.inc("duplicate", "", by=duplicates)
-        if decision.refused:
-            self._events.inc("refused", "", by=decision.refused)
+    def decision(self, decision: Decision, stored: Stored, seconds: float | None = None) -> None:
+        """Count what was decided of one request, and what storing it showed.
+
+        Args:
+            decision: What was decided.
+            stored: What storing showed.
+            seconds: How long that took; None where there was nothing to store.
+        """
+        if seconds is not None:
+            self.committed(seconds)
+        self._events.counts["stored", ""] += len(decision.records) - len(stored.duplicates) - len(stored.refused)
         for record in decision.records:
             if record.browser_copy:
-                self._browser_copies.inc(record.browser_copy)
+                self._browser_copies.counts[record.browser_copy,] += 1
             else:
                 self._server_events.inc(record.action_source)
-            self._count_findings(record.findings)
+            if record.findings:
+                self._count_findings(record.findings)
         for row in decision.dropped:
             self._count_dropped(row, decision.unknown_pixels)
-        for _, reason in stored.refused:
-            self._events.inc("dropped", reason)
         for update in decision.copy_updates:
             self._browser_copies.inc(update.browser_copy)
         for what, place in decision.redactions:
@@ -155,10 +158,10 @@ class Metrics:
 
     def _tally(self, decision: Decision) -> None:
         """Count what the visitors of arriving events had said."""
-        kept = [record.facts for record in decision.records]
-        for facts in kept + [row.facts for row in decision.dropped]:
-            if facts.site:
-                self.tallies.count(CONSENT, facts.site, facts.consent, facts.consent_source)
+        events: Sequence[Record | LedgerRow] = (*decision.records, *decision.dropped)
+        for event in events:
+            if (facts := event.facts).site:
+                self.tallies.consents[BETWEEN.join((facts.site, facts.consent, facts.consent_source)),] += 1
                 if decision.gpc:
                     self.tallies.count(SIGNAL, facts.site, "gpc")
 
@@ -175,6 +178,12 @@ class Metrics:
             self._findings.inc(*finding.split(":"))
 
     def _count_rarities(self, decision: Decision, stored: Stored) -> None:
+        if stored.duplicates:
+            self._events.inc("duplicate", "", by=len(stored.duplicates))
+        if decision.refused:
+            self._events.inc("refused", "", by=decision.refused)
+        for _, reason in stored.refused:
+            self._events.inc("dropped", reason)
         if stored.reused:
             self._reused.inc(by=stored.reused)
         if stored.conflicts:

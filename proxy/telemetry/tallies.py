@@ -31,6 +31,8 @@ class TallyCounters:
         self._counters = {kind: LoopCounter(f"tally_{kind}", "", ["subject"]) for kind in _KINDS}
         for counter in self._counters.values():
             counters.add(counter)
+        self.consents = self._counters[CONSENT].counts
+        """What is counted of consent, by the subject alone. Its words are settings and ours, so it needs no bound."""
 
     def count(self, kind: str, *words: str, by: int = 1) -> None:
         """Count something.

@@ -113,13 +113,19 @@ class Watch:
     # -- figures
 
     async def _read(self, hour: int) -> None:
-        """Read what is new: all at first, later the last hours; what ended late comes with a look back each hour."""
-        back = 1 if hour < self._read_until else _DAY if self._read_until else KEPT
-        since = hour - back
+        """Read what is new; what ended late comes with a look back each hour."""
+        since = hour - self._hours_back(hour)
         for begin in range(since, hour + 1, _SLICE):
             end = min(begin + _SLICE, hour + 1)
             self._hours.replace(begin, end, await self._queue.rollups(RollupQuery(begin, end)))
         self._read_until = hour + 1
+
+    def _hours_back(self, hour: int) -> int:
+        """Return how many hours before this one are read: all at first, and again after the clock was set."""
+        passed = hour + 1 - self._read_until
+        if not 0 <= passed <= KEPT:
+            return KEPT
+        return max(_DAY, passed) if passed else 1
 
     def _look_at_site(self, site: str, pixels: Sequence[str], now: int) -> None:
         pages, servers = self._hours.pages(site), self._hours.servers(site)

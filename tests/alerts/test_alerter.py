@@ -217,6 +217,17 @@ async def test_a_message_that_is_tried_again_has_its_name_again(tmp_path: Path) 
         assert first["id"] == second["id"] != third["id"]
 
 
+async def test_each_reminder_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """A receiver, or a mail program, that knows repeats by their id takes no reminder for the message before."""
+    async with stage(tmp_path, repeat_hours=1) as made:
+        made.board.report("pixel_paused", "55")
+        await made.pass_time(130)
+        bodies = made.hooks[0].bodies
+
+        assert [len(body["still"]) for body in bodies] == [0, 1, 1]
+        assert len({body["id"] for body in bodies}) == len(bodies)
+
+
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b'{"alerts": 3}'])
 async def test_a_damaged_file_costs_no_alert(tmp_path: Path, text: bytes) -> None:
     """Whatever the file of the state holds, alerts begin anew."""
@@ -228,13 +239,14 @@ async def test_a_damaged_file_costs_no_alert(tmp_path: Path, text: bytes) -> Non
         assert titles(made.hooks[0]) == ["A pixel is paused: 55"]
 
 
-async def test_a_disk_that_takes_nothing_costs_no_alert(tmp_path: Path) -> None:
-    """A full disk is what an alert may be about: it is told even where its state cannot be kept."""
+async def test_a_disk_that_takes_nothing_costs_no_alert(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk is what an alert may be about: it is told even where its state cannot be kept; one line says so."""
     async with stage(tmp_path / "gone") as made:
         made.board.report("queue", detail="the disk is full")
         await made.pass_time(20)
 
         assert titles(made.hooks[0]) == ["Events cannot be stored"]
+        assert caplog.text.count("the state of alerts cannot be written") == 1
 
 
 async def test_a_summary_comes_once_a_day_at_its_time(tmp_path: Path) -> None:

@@ -50,10 +50,8 @@ def _book(state: AlertState, started: int, **settings: Any) -> AlertBook:
 
 
 def told(news: News) -> dict[str, list[str]]:
-    ended = {"over": news.over, "missed": news.missed}
-    parts = {"began": news.began, "still": news.still} | {
-        name: [each.alert for each in part] for name, part in ended.items()
-    }
+    told_of = {"still": news.still, "over": news.over, "missed": news.missed}
+    parts = {"began": news.began} | {name: [each.alert for each in part] for name, part in told_of.items()}
     return {name: [alert.key for alert in part] for name, part in parts.items() if part}
 
 
@@ -134,6 +132,18 @@ def test_it_is_told_again_after_the_hours_that_were_asked_for() -> None:
 
     still = {"still": ["pixel_paused 55"]}
     assert heard == [{"began": ["pixel_paused 55"]}, {}, {}, {}, still, {}, {}, {}, still]
+
+
+@pytest.mark.parametrize("settings", [{"conditions": ["*", "!limited"]}, {"least": "failing"}])
+def test_what_the_owner_leaves_out_after_it_was_told_is_not_called_over(settings: dict[str, Any]) -> None:
+    """A condition that a changed configuration leaves out stands on, so neither its end nor a reminder is told."""
+    reader = Reader.new().see(PAUSED, LIMITED).see(PAUSED, LIMITED, after=5 * MINUTE)
+    began = reader.read()
+    reader.restart(repeat_hours=1, **settings)
+    later = [reader.see(PAUSED, LIMITED, after=10 * MINUTE).read() for _ in range(12)]
+
+    assert began == {"began": ["pixel_paused 55", f"limited {LIMITED.subject}"]}
+    assert [news for news in later if news] == [{"still": ["pixel_paused 55"]}] * 2
 
 
 @pytest.mark.parametrize(

@@ -13,19 +13,20 @@ from proxy.queue.contract import Stats
 
 
 async def test_the_day_is_told_in_figures() -> None:
-    """Events by outcome, what was recovered and its value, what was sold, what waits; of the last 24 hours alone."""
+    """Events by outcome, what was recovered and its value, what was sold, what waits; of the 24 whole hours before."""
 
     def counted(hours_ago: int, events: int, copy: str, status: Status, value: int = 0) -> Rollup:
         key = RollupKey(NOON // HOUR_MS - hours_ago, "shop", "55", "Purchase", status, "", copy)
         return Rollup(key, events, {"EUR": (events, value)} if value else {}, {}, (0,) * LAG_SLOTS)
 
     kept = [
-        counted(0, 5, "fired", Status.DELIVERED, 1_000_000),
-        counted(23, 3, "blocked", Status.DELIVERED, 295_000),
+        counted(0, 100, "fired", Status.DELIVERED, 1_000_000),
+        counted(1, 5, "fired", Status.DELIVERED, 1_000_000),
+        counted(24, 3, "blocked", Status.DELIVERED, 295_000),
         counted(3, 2, "pending", Status.DELIVERED),
         counted(3, 4, "fired", Status.DROPPED),
         counted(3, 1, "fired", Status.DEAD),
-        counted(24, 100, "blocked", Status.DELIVERED),
+        counted(25, 100, "blocked", Status.DELIVERED),
     ]
 
     async def rollups(wanted: RollupQuery) -> list[Rollup]:
@@ -35,9 +36,26 @@ async def test_the_day_is_told_in_figures() -> None:
     lines = await DayFigures(cast("Any", queue)).lines(NOON - DAY_MS, NOON)
 
     assert lines == (
-        "In the last 24 hours:",
-        "10 events were delivered, 4 dropped, 0 were repeats, 1 became dead letters.",
-        "3 were recovered, as their browser copy was blocked (29.50 EUR of pixel 55); not known: 2.",
-        "Sold: 129.50 EUR in 8 Purchases of pixel 55.",
-        "Now 7 events wait, and 1 dead letters are kept.",
+        "In the last 24 whole hours:",
+        "Events delivered: 10, dropped: 4, repeats: 0, dead letters: 1.",
+        "Recovered, as their browser copy was blocked: 3 (29.50 EUR of pixel 55); browser copy not known: 2.",
+        "Sold: 129.50 EUR of pixel 55, Purchases: 8.",
+        "Now: events that wait: 7, dead letters: 1.",
     )
+
+
+async def test_each_hour_is_in_one_summary() -> None:
+    """Whenever in an hour they are made, the summaries of days that follow one another read each hour once."""
+    asked: list[RollupQuery] = []
+
+    async def rollups(wanted: RollupQuery) -> list[Rollup]:
+        asked.append(wanted)
+        return []
+
+    queue = SimpleNamespace(rollups=rollups, stats=lambda: Stats({}, 0))
+    for day, late_ms in enumerate((0, 5_000, 9_999, 30 * 60_000)):
+        now = NOON + day * DAY_MS + late_ms
+        await DayFigures(cast("Any", queue)).lines(now - DAY_MS, now)
+
+    assert [query.until_hour - query.since_hour for query in asked] == [24] * 4
+    assert [before.until_hour for before in asked[:-1]] == [after.since_hour for after in asked[1:]]

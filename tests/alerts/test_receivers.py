@@ -152,7 +152,7 @@ async def test_a_receiver_that_cannot_be_reached_is_named_without_its_secret(cap
     with caplog.at_level(logging.DEBUG):
         answer = await away.send(message(PAUSED))
 
-    assert (answer.taken, answer.text) == (False, "cannot be reached (ClientConnectorError)")
+    assert (answer.taken, answer.text) == (False, "cannot be reached (nothing listens there)")
     assert HOOK_SECRET not in caplog.text + away.name + away.key
 
 
@@ -219,6 +219,39 @@ async def test_no_letter_goes_to_a_mail_server_without_a_trusted_certificate(tmp
 
     assert [answer.taken for answer in answers] == [False, False]
     assert unknown.letters == plain.letters == []
+
+
+@pytest.mark.parametrize(
+    ("security", "why"),
+    [
+        ("starttls", "SMTP STARTTLS extension not supported by server."),
+        ("tls", "what answers does not speak TLS as it should"),
+    ],
+)
+async def test_what_a_mail_server_lacks_is_said(security: str, why: str) -> None:
+    """Who set the wrong ``security`` learns what the server does not do, rather than the class of an error."""
+    async with mail_server() as server:
+        answer = await MailReceiver(mail(server.port, security=security)).send(message(PAUSED))
+
+    assert (answer.taken, answer.text, server.letters) == (False, f"no SMTP connection ({why})", [])
+
+
+async def test_a_connection_that_fails_is_told_in_words(tmp_path: Path) -> None:
+    """A port that nobody listens on, a name that leads nowhere, and a certificate that nobody vouches for."""
+    async with mail_server(starttls=certificate(tmp_path)) as unknown:
+        answers = [
+            await MailReceiver(mail(1, security="none")).send(message(PAUSED)),
+            await MailReceiver(mail(1, host="nowhere.invalid")).send(message(PAUSED)),
+            await MailReceiver(mail(unknown.port)).send(message(PAUSED)),
+            await receiver(Hook(f"http://nowhere.invalid/{HOOK_SECRET}")).send(message(PAUSED)),
+        ]
+
+    assert [answer.text for answer in answers] == [
+        "no SMTP connection (nothing listens there)",
+        "no SMTP connection (its name leads nowhere)",
+        "no SMTP connection (its certificate is not trusted)",
+        "cannot be reached (its name leads nowhere)",
+    ]
 
 
 async def test_a_mail_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
-"""``erase`` as a process, beside a running proxy and where none runs: what is kept of a person goes, and stays away."""
+"""``erase``, beside a running proxy and where none runs: what is kept of a person goes, and stays away."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from machine import Machine, free_port, run
+from commands_here import House, invoke_beside, run
+from machine import Machine, free_port
 from servers import simulator
 from support import PIXEL, SECRET, browser_headers, get_json, until, wire
 
@@ -55,14 +57,13 @@ async def _leave_traces(session: aiohttp.ClientSession, machine: Machine, graph:
 @pytest.fixture(name="machine", params=["beside a running proxy", "where none runs"])
 async def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Machine]:
     async with simulator() as graph, aiohttp.ClientSession() as session:
-        machine = Machine(tmp_path, graph)
+        machine = House(tmp_path, graph)
         await machine.start()
         await _leave_traces(session, machine, graph)
         if request.param == "where none runs":
-            assert await machine.terminate() == 0
+            await machine.end()
         yield machine
-        if machine.process and machine.process.returncode is None:
-            assert await machine.terminate() == 0
+        await machine.end()
 
 
 async def _left(machine: Machine) -> list[dict[str, Any]]:
@@ -97,9 +98,9 @@ async def test_what_is_kept_of_a_person_goes(machine: Machine, options: Sequence
 async def test_older_events_of_an_erased_person_are_refused(tmp_path: Path) -> None:
     """Erased while no proxy ran: what happened before and comes after a start is refused, what is new is sent."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
-        machine = Machine(tmp_path, graph)
+        machine = House(tmp_path, graph)
         await machine.start()
-        assert await machine.terminate() == 0
+        await machine.end()
         assert (await run(machine, "erase", "--email", EMAIL))[0] == 0
         await machine.start()
         now = int(wire()["sent"])
@@ -112,7 +113,7 @@ async def test_older_events_of_an_erased_person_are_refused(tmp_path: Path) -> N
 
         assert await rows(session, machine, "late") == [("dropped", "erased")]
         assert await rows(session, machine, "new") == [("delivered", "")]
-        assert await machine.terminate() == 0
+        await machine.end()
 
 
 async def _next_second(now: int) -> bool:
@@ -121,33 +122,31 @@ async def _next_second(now: int) -> bool:
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [([], b"--visitor"), (["--email", "planted"], b"--email"), (["--phone", "planted-12"], b"--phone")],
+    [([], "--visitor"), (["--email", "planted"], "--email"), (["--phone", "planted-12"], "--phone")],
 )
-async def test_nobody_is_erased_by_nothing(
-    tmp_path: Path, options: Sequence[str], named: bytes, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+async def test_nobody_is_erased_by_nothing(tmp_path: Path, options: Sequence[str], named: str) -> None:
     """Without a usable value the command ends with exit code 2 and names the option, not the value."""
-    machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
-    code, lines = await run(machine, "erase", *options)
-    told = capfdbinary.readouterr().err
+    machine = House(tmp_path, f"http://127.0.0.1:{free_port()}")
+    done = await invoke_beside("erase", *options, "--config", str(machine.config))
 
-    assert (code, lines) == (2, [])
-    assert named in told
-    assert b"planted" not in told
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert named in done.stderr
+    assert "planted" not in done.stderr
 
 
-async def test_the_operator_wants_hashes(tmp_path: Path) -> None:
+async def test_the_operator_wants_hashes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A body without any is a 400 that repeats nothing; hashes are taken."""
+    caplog.set_level(logging.INFO)
     async with simulator() as graph, aiohttp.ClientSession() as session:
-        machine = Machine(tmp_path, graph)
+        machine = House(tmp_path, graph)
         await machine.start()
         answers = {}
         for body in (b"{", b"[]", b"{}", b'{"em": ["planted"]}', orjson.dumps({"em": ["a" * 64]})):
             headers = {"Content-Type": "application/json"}
             async with session.post(f"{machine.operator}/api/erase", data=body, headers=headers) as answer:
                 answers[body] = answer.status, await answer.read()
-        assert await machine.terminate() == 0
+        await machine.end()
 
     assert [status for status, _ in answers.values()] == [400, 400, 400, 400, 200]
     assert b"planted" not in b"".join(body for _, body in answers.values())
-    assert SECRET not in machine.log()
+    assert SECRET not in caplog.text

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 from clock import Clock
+from commands_here import House, run
 from filled import REFUSED, fill
-from machine import Machine, free_port, run
+from machine import free_port
 from queues import open_queue
 from support import record
 
@@ -32,22 +33,21 @@ async def suppress(data_dir: Path) -> None:
 
 
 @pytest.fixture(name="machine", params=["beside a running proxy", "where none runs"])
-async def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Machine]:
+async def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
     await fill(tmp_path / "data")
     await suppress(tmp_path / "data")
-    machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
+    machine = House(tmp_path, f"http://127.0.0.1:{free_port()}")
     if request.param == "beside a running proxy":
         await machine.start()
     yield machine
-    if machine.process:
-        assert await machine.terminate() == 0
+    await machine.end()
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in path.read_bytes().splitlines()]
 
 
-async def test_all_that_is_kept_is_exported(machine: Machine, tmp_path: Path) -> None:
+async def test_all_that_is_kept_is_exported(machine: House, tmp_path: Path) -> None:
     """Each dead letter, suppression and finished event is one line, without contact data, for its owner alone."""
     code, told = await run(machine, "export", str(tmp_path / "out" / "books"))
     out = tmp_path / "out" / "books"
@@ -66,7 +66,7 @@ async def test_all_that_is_kept_is_exported(machine: Machine, tmp_path: Path) ->
     assert {(out / name).stat().st_mode & 0o777 for name in FILES} == {0o600}
 
 
-async def test_no_file_is_overwritten(machine: Machine, tmp_path: Path) -> None:
+async def test_no_file_is_overwritten(machine: House, tmp_path: Path) -> None:
     """A directory with an earlier export is refused, and left as it is."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "dead.jsonl").write_text("earlier")
@@ -80,7 +80,7 @@ async def test_no_file_is_overwritten(machine: Machine, tmp_path: Path) -> None:
 async def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """A file in the place of the directory, or no data at all, is a line and exit code 1."""
     (tmp_path / "file").touch()
-    machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
+    machine = House(tmp_path, f"http://127.0.0.1:{free_port()}")
 
     assert (await run(machine, "export", str(tmp_path / "file")))[0] == 2
     assert (await run(machine, "export", str(tmp_path / "file" / "out")))[0] == 1

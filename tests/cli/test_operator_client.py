@@ -1,4 +1,4 @@
-"""The commands on events and dead letters, as processes: beside a running proxy, and where none runs."""
+"""The commands on events and dead letters: beside a running proxy, and where none runs."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 import aiohttp
 import orjson
 import pytest
+from commands_here import House, run
 from filled import REFUSED, fill
-from machine import Machine, free_port, run
+from machine import free_port
 from servers import simulator
 from traffic import settled_account
 
@@ -20,12 +21,11 @@ Capi: TypeAlias = Callable[..., Awaitable[tuple[int, list[str]]]]
 async def _capi(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Capi]:
     """Run a command on a data directory with dead letters, whose proxy runs or does not; Graph is away."""
     await fill(tmp_path / "data")
-    machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
+    machine = House(tmp_path, f"http://127.0.0.1:{free_port()}")
     if request.param == "beside a running proxy":
         await machine.start()
     yield partial(run, machine)
-    if machine.process:
-        assert await machine.terminate() == 0
+    await machine.end()
 
 
 async def _listed(capi: Capi, *options: str) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ async def test_reading_a_stopped_proxy_changes_nothing(tmp_path: Path, command: 
     """No byte of data_dir is another one afterwards, and no file is new."""
     await fill(tmp_path / "data")
     before = {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()}
-    code, lines = await run(Machine(tmp_path, f"http://127.0.0.1:{free_port()}"), *command, "--json")
+    code, lines = await run(House(tmp_path, f"http://127.0.0.1:{free_port()}"), *command, "--json")
 
     assert (code, bool(lines)) == (0, command[0] != "suppressions")
     assert {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
@@ -90,11 +90,11 @@ async def test_a_replay_delivers_all_with_their_ids(tmp_path: Path) -> None:
     """Replayed while no proxy ran, every letter arrives after the next start with the id and the time it had."""
     await fill(tmp_path / "data")
     async with simulator() as graph, aiohttp.ClientSession() as session:
-        machine = Machine(tmp_path, graph)
+        machine = House(tmp_path, graph)
         replayed = await run(machine, "dead", "replay")
         await machine.start()
         account = await settled_account(session, graph, {f"id-{number}" for number in range(REFUSED + 1)})
-        assert await machine.terminate() == 0
+        await machine.end()
 
     assert replayed == (0, [f"{REFUSED + 1} replayed, 0 left: older than 7 days, or damaged on disk"])
     assert (account.missing, account.copies) == (set(), 0)

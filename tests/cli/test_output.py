@@ -9,7 +9,7 @@ import sys
 import pytest
 from machine import ROOT
 
-from proxy.cli.output import print_rows
+from proxy.cli.output import cell_text, print_rows
 
 ROWS = [
     {"at": 1_764_000_000_000, "status": "delivered", "name": "Purchase", "id": "order-shop-1002", "findings": ["a:b"]},
@@ -49,6 +49,13 @@ def test_a_wide_terminal_has_all_columns_in_colour() -> None:
     assert "\x1b[32mdelivered" in lines[1]
     assert "[bold]Lead[/bold] :smile:" in lines[2]
     assert plain(lines[0]).split() == list(COLUMNS)
+
+
+def test_what_is_cut_says_so() -> None:
+    """A long text ends in a mark, one that is just short enough is whole."""
+    cut, whole = cell_text("message", "x" * 500), cell_text("message", "x" * 120)
+
+    assert (cut, whole) == ("x" * 119 + "…", "x" * 120)
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])

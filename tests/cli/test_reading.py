@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -122,6 +123,15 @@ def test_reading_needs_no_secret_and_writes_nothing(filled: Path, command: list[
     assert (done.exit_code, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == lines
     assert {file.name: file.read_bytes() for file in (filled / "data").iterdir()} == before
+
+
+def test_figures_say_whole_what_would_raise_the_match_quality_and_by_how_much(days: Path) -> None:
+    """However long the advice is, neither its end nor the number is cut away."""
+    lines = invoke("stats", "--since", "2026-11-20", "--until", "2026-11-21", "--config", config_file(days)).stdout
+
+    advice = r"\+[0-9.]+ +pass em to fbq\('init'\)"
+    assert re.search(rf"(?m)^Lead +[0-9.]+ +{advice} where the form is sent$", lines)
+    assert re.search(rf"(?m)^{advice} as soon as the visitor is known, such as after a login$", lines)
 
 
 def test_what_is_sealed_says_so(days: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command ``send`` as a process: what it says, what arrives, and what is left when it is killed."""
+"""The command ``send``: what it says, what arrives, and what is left when it is killed."""
 
 import asyncio
 import random
@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from commands_here import invoke_beside
 from gateway import KEY, Gateway
-from machine import COMMAND_S, ROOT
+from machine import ROOT
 from polling import until
 from servers import served
 
@@ -47,11 +48,15 @@ class Shop:
         with (self.directory / name).open(mode) as file:
             file.writelines(orjson.dumps(event) + b"\n" for event in events)
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start the command."""
+    def words(self, *arguments: str) -> tuple[str, ...]:
+        """Return the command with what it needs."""
+        config = str(self.directory / "config.toml")
+        return ("send", "--config", config, "--url", self.url, *(arguments or [str(self.file)]))
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """Start the command as a process, which can be killed."""
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy", "send", "--config", str(self.directory / "config.toml")),
-            *("--url", self.url, *(arguments or [str(self.file)])),
+            *(sys.executable, "-m", "proxy", *self.words()),
             cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -60,9 +65,8 @@ class Shop:
 
     async def send(self, *arguments: str) -> tuple[int, str]:
         """Run the command to its end; return its exit code and what it printed."""
-        process = await self.start(*arguments)
-        out, err = await asyncio.wait_for(process.communicate(), COMMAND_S)
-        return process.returncode or 0, (out + err).decode()
+        done = await invoke_beside(*self.words(*arguments))
+        return done.exit_code, done.stdout + done.stderr
 
 
 def lead(number: int, seconds: int = 0, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from machine import COMMAND_S, PIXEL, ROOT, Machine
+from commands_here import House, invoke_beside
+from machine import PIXEL, ROOT, Machine
 from polling import until
 from servers import simulator
 
@@ -27,7 +28,7 @@ class Road:
         self.file = machine.directory / "events.jsonl"
 
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start the command."""
+        """Start the command as a process, which can be killed."""
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "proxy", "send", "--config", str(self.machine.config), *arguments),
             cwd=ROOT,
@@ -38,9 +39,8 @@ class Road:
 
     async def send(self, *arguments: str) -> tuple[int, str]:
         """Run the command to its end; return its exit code and what it printed."""
-        process = await self.start(*(arguments or [str(self.file)]))
-        out, _ = await asyncio.wait_for(process.communicate(), 4 * COMMAND_S)
-        return process.returncode or 0, out.decode()
+        done = await invoke_beside("send", "--config", str(self.machine.config), *(arguments or [str(self.file)]))
+        return done.exit_code, done.stdout + done.stderr
 
     async def arrived(self) -> list[dict[str, Any]]:
         """Return what the simulator received, once nothing waits."""
@@ -50,19 +50,32 @@ class Road:
             return found
 
 
+def _with_key(machine: Machine) -> None:
+    text = machine.config.read_text()
+    machine.config.write_text(
+        text.replace("[[site]]\n", f'[[site]]\naccess_keys = ["{KEY}"]\norders.wait_seconds = 0\n')
+    )
+
+
 @pytest.fixture(name="road")
 async def _road(tmp_path: Path) -> AsyncIterator[Road]:
     async with simulator() as graph:
+        house = House(tmp_path, graph)
+        _with_key(house)
+        await house.start()
+        yield Road(house, graph)
+        await house.end()
+
+
+@pytest.fixture(name="killable")
+async def _killable(tmp_path: Path) -> AsyncIterator[Road]:
+    """A road to a proxy that is a process of its own."""
+    async with simulator() as graph:
         machine = Machine(tmp_path, graph)
-        text = machine.config.read_text()
-        machine.config.write_text(
-            text.replace("[[site]]\n", f'[[site]]\naccess_keys = ["{KEY}"]\norders.wait_seconds = 0\n')
-        )
+        _with_key(machine)
         await machine.start()
         yield Road(machine, graph)
-        assert machine.process
-        if machine.process.returncode is None:
-            assert await machine.terminate() == 0
+        assert await machine.terminate() == 0
 
 
 def _sale(number: int) -> dict[str, Any]:
@@ -122,17 +135,17 @@ async def test_a_killed_command_loses_and_doubles_nothing(road: Road) -> None:
     assert counts == {f"e-{each}": 1 for each in range(6000)}
 
 
-async def test_a_killed_proxy_loses_nothing(road: Road) -> None:
+async def test_a_killed_proxy_loses_nothing(killable: Road) -> None:
     """The proxy is killed between two runs; each event reaches Graph, and again only what Graph had not confirmed."""
-    _write(road.file, 4000)
+    _write(killable.file, 4000)
 
-    await _kill_at(road, 1000)
-    await road.machine.kill()
-    await road.machine.start()
-    code, text = await road.send()
+    await _kill_at(killable, 1000)
+    await killable.machine.kill()
+    await killable.machine.start()
+    code, text = await killable.send()
 
     assert code == 0, text
-    assert {event["id"] for event in await road.arrived()} == {f"e-{each}" for each in range(4000)}
+    assert {event["id"] for event in await killable.arrived()} == {f"e-{each}" for each in range(4000)}
 
 
 async def _kill_at(road: Road, sent: int) -> None:

@@ -1,4 +1,4 @@
-"""``suppressions`` as a process, beside a running proxy and where none runs: who is suppressed, and ending that."""
+"""``suppressions``, beside a running proxy and where none runs: who is suppressed, and ending that."""
 
 from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from machine import Machine, free_port, run
+from commands_here import House, run
+from machine import Machine, free_port
 from servers import simulator
 from support import SECRET, browser_headers, wire
 
@@ -48,7 +49,7 @@ async def _reference(session: aiohttp.ClientSession, machine: Machine, cookie: s
 async def _left(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Machine, str]]:
     """Leave an opt-out, a withdrawal and an erasure; yield the reference of who opted out."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
-        machine = Machine(tmp_path, graph)
+        machine = House(tmp_path, graph)
         await machine.start()
         cookie = await _post(session, machine, wire({"name": "Lead", "id": "sent"}, fbp=""))
         reference = await _reference(session, machine, await _opt_out(session, machine, cookie))
@@ -56,10 +57,9 @@ async def _left(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await _post(session, machine, wire(fbp="", consent="revoked"), later_cookie)
         assert (await run(machine, "erase", "--email", EMAIL))[0] == 0
         if request.param == "where none runs":
-            assert await machine.terminate() == 0
+            await machine.end()
         yield machine, reference
-        if machine.process and machine.process.returncode is None:
-            assert await machine.terminate() == 0
+        await machine.end()
 
 
 async def _listed(machine: Machine, *options: str) -> list[dict[str, Any]]:
@@ -118,13 +118,13 @@ async def test_the_owner_lifts_by_the_person(left: tuple[Machine, str]) -> None:
 async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
     """The reference that the page shows finds what waits about that browser, and nobody else's."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
-        machine = Machine(tmp_path, graph)
+        machine = House(tmp_path, graph)
         await machine.start()
         async with session.post(f"{graph}/sim/faults", json={"mode": "190"}) as answer:
             assert answer.status == 200
         cookies = [await _post(session, machine, wire({"name": "Lead", "id": f"{n}"}, fbp="")) for n in range(2)]
         reference = await _reference(session, machine, cookies[0])
-        assert await machine.terminate() == 0
+        await machine.end()
 
         told = [(await run(machine, "erase", "--visitor", reference))[1][0] for _ in range(2)]
 
@@ -186,8 +186,8 @@ async def test_the_operator_says_what_it_accepts(machine: Machine, method: str, 
 
 @pytest.fixture(name="machine", scope="module")
 async def _machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
-    machine = Machine(tmp_path_factory.mktemp("machine"), f"http://127.0.0.1:{free_port()}")
+    machine = House(tmp_path_factory.mktemp("machine"), f"http://127.0.0.1:{free_port()}")
     await machine.start()
     assert (await run(machine, "erase", "--email", EMAIL))[0] == 0
     yield machine
-    assert await machine.terminate() == 0
+    await machine.end()

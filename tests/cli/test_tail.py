@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from machine import ROOT, free_port
+from machine import ROOT, Machine, free_port
+from servers import simulator
+from support import browser_headers, wire
 
 from proxy.cli.tail import Tail
 from proxy.model.ledger import Status
@@ -50,8 +53,14 @@ class Ledger:
 
     async def events(self, wanted: Filter) -> list[dict[str, Any]]:
         if wanted.since is None:
-            return list(reversed(self.rows))[: wanted.limit]
+            return [each for each in reversed(self.rows) if _is_asked_for(each, wanted)][: wanted.limit]
         return [each for each in self.rows if each["number"] > wanted.since][: wanted.limit]
+
+
+def _is_asked_for(found: dict[str, Any], wanted: Filter) -> bool:
+    words = {key: getattr(wanted, key) for key in ("status", "pixel", "site", "id", "name", "reason")}
+    copies = {"": {"fired", "blocked", ""}, "server": {""}}.get(wanted.browser_copy, {wanted.browser_copy})
+    return found["browser_copy"] in copies and all(found[key] == word for key, word in words.items() if word)
 
 
 @given(st.lists(st.integers(0, 30), max_size=5), st.integers(0, 20), st.sampled_from(["", "Lead", "Purchase"]))
@@ -79,6 +88,13 @@ async def test_more_than_a_page_at_once_is_shown_whole() -> None:
 
     assert [each["number"] for each in await tailed.more()] == list(range(2, 2503))
     assert await tailed.more() == []
+
+
+async def test_the_last_of_a_rare_kind_are_found_among_many_others() -> None:
+    """As many lines as were asked for are shown to begin with, however long ago the events ended."""
+    ledger = Ledger([row(number, name="Purchase" if number % 500 == 0 else "Lead") for number in range(1, 3001)])
+
+    assert [each["number"] for each in await Tail(ledger, Filter(name="Purchase")).last(4)] == [1500, 2000, 2500, 3000]
 
 
 @pytest.mark.parametrize(
@@ -133,9 +149,16 @@ async def _line(stream: asyncio.StreamReader | None) -> str:
 
 @asynccontextmanager
 async def tailing(directory: Path, port: int, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    (directory / "c.toml").write_text(CONFIG.format(port=port))
+    file = directory / "c.toml"
+    file.write_text(CONFIG.format(port=port))
+    async with following(file, *options) as process:
+        yield process
+
+
+@asynccontextmanager
+async def following(file: Path, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", "tail", "--config", str(directory / "c.toml"), *options),
+        *(sys.executable, "-m", "proxy", "tail", "--config", str(file), *options),
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -168,6 +191,34 @@ async def test_a_restart_of_the_proxy_ends_nothing_and_ctrl_c_is_quiet(tmp_path:
     assert ["id-2" in second, "id-3" in third] == [True, True]
     assert (away, back) == ("the proxy does not answer; waiting for it", "the proxy answers again")
     assert (process.returncode, out, error) == (0, b"", b"")
+
+
+async def test_a_real_proxy_is_followed_over_its_restart(tmp_path: Path) -> None:
+    """What the proxy delivers before and after a restart comes in its order, each event once."""
+    async with simulator() as graph, AsyncExitStack() as stack, aiohttp.ClientSession() as session:
+        machine = Machine(tmp_path / "proxy", graph)
+
+        async def send(name: str) -> str:
+            body = orjson.dumps(wire({"name": "PageView", "id": name, "pixels": list(machine.pixels)}))
+            address = f"{machine.public}{machine.prefix}/e"
+            async with session.post(address, data=body, headers=browser_headers()) as answer:
+                assert answer.status == 204
+            return name
+
+        await machine.start()
+        process = await stack.enter_async_context(following(machine.config, "--json"))
+        sent, shown = [await send("before")], [await _line(process.stdout)]
+        await machine.terminate()
+        away = await _line(process.stderr)
+        await machine.start()
+        sent += [await send("after"), await send("last")]
+        shown += [await _line(process.stdout), await _line(process.stdout)]
+        process.send_signal(signal.SIGINT)
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        await machine.terminate()
+
+    assert [orjson.loads(line)["id"] for line in shown] == sent
+    assert (away, process.returncode, out) == ("the proxy does not answer; waiting for it", 0, b"")
 
 
 async def test_each_line_of_json_is_an_event(tmp_path: Path) -> None:

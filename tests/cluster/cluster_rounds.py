@@ -78,11 +78,13 @@ class Stage:
     session: aiohttp.ClientSession
     hold_s: float
     cut_s: float
+    impatient: bool = False
+    """The proxies come back to the database at once, however often it left."""
     figures: Figures = field(default_factory=Figures)
 
     async def play(self, strike: Strike, chance: random.Random) -> tuple[Load, Account]:
         """Play a round; return what visitors were told, and what became of that."""
-        if self.figures.rounds and not self.figures.rounds % _FRESH:
+        if self.figures.rounds and not self.figures.rounds % _FRESH and not self.impatient:
             await self.proxies.restart()
         await self.slow_graph()
         async with loaded(self.proxies, strike.__name__, chance) as load:
@@ -117,16 +119,26 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(directory: Path, *, hold_s: float, cut_s: float, lines: Sequence[str] = ()) -> AsyncIterator[Stage]:
-    """Run three servers, three proxies that share them, and the simulator.
+async def stage(
+    directory: Path,
+    *,
+    hold_s: float = 0.0,
+    cut_s: float = 0.0,
+    lines: Sequence[str] = (),
+    proxies: int = PROXIES,
+    impatient: bool = True,
+) -> AsyncIterator[Stage]:
+    """Run three servers, proxies that share them, and the simulator.
 
     Args:
         directory: Of the proxies.
         hold_s: How long a fault lasts, in seconds.
         cut_s: How long a cut of the network lasts.
         lines: More lines of ``[queue]``.
+        proxies: How many.
+        impatient: The proxies come back to the database at once, however often it left.
     """
-    async with simulator() as graph, trio(PROXIES) as servers, aiohttp.ClientSession() as session:
-        addresses = [servers.address(client) for client in range(PROXIES)]
-        async with fleet(directory, graph, addresses, "\n".join(lines)) as proxies:
-            yield Stage(servers, proxies, graph, session, hold_s, cut_s)
+    async with simulator() as graph, trio(proxies) as servers, aiohttp.ClientSession() as session:
+        addresses = [servers.address(client) for client in range(proxies)]
+        async with fleet(directory, graph, addresses, "\n".join(lines), impatient=impatient) as running:
+            yield Stage(servers, running, graph, session, hold_s, cut_s, impatient)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from polling import until
 
 PIXELS = ("1001", "1002", "1003")
 _AWAY = re.compile(r'^capi_proxy_conditions\{code="database"\} (\S+)$', re.MULTILINE)
+# Runs the real program, but for one thing: it does not wait ever longer for a database that leaves again and again.
+_IMPATIENT = """
+from proxy.queue.postgres import comeback
+comeback._MOST_HOLD_S = 0.3
+from proxy.cli.commands import main
+main()
+"""
 _SPOOLED = re.compile(r"^capi_proxy_spooled_events (\S+)$", re.MULTILINE)
 
 
@@ -25,8 +33,15 @@ class SharedMachine(Machine):
     database: str = ""
     lines: str = ""
     """More lines of ``[queue]``."""
+    impatient: bool = False
     is_frozen: bool = False
     freezes: int = 0
+
+    def command(self) -> tuple[str, ...]:
+        """Return what is run."""
+        if not self.impatient:
+            return super().command()
+        return (sys.executable, "-c", _IMPATIENT, "serve", "--config", str(self.config))
 
     def __post_init__(self) -> None:
         """Write the configuration."""
@@ -98,7 +113,9 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(directory: Path, graph: str, addresses: Sequence[str], lines: str = "") -> AsyncIterator[Fleet]:
+async def fleet(
+    directory: Path, graph: str, addresses: Sequence[str], lines: str = "", *, impatient: bool = False
+) -> AsyncIterator[Fleet]:
     """Run a proxy for each address of the database.
 
     Args:
@@ -106,9 +123,10 @@ async def fleet(directory: Path, graph: str, addresses: Sequence[str], lines: st
         graph: Address of the simulator.
         addresses: How each reaches the database, with relays of its own.
         lines: More lines of ``[queue]``.
+        impatient: They come back to the database at once, however often it left.
     """
     machines = [
-        SharedMachine(directory / f"proxy-{number}", graph, database=address, lines=lines)
+        SharedMachine(directory / f"proxy-{number}", graph, database=address, lines=lines, impatient=impatient)
         for number, address in enumerate(addresses)
     ]
     made = Fleet(machines)

@@ -5,6 +5,7 @@ Some send an acknowledged event once more, as a page does that is loaded again, 
 """
 
 import asyncio
+import os
 import random
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from support import browser_headers, wire
 Event: TypeAlias = tuple[str, str]
 """Pixel and id."""
 _PAUSE_S = 0.05
+_VISITORS = 4 if "CAPI_PROXY_ROUNDS" in os.environ else 2
 _REPEATED = 0.1
 _TIMEOUT_S = 60.0
 
@@ -123,7 +125,7 @@ def _body(ids: Sequence[str]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def loaded(fleet: Fleet, name: str, chance: random.Random, *, visitors: int = 4) -> AsyncIterator[Load]:
+async def loaded(fleet: Fleet, name: str, chance: random.Random, *, visitors: int = _VISITORS) -> AsyncIterator[Load]:
     """Load each proxy with so many visitors; at the end each waits until its last event is acknowledged."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         load = Load(session, fleet, name)

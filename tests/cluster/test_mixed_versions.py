@@ -28,7 +28,7 @@ _CHANGES = {
 def next_version(directory: Path) -> Path:
     """Make the next version of the program; return where it is."""
     for part in ("proxy", "static"):
-        shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, directory / part)
     for name, (old, new) in _CHANGES.items():
         text = (directory / name).read_text()
         assert text.count(old) == 1, f"{name} has changed"
@@ -38,7 +38,7 @@ def next_version(directory: Path) -> Path:
 
 @pytest.fixture(scope="module", name="here")
 async def _here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with stage(tmp_path_factory.mktemp("versions"), hold_s=0, cut_s=0) as made:
+    async with stage(tmp_path_factory.mktemp("versions"), proxies=2) as made:
         yield made
 
 

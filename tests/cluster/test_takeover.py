@@ -25,7 +25,7 @@ _LEADERS = f"SELECT lane, name FROM {SCHEMA}.lane JOIN {SCHEMA}.replica ON leade
 
 @pytest.fixture(scope="module", name="here")
 async def _here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with stage(tmp_path_factory.mktemp("takeover"), hold_s=0, cut_s=0) as made:
+    async with stage(tmp_path_factory.mktemp("takeover"), proxies=2 if KILLS == 1 else 3) as made:
         await made.proxies.at_rest()
         yield made
 

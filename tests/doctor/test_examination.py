@@ -278,7 +278,17 @@ async def test_the_command_prints_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--url", "t.shop.test"], ["--connect-to", "shop.test:443"], ["--nameserver", "name"]]
+    "arguments",
+    [
+        ["--url", "t.shop.test"],
+        ["--connect-to", "shop.test:443"],
+        ["--connect-to", "shop.test:443:127.0.0.1:99999"],
+        ["--connect-to", "shop.test:443:1.2.3:443"],
+        ["--nameserver", "name"],
+        ["--nameserver", "999"],
+        ["--nameserver", "[127.0.0.1]"],
+        ["--nameserver", "[::1]:0"],
+    ],
 )
 def test_a_wrong_option_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     """What cannot be read is told before anything is looked at."""

@@ -146,6 +146,11 @@ def test_how_long_a_version_lives_is_told(version: str, codes: list[str]) -> Non
         (TokenHealth(NOW, is_valid=True, expires_at=NOW + 5 * DAY), ["token_ends_soon"]),
         (TokenHealth(NOW, is_valid=True, data_access_expires_at=NOW + 5 * DAY), ["token_ends_soon"]),
         (TokenHealth(NOW, is_valid=True, expires_at=NOW - 5 * DAY), ["token_refused"]),
+        (TokenHealth(NOW, is_valid=True, scopes=("ads_read", "ads_management")), []),
+        (TokenHealth(NOW, is_valid=True, scopes=("business_management",)), []),
+        (TokenHealth(NOW, is_valid=True, scopes=("ads_read", "email")), ["token_scopes"]),
+        (TokenHealth(NOW, is_valid=True, scopes=("email",), expires_at=NOW + DAY), ["token_scopes", "token_ends_soon"]),
+        (TokenHealth(NOW, is_valid=False, scopes=("email",), error="code 190: over"), ["token_refused"]),
         (TokenHealth(NOW, is_valid=False, error="code 190: session has expired"), ["token_refused"]),
         (TokenHealth(NOW, error="code 190: Invalid OAuth access token"), ["token_refused"]),
         (TokenHealth(NOW, error="code 100: must be an app"), ["token_unseen"]),
@@ -154,7 +159,7 @@ def test_how_long_a_version_lives_is_told(version: str, codes: list[str]) -> Non
     ],
 )
 def test_how_a_token_stands_is_told(health: TokenHealth, codes: list[str]) -> None:
-    """Refused, near its end, not told, or nothing to speak of."""
+    """Refused, near its end, without a scope that writes, not told, or nothing to speak of."""
     assert [finding.code for finding in ends.of_token("1", health, NOW)] == codes
 
 

@@ -15,7 +15,7 @@ from support import raw_config
 
 from proxy.config import load
 from proxy.config.load import Config
-from proxy.doctor import data_dir, disk, machine, network, secrets
+from proxy.doctor import data_dir, disk, local_findings, machine, network, secrets
 from proxy.doctor.finding import Finding
 from proxy.installation import UnsafeInstallationError
 
@@ -187,6 +187,20 @@ engine = "postgres"
 url = "postgresql://someone{password}@db.example/capi"
 """ + WRITTEN[WRITTEN.index("[[site]]") :]
 
+MAIL = """
+[[alerts.email]]
+host = "mail.example"
+user = "env:SECRET"
+password = "{password}"
+sender = "capi-proxy@shop.test"
+to = ["owner@shop.test"]
+"""
+
+HOOK = """
+[[alerts.webhook]]
+url = "{url}"
+"""
+
 
 @pytest.mark.parametrize(
     ("text", "mode", "expected"),
@@ -197,6 +211,10 @@ url = "postgresql://someone{password}@db.example/capi"
         (WRITTEN.replace('"env:TOKEN"', '"EAAB"'), 0o640, ["config_file_open"]),
         (SHARED.format(password=":pw"), 0o644, ["config_file_open"]),
         (SHARED.format(password=""), 0o644, []),
+        (SHARED.format(password="") + MAIL.format(password="pw"), 0o644, ["config_file_open"]),
+        (SHARED.format(password="") + MAIL.format(password="env:SECRET"), 0o644, []),
+        (SHARED.format(password="") + HOOK.format(url="https://hooks.example/T0/B0"), 0o644, ["config_file_open"]),
+        (SHARED.format(password="") + HOOK.format(url="env:HOOK"), 0o644, []),
     ],
 )
 def test_secrets_that_others_may_read_are_told(text: str, mode: int, expected: list[str], tmp_path: Path) -> None:
@@ -204,7 +222,7 @@ def test_secrets_that_others_may_read_are_told(text: str, mode: int, expected: l
     path = tmp_path / "config.toml"
     path.write_text(text)
     path.chmod(mode)
-    environment = {"SECRET": "another secret that is long enough", "TOKEN": "token"}
+    environment = {"SECRET": "another secret that is long enough", "TOKEN": "token", "HOOK": "https://hooks.example/T0"}
     loaded = load.load(path, environment)
     found = list(machine.findings(loaded))
 
@@ -283,6 +301,24 @@ def test_a_data_dir_that_cannot_be_looked_at_is_told(directory: Path, monkeypatc
     found = codes(data_dir.findings(config(directory), is_own=True))
 
     assert found == ["data_dir_unreadable"]
+
+
+def test_a_data_dir_behind_a_closed_directory_costs_no_other_finding(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system lets nobody see is told, with all else that is wrong with the machine and the configuration."""
+    closed, stat = directory / "closed", Path.stat
+
+    def refused(self: Path, **options: Any) -> os.stat_result:
+        if self.is_relative_to(closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return stat(self, **options)
+
+    there = config(directory, {"data_dir": str(closed / "data"), "trusted_proxies": ["0.0.0.0/0"]})
+    monkeypatch.setattr(Path, "stat", refused)
+    found = {finding.code for finding in local_findings(there)}
+
+    assert found >= {"data_dir_unreadable", "disk_unmeasured", "trusted_proxies_wide"}
 
 
 @pytest.mark.parametrize(("user", "is_own", "expected"), [(0, False, 1), (0, True, 0), (1000, False, 0)])

@@ -2,15 +2,18 @@
 
 import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from support import ORIGIN, PIXEL, Installation, get_json, installation, page_views, until, wire
 
 from proxy.edge import collect
 from proxy.graph import payload
+from proxy.queue.contract import QueueFullError
 from proxy.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("front")
@@ -118,6 +121,23 @@ async def test_a_fault_of_the_store_is_a_503(shop: Installation, monkeypatch: py
     status, headers, _ = await shop.post(page_views(["any"]))
 
     assert (status, headers["Retry-After"], headers["Access-Control-Allow-Origin"]) == (503, "5", ORIGIN)
+
+
+async def test_what_was_refused_waited_as_what_was_stored(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of each is counted once; where nothing was to be stored there is none."""
+
+    async def full(*_given: Any) -> Any:
+        raise QueueFullError("the disk is full")
+
+    fate = {"v": 1, "sent": time.time_ns() // 1_000_000, "fates": [{"name": "Lead", "id": "one", "pixel": "fired"}]}
+    answers = [await shop.post(page_views(["one"])), await shop.post(orjson.dumps(fate))]
+    monkeypatch.setattr(shop.proxy.queue, "append", full)
+    answers.append(await shop.post(page_views(["two"])))
+    async with shop.session.get(f"{shop.operator}/metrics") as answer:
+        text = await answer.text()
+
+    assert [status for status, _, _ in answers] == [204, 204, 503]
+    assert "\ncapi_proxy_commit_seconds_count 2.0\n" in text
 
 
 async def test_a_fault_after_storing_does_not_take_the_promise_back(

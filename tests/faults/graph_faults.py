@@ -11,7 +11,10 @@ class Fault:
     order: dict[str, Any]
     says: str
     paused: bool = False
-    timeout: float = 2.0
+    buries: bool = False
+    """Events become dead letters."""
+    timeout: float = 30.0
+    """Seconds for a request; where that is not the fault, so many that a busy machine does not look like one."""
     ends: str = ""
     """What its end may look like: a request that hangs is hung up then."""
 
@@ -22,16 +25,16 @@ FAULTS = {
     "429 with usage": Fault({"mode": "429"}, "throttled"),
     "190": Fault({"mode": "190"}, "token", paused=True),
     "190 with status 400": Fault({"mode": "190", "status": 400}, "token", paused=True),
-    "hang": Fault({"mode": "timeout"}, "timeout", ends="network"),
+    "hang": Fault({"mode": "timeout"}, "timeout", timeout=1.0, ends="network"),
     "reset": Fault({"mode": "reset"}, "network"),
     "reset after storing": Fault({"mode": "reset", "after": True}, "network"),
     "half a body": Fault({"mode": "half"}, "network"),
     "half a body after storing": Fault({"mode": "half", "after": True}, "network"),
-    "slow 30 s, cut off": Fault({"mode": "slow", "delay": 30}, "timeout"),
+    "slow 30 s, cut off": Fault({"mode": "slow", "delay": 30}, "timeout", timeout=1.0),
 }
 # Not of the kind that passes by itself: what is counted wrongly is noted, what is never counted is dead in the end.
 WRONG = {
     "counter too low": Fault({"mode": "count", "after": True, "received": 1}, ""),
-    "counter of zero": Fault({"mode": "count"}, "not_received"),
-    "slow 30 s, waited for": Fault({"mode": "slow", "delay": 30}, "", timeout=30.0),
+    "counter of zero": Fault({"mode": "count"}, "not_received", buries=True),
+    "slow 30 s, waited for": Fault({"mode": "slow", "delay": 30}, ""),
 }

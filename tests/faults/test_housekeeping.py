@@ -247,13 +247,20 @@ BROKEN: dict[str, list[Prepare]] = {
 
 
 async def met(faults: list[Fault], pages: Pages, directory: Path) -> set[int]:
-    """Send until every fault was met; return the answers."""
+    """Send until every fault was met; return the answers.
+
+    What only follows on another fault, in some of the places where that may strike, is waited for by striking again.
+    """
     statuses: set[int] = set()
 
     async def step() -> bool:
         await make_housekeeping_busy(pages.proxy, directory)
         statuses.add(await pages.post())
-        return all(fault.met for fault in faults)
+        if all(fault.met for fault in faults):
+            return True
+        for fault in faults:
+            fault.met = 0
+        return False
 
     for fault in faults:
         fault.armed = True

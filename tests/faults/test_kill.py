@@ -16,7 +16,7 @@ from servers import simulator
 from support import until
 from traffic import loaded, settled_account
 
-KILLS = int(os.environ.get("CAPI_PROXY_KILLS", "20"))
+KILLS = int(os.environ.get("CAPI_PROXY_KILLS", "8"))
 ROUNDS = 50  # kills between two accounts: the simulator remembers 100,000 copies
 
 

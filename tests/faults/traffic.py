@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import orjson
-from machine import Machine
+from machine import PIXEL, Machine
 from support import browser_headers, get_json, page_views, until
 
 
@@ -23,6 +23,12 @@ class Load:
     acknowledged: set[str] = field(default_factory=set)
     refused: int = 0
     number: int = 0
+    pause_s: float = 0.0
+    """Of each client between two requests."""
+
+    def has(self, goal: int) -> bool:
+        """Tell whether so many events are acknowledged."""
+        return len(self.acknowledged) >= goal
 
     async def client(self) -> None:
         while True:
@@ -41,6 +47,7 @@ class Load:
                 self.acknowledged.update(ids)
             else:
                 self.refused += 1
+            await asyncio.sleep(self.pause_s)
 
 
 @asynccontextmanager
@@ -67,14 +74,22 @@ class Account:
 
 
 async def settled_account(
-    session: aiohttp.ClientSession, graph: str, acknowledged: set[str], *, seconds: float = 60.0
+    session: aiohttp.ClientSession, graph: str, acknowledged: set[str], *, seconds: float = 120.0, pixel: str = PIXEL
 ) -> Account:
-    """Wait until every acknowledged event arrived, or no more arrive for a while; return the account."""
+    """Wait until every acknowledged event arrived, or no more arrive for a while; return the account.
+
+    Args:
+        session: For questions to the simulator.
+        graph: Its address.
+        acknowledged: The ids of the events.
+        seconds: How long it waits at most.
+        pixel: Whose events they are.
+    """
     deadline = time.monotonic() + seconds
 
     async def look() -> Account:
         pairs: list[dict[str, Any]] = (await get_json(session, f"{graph}/sim/report"))["pairs"]
-        server = {pair["id"]: pair["server"] for pair in pairs}
+        server = {pair["id"]: pair["server"] for pair in pairs if pair["pixel"] == pixel}
         extra = sum(copies - 1 for copies in server.values() if copies)
         return Account({identity for identity in acknowledged if not server.get(identity)}, extra)
 

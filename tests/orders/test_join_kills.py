@@ -19,7 +19,9 @@ from machine import ROOT
 from shop_process import DONE, JOURNAL, SENT
 from support import until
 
-KILLS, UNSETTLED, ORDERS, SEED = 12, 6, 400, 2026
+KILLS = int(os.environ.get("CAPI_PROXY_KILLS", "4"))
+UNSETTLED = KILLS // 2
+ORDERS, SEED = 400, 2026
 END_S = 120.0
 PLACES = [ROOT, *(ROOT / "tests" / name for name in ("", "orders"))]
 

@@ -716,3 +716,18 @@ def test_records_are_what_graphs_language_makes_of_events() -> None:
     assert record.facts == EventFacts(
         "shop", bits_of(sent["user_data"]), "unknown", "pixel", value=10_000, currency="EUR"
     )
+
+
+@pytest.mark.parametrize(
+    ("blocked", "value", "currency"),
+    [([], 10_000, "EUR"), (["currency"], 10_000, ""), (["value"], None, ""), (["note"], 10_000, "EUR")],
+)
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_may_not_leave_is_not_summed(blocked: list[str], value: int | None, currency: str, times: int) -> None:
+    """A value or a currency that the site blocks is in no record's facts, however often the page says the same."""
+    data = {"value": 1, "currency": "EUR", "note": "x"}
+    sent = [event(name="Purchase", id=f"id-{number}", data=data) for number in range(times)]
+    records = take(body_with(*sent), block_keys=blocked).records
+
+    assert [(record.facts.value, record.facts.currency) for record in records] == [(value, currency)] * times
+    assert all(record.facts.redactions == (("key:custom_data",) if blocked else ()) for record in records)

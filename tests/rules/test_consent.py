@@ -165,6 +165,6 @@ def test_a_visit_without_any_signal_is_judged_as_any_other(settings: dict[str, A
         has_gpc, has_dnt = signals_gpc(gpc, visit), signals_dnt(dnt)
 
         forbidden = forbids(shop, visit, cookie, gpc=has_gpc, dnt=has_dnt, located=True, bot=bot)
-        answer = permission(shop, visit, cookie, gpc=gpc, dnt=dnt, is_located=True, is_bot=bot)
+        answer = permission(shop, visit, cookie, gpc=has_gpc, dnt=dnt, is_located=True, is_bot=bot)
 
         assert answer == (forbidden, options(shop, visit, gpc=has_gpc))

@@ -290,11 +290,13 @@ def test_any_members_make_a_hit_or_a_refusal(changes: dict[str, Any]) -> None:
 @given(st.binary(max_size=200) | st.text(max_size=60).map(lambda text: quote_plus(text).encode()))
 @example(b"%%32%32")
 @example(b"%2522%25+%7b%7B")
+@example(b"%\n%\r\n%3d=\n=\r")
+@example(b"%==%3D%")
 @example(b"%")
 @example(b"%2")
 @settings(max_examples=500)
 def test_unescaping_is_that_of_the_standard_library(content: bytes) -> None:
-    """Replacing the usual escapes first changes nothing of the result."""
+    """Reading escapes as those of mail changes nothing of the result, broken ones and ends of lines included."""
     assert unescaped(content) == unquote_to_bytes(content.replace(b"+", b" "))
 
 
@@ -321,10 +323,11 @@ def test_no_name_is_unescaped_before_its_sender_is_known(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["data[0][event_name]", "data" + "[a]" * 20, "data"])
-def test_a_long_content_is_unescaped_in_parts(name: str) -> None:
-    """Whatever its name is, and however long: visitors have their turn between the parts."""
+@pytest.mark.parametrize(("escape", "most_pieces"), [(b"%41", 16), (b"%4x", 1)])
+def test_a_long_content_is_unescaped_in_parts(name: str, escape: bytes, most_pieces: int) -> None:
+    """However long: visitors have their turn between the parts, which are smaller where they are dear."""
     parts = 20
-    content = quote_plus(name).encode() + b"=" + b"%41" * (parts * server_limits.PART // 3)
+    content = quote_plus(name).encode() + b"=" + escape * (parts * most_pieces * server_limits.PART // 3)
     claim = claim_of(ServerBody(content, FORM))
 
     assert len(list(elements_of(claim))) >= parts

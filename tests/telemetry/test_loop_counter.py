@@ -23,13 +23,15 @@ def _shown(counter: LoopCounter) -> bytes:
 
 
 def test_the_text_is_that_of_the_library() -> None:
-    """Names, labels, their order, figures and times are the same, of labels that are members of enums too."""
+    """Names, labels, their order, figures and times are the same, of enum members and what is added at once too."""
     registry = CollectorRegistry()
     theirs = Counter(_NAME, _TEXT, ["result", "reason"], registry=registry)
     ours = LoopCounter(_NAME, _TEXT, ["result", "reason"])
     for values, by in ((("stored", ""), 3), (("dropped", BrowserCopy.FIRED), 1), (("stored", ""), 0), (("a", 'b"'), 0)):
         theirs.labels(*values).inc(by)
         ours.inc(*values, by=by)
+    theirs.labels("stored", "late").inc(2)
+    ours.counts["stored", "late"] += 2
     assert _shown(ours) == generate_latest(registry)
 
 

@@ -271,6 +271,20 @@ async def test_the_long_history_is_read_once() -> None:
     assert spans == [5 * 168 + 1, 2, 25, 2]
 
 
+async def test_a_clock_that_is_set_costs_no_history() -> None:
+    """After a step far ahead and back, and after a long sleep, the hours that were missed are read again."""
+    stage = Stage(Figures(every_hour()))
+    spans = []
+    for after in (0, 400 * DAY_MS, -400 * DAY_MS, MINUTE, 3 * DAY_MS, -2 * HOUR_MS):
+        stage.figures.asked.clear()
+        await stage.look(after)
+        spans.append(sum(query.until_hour - query.since_hour for query in stage.figures.asked))
+    fired, _ = stage.watch._hours.copies("shop", range(NOW - 100, NOW))
+
+    assert spans == [841, 841, 841, 2, 73, 841]
+    assert fired > 0
+
+
 async def test_a_fault_of_a_look_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error nobody foresaw is logged, and the next look happens."""
     monkeypatch.setattr("proxy.watch.watch.EVERY_S", 0.01)

@@ -27,6 +27,12 @@ ROWS = {
         "the pixel pauses when it is over",
         "use a token of a system user, which does not expire",
     ),
+    "token_scopes": CatalogueRow(
+        DOUBT,
+        "a token that may read, as it seems, and not write",
+        "Meta may refuse its events, which then wait until they are too old",
+        "generate one in Events Manager, Settings, Conversions API; a test event shows: capi-proxy check --send-test",
+    ),
     "token_unseen": CatalogueRow(
         UNSEEN,
         "a token that could not be looked at",

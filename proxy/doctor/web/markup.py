@@ -5,8 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-_JAVASCRIPT = {"", "text/javascript", "application/javascript", "module", "text/ecmascript", "application/ecmascript"}
-
 
 @dataclass(slots=True)
 class PageScript:
@@ -19,13 +17,6 @@ class PageScript:
     nonce: str = ""
     integrity: str = ""
     text: str = ""
-    is_left_alone: bool = False
-    """Marked as one that Rocket Loader shall not touch."""
-
-    @property
-    def runs(self) -> bool:
-        """Whether a browser runs it as it stands."""
-        return self.kind.lower() in _JAVASCRIPT
 
 
 @dataclass(slots=True)
@@ -70,7 +61,6 @@ class _Reader(HTMLParser):
             src=values.get("src", "").strip(),
             nonce=values.get("nonce", "").strip(),
             integrity=values.get("integrity", "").strip(),
-            is_left_alone=values.get("data-cfasync", "").lower() == "false",
         )
         self.markup.scripts.append(self._open)
 

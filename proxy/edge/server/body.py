@@ -6,7 +6,7 @@ from io import BytesIO
 
 from proxy.edge.exchange import BodyTooLargeError, HttpRequest
 from proxy.edge.server.unpacking import PACKED, unpacked
-from proxy.edge.server.working import worked
+from proxy.edge.server.working import turn, worked
 from proxy.edge.turns import Turns
 from proxy.rules import server_limits
 from proxy.rules.fairness import ClientNetwork
@@ -111,20 +111,21 @@ class ServerBodyReader:
             raise BodyTooLargeError
         hold = _Hold(self._room, network)
         try:
-            body = await _whole(request, hold)
-            await self._turns.mine(network)
+            body = await self._whole(request, hold)
+            await turn(self._turns, network)
             if coding in PACKED:
                 body = await worked(self._turns, network, unpacked(body, coding, hold.grow_unpacked))
             yield body
         finally:
             hold.end()
 
-
-async def _whole(request: HttpRequest, hold: _Hold) -> bytes:
-    # It grows as pieces come: to join megabytes of them at the end would take 5 ms at a stretch.
-    body = BytesIO()
-    async with aclosing(request.pieces()) as coming:
-        async for piece in coming:
-            hold.grow(len(piece))
-            body.write(piece)
-    return body.getvalue()
+    async def _whole(self, request: HttpRequest, hold: _Hold) -> bytes:
+        # It grows as pieces come: to join megabytes of them at the end would take 5 ms at a stretch.
+        body = BytesIO()
+        async with aclosing(request.pieces()) as coming:
+            async for piece in coming:
+                hold.grow(len(piece))
+                body.write(piece)
+                # What nobody takes stays in the socket, and then with the sender.
+                await self._turns.without_visitors()
+        return body.getvalue()

@@ -19,7 +19,7 @@ from proxy.edge.server.hooks import HookDoor
 from proxy.edge.server.keys import KeyRing, WrongKeys
 from proxy.edge.server.trace import new_trace
 from proxy.edge.server.unpacking import UnpackableError
-from proxy.edge.server.working import worked
+from proxy.edge.server.working import turn, worked
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
 from proxy.model.decision import ServerDecision
@@ -30,7 +30,7 @@ from proxy.rules.limits import BODY
 from proxy.rules.policy import Policy
 from proxy.rules.request.server_paths import ServerDoor, ServerPath
 from proxy.rules.server import ingest_claim
-from proxy.rules.server_wire.claim import ServerClaim, claim_of
+from proxy.rules.server_wire.claim import ServerClaim, claim_of, claim_parts
 from proxy.telemetry.faults import FaultReporter
 
 _RETRY_SECONDS = 5
@@ -106,7 +106,7 @@ class ServerEventDoor:
             return await self._answer(arrival, place, trace)
         except answers.RefusedError as error:
             # Refusals are cheap, but not free: a flood of them takes turns like everything else.
-            await self._turns.mine(client_network(arrival.client.address))
+            await turn(self._turns, client_network(arrival.client.address))
             return error.refusal.answer(trace)
         except (OSError, BodyLostError):
             raise  # the connection's business
@@ -158,7 +158,8 @@ class ServerEventDoor:
 
     async def _judged(self, asker: _Asker, site: Site | None, trace: str, body: bytes) -> HttpAnswer:
         head = asker.arrival.headers
-        claim = claim_of(ServerBody(body, head.get("content-type", ""), asker.arrival.request.query))
+        told = ServerBody(body, head.get("content-type", ""), asker.arrival.request.query)
+        claim = await worked(self._turns, asker.network, claim_parts(told))
         if site is None or not asker.keys.issuperset(claim.access_keys):
             site = self._site_in(asker, claim, len(body))
         now = self._clock_ns() // 1_000_000
@@ -175,7 +176,7 @@ class ServerEventDoor:
         except answers.RefusedError:
             self._faults.report_places(decided.decision.faults, lost="requests with server events are refused")
             raise
-        if not await self._store.is_stored(decided.decision, now):
+        if not await self._store.is_stored(decided.decision, now, turn=partial(turn, self._turns, asker.network)):
             raise answers.RefusedError(answers.NOT_STORED)
         return answer
 

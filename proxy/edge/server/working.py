@@ -1,4 +1,4 @@
-"""Large requests, worked on a part at a time, so that visitors have their turn between two parts."""
+"""Large requests, worked on a part at a time, so that visitors are answered between two parts."""
 
 import asyncio
 from typing import TypeVar
@@ -8,8 +8,8 @@ from proxy.rules.effort import Parts
 from proxy.rules.fairness import ClientNetwork
 
 T = TypeVar("T")
-_ROUNDS = 3
-"""Rounds of the event loop between two parts."""
+_ROUNDS = 2
+"""Rounds of the event loop until a visitor's request that lies in its socket is under way."""
 
 
 async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
@@ -26,7 +26,17 @@ async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
-        # A visitor's request takes some rounds of the event loop; not each of them shall wait for a part.
-        for _ in range(_ROUNDS):
-            await asyncio.sleep(0)
-        await turns.mine(network)
+        await turn(turns, network)
+
+
+async def turn(turns: Turns, network: ClientNetwork) -> None:
+    """Return when a part of a client's request may be worked on: no visitor waits, and it is the client's turn.
+
+    Args:
+        turns: Whose part is next.
+        network: The client.
+    """
+    for _ in range(_ROUNDS):
+        await asyncio.sleep(0)
+    await turns.without_visitors()
+    await turns.mine(network)

@@ -84,6 +84,7 @@ class Upkeep:
         self._long_tasks = tasks
         self._on_learnt = on_learnt
         self._tasks: set[asyncio.Task[None]] = set()
+        self._counting: asyncio.Task[None] | None = None
         self.dead = 0
         """How many dead letters there were when they were last counted, and buried here since."""
 
@@ -92,7 +93,7 @@ class Upkeep:
         self._database.watchers.append(self._hear)
         for task in self._long_tasks:
             self._spawn(task.run())
-        self._spawn(self._count_now_and_then())
+        self._counting = asyncio.create_task(self._count_now_and_then())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -156,12 +157,19 @@ class Upkeep:
         for task in self._long_tasks:
             task.close()
         await before()
+        await self._end_tasks()
+        with suppress(QueueError):
+            # The others need not wonder for a day what became of it.
+            await self._database.run(Role.BOOKS, _GO, self._database.replica, limit=_TOUCH_S)
+
+    async def _end_tasks(self) -> None:
+        """Let the tasks that end by themselves do so, if soon; counting goes on for ever, so it is not waited for."""
+        counting = [self._counting] if self._counting else []
+        for task in counting:
+            task.cancel()
         tasks = list(self._tasks)
         if tasks:
             await asyncio.wait(tasks, timeout=_END_S)
         for pending in tasks:
             pending.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(QueueError):
-            # The others need not wonder for a day what became of it.
-            await self._database.run(Role.BOOKS, _GO, self._database.replica, limit=_TOUCH_S)
+        await asyncio.gather(*counting, *tasks, return_exceptions=True)

@@ -1,5 +1,7 @@
 """Whether the queue takes more: bounds of the settings, free space on the disk, and a disk that answers."""
 
+import time
+
 from proxy.config.schema import QueueSettings
 from proxy.queue.contract import QueueFullError
 from proxy.queue.sqlite.store import SqliteStore
@@ -50,7 +52,8 @@ class Capacity:
 
     def busy(self, most_s: float = SLOW_S) -> str:
         """Return that the disk has not answered for longer than so many seconds; empty if it has."""
-        busy = 0.0 if self._writer.busy_since is None else self._writer.busy_s
+        since = self._writer.busy_since  # the thread ends its step whenever it likes
+        busy = 0.0 if since is None else time.monotonic() - since
         return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > most_s else ""
 
     def _full(self, *, most_busy_s: float) -> str:

@@ -104,12 +104,6 @@ class Writer:
         """Why nothing is stored any more, once the disk has failed."""
         return self._broken
 
-    @property
-    def busy_s(self) -> float:
-        """For how many seconds the thread has been at one and the same step; 0 when it is idle."""
-        since = self.busy_since
-        return 0.0 if since is None else time.monotonic() - since
-
     def fail(self, error: QueueBrokenError) -> None:
         """Let the thread break the queue, for what was found outside of it."""
         self._found = error

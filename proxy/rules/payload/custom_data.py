@@ -13,11 +13,13 @@ Properties that are not Meta's own stay untouched. Source: Meta, custom data par
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
 from proxy.graph.law import STANDARD_EVENTS
+from proxy.model.event_facts import PARTS
 from proxy.rules import limits
 from proxy.rules.match.text import NOTHINGS, is_nothing, mark_in
 from proxy.rules.payload import money
@@ -30,6 +32,43 @@ _CONTENT_TYPES = frozenset(
 )
 _NUMBERS = frozenset({int, float})
 _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
+# Beyond, a value is a mistake, and sums of a year would leave 64 bits.
+_MOST_UNITS = 10**9
+
+
+class CheckedData(NamedTuple):
+    """Custom data that may be sent, and what is said of them."""
+
+    data: Mapping[str, Any]
+    findings: tuple[str, ...]
+    value: int | None = None
+    """As the ledger sums it, see ``summed``; likewise ``currency``."""
+    currency: str = ""
+
+
+_NO_DATA = CheckedData(MappingProxyType({}), ())
+# Nothing is missing in these when they come without data, as most do.
+_NEED_NO_DATA = STANDARD_EVENTS - {"Purchase"}
+
+
+def read(name: str, data: Mapping[str, Any]) -> CheckedData:
+    """Check an event's custom data, and read what the ledger sums. No JSON raises."""
+    if not data and name in _NEED_NO_DATA:
+        return _NO_DATA
+    sent, findings = checked(name, data)
+    return CheckedData(sent, findings, *summed(sent)) if "value" in sent else CheckedData(sent, findings)
+
+
+def summed(data: Mapping[str, Any]) -> tuple[int | None, str]:
+    """Return a value in ten-thousandths, and its currency, "" for a word that is none and would be a sum of its own.
+
+    No number, or one that is too large to be meant, is no value: None, without a currency.
+    """
+    value, currency = data.get("value"), data.get("currency")
+    if not isinstance(value, int | float) or not -_MOST_UNITS < value < _MOST_UNITS:
+        return None, ""
+    code = currency.upper() if isinstance(currency, str) else ""
+    return round(value * PARTS), code if code in money.currencies() else ""
 
 
 def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -10,7 +10,7 @@ _LDU = (("LDU",), 0, 0)
 
 
 def permission(  # noqa: PLR0913 - all that the answer hangs on
-    site: Site, visit: Visit, cookie: VisitorCookie, *, gpc: str, dnt: str, is_located: bool, is_bot: bool
+    site: Site, visit: Visit, cookie: VisitorCookie, *, gpc: bool, dnt: str, is_located: bool, is_bot: bool
 ) -> tuple[DropReason | None, Options | None]:
     """Return why nothing of a visit may leave, and under which data processing options it may.
 
@@ -18,18 +18,17 @@ def permission(  # noqa: PLR0913 - all that the answer hangs on
         site: Its settings decide which signals count.
         visit: The page's word.
         cookie: What the visitor cookie holds of earlier words.
-        gpc: The header ``Sec-GPC``, or "".
+        gpc: Global Privacy Control is on.
         dnt: The header ``DNT``, or "".
         is_located: A public address is known.
         is_bot: The visitor is taken for a machine.
     """
-    has_signal = gpc or dnt or visit.gpc or cookie.opted_out or is_bot or site.ldu
+    has_signal = gpc or dnt or cookie.opted_out or is_bot or site.ldu
     if not has_signal and _is_permitted(site, visit, cookie):  # as nearly all visits
         return None, visit.dpo
-    has_gpc = signals_gpc(gpc, visit) if gpc else visit.gpc
     has_dnt = dnt != "" and signals_dnt(dnt)
-    forbidden = forbids(site, visit, cookie, gpc=has_gpc, dnt=has_dnt, located=is_located, bot=is_bot)
-    return forbidden, options(site, visit, gpc=has_gpc)
+    forbidden = forbids(site, visit, cookie, gpc=gpc, dnt=has_dnt, located=is_located, bot=is_bot)
+    return forbidden, options(site, visit, gpc=gpc)
 
 
 def signals_gpc(header: str, visit: Visit) -> bool:

@@ -1,10 +1,14 @@
 """What a visit may do: earlier words, what the visitor is, whether anything of it may leave."""
 
+from proxy.model.request import Consent
 from proxy.rules import facts
 from proxy.rules.case import Case
 from proxy.rules.identity.visitor_cookie import NONE_FOUND
 from proxy.rules.permission import consent
 from proxy.rules.permission.bots import bot_reason
+
+VISITOR_COOKIE = "visitor_cookie"
+"""Says of consent what the page's earlier word was."""
 
 
 def take(case: Case) -> None:
@@ -32,14 +36,24 @@ def machine(case: Case) -> None:
 
 def permission(case: Case) -> None:
     """Find out whether anything may leave, and under which options."""
-    request = case.request
+    request, site = case.request, case.policy.site
+    case.gpc = consent.signals_gpc(request.gpc, case.visit) if request.gpc else case.visit.gpc
     case.forbidden, case.options = consent.permission(
-        case.policy.site,
+        site,
         case.visit,
         case.found.visitor_cookie,
-        gpc=request.gpc,
+        gpc=case.gpc,
         dnt=request.dnt,
         is_located=request.client.public,
         is_bot=case.bot is not None,
     )
-    case.facts = facts.of_visit(case)
+    case.facts = facts.in_common(site.name, *_said_of_consent(case), (), ())
+
+
+def _said_of_consent(case: Case) -> tuple[str, str]:
+    """Return what is known of consent, and what says so."""
+    word, policy = case.visit.consent, case.policy
+    if word is Consent.UNKNOWN:
+        is_withdrawn = case.found.visitor_cookie.consent is Consent.REVOKED
+        return (Consent.REVOKED, VISITOR_COOKIE) if is_withdrawn else (word, policy.site.consent)
+    return word, policy.consent_source

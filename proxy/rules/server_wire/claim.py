@@ -5,15 +5,18 @@ What Meta's clients send is in JSON, forms and multipart bodies, and JSON under 
 sample that Meta gives for its Gateway is of that kind.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from proxy.model.server_request import NO_FIELDS, RequestFields, ServerBody
 from proxy.rules import server_limits
+from proxy.rules.effort import Parts, whole
 from proxy.rules.json_text import decoded
 from proxy.rules.server_wire.fields import Field, form_fields, text_of
+from proxy.rules.server_wire.lists import NOTHING_AHEAD, Ahead, elements_ahead, reason
 from proxy.rules.server_wire.multipart import multipart_fields
 
 KEY_NAMES = ("access_token", "accessKey")
@@ -30,7 +33,11 @@ class ServerClaim(NamedTuple):
     """The different keys that query and body hold, that of the query first; the header is the door's."""
     fields: RequestFields = NO_FIELDS
     data: tuple[Field, ...] = ()
-    """Where the events stand; for ``reading`` alone."""
+    """Where the events stand, but for those in ``elements``; for ``reading`` alone."""
+    elements: tuple[msgspec.Raw, ...] = ()
+    """The first events of a long list, taken apart already."""
+    number: int = 0
+    """How many those were; not all are kept when they are more than a request may have."""
     problem: str = ""
     """Why the body cannot be read: the member, and what is accepted. Keys that were found all the same count."""
 
@@ -49,15 +56,27 @@ class _JsonBody(msgspec.Struct, gc=False):
 
 _JSON = msgspec.json.Decoder(_JsonBody)
 _WORDS = (*KEY_NAMES, *RequestFields._fields)
+_EVENTS = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\[')
+# Members before the list of events are not looked at for longer; it stands first or behind some words.
+_MOST_BEFORE = 64 * 1024
+# Bytes from which on a body is read in parts.
+_LONG = 128 * 1024
 
 
 def claim_of(body: ServerBody) -> ServerClaim:
     """Return what a request claims; no body raises."""
+    return whole(claim_parts(body))
+
+
+def claim_parts(body: ServerBody) -> Parts[ServerClaim]:
+    """Return what a request claims, in parts; no body raises."""
     problems: list[str] = []
     in_query, in_body = _Found(), _Found()
+    ahead = NOTHING_AHEAD
     try:
         in_query.add_all(form_fields(body.query.encode(errors="replace")))
-        in_body.add_all(_fields(body))
+        fields, ahead = yield from _fields_parts(body)
+        in_body.add_all(fields)
     except ValueError as error:
         problems.append(str(error))
     words = in_query.words | in_body.words
@@ -70,6 +89,8 @@ def claim_of(body: ServerBody) -> ServerClaim:
         access_keys=tuple(dict.fromkeys([*in_query.access_keys, *in_body.access_keys])),
         fields=RequestFields(**{name: words[name] for name in RequestFields._fields if name in words}),
         data=tuple(in_body.data or in_query.data),
+        elements=tuple(ahead.elements),
+        number=ahead.number,
         problem=problems[0] if problems else "",
     )
 
@@ -102,29 +123,55 @@ class _Found:
             self.words[name] = word
 
 
-def _fields(body: ServerBody) -> Iterable[Field]:
+def _fields_parts(body: ServerBody) -> Parts[tuple[Iterable[Field], Ahead]]:
     content = body.content.removeprefix(_BOM)
     kind = body.content_type.partition(";")[0].strip().lower()
     if len(content) > server_limits.BODY:
         raise ValueError(f"body: {len(content)} bytes; accepted: {server_limits.BODY}")
     if kind == "multipart/form-data":
-        return multipart_fields(content, body.content_type)
+        return multipart_fields(content, body.content_type), NOTHING_AHEAD
     if content[:64].lstrip(_BLANKS)[:1] in (b"{", b"[") or kind.endswith(("/json", "+json")):
-        return _json_fields(content)
+        return (yield from _json_parts(content))
     if kind in _OF_FORMS:
-        return form_fields(content.strip(_BLANKS))
+        return form_fields(content.strip(_BLANKS)), NOTHING_AHEAD
     raise ValueError(f"content-type: {kind[:60]!r}; accepted: {_ACCEPTED}")
 
 
-def _json_fields(content: bytes) -> Iterable[Field]:
+def _json_parts(content: bytes) -> Parts[tuple[Iterable[Field], Ahead]]:
+    """Return the members of a JSON body, and what was taken of its list of events ahead of them."""
+    events = _EVENTS.search(content, 0, _MOST_BEFORE) if len(content) > _LONG else None
+    if events is None or not _is_outermost(content[: events.end()]):
+        return _json_fields(_members(content)), NOTHING_AHEAD
+    start = events.end()
+    ahead = yield from elements_ahead(content, start)
+    rest = content[:start] + content[ahead.rest :]
+    members = _members(rest, is_rest=ahead.number > 0)
+    # Of several lists of events the last counts, here as everywhere.
+    is_last = rest.startswith(memoryview(members.data), start - 1)
+    return _json_fields(members if is_last else _members(content)), ahead if is_last else NOTHING_AHEAD
+
+
+def _is_outermost(begun: bytes) -> bool:
+    """Tell whether the list that begins at the end of a body's beginning is a member of the body itself."""
     try:
-        members = decoded(_JSON, content)
+        return bytes(decoded(_JSON, begun + b"]}").data) == b"[]"
+    except (msgspec.DecodeError, RecursionError):
+        return False
+
+
+def _members(content: bytes, *, is_rest: bool = False) -> _JsonBody:
+    try:
+        return decoded(_JSON, content)
     except msgspec.ValidationError as error:
         raise ValueError("body: not an object; accepted: a JSON object with data") from error
     except RecursionError as error:
         raise ValueError(f"body: nested too deep; accepted: {server_limits.DEPTH} levels of an event") from error
     except msgspec.DecodeError as error:
-        raise ValueError(f"body: not JSON ({str(error)[:80]}); accepted: a JSON object with data") from error
+        why = reason(error, is_rest=is_rest)
+        raise ValueError(f"body: not JSON ({why}); accepted: a JSON object with data") from error
+
+
+def _json_fields(members: _JsonBody) -> Iterator[Field]:
     yield from (Field(name, _word(bytes(getattr(members, name)))) for name in _WORDS)
     data = memoryview(members.data)
     if data and bytes(data[:5]) != b"null":

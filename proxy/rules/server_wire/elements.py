@@ -17,11 +17,11 @@ from proxy.rules.effort import Parts
 from proxy.rules.json_text import decoded, exactly
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, name_of, text_of
+from proxy.rules.server_wire.lists import LIST, elements_ahead, reason
 
 Element: TypeAlias = bytes | msgspec.Raw | Mapping[str, Any]
 """One event: JSON, or what nested fields came to."""
 
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _PLACE = re.compile(r"\[([^\[\]]{0,100})\]")
@@ -97,26 +97,55 @@ def _listed_parts(content: bytes, *, is_one: bool) -> Parts[Iterable[Element]]:
     content = unwrapped(content)
     if not content.startswith((b"[", b"{")) or (is_one and content.startswith(b"{")):
         return (content,)
-    if len(content) > server_limits.COMMAS:
-        yield
-        if content.count(b",") > server_limits.COMMAS:
-            raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
-        yield
     if content.startswith(b"["):
-        found: list[Element] = _decoded(_LIST, content)
-        return found
+        return (yield from list_parts(content))
+    yield from _bounded_parts(content)
     members = _decoded(_OBJECT, content)
     has_numbers = members and all(name.isdecimal() for name in members)
     return list(members.values()) if has_numbers else (content,)
 
 
-def _decoded(decoder: Any, content: bytes) -> Any:
+def list_parts(content: bytes) -> Parts[list[Element]]:
+    """Return the elements of a list, in parts.
+
+    Raises:
+        ValueError: when it is none, or has too many elements.
+    """
+    ahead = yield from elements_ahead(content, 1)
+    if ahead.number:
+        content = b"[" + content[ahead.rest :]
+    yield from _bounded_parts(content)
+    rest: list[Element] = _decoded(LIST, content, is_rest=ahead.number > 0)
+    check_count(ahead.number + len(rest))
+    return [*ahead.elements, *rest]
+
+
+def check_count(events: int) -> None:
+    """Refuse more events than a request may have.
+
+    Raises:
+        ValueError: when they are more.
+    """
+    if events > server_limits.EVENTS:
+        raise ValueError(f"data: {events} events; accepted: 1 to {server_limits.EVENTS}")
+
+
+def _bounded_parts(content: bytes) -> Parts[None]:
+    """Refuse what may have millions of members before it is taken apart."""
+    if len(content) > server_limits.COMMAS:
+        yield
+        if content.count(b",") > server_limits.COMMAS:
+            raise ValueError(f"data: too large; accepted: {server_limits.EVENTS} events")
+        yield
+
+
+def _decoded(decoder: Any, content: bytes, *, is_rest: bool = False) -> Any:
     try:
         return decoded(decoder, content)
     except RecursionError as error:
         raise ValueError(f"data: nested too deep; accepted: {server_limits.DEPTH} levels of an event") from error
     except msgspec.DecodeError as error:
-        raise ValueError(f"data: not JSON ({str(error)[:80]}); {_DATA}") from error
+        raise ValueError(f"data: not JSON ({reason(error, is_rest=is_rest)}); {_DATA}") from error
 
 
 def _json(element: bytes) -> Any:

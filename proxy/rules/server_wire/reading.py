@@ -25,9 +25,10 @@ def elements_of(claim: ServerClaim) -> Parts[list[Element]]:
         elements = yield from elements_parts(claim.data)
     except ValueError as error:
         raise MalformedRequestError(str(error)) from error
-    if not 1 <= len(elements) <= server_limits.EVENTS:
-        raise MalformedRequestError(f"data: {len(elements)} events; accepted: 1 to {server_limits.EVENTS}")
-    return elements
+    count = claim.number + len(elements)
+    if not 1 <= count <= server_limits.EVENTS:
+        raise MalformedRequestError(f"data: {count} events; accepted: 1 to {server_limits.EVENTS}")
+    return [*claim.elements, *elements]
 
 
 def read(place: int, element: Element, faults: list[str]) -> ServerHit | RefusedHit:

@@ -1,0 +1,50 @@
+"""The proxy and its commands within this process, where a claim is not about processes.
+
+To begin Python with all that a proxy imports takes longer than what most commands do then. What is said of a command
+here holds for ``python -m proxy`` too, which calls the same function: ``test_commands.py`` shows that.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from click.testing import CliRunner, Result
+from machine import Machine
+
+from proxy.app import running
+from proxy.cli.commands import main
+from proxy.config import load
+
+
+@dataclass
+class House(Machine):
+    """A configuration on disk, and a proxy within this process that runs it."""
+
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self) -> None:
+        """Start the proxy."""
+        await self._stack.enter_async_context(running(load.load(self.config, {})))
+
+    async def end(self) -> None:
+        """End it, if it runs."""
+        await self._stack.aclose()
+
+
+def invoke(*arguments: str) -> Result:
+    """Run a command; what it does not foresee is raised."""
+    done = CliRunner().invoke(main, arguments)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+async def invoke_beside(*arguments: str) -> Result:
+    """Run a command beside what this event loop serves."""
+    return await asyncio.to_thread(invoke, *arguments)
+
+
+async def run(machine: Machine, *arguments: str) -> tuple[int, list[str]]:
+    """Run a command on a machine's configuration; return its exit code and the lines it printed."""
+    done = await invoke_beside(*arguments, "--config", str(machine.config))
+    return done.exit_code, done.stdout.splitlines()
