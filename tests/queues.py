@@ -49,17 +49,20 @@ def open_queue(
     )
 
 
-async def open_shared(cluster: Cluster, schema: str, clock: Clock, **settings: Any) -> SharedQueue:
+async def open_shared(
+    cluster: Cluster, schema: str, clock: Clock, *, database_name: str = "capi", **settings: Any
+) -> SharedQueue:
     """Open a queue in a database, without a spool.
 
     Args:
         cluster: The server.
         schema: The schema's name.
         clock: The queue's clock.
+        database_name: Which database of the server.
         settings: Of ``SharedQueue``, where they are not the usual ones.
     """
     sealer = Sealer(SECRET)
-    database = make_database(cluster.url(), sealer, schema=schema, commit_timeout=30.0)
+    database = make_database(cluster.url(database=database_name), sealer, schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
     assert database.here, database.why_away
     usual: dict[str, Any] = {

@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from proxy.figures.share import Share, share_of
-from proxy.figures.sums import Sums, reached_meta
+from proxy.figures.sums import Sums
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import Status
+from proxy.model.rollup_sums import reached_meta
 
 _FIRED, _BLOCKED, _PENDING = BrowserCopy.FIRED, BrowserCopy.BLOCKED, BrowserCopy.PENDING
 
@@ -41,7 +42,7 @@ def copies_of(sums: Sums) -> CopyFigures:
     """Return what is known of the copies of a group."""
     sent, dead, dropped = Counter[str](), Counter[str](), Counter[str]()
     for kind, events in sums.kinds():
-        if reached_meta(kind):
+        if reached_meta(kind.status, kind.reason):
             sent[kind.browser_copy] += events
         elif kind.status is not Status.DUPLICATE:
             (dead if kind.status is Status.DEAD else dropped)[kind.browser_copy] += events

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxy.figures.sums import Ending, Sums, reached_meta
+from proxy.figures.sums import Ending, Sums
 from proxy.model.event import DropReason
 from proxy.model.ledger import Status
+from proxy.model.rollup_sums import reached_meta
 
 _MARK = "bot:"
 
@@ -58,7 +59,7 @@ def left_out(sums: Sums) -> LeftOutEvents:
 
 
 def _is_repeat(kind: Ending) -> bool:
-    return kind.status is Status.DUPLICATE and not reached_meta(kind)
+    return kind.status is Status.DUPLICATE and not reached_meta(kind.status, kind.reason)
 
 
 def _by_reason(sums: Sums, status: Status) -> dict[str, int]:

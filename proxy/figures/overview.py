@@ -3,8 +3,9 @@
 Everything is of the whole period, never of rows that somebody lists.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.figures.copies import CopyFigures, copies_of
 from proxy.figures.lag import Lag, lag_of
@@ -12,9 +13,9 @@ from proxy.figures.left_out import LeftOutEvents, left_out
 from proxy.figures.match_quality import MatchQuality, key_counts, match_quality, score_of
 from proxy.figures.money import Money, amounts
 from proxy.figures.period import Period
-from proxy.figures.sums import SOLD, Sums, by_bucket, by_cell, by_word, largest, merged
+from proxy.figures.sums import SOLD, Cell, Sums, by_bucket, by_cell, by_word, joined, largest, merged
 from proxy.model.ledger import Status
-from proxy.model.rollup import Rollup
+from proxy.model.rollup_sums import HourSpan, PeriodQuery, PeriodSums
 
 MOST_WORDS = 100
 """Names, pixels or sites that are told apart, those of the most events."""
@@ -75,6 +76,14 @@ class NameQuality:
     match_quality: MatchQuality
 
 
+class OverviewPart(NamedTuple):
+    """What an overview is made of, for some of its buckets and some of what is before."""
+
+    cells: Mapping[Cell, Sums]
+    before: Mapping[Cell, Sums]
+    buckets: Sequence[Bucket]
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """All figures of a period."""
@@ -92,23 +101,51 @@ class Overview:
     match_quality_by_name: tuple[NameQuality, ...]
 
 
-def overview(period: Period, found: Sequence[Rollup], *, name: str = "") -> Overview:
+def wanted_sums(period: Period, *, site: str = "", pixel: str = "", name: str = "") -> PeriodQuery:
+    """Return what ``overview`` needs of a period, and of the one before where that is kept; empty texts match all.
+
+    Args:
+        period: Which one.
+        site: Of this site alone.
+        pixel: Of this pixel alone.
+        name: Of events with this name alone.
+    """
+    before = HourSpan(period.before.since_hour, period.before.until_hour) if period.has_before else None
+    return PeriodQuery(tuple(period.spans()), before, name or SOLD, site, pixel, name)
+
+
+def part_of(period: Period, wanted: PeriodQuery, found: PeriodSums) -> OverviewPart:
+    """Return some of a period's figures.
+
+    Args:
+        period: The whole.
+        wanted: A part of its ``wanted_sums``.
+        found: What was found of that.
+    """
+    buckets = by_bucket(found.buckets, period, wanted.buckets, wanted.priced)
+    return OverviewPart(
+        by_cell(found.total),
+        by_cell(found.before),
+        tuple(_bucket(at, sums) for at, sums in buckets.items()),
+    )
+
+
+def overview(period: Period, parts: Sequence[OverviewPart], *, name: str = "") -> Overview:
     """Return the figures of a period.
 
     Args:
         period: Which one.
-        found: The rollups of it, of the period before, and perhaps of hours around them.
+        parts: All its parts, in their order.
         name: The only name of the events, where nothing else is wanted; values are then those of its events.
     """
     priced = name or SOLD
-    rollups = within(period, found)
-    cells = by_cell(rollups)
+    cells, before = joined(part.cells for part in parts), joined(part.before for part in parts)
     total, names = merged(cells.values(), priced), largest(by_word(cells, "name"), MOST_WORDS)
     return Overview(
         period=period,
         total=figures_of(total),
-        before=_before(period, found, priced),
-        buckets=tuple(_bucket(at, sums) for at, sums in by_bucket(rollups, period, priced).items()),
+        before=figures_of(merged(before.values(), priced)) if period.has_before else None,
+        buckets=tuple(bucket for part in parts for bucket in part.buckets),
         sites=_groups(by_word(cells, "site", priced)),
         pixels=_groups(by_word(cells, "pixel", priced)),
         names=_groups(names),
@@ -118,11 +155,6 @@ def overview(period: Period, found: Sequence[Rollup], *, name: str = "") -> Over
             NameQuality(word, quality) for word in names if (quality := match_quality(names[word], word)).events
         ),
     )
-
-
-def within(period: Period, rollups: Iterable[Rollup]) -> list[Rollup]:
-    """Return those that are of a period."""
-    return [each for each in rollups if period.since_hour <= each.key.hour < period.until_hour]
 
 
 def figures_of(sums: Sums) -> GroupFigures:
@@ -140,12 +172,6 @@ def figures_of(sums: Sums) -> GroupFigures:
 
 
 _STATUSES = (Status.DELIVERED, Status.DROPPED, Status.DUPLICATE, Status.DEAD)
-
-
-def _before(period: Period, found: Iterable[Rollup], priced: str) -> GroupFigures | None:
-    if not period.has_before:
-        return None
-    return figures_of(merged(by_cell(within(period.before, found)).values(), priced))
 
 
 def _bucket(at: int, sums: Sums) -> Bucket:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from proxy.model.rollup_sums import HourSpan
 from proxy.model.units import DAY_MS, HOUR_MS
 
 LONGEST_DAYS = 400
@@ -68,6 +69,13 @@ class Period:
         """Yield when each bucket begins, in their order, those without any event too."""
         length = HOUR_MS if self.step == "hour" else DAY_MS
         yield from range(self.bucket(self.since_hour), self.bucket(self.until_hour - 1) + 1, length)
+
+    def spans(self) -> Iterator[HourSpan]:
+        """Yield the hours of each bucket that are of the period, in the order of ``buckets``."""
+        length = HOUR_MS if self.step == "hour" else DAY_MS
+        for at in self.buckets():
+            first, behind = -(-at // HOUR_MS), -(-(at + length) // HOUR_MS)
+            yield HourSpan(max(first, self.since_hour), min(behind, self.until_hour))
 
 
 def period_of(since_ms: int, until_ms: int, *, step: str = "", offset: int = 0) -> Period:

@@ -1,7 +1,7 @@
 """Rollups added up: everything that figures need of a group of them, be it a period, a pixel, a name or a day.
 
-A year has tens of thousands of rollups, so each is added twice and no more: to its bucket, and to its site, pixel and
-name, from which the larger groups are made.
+What a queue added up of a period is added once more and no more: that of buckets to its bucket, that of the whole to
+its site, pixel and name, from which the larger groups are made.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,9 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from proxy.figures.period import Period
 from proxy.model.event import BrowserCopy, DropReason
-from proxy.model.ledger import REPEATS_SERVER, Status
+from proxy.model.ledger import Status
 from proxy.model.rollup import LAG_SLOTS, OTHER, Rollup
+from proxy.model.rollup_sums import HourSpan, reached_meta
 
 K = TypeVar("K")
 Values: TypeAlias = dict[tuple[str, str], tuple[int, int]]
@@ -64,7 +65,7 @@ class Sums:
         key = rollup.key
         kind = key[4:]
         self.counts[kind] = self.counts.get(kind, 0) + rollup.events
-        if key.status is Status.DELIVERED:
+        if rollup.lag and key.status is Status.DELIVERED:
             _add_counts(self.page_keys if key.browser_copy else self.server_keys, rollup.match_keys)
             self.lag = list(map(add, self.lag, rollup.lag))
         if rollup.values and key.name == self.priced:
@@ -75,7 +76,7 @@ class Sums:
         values = {(key.pixel, currency): amount for currency, amount in rollup.values.items()}
         if key.status is Status.DELIVERED:
             _add_amounts(self.sold, values)
-        if key.browser_copy == BrowserCopy.BLOCKED and reached_meta(Ending(*key[4:])):
+        if key.browser_copy == BrowserCopy.BLOCKED and reached_meta(key.status, key.reason):
             _add_amounts(self.recovered, values)
 
     def merge(self, other: "Sums") -> None:
@@ -112,13 +113,6 @@ class Sums:
         )
 
 
-def reached_meta(kind: Ending) -> bool:
-    """Tell whether Meta has a server copy of such events: their own, or that of the server's of the same order."""
-    if kind.status is Status.DUPLICATE:
-        return kind.reason == REPEATS_SERVER
-    return kind.status is Status.DELIVERED
-
-
 def by_cell(rollups: Iterable[Rollup]) -> dict[Cell, Sums]:
     """Return rollups added up by site, pixel and name, each with the values of its own name."""
     cells: dict[Cell, Sums] = {}
@@ -131,18 +125,30 @@ def by_cell(rollups: Iterable[Rollup]) -> dict[Cell, Sums]:
     return cells
 
 
-def by_bucket(rollups: Iterable[Rollup], period: Period, priced: str = SOLD) -> dict[int, Sums]:
+def by_bucket(
+    rollups: Iterable[Rollup], period: Period, spans: Iterable[HourSpan], priced: str = SOLD
+) -> dict[int, Sums]:
     """Return rollups added up by bucket of a period, in their order, those without any event too.
 
     Args:
         rollups: What is added up.
         period: Where the buckets begin.
+        spans: The hours of each bucket that is wanted.
         priced: The name whose values are added up.
     """
-    buckets = {at: Sums(priced) for at in period.buckets()}
+    buckets = {period.bucket(span.since): Sums(priced) for span in spans}
     for rollup in rollups:
         buckets[period.bucket(rollup.key.hour)].add(rollup)
     return buckets
+
+
+def joined(parts: Iterable[Mapping[Cell, Sums]]) -> dict[Cell, Sums]:
+    """Return the cells of several parts of a period as those of all of it."""
+    cells: dict[Cell, Sums] = {}
+    for part in parts:
+        for cell, sums in part.items():
+            cells.setdefault(cell, Sums(cell.name)).merge(sums)
+    return cells
 
 
 def merged(groups: Iterable[Sums], priced: str = SOLD) -> Sums:

@@ -46,7 +46,8 @@ class Rollup:
     match_keys: Mapping[str, int]
     """By match key: how many of them carry it; keys that are not there are carried by none."""
     lag: tuple[int, ...]
-    """How many took how long from arrival to end: a slot for each of ``LAG_BOUNDS_MS``, and one for longer."""
+    """How many took how long from arrival to end: a slot for each of ``LAG_BOUNDS_MS``, and one for longer; empty where
+    it is not told."""
 
 
 @dataclass(frozen=True, slots=True)

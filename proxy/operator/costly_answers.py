@@ -8,7 +8,9 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Hashable
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 _QUICK_S = 0.1
 _TIMES, _MOST_S = 20, 60.0
@@ -16,44 +18,64 @@ _TIMES, _MOST_S = 20, 60.0
 _MOST_KEPT = 64
 
 
-class CostlyAnswers:
+def as_it_took(seconds: float) -> float:
+    """Return for how many seconds an answer is given again that took so many."""
+    return min(_TIMES * seconds, _MOST_S) if seconds > _QUICK_S else 0.0
+
+
+class CostlyAnswers(Generic[T]):
     """Used on the event loop only."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._kept: dict[Hashable, tuple[float, bytes]] = {}
-        self._under_way: dict[Hashable, asyncio.Task[bytes]] = {}
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        lasts: Callable[[float], float] = as_it_took,
+        most: int = _MOST_KEPT,
+    ) -> None:
+        """Begin without answers.
 
-    async def of(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
+        Args:
+            monotonic: A clock in seconds.
+            lasts: For how many seconds an answer is given again that took so many.
+            most: How many are remembered.
+        """
+        self._monotonic = monotonic
+        self._lasts = lasts
+        self._most = most
+        self._kept: dict[Hashable, tuple[float, T]] = {}
+        self._under_way: dict[Hashable, asyncio.Task[T]] = {}
+
+    async def of(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the answer to a question; whoever goes away does not take it from the others.
 
         Args:
             question: What is asked.
             make: Makes the answer.
         """
-        until, answer = self._kept.get(question, (0.0, b""))
-        if self._monotonic() < until:
-            return answer
+        found = self._kept.get(question)
+        if found and self._monotonic() < found[0]:
+            return found[1]
         if not (task := self._under_way.get(question)):
             task = self._under_way[question] = asyncio.create_task(self._made(question, make))
             task.add_done_callback(partial(self._forget, question))
         return await asyncio.shield(task)
 
-    async def _made(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
+    async def _made(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         began = self._monotonic()
         answer = await make()
         now = self._monotonic()
-        if now - began > _QUICK_S:
-            self._keep(question, now + min(_TIMES * (now - began), _MOST_S), answer)
+        if (seconds := self._lasts(now - began)) > 0:
+            self._keep(question, now + seconds, answer)
         return answer
 
-    def _keep(self, question: Hashable, until: float, answer: bytes) -> None:
+    def _keep(self, question: Hashable, until: float, answer: T) -> None:
         self._kept.pop(question, None)
-        while len(self._kept) >= _MOST_KEPT:
+        while len(self._kept) >= self._most:
             del self._kept[next(iter(self._kept))]
         self._kept[question] = until, answer
 
-    def _forget(self, question: Hashable, task: asyncio.Task[bytes]) -> None:
+    def _forget(self, question: Hashable, task: asyncio.Task[T]) -> None:
         self._under_way.pop(question, None)
         # Nobody may wait for it any more.
         task.cancelled() or task.exception()

@@ -11,6 +11,7 @@ from proxy.model.ledger import LedgerRow
 from proxy.operator.documents import BadQueryError, json_response
 from proxy.operator.event_json import event_json, waiting_json
 from proxy.operator.queries import event_filter
+from proxy.operator.search_pace import SearchPace
 from proxy.operator.story import Chapters, story_json
 from proxy.queue.contract import Archive, EventPage, Filter
 
@@ -33,6 +34,7 @@ class EventApi:
         self._queue = queue
         self._lanes = lanes
         self._now = now
+        self._pace = SearchPace()
 
     def add_to(self, app: web.Application) -> None:
         """Add the addresses of this part."""
@@ -51,11 +53,17 @@ class EventApi:
     async def _page(self, wanted: Filter) -> EventPage:
         """Search until the page is full, nothing is left, or the search took long."""
         rows: list[LedgerRow] = []
-        end = time.monotonic() + _SEARCH_S
+        began = time.monotonic()
+        end = began + _SEARCH_S
         while True:
             page = await self._queue.event_page(replace(wanted, limit=wanted.limit - len(rows)))
             rows += page.rows
-            if page.below is None or len(rows) >= wanted.limit or time.monotonic() > end:
+            if page.below is None or len(rows) >= wanted.limit:
+                return EventPage(rows, page.below)
+            now = time.monotonic()
+            await self._pace.rest(now - began, end - now)
+            began = time.monotonic()
+            if began >= end:
                 return EventPage(rows, page.below)
             wanted = replace(wanted, below=page.below)
 

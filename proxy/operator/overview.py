@@ -1,26 +1,34 @@
 """The figures of a period: the part of the operator API behind the dashboard's first page and ``stats``."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from aiohttp import hdrs, web
 
 from proxy.figures.document import overview_bytes
-from proxy.figures.overview import overview
+from proxy.figures.overview import OverviewPart, overview, part_of, wanted_sums
 from proxy.figures.period import BadPeriodError, Period, period_of
-from proxy.model.rollup import Rollup, RollupQuery
-from proxy.model.units import DAY_MS
+from proxy.model.rollup_sums import PeriodQuery, PeriodSums
+from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.operator.costly_answers import CostlyAnswers
 from proxy.operator.documents import BadQueryError, whole_number
+
+CLOSED_DAYS: Final = 21
+"""Days after which nothing is told of an event any more: it waits a week at most, a dead letter as long, and news of a
+browser copy comes within days. What is older is read again after minutes only, should it change all the same."""
+_CLOSED_S = 600.0
+# Each has the figures of up to 400 days, some hundred kilobytes.
+_MOST_CLOSED = 8
+ClosedParts: TypeAlias = CostlyAnswers[OverviewPart]
 
 
 class RollupBooks(Protocol):
     """Whatever has rollups: a queue at work, or its files as somebody reads them."""
 
-    async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
-        """Return rollups, as ``Books`` says it."""
+    async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
+        """Return rollups added up, as ``Books`` says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +41,9 @@ class WantedFigures:
     name: str = ""
 
     @property
-    def query(self) -> RollupQuery:
-        """The rollups of the period and, where there may be any, of the one before."""
-        period = self.period
-        since_hour = (period.before if period.has_before else period).since_hour
-        return RollupQuery(since_hour, period.until_hour, self.site, self.pixel, self.name, by_day=period.is_long)
+    def query(self) -> PeriodQuery:
+        """What is needed of the rollups."""
+        return wanted_sums(self.period, site=self.site, pixel=self.pixel, name=self.name)
 
 
 class OverviewApi:
@@ -52,16 +58,25 @@ class OverviewApi:
         """
         self._queue = queue
         self._now = now
-        self._answers = CostlyAnswers()
+        self._answers: CostlyAnswers[bytes] = CostlyAnswers()
+        self._closed: ClosedParts = CostlyAnswers(lasts=lambda _: _CLOSED_S, most=_MOST_CLOSED)
 
     def add_to(self, app: web.Application) -> None:
         """Add the address of this part."""
         app.router.add_get("/api/overview", self._overview)
 
     async def _overview(self, request: web.Request) -> web.Response:
-        asked = asked_of(request.query, self._now())
-        body = await self._answers.of(asked, lambda: overview_json(self._queue, asked))
+        now = self._now()
+        asked = asked_of(request.query, now)
+        closed_hour = (now // DAY_MS - CLOSED_DAYS) * DAY_MS // HOUR_MS
+        body = await self._answers.of(asked, lambda: self._made(asked, closed_hour))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "application/json"})
+
+    async def _made(self, asked: WantedFigures, closed_hour: int) -> bytes:
+        closed, lately = asked.query.split(closed_hour)
+        cut = (asked.period.step, asked.period.offset)
+        early = await self._closed.of((cut, closed), lambda: _part(self._queue, asked, closed))
+        return await _written(asked, [early, await _part(self._queue, asked, lately)])
 
 
 async def overview_json(queue: RollupBooks, asked: WantedFigures) -> bytes:
@@ -74,10 +89,18 @@ async def overview_json(queue: RollupBooks, asked: WantedFigures) -> bytes:
     Raises:
         QueueError: when the queue cannot tell.
     """
-    rollups = await queue.rollups(asked.query)
+    return await _written(asked, [await _part(queue, asked, asked.query)])
 
+
+async def _part(queue: RollupBooks, asked: WantedFigures, wanted: PeriodQuery) -> OverviewPart:
+    if not wanted.buckets and not wanted.before:
+        return OverviewPart({}, {}, ())
+    return await asyncio.to_thread(part_of, asked.period, wanted, await queue.period_sums(wanted))
+
+
+async def _written(asked: WantedFigures, parts: Sequence[OverviewPart]) -> bytes:
     def written() -> bytes:
-        found = overview(asked.period, rollups, name=asked.name)
+        found = overview(asked.period, parts, name=asked.name)
         return overview_bytes(found, site=asked.site, pixel=asked.pixel, name=asked.name)
 
     return await asyncio.to_thread(written)

@@ -52,7 +52,7 @@ class SourceApi:
     async def _sources(self, request: web.Request) -> web.Response:
         wanted, site = time_range(request.query, self._now()), request.query.get("site", "")[:200]
         query = RollupQuery(wanted.since_hour, wanted.until_hour, site=site, by_day=wanted.is_long)
-        rollups = await self._queue.rollups(query)
+        rollups = await self._queue.event_counts(query)
         told_from = max(wanted.since_hour, wanted.until_hour - _MOST_TALLY_HOURS)
         tallies = await self._queue.tallies(told_from, wanted.until_hour)
         sites = [each for each in self._sites if not site or each.name == site]

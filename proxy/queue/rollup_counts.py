@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain, zip_longest
 from typing import NamedTuple, Self
 
 import msgspec
@@ -20,7 +21,7 @@ from proxy.model.rollup import LAG_BOUNDS_MS, LAG_SLOTS, Rollup, RollupKey, even
 from proxy.model.units import HOUR_MS
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[list[tuple[str, int, int]], list[int], list[int]]).decode
+_unpacked = msgspec.msgpack.Decoder(tuple[list[tuple[str, int, int]], list[int], list[int]]).decode
 UNDECIDED = frozenset({BrowserCopy.PENDING, BrowserCopy.BLOCKED})
 """Browser copies of which later news may come; that a Pixel fired is final."""
 
@@ -95,7 +96,7 @@ class RollupSums:
         """Read what ``packed`` wrote."""
         counts = cls()
         counts.events = events
-        values, keys, lag = _decode(packed)
+        values, keys, lag = _unpacked(packed)
         counts.values = {currency: (count, total) for currency, count, total in values}
         counts.match_keys = Counter(dict(enumerate(keys)))
         counts.lag[: len(lag)] = lag
@@ -110,9 +111,23 @@ def rollup(key: RollupKey, events: int, packed: bytes) -> Rollup:
         events: How many they are.
         packed: As ``RollupSums.packed`` wrote it.
     """
-    values, keys, lag = _decode(packed)
+    values, keys, lag = _unpacked(packed)
     summed = {currency: (count, total) for currency, count, total in values} if values else {}
     return Rollup(key, events, summed, dict(zip(MATCH_KEYS, keys)), (*lag, *_ZEROS[len(lag) :]))  # noqa: B905 - shortened
+
+
+def added_up(packed: Sequence[bytes]) -> tuple[dict[str, tuple[int, int]], dict[str, int], tuple[int, ...]]:
+    """Return values, match keys and lag as of ``Rollup``, of many that rest added up; of none there is no lag."""
+    if not packed:
+        return {}, {}, ()
+    some_values, some_keys, some_lags = zip(*map(_unpacked, packed), strict=True)
+    values: dict[str, tuple[int, int]] = {}
+    for currency, number, total in chain.from_iterable(some_values):
+        before = values.get(currency, (0, 0))
+        values[currency] = (before[0] + number, before[1] + total)
+    keys = map(sum, zip_longest(*some_keys, fillvalue=0))
+    lag = tuple(map(sum, zip_longest(*some_lags, fillvalue=0)))
+    return values, dict(zip(MATCH_KEYS, keys)), (*lag, *_ZEROS[len(lag) :])  # noqa: B905 - shortened
 
 
 def share_of(row: LedgerRow) -> RollupShare:

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rolled import HOUR, rollup
+from rolled import HOUR, rollup, summed
 
 from proxy.figures.money import Money, decimal
-from proxy.figures.overview import MOST_WORDS, Overview, overview
+from proxy.figures.overview import MOST_WORDS, Overview, overview, part_of, wanted_sums
 from proxy.figures.period import period_of
 from proxy.model.event import DropReason
 from proxy.model.ledger import Status
@@ -17,7 +17,8 @@ DAY = period_of((HOUR - 23) * HOUR_MS, (HOUR + 1) * HOUR_MS)
 
 
 def figures(*rollups: Rollup, name: str = "") -> Overview:
-    return overview(DAY, rollups, name=name)
+    wanted = wanted_sums(DAY, name=name)
+    return overview(DAY, [part_of(DAY, wanted, summed(wanted, rollups))], name=name)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,15 @@ _ROLLUPS = st.lists(
     ),
     max_size=25,
 )
+
+
+@given(_ROLLUPS, st.integers(HOUR - 60, HOUR + 5))
+def test_parts_say_what_the_whole_says(rollups: list[Rollup], hour: int) -> None:
+    """Wherever a period is parted, its parts together have the same figures, to the last bucket."""
+    wanted = wanted_sums(DAY)
+    parts = [part_of(DAY, part, summed(part, rollups)) for part in wanted.split(hour)]
+
+    assert overview(DAY, parts) == figures(*rollups)
 
 
 @given(_ROLLUPS)

@@ -146,6 +146,9 @@ class Run:
     async def go(self, requests: Sequence[Request], looks: Sequence[int]) -> None:
         """Let everything arrive, and deliver whenever the script says so."""
         start = 0
+        # As the lanes of a proxy do when they start: who never claimed leads no lane, and hears of nothing held there.
+        for delivery in self._deliveries:
+            await delivery.deliver_fresh(newest=False)
         for look in looks:
             end = start
             while end < len(requests) and requests[end].at <= look:

@@ -18,7 +18,7 @@ class Work:
         self.now = 100.0
         self.seconds = seconds
         self.made = count()
-        self.answers = CostlyAnswers(lambda: self.now)
+        self.answers: CostlyAnswers[bytes] = CostlyAnswers(lambda: self.now)
 
     async def make(self) -> bytes:
         await asyncio.sleep(0)

@@ -1,16 +1,20 @@
 """The figures of a period over the operator API: which one is asked for, and what is refused."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from rolled import rollup
+from rolled import rollup, summed
 
 from proxy.model.ledger import Status
-from proxy.model.rollup import Rollup, RollupQuery
+from proxy.model.rollup import Rollup
+from proxy.model.rollup_sums import PeriodQuery, PeriodSums
 from proxy.model.units import DAY_MS, HOUR_MS
+from proxy.operator import costly_answers
 from proxy.operator.documents import BadQueryError
 from proxy.operator.overview import OverviewApi, asked_of
 
@@ -22,11 +26,20 @@ class FewRollups:
     """Has some rollups, and remembers what it was asked."""
 
     found: Sequence[Rollup]
-    asked: list[RollupQuery] = field(default_factory=list)
+    asked: list[PeriodQuery] = field(default_factory=list)
 
-    async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
+    async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
         self.asked.append(wanted)
-        return list(self.found)
+        return summed(wanted, self.found)
+
+
+@asynccontextmanager
+async def served(few: FewRollups) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """Answer questions about some rollups."""
+    app = web.Application()
+    OverviewApi(few, lambda: NOW).add_to(app)
+    async with TestClient(TestServer(app)) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -75,29 +88,52 @@ async def test_one_question_to_the_queue_answers_all() -> None:
     few = FewRollups(
         [rollup(3, hour=hour), rollup(2, hour=hour, status=Status.DROPPED, reason="bot"), rollup(5, hour=hour - 30)]
     )
-    app = web.Application()
-    OverviewApi(few, lambda: NOW).add_to(app)
-    async with TestClient(TestServer(app)) as client:
+    async with served(few) as client:
         response = await client.get("/api/overview", params={"site": "shop", "pixel": "1", "name": "Purchase"})
         found = await response.json()
 
     assert response.content_type == "application/json"
-    assert few.asked == [RollupQuery(hour + 1 - 50, hour + 1, "shop", "1", "Purchase")]
+    (asked,) = few.asked
+    assert (asked.before, asked.site, asked.pixel, asked.name) == (
+        (hour + 1 - 50, hour + 1 - 25),
+        "shop",
+        "1",
+        "Purchase",
+    )
+    assert asked.buckets == tuple((each, each + 1) for each in range(hour + 1 - 25, hour + 1))
     assert (found["total"]["events"], found["before"]["events"]) == (5, 5)
     assert (found["site"], found["pixel"], found["name"]) == ("shop", "1", "Purchase")
     assert found["left_out"]["reasons"] == {"bot": 2}
 
 
-async def test_long_periods_read_sums_of_days() -> None:
+async def test_long_periods_are_of_whole_days() -> None:
     """Of more than eight days days are read, and of more than 200 nothing before, as nothing of it is kept."""
     few = FewRollups([])
-    app = web.Application()
-    OverviewApi(few, lambda: NOW).add_to(app)
-    async with TestClient(TestServer(app)) as client:
+    async with served(few) as client:
         for days in (7, 9, 400):
             params = {"from": f"{NOW - days * DAY_MS}", "to": f"{NOW}"}
             found = await (await client.get("/api/overview", params=params)).json()
             assert (found["before"] is None) is (days == 400)
 
-    assert [asked.by_day for asked in few.asked] == [False, True, True]
-    assert all(asked.since_hour % 24 == 0 for asked in few.asked if asked.by_day)
+    for asked in few.asked[1:]:
+        assert all(span.since % 24 == 0 and span.until - span.since == 24 for span in asked.buckets)
+    assert sum(len(asked.buckets) for asked in few.asked[1:]) == 10 + 401
+
+
+async def test_what_is_long_over_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days of which nothing is told any more are remembered for a while, those of the last weeks are not."""
+    monkeypatch.setattr(costly_answers, "_QUICK_S", math.inf)  # no whole answer is
+    today, old = NOW // HOUR_MS, NOW // HOUR_MS - 100 * 24
+    few = FewRollups([rollup(1, hour=today), rollup(2, hour=old)])
+    asks = {"from": f"{NOW - 400 * DAY_MS}", "to": f"{NOW}"}
+    events = []
+    async with served(few) as client:
+        for more in (0, 10, 20):
+            few.found = [rollup(1 + more, hour=today), rollup(2 + more, hour=old)]
+            found = await (await client.get("/api/overview", params=asks)).json()
+            events.append(found["total"]["events"])
+            assert sum(bucket["events"] for bucket in found["buckets"]) == events[-1]
+            assert len(found["buckets"]) == 401
+
+    assert events == [3, 13, 23]
+    assert [len(asked.buckets) for asked in few.asked] == [401 - 22, 22, 22, 22]

@@ -14,6 +14,7 @@ from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.order import order_key
 from proxy.model.record import Record
 from proxy.model.rollup import RollupQuery, Tally
+from proxy.model.rollup_sums import HourSpan, PeriodQuery
 from proxy.model.server_request import RequestFields
 from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS, HOUR_MS
@@ -176,7 +177,12 @@ async def _keeps_books(queue: WholeQueue, clock: Clock) -> None:
         await queue.waiting(wanted)
     hour = NOON // HOUR_MS
     for by_day in (False, True):
-        await queue.rollups(RollupQuery(hour - 48, hour + 1, "shop", PIXEL, "PageView", by_day=by_day))
+        rollups = RollupQuery(hour - 48, hour + 1, "shop", PIXEL, "PageView", by_day=by_day)
+        await queue.rollups(rollups)
+        await queue.event_counts(rollups)
+    for texts in ((), ("shop", PIXEL, "PageView")):
+        buckets = tuple(HourSpan(each, each + 24) for each in range(hour - 48, hour + 24, 24))
+        await queue.period_sums(PeriodQuery(buckets, HourSpan(hour - 96, hour - 48), "Purchase", *texts))
     for _ in range(2):
         await queue.add_tallies([Tally(hour, "origin", "https://a.example", 1)])
     await queue.tallies(hour - 24, hour + 1)

@@ -8,6 +8,7 @@ from proxy.model.event import BrowserCopy
 from proxy.model.event_facts import EventFacts
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.rollup import Rollup, RollupQuery, Tally
+from proxy.model.rollup_sums import PeriodQuery, PeriodSums
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import GraphError
 from proxy.queue.contract.backlog import Backlog
@@ -123,6 +124,12 @@ class Books(Suppressing, Protocol):
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
         """Return how many events ended how, without those with status REPLAYED, in the order of their hours."""
+
+    async def event_counts(self, wanted: RollupQuery) -> list[Rollup]:
+        """Return how many events of each kind there are, with the last hour of each, and nothing else of them."""
+
+    async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
+        """Return rollups added up over a period, all as of one moment."""
 
     async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
         """Return the small counts of some hours, in their order.

@@ -144,6 +144,7 @@ class SharedQueue:
         self.lane_reports = self._archive.lane_reports
         self.event_page, self.waiting = self._archive.event_page, self._archive.waiting
         self.rollups, self.tallies = self._archive.rollups, self._archive.tallies
+        self.event_counts, self.period_sums = self._archive.event_counts, self._archive.period_sums
         self.add_tallies = self._archive.add_tallies
 
     # -- from start to end

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from proxy.model.rollup import Rollup, RollupQuery, Tally
+from proxy.model.rollup_sums import PeriodQuery, PeriodSums
 from proxy.queue.contract import EventPage, Filter, WaitingEvent
-from proxy.queue.postgres import arrival_pages, rollups, tallies, waiting_events
+from proxy.queue.postgres import arrival_pages, rollup_sums, rollups, tallies, waiting_events
 from proxy.queue.postgres.books_reader import BooksReader
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.seal import Sealer
@@ -41,6 +42,15 @@ class SharedFigures:
         """See ``Books``."""
         rows = await self._reader.page(partial(rollups.rows, wanted=wanted))
         return await asyncio.to_thread(rollups.read, rows)
+
+    async def event_counts(self, wanted: RollupQuery) -> list[Rollup]:
+        """See ``Books``."""
+        return await self._reader.page(partial(rollups.event_counts, wanted=wanted))
+
+    async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
+        """See ``Books``."""
+        found = await self._reader.page(partial(rollup_sums.found, wanted=wanted))
+        return await asyncio.to_thread(rollup_sums.read, found, wanted)
 
     async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
         """See ``Books``.

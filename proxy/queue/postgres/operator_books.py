@@ -49,6 +49,7 @@ class OperatorBooks:
         self.replay, self.discard, self.erase = archive.replay, archive.discard, archive.erase
         self.event_page, self.waiting = archive.event_page, archive.waiting
         self.rollups, self.tallies = archive.rollups, archive.tallies
+        self.event_counts, self.period_sums = archive.event_counts, archive.period_sums
 
     @classmethod
     async def open(

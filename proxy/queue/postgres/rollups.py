@@ -1,11 +1,12 @@
 """The rollups of the shared queue: raised within the transactions that write the rows they count, read by the hour."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from proxy.model.event_facts import MATCH_KEYS
 from proxy.model.ledger import Status
 from proxy.model.rollup import Rollup, RollupKey, RollupQuery, key_of
+from proxy.model.rollup_sums import PeriodQuery
 from proxy.queue.postgres.ledger_rows import text
 from proxy.queue.postgres.rollup_changes import DAY_HOURS, Changes, CountedRow, changes, cleaned
 from proxy.queue.postgres.rollup_kinds import SharedKinds
@@ -16,10 +17,24 @@ from proxy.queue.postgres.transaction import Run
 _MOST_HOUR = (1 << 31) - 1
 _SUMS = ", ".join(f"r.{name}" for name, _ in SUMS)
 _KIND = ", ".join(f"k.{name}" for name in KIND)
+_WITHOUT_CURRENCY = ", ".join(f"k.{name}" for name in KIND[:-1])
 _READ = """
 SELECT r.hour, {kind}, {sums} FROM {table} r JOIN rollup_kind k ON k.kind = r.kind
 WHERE r.hour >= $1 AND r.hour < $2{condition} ORDER BY r.hour, r.kind
 """
+_COUNT = """
+SELECT max(r.hour) AS hour, sum(r.events)::int8 AS events, {kind} FROM (
+  SELECT kind, max(hour) AS hour, sum(events) AS events FROM {table}
+  WHERE hour >= $1 AND hour < $2 AND events <> 0 GROUP BY kind) r
+JOIN rollup_kind k ON k.kind = r.kind WHERE true{condition} GROUP BY {kind}
+"""
+_KINDS = f"""
+SELECT k.kind AS number, {{kind}} FROM (
+  SELECT t.kind FROM unnest($1::int4[]) h(at) JOIN {HOURS} t ON t.hour = h.at
+  UNION
+  SELECT t.kind FROM unnest($2::int4[]) d(at) JOIN {DAYS} t ON t.hour = d.at) r
+JOIN rollup_kind k ON k.kind = r.kind WHERE true{{condition}}
+"""  # noqa: S608 - our own names
 # Of a row that was read: where its sums begin, and within these where match keys and lag do.
 _FIRST_SUM, _FIRST_MATCHED = 1 + len(KIND), 3
 _FIRST_LAGGED = _FIRST_MATCHED + len(MATCH_KEYS)
@@ -54,11 +69,62 @@ async def rows(run: Run, wanted: RollupQuery) -> Sequence[Any]:
     since, table = wanted.since_hour, HOURS
     if wanted.by_day:
         since, table = since - since % DAY_HOURS, DAYS
-    fields = {"site": wanted.site, "pixel": wanted.pixel, "name": wanted.name}
-    texts = {column: text(value) for column, value in fields.items() if value}
-    condition = "".join(f" AND k.{column} = ${number}" for number, column in enumerate(texts, 3))
+    condition, texts = _condition(wanted.site, wanted.pixel, wanted.name, first=3)
     sql = _READ.format(kind=_KIND, sums=_SUMS, table=table, condition=condition)
-    return await run(sql, _bounded(since), _bounded(wanted.until_hour), *texts.values())
+    return await run(sql, _bounded(since), _bounded(wanted.until_hour), *texts)
+
+
+async def event_counts(run: Run, wanted: RollupQuery) -> list[Rollup]:
+    """Return the events of each kind, with the last hour of each.
+
+    Args:
+        run: Runs the statement.
+        wanted: Which.
+    """
+    since, table = wanted.since_hour, HOURS
+    if wanted.by_day:
+        since, table = since - since % DAY_HOURS, DAYS
+    condition, texts = _condition(wanted.site, wanted.pixel, wanted.name, first=3)
+    sql = _COUNT.format(kind=_WITHOUT_CURRENCY, table=table, condition=condition)
+    found = await run(sql, _bounded(since), _bounded(wanted.until_hour), *texts)
+    return [Rollup(_key(row["hour"], row), row["events"], {}, {}, ()) for row in found]
+
+
+class NumberedKind(NamedTuple):
+    """What a kind's number stands for."""
+
+    key: RollupKey
+    """Its hour says nothing."""
+    currency: str
+
+
+async def kinds_of(
+    run: Run, wanted: PeriodQuery, hours: Collection[int], days: Collection[int]
+) -> dict[int, NumberedKind]:
+    """Return the kinds of wanted events by their numbers: those that there are, as made-up names may be very many.
+
+    Args:
+        run: Runs the statement.
+        wanted: Which events.
+        hours: The hours that are read.
+        days: The days that are read, by their first hours.
+    """
+    condition, texts = _condition(wanted.site, wanted.pixel, wanted.name, first=3)
+    found = await run(_KINDS.format(kind=_KIND, condition=condition), list(hours), list(days), *texts)
+    return {row["number"]: NumberedKind(_key(0, row), row["currency"]) for row in found}
+
+
+def _condition(site: str, pixel: str, name: str, *, first: int) -> tuple[str, list[str]]:
+    """Return which kinds are wanted, as SQL whose first argument has a number, and its values."""
+    fields = {"site": site, "pixel": pixel, "name": name}
+    texts = {column: text(value) for column, value in fields.items() if value}
+    sql = "".join(f" AND k.{column} = ${number}" for number, column in enumerate(texts, first))
+    return sql, list(texts.values())
+
+
+def _key(hour: int, row: Any) -> RollupKey:
+    site, pixel, name, status, reason, browser_copy = (row[column] for column in KIND[:-1])
+    return RollupKey(hour, site, pixel, name, Status(status), reason, browser_copy)
 
 
 def _bounded(hour: int) -> int:

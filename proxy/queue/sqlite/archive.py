@@ -7,6 +7,7 @@ from functools import partial
 from proxy.model.ledger import LedgerRow
 from proxy.model.pixel_order import PixelOrder
 from proxy.model.rollup import Rollup, RollupQuery, Tally
+from proxy.model.rollup_sums import PeriodQuery, PeriodSums
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import (
     DeadLetter,
@@ -92,6 +93,14 @@ class LocalArchive:
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
         """See ``Archive``."""
         return await self._readable().rollups(wanted)
+
+    async def event_counts(self, wanted: RollupQuery) -> list[Rollup]:
+        """See ``Archive``."""
+        return await self._readable().event_counts(wanted)
+
+    async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
+        """See ``Archive``."""
+        return await self._readable().period_sums(wanted)
 
     async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
         """See ``Archive``."""

@@ -7,11 +7,13 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from proxy.model.rollup import Rollup, RollupQuery, Tally
+from proxy.model.rollup_sums import PeriodQuery, PeriodSums
 from proxy.queue.contract import EventPage, Filter, WaitingEvent
 from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.event_pages import EventPages
 from proxy.queue.sqlite.ledger import COUNTED_SINCE
-from proxy.queue.sqlite.rollup_pages import rollups
+from proxy.queue.sqlite.rollup_pages import event_counts, rollups
+from proxy.queue.sqlite.rollup_sums import period_sums
 from proxy.queue.sqlite.tallies import Tallies
 from proxy.queue.sqlite.waiting import waiting
 
@@ -57,6 +59,14 @@ class LocalFigures:
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
         """See ``Books``."""
         return await self._read(partial(rollups, self._db, wanted))
+
+    async def event_counts(self, wanted: RollupQuery) -> list[Rollup]:
+        """See ``Books``."""
+        return await self._read(partial(event_counts, self._db, wanted))
+
+    async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
+        """See ``Books``."""
+        return await self._read(partial(period_sums, self._db, wanted))
 
     async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
         """See ``Books``."""

@@ -68,6 +68,7 @@ class Reader:
         figures = LocalFigures(db, sealer, self._read, self._first_number)
         self.event_page, self.waiting = figures.event_page, figures.waiting
         self.rollups, self.tallies = figures.rollups, figures.tallies
+        self.event_counts, self.period_sums = figures.event_counts, figures.period_sums
 
     async def events(self, wanted: Filter) -> AsyncIterator[LedgerRow]:
         """Yield finished events: newest first, or above the number ``wanted.since`` in the order of their numbers.

@@ -15,6 +15,7 @@ from proxy.queue.sqlite.rollups import HOURS_OF_DAY
 
 _KINDS = "SELECT id, site, pixel, name, status, reason, copy FROM rollup_kind WHERE status<>'replayed'"
 _READ = "SELECT time, kind, events, counts FROM {} WHERE time>=? AND time<? AND events<>0 ORDER BY time, kind"
+_COUNT = "SELECT kind, max(time), sum(events) FROM {} WHERE time>=? AND time<? AND events<>0 GROUP BY kind"
 # What ``RollupKey(...)`` does, without the call of a function in Python: a year has thousands of them.
 _key_of = partial(tuple.__new__, RollupKey)
 
@@ -26,23 +27,56 @@ def rollups(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
         db: The connection.
         wanted: Which.
     """
-    texts = {"site": wanted.site, "pixel": wanted.pixel, "name": wanted.name}
-    given = {column: text for column, text in texts.items() if text}
-    condition = "".join(f" AND {column}=?" for column in given)
-    found: list[Any] = db.execute(_KINDS + condition, tuple(given.values())).fetchall()
-    kinds = {
-        number: (site, pixel, name, Status(status), reason, copy)
-        for number, site, pixel, name, status, reason, copy in found
-    }
-    since, until, unit, table = wanted.since_hour, wanted.until_hour, 1, "rollup_hour"
-    if wanted.by_day:
-        since, until, unit, table = since // HOURS_OF_DAY, -(-until // HOURS_OF_DAY), HOURS_OF_DAY, "rollup_day"
+    kinds = {number: key[1:] for number, key in kinds_of(db, wanted.site, wanted.pixel, wanted.name).items()}
+    since, until, unit, table = _table(wanted)
     rows: list[Any] = db.execute(_READ.format(table), (since, until)).fetchall()
     return [
         rollup(_key_of((time * unit, *kinds[kind])), events, counts)
         for time, kind, events, counts in rows
         if kind in kinds
     ]
+
+
+def event_counts(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
+    """Return the events of each kind, with the last hour of each.
+
+    Args:
+        db: The connection.
+        wanted: Which.
+    """
+    kinds = kinds_of(db, wanted.site, wanted.pixel, wanted.name)
+    since, until, unit, table = _table(wanted)
+    rows: list[Any] = db.execute(_COUNT.format(table), (since, until)).fetchall()
+    return [
+        Rollup(kinds[kind]._replace(hour=last * unit), events, {}, {}, ())
+        for kind, last, events in rows
+        if kind in kinds
+    ]
+
+
+def kinds_of(db: apsw.Connection, site: str = "", pixel: str = "", name: str = "") -> dict[int, RollupKey]:
+    """Return kinds of events by their numbers, as keys whose hour says nothing; empty texts match all.
+
+    Args:
+        db: The connection.
+        site: Of a site.
+        pixel: Of a pixel.
+        name: Of events with a name.
+    """
+    texts = {column: text for column, text in (("site", site), ("pixel", pixel), ("name", name)) if text}
+    condition = "".join(f" AND {column}=?" for column in texts)
+    found: list[Any] = db.execute(_KINDS + condition, tuple(texts.values())).fetchall()
+    return {
+        number: RollupKey(0, site, pixel, name, Status(status), reason, copy)
+        for number, site, pixel, name, status, reason, copy in found
+    }
+
+
+def _table(wanted: RollupQuery) -> tuple[int, int, int, str]:
+    """Return from when until when, in which unit of hours, and in which table is read."""
+    if not wanted.by_day:
+        return wanted.since_hour, wanted.until_hour, 1, "rollup_hour"
+    return wanted.since_hour // HOURS_OF_DAY, -(-wanted.until_hour // HOURS_OF_DAY), HOURS_OF_DAY, "rollup_day"
 
 
 def hours_with(db: apsw.Connection, wanted: Filter, since_hour: int, until_hour: int) -> list[int]:

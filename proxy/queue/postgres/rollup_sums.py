@@ -1,0 +1,102 @@
+"""Rollups added up over a period, by the database: few rows come back of tens of thousands.
+
+Of most kinds only the events are wanted, and all other columns only of those whose server copy reached Meta. All is
+read as of one moment, or the buckets would not add up to the total.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from proxy.model.event_facts import MATCH_KEYS
+from proxy.model.rollup import Rollup, RollupKey
+from proxy.model.rollup_sums import PeriodQuery, PeriodSums, in_bucket, reached_meta
+from proxy.queue.postgres.rollup_table import AMOUNT, DAYS, EVENTS, HOURS, LAGGED, MATCHED, SUMS, VALUED
+from proxy.queue.postgres.rollups import NumberedKind, kinds_of
+from proxy.queue.postgres.transaction import Run
+from proxy.queue.rollup_plan import BEFORE, RollupPlan, plan_of
+
+_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+# Each time is a look into the index. Then all is added up twice: by bucket, and by kind.
+_ADDED = f"""
+SELECT {{sums}}, p.slot, f.place, p.kind, p.slot = {BEFORE} AS is_before
+FROM (
+  SELECT h.slot, t.* FROM unnest($1::int4[], $2::int4[]) h(at, slot) JOIN {HOURS} t ON t.hour = h.at
+  UNION ALL
+  SELECT d.slot, t.* FROM unnest($3::int4[], $4::int4[]) d(at, slot) JOIN {DAYS} t ON t.hour = d.at
+) p JOIN unnest($5::int8[], $6::int4[]) f(kind, place) ON f.kind = p.kind
+WHERE p.events <> 0
+GROUP BY GROUPING SETS ((p.slot, f.place), (p.kind, p.slot = {BEFORE}))
+"""  # noqa: S608 - our own names
+_SUMS = ", ".join(f"sum(p.{name})::{kind} AS {name}" for name, kind in SUMS)
+_WITH_COUNTS, _EVENTS = _ADDED.format(sums=_SUMS), _ADDED.format(sums=f"sum(p.{EVENTS})::int8 AS {EVENTS}")
+
+
+class _BucketPlace(NamedTuple):
+    """What is told apart of a bucket."""
+
+    key: RollupKey
+    currency: str
+
+
+class AddedRows(NamedTuple):
+    """What the database added up."""
+
+    kinds: Mapping[int, NumberedKind]
+    places: Sequence[_BucketPlace]
+    events: Sequence[Any]
+    """Rows of kinds of which nothing else is wanted."""
+    counts: Sequence[Any]
+    """Rows with all columns."""
+
+
+async def found(run: Run, wanted: PeriodQuery) -> AddedRows:
+    """Let the database add up, within a transaction that has read nothing yet."""
+    await run(_ONE_MOMENT)
+    plan = plan_of(wanted)
+    kinds = await kinds_of(run, wanted, plan.hours, plan.days)
+    places = {number: _place(kind, wanted.priced) for number, kind in kinds.items()}
+    numbers = {place: number for number, place in enumerate(dict.fromkeys(places.values()))}
+    reached: dict[int, int] = {}
+    others: dict[int, int] = {}
+    for number, place in places.items():
+        (reached if reached_meta(place.key.status, place.key.reason) else others)[number] = numbers[place]
+    rows = [await _added(run, text, plan, some) for text, some in ((_EVENTS, others), (_WITH_COUNTS, reached))]
+    return AddedRows(kinds, list(numbers), *rows)
+
+
+def _place(kind: NumberedKind, priced: str) -> _BucketPlace:
+    key = in_bucket(kind.key, 0, priced)
+    return _BucketPlace(key, kind.currency if key.name else "")
+
+
+async def _added(run: Run, statement: str, plan: RollupPlan, places: Mapping[int, int]) -> Sequence[Any]:
+    if not places:
+        return ()
+    times = (list(part) for slots in plan for part in (slots.keys(), slots.values()))
+    return await run(statement, *times, list(places.keys()), list(places.values()))
+
+
+def read(rows: AddedRows, wanted: PeriodQuery) -> PeriodSums:
+    """Return what was found as rollups; no database is needed."""
+    sums = PeriodSums([], [], [])
+    starts = [span.since for span in wanted.buckets]
+    first = wanted.before.since if wanted.before else 0
+    for row in (*rows.events, *rows.counts):
+        if row["kind"] is None:
+            if row["slot"] != BEFORE:
+                place = rows.places[row["place"]]
+                hour = starts[row["slot"] - 1]
+                sums.buckets.append(_rollup(row, place.key._replace(hour=hour), place.currency))
+            continue
+        kind = rows.kinds[row["kind"]]
+        part, hour = (sums.before, first) if row["is_before"] else (sums.total, wanted.since)
+        part.append(_rollup(row, kind.key._replace(hour=hour), kind.currency))
+    return sums
+
+
+def _rollup(row: Any, key: RollupKey, currency: str) -> Rollup:
+    if not reached_meta(key.status, key.reason):
+        return Rollup(key, row[EVENTS], {}, {}, ())
+    values = {currency: (row[VALUED], int(row[AMOUNT] or 0))} if row[VALUED] and currency else {}
+    keys = {word: count for word, name in zip(MATCH_KEYS, MATCHED, strict=True) if (count := row[name])}
+    return Rollup(key, row[EVENTS], values, keys, tuple([row[name] or 0 for name in LAGGED]))
