@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
+from playwright.async_api import Browser, ConsoleMessage, Error, Locator, Page, Request, ViewportSize, expect
 from polling import until
 from servers import served
 
@@ -24,6 +24,7 @@ from proxy.simulator.graph.app import make_app
 PIXEL, OTHER = "1234567890", "2222222222"
 SHOP = "http://shop.test"
 DESKTOP, PHONE = 1280, 390
+SIZE: ViewportSize = {"width": DESKTOP, "height": 900}
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 PAGES = ("overview", "events", "pixels", "sources", "dead", "doctor")
 
@@ -101,17 +102,29 @@ class Desk:
 
     def listen(self) -> None:
         """Hear what the browser complains of: violations of the policy and errors of scripts, too."""
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", self._failed)
+        self.page.on("request", self._requested)
 
-        def heard(message: ConsoleMessage) -> None:
-            if message.type in {"error", "warning"}:
-                self.complaints.append(message.text)
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
 
-        def asked(request: Request) -> None:
-            self.asked.append(request.url)
+    def _failed(self, error: Error) -> None:
+        self.complaints.append(str(error))
 
-        self.page.on("console", heard)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", asked)
+    def _requested(self, request: Request) -> None:
+        self.asked.append(request.url)
+
+    async def leave(self) -> None:
+        """Leave the page as the next test expects it: as wide as a desk, with nothing of this one."""
+        await self.page.unroute_all()
+        await self.page.goto("about:blank")
+        for event, heard in (("console", self._heard), ("pageerror", self._failed), ("request", self._requested)):
+            self.page.remove_listener(event, heard)
+        await self.page.context.clear_cookies()
+        await self.page.emulate_media(color_scheme="light")
+        await self.page.set_viewport_size(SIZE)
 
     async def open(self, address: str = "overview") -> None:
         """Open an address of the dashboard afresh, and wait for its first answers."""
@@ -190,19 +203,36 @@ async def _office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Off
 
 
 @pytest.fixture(name="sight")
-async def _sight(browser: Browser) -> AsyncIterator[BrowserContext]:
+async def _sight(browser: Browser) -> AsyncIterator[Page]:
     """Open a browser as wide as a desk."""
-    context = await browser.new_context(viewport={"width": DESKTOP, "height": 900})
-    yield context
+    context = await browser.new_context(viewport=SIZE)
+    yield await context.new_page()
     await context.close()
 
 
+@pytest.fixture(scope="module", name="kept_sight")
+async def _kept_sight(browser: Browser) -> AsyncIterator[Page]:
+    """Open one for all tests of a module: to open another costs the browser as much as many visits."""
+    context = await browser.new_context(viewport=SIZE)
+    yield await context.new_page()
+    await context.close()
+
+
+@pytest.fixture(name="seen")
+def _seen(request: pytest.FixtureRequest) -> Page:
+    """The module's page; for a test that leaves behind what cannot be taken back, one of its own."""
+    is_spoilt = request.node.get_closest_marker("own_page") is not None
+    page: Page = request.getfixturevalue("sight" if is_spoilt else "kept_sight")
+    return page
+
+
 @pytest.fixture(name="loud")
-async def _loud(sight: BrowserContext, office: Office) -> Desk:
+async def _loud(seen: Page, office: Office) -> AsyncIterator[Desk]:
     """Sit at the dashboard of a proxy that may refuse something."""
-    desk = Desk(await sight.new_page(), office)
+    desk = Desk(seen, office)
     desk.listen()
-    return desk
+    yield desk
+    await desk.leave()
 
 
 @pytest.fixture(name="desk")

@@ -11,12 +11,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from conftest import USER_AGENT
 from lab import HOST, Lab, laboratory
-from playwright.async_api import Page, Request, Route
+from playwright.async_api import Browser, Page, Request, Route
 from polling import until
 from shop_page import COLLECT_PATH, TAKEN_OVER, Pair, fired, mirrored
 
 from proxy.simulator.shop.app import config_script, standin_script
+
+EMPTY = "<!doctype html><link rel=icon href=data:,>"
 
 
 @dataclass
@@ -31,6 +34,8 @@ class Stage:
     def note(self, request: Request) -> None:
         """Keep what leaves the browser."""
         address = urlsplit(request.url)
+        if address.port not in {None, self.lab.port}:
+            return  # of what another lab had shown
         if address.path == COLLECT_PATH:
             self.batches.append(json.loads(request.post_data or "{}"))
         elif address.path == "/tr/":
@@ -84,7 +89,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(page: Page) -> AsyncIterator[Stage]:
-    """Serve one page and listen to it."""
+    """Serve one page and listen to it, until it is closed."""
     async with laboratory() as lab:
         # The next page of a test may have another site's tag.
         lab.caching = "no-store"
@@ -94,7 +99,22 @@ async def stage(page: Page) -> AsyncIterator[Stage]:
             yield here
         finally:
             lab.gate.set()
-            await page.close()
+            page.remove_listener("request", here.note)
+            lab.pages, lab.headers = {"/": EMPTY}, {}
+            await (leave(page, lab.url()) if page in _KEPT else page.close())
+
+
+async def leave(page: Page, address: str) -> None:
+    """Leave a page that is to be shown again, as a new visitor finds it.
+
+    Args:
+        page: What the browser keeps of it goes: cookies, storage, routes.
+        address: Shows nothing, on the origin that the page was of.
+    """
+    await page.unroute_all()
+    await page.goto(address)
+    await page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+    await page.context.clear_cookies()
 
 
 async def meta(route: Route) -> None:
@@ -104,7 +124,30 @@ async def meta(route: Route) -> None:
     await route.fulfill(content_type="text/javascript", body=scripts.get(directory, ""))
 
 
+# Pages that serve one test after another.
+_KEPT: set[Page] = set()
+
+
+@pytest.fixture(scope="module", name="kept_page")
+async def _kept_page(browser: Browser) -> AsyncIterator[Page]:
+    """A page for all tests of a module: to open another in a new context costs the browser as much as nine visits."""
+    context = await browser.new_context(user_agent=USER_AGENT)
+    page = await context.new_page()
+    _KEPT.add(page)
+    yield page
+    _KEPT.discard(page)
+    await context.close()
+
+
+@pytest.fixture(name="stage_page")
+def _stage_page(request: pytest.FixtureRequest) -> Page:
+    """The module's page; for a test that leaves behind what cannot be taken back, one of its own."""
+    is_spoilt = request.node.get_closest_marker("own_page") is not None
+    page: Page = request.getfixturevalue("page" if is_spoilt else "kept_page")
+    return page
+
+
 @pytest.fixture(name="here")
-async def _here(page: Page) -> AsyncIterator[Stage]:
-    async with stage(page) as here:
+async def _here(stage_page: Page) -> AsyncIterator[Stage]:
+    async with stage(stage_page) as here:
         yield here

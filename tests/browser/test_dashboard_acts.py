@@ -35,6 +35,7 @@ async def test_a_newcomer_is_told_what_to_do_next(desk: Desk) -> None:
     await expect(desk.page.locator("#alerts")).to_contain_text("Nobody is told")
 
 
+@pytest.mark.own_page
 async def test_a_viewer_whose_clock_is_hours_off_sees_the_proxys_time(desk: Desk) -> None:
     """The last hour is that of the proxy's clock, and what just happened is not hours ahead."""
     await desk.page.clock.install(time=time.time() - 3 * 3600)

@@ -237,6 +237,7 @@ async def test_new_events_are_announced_and_do_not_shout(desk: Desk) -> None:
     assert await desk.page.locator("#main [aria-live], #main [role=log]").count() == 0
 
 
+@pytest.mark.own_page
 async def test_a_hidden_tab_asks_nothing(desk: Desk) -> None:
     """While nobody can look, or updates are paused, no question is asked; both end with one at once."""
     page = desk.page

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, Request
+from stage import EMPTY, leave
 
 from proxy.simulator.shop.app import ShopSettings, config_script, make_shop, standin_script
 
@@ -99,11 +100,21 @@ class Visit:
         self.errors: list[str] = []
         page.on("request", self._request)
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", self._error)
+
+    async def end(self) -> None:
+        """Leave the page to the next visit."""
+        for event, heard in (("request", self._request), ("console", self._console), ("pageerror", self._error)):
+            self.page.remove_listener(event, heard)
+        self.site.html = EMPTY
+        await leave(self.page, self.site.url("www.shop.test"))
+
+    def _error(self, error: Error) -> None:
+        self.errors.append(str(error))
 
     def _request(self, request: Request) -> None:
         address = urlsplit(request.url)
-        if address.path == "/tr/":
+        if address.path == "/tr/" and address.port == self.site.port:
             fields = parse_qsl(request.post_data or address.query, keep_blank_values=True)
             self.sent.append(dict(fields))
 
@@ -151,9 +162,16 @@ async def _site() -> AsyncIterator[Site]:
     await server.close()
 
 
+@pytest.fixture(name="context")
+def _context(kept_page: Page) -> BrowserContext:
+    return kept_page.context
+
+
 @pytest.fixture(name="visit")
-async def _visit(page: Page, site: Site) -> Visit:
-    return Visit(page, site)
+async def _visit(kept_page: Page, site: Site) -> AsyncIterator[Visit]:
+    visit = Visit(kept_page, site)
+    yield visit
+    await visit.end()
 
 
 def sha256(text: str) -> str:

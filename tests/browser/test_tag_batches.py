@@ -152,6 +152,7 @@ async def test_a_waiting_event_is_told_to_have_fired(here: Stage) -> None:
     assert here.batches[1]["fates"] == [{"name": "Lead", "id": lead["id"], "pixel": "fired"}]
 
 
+@pytest.mark.own_page
 async def test_a_silent_pixel_is_told_blocked_after_ten_seconds(here: Stage) -> None:
     """An event that is still queued after ten seconds counts as blocked, one that was drained as fired."""
     await here.page.clock.install()
@@ -275,6 +276,7 @@ async def test_what_somebody_else_answered_outlives_the_page(here: Stage) -> Non
     )
 
 
+@pytest.mark.own_page
 async def test_the_tag_waits_as_long_as_it_is_told(here: Stage) -> None:
     """After a 429 nothing is sent before its Retry-After is over, later events included; then all is."""
     here.lab.statuses[:] = [429]
@@ -296,6 +298,7 @@ async def test_the_tag_waits_as_long_as_it_is_told(here: Stage) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 200])
+@pytest.mark.own_page
 async def test_a_final_answer_is_final(here: Stage, status: int) -> None:
     """A refusal is not tried again."""
     here.lab.statuses[:] = [status]

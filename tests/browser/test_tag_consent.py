@@ -128,6 +128,7 @@ async def test_required_consent_holds_until_granted(here: Stage) -> None:
 
 
 @pytest.mark.parametrize(("policy", "made"), [("drop", False), ("ldu", True), ("ignore", True)])
+@pytest.mark.own_page
 async def test_global_privacy_control_is_told(here: Stage, policy: str, made: bool) -> None:  # noqa: FBT001
     """The signal is on the batch, and where it means no sending it also means no cookie."""
     here.lab.site = site(gpc=policy)

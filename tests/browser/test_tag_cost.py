@@ -1,5 +1,6 @@
 """What the tag asks of the page's browser: few looks at the cookies, and no layout. Times are in bench/tag.py."""
 
+import pytest
 from playwright.async_api import CDPSession
 from polling import until
 from shop_page import ALONE, CALLS, INIT, TAG, script
@@ -16,6 +17,7 @@ async def _mirrored(here: Stage, count: int) -> None:
     await until(lambda: len(here.events) == count, what=f"{count} events")
 
 
+@pytest.mark.own_page
 async def test_one_look_at_the_cookies_for_all_events_of_a_task(here: Stage) -> None:
     """However many events one task has, the cookies are read at most once for them."""
     await here.page.add_init_script(COUNT_READS)

@@ -68,6 +68,7 @@ async def test_a_visitor_who_says_no_first_gets_the_pixel_with_the_yes(here: Sta
     assert ("111", "Lead") in names(here)
 
 
+@pytest.mark.own_page
 async def test_privacy_control_keeps_the_pixel_away(here: Stage) -> None:
     """Where Global Privacy Control means no sending, the Pixel is not even loaded, and `fbq` does no harm."""
     await here.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")

@@ -28,8 +28,7 @@ BROWSERS = {"navigation": "", "no navigation": "delete window.navigation"}
 @pytest.mark.parametrize("browser_is", BROWSERS)
 async def test_routes_are_mirrored_with_ids(here: Stage, browser_is: str) -> None:
     """Push, replace, fragment and back each give one PageView of the new address, the same one on both sides."""
-    await here.page.add_init_script(BROWSERS[browser_is])
-    await here.show(TAG, BASE, CALLS)
+    await here.show(script(BROWSERS[browser_is]), TAG, BASE, CALLS)
     await here.take_over()
     moves = ["history.pushState({}, '', '/a')", "history.replaceState({}, '', '/b')", "location.hash = 'c'"]
     for move in [*moves, "history.back()"]:
@@ -144,8 +143,7 @@ def told(hits: list[dict[str, str]]) -> list[str]:
 async def test_no_route_is_too_short(here: Stage, case: str, tag: str, browser_is: str) -> None:
     """Each route is told in its place, with its own address, however soon the next thing happens."""
     moves, wanted = QUICK[case]
-    await here.page.add_init_script(BROWSERS[browser_is])
-    await here.show(tag, BASE, CALLS)
+    await here.show(script(BROWSERS[browser_is]), tag, BASE, CALLS)
     await here.take_over()
     await here.page.evaluate(f"async () => {{ {LATER}; {moves}; await later(30) }}")
     await here.settle(["fired", *(["batches"] if tag else [])])
@@ -172,10 +170,9 @@ async def test_a_fragment_right_behind_a_route_is_another(here: Stage) -> None:
 @pytest.mark.parametrize("browser_is", BROWSERS)
 async def test_a_route_left_at_once_is_told(here: Stage, browser_is: str) -> None:
     """A route whose page is left in the same task, or a tenth of a second later, is mirrored."""
-    await here.page.add_init_script(BROWSERS[browser_is])
     for wait in (0, 100):
         here.batches.clear()
-        await here.show(TAG, BASE, CALLS)
+        await here.show(script(BROWSERS[browser_is]), TAG, BASE, CALLS)
         await here.take_over()
         leave = "location.href = '/other'"
         move = f"history.pushState({{}}, '', '/1'); {f'setTimeout(() => {{ {leave} }}, {wait})' if wait else leave}"

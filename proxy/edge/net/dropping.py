@@ -11,8 +11,6 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from proxy.rules import server_limits
-
 LINGER_S = 2.0
 _KEPT = 256 * 1024
 """Bytes of a refused body that are read for the sake of its connection; with more to come the connection ends."""
@@ -72,16 +70,10 @@ class BodyDropper(RequestHandler):
         return math.inf if length is None else float(max(length - self._got, 0))
 
     async def _drop(self, left: float) -> None:
-        """Give the client time to read the answer, and drop what it sends meanwhile, a little at a time.
-
-        Of a body that is too long in any case nothing is even taken.
-        """
+        """Give the client time to read the answer, and drop what it sends meanwhile, a little at a time."""
         self._lingering_time = 0.0  # in which aiohttp would read it
         ends = self._loop.time() + LINGER_S
         self._pause_transport_reading()
-        if server_limits.BODY < left < math.inf:
-            await asyncio.sleep(LINGER_S)
-            return
         self._dropping = left
         while self._dropping and self.transport is not None and self._loop.time() < ends:
             self._allowed = _EACH

@@ -178,6 +178,7 @@ class HttpConnection(BodyDropper):
         if self._payload.is_eof():
             self._until(math.inf)
         else:
+            self._got = self._payload.total_bytes  # those that came with the head
             self._since = self._loop.time()
             self._until(self._since + self._limits.body_seconds)
 
