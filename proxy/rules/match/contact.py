@@ -246,6 +246,5 @@ def form(key: str, text: str, country: str, year: int) -> str | None:
     """
     if len(text) > LONGEST and key not in _LONG:
         return None
-    usual = _FORMS.get(key)
-    normal = usual(text) if usual else _FORMS_OF_COUNTRIES[key](text, country)
+    normal = usual(text) if (usual := _FORMS.get(key)) else _FORMS_OF_COUNTRIES[key](text, country)
     return None if key in _OF_BIRTH and normal is not None and int(normal[:4]) > year else normal
