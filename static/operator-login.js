@@ -14,21 +14,25 @@ const field = element("password", HTMLInputElement);
 const note = element("note", HTMLElement);
 const button = form.querySelector("button");
 
+/** Where the dashboard is: a server in front may have it below a path of its own. */
+const home = new URL(".", location.href);
+
 /** Where to go on: the page that was wanted, of this proxy alone. */
 const wanted = () => {
   try {
-    const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
-    // The whole address: a path alone may begin with two slashes, and would lead to another host.
+    // Beside this page, whatever the path begins with: two slashes, or a scheme, would lead to another host.
+    const path = (new URLSearchParams(location.search).get("next") ?? "").replace(/^[\\/]+/, "");
+    const next = new URL(`./${path}`, home);
     next.hash ||= location.hash;
-    return next.origin == location.origin ? next.href : "/";
+    return next.href.startsWith(home.href) ? next.href : home.href;
   } catch {
-    return "/";
+    return home.href;
   }
 };
 
 /** Return what the proxy says to a password; empty when it lets in. @param {string} password */
 const refusalOf = async (password) => {
-  const answer = await fetch("/api/session", {
+  const answer = await fetch("api/session", {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
     body: JSON.stringify({ password }),

@@ -23,7 +23,6 @@ import { link } from "./operator-elements.js";
  * @property {boolean} [isListed] whether the list of pages has it
  * @property {string} [below] the listed page that it belongs to
  * @property {boolean} [hasCharts]
- * @property {boolean} [isTimeless] whether a time range means nothing to it
  */
 
 /** @param {{ pixel: string, name: string, id: string }} event @param {Record<string, string>} [attributes] */

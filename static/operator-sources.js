@@ -83,7 +83,7 @@ const siteParts = (site) => {
       ["Path", make("code", {}, prefix)],
       ["Events", [link(count(events), linkTo("events", { site: name })), last ? make("span", { class: "why" }, "the latest hour with events began ", momentLine(last)) : ""]],
       ["How they ended", amounts(statuses, (key) => (STATUSES[key] || [key])[0], (status) => linkTo("events", { site: name, status }))],
-      ["Browser copies", amounts(copies, (key) => (COPIES[key] || [key])[0], (copy) => linkTo("events", { site: name, browser_copy: copy }))],
+      ["Their browser copies, also of those not sent", amounts(copies, (key) => (COPIES[key] || [key])[0], (copy) => linkTo("events", { site: name, browser_copy: copy }))],
       ["Dropped because", amounts(reasons, (key) => REASONS[key] || key, (reason) => linkTo("events", { site: name, status: "dropped", reason }))],
       ["Consent", consents.length ? make("ul", { class: "amounts" }, ...consents.map((item) => make("li", {}, consentText({ consent: item.consent, consent_source: item.source }), " ", make("strong", {}, count(item.events))))) : "nothing is known"],
       ["Global Privacy Control", partText(site.gpc, site.gpc_share)],

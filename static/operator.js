@@ -78,7 +78,6 @@ const openPage = (name) => {
   }
   shownPage = name;
   document.documentElement.dataset.page = name;
-  byId("tools").hidden = PAGES[name].isTimeless || false;
 };
 
 /** Whatever is no page is the first one. */

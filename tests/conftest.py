@@ -22,9 +22,14 @@ settings.load_profile("shared")
 # `make quick` tries fewer examples, whatever a test asks for.
 MOST_EXAMPLES = int(os.environ.get("CAPI_PROXY_EXAMPLES", "0"))
 
-# Modules of few tests that take minutes, as they kill processes, break disks or install packages.
+# Modules that kill processes, break disks or install packages, those first that take longest.
 LONG = tuple(
-    f"tests/{name}" for name in ("cluster/", "faults/", "orders/", "test_packaging", "test_shop_traces", "test_traces")
+    f"tests/{name}"
+    for name in (
+        *("cluster/test_rounds", "cluster/test_mixed_versions", "faults/test_disk_", "test_shop_traces", "workers/"),
+        *("faults/test_graph_faults", "faults/test_kill", "orders/", "test_packaging", "cluster/", "faults/"),
+        "test_traces",
+    )
 )
 
 # The shop and its page that the browser tests share: fixtures "lab" and "here"; a queue: "queue" and its "clock"; and a
@@ -92,7 +97,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take longest, so that none is left for one worker while the others have ended."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    return next((place for place, name in enumerate(LONG) if nodeid.startswith(name)), len(LONG))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

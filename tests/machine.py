@@ -52,7 +52,7 @@ def free_port() -> int:
             return port
 
 
-def _runs(pid: int) -> bool:
+def lives(pid: int) -> bool:
     """Tell whether a process runs; one that ended and that nobody asked for yet does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -68,8 +68,8 @@ class Machine:
     graph: str
     pixels: Sequence[str] = (PIXEL,)
     prefix: str = "/shop-tools"
-    timeout: float = 2.0
-    """Seconds for a whole request to Graph."""
+    timeout: float = 30.0
+    """Seconds for a whole request to Graph: so many that a busy machine is not taken for a Graph that hangs."""
     limited: bool = False
     """With the usual limits for one address, where most tests and benches send all they can from one."""
     workers: int = 1
@@ -148,7 +148,7 @@ prefix = "{self.prefix}"
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         await self.process.wait()
-        await until(lambda: not any(map(_runs, children)), what="the end of all processes")
+        await until(lambda: not any(map(lives, children)), what="the end of all processes")
 
     def children(self) -> dict[str, int]:
         """Return the processes of fronts and back by their names, ``back`` and ``front-1``; none with one worker."""
@@ -156,7 +156,7 @@ prefix = "{self.prefix}"
         with suppress(OSError):
             for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
                 name = Path(f"/proc/{pid}/comm").read_text().strip()
-                if _runs(int(pid)) and name.startswith("capi-"):
+                if lives(int(pid)) and name.startswith("capi-"):
                     found[name.removeprefix("capi-")] = int(pid)
         return found
 

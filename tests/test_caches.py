@@ -49,7 +49,7 @@ def _is_ours(cache: "_lru_cache_wrapper[Any]") -> bool:
 def cached_texts(cache: "_lru_cache_wrapper[Any]") -> Iterator[str | bytes]:
     """Yield every text that a cache holds, in keys and values, however deep."""
     waiting: list[Any] = gc.get_referents(cache)
-    seen: set[int] = set()
+    seen = {id(vars(cache))}  # its name and docstring
     while waiting:
         value = waiting.pop()
         if id(value) in seen or isinstance(value, type | ModuleType) or callable(value):

@@ -18,6 +18,7 @@ MODULES = sorted(ROOT.glob("proxy/**/*.py"))
 TABLE: dict[str, set[str]] = {
     "__init__": set(),
     "static_files": set(),
+    "background": set(),
     "model": set(),
     "config": {"model"},
     "graph": {"model"},
@@ -25,10 +26,10 @@ TABLE: dict[str, set[str]] = {
     "rules": {"model", "config", "graph"},
     "backfill": {"model", "graph"},
     "queue": {"model", "config", "graph"},
-    "telemetry": {"model", "rules", "queue"},
-    "watch": {"model", "config", "graph", "queue"},
-    "alerts": {"__init__", "model", "config", "figures", "queue"},
-    "delivery": {"__init__", "model", "config", "graph", "queue", "telemetry"},
+    "telemetry": {"background", "model", "rules", "queue"},
+    "watch": {"background", "model", "config", "graph", "queue"},
+    "alerts": {"__init__", "background", "model", "config", "figures", "queue"},
+    "delivery": {"__init__", "background", "model", "config", "graph", "queue", "telemetry"},
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {
         "static_files",

@@ -16,6 +16,7 @@ from proxy.alerts.message import AlertSender, alert_message, check_message, summ
 from proxy.alerts.post import Post, Sent
 from proxy.alerts.receivers import AlertReceiver, ReceiverAnswer
 from proxy.alerts.state import Alert, AlertState
+from proxy.background import repeated
 from proxy.config.alerts import AlertSettings
 from proxy.model.condition import OF_ALL_PROXIES, Condition, ConditionBoard
 from proxy.model.units import DAY_MS
@@ -85,13 +86,7 @@ class Alerter:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            try:
-                await self.tick()
-            except Exception:
-                # A task that ends would be silent for ever.
-                log.exception("a fault of ours in the alerts")
-            await asyncio.sleep(EVERY_S)
+        await repeated(self.tick, every_s=EVERY_S, what="the alerts")
 
     async def tick(self) -> None:
         """Look once, and begin to tell whoever has not heard."""

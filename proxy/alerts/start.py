@@ -1,9 +1,8 @@
 """Alerts from their start to their end."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from proxy.alerts.figures import DayFigures
 from proxy.alerts.keeping import StateFile, StateLane
 from proxy.alerts.message import AlertSender
 from proxy.alerts.receivers import receivers_of
+from proxy.background import in_background
 from proxy.config.alerts import AlertSettings
 from proxy.config.schema import Settings
 from proxy.model.condition import Condition, ConditionBoard
@@ -66,11 +66,8 @@ async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
         sender=sender_of(settings.alerts),
         now=now,
     )
-    task = asyncio.create_task(alerter.run(), name="alerts")
     try:
-        yield alerter
+        async with in_background(alerter.run(), "alerts"):
+            yield alerter
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         await alerter.close()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from proxy.background import repeated
 from proxy.delivery.client import GraphClient
 from proxy.delivery.lane import Lane
 from proxy.model import condition_details as details
@@ -71,9 +72,7 @@ class OrderBook:
 
     async def run(self) -> None:
         """Look again and again."""
-        while True:
-            await asyncio.sleep(_EVERY_S)
-            await self.look()
+        await repeated(self.look, every_s=_EVERY_S, what="the operator's orders")
 
     async def _look(self) -> None:
         self._graph.orders = await self._queue.pixel_orders()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
+from proxy.background import repeated
 from proxy.delivery.client import GraphClient
 from proxy.delivery.lane import Lane
 from proxy.graph.token_health import TokenHealth
@@ -54,12 +55,13 @@ class TokenWatch:
     async def run(self) -> None:
         """Ask for each token that this process uses, twice a day."""
         await asyncio.sleep(_FIRST_S)
-        while True:
-            for pixel, lane in self._lanes.items():
-                async with self._turn:
-                    if lane.is_led and self._is_older_than(pixel, self._pause(pixel)):
-                        await self._ask(pixel)
-            await asyncio.sleep(_LOOK_S)
+        await repeated(self._look, every_s=_LOOK_S, what="the watch over tokens")
+
+    async def _look(self) -> None:
+        for pixel, lane in self._lanes.items():
+            async with self._turn:
+                if lane.is_led and self._is_older_than(pixel, self._pause(pixel)):
+                    await self._ask(pixel)
 
     def _pause(self, pixel: str) -> int:
         return _EVERY_MS if self.known(pixel).is_valid is not None else _AGAIN_MS

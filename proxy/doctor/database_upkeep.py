@@ -28,7 +28,7 @@ def upkeep(server: ServerFacts, bounds: DatabaseBounds) -> Iterator[Finding]:
         yield about(server, "database_idle_slot", text)
     for proxy in server.silent:
         text = (
-            f"has heard nothing of the proxy {proxy.name} for {proxy.seconds / 60:.0f} min, and that did not stop in"
+            f"has heard nothing of the proxy {proxy.name} for {proxy.seconds / 60:.0f} min, which did not stop in"
             " order; start it again where its data_dir is, as its spool may hold events"
         )
         yield about(server, "database_silent_proxy", text)

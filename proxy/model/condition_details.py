@@ -43,8 +43,10 @@ def stopped_since(ago_ms: int) -> str:
 
 
 def token_ends(days: int) -> str:
-    """Return in how many days an access token ends, as Meta says."""
-    return "the access token has ended" if days < 0 else f"the access token ends {_in_days(days)}"
+    """Return in how many whole days an access token ends, as Meta says."""
+    if days < 0:
+        return "the access token has ended"
+    return f"the access token ends {_in_days(days) if days else 'within a day'}"
 
 
 def events_wait(events: int) -> str:

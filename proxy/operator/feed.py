@@ -229,8 +229,6 @@ def _lasting(document: Any) -> Any:
     match document:
         case Mapping():
             return {key: _lasting(value) for key, value in document.items() if key not in _UNTOLD}
-        case str() | bytes():
-            return document
         case list() | tuple():
             return [_lasting(value) for value in document]
         case _:

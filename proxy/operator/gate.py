@@ -15,7 +15,6 @@ from proxy.operator.sessions import Sessions
 from proxy.operator.wrong_passwords import WrongPasswords
 from proxy.rules.request.sites import host_of
 
-COOKIE = "capi-proxy-session"
 LOGIN = "/login"
 OPEN = frozenset({LOGIN, "/operator-login.js", "/operator-login.css", "/api/session"})
 """What is answered to everybody: what it takes to log in."""
@@ -50,7 +49,7 @@ class Gate:
 
     def has_session(self, request: web.Request) -> bool:
         """Tell whether a request comes from somebody who is logged in."""
-        return self._sessions.seconds_left(request.cookies.get(COOKIE, "")) > 0
+        return self._sessions.seconds_left(self._sessions.token_in(request.cookies)) > 0
 
     def is_over(self, request: web.Request) -> bool:
         """Tell whether somebody who was let in by a session has none any more."""
@@ -102,5 +101,7 @@ def _who_are_you(request: web.Request) -> web.Response:
 
 
 def _login_for(request: web.Request) -> str:
+    """Return where the login is, as seen from the page that was wanted: a server in front may add a prefix to both."""
     path = request.raw_path
-    return LOGIN if path == "/" or len(path) > _MOST_PATH else f"{LOGIN}?next={quote(path, safe='')}"
+    login = "./" + "../" * (path.partition("?")[0].count("/") - 1) + LOGIN.removeprefix("/")
+    return login if path == "/" or len(path) > _MOST_PATH else f"{login}?next={quote(path, safe='')}"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from proxy.operator.documents import BadQueryError, json_object, json_response
-from proxy.operator.gate import COOKIE, Gate
+from proxy.operator.gate import Gate
 from proxy.operator.origin import is_secure
 from proxy.operator.password import OperatorPassword
 from proxy.operator.sessions import SESSION_S, Sessions
@@ -48,7 +48,7 @@ class LoginApi:
         app.router.add_post("/api/session/end", self._end)
 
     async def _session(self, request: web.Request) -> web.Response:
-        left = self._sessions.seconds_left(request.cookies.get(COOKIE, ""))
+        left = self._sessions.seconds_left(self._sessions.token_in(request.cookies))
         return json_response({"password": self._password is not None, "until": self._until(left) if left else None})
 
     async def _open(self, request: web.Request) -> web.Response:
@@ -68,10 +68,10 @@ class LoginApi:
 
     def _opened(self, request: web.Request) -> web.Response:
         """Answer with a new session; the one before, which somebody else may know, is over."""
-        self._sessions.end(request.cookies.get(COOKIE, ""))
+        self._sessions.end(self._sessions.token_in(request.cookies))
         answer = json_response({"until": self._until(SESSION_S)})
         answer.set_cookie(
-            COOKIE,
+            self._sessions.cookie,
             self._sessions.open(),
             max_age=SESSION_S,
             path="/",
@@ -82,9 +82,9 @@ class LoginApi:
         return answer
 
     async def _end(self, request: web.Request) -> web.Response:
-        self._sessions.end(request.cookies.get(COOKIE, ""))
+        self._sessions.end(self._sessions.token_in(request.cookies))
         answer = json_response({})
-        answer.del_cookie(COOKIE, path="/")
+        answer.del_cookie(self._sessions.cookie, path="/")
         return answer
 
     def _until(self, seconds: float) -> int:

@@ -18,7 +18,7 @@ from proxy.model.rollup import RollupQuery
 from proxy.operator.documents import BadQueryError, json_object, json_response
 from proxy.operator.queries import TimeRange, time_range
 from proxy.operator.status import state_of
-from proxy.queue.contract import Archive, DeliveryState, Filter, Oldest
+from proxy.queue.contract import Archive, DeliveryState, Filter, LaneReport, Oldest
 
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _MOST_MINUTES = 24 * 60
@@ -65,8 +65,7 @@ class PixelApi:
 
     async def _pixels(self, request: web.Request) -> web.Response:
         wanted = time_range(request.query, self._now())
-        counts = await self._counts(wanted)
-        return json_response({"pixels": [await self._pixel_json(lane, counts) for lane in self._lanes.values()]})
+        return json_response({"pixels": await self._pixels_json(list(self._lanes.values()), wanted)})
 
     async def _pause(self, request: web.Request) -> web.Response:
         lane = await self._ordered(request)
@@ -107,13 +106,23 @@ class PixelApi:
         return lane
 
     async def _answer(self, lane: Lane) -> web.Response:
-        counts = await self._counts(time_range({}, self._now()))
-        return json_response(await self._pixel_json(lane, counts))
+        (told,) = await self._pixels_json([lane], time_range({}, self._now()))
+        return json_response(told)
 
-    async def _pixel_json(self, lane: Lane, counts: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    async def _pixels_json(self, lanes: Sequence[Lane], wanted: TimeRange) -> list[dict[str, Any]]:
+        """Return how pixels stand: but for its last success no pixel costs a question of its own."""
+        counts, reports = await self._counts(wanted), await self._queue.lane_reports()
+        oldest = await self._queue.oldest([lane.pixel.id for lane in lanes])
+        return [
+            await self._pixel_json(lane, counts, reports.get(lane.pixel.id), oldest.get(lane.pixel.id, Oldest()))
+            for lane in lanes
+        ]
+
+    async def _pixel_json(
+        self, lane: Lane, counts: Mapping[tuple[str, str], int], report: LaneReport | None, oldest: Oldest
+    ) -> dict[str, Any]:
         pixel, stats = lane.pixel.id, self._queue.stats()
-        state = state_of(lane, (await self._queue.lane_reports()).get(pixel))
-        order, oldest = self._orders.of(pixel), (await self._queue.oldest([pixel])).get(pixel, Oldest())
+        state, order = state_of(lane, report), self._orders.of(pixel)
         return {
             "pixel": pixel,
             "sites": [site.name for site in self._sites if any(each.id == pixel for each in site.pixel)],

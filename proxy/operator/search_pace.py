@@ -8,8 +8,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-_LEAST_S = 0.002
+_LEAST_S = 0.003
 """Long enough to see whether there is other work."""
+_SPARE = 0.3
+"""So much of a core may be used, of a look that short mostly by the rest itself, before it counts as work."""
 _TIMES = 50
 """Beside a core that is fully used a step rests so many times as long as it took."""
 
@@ -45,4 +47,5 @@ class SearchPace:
         began, used = self._monotonic(), self._used()
         await self._sleep(max(0.0, min(max(_LEAST_S, _TIMES * self._busy * took), most)))
         if (rested := self._monotonic() - began) >= _LEAST_S:
-            self._busy = min(1.0, (self._used() - used) / rested)
+            share = (self._used() - used) / rested
+            self._busy = max(0.0, min(1.0, share) - _SPARE) / (1 - _SPARE)

@@ -1,15 +1,16 @@
 """Who is logged in: random tokens that browsers keep in a cookie, of which this process remembers digests alone.
 
-A restart ends all sessions, and so does a new password, which takes effect by a restart.
+A restart ends all sessions, and so does a new password, which takes effect by a restart. The cookie has a name of its
+own for each process, since browsers keep no cookies apart by port: another proxy on this host would replace it.
 """
 
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 SESSION_S = 12 * 60 * 60
-_TOKEN_BYTES = 32
+_TOKEN_BYTES, _NAME_BYTES = 32, 4
 _MOST = 64
 
 
@@ -19,7 +20,13 @@ class Sessions:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin with none; the clock counts seconds and is never set."""
         self._clock = clock
+        self.cookie = f"capi-proxy-session-{secrets.token_hex(_NAME_BYTES)}"
+        """The name of the cookie."""
         self._ends: OrderedDict[bytes, float] = OrderedDict()
+
+    def token_in(self, cookies: Mapping[str, str]) -> str:
+        """Return the token among the cookies of a request; empty where there is none."""
+        return cookies.get(self.cookie, "")
 
     def open(self) -> str:
         """Begin a session; return its token, which nobody had before."""

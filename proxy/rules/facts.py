@@ -43,6 +43,8 @@ def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str,
         redactions: What was taken out of them.
     """
     value, currency = summed(data)
+    if value is None and not redactions:
+        return facts
     return facts._replace(redactions=facts.redactions + redactions, value=value, currency=currency)
 
 

@@ -96,7 +96,7 @@ def _usual(body: bytes) -> Visit:
         None if wire.dpo is None else options_of(wire.dpo),
         wire.webdriver,
         wire.gpc,
-        _match_keys(wire.match) if isinstance(wire.match, dict) else {},
+        _match_keys(wire.match) if wire.match and isinstance(wire.match, dict) else {},
         _hits(wire.events),
         tuple(map(_copy_update, wire.fates)) if wire.fates else (),
     )
@@ -141,7 +141,7 @@ def _levels(data: dict[str, Any] | list[Any]) -> int:
 
 def _match_keys(match: dict[str, _MatchKeys]) -> dict[str, _MatchKeys]:
     digits = "".join(match)
-    if len(match) > limits.PIXELS or not (digits.isascii() and (digits.isdecimal() or not match)):
+    if len(match) > limits.PIXELS or not (digits.isascii() and digits.isdecimal()):
         raise _UnusualError
     return match
 

@@ -67,11 +67,11 @@ class Gauges:
         for pixel, events in stats.waiting.items():
             self._waiting.labels(pixel).set(events)
         self._held.clear()
-        for pixel, events in stats.held.items():
-            self._held.labels(pixel).set(events)
         self._suspects.clear()
-        for pixel, events in stats.suspects.items():
-            self._suspects.labels(pixel).set(events)
+        # Zeros too: Prometheus subtracts no series that is not there.
+        for pixel in stats.waiting.keys() | stats.held.keys() | stats.suspects.keys():
+            self._held.labels(pixel).set(stats.held.get(pixel, 0))
+            self._suspects.labels(pixel).set(stats.suspects.get(pixel, 0))
         for reason, events in stats.withheld.items():
             self._withheld.labels(reason).set(events)
         for kind in SuppressionKind:

@@ -4,11 +4,11 @@ They are counted beside the metrics, so that fronts tell them to the back as the
 their words are too many for labels. About once a minute what was counted goes to the queue.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+from proxy.background import in_background, repeated
 from proxy.model.rollup import OTHER, Tally
 from proxy.model.units import HOUR_MS
 from proxy.queue.contract import QueueError
@@ -96,18 +96,12 @@ class TallyCollector:
     @asynccontextmanager
     async def collecting(self) -> AsyncIterator[None]:
         """Bring again and again, and a last time at the end."""
-        task = asyncio.create_task(self._run(), name="tallies")
         try:
-            yield
+            async with in_background(repeated(self._try_to_bring, every_s=_EVERY_S, what="the tallies"), "tallies"):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            with suppress(QueueError):
-                await self.bring()
+            await self._try_to_bring()
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_EVERY_S)
-            with suppress(QueueError):
-                await self.bring()
+    async def _try_to_bring(self) -> None:
+        with suppress(QueueError):
+            await self.bring()

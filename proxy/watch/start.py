@@ -1,11 +1,11 @@
 """The watch from its start to its end."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from proxy.background import in_background
 from proxy.config.schema import Settings
 from proxy.model.condition import ConditionBoard
 from proxy.watch.watch import Watch, Watched, WatchedQueue
@@ -37,10 +37,5 @@ async def watching(
     sites = {site.name: [pixel.id for pixel in site.pixel] for site in settings.site}
     watched = Watched(sites, settings.graph.version, settings.queue.min_free_bytes)
     watch = Watch(watched, queue=queue, board=board, free_bytes=free_bytes, now=now)
-    task = asyncio.create_task(watch.run(), name="watch")
-    try:
+    async with in_background(watch.run(), "watch"):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

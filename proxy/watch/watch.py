@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
+from proxy.background import repeated
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard, ConditionCode
 from proxy.model.rollup import RollupQuery
@@ -85,13 +86,7 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                # A task that ends would be silent for ever.
-                log.exception("a fault of ours in the watch")
-            await asyncio.sleep(EVERY_S)
+        await repeated(self.look, every_s=EVERY_S, what="the watch")
 
     async def look(self) -> None:
         """Look once at everything."""

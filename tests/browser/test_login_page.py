@@ -1,9 +1,14 @@
 """The page for logging in, in a real browser: it lets in with the password alone, and leads to no other host."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
+from aiohttp import web
+from multidict import CIMultiDict
 from playwright.async_api import Browser, BrowserContext, Page, expect
+from servers import served
 from support import Installation, installation
 
 from proxy.config.password_hash import hash_of
@@ -67,3 +72,35 @@ async def test_no_link_leads_from_the_login_to_another_host(shop: Installation, 
 
     assert page.url.startswith(f"{shop.operator}/")
     assert [url for url in asked if not url.startswith(f"{shop.operator}/")] == []
+
+
+@asynccontextmanager
+async def _below_a_path(operator: str) -> AsyncIterator[str]:
+    """Serve a listener below a path, as a web server in front does."""
+
+    async def passed_on(request: web.Request) -> web.Response:
+        address = f"{operator}/{request.raw_path.removeprefix('/capi/')}"
+        sent = {
+            name: value for name, value in request.headers.items() if name not in {"Content-Length", "Accept-Encoding"}
+        }
+        body = await request.read()
+        async with session.request(request.method, address, data=body, headers=sent, allow_redirects=False) as answer:
+            names = {"Content-Type", "Location", "Set-Cookie", "Content-Security-Policy"}
+            headers = CIMultiDict((name, value) for name, value in answer.headers.items() if name in names)
+            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
+
+    app = web.Application()
+    app.router.add_route("*", "/capi/{rest:.*}", passed_on)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session, served(app) as url:
+        yield f"{url}/capi"
+
+
+@pytest.mark.parametrize("wanted", ["/", "/?range=7d", "/api/status"])
+async def test_a_login_works_below_a_path_of_a_web_server(shop: Installation, page: Page, wanted: str) -> None:
+    """Where a server in front has the listener below a path, the login, its files and what was wanted stay below it."""
+    async with _below_a_path(shop.operator) as base:
+        await page.goto(f"{base}{wanted}")
+        assert page.url.startswith(f"{base}/login")
+        await _log_in(page, PASSWORD)
+        await expect(page).to_have_url(f"{base}{wanted}")
+        await page.goto("about:blank")

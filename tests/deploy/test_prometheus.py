@@ -157,7 +157,9 @@ def test_each_rule_links_to_what_is_to_be_done() -> None:
     links = re.findall(r'runbook_url: "([^#"]+)#([^"]+)"', RULES.read_text())
 
     assert len(links) == len(CASES)
-    assert [link for link in links if link[1] not in _anchors(ROOT / link[0])] == []
+    for page, heading in links:
+        named = set(get_args(ConditionCode)) if heading == "{{ $labels.code }}" else {heading}
+        assert named - _anchors(ROOT / page) == set(), (page, heading)
 
 
 def _names() -> set[str]:
@@ -194,6 +196,33 @@ def test_rules_and_panels_ask_for_what_the_proxy_shows() -> None:
     assert len(asked) > 15
     assert asked - _names() == set()
     assert codes - set(get_args(ConditionCode)) == set()
+
+
+def test_what_waits_is_shown_of_pixels_that_hold_nothing_too(tmp_path: Path) -> None:
+    """What waits without what is held, as dashboard and rules ask for it, is there for every pixel with events."""
+    (panel,) = [panel for panel in _panels(json.loads(DASHBOARD.read_text())) if panel["title"] == "Waiting events"]
+    text = Metrics().render(Stats({"1": 7, "2": 5}, 0, held={"2": 4})).decode()
+    series = [
+        line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(("capi_proxy_waiting", "capi_proxy_held"))
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": name.replace("}", f",{PROXY}}}"), "values": f"{value}x5"} for name, value in series
+        ],
+        "promql_expr_test": [
+            {
+                "expr": panel["targets"][0]["expr"].replace("$job", ".*").replace("$instance", ".*"),
+                "eval_time": "5m",
+                "exp_samples": [{"labels": "{}", "value": 8}],
+            }
+        ],
+    }
+    path = tmp_path / "tests.json"
+    path.write_text(json.dumps({"tests": [test]}))
+    done = promtool("test", "rules", str(path))
+
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
 def test_every_panel_says_what_it_shows() -> None:

@@ -47,7 +47,7 @@ raw = {
 }
 config = load.parse(raw, {}, base=pathlib.Path(sys.argv[1]))
 (finding,) = asyncio.run(doctor.database_findings(config))
-print(finding, finding.paste, sep="\\n")
+print(finding.code, finding, finding.paste, sep="\\n")
 """
 STRICT = DatabaseBounds(held_s=0, held_transactions=0, large_seen_bytes=0)
 _SETTINGS = {"max_prepared_transactions": "2", "wal_level": "logical", "shared_buffers": "32MB"}
@@ -119,7 +119,11 @@ async def _told(
 
 
 def _lines(findings: Iterable[Finding]) -> list[str]:
-    return [f"{'FAILED' if finding.failing else 'note'}: {finding}" for finding in findings]
+    return [f"{'FAILED' if finding.failing else 'note'}: {finding} [{finding.code}]" for finding in findings]
+
+
+def _codes(lines: Iterable[str]) -> list[str]:
+    return [line.rpartition(" [")[2].rstrip("]") for line in lines]
 
 
 async def test_nothing_is_said_of_a_sound_pair(pair: Cluster) -> None:
@@ -128,25 +132,27 @@ async def test_nothing_is_said_of_a_sound_pair(pair: Cluster) -> None:
 
 
 SETTINGS: dict[str, tuple[str, str, str]] = {
-    "a disk that is not waited for": ("fsync", "off", "FAILED"),
-    "pages written in part": ("full_page_writes", "off", "FAILED"),
-    "no standby waited for": ("synchronous_standby_names", "", "FAILED"),
-    "a standby that does not come": ("synchronous_standby_names", "ANY 1 (nobody)", "FAILED"),
-    "commits that do not wait": ("synchronous_commit", "off", "note"),
-    "commits that wait for this disk alone": ("synchronous_commit", "local", "note"),
-    "no vacuum": ("autovacuum", "off", "note"),
-    "a vacuum that knows of nothing": ("track_counts", "off", "note"),
+    "a disk that is not waited for": ("fsync", "off", "database_unsafe"),
+    "pages written in part": ("full_page_writes", "off", "database_unsafe"),
+    "no standby waited for": ("synchronous_standby_names", "", "database_standby_not_awaited"),
+    "a standby that does not come": ("synchronous_standby_names", "ANY 1 (nobody)", "database_standby_away"),
+    "commits that do not wait": ("synchronous_commit", "off", "database_role_asynchronous"),
+    "commits that wait for this disk alone": ("synchronous_commit", "local", "database_role_asynchronous"),
+    "no vacuum": ("autovacuum", "off", "database_unvacuumed"),
+    "a vacuum that knows of nothing": ("track_counts", "off", "database_unvacuumed"),
 }
 
 
-@pytest.mark.parametrize(("setting", "value", "severity"), SETTINGS.values(), ids=SETTINGS)
-async def test_a_setting_that_loses_or_slows_is_told(setting: str, value: str, severity: str, pair: Cluster) -> None:
+@pytest.mark.parametrize(("setting", "value", "code"), SETTINGS.values(), ids=SETTINGS)
+async def test_a_setting_that_loses_or_slows_is_told(setting: str, value: str, code: str, pair: Cluster) -> None:
     """There is one finding, of this server; it fails the check where acknowledged events would be lost or wait."""
     async with _altered(pair.primary, setting, value):
         (line,) = await _told(pair)
 
     named = value if value.startswith("ANY") else setting
-    assert line.startswith(f"{severity}: queue.url: 127.0.0.1:{pair.primary.port} ")
+    is_lost = setting in {"fsync", "full_page_writes", "synchronous_standby_names"}
+    assert line.startswith(f"{'FAILED' if is_lost else 'note'}: queue.url: 127.0.0.1:{pair.primary.port} ")
+    assert _codes([line]) == [code]
     assert named in line
 
 
@@ -170,6 +176,7 @@ async def test_frequent_checkpoints_are_told_of_a_large_memory_alone(pair: Clust
     async with _tables(pair, "seen_0(key uuid PRIMARY KEY)"), _altered(pair.primary, "checkpoint_timeout", "5min"):
         (line,) = await _told(pair, STRICT)
         assert "checkpoint_timeout = 300 s" in line
+        assert _codes([line]) == ["database_checkpoints"]
         assert await _told(pair) == []
     async with _tables(pair, "seen_0(key uuid PRIMARY KEY)"):
         assert await _told(pair, STRICT) == []
@@ -192,6 +199,19 @@ async def test_a_table_without_vacuum_is_told(pair: Cluster) -> None:
         assert await _told(pair) == []
 
     assert "autovacuum switched off for segment" in line
+    assert _codes([line]) == ["database_unvacuumed"]
+
+
+async def test_a_proxy_that_did_not_stop_in_order_is_told(pair: Cluster) -> None:
+    """Who has been silent for minutes may have a spool; who lives is not told, nor who has been gone for a day."""
+    rows = "('lives', now()), ('crashed', now() - interval '5 minutes'), ('forgotten', now() - interval '2 days')"
+    async with _tables(pair, "replica(name text, seen_at timestamptz)"):
+        await _execute(pair.primary, f"INSERT INTO capi_proxy.replica VALUES {rows}")
+        (line,) = await _told(pair)
+
+    assert line.startswith("note")
+    assert "has heard nothing of the proxy crashed for 5 min" in line
+    assert _codes([line]) == ["database_silent_proxy"]
 
 
 async def test_an_old_transaction_is_told_with_its_holder(pair: Cluster) -> None:
@@ -207,6 +227,7 @@ async def test_an_old_transaction_is_told_with_its_holder(pair: Cluster) -> None
         [],
     )
     assert "private" not in line
+    assert _codes([line]) == ["database_held"]
 
 
 async def test_a_prepared_transaction_is_told(pair: Cluster) -> None:
@@ -220,6 +241,7 @@ async def test_a_prepared_transaction_is_told(pair: Cluster) -> None:
         await _execute(pair.primary, "ROLLBACK PREPARED 'forgotten'")
 
     assert [("prepared transaction forgotten of" in line) for line in lines] == [True]
+    assert _codes(lines) == ["database_held"]
     assert young == []
 
 
@@ -231,6 +253,7 @@ async def test_a_standby_that_holds_rows_is_told(pair: Cluster) -> None:
         (line,) = await until(lambda: _told(pair, STRICT))
 
     assert "standby s0, by hot_standby_feedback" in line
+    assert _codes([line]) == ["database_held"]
 
 
 async def test_an_idle_slot_is_told(pair: Cluster) -> None:
@@ -245,6 +268,7 @@ async def test_an_idle_slot_is_told(pair: Cluster) -> None:
 
     assert "GiB of WAL for the replication slot moved_away" in line
     assert [("without a bound" in each) for each in (line, bounded)] == [True, False]
+    assert _codes([line, bounded]) == ["database_idle_slot"] * 2
 
 
 async def test_a_slot_that_holds_rows_is_told(pair: Cluster) -> None:
@@ -256,6 +280,7 @@ async def test_a_slot_that_holds_rows_is_told(pair: Cluster) -> None:
         await _execute(pair.primary, "SELECT pg_drop_replication_slot('to_warehouse')")
 
     assert [("because of replication slot to_warehouse" in line) for line in lines] == [True, False]
+    assert _codes(lines) == ["database_held", "database_idle_slot"]
 
 
 async def test_too_few_connections_are_told(pair: Cluster) -> None:
@@ -266,6 +291,7 @@ async def test_too_few_connections_are_told(pair: Cluster) -> None:
         lines.append(await _told(pair, user="few", only=pair.primary))
 
     assert [[line[:6] for line in each] for each in lines] == [["FAILED"], ["note: "], []]
+    assert [*map(_codes, lines)] == [["database_connections_short"], ["database_connections_few"], []]
     assert "has 3 connections left for this user, and each proxy needs 4" in lines[0][0]
 
 
@@ -274,6 +300,7 @@ async def test_a_user_who_may_not_see_others_is_told(pair: Cluster) -> None:
     (line,) = await _told(pair, user="plain", only=pair.primary)
 
     assert "GRANT pg_read_all_stats" in line
+    assert _codes([line]) == ["database_blind"]
 
 
 async def test_an_old_server_is_told(pair: Cluster) -> None:
@@ -281,6 +308,7 @@ async def test_an_old_server_is_told(pair: Cluster) -> None:
     lines = await _told(pair, DatabaseBounds(oldest_version=99), only=pair.primary)
 
     assert [line.startswith("FAILED") and "99 or newer is needed" in line for line in lines] == [True]
+    assert _codes(lines) == ["database_old"]
 
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(3600, "3600 s behind"), (-3600, "3600 s ahead of"), (20, "")])
@@ -290,6 +318,7 @@ async def test_a_clock_that_differs_is_told(ahead_s: float, words: str, pair: Cl
 
     lines = _lines(judged(looks))
     assert [words in line for line in lines] == ([True] if words else [])
+    assert _codes(lines) == (["database_clock"] if words else [])
 
 
 def _url(node: Node, user: str = USER) -> str:
@@ -306,6 +335,7 @@ async def test_a_connection_without_tls_is_told_of_other_machines(pair: Cluster)
     assert isinstance(sealed, ServerFacts)
 
     assert "without TLS" in line
+    assert _codes([line]) == ["database_plain"]
     assert _lines(judged([replace(sealed, place="db.example:5432")])) == []
 
 
@@ -369,6 +399,7 @@ async def test_a_pooler_that_shares_sessions_is_told(pair: Cluster) -> None:
             lines.append(await _told(pair, only=pooler))
 
     assert [line.startswith("FAILED") and "transaction mode" in line for line in lines[0]] == [True]
+    assert _codes(lines[0]) == ["database_pooled"]
     assert lines[1] == []
 
 
@@ -378,6 +409,7 @@ async def test_a_server_that_cannot_be_reached_is_told(pair: Cluster) -> None:
     lines = await _told(Cluster(pair.primary, [*pair.standbys, absent]))
 
     assert [line.startswith("note") and f":{absent.port} cannot be looked at" in line for line in lines] == [True]
+    assert _codes(lines) == ["database_unseen"]
 
 
 async def test_servers_without_a_primary_are_told(pair: Cluster) -> None:
@@ -385,6 +417,7 @@ async def test_servers_without_a_primary_are_told(pair: Cluster) -> None:
     lines = await _told(pair, only=pair.standbys[0])
 
     assert [line.startswith("FAILED") and "no server takes writes" in line for line in lines] == [True]
+    assert _codes(lines) == ["database_without_primary"]
 
 
 async def test_a_server_that_does_not_answer_is_told(pair: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,6 +459,7 @@ async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
 
     assert lines[0] == []
     assert ["FAILED: server.secret" in line for line in lines[1]] == [True]
+    assert _codes(lines[1]) == ["database_other_secret"]
 
 
 async def test_a_user_who_may_not_make_tables_is_told(pair: Cluster) -> None:
@@ -435,8 +469,9 @@ async def test_a_user_who_may_not_make_tables_is_told(pair: Cluster) -> None:
     await _execute(pair.primary, "GRANT CREATE ON SCHEMA capi_proxy TO few")
     found.append(await look(_url(pair.primary, "few")))
 
-    texts = ["".join(_lines(judged(looks))) for looks in found]
-    assert [("CREATE SCHEMA capi_proxy AUTHORIZATION" in text) for text in texts] == [True, True, False]
+    lines = [_lines(judged(looks)) for looks in found]
+    assert [*map(_codes, lines)] == [["database_may_not_create"], ["database_may_not_create"], []]
+    assert all("CREATE SCHEMA capi_proxy AUTHORIZATION" in line for each in lines for line in each)
 
 
 async def test_tables_of_another_user_are_told(pair: Cluster) -> None:
@@ -445,6 +480,7 @@ async def test_tables_of_another_user_are_told(pair: Cluster) -> None:
         lines = _lines(judged(await look(_url(pair.primary, "plain"))))
 
     assert [line.startswith("FAILED") for line in lines if "belong to another user (segment)" in line] == [True]
+    assert "database_foreign_tables" in _codes(lines)
 
 
 def _config(directory: Path, url: str, secret: str = SECRET) -> Config:
@@ -486,6 +522,7 @@ def test_a_missing_driver_is_told(tmp_path: Path) -> None:
     )
 
     assert done.stdout.splitlines() == [
+        "database_driver_missing",
         "queue.engine: the driver for PostgreSQL is missing",
         "pip install 'capi-proxy[postgres]'",
     ]
@@ -515,3 +552,4 @@ async def test_a_primary_of_before_a_fail_over_is_told() -> None:
         line for line in lines if f":{servers.primary.port} takes writes besides 127.0.0.1:{promoted.port}" in line
     ]
     assert [line[:6] for line in stale] == ["FAILED"]
+    assert _codes(stale) == ["database_two_primaries"]

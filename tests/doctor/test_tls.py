@@ -104,4 +104,4 @@ async def test_a_server_that_is_away_is_no_pass(tmp_path: Path) -> None:
     make_certificate(tmp_path, HOST)
     (finding,) = await found(free_port(), tmp_path)
 
-    assert (finding.code, finding.failing) == ("tls_unseen", False)
+    assert (finding.code, finding.failing, finding.seen) == ("tls_unseen", False, "nothing listens there")

@@ -27,7 +27,7 @@ from proxy.config import load
 
 SECONDS = 10.0 if "CAPI_PROXY_KILLS" in os.environ else 2.0
 """How long a fault lasts at least; it goes on until it was met and told."""
-ENOUGH, LONGEST_S = 100, 120.0
+ENOUGH, LONGEST_S = 100, 300.0
 
 
 @dataclass

@@ -23,6 +23,12 @@ class Load:
     acknowledged: set[str] = field(default_factory=set)
     refused: int = 0
     number: int = 0
+    pause_s: float = 0.0
+    """Of each client between two requests."""
+
+    def has(self, goal: int) -> bool:
+        """Tell whether so many events are acknowledged."""
+        return len(self.acknowledged) >= goal
 
     async def client(self) -> None:
         while True:
@@ -41,6 +47,7 @@ class Load:
                 self.acknowledged.update(ids)
             else:
                 self.refused += 1
+            await asyncio.sleep(self.pause_s)
 
 
 @asynccontextmanager

@@ -136,4 +136,4 @@ async def test_what_is_long_over_is_read_once(monkeypatch: pytest.MonkeyPatch) -
             assert len(found["buckets"]) == 401
 
     assert events == [3, 13, 23]
-    assert [len(asked.buckets) for asked in few.asked] == [401 - 22, 22, 22, 22]
+    assert [len(asked.buckets) for asked in few.asked] == [200, 401 - 22 - 200, 22, 22, 22]

@@ -28,7 +28,7 @@ class Machine:
 
 @pytest.mark.parametrize(
     ("load", "rests"),
-    [(0.0, [0.002, 0.002, 0.002]), (0.02, [0.002, 0.02, 0.02]), (1.0, [0.002, 1.0, 1.0]), (1.9, [0.002, 1.0, 1.0])],
+    [(0.0, [0.003, 0.003, 0.003]), (0.2, [0.003, 0.003, 0.003]), (0.65, [0.003, 0.5, 0.5]), (1.9, [0.003, 1.0, 1.0])],
 )
 async def test_the_busier_the_process_the_longer_the_rest(load: float, rests: list[float]) -> None:
     """From the second rest on it is known how busy the process is; a full core makes it fifty times the step."""
@@ -52,4 +52,4 @@ async def test_a_rest_is_never_longer_than_it_may_be() -> None:
     await pace.rest(0.02, 0.4)
     await pace.rest(0.02, 0.4)
 
-    assert machine.rests == [0.002, 0.3, 0.0, 0.0, 0.4, 0.002]
+    assert machine.rests == [0.003, 0.3, 0.0, 0.0, 0.4, 0.003]

@@ -15,7 +15,7 @@ CLAUSES = [
     (details.graph_failed("timeout", ""), "timeout"),
     (details.graph_failed("token", "code 190"), "token; Meta says: code 190"),
     (details.token_ends(-1), "the access token has ended"),
-    (details.token_ends(0), "the access token ends today"),
+    (details.token_ends(0), "the access token ends within a day"),
     (details.token_ends(1), "the access token ends in 1 day"),
     (details.token_ends(9), "the access token ends in 9 days"),
     (details.ends_on(date(2026, 11, 2), 0), "it ends on 2026-11-02, today"),

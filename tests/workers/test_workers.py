@@ -11,7 +11,7 @@ import aiohttp
 import apsw
 import pytest
 from conftest import Say
-from machine import ROOT, Machine
+from machine import ROOT, Machine, lives
 from prometheus_client.parser import text_string_to_metric_families
 from rounds import all_here, kill, more, post, steady_load
 from servers import simulator
@@ -214,7 +214,7 @@ async def test_children_do_not_outlive_their_parent(tmp_path: Path) -> None:
         async with steady_load(machine, "orphans") as load:
             await more(load)
             kill(machine.pid)
-            await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes.values()), what="their end")
+            await until(lambda: not any(map(lives, processes.values())), what="their end")
         assert machine.process
         await machine.process.wait()
         await machine.start()

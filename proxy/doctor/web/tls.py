@@ -16,6 +16,7 @@ _SOON_DAYS = 14
 _PROTOCOLS = "ssl_protocols TLSv1.2 TLSv1.3;"
 _OVER = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _OTHER_NAME = 62  # X509_V_ERR_HOSTNAME_MISMATCH
+_UNREACHED = {ConnectionRefusedError: "nothing listens there", ConnectionResetError: "the server hung up"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def _refused(name: str, error: Exception) -> Finding:
             return Finding("tls_missing", name, "answers, and not in TLS", "listen 443 ssl;")
         reason = (said or str(error)).lower().replace("_", " ")
         return Finding("tls_refused", name, reason, _PROTOCOLS)
-    return Finding("tls_unseen", name, str(error) or type(error).__name__)
+    words = next((said for kind, said in _UNREACHED.items() if isinstance(error, kind)), str(error))
+    return Finding("tls_unseen", name, words or type(error).__name__)
 
 
 async def _shake_hands(ways: Ways, host: str, port: int, context: ssl.SSLContext) -> TlsLook:

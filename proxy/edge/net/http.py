@@ -10,10 +10,10 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler
 
 from proxy.edge.answers import problem
 from proxy.edge.net.connections import Connection
+from proxy.edge.net.dropping import LINGER_S, BodyDropper
 from proxy.edge.net.plain_http import answer_bytes
 from proxy.edge.net.terms import Terms
 from proxy.edge.server.answers import unread
@@ -31,23 +31,22 @@ PIPELINED = 8
 _PIECE = 2048
 """Bytes that are parsed before their requests are counted: a few requests of the tag, some forty of a stranger."""
 _BODILESS = (b"GET ", b"HEAD ")
-_LINGER_S = 2.0
 _READ_BYTES = 1 << 16
 
 
-class HttpConnection(RequestHandler):
+class HttpConnection(BodyDropper):
     """One connection; ``Connection.deadline`` says until when its client may stay silent or slow."""
 
-    __slots__ = ("_connection", "_faults", "_got", "_head", "_is_public", "_limits", "_payload", "_since")
+    __slots__ = ("_connection", "_faults", "_head", "_is_public", "_limits", "_payload", "_since")
 
     def __init__(self, server: web.Server, connection: Connection, terms: Terms, faults: FaultReporter) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type] # aiohttp's way to have none
+            access_log=None,
             auto_decompress=False,
             keepalive_timeout=terms.limits.keep_alive_seconds,
-            lingering_time=_LINGER_S,
+            lingering_time=LINGER_S,
             read_bufsize=_READ_BYTES,
         )
         self._connection = connection
@@ -58,8 +57,6 @@ class HttpConnection(RequestHandler):
         """The body of the last request, of which bytes may be missing."""
         self._head = 0
         """Bytes of headers whose end has not come."""
-        self._got = 0
-        """Bytes of a body whose end has not come."""
         self._since = 0.0
         """When the last body began to come, by the clock of the event loop."""
         self._cache["peername"] = connection.peer
@@ -78,6 +75,8 @@ class HttpConnection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on in pieces that cannot hold more headers, nor many more requests, than allowed unseen."""
+        if self.is_dropped(data):
+            return
         if len(data) <= _PIECE:
             self._take(data)
             return
@@ -179,6 +178,7 @@ class HttpConnection(RequestHandler):
         if self._payload.is_eof():
             self._until(math.inf)
         else:
+            self._got = self._payload.total_bytes  # those that came with the head
             self._since = self._loop.time()
             self._until(self._since + self._limits.body_seconds)
 

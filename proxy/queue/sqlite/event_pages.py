@@ -127,7 +127,11 @@ class EventPages:
     def _bottom(self, at: EventCursor) -> int:
         """Return the arrival down to which no table has more than a stretch of rows below a place."""
         found = 0
-        for table in self._since(0):
+        for day in self._days:
+            # What ended on this day or before came before that: it is all below.
+            if found >= (day + 1) * DAY_MS:
+                break
+            table = f"{LEDGER}_{day}"
             sql = f"SELECT {TIME} FROM {table} WHERE {TIME}<=? ORDER BY {TIME} DESC LIMIT 1 OFFSET {STRETCH}"  # noqa: S608 - our own names
             for (time,) in self._db.execute(sql, (at.time,)):
                 found = max(found, int(str(time)))

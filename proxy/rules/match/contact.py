@@ -246,5 +246,5 @@ def form(key: str, text: str, country: str, year: int) -> str | None:
     """
     if len(text) > LONGEST and key not in _LONG:
         return None
-    normal = _FORMS[key](text) if key in _FORMS else _FORMS_OF_COUNTRIES[key](text, country)
+    normal = usual(text) if (usual := _FORMS.get(key)) else _FORMS_OF_COUNTRIES[key](text, country)
     return None if key in _OF_BIRTH and normal is not None and int(normal[:4]) > year else normal

@@ -1,0 +1,44 @@
+"""Work that goes on beside requests: no error ends it, and the end of its context does."""
+
+import asyncio
+
+import pytest
+from polling import until
+
+from proxy.background import in_background, repeated
+
+
+async def test_an_error_that_nobody_foresaw_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged with what the work is called, and the next time comes."""
+    times: list[int] = []
+
+    async def step() -> None:
+        times.append(1)
+        if len(times) == 1:
+            raise ZeroDivisionError
+
+    async with in_background(repeated(step, every_s=0.001, what="the counting"), "counting"):
+        await until(lambda: len(times) > 2)
+
+    assert caplog.text.count("a fault of ours in the counting") == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_end_of_the_context_is_the_end_of_the_work(fails: bool) -> None:  # noqa: FBT001
+    """Whether the context ends well or by an error, its task is over, and the error goes on its way."""
+    begun, never = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        begun.set()
+        await never.wait()
+
+    async def use() -> None:
+        async with in_background(repeated(wait, every_s=0.001, what="waiting"), "waiting"):
+            await begun.wait()
+            if fails:
+                raise LookupError
+
+    (raised,) = await asyncio.gather(use(), return_exceptions=True)
+
+    assert isinstance(raised, LookupError) == fails
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "waiting"] == []
