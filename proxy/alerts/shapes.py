@@ -47,7 +47,7 @@ def mail(message: Message, settings: AlertMail) -> EmailMessage:
 
 
 def heading(message: Message) -> str:
-    """Return the title, after the name of who tells."""
+    """Return the title of a message, with the name of the proxy before it."""
     return f"[{message.sender.proxy}] {message.title}"
 
 

@@ -33,10 +33,10 @@ class RefusedNetworks:
             del self._networks[next(iter(self._networks))]
 
     def bounds(self, records: Sequence[Record]) -> list[tuple[Record, int]]:
-        """Return for each record of a refused batch its ``Segment.suspect``: half of the batch may ride together.
+        """Return how many others each record of a refused batch may be sent with next (``Segment.suspect``).
 
-        Where some come from refused networks, all others ride together once more, and those come after them, a few at
-        a time.
+        Usually that is half of the batch. Where some records come from refused networks, all others are sent together
+        once more, and those from refused networks follow them, a few at a time.
         """
         refused = {id(record) for record in records if _network(record) in self._networks} if self._networks else set()
         honest = len(records) - len(refused)

@@ -70,7 +70,7 @@ async def old_days(run: Run) -> list[int]:
 
 
 async def add_columns(run: Run, day: int) -> None:
-    """Give the table of a day what this layout has; nobody writes it meanwhile, which is short where it is small."""
+    """Add the columns of this layout to the table of a day; writers wait for it, briefly where the table is small."""
     for statement in _ADDITIONS:
         await run(statement.format(day=day))
 

@@ -107,7 +107,7 @@ async def _last(run: Run) -> int:
 
 
 async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[LedgerRow], int | None]:
-    """Return the wanted rows of a page above a number, in order, and above which the next page begins, if any.
+    """Return the wanted rows of a page above a number, in order, and the number that a next page begins above, if any.
 
     Args:
         run: Runs statements of the page's transaction.

@@ -210,7 +210,7 @@ def _count(claimed: Any) -> Checked:
 
 
 def _currency(claimed: Any) -> Checked:
-    """Return a code as it is written, and leave whatever else may be one to ``money``."""
+    """Return a code that is written as it should be; let ``money`` find out what any other text means."""
     if type(claimed) is str and claimed in money.currencies():
         return claimed, FINE
     return money.currency(claimed)
