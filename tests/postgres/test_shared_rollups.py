@@ -67,6 +67,11 @@ def told(found: Sequence[Rollup]) -> dict[Any, tuple[Any, ...]]:
     return {each.key: (each.events, each.values, each.match_keys, each.lag) for each in found}
 
 
+def test_every_match_key_has_a_column() -> None:
+    """A new match key needs no change of the tables, while there are columns left."""
+    assert len(MATCH_KEYS) <= len(rollup_table.MATCHED)
+
+
 async def test_rollups_are_what_the_rows_add_up_to(books: Books, other: Books) -> None:
     """Counts, values by currency, match keys and lag of hours and days are those of the rows, whoever writes them."""
     await books.write([event(number) for number in range(0, 100, 2)])

@@ -69,7 +69,7 @@ async def test_days_that_are_over_are_dropped(books: Books, clock: Clock) -> Non
 
 async def forget(books: Books, most_bytes: int) -> int:
     """Forget until there is nothing to forget; return how many slices it took."""
-    ledger, slices = LedgerBytes(most_bytes), 0
+    ledger, slices = LedgerBytes(RetentionSettings.model_construct(ledger_max_bytes=most_bytes)), 0
     while await books.database.transact(Role.BOOKS, ledger.forget):
         slices += 1
         assert slices < 100

@@ -4,6 +4,7 @@ import apsw
 import pytest
 from support import PIXEL
 
+from proxy.config.schema import RetentionSettings
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.units import DAY_MS
@@ -34,10 +35,16 @@ def write(ledger: Ledger, day: int, count: int) -> None:
     ledger.write(LedgerRow(at, PIXEL, "Lead", f"{day}-{n}", at // 1000, Status.DELIVERED) for n in range(count))
 
 
+def forget(ledger: Ledger, last_day: int, most_bytes: int = KEPT) -> bool:
+    """Forget a slice of what was until a day, or is beyond some bytes, fewer than a setting may name."""
+    retention = RetentionSettings.model_construct(ledger_days=TODAY - last_day, ledger_max_bytes=most_bytes)
+    return ledger.forget(TODAY * DAY_MS, retention)
+
+
 def forget_all(ledger: Ledger, last_day: int, most_bytes: int = KEPT) -> int:
     """Forget until nothing is left to forget; return how many slices it took."""
     slices = 0
-    while ledger.forget(last_day, most_bytes=most_bytes):
+    while forget(ledger, last_day, most_bytes):
         slices += 1
         assert slices < 1000
     return slices
@@ -48,7 +55,7 @@ def test_a_large_day_is_forgotten_in_slices(ledger: Ledger) -> None:
     write(ledger, TODAY - 8, 10_000)
     write(ledger, TODAY, 3)
 
-    assert ledger.forget(TODAY - 7, most_bytes=KEPT)
+    assert forget(ledger, TODAY - 7)
     assert ledger.days() == [TODAY, TODAY - 8]
     assert 4 <= forget_all(ledger, TODAY - 7) <= 10
     assert ledger.days() == [TODAY]
@@ -294,8 +301,8 @@ def test_what_is_new_is_chosen_by_a_filter_a_bounded_page_at_a_time(ledger: Ledg
 def test_numbers_go_on_after_everything_was_forgotten(ledger: Ledger) -> None:
     """A restart with an empty ledger gives no number twice, and neither does one in the middle of forgetting."""
     write(ledger, TODAY - 9, 4000)
-    assert ledger.forget(TODAY - 8, most_bytes=KEPT)
-    assert ledger.forget(TODAY - 8, most_bytes=KEPT)
+    assert forget(ledger, TODAY - 8)
+    assert forget(ledger, TODAY - 8)
     emptied = Ledger(ledger._db)._last
     forget_all(ledger, TODAY - 8)
     again = Ledger(ledger._db)

@@ -179,7 +179,7 @@ async def test_days_that_go_beneath_a_search_end_it(queue: LocalQueue) -> None:
     found = [await anext(search) for _ in range(150)]
 
     def forget() -> None:
-        while queue._store.tables.ledger.forget(NOON // DAY_MS, most_bytes=1 << 40):
+        while queue._store.tables.ledger.forget(NOON + DAY_MS, RetentionSettings(ledger_days=1)):
             pass
 
     await queue._writer.do(forget)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
+from proxy.config.schema import RetentionSettings
 from proxy.model.units import DAY_MS
 from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_of
 from proxy.queue.postgres.transaction import Run
@@ -26,15 +27,15 @@ _COUNTS = f"SELECT relname::text AS name, greatest(reltuples, 0)::int8 AS rows F
 _UNCOUNTED = f"SELECT relname::text AS name FROM pg_class WHERE {_OURS} AND reltuples < 0"  # noqa: S608
 
 
-async def forget_days(run: Run, now: int, days: int) -> bool:
+async def forget_days(run: Run, now: int, retention: RetentionSettings) -> bool:
     """Drop the tables of the oldest day that is over; tell whether another may be due.
 
     Args:
         run: Runs statements of a transaction that waits for no lock for long.
         now: Server clock in milliseconds.
-        days: How many days stay.
+        retention: How many days stay.
     """
-    last_over = now // DAY_MS - days
+    last_over = now // DAY_MS - retention.ledger_days
     over = sorted({name for name in await day_tables(run) if int(name.partition("_")[2]) <= last_over}, key=_age)
     if over:
         await run(f"DROP TABLE IF EXISTS {over[0]}")
@@ -49,14 +50,14 @@ def _age(name: str) -> tuple[int, str]:
 class LedgerBytes:
     """Holds the ledger to its bytes."""
 
-    def __init__(self, most_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, retention: RetentionSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Begin without any count.
 
         Args:
-            most_bytes: What the ledger may take.
+            retention: How many bytes the ledger may take.
             monotonic: A clock in seconds.
         """
-        self._most = most_bytes
+        self._most = retention.ledger_max_bytes
         self._monotonic = monotonic
         self._counted_at = -math.inf
 

@@ -79,7 +79,7 @@ def _add(columns: Counter[str], share: RollupShare, times: int) -> None:
     events = times * share.events
     columns[EVENTS] += events
     columns[LAGGED[share.slot]] += events
-    for place, name in enumerate(MATCHED):
+    for place, name in enumerate(MATCHED[: share.match_keys.bit_length()]):
         if share.match_keys >> place & 1:
             columns[name] += events
     if share.value is not None:

@@ -98,5 +98,5 @@ def _rollup(row: Any, key: RollupKey, currency: str) -> Rollup:
     if not reached_meta(key.status, key.reason):
         return Rollup(key, row[EVENTS], {}, {}, ())
     values = {currency: (row[VALUED], int(row[AMOUNT] or 0))} if row[VALUED] and currency else {}
-    keys = {word: count for word, name in zip(MATCH_KEYS, MATCHED, strict=True) if (count := row[name])}
+    keys = {word: count for word, name in zip(MATCH_KEYS, MATCHED, strict=False) if (count := row[name])}
     return Rollup(key, row[EVENTS], values, keys, tuple([row[name] or 0 for name in LAGGED]))

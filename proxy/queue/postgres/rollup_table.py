@@ -8,7 +8,6 @@ its hour, and the currency of the values; its number is a hash of that, so that 
 Rows are raised in place: no index has a column that changes, and pages have room for the next version of their rows.
 """
 
-from proxy.model.event_facts import MATCH_KEYS
 from proxy.model.rollup import LAG_SLOTS
 from proxy.queue.postgres.ledger_rows import CLOCK
 from proxy.queue.postgres.transaction import Run
@@ -17,7 +16,8 @@ HOURS, DAYS = "rollup_hour", "rollup_day"
 KIND = ("site", "pixel", "name", "status", "reason", "fate", "currency")
 """Columns that say what a kind is."""
 EVENTS, VALUED, AMOUNT = "events", "valued", "amount"
-MATCHED = tuple(f"k{place}" for place in range(len(MATCH_KEYS)))
+# More than there are match keys, so that the next ones need no change of tables; an unused column takes no room.
+MATCHED = tuple(f"k{place}" for place in range(32))
 LAGGED = tuple(f"l{place}" for place in range(LAG_SLOTS))
 # A sum of values may leave 64 bits.
 SUMS = ((EVENTS, "int8"), (VALUED, "int8"), (AMOUNT, "numeric"), *((name, "int8") for name in (*MATCHED, *LAGGED)))

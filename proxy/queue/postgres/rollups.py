@@ -11,7 +11,7 @@ from proxy.queue.postgres.ledger_rows import text
 from proxy.queue.postgres.rollup_changes import DAY_HOURS, Changes, CountedRow, changes, cleaned
 from proxy.queue.postgres.rollup_kinds import SharedKinds
 from proxy.queue.postgres.rollup_names import SharedNames
-from proxy.queue.postgres.rollup_table import DAYS, HOURS, KIND, RAISE_DAYS, RAISE_HOURS, SUMS
+from proxy.queue.postgres.rollup_table import DAYS, HOURS, KIND, MATCHED, RAISE_DAYS, RAISE_HOURS, SUMS
 from proxy.queue.postgres.transaction import Run
 
 _MOST_HOUR = (1 << 31) - 1
@@ -37,7 +37,7 @@ JOIN rollup_kind k ON k.kind = r.kind WHERE true{{condition}}
 """  # noqa: S608 - our own names
 # Of a row that was read: where its sums begin, and within these where match keys and lag do.
 _FIRST_SUM, _FIRST_MATCHED = 1 + len(KIND), 3
-_FIRST_LAGGED = _FIRST_MATCHED + len(MATCH_KEYS)
+_FIRST_LAGGED = _FIRST_MATCHED + len(MATCHED)
 
 
 class SharedRollups:
@@ -152,7 +152,7 @@ def _rollup(key: tuple[Any, ...], rows: Sequence[Any]) -> Iterable[Rollup]:
         RollupKey(hour, site, pixel, name, Status(status), reason, browser_copy),
         sums[0],
         _values(rows),
-        {word: count for word, count in zip(MATCH_KEYS, matched, strict=True) if count},
+        {word: count for word, count in zip(MATCH_KEYS, matched, strict=False) if count},
         tuple([count or 0 for count in sums[_FIRST_LAGGED:]]),
     )
 

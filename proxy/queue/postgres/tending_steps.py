@@ -23,12 +23,12 @@ def steps(
         retention: How long what is over stays.
         join_days: How long a sighting may be of use to any site.
     """
-    ledger_bytes = LedgerBytes(retention.ledger_max_bytes)
+    ledger_bytes = LedgerBytes(retention)
     return {
         "days of the ledger": _days,
         "turn of the duplicate memory": seen_slots.turn,
         "browser copies": lambda run, _now: ledger.reconcile(run),
-        "old days of the ledger": lambda run, now: forget_days(run, now, retention.ledger_days),
+        "old days of the ledger": lambda run, now: forget_days(run, now, retention),
         "bytes of the ledger": lambda run, _now: ledger_bytes.forget(run),
         "old rollups": lambda run, now: rollup_table.forget(run, (now - retention.rollup_days * DAY_MS) // HOUR_MS),
         "dead letters": lambda run, now: dead.forget(run, now - retention.dead_days * DAY_MS),

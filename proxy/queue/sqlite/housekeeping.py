@@ -162,8 +162,7 @@ class Housekeeping:
         tables, retention = self._tables, self._retention
         now = tables.now()
         with tables.transaction():
-            last_day = now // DAY_MS - retention.ledger_days
-            rows = tables.ledger.forget(last_day, most_bytes=retention.ledger_max_bytes)
+            rows = tables.ledger.forget(now, retention)
             letters = tables.dead.forget(now - retention.dead_days * DAY_MS)
             tables.counts.dead.add("", -letters)
             suppressions = tables.suppressions.forget(now, retention)

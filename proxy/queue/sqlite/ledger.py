@@ -19,6 +19,7 @@ from itertools import groupby
 
 import apsw
 
+from proxy.config.schema import RetentionSettings
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow
 from proxy.model.units import DAY_MS
@@ -181,19 +182,20 @@ class Ledger:
         """Return the days there is a table for, newest first."""
         return days_of(self._tables, kind)
 
-    def forget(self, last_day: int, *, most_bytes: int) -> bool:
+    def forget(self, now: int, retention: RetentionSettings) -> bool:
         """Remove a slice of what is over; tell whether there may be more.
 
-        Over are the days up to ``last_day``, updates of days before all events, and what is beyond ``most_bytes``: the
-        oldest of events or of updates, whichever take more, so that a flood of one leaves room for the other.
+        Over are days past their time, updates of days before all events, and what is beyond the bytes of the ledger:
+        the oldest of events or of updates, whichever take more, so that a flood of one leaves room for the other.
         """
+        last_day = now // DAY_MS - retention.ledger_days
         ledgers, updates = self.days(), self.days(UPDATES)
         if ledgers and ledgers[-1] <= last_day:
             return self._forget_rows(ledgers[-1])
         if updates and updates[-1] < min([*ledgers[-1:], last_day + 1]):
             return self._forget_updates(updates[-1])
         row_bytes, update_bytes = self._bytes(ledgers), self._update_bytes(updates)
-        if row_bytes + update_bytes <= most_bytes:
+        if row_bytes + update_bytes <= retention.ledger_max_bytes:
             return False
         return self._forget_rows(ledgers[-1]) if row_bytes >= update_bytes else self._forget_updates(updates[-1])
 
