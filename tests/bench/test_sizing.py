@@ -4,7 +4,7 @@ import needs
 import pytest
 import sizing
 import unit_costs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import Needs, of_peak, shape
 from sizing import DOCUMENT, document, rounded, written
@@ -46,6 +46,7 @@ def test_a_small_load_by_hand() -> None:
     assert 0 < load.stock.drained_h < 6
 
 
+@settings(max_examples=25)  # each simulates two loads through days, a third of a second
 @given(st.floats(1e3, 1e12))
 def test_a_larger_load_never_needs_less(a_day: float) -> None:
     """Ten times the events need as many proxies and primaries or more, and no machine is busier than it may be."""
