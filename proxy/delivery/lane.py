@@ -255,7 +255,8 @@ class Lane:
         whole = min(seconds, pace.FRESH_S) if fresh else seconds
         if whole:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._turnover.wait(), whole)
+                async with asyncio.timeout(whole):
+                    await self._turnover.wait()
         if seconds > whole:
             await self._work_comes(seconds - whole)
 
@@ -265,7 +266,8 @@ class Lane:
         end = clock() + most
         while not self.work.is_set() and (left := min(end - clock(), self._next_look())) > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.work.wait(), None if left == math.inf else left)
+                async with asyncio.timeout(None if left == math.inf else left):
+                    await self.work.wait()
 
     def _next_look(self) -> float:
         """Return in how many seconds to look whether held events are due: soon, as the server's clock may step."""

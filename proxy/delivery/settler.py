@@ -65,4 +65,5 @@ class Settler:
             else:
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pace.PROBE_S)
+                async with asyncio.timeout(pace.PROBE_S):
+                    await self._stopping.wait()

@@ -28,4 +28,5 @@ class UnderWay:
         aiohttp drops what arrives once its shutdown began, so a body still on its way must come in before that.
         """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._none_left.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._none_left.wait()

@@ -35,7 +35,8 @@ async def front(seat: Seat) -> AsyncIterator[Address]:
         queue.start()
         stack.push_async_callback(queue.close)
         with suppress(TimeoutError):
-            await asyncio.wait_for(link.here.wait(), _BACK_S)
+            async with asyncio.timeout(_BACK_S):
+                await link.here.wait()
         limits = shared_limits(shared.installation.settings.limits, shared.fronts)
         parts = PublicParts(shared.installation, queue, metrics, conditions, {}, has_writer=False)
         public, address = await listen_to_public(stack, parts, limits, seat.sockets)

@@ -492,15 +492,35 @@ async def test_old_letters_are_forgotten(opener: Opener, clock: Clock) -> None:
 
 
 @pytest.mark.only_sqlite
+async def test_a_look_that_is_cancelled_together_with_its_answer_ends(
+    queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks again and again until cancelled is not kept going by an answer of the disk that comes just then."""
+    answer = asyncio.get_running_loop().create_future()
+
+    async def do(_work: object) -> None:
+        await answer
+
+    monkeypatch.setattr(queue._writer, "do", do)
+    looking = asyncio.create_task(queue.ready())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    answer.set_result(None)
+    looking.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+
+
+@pytest.mark.only_sqlite
 async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When forgetting fails for want of room it waits for its next turn, rather than failing after every commit."""
     asked = 0
 
-    def forget(_last_day: int, *, most_bytes: int) -> bool:
+    def forget(_now: int, _retention: RetentionSettings) -> bool:
         nonlocal asked
-        del most_bytes
         asked += 1
         raise apsw.FullError
 

@@ -110,7 +110,8 @@ async def _resolved(url: str) -> list[str]:
     user, at, host = parts.netloc.rpartition("@")
     with suppress(OSError, UnicodeError):
         lookup = asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-        found = await asyncio.wait_for(lookup, CONNECT_S)
+        async with asyncio.timeout(CONNECT_S):
+            found = await lookup
         addresses = dict.fromkeys(str(address[4][0]) for address in found)
         if len(addresses) > 1:
             port = host.rpartition(":")[2]

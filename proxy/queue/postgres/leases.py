@@ -170,7 +170,8 @@ class Leases:
                 # A task that ends would leave every lane to the others without a word.
                 log.exception("a fault of ours in the beat")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), self._lease_s / _BEATS)
+                async with asyncio.timeout(self._lease_s / _BEATS):
+                    await self._nudged.wait()
 
     async def close(self) -> None:
         """Give all lanes back, if the database answers, and beat no more."""

@@ -61,7 +61,8 @@ class Back:
     async def close(self, seconds: float) -> None:
         """Wait until all fronts have hung up, at most so long; then hang up on the others."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._nobody_left.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._nobody_left.wait()
         if self._server:
             self._server.close()
             with suppress(OSError):

@@ -162,7 +162,8 @@ class RemoteQueue:
 
     async def _ends_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ending.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._ending.wait()
         return self._ending.is_set()
 
     async def _report(self) -> None:

@@ -200,7 +200,8 @@ class LocalQueue(LocalArchive):
         if why := self._capacity.refuses():
             raise QueueFullError(why)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._writer.do(self._store.touch), _READY_S)
+            async with asyncio.timeout(_READY_S):
+                await self._writer.do(self._store.touch)
         if why := self._capacity.refuses():
             raise QueueFullError(why)
 

@@ -152,7 +152,8 @@ class ActiveFaults:
         until = self._clock() + seconds
         while waiting() and self.left(fault) > 0 and (rest := until - self._clock()) > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(fault.over.wait(), min(TICK, rest))
+                async with asyncio.timeout(min(TICK, rest)):
+                    await fault.over.wait()
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the faults in force: their orders, seconds left (`left`, null for no end) and `hits` so far."""
