@@ -24,6 +24,7 @@ from proxy.edge.server.body import BodyRoom, ServerBodyReader
 from proxy.edge.server.door import ServerEventDoor
 from proxy.edge.server.hooks import HookDoor, open_hooks
 from proxy.edge.server.keys import KeyRing, WrongKeys
+from proxy.edge.stored_news import StoredNews
 from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.door import TagDoor
 from proxy.edge.turns import Turns
@@ -102,13 +103,13 @@ class Public:
         self._health, self._gpc, self._probe = HealthDoor(queue), GpcDoor(entry.sites), probe
         self._install_check = InstallCheckDoor(entry.checks, entry.routes, now)
         reader = RequestReader(self._turns, clock_ns=clock_ns, random_numbers=random_numbers)
+        news = StoredNews(queue, metrics=metrics, conditions=conditions, reused_ids=ReusedIds(conditions), wakes=wakes)
         store = DecisionStore(
             queue,
             admission=admission,
+            news=news,
             metrics=metrics,
             conditions=conditions,
-            reused_ids=ReusedIds(conditions),
-            wakes=wakes,
         )
         self._behind: dict[Door, Answering] = {
             Door.TAG: TagDoor(entry.sites, self._turns, checks=entry.checks, tallies=metrics.tallies, now=now),

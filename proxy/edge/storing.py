@@ -1,12 +1,11 @@
 """What was decided is made durable, and only then answered; ``StoredNews`` tells everybody else in between."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
-from proxy.edge.reused_ids import ReusedIds
 from proxy.edge.stored_news import StoredNews
 from proxy.model.decision import Decision
 from proxy.model.join import Sighting
@@ -26,32 +25,24 @@ _AT_ONCE, _BYTES_AT_ONCE = 32, 64 * 1024
 class DecisionStore:
     """Stores what the rules decided of requests."""
 
-    def __init__(  # noqa: PLR0913 - who is told of what was stored
-        self,
-        queue: Intake,
-        *,
-        admission: Admission,
-        metrics: Metrics,
-        conditions: Conditions,
-        reused_ids: ReusedIds,
-        wakes: Mapping[str, Callable[[], None]],
+    def __init__(
+        self, queue: Intake, *, admission: Admission, news: StoredNews, metrics: Metrics, conditions: Conditions
     ) -> None:
         """Store into a queue.
 
         Args:
             queue: Where records become durable.
             admission: Where the events of a request are charged to its client.
-            metrics: Where decisions are counted.
+            news: Tells everybody else what was stored.
+            metrics: Where the time of failed commits and the changes of consent are counted.
             conditions: Where the operator is told of troubles.
-            reused_ids: Counts ids that several visitors brought.
-            wakes: By pixel, what tells its lane that there is something to deliver.
         """
         self._queue = queue
         self._admission = admission
+        self._news = news
         self._metrics = metrics
         self._conditions = conditions
         self._faults = FaultReporter(conditions, metrics)
-        self._news = StoredNews(queue, metrics=metrics, conditions=conditions, reused_ids=reused_ids, wakes=wakes)
 
     async def answered(self, network: ClientNetwork, decision: Decision, content: HttpAnswer, *, at: int) -> HttpAnswer:
         """Return the answer to a request, with its cookies, after the records are durable; 503 if they are not.

@@ -20,6 +20,7 @@ from proxy.delivery.segment_delivery import SegmentDelivery
 from proxy.delivery.settler import Settler
 from proxy.edge.admission import Admission
 from proxy.edge.reused_ids import ReusedIds
+from proxy.edge.stored_news import StoredNews
 from proxy.edge.storing import DecisionStore
 from proxy.graph import payload, verdict
 from proxy.model.record import Record
@@ -120,13 +121,13 @@ class Run:
         keys = VisitorCookieKeys("s" * 32)
         self._policies = {name: Policy(site, keys, (b"k" * 32,)) for name, site in SITES.items()}
         metrics, conditions = Metrics(), Conditions(clock)
+        news = StoredNews(queue, metrics=metrics, conditions=conditions, reused_ids=ReusedIds(conditions), wakes={})
         self._store = DecisionStore(
             queue,
             admission=cast("Admission", None),  # nothing is charged to anybody here
+            news=news,
             metrics=metrics,
             conditions=conditions,
-            reused_ids=ReusedIds(conditions),
-            wakes={},
         )
         self.graph = FakeGraph(clock, poisoned)
         self._deliveries = [self._delivery(pixel, metrics, conditions) for pixel in (SHOP, FEW, CLUB)]
