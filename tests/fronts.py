@@ -8,7 +8,7 @@ import orjson
 
 from proxy.config.address import Address
 from proxy.config.schema import LimitSettings
-from proxy.edge.exchange import BodyTooLargeError, HttpAnswer, HttpRequest
+from proxy.edge.exchange import BodyTooLargeError, BodyTooSlowError, HttpAnswer, HttpRequest
 from proxy.edge.net.application import application
 from proxy.edge.net.listener import listen
 from proxy.edge.net.plain_http import PlainPosts
@@ -28,6 +28,8 @@ async def told(request: HttpRequest) -> HttpAnswer:
         body = await request.body()
     except BodyTooLargeError:
         return HttpAnswer(413)
+    except BodyTooSlowError:
+        return HttpAnswer(408)
     read = {
         "method": request.method,
         "path": request.path,

@@ -20,6 +20,7 @@ from support import installation, page_views, until
 from proxy.config.schema import LimitSettings
 from proxy.edge.exchange import HttpAnswer
 from proxy.edge.net import connections, http
+from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.plain_http import answer_bytes
 from proxy.queue.grouper import Grouper
 
@@ -107,15 +108,57 @@ CHUNKED_HEAD = CHUNKED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 async def test_a_body_whose_framing_breaks_is_refused_at_once(broken: bytes, *, is_fast: bool) -> None:
     """Its request is under way by then, and would be so until its client is gone, whom no time limit ends."""
     async with front(SHORT, fast=is_fast) as made:
-        reader, writer = await asyncio.open_connection(*made.address)
-        writer.write(CHUNKED_HEAD)
-        await until(partial(_came, made, 1), what="the request at its door")
-        writer.write(broken)
-        answered = await asyncio.wait_for(reader.read(), 60)
+        answered = await _in_two(made, CHUNKED_HEAD, broken)
+
+    assert _status(answered) == b"400 Bad Request"
+    assert made.ended("malformed") >= 1
+
+
+async def _in_two(made: Front, head: bytes, rest: bytes) -> bytes:
+    """Return what is answered to a request whose rest comes when its door is reading."""
+    reader, writer = await asyncio.open_connection(*made.address)
+    writer.write(head)
+    await until(partial(_came, made, 1), what="the request at its door")
+    writer.write(rest)
+    try:
+        return await asyncio.wait_for(reader.read(), 60)
+    finally:
         writer.close()
 
-    assert answered.partition(b"\r\n")[0].split(b" ", 1)[1] == b"400 Bad Request"
+
+def _status(answered: bytes) -> bytes:
+    return answered.partition(b"\r\n")[0].split(b" ", 1)[1]
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+@pytest.mark.parametrize("broken", [b"\n0\r\n\r\0\n", b"\nzz\r\n", b"\n2\r\n{}x"])
+async def test_framing_that_breaks_where_a_chunk_ends_is_refused_at_once(broken: bytes, *, is_fast: bool) -> None:
+    """The end of a chunk wakes the reader of the body, who looks for bytes and must not wait for ever."""
+    async with front(SHORT, fast=is_fast) as made:
+        answered = await _in_two(made, CHUNKED_HEAD + b"2\r\n{}\r", broken)
+
+    assert _status(answered) == b"400 Bad Request"
     assert made.ended("malformed") >= 1
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+async def test_a_body_that_runs_out_of_time_as_a_chunk_ends_is_refused(
+    monkeypatch: pytest.MonkeyPatch, *, is_fast: bool
+) -> None:
+    """Both may happen in one turn of the event loop."""
+    take = HttpConnection.data_received
+
+    def take_late(connection: HttpConnection, data: bytes) -> None:
+        take(connection, data)
+        if data == b"\n":
+            connection.expire()
+
+    monkeypatch.setattr(HttpConnection, "data_received", take_late)
+    async with front(SHORT, fast=is_fast) as made:
+        answered = await _in_two(made, CHUNKED_HEAD + b"2\r\n{}\r", b"\n")
+
+    assert _status(answered) == b"408 Request Timeout"
+    assert made.ended("body") >= 1
 
 
 _requests = st.sampled_from([PLAIN, PLAIN, PLAIN, GET, CHUNKED, HEAD, PLAIN[:40], CLOSING, post(b"{}", "Expect: x")])

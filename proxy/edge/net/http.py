@@ -158,9 +158,9 @@ class HttpConnection(BodyDropper):
         before, body = self._request_count, self._payload
         super().data_received(data)
         if self._request_count != before:
-            if was_coming and not body.is_eof() and body.exception() is None:
+            if was_coming and not body.is_eof():
                 # The parser gave up within it, and aiohttp would let its reader wait without end.
-                body.set_exception(web.RequestPayloadError("its framing is broken"))
+                self._fail(body, body.exception() or web.RequestPayloadError("its framing is broken"))
             self._request_came()
         elif was_coming:
             self._body_came(len(data))
@@ -218,7 +218,13 @@ class HttpConnection(BodyDropper):
         self._connection.ended("body")
         self._connection.deadline = math.inf
         self._lingering_time = 0.0  # what is missing will not come
-        self._payload.set_exception(web.HTTPRequestTimeout())
+        self._fail(self._payload, web.HTTPRequestTimeout())
+
+    def _fail(self, body: Any, error: BaseException) -> None:
+        """Let whoever reads a body meet an error."""
+        body.set_exception(error)
+        # A reader that the end of a chunk has just woken looks for bytes alone, finds none, and waits once more.
+        self._loop.call_soon(body.set_exception, error)
 
     def _wait(self, seconds: float) -> None:
         self._until(self._loop.time() + seconds)
