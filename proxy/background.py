@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,15 @@ async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIter
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end(task)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and return when it has ended; its error, if it has one, is raised.
+
+    Whoever is cancelled while waiting for it is told so: ``await task`` could not tell which of the two was meant.
+    """
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from polling import until
 
-from proxy.background import in_background, repeated
+from proxy.background import end, in_background, repeated
 
 
 async def test_an_error_that_nobody_foresaw_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -42,3 +42,40 @@ async def test_the_end_of_the_context_is_the_end_of_the_work(fails: bool) -> Non
 
     assert isinstance(raised, LookupError) == fails
     assert [task for task in asyncio.all_tasks() if task.get_name() == "waiting"] == []
+
+
+async def test_who_waits_for_the_end_of_work_can_be_cancelled() -> None:
+    """A cancellation of the one that waits is not taken for that of the work."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+
+    work = asyncio.create_task(slow_to_end())
+    await begun.wait()
+    waiting = asyncio.create_task(end(work))
+    await until(lambda: work.cancelling() > 0)
+
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    may_end.set()
+    await asyncio.wait([work])
+
+    assert (waiting.cancelled(), work.cancelled()) == (True, True)
+
+
+async def test_an_error_of_work_is_raised_at_its_end() -> None:
+    """What went wrong before or while it ended is not lost."""
+
+    async def fail() -> None:
+        raise LookupError
+
+    work = asyncio.create_task(fail())
+    await asyncio.wait([work])
+
+    with pytest.raises(LookupError):
+        await end(work)

@@ -25,7 +25,7 @@ TABLE: dict[str, set[str]] = {
     "figures": {"model"},
     "rules": {"model", "config", "graph"},
     "backfill": {"model", "graph"},
-    "queue": {"model", "config", "graph"},
+    "queue": {"background", "model", "config", "graph"},
     "telemetry": {"background", "model", "rules", "queue"},
     "watch": {"background", "model", "config", "graph", "queue"},
     "alerts": {"__init__", "background", "model", "config", "figures", "queue"},
@@ -33,6 +33,7 @@ TABLE: dict[str, set[str]] = {
     "edge": {"static_files", "model", "config", "rules", "queue", "telemetry"},
     "operator": {
         "static_files",
+        "background",
         "alerts",
         "model",
         "config",

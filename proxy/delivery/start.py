@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from proxy.background import end
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
@@ -66,11 +67,5 @@ async def delivering(  # noqa: PLR0913 - what its parts need
             yield Delivery(lanes, orders, tokens)
         finally:
             for task in tasks:
-                await _cancel(task)
+                await end(task)
             await lanes.stop(_GRACE_S)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

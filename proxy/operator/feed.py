@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from proxy.background import end
 from proxy.model.ledger import LedgerRow
 from proxy.operator.event_json import event_json, waiting_json
 from proxy.queue.contract import Archive, Filter, QueueError
@@ -134,8 +135,7 @@ class LiveFeed:
             subscriber.end()
             self.leave(subscriber)
         if reading:
-            with suppress(asyncio.CancelledError):
-                await reading
+            await end(reading)
 
     async def _tell_missed(self, subscriber: Subscriber, last: int) -> None:
         rows = [row async for row in self._queue.events(Filter(limit=_MOST_UNREAD // 2))]

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
+from proxy.background import end
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres import lane_table
 from proxy.queue.postgres.database import Database, Role
@@ -176,9 +177,7 @@ class Leases:
     async def close(self) -> None:
         """Give all lanes back, if the database answers, and beat no more."""
         if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         async with self._one_beat:
             terms, self._terms, self._wishes = self._terms, {}, set()
             with suppress(QueueError):

@@ -13,8 +13,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 
+from proxy.background import end
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres import lane_table
 from proxy.queue.postgres.backlog import SharedBacklog
@@ -119,9 +119,7 @@ class LookOut:
     async def close(self) -> None:
         """Look no more."""
         if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
 
     async def _run(self) -> None:
         while True:

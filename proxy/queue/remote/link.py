@@ -8,10 +8,10 @@ is not known, so whoever waits is told that it was not.
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from typing import TypeAlias, cast
 
+from proxy.background import end
 from proxy.queue.contract import QueueError
 from proxy.queue.remote import messages
 from proxy.queue.remote.frames import LAST_NUMBER, Frame, FrameKind, FrameReader, MalformedFrameError, frame_bytes
@@ -160,9 +160,7 @@ class BackLink:
     async def close(self) -> None:
         """Hang up."""
         if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         if self._connection and self._connection.abort():
             await self._connection.lost
 
