@@ -96,6 +96,8 @@ class Work:
     delivered: float
     """Events a second, until nothing waited."""
     p99_ms: float
+    cpu_us: float
+    """Processor time of the proxy per event, while events were appended."""
 
 
 async def _work(engine: Engine, tag: str, seconds: float) -> Work:
@@ -103,7 +105,7 @@ async def _work(engine: Engine, tag: str, seconds: float) -> Work:
     taken = await wrk(engine.machine, tag, connections=32, seconds=seconds, pixel=PIXEL)
     await engine.machine.drained()
     events = taken.rate * seconds
-    return Work(taken.rate, events / (time.monotonic() - began), taken.p99_ms)
+    return Work(taken.rate, events / (time.monotonic() - began), taken.p99_ms, taken.cpu_us)
 
 
 async def work_beside(engine: Engine, count: int, seconds: float) -> dict[str, list[Work]]:
@@ -178,14 +180,14 @@ def _report_work(engine: Engine, found: Mapping[str, list[Work]]) -> None:
         (name, *(f"{statistics.median(getattr(each, what) for each in taken):.0f}" for what in _WHAT))
         for name, taken in found.items()
     ]
-    table(("", "appended/s", "delivered/s", "p99 ms"), rows)
+    table(("", "appended/s", "delivered/s", "p99 ms", "CPU us"), rows)
     for what in _WHAT[:2]:
         pairs = zip(found["beside"], found["quiet"], strict=True)
         ratio = statistics.median(getattr(ours, what) / getattr(theirs, what) for ours, theirs in pairs)
         goal(f"{engine.name}: {what} beside a dashboard and a search / without", ratio, _LEAST_SHARE)
 
 
-_WHAT = ("appended", "delivered", "p99_ms")
+_WHAT = ("appended", "delivered", "p99_ms", "cpu_us")
 
 
 def _report_disk(place: Path) -> None:
@@ -206,7 +208,7 @@ def _rows(_context: click.Context, _parameter: click.Parameter, value: str) -> i
 def main(*, rows: int, quick: bool, engines: tuple[str, ...]) -> None:
     """Pages on a large ledger, and the proxy's work beside them."""
     start()
-    size = Size(200_000, 5, 2, 2) if quick else Size(rows, 9, 5, 4)
+    size = Size(200_000, 5, 2, 2) if quick else Size(rows, 9, 11, 4)
     asyncio.run(bench(size, engines))
 
 

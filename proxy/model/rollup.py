@@ -98,6 +98,12 @@ def key_of(row: LedgerRow) -> RollupKey:
     """
     is_unknown = row.status is Status.DROPPED and row.reason == "unknown_pixel"
     pixel = OTHER if is_unknown else row.pixel
-    reason = "received_fewer" if row.reason.startswith("received ") else row.reason[:_MOST_WORD]
     hour = arrival_of(row) // HOUR_MS
-    return RollupKey(hour, row.facts.site, pixel, row.name, row.status, reason, row.browser_copy or "")
+    return RollupKey(
+        hour, row.facts.site, pixel, row.name, row.status, counted_reason(row.reason), row.browser_copy or ""
+    )
+
+
+def counted_reason(reason: str) -> str:
+    """Return the reason of a row as it is counted."""
+    return "received_fewer" if reason.startswith("received ") else reason[:_MOST_WORD]

@@ -18,7 +18,8 @@ from proxy.model.ledger import LedgerRow
 from proxy.operator.event_json import event_json, waiting_json
 from proxy.queue.contract import Archive, Filter, QueueError
 
-EVERY_S = 0.4
+EVERY_S, RAIN_S = 0.4, 1.0
+"""How often is read; and how often while more events end than are told, which nobody can follow by eye."""
 MOST_SUBSCRIBERS = 16
 _STATUS_EVERY_S = 1.0
 _ROWS, _WAITING = 200, 100
@@ -151,13 +152,14 @@ class LiveFeed:
         try:
             while True:
                 self._drop_gone()
+                is_whole = True
                 with suppress(QueueError):
-                    await self._tell_events(is_first=is_first)
+                    is_whole = await self._tell_events(is_first=is_first)
                     is_first = False
                 self._begun.set()
                 if time.monotonic() - looked >= _STATUS_EVERY_S:
                     looked, status = time.monotonic(), await self._tell_status(status)
-                await asyncio.sleep(EVERY_S)
+                await asyncio.sleep(EVERY_S if is_whole else RAIN_S)
         except Exception:
             # Not when it is cancelled: whoever is there by then listens to the next reader.
             for subscriber in list(self._subscribers):
@@ -169,10 +171,12 @@ class LiveFeed:
             if subscriber.is_gone():
                 subscriber.hang_up()
 
-    async def _tell_events(self, *, is_first: bool) -> None:
+    async def _tell_events(self, *, is_first: bool) -> bool:
+        """Tell what is new; return whether nothing was left out."""
         rows = [row async for row in self._queue.events(Filter(limit=_ROWS))]
         waiting = await self._queue.waiting(Filter(limit=_WAITING))
-        if not is_first and len(rows) == _ROWS and not any(_key(row) in self._told for row in rows):
+        is_whole = is_first or len(rows) < _ROWS or any(_key(row) in self._told for row in rows)
+        if not is_whole:
             self._tell(StreamMessage("gap", "{}"))
         finished = [(_key(row), _row_message(event_json(row))) for row in reversed(rows)]
         arrived = [
@@ -182,6 +186,7 @@ class LiveFeed:
         for message in self._news((*arrived, *finished)):
             if not is_first:
                 self._tell(message)
+        return is_whole
 
     def _news(self, messages: Iterable[tuple[Key, StreamMessage]]) -> list[StreamMessage]:
         """Return those that were not told yet, or otherwise; of waiting events the first word alone."""

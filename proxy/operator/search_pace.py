@@ -12,7 +12,7 @@ _LEAST_S = 0.003
 """Long enough to see whether there is other work."""
 _SPARE = 0.3
 """So much of a core may be used, of a look that short mostly by the rest itself, before it counts as work."""
-_TIMES = 50
+_TIMES = 100
 """Beside a core that is fully used a step rests so many times as long as it took."""
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,27 @@ async def test_nothing_is_read_while_nobody_listens(shop: Installation, monkeypa
         assert readers() == 1
         await until(lambda: len(readings) >= 3, what="readings")
     await until(lambda: readers() == 0, what="the reader's end")
+
+
+async def test_while_events_rain_pages_are_told_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More events than are told leave a gap, and the next look comes later: nobody could follow them by eye."""
+    monkeypatch.setattr(feed, "_ROWS", 5)
+    monkeypatch.setattr(feed, "EVERY_S", 0.01)
+    monkeypatch.setattr(feed, "RAIN_S", 3600.0)
+    async with installation(tmp_path) as shop, listening(shop) as page:
+        await shop.post(page_views([f"drop-{number}" for number in range(50)]))
+        await until(lambda: any(event == "gap" for event, *_ in page.heard), what="the gap")
+        await shop.post(page_views(["after-the-rain"]))
+        await until(partial(_is_delivered, shop, "after-the-rain"), what="the delivery")
+        assert page.rows("after-the-rain") == []
+
+        async with listening(shop, Last_Event_ID="1") as another:
+            await until(lambda: another.rows("after-the-rain"), what="what was missed")
+
+
+async def _is_delivered(shop: Installation, identity: str) -> bool:
+    found = await get_json(shop.session, f"{shop.operator}/api/events?id={identity}")
+    return [each["status"] for each in found["events"]] == ["delivered"]
 
 
 async def test_few_may_listen(shop: Installation) -> None:

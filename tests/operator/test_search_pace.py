@@ -28,10 +28,10 @@ class Machine:
 
 @pytest.mark.parametrize(
     ("load", "rests"),
-    [(0.0, [0.003, 0.003, 0.003]), (0.2, [0.003, 0.003, 0.003]), (0.65, [0.003, 0.5, 0.5]), (1.9, [0.003, 1.0, 1.0])],
+    [(0.0, [0.003, 0.003, 0.003]), (0.2, [0.003, 0.003, 0.003]), (0.65, [0.003, 1.0, 1.0]), (1.9, [0.003, 2.0, 2.0])],
 )
 async def test_the_busier_the_process_the_longer_the_rest(load: float, rests: list[float]) -> None:
-    """From the second rest on it is known how busy the process is; a full core makes it fifty times the step."""
+    """From the second rest on it is known how busy the process is; a full core makes it a hundred times the step."""
     machine = Machine(load)
     pace = machine.pace
     for _ in rests:

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 from clock import NOON, Clock
+from finished import FACTS, arrived, ended, ids_of, written
 from held_rig import opened
 from old_layouts import write_as_layout_8
 from support import PIXEL, record, server_record, until
 
 from proxy.model.event import BrowserCopy, DropReason
-from proxy.model.event_facts import EventFacts, bits_of, names_of
+from proxy.model.event_facts import bits_of, names_of
 from proxy.model.ledger import BrowserCopyUpdate, LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.rollup import LAG_BOUNDS_MS, OTHER, RollupQuery, Tally, key_of
@@ -36,52 +36,11 @@ from proxy.queue.rollup_counts import RollupShare, RollupSums, rollup
 pytestmark = pytest.mark.both_engines
 
 HOUR = NOON // HOUR_MS
-FACTS = EventFacts("shop", bits_of(["em", "fbp"]), "granted", "pixel", ("email:url",), 129_900, "EUR")
 ALL = RollupQuery(HOUR - 400 * 24, HOUR + 48)
-
-
-def arrived(number: int, ms: int = 0, **changes: Any) -> Record:
-    """Return an event that arrived so many milliseconds after noon."""
-    return record(number)._replace(facts=FACTS, arrived=NOON + ms)._replace(**changes)
-
-
-def ended(source: Record, status: Status = Status.DELIVERED, after_ms: int = 0, reason: str = "") -> LedgerRow:
-    return ended_row(source, status, reason, source.arrived + after_ms)
-
-
-async def written(queue: WholeQueue, *rows: LedgerRow) -> None:
-    """Note rows, and wait until they are in the ledger."""
-    before = await counted(queue)
-    queue.note(rows)
-
-    async def all_there() -> bool:
-        return await counted(queue) == before + len(rows)
-
-    await until(all_there, what="all rows in the ledger")
-
-
-async def counted(queue: WholeQueue) -> int:
-    return sum(1 for _ in [each async for each in queue.events(Filter(limit=10_000))])
 
 
 async def by_copy(queue: WholeQueue) -> dict[str, int]:
     return {each.key.browser_copy: each.events for each in await queue.rollups(ALL)}
-
-
-async def all_pages(queue: WholeQueue, wanted: Filter) -> list[EventPage]:
-    """Return all pages of a filter."""
-    pages, below = [], ""
-    while True:
-        page = await queue.event_page(replace(wanted, below=below))
-        pages.append(page)
-        if page.below is None:
-            return pages
-        below = page.below
-
-
-async def ids_of(queue: WholeQueue, **wanted: Any) -> list[str]:
-    """Return the ids of all rows of a filter, page after page."""
-    return [row.id for page in await all_pages(queue, Filter(**wanted)) for row in page.rows]
 
 
 async def test_a_row_says_all_that_was_known_of_its_event(queue: WholeQueue) -> None:

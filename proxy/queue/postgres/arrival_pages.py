@@ -1,7 +1,8 @@
 """Pages of the shared ledger by arrival: those finished events first whose requests came last.
 
 A page looks at a bounded number of rows, by the index of arrivals of each day's table, or at all rows with some ids, or
-at those of a rare status by an index of their own. It goes on behind a cursor: the arrival and the number of a row.
+at those of a rare status by an index of their own. It goes on behind a cursor: the arrival and the number of a row. A
+page that found nothing goes on where rollups know of something.
 """
 
 from collections.abc import Sequence
@@ -15,10 +16,11 @@ from proxy.queue.postgres.copy_updates import known_now
 from proxy.queue.postgres.ledger_days import ARRIVAL, LEDGER, UPDATES, day_tables, days_of
 from proxy.queue.postgres.ledger_filter import bounded, condition_of, is_shown
 from proxy.queue.postgres.ledger_rows import FACTS
+from proxy.queue.postgres.search_jump import latest_with
 from proxy.queue.postgres.transaction import Run
 
-SLICE = 5000
-"""Rows that a page looks at."""
+SLICE, NAMED_SLICE = 5000, 25_000
+"""Rows that a page looks at; of events with a name, which the index has, so that others are not read."""
 FOUND = 200
 """Rows that it returns, but for those that share the last one's place."""
 # The planner does not know that a page ends early; so it reads in the order of an index, and sorts nothing large.
@@ -46,7 +48,8 @@ class ArrivalPlace(NamedTuple):
         return f"{self.arrival}.{self.number}"
 
 
-START = ArrivalPlace(bounded(1 << 63), bounded(1 << 63))
+_LAST_NUMBER = bounded(1 << 63)
+START = ArrivalPlace(_LAST_NUMBER, _LAST_NUMBER)
 _END = ArrivalPlace(-1, -1)
 
 
@@ -76,6 +79,9 @@ async def page(run: Run, wanted: Filter) -> EventPage:
     most = max(1, min(wanted.limit, FOUND))
     rows = await _found(run, days, wanted, (start, bottom), most)
     last = ArrivalPlace(rows[-1]["arrival"], rows[-1]["number"]) if len(rows) >= most else bottom
+    if not rows and last != _END:
+        moment = await latest_with(run, wanted, last.arrival)
+        last = min(last, ArrivalPlace(moment, _LAST_NUMBER)) if moment > 0 else _END
     found = await known_now(run, sorted(days_of(tables, UPDATES)), rows)
     return EventPage([row for row in found if is_shown(row, wanted)], None if last == _END else str(last))
 
@@ -100,8 +106,9 @@ async def _bottom(run: Run, days: Sequence[int], wanted: Filter, start: ArrivalP
     """Return the last place of a slice of the rows of some days, the end where these have fewer."""
     looked = Filter(since_ms=wanted.since_ms, status=_rare(wanted.status))
     condition = condition_of(looked, 3)
-    part = _DayPart(f"{ARRIVAL} AS arrival, number", condition.sql, f"LIMIT {SLICE}")
-    sql = f"SELECT arrival, number FROM ({part.of(days)}) n ORDER BY {_NEWEST_FIRST} OFFSET {SLICE - 1} LIMIT 1"  # noqa: S608
+    most = NAMED_SLICE if wanted.name else SLICE
+    part = _DayPart(f"{ARRIVAL} AS arrival, number", condition.sql, f"LIMIT {most}")
+    sql = f"SELECT arrival, number FROM ({part.of(days)}) n ORDER BY {_NEWEST_FIRST} OFFSET {most - 1} LIMIT 1"  # noqa: S608
     rows = await run(sql, *start, *condition.values)
     return ArrivalPlace(*rows[0]) if rows else _END
 

@@ -29,7 +29,8 @@ RARE = "status <> 'delivered'"
 """Rows that have an index by status."""
 _ADDITIONS = (
     "ALTER TABLE ledger_{day} " + _ADDED,
-    "CREATE INDEX IF NOT EXISTS ledger_{day}_arrival ON ledger_{day}((" + ARRIVAL + "), number)",
+    # With the name, so that a search for a rare one reads no other rows.
+    "CREATE INDEX IF NOT EXISTS ledger_{day}_arrival ON ledger_{day}((" + ARRIVAL + "), number, name)",
     "CREATE INDEX IF NOT EXISTS ledger_{day}_status ON ledger_{day}(status, (" + ARRIVAL + "), number) WHERE " + RARE,
     # Without the browser copy, so that a new version of a row needs no entry anywhere.
     "CREATE INDEX IF NOT EXISTS ledger_{day}_copy ON ledger_{day}(copy) WHERE movable",

@@ -25,6 +25,7 @@ from proxy.queue.postgres import (
     orders,
     pixel_orders,
     rollup_table,
+    search_jump,
     seen_slots,
     segment_table,
     sightings,
@@ -147,6 +148,7 @@ class Schema:
         try:
             await self._prepare(session)
             await self._prove(session)
+            await session.fetch(search_jump.COUNT)
             await session.fetch(_ARRIVE, replica, *self._replica, self._layout.number)
         except MisfitError as error:
             statements = "" if session.ended else await remedy(session, self._name)

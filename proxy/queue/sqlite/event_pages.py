@@ -12,18 +12,19 @@ from typing import Any, NamedTuple
 import apsw
 
 from proxy.model.event import BrowserCopy
-from proxy.model.ledger import LedgerRow
+from proxy.model.ledger import LedgerRow, Status
 from proxy.model.rollup import arrival_of
 from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.queue.contract import FROM_SERVER, MOST_IDS, EventPage, Filter
 from proxy.queue.rollup_counts import UNDECIDED
+from proxy.queue.search_hours import kinds_of
 from proxy.queue.sqlite.copy_updates import joined
-from proxy.queue.sqlite.ledger_rows import COLUMNS
-from proxy.queue.sqlite.ledger_tables import LEDGER, TIME, day_tables, days_of, row_where
-from proxy.queue.sqlite.rollup_pages import hours_with, is_told
+from proxy.queue.sqlite.ledger_rows import ARRIVED, COLUMNS
+from proxy.queue.sqlite.ledger_tables import LEDGER, day_tables, days_of, row_where
+from proxy.queue.sqlite.rollup_pages import hours_with
 
-STRETCH = 2000
-"""Rows of a table in one stretch."""
+STRETCH, INDEXED_STRETCH = 2000, 10_000
+"""Rows of a table in one stretch; of what the index tells apart, so that others are not read."""
 STRETCHES = 8
 """That are looked at for a page."""
 _ABOVE_ALL = (1 << 62) - 1
@@ -97,7 +98,7 @@ class EventPages:
         for top, bottom in self._spans(wanted, place, lowest):
             at = min(place, EventCursor(top, _ABOVE_ALL))
             while at.time >= bottom:
-                low = max(bottom, self._bottom(at))
+                low = max(bottom, self._bottom(at, _stretch(wanted)))
                 found = self._rows(wanted, at, low)
                 at = EventCursor(low, 0)
                 yield found, at
@@ -110,29 +111,29 @@ class EventPages:
 
         Before everything was counted nothing is passed over.
         """
-        is_counted = is_told(wanted)
-        counted = max(lowest, self._counted_from) if is_counted else _ABOVE_ALL
-        if is_counted:
-            for hour in hours_with(self._db, wanted, counted // HOUR_MS, place.time // HOUR_MS):
+        kinds = kinds_of(wanted)
+        counted = max(lowest, self._counted_from) if kinds else _ABOVE_ALL
+        if kinds:
+            for hour in hours_with(self._db, kinds, counted // HOUR_MS, place.time // HOUR_MS):
                 yield (hour + 1) * HOUR_MS - 1, max(hour * HOUR_MS, counted)
         if counted > lowest:
             yield counted - 1, lowest
 
     def _oldest(self) -> int:
         """Return when the oldest row arrived."""
-        ends = " UNION ALL ".join(f"SELECT min({TIME}) AS time FROM {LEDGER}_{day}" for day in self._days)  # noqa: S608 - our own names
+        ends = " UNION ALL ".join(f"SELECT min({ARRIVED}) AS time FROM {LEDGER}_{day}" for day in self._days)  # noqa: S608 - our own names
         rows: list[Any] = self._db.execute(f"SELECT min(time) FROM ({ends})").fetchall()  # noqa: S608
         return int(rows[0][0] or 0)
 
-    def _bottom(self, at: EventCursor) -> int:
-        """Return the arrival down to which no table has more than a stretch of rows below a place."""
+    def _bottom(self, at: EventCursor, most: int) -> int:
+        """Return the arrival down to which no table has more than so many rows below a place."""
         found = 0
         for day in self._days:
             # What ended on this day or before came before that: it is all below.
             if found >= (day + 1) * DAY_MS:
                 break
             table = f"{LEDGER}_{day}"
-            sql = f"SELECT {TIME} FROM {table} WHERE {TIME}<=? ORDER BY {TIME} DESC LIMIT 1 OFFSET {STRETCH}"  # noqa: S608 - our own names
+            sql = f"SELECT {ARRIVED} FROM {table} WHERE {ARRIVED}<=? ORDER BY {ARRIVED} DESC LIMIT 1 OFFSET {most}"  # noqa: S608 - our own names
             for (time,) in self._db.execute(sql, (at.time,)):
                 found = max(found, int(str(time)))
         return found
@@ -144,21 +145,21 @@ class EventPages:
     def _rows(self, wanted: Filter, at: EventCursor, low: int) -> list[_FoundRow]:
         """Return the wanted rows from a place down to a moment, at least as many as are wanted where there are."""
         condition, values = row_where(wanted)
-        where = f"{TIME}>=? AND {TIME}<=? AND ({TIME}<? OR rowid<?){_copy_where(wanted)}{condition}"
+        where = f"{ARRIVED}>=? AND {ARRIVED}<=? AND ({ARRIVED}<? OR rowid<?){_copy_where(wanted)}{condition}"
         most = STRETCH + 1 if wanted.browser_copy else wanted.limit + 1
         found: list[Any] = []
         for table in self._since(low):
-            sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {TIME} DESC, rowid DESC LIMIT ?"  # noqa: S608
+            sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {ARRIVED} DESC, rowid DESC LIMIT ?"  # noqa: S608
             found += self._db.execute(sql, (low, at.time, *at, *values, most)).fetchall()
         return self._chosen(found, wanted)
 
     def _of_ids(self, wanted: Filter, place: EventCursor) -> list[_FoundRow]:
         condition, values = row_where(wanted)
-        where = f"id=? AND {TIME}<=? AND ({TIME}<? OR rowid<?){_copy_where(wanted)}{condition}"
+        where = f"id=? AND {ARRIVED}<=? AND ({ARRIVED}<? OR rowid<?){_copy_where(wanted)}{condition}"
         most, found = wanted.limit + 1 if not wanted.browser_copy else STRETCH, list[Any]()
         for identity in wanted.ids[:MOST_IDS] or (wanted.id,):
             for table in self._since(wanted.since_ms or 0):
-                sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {TIME} DESC, rowid DESC LIMIT ?"  # noqa: S608
+                sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {ARRIVED} DESC, rowid DESC LIMIT ?"  # noqa: S608
                 found += self._db.execute(sql, (identity, place.time, *place, *values, most)).fetchall()
         return self._chosen(found, wanted)
 
@@ -172,6 +173,12 @@ class EventPages:
             if not wanted.browser_copy or (row.browser_copy or "") == copy
         ]
         return sorted(found, key=lambda each: each.place, reverse=True)
+
+
+def _stretch(wanted: Filter) -> int:
+    is_indexed = wanted.name or wanted.status not in {None, Status.DELIVERED}
+    # Of each row that may have a wanted browser copy, updates are looked for.
+    return INDEXED_STRETCH if is_indexed and not wanted.browser_copy else STRETCH
 
 
 def _copy_where(wanted: Filter) -> str:

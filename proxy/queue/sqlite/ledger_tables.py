@@ -5,12 +5,10 @@ from collections.abc import Iterable
 import apsw
 
 from proxy.queue.contract import MOST_IDS, Filter
-from proxy.queue.sqlite.ledger_rows import INDEXES, NAMES, USUAL_SOURCE
+from proxy.queue.sqlite.ledger_rows import ARRIVED, INDEXES, NAMES, USUAL_SOURCE
 
 LEDGER, UPDATES = "ledger", "fate"
 """Kinds of day tables: their names begin so."""
-TIME = INDEXES["arrived"]
-"""When the event of a row arrived."""
 
 
 def creation(kind: str, name: str) -> str:
@@ -57,8 +55,8 @@ def row_where(wanted: Filter) -> tuple[str, list[str | int]]:
     more: list[tuple[str, str | int | None]] = [
         (f"coalesce(source, '{USUAL_SOURCE}')=?", wanted.action_source or None),
         ("site=?", wanted.site or None),
-        (f"{TIME}>=?", wanted.since_ms),
-        (f"{TIME}<?", wanted.until_ms),
+        (f"{ARRIVED}>=?", wanted.since_ms),
+        (f"{ARRIVED}<?", wanted.until_ms),
     ]
     ids = wanted.ids[:MOST_IDS]
     listed = f" AND id IN ({', '.join('?' * len(ids))})" if ids else ""

@@ -1,21 +1,21 @@
 """Reads of rollups, on the thread that reads."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import apsw
 
 from proxy.model.ledger import Status
-from proxy.model.rollup import OTHER, Rollup, RollupKey, RollupQuery
-from proxy.queue.contract import FROM_SERVER, Filter
+from proxy.model.rollup import Rollup, RollupKey, RollupQuery
 from proxy.queue.rollup_counts import rollup
 from proxy.queue.sqlite.rollups import HOURS_OF_DAY
 
 _KINDS = "SELECT id, site, pixel, name, status, reason, copy FROM rollup_kind WHERE status<>'replayed'"
 _READ = "SELECT time, kind, events, counts FROM {} WHERE time>=? AND time<? AND events<>0 ORDER BY time, kind"
 _COUNT = "SELECT kind, max(time), sum(events) FROM {} WHERE time>=? AND time<? AND events<>0 GROUP BY kind"
+_COLUMNS = {"browser_copy": "copy"}
 # What ``RollupKey(...)`` does, without the call of a function in Python: a year has thousands of them.
 _key_of = partial(tuple.__new__, RollupKey)
 
@@ -79,37 +79,22 @@ def _table(wanted: RollupQuery) -> tuple[int, int, int, str]:
     return wanted.since_hour // HOURS_OF_DAY, -(-wanted.until_hour // HOURS_OF_DAY), HOURS_OF_DAY, "rollup_day"
 
 
-def hours_with(db: apsw.Connection, wanted: Filter, since_hour: int, until_hour: int) -> list[int]:
-    """Return the hours of arrival in which rows of a filter may be found, latest first.
+def hours_with(db: apsw.Connection, kinds: Mapping[str, Sequence[str]], since_hour: int, until_hour: int) -> list[int]:
+    """Return the hours of arrival in which events of some kinds came, latest first.
 
     Args:
         db: The connection.
-        wanted: The filter; of what rollups do not tell it counts as empty.
+        kinds: Which; see ``search_hours.kinds_of``.
         since_hour: The first hour that is looked at.
         until_hour: The last one.
     """
-    condition, texts = _where(wanted)
-    kinds: list[Any] = db.execute(f"SELECT id FROM rollup_kind WHERE 1{condition}", texts).fetchall()  # noqa: S608 - our own text
-    if not kinds:
+    texts = [(_COLUMNS.get(field, field), accepted) for field, accepted in kinds.items()]
+    condition = "".join(f" AND {column} IN ({', '.join('?' * len(accepted))})" for column, accepted in texts)
+    values = [text for _, accepted in texts for text in accepted]
+    found: list[Any] = db.execute(f"SELECT id FROM rollup_kind WHERE 1{condition}", values).fetchall()  # noqa: S608 - our own text
+    if not found:
         return []
     sql = "SELECT DISTINCT time FROM rollup_hour WHERE time>=? AND time<=? AND events<>0 AND kind IN carray(?)"
-    numbers = apsw.carray(array("q", [kind for (kind,) in kinds]))
+    numbers = apsw.carray(array("q", [kind for (kind,) in found]))
     rows: list[Any] = db.execute(f"{sql} ORDER BY time DESC", (since_hour, until_hour, numbers)).fetchall()
     return [hour for (hour,) in rows]
-
-
-def is_told(wanted: Filter) -> bool:
-    """Tell whether rollups know of hours that have no row of a filter."""
-    asked = (wanted.site, wanted.pixel, wanted.name, wanted.reason, wanted.browser_copy)
-    # Rows that were counted once and no more are in no rollup.
-    return wanted.status is not Status.REPLAYED and (wanted.status is not None or any(asked))
-
-
-def _where(wanted: Filter) -> tuple[str, Sequence[str]]:
-    exact = {"site": wanted.site, "status": wanted.status or "", "reason": wanted.reason[:60]}
-    bounded = {"pixel": wanted.pixel, "name": wanted.name}
-    texts = [(f" AND {column}=?", [text]) for column, text in exact.items() if text]
-    texts += [(f" AND {column} IN (?, ?)", [text, OTHER]) for column, text in bounded.items() if text]
-    if wanted.browser_copy:
-        texts.append((" AND copy=?", ["" if wanted.browser_copy == FROM_SERVER else wanted.browser_copy]))
-    return "".join(text for text, _ in texts), [value for _, values in texts for value in values]
