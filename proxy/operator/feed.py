@@ -18,7 +18,7 @@ from proxy.model.ledger import LedgerRow
 from proxy.operator.event_json import event_json, waiting_json
 from proxy.queue.contract import Archive, Filter, QueueError
 
-EVERY_S, RAIN_S = 0.4, 1.0
+EVERY_S, RAIN_S = 0.4, 2.0
 """How often is read; and how often while more events end than are told, which nobody can follow by eye."""
 MOST_SUBSCRIBERS = 16
 _STATUS_EVERY_S = 1.0

@@ -1,4 +1,4 @@
-"""What is still to come of a body behind its refusal: dropped unread, and the connection ends with it.
+"""Bodies that end early. What is still to come of one behind its refusal is dropped unread, and the connection ends.
 
 aiohttp parses it for seconds, as fast as it comes, and a client that announces 64 MB sends some of them before it sees
 the answer. To close at once would tell it nothing: systems throw an answer away when what its reader sent is not taken.
@@ -8,7 +8,7 @@ import asyncio
 import math
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
 LINGER_S = 2.0
@@ -79,3 +79,10 @@ class BodyDropper(RequestHandler):
             self._allowed = _EACH
             self._resume_transport_reading()
             await asyncio.sleep(_EVERY_S)
+
+
+def fail_body(body: StreamReader, error: BaseException) -> None:
+    """Let whoever reads a body meet an error, on the event loop."""
+    body.set_exception(error)
+    # A reader that the end of a chunk has just woken looks for bytes alone, finds none, and waits once more.
+    asyncio.get_running_loop().call_soon(body.set_exception, error)

@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.edge.answers import problem
 from proxy.edge.net.connections import Connection
-from proxy.edge.net.dropping import LINGER_S, BodyDropper
+from proxy.edge.net.dropping import LINGER_S, BodyDropper, fail_body
 from proxy.edge.net.plain_http import answer_bytes
 from proxy.edge.net.terms import Terms
 from proxy.edge.server.answers import unread
@@ -160,7 +160,7 @@ class HttpConnection(BodyDropper):
         if self._request_count != before:
             if was_coming and not body.is_eof():
                 # The parser gave up within it, and aiohttp would let its reader wait without end.
-                self._fail(body, body.exception() or web.RequestPayloadError("its framing is broken"))
+                fail_body(body, body.exception() or web.RequestPayloadError("its framing is broken"))
             self._request_came()
         elif was_coming:
             self._body_came(len(data))
@@ -218,13 +218,7 @@ class HttpConnection(BodyDropper):
         self._connection.ended("body")
         self._connection.deadline = math.inf
         self._lingering_time = 0.0  # what is missing will not come
-        self._fail(self._payload, web.HTTPRequestTimeout())
-
-    def _fail(self, body: Any, error: BaseException) -> None:
-        """Let whoever reads a body meet an error."""
-        body.set_exception(error)
-        # A reader that the end of a chunk has just woken looks for bytes alone, finds none, and waits once more.
-        self._loop.call_soon(body.set_exception, error)
+        fail_body(self._payload, web.HTTPRequestTimeout())
 
     def _wait(self, seconds: float) -> None:
         self._until(self._loop.time() + seconds)

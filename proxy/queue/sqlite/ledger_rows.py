@@ -72,20 +72,8 @@ def values(rows: Sequence[LedgerRow], copies: Sequence[bytes], last: int, total:
         findings = " ".join(found)
         source = "" if row.action_source == USUAL_SOURCE else row.action_source
         facts, error = _facts_text(row.facts), _error_text(row)
-        texts = (
-            pixel,
-            name,
-            name,
-            identity,
-            identity,
-            status,
-            status,
-            reason,
-            browser_copy or "",
-            trace,
-            findings,
-            source,
-        )
+        indexed = (name, identity, status)  # these stand in the table and in an index
+        texts = (*indexed, *indexed, pixel, reason, browser_copy or "", trace, findings, source)
         total += _ROW_BYTES + len("".join((*texts, row.facts.site, facts or "", error or "")).encode())
         bound += (number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts)
         bound += (findings, total, copy, source or None, row.arrived or None, row.facts.site or None, facts, error)
