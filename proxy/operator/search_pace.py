@@ -8,8 +8,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-_LEAST_S = 0.003
-"""Long enough to see whether there is other work."""
+_LEAST_S, _LOOK_S = 0.003, 0.05
+"""Long enough to see whether there is other work; and whether it lasts, as a short look may meet what is soon over."""
 _SPARE = 0.3
 """So much of a core may be used, of a look that short mostly by the rest itself, before it counts as work."""
 _TIMES = 100
@@ -44,8 +44,15 @@ class SearchPace:
             took: Seconds that the step took.
             most: Seconds that the rest may last.
         """
+        rested = 0.0
+        while (left := min(max(_LEAST_S, _TIMES * self._busy * took), most) - rested) > 0:
+            await self._look(min(left, _LOOK_S))
+            rested += min(left, _LOOK_S)
+
+    async def _look(self, seconds: float) -> None:
+        """Rest, and see meanwhile how busy the process is."""
         began, used = self._monotonic(), self._used()
-        await self._sleep(max(0.0, min(max(_LEAST_S, _TIMES * self._busy * took), most)))
+        await self._sleep(seconds)
         if (rested := self._monotonic() - began) >= _LEAST_S:
             share = (self._used() - used) / rested
             self._busy = max(0.0, min(1.0, share) - _SPARE) / (1 - _SPARE)

@@ -1,6 +1,6 @@
 """A search goes on at once in an idle process, and leaves a busy one to its events."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -14,10 +14,8 @@ class Machine:
     load: float
     now: float = 0.0
     used: float = 0.0
-    rests: list[float] = field(default_factory=list)
 
     async def sleep(self, seconds: float) -> None:
-        self.rests.append(round(seconds, 6))
         self.now += seconds
         self.used += self.load * seconds
 
@@ -26,30 +24,47 @@ class Machine:
         return SearchPace(lambda: self.now, lambda: self.used, self.sleep)
 
 
-@pytest.mark.parametrize(
-    ("load", "rests"),
-    [(0.0, [0.003, 0.003, 0.003]), (0.2, [0.003, 0.003, 0.003]), (0.65, [0.003, 1.0, 1.0]), (1.9, [0.003, 2.0, 2.0])],
-)
-async def test_the_busier_the_process_the_longer_the_rest(load: float, rests: list[float]) -> None:
-    """From the second rest on it is known how busy the process is; a full core makes it a hundred times the step."""
+async def rested(machine: Machine, pace: SearchPace, took: float, most: float) -> float:
+    """Return how long a step rests."""
+    before = machine.now
+    await pace.rest(took, most)
+    return round(machine.now - before, 6)
+
+
+@pytest.mark.parametrize(("load", "seconds"), [(0.0, 0.003), (0.2, 0.003), (0.65, 1.0), (1.0, 2.0), (1.9, 2.0)])
+async def test_the_busier_the_process_the_longer_the_rest(load: float, seconds: float) -> None:
+    """A full core makes it a hundred times the step."""
     machine = Machine(load)
     pace = machine.pace
-    for _ in rests:
-        await pace.rest(0.02, 5.0)
 
-    assert machine.rests == rests
+    assert [await rested(machine, pace, 0.02, 5.0) for _ in range(3)] == [seconds] * 3
 
 
 async def test_a_rest_is_never_longer_than_it_may_be() -> None:
-    """What is left of the time of an answer bounds it, and no look that short says how busy the process is."""
+    """What is left of the time of an answer bounds it."""
     machine = Machine(1.0)
     pace = machine.pace
-    await pace.rest(0.02, 1.0)
-    await pace.rest(0.02, 0.3)
-    machine.load = 0.0
-    await pace.rest(0.02, 0.0)
-    await pace.rest(0.02, -1.0)
-    await pace.rest(0.02, 0.4)
-    await pace.rest(0.02, 0.4)
 
-    assert machine.rests == [0.003, 0.3, 0.0, 0.0, 0.4, 0.003]
+    assert [await rested(machine, pace, 0.02, most) for most in (1.0, 0.3, 0.0, -1.0)] == [1.0, 0.3, 0.0, 0.0]
+
+
+async def test_work_that_is_soon_over_holds_no_search_up() -> None:
+    """A rest that began beside other work ends when a look finds none."""
+    machine = Machine(1.0)
+    pace = machine.pace
+    await pace.rest(0.02, 5.0)
+    machine.load = 0.0
+
+    assert await rested(machine, pace, 0.02, 5.0) == 0.05
+    assert await rested(machine, pace, 0.02, 5.0) == 0.003
+
+
+async def test_a_look_that_is_too_short_tells_nothing() -> None:
+    """Where the time of an answer leaves less than a look takes, what was seen before counts on."""
+    machine = Machine(1.0)
+    pace = machine.pace
+    await pace.rest(0.02, 5.0)
+    machine.load = 0.0
+    await pace.rest(0.02, 0.001)
+
+    assert await rested(machine, pace, 0.02, 5.0) == 0.05
