@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,6 @@ from proxy.alerts.state import Alert, AlertState
 from proxy.background import repeated
 from proxy.config.alerts import AlertSettings
 from proxy.model.condition import OF_ALL_PROXIES, Condition, ConditionBoard
-from proxy.model.units import DAY_MS
 
 log = logging.getLogger(__name__)
 
@@ -190,13 +189,11 @@ class Alerter:
                 book.heard(post.key, news, self._now())
         self._file.keep(self._own.state)
 
-    # -- the summary
-
     def _summary_day(self, book: AlertBook, post: Post, now: int) -> str:
         """Return the day whose summary is due; empty where none is."""
         if not self._settings.summary_at:
             return ""
-        local = datetime.fromtimestamp(now / 1000, ZoneInfo(self._settings.time_zone))
+        local = self._local(now)
         day, time = local.strftime("%Y-%m-%d"), local.strftime("%H:%M")
         last = book.state.summaries.get(post.key)
         if last is None:  # a start after the hour does not bring a summary at once
@@ -204,10 +201,15 @@ class Alerter:
             return ""
         return day if time >= self._settings.summary_at and last != day else ""
 
+    def _local(self, now: int) -> datetime:
+        return datetime.fromtimestamp(now / 1000, ZoneInfo(self._settings.time_zone))
+
     async def _lines(self, now: int) -> Sequence[str]:
+        # By the owner's clock: where summer time begins or ends, a day has 23 or 25 hours.
+        day_before = self._local(now) - timedelta(days=1)
         try:
             async with asyncio.timeout(_LOOK_S):
-                return await self._figures(now - DAY_MS, now)
+                return await self._figures(int(day_before.timestamp() * 1000), now)
         except Exception as error:  # noqa: BLE001 - a summary without figures still says what stands
             log.warning("no figures for the summary (%s)", type(error).__name__)
             return ("The figures of the day cannot be read now.",)

@@ -27,6 +27,7 @@ class DayFigures:
         found = figures_of(merged(by_cell(await self._queue.rollups(query)).values()))
         stats = self._queue.stats()
         return (
+            f"In the last {query.until_hour - query.since_hour} whole hours:",
             *_lines(found),
             f"Now: events that wait: {sum(stats.waiting.values())}, dead letters: {stats.dead}.",
         )
@@ -40,7 +41,6 @@ def _lines(found: GroupFigures) -> Sequence[str]:
     left_out = f"dropped: {ended.dropped}, repeats: {ended.duplicate}, dead letters: {ended.dead}"
     recovered = f"Recovered, as their browser copy was blocked: {copies.recovered}{value}"
     return (
-        "In the last 24 whole hours:",
         f"Events delivered: {ended.delivered}, {left_out}.",
         f"{recovered}; browser copy not known: {copies.not_known}.",
         *(f"Sold: {text}." for text in sold[:5]),

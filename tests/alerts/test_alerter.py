@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 from alert_receivers import Hook, hook
@@ -266,6 +268,22 @@ async def test_a_summary_comes_once_a_day_at_its_time(tmp_path: Path) -> None:
         assert len({body["at"] // (24 * HOUR) for body in summaries}) == len(summaries)
         assert "Delivered: 86400000 events" in summaries[0]["text"]
         assert summaries[0]["still"][0]["subject"] == "55"
+
+
+@pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (3, 30, 24), (10, 25, 25), (10, 26, 24)])
+async def test_a_summary_begins_where_the_last_one_ended(tmp_path: Path, month: int, day: int, hours: int) -> None:
+    """A day has 23 hours in which summer time begins, and 25 in which it ends: none is told twice or left out."""
+    zone = ZoneInfo("Europe/Berlin")
+    async with stage(tmp_path, summary_at="08:00", time_zone="Europe/Berlin") as made:
+        for days, minutes in ((-1, -10), (0, 1)):
+            at = datetime(2026, month, day, 8, tzinfo=zone) + timedelta(days=days, minutes=minutes)
+            made.clock.now = int(at.timestamp() * 1000)
+            await made.tick()
+        made.clock.now += 10_000
+        await made.tick()
+        (summary,) = [body for body in made.hooks[0].bodies if body["kind"] == "summary"]
+
+    assert f"Delivered: {hours * HOUR} events" in summary["text"]
 
 
 async def test_a_test_asks_everybody_and_says_what_each_answered(tmp_path: Path) -> None:
