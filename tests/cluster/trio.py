@@ -8,9 +8,10 @@ what was acknowledged), then the others follow it.
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,13 +165,14 @@ class Trio:
 
 
 def remove_left_over() -> None:
-    """Remove what a run left that was killed: its disks would fill the memory."""
+    """Remove what a run left that was killed: its disks would fill the memory; another process may do so as well."""
     for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = directory.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", owner).exists():
-            for disk in directory.iterdir():
-                Disk(disk, own=disk.is_mount()).remove()
-            shutil.rmtree(directory)
+            for disk in list(directory.iterdir()):
+                with suppress(subprocess.CalledProcessError):
+                    Disk(disk, own=disk.is_mount()).remove()
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @asynccontextmanager
