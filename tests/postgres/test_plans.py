@@ -12,14 +12,15 @@ from queues import open_shared
 from support import PIXEL
 
 from proxy.model.units import DAY_MS
-from proxy.queue.postgres import ledger_rows
+from proxy.queue.postgres import ledger_rows, search_jump
 from proxy.queue.postgres.session import Session
 
 LANE = PIXEL
 TODAY = NOON // DAY_MS
 # Statements that are put together for what a short life does not bring: notes of a spool, a ledger beyond its bounds,
-# a server's event that is not sent.
+# a server's event that is not sent, a search that finds nothing among thousands of rows.
 RARE = (
+    search_jump.statement(["name", "browser_copy"]),
     ledger_rows.unknown_of(TODAY),
     f"DELETE FROM ledger_{TODAY} WHERE number = ANY(ARRAY(SELECT number FROM ledger_{TODAY} ORDER BY number LIMIT $1))",
     f"DELETE FROM fate_{TODAY} WHERE key = ANY(ARRAY(SELECT key FROM fate_{TODAY} ORDER BY key LIMIT $1))",

@@ -71,14 +71,6 @@ async def test_a_queue_with_rows_begins_to_be_counted_later(stocked: Books) -> N
     assert abs(ahead["ahead"] - 2 * DAY_MS) < 600_000
 
 
-async def test_too_many_kinds_are_not_looked_for(stocked: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made-up words can make more kinds than are worth a look; then every row is looked at."""
-    monkeypatch.setattr(search_jump, "_MOST_KINDS", 0)
-    ids, pages = await found(stocked, _RARE)
-    assert ids == ["0:25"]
-    assert pages > 6
-
-
 async def test_a_long_gap_is_passed_over_in_parts(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more hours are looked at for a page than are bounded, and the search goes on behind them."""
     monkeypatch.setattr(arrival_pages, "NAMED_SLICE", 1)

@@ -1,8 +1,9 @@
 """How a search passes over what has nothing for it: to the last hour before a moment in which a wanted event came.
 
-Rollups tell it of all that arrived since they count, which a row of ``meta`` says. Where they do not, since there are
-too many kinds to look for or since it is too long ago, nothing is passed over.
+Rollups tell it of all that arrived since they count, which a row of ``meta`` says; before that nothing is passed over.
 """
+
+from collections.abc import Iterable
 
 from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.queue.contract import Filter
@@ -24,14 +25,22 @@ ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
 """Says from which arrival on all is counted, in milliseconds: from the first, unless rows are there already."""
 _COLUMNS = {"browser_copy": "fate"}
-_MOST_KINDS, _MOST_HOURS = 500, 1000
-_KINDS = f"SELECT kind FROM rollup_kind WHERE {{condition}} LIMIT {_MOST_KINDS + 1}"  # noqa: S608 - our own text
-# Hour by hour: each is a few looks into the index, and the first that has something ends it.
+_MOST_HOURS = 100
+_SINCE = f"SELECT number FROM meta WHERE key = '{_COUNTED_SINCE}'"  # noqa: S608 - our own name
+# Hour by hour, and kind by kind of each: all are looks into an index, and the first that is wanted ends them.
 _LATEST = f"""
 SELECT h.at FROM generate_series($1::int4, $2::int4, -1) h(at) CROSS JOIN LATERAL (
-  SELECT FROM {HOURS} r WHERE r.hour = h.at AND r.kind = ANY($3::int8[]) AND r.events <> 0 LIMIT 1) f
+  SELECT FROM {HOURS} r CROSS JOIN LATERAL (
+    SELECT FROM rollup_kind k WHERE k.kind = r.kind AND {{condition}} OFFSET 0) k
+  WHERE r.hour = h.at AND r.events <> 0 LIMIT 1) f
 LIMIT 1
 """  # noqa: S608 - our own names
+
+
+def statement(fields: Iterable[str]) -> str:
+    """Return what looks for the last hour that has a kind whose fields have some texts, each an argument behind two."""
+    parts = [f"k.{_COLUMNS.get(field, field)} = ANY(${number}::text[])" for number, field in enumerate(fields, 3)]
+    return _LATEST.format(condition=" AND ".join(parts))
 
 
 async def latest_with(run: Run, wanted: Filter, before: int) -> int:
@@ -43,19 +52,10 @@ async def latest_with(run: Run, wanted: Filter, before: int) -> int:
         before: The other moment: server clock in milliseconds.
     """
     kinds = kinds_of(wanted)
-    counted = await run("SELECT number FROM meta WHERE key = $1", _COUNTED_SINCE) if kinds else ()
+    counted = await run(_SINCE) if kinds else ()
     if not counted:
         return before
+    lowest = max(int(counted[0]["number"]), wanted.since_ms or 0, before - _MOST_HOURS * HOUR_MS)
     texts = [[text(each) for each in accepted] for accepted in kinds.values()]
-    condition = " AND ".join(
-        f"{_COLUMNS.get(field, field)} = ANY(${number}::text[])" for number, field in enumerate(kinds, 1)
-    )
-    numbers = [row["kind"] for row in await run(_KINDS.format(condition=condition), *texts)]
-    if len(numbers) > _MOST_KINDS:
-        return before
-    lowest = max(int(counted[0]["number"]), wanted.since_ms or 0)
-    if numbers:
-        lowest = max(lowest, before - _MOST_HOURS * HOUR_MS)
-    hours = before // HOUR_MS, lowest // HOUR_MS
-    rows = await run(_LATEST, *hours, numbers) if numbers else ()
+    rows = await run(statement(kinds), before // HOUR_MS, lowest // HOUR_MS, *texts)
     return min(before, (rows[0]["at"] + 1) * HOUR_MS if rows else lowest)
