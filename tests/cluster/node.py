@@ -216,8 +216,15 @@ class Node:
         return int(await self.value(f"SELECT {newest} - '0/0'"))
 
     async def promote(self) -> None:
-        """Become primary."""
-        assert await self.value("SELECT pg_promote(true, 60)")
+        """Become primary.
+
+        Raises:
+            RuntimeError: when it ends instead, with what it wrote.
+        """
+        try:
+            assert await self.value("SELECT pg_promote(true, 60)")
+        except asyncpg.PostgresConnectionError as error:
+            raise RuntimeError(f"{self.name} was not promoted: {self.log()[-4000:]}") from error
 
     async def timeline(self) -> int:
         """Return the timeline that a primary writes now."""

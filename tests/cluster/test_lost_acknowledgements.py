@@ -150,6 +150,7 @@ async def test_a_promoted_standby_needs_the_setting_itself(servers: Trio) -> Non
     await servers.primary.kill()
     await servers.promote()
     alone = servers.primary
+    await servers.attached(servers.standbys)
     await alone.run("ALTER SYSTEM SET synchronous_standby_names = ''")
     await alone.value("SELECT pg_reload_conf()")
     servers.feeds[alone.name].cut()

@@ -73,11 +73,17 @@ class Trio:
         await node.start()
 
     async def attached(self, nodes: Collection[Node]) -> None:
-        """Wait until these nodes follow the primary, and count for its commits."""
+        """Wait until these nodes follow the primary, count for its commits, and have all that it wrote so far.
+
+        PostgreSQL begins a new timeline at the beginning of a segment. A standby that is cut off before it has that
+        segment up to what it replayed already, cannot be promoted (PANIC); only what is written now proves that it has.
+        """
+        written = await self.primary.value("SELECT pg_logical_emit_message(false, '', 'attached') - '0/0'")
+        streaming = "SELECT application_name, flush_lsn - '0/0' FROM pg_stat_replication WHERE state = 'streaming'"
 
         async def are_attached() -> bool:
-            streaming = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'"
-            return {node.name for node in nodes} <= {row[0] for row in await self.primary.rows(streaming)}
+            rows = await self.primary.rows(streaming)
+            return {node.name for node in nodes} <= {name for name, flushed in rows if flushed and flushed >= written}
 
         await until(are_attached, what="the standbys")
 
