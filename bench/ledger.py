@@ -28,6 +28,7 @@ from proxy.model.units import DAY_MS, HOUR_MS
 _RETENTION = "\n[retention]\nledger_days = 8\nledger_max_bytes = 100000000000\n"
 _PERIODS = {"1 h": HOUR_MS, "24 h": DAY_MS, "7 d": 7 * DAY_MS, "30 d": 30 * DAY_MS, "400 d": ROLLUP_DAYS * DAY_MS}
 _MOST_MS, _LEAST_SHARE = 100, 0.95
+_ENGINES = ("sqlite", "postgres")
 
 
 @dataclass
@@ -203,7 +204,12 @@ def _rows(_context: click.Context, _parameter: click.Parameter, value: str) -> i
 @click.option("--rows", default="10_000_000", callback=_rows, help="Finished events in the ledger.")
 @click.option("--quick", is_flag=True, help="A look within a minute, with fewer rows.")
 @click.option(
-    "--engine", "engines", multiple=True, default=("sqlite", "postgres"), help="Which engine; both by default."
+    "--engine",
+    "engines",
+    type=click.Choice(_ENGINES),
+    multiple=True,
+    default=_ENGINES,
+    help="Which engine; both by default.",
 )
 def main(*, rows: int, quick: bool, engines: tuple[str, ...]) -> None:
     """Pages on a large ledger, and the proxy's work beside them."""
